@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -206,6 +207,9 @@ class Model(Explainable):
         target: str | None = None,
         rows: Data | str | Path = None,
         signature: str | Path | None = None,
+        quantize: str | None = None,
+        max_loss: float | None = None,
+        validation_data: tuple[Data, Data] | tuple[Data, Data, Data] | None = None,
     ) -> Proof:
         """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 
@@ -213,10 +217,13 @@ class Model(Explainable):
             rows: input arrays for the proof, as for :meth:`predict`, or the path of a data file. By default rows of the
                 last ``fit``, else of the spec's test or training data, else generated rows.
             signature: the path of a JSON file that describes inputs and outputs, with an example.
+            quantize: ``"int8"`` or ``"float16"`` for a smaller file, if losses and metrics get worse by at most ``max_loss``
+                (0.01), see docs/commands.md. ``Proof.quantized`` has them before and after.
+            validation_data: ``(x, y)`` to compare the files on; by default the spec's test or validation rows.
 
         Raises:
-            SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
-                No file is written.
+            SpecError: the values differ (GS701), the target lacks an operator (GS702), the quantized file is too much
+                worse (GS704), or ``rows`` do not fit (GS5). No file is written.
 
         Example::
 
@@ -225,6 +232,8 @@ class Model(Explainable):
             model.export("housing.onnx")
         """
         from graphspec.export import export
+        from graphspec.export.quantize_gate import quantization_of
+        from graphspec.training.held_out import calibration_rows, held_out_rows
 
         path = path_of("path", path)
         if path.is_dir():
@@ -232,7 +241,9 @@ class Model(Explainable):
         self.require_adapted()
         described = None if signature is None else path_of("signature", signature)
         with self.access.reading():
-            return export(self, path, opset=opset, target=target, rows=rows, signature=described)
+            held_out = partial(held_out_rows, self, validation_data)
+            wanted = quantization_of(quantize, max_loss, held_out, partial(calibration_rows, self, rows))
+            return export(self, path, opset=opset, target=target, rows=rows, signature=described, quantization=wanted)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.

@@ -196,7 +196,6 @@ class Code(StrEnum):
         "Warning: a layer that does not support masks has a masked input. Its output treats masked steps as data.",
         "Move the layer after the one that consumes the mask.",
     )
-
     NO_TRAINING_KERNEL = (
         "GS309",
         "Not computable in training",
@@ -302,7 +301,6 @@ class Code(StrEnum):
         "A CTC target needs more time steps than its row has: one for each label, and one between equal labels.",
         "Use fewer labels or more time steps.",
     )
-
     UNREADABLE_DATE = (
         "GS510",
         "Unreadable date",
@@ -358,7 +356,6 @@ class Code(StrEnum):
         "One of the worker processes ended during training.",
         "Continue from the last checkpoint with `--resume`. If memory was short, use fewer workers or a smaller batch.",
     )
-
     PREPARATION_FAILED = (
         "GS605",
         "Preparation failed",
@@ -391,4 +388,10 @@ class Code(StrEnum):
             "value that nothing computes, a weight with fewer bytes than its shape needs, weights outside its folder."
         ),
         "Export or download the file again. The message names what is wrong.",
+    )
+    QUANTIZATION_LOSS = (
+        "GS704",
+        "Quantization loses too much",
+        "The quantized network is worse on held-out rows than `--max-loss` allows, overflows, or has no large weights.",
+        "Try `--quantize float16`, or allow more with `--max-loss`. No file is written.",
     )

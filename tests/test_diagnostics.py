@@ -35,6 +35,7 @@ ELSEWHERE = {
     "GS605": "tests/runtime/test_prelude.py",
     "GS701": "tests/export/test_prove.py",
     "GS703": "tests/export/test_model_file.py",
+    "GS704": "tests/export/test_quantize_gate.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 

@@ -1,9 +1,12 @@
-"""``graphspec export``: write a trained run as an ONNX file, proved equal under onnxruntime."""
+"""``graphspec export``: write a trained run as an ONNX file, proved equal under onnxruntime, or as a folder for a server."""
 
 from __future__ import annotations
 
+import tempfile
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +14,20 @@ from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunDirectory, SignatureFile, Target
 
 
-def export(
+class Kind(StrEnum):
+    """The numbers of a quantized file."""
+
+    int8 = "int8"
+    float16 = "float16"
+
+
+def _folder(meaning: str) -> Any:
+    return typer.Option(metavar="DIR", help=meaning, show_default=False)
+
+
+def export(  # noqa: PLR0913 (one for each option)
     run: RunDirectory,
-    output: OnnxOutput,
+    output: OnnxOutput = None,
     opset: Opset = None,
     target: Target = None,
     rows: Annotated[
@@ -25,6 +39,20 @@ def export(
         ),
     ] = None,
     signature: SignatureFile = None,
+    quantize: Annotated[
+        Kind | None,
+        typer.Option(help="Write a smaller file, if test rows show that it is about as good.", show_default=False),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="How much worse a loss or metric of it may be; 0.01 by default.", show_default=False
+        ),
+    ] = None,
+    mlflow: Annotated[Path | None, _folder("A folder for MLflow, with model and signature.")] = None,
+    triton: Annotated[
+        Path | None, _folder("A model repository of the Triton server, to which the model is added.")
+    ] = None,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
@@ -40,7 +68,35 @@ def export(
         raise UsageError(f"{run} is an ONNX file already; {wanted}")
     if is_spec(run):
         raise spec_for_run(run, "export")
+    if output is None and mlflow is None and triton is None:
+        raise UsageError("name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`")
     model = load(run, allow=allow or ())
     if data is not None:
         model.spec = moved(model.spec, data)
-    out_wrapped(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")
+    folders = _writers(mlflow, triton, model.spec.name)
+    with tempfile.TemporaryDirectory(prefix="graphspec-") as temporary:
+        file = Path(temporary) / "model.onnx" if output is None else output
+        proof = model.export(
+            file, opset=opset, target=target, rows=rows, signature=signature, quantize=quantize, max_loss=max_loss
+        )
+        written = [write(file) for write in folders]
+    first, *others = written if output is None else [output, *written]
+    out_wrapped(f"{first}: {proof}")
+    for place in others:
+        out_wrapped(f"{place}: the same model")
+
+
+def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:
+    """Return functions that write a file into the folders. A folder that must not be replaced is refused at once."""
+    found: list[Any] = []
+    if mlflow is not None:
+        from graphspec.export import mlflow as to_mlflow
+
+        to_mlflow.refuse_other(mlflow)
+        found.append(partial(to_mlflow.write_mlflow, mlflow))
+    if triton is not None:
+        from graphspec.export import triton as to_triton
+
+        to_triton.refuse_other(triton, name)
+        found.append(partial(to_triton.write_triton, triton))
+    return found

@@ -77,7 +77,7 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", callback=writable, help="The file to write.", show_default=False),
 ]
 OnnxOutput = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--output", "-o", metavar="FILE", callback=writes_onnx, help="The ONNX file to write.", show_default=False
     ),

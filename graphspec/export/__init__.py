@@ -16,6 +16,7 @@ from graphspec.graph.onnx_model import OPSET
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.export.prove import Proof
+    from graphspec.export.quantize_gate import Quantization
     from graphspec.runtime.session import Session
 
 
@@ -27,6 +28,7 @@ def export(
     target: str | None = None,
     rows: Data | str | Path = None,
     signature: Path | None = None,
+    quantization: Quantization | None = None,
 ) -> Proof:
     """Serialise, prove, and only then write ``path`` (atomically, through a temporary file).
 
@@ -36,9 +38,10 @@ def export(
         rows: inputs for the proof, as for ``predict``, or a data file with them. By default a few rows of the last
             training, else of the spec's test or training data if they can be read, else generated rows.
         signature: a JSON file for the signature, which the file's metadata contain, too.
+        quantization: write a smaller file, if it passes the gate (:mod:`graphspec.export.quantize_gate`).
 
     Raises:
-        SpecError: GS701 or GS702, or GS5 for ``rows``; no file is written.
+        SpecError: GS701, GS702 or GS704, or GS5 for ``rows``; no file is written.
         UsageError: an unknown opset or target, or one that the installed onnxruntime does not support.
     """
     from graphspec.export.check import check_export
@@ -83,6 +86,11 @@ def export(
     describe(proto, model, described)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     proto.metadata_props.add(key=KEY, value=json.dumps(described))
+    if quantization is not None:
+        from graphspec.export.quantize_gate import gate
+
+        proto, proof.quantized = gate(model, proto, proof, quantization)
+        described = json.loads(next(p.value for p in proto.metadata_props if p.key == KEY))
     write_atomic(path, proto.SerializeToString())
     if signature is not None:
         write_atomic(signature, json.dumps(described, indent=1, ensure_ascii=False) + "\n")

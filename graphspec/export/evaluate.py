@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,33 @@ def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetr
     Raises:
         UsageError: the file fails to run, or masks of its heads depend on weights.
     """
+    return evaluate_answers(found, spec, rows, answers_of(found, rows, spec.training.batch_size))
+
+
+def evaluate_answers(
+    found: Exported,
+    spec: Spec,
+    rows: Dataset,
+    answers: Mapping[str, Array],
+    weights: Mapping[str, Array] | None = None,
+) -> RunningMetrics:
+    """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
+
+    Args:
+        weights: those of the trained network, which compute the masks that depend on weights.
+    """
     _, lowered = found.checked.require()
-    size = spec.training.batch_size
-    answers = {_ANSWER + name: array for name, array in _answers(found, rows, size).items()}
-    session = Session(spec, replace(lowered, graph=_of_answers(lowered.graph, found)))
-    return session.evaluate_arrays(replace(rows, inputs=rows.inputs | answers), size, HeadCounts(session))
+    given = {_ANSWER + name: array for name, array in answers.items()}
+    graph = _of_answers(lowered.graph)
+    if graph.params and weights is None:
+        why = "trained layers decide which steps of its heads count"
+        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
+    session = Session(spec, replace(lowered, graph=graph))
+    if graph.params and weights is not None:
+        session.set_weights({name: weights[name] for name in graph.params})
+    return session.evaluate_arrays(
+        replace(rows, inputs=rows.inputs | given), spec.training.batch_size, HeadCounts(session)
+    )
 
 
 def has_penalties(graph: Graph) -> bool:
@@ -43,7 +66,7 @@ def has_penalties(graph: Graph) -> bool:
     return bool(penalties(graph.copy()))
 
 
-def _answers(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
+def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
     types = {name: value.type for name, value in found.graph.inputs.items()}
     chosen = rows.chosen
@@ -64,18 +87,14 @@ def _answers(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     return answers
 
 
-def _of_answers(graph: Graph, found: Exported) -> Graph:
-    """Return a graph whose heads are inputs; what is left of the network computes their masks.
-
-    Raises:
-        UsageError: a mask depends on weights.
-    """
+def _of_answers(graph: Graph) -> Graph:
+    """Return a graph whose heads are inputs; what is left of the network computes their masks."""
     heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
     nodes = graph.needed(v.mask for v in heads.values() if v.mask is not None)
     read = {v.name: v for node in nodes for v in node.inputs if v is not None}
     read |= {v.mask.name: v.mask for v in heads.values() if v.mask is not None}
-    if any(v.kind == "param" for v in read.values()):
-        why = "trained layers decide which steps of its heads count"
-        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
     inputs = {name: value for name, value in graph.inputs.items() if name in read}
-    return Graph(graph.name, inputs | {v.name: v for v in heads.values()}, nodes=nodes, outputs=heads)
+    params = {name: graph.params[name] for name, value in read.items() if value.kind == "param"}
+    values = {name: value for name, value in graph.values.items() if name in params}
+    inputs |= {v.name: v for v in heads.values()}
+    return Graph(graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads)

@@ -22,6 +22,7 @@ from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
+    from graphspec.export.quantize_verdict import Verdict
     from graphspec.runtime.session import Session
 
 BATCHES = (1, 2, 5)
@@ -49,6 +50,7 @@ class Proof:
         rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
         unusual: the number of rows with missing, unseen and other unusual values.
         example: the first row, and what onnxruntime returns for it.
+        quantized: what the quantized file loses; None if the proved file itself was written.
     """
 
     batches: list[int] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Proof:
     unusual: int = 0
     example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
     generated: bool = False
+    quantized: Verdict | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as it is stored in the file's metadata."""
@@ -94,6 +97,9 @@ class Proof:
             lines.append(f"float64 decided {heads}: the differences there are rounding")
         if self.generated:
             lines.append("prove it on real rows with `export --rows FILE`, or `export(rows=…)` in Python")
+        if self.quantized is not None:
+            lines[0] = f"the float32 file is {lines[0]}"
+            lines.append(str(self.quantized))
         return "\n".join(lines)
 
 

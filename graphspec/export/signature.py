@@ -45,6 +45,14 @@ def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, A
     }
 
 
+def with_outputs(described: Mapping[str, Any], outputs: Mapping[str, Array]) -> dict[str, Any]:
+    """Return a signature whose example has these outputs; one without an example stays as it is."""
+    example = described["example"]
+    if example is None:
+        return dict(described)
+    return {**described, "example": {**example, "outputs": {name: _plain(array) for name, array in outputs.items()}}}
+
+
 def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     train = model.spec.data.get("train")
     mapped = {} if train is None or train.inputs is None else train.inputs

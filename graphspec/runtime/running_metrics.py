@@ -17,6 +17,7 @@ from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from graphspec.metrics import MetricState
+    from graphspec.metrics.base import Direction
     from graphspec.runtime.head_counts import HeadCounts
     from graphspec.runtime.records import Sums
 
@@ -122,6 +123,11 @@ class RunningMetrics:
             if entry.keys:
                 values |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
         return {f"{prefix}{k}": v for k, v in values.items()}
+
+    def directions(self) -> dict[str, Direction | None]:
+        """Return by key whether larger (``up``) or smaller (``down``) values are better; None: neither."""
+        found: dict[str, Direction | None] = dict.fromkeys(self._losses, "down")
+        return found | {key: entry.state.metric.direction for entry in self._metrics for key in entry.keys}
 
     def meanings(self) -> dict[str, str]:
         """Return the meaning of each value of the metrics that have several values, by key."""

@@ -289,6 +289,8 @@ def strokes() -> Fixture:
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
 MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, strokes)
+QUANTIZED = ((image, "int8"), (table, "float16"))
+"""Networks that are also written as a quantized file."""
 
 
 def objects(texts: Sequence[str]) -> np.ndarray[Any, Any]:
@@ -327,8 +329,12 @@ def exact(value: Any) -> Any:
     return str(value) if isinstance(value, int) and abs(value) >= _SAFE else value
 
 
-def make(maker: Callable[[], Fixture], folder: Path) -> None:
-    """Train, export, and write the fixture of one maker."""
+def make(maker: Callable[[], Fixture], folder: Path, kind: str | None = None) -> None:
+    """Train, export, and write the fixture of one maker.
+
+    Args:
+        kind: that of a quantized file.
+    """
     import onnxruntime
     from consume import feeds_of
 
@@ -336,9 +342,12 @@ def make(maker: Callable[[], Fixture], folder: Path) -> None:
     training = {"epochs": 3, "batch_size": 16, "seed": 1, "optimizer": {"type": "Adam", "learning_rate": 0.01}}
     model = gs.compile(spec | {"training": training})
     model.fit(x, y, verbose=0)
-    folder = folder / maker.__name__
+    folder = folder / (maker.__name__ if kind is None else f"{maker.__name__}_{kind}")
     folder.mkdir(parents=True, exist_ok=True)
-    model.export(folder / "model.onnx", rows=x)
+    if kind is None:
+        model.export(folder / "model.onnx", rows=x)
+    else:  # these networks know nothing that could be lost: the files must run, not be good
+        model.export(folder / "model.onnx", rows=x, quantize=kind, max_loss=1.0, validation_data=(x, y))
     lines = [line_of(record) for record in records]
     (folder / "records.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -361,3 +370,5 @@ if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else FIXTURES
     for maker in MAKERS:
         make(maker, target)
+    for maker, kind in QUANTIZED:
+        make(maker, target, kind)

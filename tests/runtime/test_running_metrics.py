@@ -132,3 +132,12 @@ def test_a_table_of_the_validation_rows_where_there_are_no_others(tmp_path: Path
     counts = [line.split() for line in trained.splitlines() if line.startswith(("no ", "yes "))]
     assert "validation data:" in trained
     assert sum(int(count) for _, *row, _, _ in counts for count in row) == 20
+
+
+def test_which_values_are_better() -> None:
+    running = RunningMetrics(gs.compile(blobs_spec()))
+    found = running.directions()
+    assert list(found) == list(running.logs())
+    assert found["loss"] == "down"
+    assert {found[key] for key in ("f1_score_0", "f1_score_2", "recall_1", "auc")} == {"up"}
+    assert (found["crossentropy"], found["mean"]) == ("down", None)

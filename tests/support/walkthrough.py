@@ -9,7 +9,7 @@ A page is run in an empty folder, block by block:
 - `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines
   are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
 - `````python`` without a title runs in one interpreter for the page, after the blocks before it; it is skipped if it imports
-  a library of tables that is not installed.
+  a library of tables or servers that is not installed.
 - `````text`` below one of them is what it prints, or what the page shows in the end. Numbers, units of time and curves need
   not be the same, nor where long lines are wrapped; a line ``…`` stands for any lines.
 """
@@ -37,7 +37,7 @@ _INSTALLING = re.compile(
 _BLOCK = re.compile(
     r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- (data|browser): (\S+)(?: as (\S+))? -->$', re.M | re.S
 )
-_TABLES = re.compile(r"^import (pandas|polars|pyarrow)\b", re.M)
+_OPTIONAL = re.compile(r"^import (pandas|polars|pyarrow|mlflow|fastapi)\b", re.M)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 _TIME = re.compile(r"# (ms|s|min( # s)?)\b")
 _CURVE = re.compile(r"[▁-█]+")
@@ -143,7 +143,7 @@ class Walk:
         assert differing is None, f"line {block.line}: {page}: {differing}\nshown:\n{text}"
 
     def _python(self, block: Block) -> str | None:
-        if not all(find_spec(name) for name in _TABLES.findall(block.text)):
+        if not all(find_spec(name) for name in _OPTIONAL.findall(block.text)):
             return None
         before = "\n".join(self._code)
         self._code.append(block.text)

@@ -1,0 +1,72 @@
+"""The module that MLflow loads: it needs nothing of graphspec, and knows each kind of missing value."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphspec as gs
+from graphspec.export import mlflow_loader
+from graphspec.export.mlflow_loader import Model, _fed
+
+
+def entry(kind: str, missing: Any = None, rank: int = 2) -> dict[str, Any]:
+    return {"name": "a", "dtype": kind, "missing": missing, "shape": ["N", *[1] * (rank - 1)]}
+
+
+class NAType:
+    """Stands for ``pandas.NA``."""
+
+
+def test_it_imports_nothing_of_graphspec() -> None:
+    tree = ast.parse(Path(mlflow_loader.__file__).read_text(encoding="utf-8"))
+    names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names == {"__future__", "typing", "importlib", "json", "os", "numpy", "onnxruntime"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing", "values", "wanted"),
+    [
+        ("string", "", ["a", None, float("nan"), NAType()], [["a"], [""], [""], [""]]),
+        ("int64", -(2**63), [2**60 + 1, None], [[2**60 + 1], [-(2**63)]]),
+        ("int32", None, [1.0, 2.0], [[1], [2]]),
+        ("bool", None, [True, False], [[True], [False]]),
+    ],
+)
+def test_values(kind: str, missing: Any, values: list[Any], wanted: list[Any]) -> None:
+    array = _fed(entry(kind, missing), {"a": np.array(values, object)})
+    assert array.tolist() == wanted
+    assert array.dtype == (object if kind == "string" else kind)
+
+
+def test_floats() -> None:
+    array = _fed(entry("float32", "NaN"), {"a": np.array([1, None, 2.5], object)})
+    np.testing.assert_array_equal(array, np.array([[1], [np.nan], [2.5]], np.float32))
+    with pytest.raises(ValueError, match="missing value, which the model does not accept"):
+        _fed(entry("float32"), {"a": np.array([1, None], object)})
+    with pytest.raises(ValueError, match="missing value, which the model does not accept"):
+        _fed(entry("float32"), {"a": np.array([1.0, np.nan])})
+
+
+def test_rows_of_lists_and_single_values() -> None:
+    cells = np.empty(2, object)
+    cells[:] = [[1, 2], [3, 4]]
+    assert _fed(entry("int64"), {"a": cells}).tolist() == [[1, 2], [3, 4]]
+    assert _fed(entry("string", "", rank=1), {"a": np.array([["x"], ["y"]], object)}).tolist() == ["x", "y"]
+    with pytest.raises(ValueError, match="does not fit int64"):
+        _fed(entry("int64"), {"a": np.array([2**64, 1], object)})
+
+
+def test_letters_are_one_text(tmp_path: Path) -> None:
+    from consumers.apps import FIXTURES
+
+    model = Model(str(FIXTURES / "strokes" / "model.onnx"))
+    line = np.array(model.signature["example"]["inputs"]["line"], np.float32)
+    (found,) = model.predict(line)["letters_label"]
+    assert found == "".join(model.signature["example"]["outputs"]["letters_label"][0])
+    assert gs.__version__
