@@ -19,8 +19,7 @@ from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
-from graphspec.cli.inspect import inspect
-from graphspec.cli.plot import plot
+from graphspec.cli.inspect import inspectfrom graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
 from graphspec.cli.schema import schema
@@ -29,6 +28,7 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
+<<<<<<< HEAD
 COMMANDS = (
     init,
     data,
@@ -45,6 +45,9 @@ COMMANDS = (
     diff,
     schema,
 )
+=======
+COMMANDS = (init, data, validate, summary, plot, train, evaluate, report, predict, export, schema, lsp)
+>>>>>>> 9b393ed (graphspec lsp: a language server over stdio)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from graphspec.compiler.cost import NodeCost
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
+
+_MARKER = re.compile(r"""^(?:\s*\{?\s*["']?graphspec["']?\s*:|#.*\$schema=.*graphspec)""", re.M)
+"""The key of the language's version, or the comment that names the schema."""
 
 
 class Analysis:
@@ -43,6 +47,16 @@ class Analysis:
     def is_json(self) -> bool:
         """Whether keys and texts have quotes: a JSON file."""
         return self.name.lower().endswith(".json")
+
+    @cached_property
+    def is_spec(self) -> bool:
+        """Whether the document is a spec, not another YAML or JSON file: by a key, a comment or its name."""
+        if self.name.lower().endswith((".graphspec.yaml", ".graphspec.yml", ".graphspec.json")):
+            return True
+        if _MARKER.search(self.text.text):
+            return True
+        keys = {entry.key for entry in self.root.entries}
+        return len(keys & {"inputs", "layers", "outputs"}) > 1
 
     @cached_property
     def root(self) -> Node:
@@ -95,7 +109,9 @@ class Analysis:
 
         if self.spec is None or self.lowered is None:
             return {}
+        values = [value for outputs in self.lowered.outputs.values() for value in outputs or ()]
+        graph = self.lowered.graph.with_outputs({value.name: value for value in values})
         try:
-            return cost(self.spec, self.lowered, 1).nodes
+            return cost(self.spec, replace(self.lowered, graph=graph), 1).nodes
         except Exception:  # an axis fits no length, or a part of the network is unknown
             return {}

@@ -12,7 +12,7 @@ from graphspec.editor.cursor import Cursor, locate
 from graphspec.editor.grammar import Field
 from graphspec.editor.names import Scope, scope_of, scopes
 from graphspec.editor.nodes import Node
-from graphspec.editor.places import Edit
+from graphspec.editor.places import Edit, Span
 from graphspec.language.schema_values import Schema, shown
 from graphspec.layers import LAYERS
 
@@ -41,8 +41,11 @@ class Item:
 def complete(analysis: Analysis, offset: int) -> list[Item]:
     """Return what may be written at an offset."""
     at = locate(analysis, offset)
-    if at is None:
+    if at is None or not (analysis.is_spec or analysis.root.kind == "empty"):
         return []
+    line = analysis.text.line_of(offset)  # an editor replaces a part of one line
+    start, end = max(at.token.start, analysis.text.starts[line]), min(at.token.end, analysis.text.ends[line])
+    at = at._replace(token=Span(start, max(end, offset)))
     items = [*(_keys(analysis, at) if at.role == "key" else _values(analysis, at))]
     return [*{item.label: item for item in reversed(items)}.values()][::-1]
 

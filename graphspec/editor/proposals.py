@@ -207,7 +207,7 @@ def _written(analysis: Analysis, target: Target, diagnostic: Diagnostic, hint: s
     entry = target.entry
     for match in _CODE.finditer(hint):
         code, before = match[1], hint[: match.start()]
-        if "…" in code or re.search(r"it is now $|instead of $|with the CLI|such as `--", before):
+        if "…" in code or re.search(r"it is now $|instead of $|with $", before):
             continue
         if (pair := _PAIR.fullmatch(code)) is not None and code[0] not in "{[":
             key, value = pair[1], pair[2]
@@ -234,8 +234,19 @@ def _written(analysis: Analysis, target: Target, diagnostic: Diagnostic, hint: s
                     )
             if key in grammar.document():
                 yield proposal(f"add `{code}`", edits.set_key(analysis, analysis.root, key, value), key)
-        elif entry is not None and not target.is_key and not re.search(r"(remove|leave|set|of|by|with|in) $", before):
+        elif entry is not None and not target.is_key and _is_value(entry, code, before):
             yield proposal(f"write `{code}`", edits.replace_value(analysis, entry, code), *changed_by(entry))
+
+
+def _is_value(entry: Entry, code: str, before: str) -> bool:
+    """Return whether a hint means that the value of an entry is to be replaced by ``code``."""
+    if not re.search(r"(write|use|such as|for example|brackets:|or|and|,|did you mean) $", before):
+        return False
+    known = grammar.fields(grammar.schema_at(entry.parent), entry.parent)
+    if code in known:
+        return False
+    kind = entry.node.kind
+    return kind in ("scalar", "empty") or (kind == "list" and code[0] == "[") or (kind == "mapping" and code[0] == "{")
 
 
 # Entries
@@ -260,7 +271,7 @@ def _removed(analysis: Analysis, target: Target, diagnostic: Diagnostic, hint: s
     if "remove the tag" in hint and entry.anchor is not None:
         yield proposal("remove the tag", [Edit(entry.anchor, entry.node.start, "")], entry.path)
         return
-    gone = re.search(r"leave it out|remove (it|one of them|the row)|beside `share`, only|write null, or leave", hint)
+    gone = re.search(r"leave it out|remove (it(?! from)|one of them)|beside `share`, only|write null, or leave", hint)
     if gone or diagnostic.code in (Code.UNKNOWN_KEY, Code.DUPLICATE_KEY) or _is_neutral(analysis, target):
         yield _removal(analysis, entry)
 
@@ -275,7 +286,7 @@ def _is_neutral(analysis: Analysis, target: Target) -> bool:
 
 
 def _removal(analysis: Analysis, entry: Entry) -> Proposal:
-    name = f"`{entry.key}`" if entry.key is not None else entry.node.scalar("name") or "it"
+    name = f"`{entry.key}`" if entry.key is not None else f"'{entry.node.scalar('name') or entry.node.text or 'it'}'"
     paths = (entry.path,) if entry.key is not None else (entry.parent.path,)
     return proposal(f"remove {name}", edits.remove(analysis, entry), *paths, written="\0")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from graphspec.codes import Code
 from graphspec.editor import edits, grammar
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.nodes import Entry, Node
@@ -108,7 +109,8 @@ def _words(target: Target, diagnostic: Diagnostic) -> Iterator[str]:
     if "write null" in hint or ": null" in hint:
         yield "null"
     field = grammar.fields(grammar.schema_at(entry.parent), entry.parent).get(entry.key or "")
-    if field is not None and field.schema.get("default") is not None:
+    wrong = diagnostic.code in (Code.WRONG_TYPE, Code.VALUE_NOT_ALLOWED) and "did you mean" not in hint
+    if wrong and field is not None and field.schema.get("default") is not None:
         yield shown(field.schema["default"])
     if field is not None and "must be true or false" in message:
         yield "true"
