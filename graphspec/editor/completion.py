@@ -231,7 +231,7 @@ def _fitting(analysis: Analysis, at: Cursor, items: Iterable[Item]) -> Iterator[
             problems = cls().check(outputs[0]) if outputs and cls is not None else []
         except Exception:  # a loss with required arguments
             problems = []
-        wrong = next((problem.message for problem in problems if problem.severity == "error"), None)
+        wrong = problems[0].message if problems else None
         yield replace(item, rank=2 if wrong is None else 3, detail=f"does not fit: {wrong}" if wrong else item.detail)
 
 

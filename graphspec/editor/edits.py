@@ -26,6 +26,8 @@ def key_text(analysis: Analysis, key: str) -> str:
 def set_key(analysis: Analysis, mapping: Node, key: str, value: str) -> list[Edit]:
     """Return the edits after which a mapping has ``key: value``; an empty list if there is no place for it."""
     found = mapping.find(key)
+    if mapping.kind != "mapping":
+        return []
     if found is not None:
         return replace_value(analysis, found, value)
     pair = f"{key_text(analysis, key)}: {value_text(analysis, value)}"
@@ -38,7 +40,7 @@ def set_key(analysis: Analysis, mapping: Node, key: str, value: str) -> list[Edi
             column = analysis.text.column_of(last.start)
             return [Edit(last.end, last.end, f",\n{' ' * column}{pair}")]
         return [Edit(last.end, last.end, f", {pair}")]
-    if mapping.kind != "mapping" or not mapping.entries:
+    if not mapping.entries:
         return []
     end = analysis.text.ends[analysis.text.line_of(mapping.entries[-1].end)]
     return [Edit(end, end, f"\n{' ' * mapping.column}{pair}")]

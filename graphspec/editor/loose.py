@@ -265,6 +265,8 @@ class _Parser:
             entry.anchor, at = at, properties.end()
             entry.anchor_name = properties[0].partition("&")[2].split(" ")[0].strip()
         set_node(entry, self._flow_value(at, outer, depth))
+        if entry.key == "" and entry.start == entry.key_end:  # a comma is missing before it
+            node.entries.pop()
         return entry.node.end
 
     def _flow_value(self, at: int, outer: int, depth: int) -> Node:

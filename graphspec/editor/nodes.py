@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from graphspec.editor.places import Span
-from graphspec.language.tree import MAX_DEPTH, child_path
+from graphspec.errors import SpecError
+from graphspec.language.tree import MAX_DEPTH, MAX_VALUES, child_path
 
 Kind = Literal["mapping", "list", "scalar", "empty"]
 
@@ -124,35 +125,50 @@ def set_node(entry: Entry, node: Node) -> None:
 
 
 def plain(node: Node) -> Any:
-    """Return the plain value of a tree. Entries that are not complete are left out."""
-    from graphspec.language.read import read_value
+    """Return the plain value of a tree. Entries that are not complete are left out, and so is what exceeds the limits."""
+    return _Plain(node).value(node, 0)
 
-    cache: dict[str, Any] = {}
-    anchors = {entry.anchor_name: entry.node for entry in _all_entries(node) if entry.anchor_name}
 
-    def value(node: Node, depth: int) -> Any:
-        if depth > MAX_DEPTH or node.kind == "empty":
+class _Plain:
+    def __init__(self, root: Node) -> None:
+        self.anchors = {entry.anchor_name: entry.node for entry in _all_entries(root) if entry.anchor_name}
+        self.scalars: dict[str, Any] = {}
+        self.open: set[str] = set()
+        self.count = 0
+
+    def value(self, node: Node, depth: int) -> Any:
+        self.count += 1
+        if depth > MAX_DEPTH or node.kind == "empty" or self.count > MAX_VALUES:
             return None
         if node.kind == "mapping":
             found: dict[str, Any] = {}
             for entry in node.entries:
                 if entry.colon is not None and entry.key is not None:
-                    found.setdefault(entry.key, value(entry.node, depth + 1))
+                    found.setdefault(entry.key, self.value(entry.node, depth + 1))
             return found
         if node.kind == "list":
-            return [value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
-        if node.quote:
-            return node.text
-        if node.text.startswith("*") and (named := anchors.get(node.text[1:])) is not None:
-            return value(named, depth + 1)
-        if node.text not in cache:
-            try:
-                cache[node.text] = read_value(node.text, "").plain()
-            except Exception:  # an alias, or no value at all
-                cache[node.text] = node.text
-        return cache[node.text]
+            return [self.value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
+        if not node.quote and node.text.startswith("*"):
+            return self._alias(node.text[1:], depth)
+        return node.text if node.quote else self._scalar(node.text)
 
-    return value(node, 0)
+    def _alias(self, name: str, depth: int) -> Any:
+        if name not in self.anchors or name in self.open:
+            return None
+        self.open.add(name)
+        value = self.value(self.anchors[name], depth + 1)
+        self.open.discard(name)
+        return value
+
+    def _scalar(self, text: str) -> Any:
+        from graphspec.language.read import read_value
+
+        if text not in self.scalars:
+            try:
+                self.scalars[text] = read_value(text, "").plain()
+            except SpecError:  # no value at all
+                self.scalars[text] = text
+        return self.scalars[text]
 
 
 def _all_entries(node: Node) -> Iterator[Entry]:

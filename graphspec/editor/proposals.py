@@ -211,7 +211,10 @@ def _written(analysis: Analysis, target: Target, diagnostic: Diagnostic, hint: s
             continue
         if (pair := _PAIR.fullmatch(code)) is not None and code[0] not in "{[":
             key, value = pair[1], pair[2]
-            if re.search(r"remove $", before):
+            if re.search(r"remove $", before) or (value[0] not in "{[" and re.search(r", \w+: ", value)):
+                continue
+            if "a comma ends the value" in before and entry is not None:
+                yield from _joined(analysis, entry, key, value)
                 continue
             if diagnostic.code == Code.NOTHING_TO_TRAIN and target.entry is not None:
                 value = _loss_of(analysis, target.entry.node)
@@ -235,7 +238,28 @@ def _written(analysis: Analysis, target: Target, diagnostic: Diagnostic, hint: s
             if key in grammar.document():
                 yield proposal(f"add `{code}`", edits.set_key(analysis, analysis.root, key, value), key)
         elif entry is not None and not target.is_key and _is_value(entry, code, before):
-            yield proposal(f"write `{code}`", edits.replace_value(analysis, entry, code), *changed_by(entry))
+            end = _end_of_torn(entry)
+            found = edits.replace_value(analysis, entry, code) if end is None else [Edit(entry.node.start, end, code)]
+            paths = [*changed_by(entry), entry.parent.path if entry.key is None or end is not None else entry.path]
+            own = entry.path if entry.key == "type" else entry.parent.path
+            yield proposal(f"write `{code}`", found, *paths, written=own)
+
+
+def _end_of_torn(entry: Entry) -> int | None:
+    """Return the end of ``(3, 3)`` in a mapping, which reads it as a value ``(3`` and a key ``3)``; None for others."""
+    if entry.node.text[:1] != "(" or ")" in entry.node.text:
+        return None
+    following = entry.parent.entries[entry.index + 1 :]
+    last = next((other for other in following if other.colon is not None or ")" in str(other.key)), None)
+    return None if last is None or last.colon is not None else last.key_end
+
+
+def _joined(analysis: Analysis, rest: Entry, key: str, value: str) -> Iterator[Proposal]:
+    """Yield the number that a comma has divided, such as ``0,5``, into a value and a key."""
+    first = rest.parent.find(key)
+    if first is not None and first.node.kind == "scalar":
+        joined = [Edit(first.node.start, rest.end, edits.value_text(analysis, value))]
+        yield proposal(f"write `{key}: {value}`", joined, first.path, rest.path)
 
 
 def _is_value(entry: Entry, code: str, before: str) -> bool:
