@@ -28,7 +28,6 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-<<<<<<< HEAD
 COMMANDS = (
     init,
     data,
@@ -44,10 +43,8 @@ COMMANDS = (
     inspect,
     diff,
     schema,
+    lsp,
 )
-=======
-COMMANDS = (init, data, validate, summary, plot, train, evaluate, report, predict, export, schema, lsp)
->>>>>>> 9b393ed (graphspec lsp: a language server over stdio)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
