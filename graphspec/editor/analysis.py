@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
-_MARKER = re.compile(r"""^(?:\s*\{?\s*["']?graphspec["']?\s*:|#.*\$schema=.*graphspec)""", re.M)
-"""The key of the language's version, or the comment that names the schema."""
+_SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)
+"""The comment that names the schema."""
 
 
 class Analysis:
@@ -53,10 +53,10 @@ class Analysis:
         """Whether the document is a spec, not another YAML or JSON file: by a key, a comment or its name."""
         if self.name.lower().endswith((".graphspec.yaml", ".graphspec.yml", ".graphspec.json")):
             return True
-        if _MARKER.search(self.text.text):
+        if _SCHEMA.search(self.text.text):
             return True
         keys = {entry.key for entry in self.root.entries}
-        return len(keys & {"inputs", "layers", "outputs"}) > 1
+        return "graphspec" in keys or len(keys & {"inputs", "layers", "outputs"}) > 1
 
     @cached_property
     def root(self) -> Node:
