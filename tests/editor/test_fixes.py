@@ -16,7 +16,7 @@ from graphspec.editor.fixes import fixes
 from graphspec.editor.loose import parse
 from graphspec.editor.nodes import Node
 from graphspec.editor.places import Text, applied
-from graphspec.errors import SourceFile
+from graphspec.errors import GivenText
 
 CASES = sorted(path for path in (TESTS / "diagnostics").iterdir() if path.suffix in (".yaml", ".json"))
 LEAST = 540
@@ -60,7 +60,7 @@ def test_every_fix_solves_its_problem_and_changes_nothing_else(path: Path, monke
         count += bool(found)
         for fix in found:
             after = applied(text, fix.edits)
-            left = check(SourceFile(str(path), after)).diagnostics
+            left = check(GivenText(str(path), after)).diagnostics
             same = [
                 d for d in left if (d.code, d.path, d.message) == (diagnostic.code, diagnostic.path, diagnostic.message)
             ]
@@ -176,5 +176,5 @@ def test_the_syntax_of_a_variable_in_braces() -> None:
 
 def test_a_problem_of_another_file_has_no_fix() -> None:
     analysis = Analysis(BRANCHES, "spec.yaml")
-    other = check(SourceFile("other.yaml", BRANCHES)).diagnostics[0]
+    other = check(GivenText("other.yaml", BRANCHES)).diagnostics[0]
     assert fixes(analysis, other) == []

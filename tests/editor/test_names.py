@@ -8,7 +8,7 @@ from graphspec.compiler.check import check
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.names import Rejected, definition, references, rename
 from graphspec.editor.places import applied
-from graphspec.errors import SourceFile
+from graphspec.errors import GivenText
 
 TEXT = """\
 graphspec: 1
@@ -51,7 +51,7 @@ def lines_of(word: str, *, declaration: bool = True) -> list[int]:
 
 
 def test_the_spec_is_right() -> None:
-    assert [d for d in check(SourceFile("spec.yaml", TEXT)).diagnostics if d.is_error] == []
+    assert [d for d in check(GivenText("spec.yaml", TEXT)).diagnostics if d.is_error] == []
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_new_name_changes_nothing_else(word: str) -> None:
     analysis = Analysis(TEXT, "spec.yaml")
     offset = TEXT.index(word.replace("▮", "")) + word.index("▮")
     text = applied(TEXT, rename(analysis, offset, "other"))
-    before, after = check(SourceFile("spec.yaml", TEXT)), check(SourceFile("spec.yaml", text))
+    before, after = check(GivenText("spec.yaml", TEXT)), check(GivenText("spec.yaml", text))
     assert [d.code for d in after.diagnostics] == [d.code for d in before.diagnostics]
     assert len(text.splitlines()) == len(TEXT.splitlines())
     assert text.count("other") == len(references(analysis, offset))
