@@ -19,7 +19,9 @@ from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
-from graphspec.cli.inspect import inspectfrom graphspec.cli.plot import plot
+from graphspec.cli.inspect import inspect
+from graphspec.cli.lsp import lsp
+from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
 from graphspec.cli.schema import schema
