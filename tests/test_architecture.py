@@ -17,6 +17,7 @@ README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
     api extend
+    editor
     validation notebook
     report
     export training drawing

@@ -13,7 +13,6 @@ PACKAGE = Path(graphspec.__file__).parent
 OWN = {
     "consumers": "apps in other languages, and the files and records that they are given",
     "diagnostics": "broken specs and their answers",
-    "editor": "what an editor shows, by yaml-language-server",
     "golden": "values of Keras, and how they are made",
     "support": "helpers",
     "trust": "attacks, and what they have found",
@@ -22,6 +21,7 @@ OWN = {
 OF_MANY = {
     "callbacks/test_golden.py": "all callbacks against Keras",
     "cli/test_screens.py": "what every command prints at three widths",
+    "editor/test_positions.py": "what an editor shows, by yaml-language-server",
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
     "language/test_golden.py": "all types of columns against scikit-learn",

@@ -20,6 +20,7 @@ from graphspec.cli.export import export
 from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
 from graphspec.cli.inspect import inspect
+from graphspec.cli.lsp import lsp
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
@@ -44,6 +45,7 @@ COMMANDS = (
     inspect,
     diff,
     schema,
+    lsp,
 )
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

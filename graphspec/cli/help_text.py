@@ -24,6 +24,7 @@ SHORT = {
     "inspect": "Show what an ONNX file or a run is.",
     "diff": "Show what differs, by meaning.",
     "schema": "Print the JSON Schema for editors.",
+    "lsp": "Serve an editor (language server).",
 }
 """One line for a command in the list of commands; others have the first paragraph of their help."""
 _LONGEST = 30  # characters of an option with its choices

@@ -55,7 +55,7 @@ def check(
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
     Args:
-        source: a path, a dict, or a parsed ``Spec``.
+        source: a path, a dict, a parsed ``Spec``, or a text, a ``GivenText``.
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
         adapted: what the network has learnt from its training rows; files of vocabularies are not opened then.

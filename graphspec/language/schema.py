@@ -31,7 +31,7 @@ _NAMES: Schema = {
         {"type": "array", "title": "list of names", "items": {"type": "string"}, "minItems": 1},
     ]
 }
-_NODE_KEYS: dict[str, Schema] = {
+NODE_KEYS: dict[str, Schema] = {
     "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
     "inputs": {
         **_NAMES,
@@ -52,8 +52,8 @@ _NODE_KEYS: dict[str, Schema] = {
         "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
 }
-_SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
-_BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
+SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
+BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 _ANY: Schema = {"description": "", "allOf": [True]}
 """An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
 compares titles and texts."""
@@ -67,15 +67,31 @@ _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
 
 def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a spec."""
-    definitions: Schema = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": _block()}
+    definitions: Schema = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": block_schema()}
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
         definitions[f"{kind}-name"] = _names(kind, registry)
         definitions[f"{kind}-known"] = _known(registry)
         definitions[f"{kind}-arguments"] = _when(kind, registry)
-        for cls in _accepted(registry):
-            definitions[f"{kind}.{_primary(registry, cls)}"] = _typed(registry, cls)
-    properties: Schema = {
+        for cls in accepted(registry):
+            definitions[f"{kind}.{primary_name(registry, cls)}"] = _typed(registry, cls)
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "graphspec",
+        "description": "A neural network as data.",
+        "type": "object",
+        "properties": document_properties(),
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+    share(made)
+    return made
+
+
+def document_properties() -> dict[str, Schema]:
+    """Return the schemas of the keys of the document."""
+    return {
         "graphspec": {"const": VERSION, "description": "Version of the language."},
         "name": {**_NAME, "description": "Names the run directory and the ONNX graph."},
         "description": {"type": "string", "description": "What the network is for."},
@@ -88,40 +104,28 @@ def schema() -> Schema:
             "description": "The nodes; each reads the node above it unless it has `inputs`.",
         },
         "outputs": _mapping(
-            {**_closed(HeadKeys), "type": ["object", "null"]},
+            {**section_schema(HeadKeys), "type": ["object", "null"]},
             "The heads; a head has the name of its node unless it has `layer`.",
         ),
-        "training": {**_closed(TrainingKeys), "description": "How the heads are trained."},
+        "training": {**section_schema(TrainingKeys), "description": "How the heads are trained."},
         "data": {
             "type": "object",
             "properties": {
-                "train": {**_closed(DataKeys), "description": "Training rows."},
-                "validation": {**_closed(ValidationKeys), "description": "Rows for validation during training."},
-                "test": {**_closed(DataKeys), "description": "Rows for the final evaluation."},
+                "train": {**section_schema(DataKeys), "description": "Training rows."},
+                "validation": {**section_schema(ValidationKeys), "description": "Rows for validation during training."},
+                "test": {**section_schema(DataKeys), "description": "Rows for the final evaluation."},
             },
             "additionalProperties": False,
             "description": "The sources of the rows.",
         },
     }
-    made = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "graphspec",
-        "description": "A neural network as data.",
-        "type": "object",
-        "properties": properties,
-        "required": list(REQUIRED),
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
-    share(made)
-    return made
 
 
-def _closed(cls: type[Config]) -> Schema:
+def section_schema(cls: type[Config]) -> Schema:
     """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
     properties, required = arguments(cls)
     closed: Schema = {"title": _title(cls), "type": "object", "properties": properties, "additionalProperties": False}
-    closed |= {"description": paragraphs[0]} if (paragraphs := _paragraphs(cls))[0] else {}
+    closed |= {"description": paragraphs[0]} if (paragraphs := paragraphs_of(cls))[0] else {}
     closed |= _neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
     return closed if not required else {**closed, "required": required}
 
@@ -143,19 +147,19 @@ def _neutral(keys: Mapping[str, Neutral]) -> Schema:
 def _input_or_record() -> Schema:
     """Return the schema of an input, which has a shape unless it is text, or of a record, which has columns."""
     texts: Schema = {"properties": {"dtype": {"anyOf": [{"const": "string"}, VARIABLE]}}, "required": ["dtype"]}
-    given = {**_closed(InputKeys), "if": texts, "else": {"required": ["shape"]}}
+    given = {**section_schema(InputKeys), "if": texts, "else": {"required": ["shape"]}}
     keys = given["properties"]
-    both = {**given, "properties": {**keys, "columns": _columns()}}
+    both = {**given, "properties": {**keys, "columns": columns_schema()}}
     decided = {"type": "object", "anyOf": [{"required": [key]} for key in keys]}
     return {
         "type": "object",
         "if": _has("columns"),
-        "then": _record(),
+        "then": record_schema(),
         "else": {"if": decided, "then": given, "else": both},
     }
 
 
-def _columns() -> Schema:
+def columns_schema() -> Schema:
     """Return the schema of the columns of a record."""
     text = arguments(RecordKeys)[0]["columns"]["description"]
     column = {"type": ["string", "object"], "allOf": [{"$ref": "#/$defs/column"}]}
@@ -163,13 +167,13 @@ def _columns() -> Schema:
     return {"type": ["object", "string"], "additionalProperties": column, **pattern, "description": text}
 
 
-def _record() -> Schema:
+def record_schema() -> Schema:
     """Return the schema of a record."""
-    record = _closed(RecordKeys)
+    record = section_schema(RecordKeys)
     names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": MAX_CROSSED}
-    crosses: Schema = {"type": "array", "items": {"anyOf": [names, _closed(Cross), VARIABLE]}}
+    crosses: Schema = {"type": "array", "items": {"anyOf": [names, section_schema(Cross), VARIABLE]}}
     text = {"description": record["properties"]["crosses"]["description"]}
-    return {**record, "properties": {"columns": _columns(), "crosses": {"anyOf": [crosses, VARIABLE], **text}}}
+    return {**record, "properties": {"columns": columns_schema(), "crosses": {"anyOf": [crosses, VARIABLE], **text}}}
 
 
 def _mapping(value: Schema, description: str) -> Schema:
@@ -177,23 +181,23 @@ def _mapping(value: Schema, description: str) -> Schema:
     return {"type": "object", "additionalProperties": value, "description": description}
 
 
-def _paragraphs(cls: type) -> list[str]:
+def paragraphs_of(cls: type) -> list[str]:
     """Return the docstring of ``cls`` as Markdown, by paragraphs: one at least, empty if Python drops docstrings."""
     text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
     text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
 
-def _sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
     """Return the first sentence of a text, without sources in brackets."""
     text = re.sub(r" \([^()]*\b(19|20)\d\d\)", "", text)
     return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", text, maxsplit=1)[0]
 
 
-def _description(cls: type[Config]) -> str:
+def describe_class(cls: type[Config]) -> str:
     """Return what an editor says about a class: what it does, its shapes, and its main arguments."""
-    paragraphs = _paragraphs(cls)
-    shapes = [_sentence(paragraph) for paragraph in paragraphs if paragraph.startswith("Shapes: ")]
+    paragraphs = paragraphs_of(cls)
+    shapes = [first_sentence(paragraph) for paragraph in paragraphs if paragraph.startswith("Shapes: ")]
     found, required = arguments(cls)
     main = [
         f"{key} = {shown(argument['default'])}" if "default" in argument else key
@@ -202,10 +206,10 @@ def _description(cls: type[Config]) -> str:
     ]
     main = main[:_MANY] + ["…"] * (len(main) > _MANY or len(main) < len(found))
     takes = f"Arguments: {', '.join(main)}" if main not in ([], ["…"]) else ""
-    return "\n\n".join(part for part in (_sentence(paragraphs[0]), *shapes, takes) if part)
+    return "\n\n".join(part for part in (first_sentence(paragraphs[0]), *shapes, takes) if part)
 
 
-def _accepted(registry: Registry[Any]) -> list[type[Config]]:
+def accepted(registry: Registry[Any]) -> list[type[Config]]:
     """Return the classes of a registry without those that the compiler refuses."""
     return [cls for cls in registry if not issubclass(cls, Refused)]
 
@@ -220,7 +224,7 @@ def _aliases(registry: Registry[Any], cls: type) -> list[str]:
     return [name for name in registry.names() if registry.get(name) is cls]
 
 
-def _primary(registry: Registry[Any], cls: type) -> str:
+def primary_name(registry: Registry[Any], cls: type) -> str:
     """Return the primary name of ``cls``."""
     return _aliases(registry, cls)[0]
 
@@ -237,11 +241,11 @@ def _names(kind: str, registry: Registry[Any]) -> Schema:
     another object is often the value of an argument that has a text of its own: a list of one value adds a line to it.
     """
     names: list[Schema] = []
-    for cls in _accepted(registry):
+    for cls in accepted(registry):
         primary, *others = _aliases(registry, cls)
-        text = _sentence(_paragraphs(cls)[0])
+        text = first_sentence(paragraphs_of(cls)[0])
         if registry in (LAYERS, CELLS, COLUMNS):
-            names.append({"const": primary, "title": primary, "description": _description(cls)})
+            names.append({"const": primary, "title": primary, "description": describe_class(cls)})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
             names += [{"enum": [name], "title": name, "enumDescriptions": [text]} for name in (primary, *others)]
@@ -251,7 +255,7 @@ def _names(kind: str, registry: Registry[Any]) -> Schema:
 
 def _known(registry: Registry[Any]) -> Schema:
     """Return the condition of a known name. Editors cannot suggest one, and all names would make a long message."""
-    names = [name for cls in _accepted(registry) for name in _aliases(registry, cls)]
+    names = [name for cls in accepted(registry) for name in _aliases(registry, cls)]
     return {
         "pattern": _exactly(names),
         "errorMessage": f"There is no {registry.kind} of this name; `graphspec validate` suggests one.",
@@ -265,7 +269,7 @@ def _when(kind: str, registry: Registry[Any]) -> Schema:
     grouped by the first letter of their names, since an editor tries all of a group.
     """
     groups: dict[str, list[Schema]] = {}
-    for cls in _accepted(registry):
+    for cls in accepted(registry):
         names = _aliases(registry, cls)
         condition = {"if": _of_type(_exactly(names)), "then": _reference(f"{kind}.{names[0]}")}
         letters = {name[0] for name in names}
@@ -298,7 +302,7 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
 
 def _common(registry: Registry[Any]) -> dict[str, Neutral]:
     """Return the keys that all classes of a registry accept without effect."""
-    first, *others = _accepted(registry)
+    first, *others = accepted(registry)
     return {
         key: neutral
         for key, neutral in first.neutral.items()
@@ -316,29 +320,29 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
     }
     common = _common(registry)
     own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in common}
-    typed: Schema = {"title": _primary(registry, cls), "properties": {**properties, **calls}, **_neutral(own)}
+    typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **_neutral(own)}
     return {**typed, "required": required} if required else typed
 
 
 def _node() -> Schema:
     """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
-    copies = {key: _NODE_KEYS[key] for key in ("trainable", "repeat")}
+    copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat")}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
     kinds = {"type": "string", "allOf": [_reference("layer-name")]}
     layer = {"title": "layer", "properties": {"type": kinds, **copies}, **_neutral(_of_nodes())}
     layer["allOf"] = [_reference("layer-arguments")]
     undecided = {
-        "properties": {"type": kinds, "block": _BLOCK, "share": _SHARE},
+        "properties": {"type": kinds, "block": BLOCK, "share": SHARE},
         "allOf": [{"required": ["type"]}],  # apart from the properties: else editors offer a skeleton with `type` alone
         "additionalProperties": True,
     }
-    instance = {"title": "block", "properties": {"block": _BLOCK, "params": params, **copies}}
+    instance = {"title": "block", "properties": {"block": BLOCK, "params": params, **copies}}
     return {
         "title": "layer",
         "type": "object",
-        "properties": {key: _NODE_KEYS[key] for key in ("name", "inputs")},
+        "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
-        "then": {"title": "share", "properties": {"share": _SHARE}},
+        "then": {"title": "share", "properties": {"share": SHARE}},
         "else": {
             "if": _has("block"),
             "then": instance,
@@ -355,10 +359,10 @@ def _has(key: str) -> Schema:
 
 def _of_nodes() -> dict[str, Neutral]:
     """Return the keys that every layer accepts without effect, and that a node does not define."""
-    return {key: neutral for key, neutral in _common(LAYERS).items() if key not in _NODE_KEYS}
+    return {key: neutral for key, neutral in _common(LAYERS).items() if key not in NODE_KEYS}
 
 
-def _block() -> Schema:
+def block_schema() -> Schema:
     """Return the schema of a block definition."""
     return {
         "title": "block",

@@ -1,0 +1,29 @@
+"""``graphspec lsp``: a language server, which shows an editor what it needs to write specs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def lsp(
+    data: Annotated[
+        bool, typer.Option("--data", help="Check the data files too, when a spec is opened and saved.")
+    ] = False,
+    stdio: Annotated[bool, typer.Option("--stdio", hidden=True, help="Accepted; there is no other way.")] = False,
+) -> int:
+    """Serve an editor: problems, fixes, shapes, completions, by the Language Server Protocol over stdin and stdout.
+
+    An editor starts it. It needs pygls: pip install "graphspec[editor]".
+    """
+    from graphspec.errors import UsageError
+
+    try:
+        from graphspec.editor.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol", "cattrs", "attrs"):
+            raise
+        hint = 'install it with `pip install "graphspec[editor]"`'
+        raise UsageError(f"the language server needs pygls, which is not installed; {hint}") from None
+    return serve(data=data)

@@ -1,0 +1,333 @@
+"""Names and what they stand for: definitions, references and new names of nodes, inputs, blocks and variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from graphspec.editor.analysis import Analysis
+from graphspec.editor.nodes import Entry, Node
+from graphspec.editor.places import Edit, Span
+from graphspec.language.names import is_name
+from graphspec.layers import LAYERS
+
+SymbolKind = Literal["input", "column", "node", "block", "variable", "head"]
+_VARIABLE = re.compile(r"(?<!\$)\$\{\s*([\w.-]+)\s*\}")
+_MAX_SHARES = 20
+"""The most shares of shares that are followed to a block."""
+
+
+class Rejected(Exception):  # noqa: N818 (it is an answer to the user, not a failure)
+    """A name that cannot be given, with the reason."""
+
+
+@dataclass(eq=False)
+class Symbol:
+    """What a name stands for.
+
+    Attributes:
+        span: the place of the name where it is declared.
+        node: the mapping of a node, an input or a block; the value of a variable.
+        scope: the scope in which it is declared.
+    """
+
+    name: str
+    kind: SymbolKind
+    span: Span
+    node: Node
+    scope: Scope
+
+
+@dataclass(eq=False)
+class Scope:
+    """The names of the document or of a block."""
+
+    is_top: bool
+    inputs: dict[str, Symbol] = field(default_factory=dict)
+    nodes: dict[str, Symbol] = field(default_factory=dict)
+    own_variables: dict[str, Symbol] = field(default_factory=dict)
+    columns: dict[str, Symbol] = field(default_factory=dict)
+    heads: dict[str, Symbol] = field(default_factory=dict)
+    blocks: dict[str, Symbol] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    container: Node | None = None
+
+    def find(self, name: str) -> Symbol | None:
+        """Return the node or the input of a name."""
+        return self.nodes.get(name) or self.inputs.get(name)
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A place where a symbol is named."""
+
+    symbol: Symbol
+    span: Span
+
+
+def scopes(analysis: Analysis) -> list[Scope]:
+    """Return the scopes of a document: its own, and one for each block."""
+    found: list[Scope] = analysis.memo("scopes", lambda: _scopes(analysis))
+    return found
+
+
+def occurrences(analysis: Analysis) -> list[Occurrence]:
+    """Return all places where a symbol is named, declarations included, in their order."""
+    found: list[Occurrence] = analysis.memo(
+        "occurrences", lambda: sorted(_occurrences(analysis), key=lambda found: found.span)
+    )
+    return found
+
+
+def scope_of(analysis: Analysis, node: Node) -> Scope:
+    """Return the scope in which a value is."""
+    steps = node.steps()
+    top, *others = scopes(analysis)
+    if len(steps) > 1 and steps[0].key == "blocks":
+        return next((scope for scope in others if scope.container is steps[1].node), top)
+    return top
+
+
+def occurrence_at(analysis: Analysis, offset: int) -> Occurrence | None:
+    """Return the name at an offset."""
+    return next((o for o in occurrences(analysis) if o.span.start <= offset <= o.span.end), None)
+
+
+def definition(analysis: Analysis, offset: int) -> Span | None:
+    """Return the place where the name at an offset is declared."""
+    found = occurrence_at(analysis, offset)
+    if found is not None:
+        return found.symbol.span
+    from graphspec.editor.cursor import entry_at
+
+    at = entry_at(analysis, offset)
+    if at is None or analysis.spec is None or at[1]:
+        return None
+    entry, _ = at  # a node without a name has a default one
+    within = entry.parent.entry if entry.key is None else entry
+    if within is None or within.key not in ("inputs", "share", "layer"):
+        return None
+    name = entry.node.text.partition(":")[0]
+    node = next((node for node in analysis.spec.nodes if node.name == name), None)
+    return None if node is None or node.mark.line is None else analysis.text.of_mark(node.mark.line, node.mark.column)
+
+
+def references(analysis: Analysis, offset: int, *, declaration: bool = True) -> list[Span]:
+    """Return all places of the name at an offset, with or without that of its declaration."""
+    found = occurrence_at(analysis, offset)
+    if found is None:
+        return []
+    places = dict.fromkeys(o.span for o in occurrences(analysis) if o.symbol is found.symbol)
+    return [span for span in places if declaration or span != found.symbol.span]
+
+
+def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
+    """Return the edits that give the symbol at an offset another name.
+
+    Raises:
+        Rejected: there is no name at this place, or the new one is not possible.
+    """
+    found = occurrence_at(analysis, offset)
+    if found is None:
+        raise Rejected("there is no name of a node, an input, a block or a variable here")
+    symbol, scope = found.symbol, found.symbol.scope
+    if not is_name(name) and not (symbol.kind == "column" and name):
+        raise Rejected(f"'{name}' is no name: it may contain only letters, digits, '_', '-' and '.'")
+    taken = {
+        "block": scope.blocks,
+        "variable": scope.own_variables,
+        "column": {key.partition("/")[2] for key in scope.columns},
+    }.get(symbol.kind, {**scope.inputs, **scope.nodes, **scope.heads})
+    if name != symbol.name and name in taken:
+        raise Rejected(f"there is a '{name}' already")
+    return [Edit(*span, name) for span in references(analysis, offset)]
+
+
+# Declarations
+
+
+def _scopes(analysis: Analysis) -> list[Scope]:
+    root = analysis.root
+    top = Scope(is_top=True, container=root)
+    for entry in _entries(root.get("inputs")):
+        symbol = _declare(analysis, top, top.inputs, entry, "input")
+        for column in _entries(entry.node.get("columns")):
+            if symbol is not None and (span := key_span(analysis, column)) is not None:
+                name = f"{symbol.name}/{column.key}"
+                top.columns[name] = Symbol(str(column.key), "column", span, column.node, top)
+    _declare_layers(analysis, top, root.get("layers"))
+    for entry in _entries(root.get("vars")):
+        _declare(analysis, top, top.own_variables, entry, "variable")
+    top.variables = dict.fromkeys(top.own_variables, "variable")
+    for entry in _entries(root.get("outputs")):
+        if entry.node.find("layer") is not None:
+            _declare(analysis, top, top.heads, entry, "head")
+    found = [top]
+    for entry in _entries(root.get("blocks")):
+        block = _declare(analysis, top, top.blocks, entry, "block")
+        if block is None:
+            continue
+        scope = Scope(is_top=False, container=entry.node, blocks=top.blocks)
+        for scalar in _scalars(entry.node.get("inputs")):
+            if (span := _exact(analysis, scalar)) is not None:
+                scope.inputs.setdefault(scalar.text, Symbol(scalar.text, "input", span, scalar, scope))
+        for param in _entries(entry.node.get("params")):
+            _declare(analysis, scope, scope.own_variables, param, "variable")
+        scope.variables = top.variables | dict.fromkeys(scope.own_variables, "param")
+        _declare_layers(analysis, scope, entry.node.get("layers"))
+        found.append(scope)
+    return found
+
+
+def _declare(
+    analysis: Analysis, scope: Scope, symbols: dict[str, Symbol], entry: Entry, kind: SymbolKind
+) -> Symbol | None:
+    span = key_span(analysis, entry)
+    if span is None or entry.key is None:
+        return None
+    return symbols.setdefault(entry.key, Symbol(entry.key, kind, span, entry.node, scope))
+
+
+def _declare_layers(analysis: Analysis, scope: Scope, layers: Node | None) -> None:
+    for entry in _entries(layers):
+        name = entry.node.get("name")
+        if name is not None and name.kind == "scalar" and (span := _exact(analysis, name)) is not None:
+            scope.nodes.setdefault(name.text, Symbol(name.text, "node", span, entry.node, scope))
+
+
+def key_span(analysis: Analysis, entry: Entry) -> Span | None:
+    """Return the place of a key without its quotes; None if it has escapes."""
+    source = analysis.text.text
+    for cut in (0, 1):
+        span = Span(entry.start + cut, entry.key_end - cut)
+        if source[span.start : span.end] == entry.key:
+            return span
+    return None
+
+
+def _exact(analysis: Analysis, scalar: Node) -> Span | None:
+    """Return the place of a scalar's text; None if it has escapes or variables."""
+    span = scalar.inner
+    return span if analysis.text.text[span.start : span.end] == scalar.text and "${" not in scalar.text else None
+
+
+def _entries(node: Node | None) -> list[Entry]:
+    return [] if node is None else node.entries
+
+
+def _scalars(node: Node | None) -> list[Node]:
+    """Return a scalar, or the scalars of a list."""
+    if node is None or node.kind == "mapping":
+        return []
+    return [found for found in (node, *(entry.node for entry in node.entries)) if found.kind == "scalar"]
+
+
+# References
+
+
+def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
+    root = analysis.root
+    top, *blocks = scopes(analysis)
+    for scope in (top, *blocks):
+        groups = (scope.inputs, scope.nodes, scope.own_variables, scope.heads)
+        symbols = [symbol for group in groups for symbol in group.values()]
+        symbols += [*scope.columns.values(), *scope.blocks.values()] if scope.is_top else []
+        yield from (Occurrence(symbol, symbol.span) for symbol in symbols)
+        assert scope.container is not None
+        for entry in _entries(scope.container.get("layers")):
+            yield from _of_layer(analysis, scope, entry.node)
+        if not scope.is_top:
+            for scalar in _scalars(scope.container.get("outputs")):
+                yield from _named(analysis, scope, scalar)
+    for entry in _entries(root.get("outputs")):
+        layer = entry.node.get("layer")
+        if layer is not None:
+            yield from _named(analysis, top, layer)
+        elif (symbol := top.find(str(entry.key))) is not None and (span := key_span(analysis, entry)) is not None:
+            yield Occurrence(symbol, span)
+    for part in _entries(root.get("data")):
+        yield from _of_data(analysis, top, part.node)
+    yield from _of_variables(analysis)
+
+
+def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurrence]:
+    """Yield the names in an entry of ``layers``."""
+    kind = node.scalar("type")
+    calls = getattr(LAYERS.get(kind), "call_arguments", ()) if kind else ()
+    for key in ("inputs", "share", *calls):
+        for scalar in _scalars(node.get(key)):
+            yield from _named(analysis, scope, scalar)
+    block = node.get("block")
+    if block is None or block.kind != "scalar" or (symbol := scope.blocks.get(block.text)) is None:
+        return
+    if (span := _exact(analysis, block)) is not None:
+        yield Occurrence(symbol, span)
+    definition = next((s for s in scopes(analysis)[1:] if s.container is symbol.node), None)
+    for entry in _entries(node.get("params")):
+        param = None if definition is None else definition.own_variables.get(str(entry.key))
+        if param is not None and (span := key_span(analysis, entry)) is not None:
+            yield Occurrence(param, span)
+
+
+def _of_data(analysis: Analysis, top: Scope, part: Node) -> Iterator[Occurrence]:
+    """Yield the names in a source of data."""
+    for key, symbols in (("inputs", top.inputs), ("targets", {**top.nodes, **top.heads})):
+        for entry in _entries(part.get(key)):
+            symbol = symbols.get(str(entry.key))
+            if symbol is not None and (span := key_span(analysis, entry)) is not None:
+                yield Occurrence(symbol, span)
+    stratify = part.get("stratify")
+    if stratify is not None and (head := top.heads.get(stratify.text) or top.nodes.get(stratify.text)) is not None:
+        yield Occurrence(head, stratify.inner)
+
+
+def _named(analysis: Analysis, scope: Scope, scalar: Node) -> Iterator[Occurrence]:
+    """Yield the symbols in a reference: ``node``, ``node:1``, ``instance/node``, ``record/column``."""
+    span = _exact(analysis, scalar)
+    if span is None:
+        return
+    at, inner, path = span.start, scope, ""
+    for step in scalar.text.partition(":")[0].split("/"):
+        path = f"{path}/{step}" if path else step
+        name = step
+        symbol = scope.columns.get(path) if inner is scope and "/" in path else inner.find(step)
+        if symbol is None and (match := re.fullmatch(r"(.+)_\d+", step)):
+            name = match[1]
+            symbol = inner.nodes.get(name)
+            symbol = symbol if symbol is not None and symbol.node.find("repeat") is not None else None
+        if symbol is None:
+            return
+        yield Occurrence(symbol, Span(at, at + len(name)))
+        at += len(step) + 1
+        inner = instantiated(analysis, symbol.scope, symbol.node) or inner
+
+
+def instantiated(analysis: Analysis, scope: Scope, node: Node) -> Scope | None:
+    """Return the scope of the block that an entry of ``layers`` instantiates, by itself or by sharing; None for others."""
+    for _ in range(_MAX_SHARES):
+        if (name := node.scalar("block")) is not None:
+            block = scope.blocks.get(name)
+            return next((s for s in scopes(analysis)[1:] if block is not None and s.container is block.node), None)
+        owner = scope.find(node.scalar("share") or "")
+        if owner is None:
+            return None
+        node = owner.node
+    return None
+
+
+def _of_variables(analysis: Analysis) -> Iterator[Occurrence]:
+    """Yield the variables in all texts."""
+    source = analysis.text.text
+    if "${" not in source:
+        return
+    top = scopes(analysis)[0]
+    for node in analysis.root.walk():
+        if node.kind != "scalar" or "${" not in node.text:
+            continue
+        scope = scope_of(analysis, node)
+        for match in _VARIABLE.finditer(source, node.start, node.end):
+            symbol = scope.own_variables.get(match[1]) or top.own_variables.get(match[1])
+            if symbol is not None:
+                yield Occurrence(symbol, Span(*match.span(1)))

@@ -1,0 +1,180 @@
+"""Quick fixes: after each of them, the diagnostic is gone, and only what it names has changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from editor.documents import BRANCHES
+from paths import TESTS
+
+from graphspec.compiler.check import check
+from graphspec.editor.analysis import Analysis
+from graphspec.editor.fixes import fixes
+from graphspec.editor.loose import parse
+from graphspec.editor.nodes import Node
+from graphspec.editor.places import Text, applied
+from graphspec.errors import GivenText
+
+CASES = sorted(path for path in (TESTS / "diagnostics").iterdir() if path.suffix in (".yaml", ".json"))
+LEAST = 540
+"""Diagnostics of these specs for which a fix is offered, at least."""
+offered: dict[str, tuple[int, int]] = {}
+
+
+def leaves(node: Node) -> dict[str, str]:
+    """The scalars of a tree by their paths. A path that occurs twice has both."""
+    found: dict[str, str] = {}
+    for value in node.walk():
+        if not value.entries:
+            text = f"{value.kind} {value.text}"
+            found[value.path] = f"{found[value.path]}; {text}" if value.path in found else text
+    return found
+
+
+def changed(before: str, after: str) -> set[str]:
+    """The paths whose values differ."""
+    old, new = leaves(parse(Text(before))), leaves(parse(Text(after)))
+    return {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+
+
+def read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return None
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
+def test_every_fix_solves_its_problem_and_changes_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.compiler.trainable.available", lambda: 16 * 2**30)
+    text = read(path)
+    if text is None:
+        return
+    analysis = Analysis(text, str(path))
+    count = 0
+    for diagnostic in analysis.diagnostics:
+        found = fixes(analysis, diagnostic)
+        count += bool(found)
+        for fix in found:
+            after = applied(text, fix.edits)
+            left = check(GivenText(str(path), after)).diagnostics
+            same = [
+                d for d in left if (d.code, d.path, d.message) == (diagnostic.code, diagnostic.path, diagnostic.message)
+            ]
+            before = [
+                d
+                for d in analysis.diagnostics
+                if (d.code, d.path, d.message) == (diagnostic.code, diagnostic.path, diagnostic.message)
+            ]
+            assert len(same) < len(before), fix
+            allowed = [path for path in fix.paths if path]
+            others = {p for p in changed(text, after) if not any(_within(p, at) for at in allowed)}
+            assert not others or diagnostic.code == "GS101", (fix, others)
+            if path.suffix == ".json":
+                json.loads(after)
+    offered[path.name] = (count, len(analysis.diagnostics))
+
+
+def _within(path: str, above: str) -> bool:
+    """Whether a value is another, or is in it or around it: an empty mapping becomes one with a key."""
+    return path == above or path.startswith(f"{above}.") or above.startswith(f"{path}.")
+
+
+def test_most_problems_have_a_fix() -> None:
+    if len(offered) < len(CASES) - 2:
+        pytest.skip("needs the results of the other tests")
+    assert sum(count for count, _ in offered.values()) >= LEAST
+
+
+def titles(text: str, code: str, name: str = "spec.yaml") -> dict[str, str]:
+    """The titles of the fixes of the first diagnostic of a code, and the text after each."""
+    analysis = Analysis(text, name)
+    diagnostic = next(d for d in analysis.diagnostics if d.code == code)
+    return {fix.title: applied(text, fix.edits) for fix in fixes(analysis, diagnostic)}
+
+
+def test_the_hints_of_the_readme() -> None:
+    padded = BRANCHES.replace("kernel_size: 3, inputs", "kernel_size: 3, inputs: image, padding: same}\n").replace(
+        "}\n: image}", "}"
+    )
+    assert titles(BRANCHES, "GS302") == {"set `padding: same` on 'b2'": padded}
+    assert titles(BRANCHES, "GS111") == {"replace it by 'Flatten'": BRANCHES.replace("Flaten", "Flatten")}
+
+
+def spec(layer: str) -> str:
+    return BRANCHES.replace("  - {name: flat, type: Flaten}", layer).replace(
+        "kernel_size: 3, inputs", "kernel_size: 3, padding: same, inputs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "code", "title", "after"),
+    [
+        ("  - {name: flat, type: Flatten, axis: 1}", "GS102", "remove `axis`", "  - {name: flat, type: Flatten}"),
+        (
+            "  - name: flat\n    axis: 1\n    type: Flatten",
+            "GS102",
+            "remove `axis`",
+            "  - name: flat\n    type: Flatten",
+        ),
+        ("  - axis: 1\n    type: Flatten", "GS102", "remove `axis`", "  - type: Flatten"),
+        ("  - {type: Dense, unit: 3}", "GS102", "replace it by 'units'", "  - {type: Dense, units: 3}"),
+        ("  - {type: Dense}", "GS103", "add `units: 1`", "  - {type: Dense, units: 1}"),
+        ("  - type: Dense  # small", "GS103", "add `units: 1`", "  - type: Dense  # small\n    units: 1"),
+        ('  - {type: Dense, units: "3"}', "GS104", "write `3`", "  - {type: Dense, units: 3}"),
+        (
+            "  - {type: Dense, units: 3, use_bias: yes}",
+            "GS104",
+            "write `true`",
+            "  - {type: Dense, units: 3, use_bias: true}",
+        ),
+        ("  - {type: Dense, units: 0}", "GS105", "write `1`", "  - {type: Dense, units: 1}"),
+        (
+            "  - {type: Conv2D, filters: 1, kernel_size: (3, 3)}",
+            "GS104",
+            "write `[3, 3]`",
+            "  - {type: Conv2D, filters: 1, kernel_size: [3, 3]}",
+        ),
+        ("  - {type: Flatten, inputs: mx}", "GS201", "replace it by 'mix'", "  - {type: Flatten, inputs: mix}"),
+        ("  - {name: 😀 a, type: 😀Flaten}", "GS111", "replace it by 'Flatten'", "  - {name: 😀 a, type: Flatten}"),
+    ],
+)
+def test_forms(layer: str, code: str, title: str, after: str) -> None:
+    text = spec(layer)
+    assert titles(text, code)[title] == spec(after)
+
+
+def test_a_word_becomes_a_mapping() -> None:
+    text = (
+        spec("  - {type: Flatten}").replace("activation: softmax}", "name: digit}").replace("name: digit, type", "type")
+    )
+    found = titles(text, "GS401")
+    assert "{loss: {type: sparse_categorical_crossentropy, from_logits: true}}" in found["set `from_logits: true`"]
+    assert "units: 10, name: digit, activation: softmax}" in found["set `activation: softmax`"]
+
+
+def test_json_stays_json() -> None:
+    document: dict[str, Any] = {
+        "graphspec": 1,
+        "name": "n",
+        "inputs": {"x": {"shape": [4]}},
+        "layers": [{"name": "y", "type": "Dense"}],
+        "outputs": {"y": {"loss": "mse"}},
+    }
+    found = titles(json.dumps(document, indent=2), "GS103", "spec.json")
+    document["layers"][0]["units"] = 1
+    assert json.loads(found["add `units: 1`"]) == document
+
+
+def test_the_syntax_of_a_variable_in_braces() -> None:
+    text = BRANCHES.replace("units: 10", "units: ${wide}").replace("inputs:\n", "vars: {wide: 10}\ninputs:\n", 1)
+    assert titles(text, "GS101") == {"put quotes around the variable": text.replace("${wide}", '"${wide}"')}
+
+
+def test_a_problem_of_another_file_has_no_fix() -> None:
+    analysis = Analysis(BRANCHES, "spec.yaml")
+    other = check(GivenText("other.yaml", BRANCHES)).diagnostics[0]
+    assert fixes(analysis, other) == []

@@ -1,0 +1,128 @@
+"""Definitions, references and new names."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphspec.compiler.check import check
+from graphspec.editor.analysis import Analysis
+from graphspec.editor.names import Rejected, definition, references, rename
+from graphspec.editor.places import applied
+from graphspec.errors import GivenText
+
+TEXT = """\
+graphspec: 1
+name: n  # 😀
+vars: {wide: 4}
+inputs:
+  x: {shape: [8]}
+  person: {columns: {age: number, job: category}}
+blocks:
+  two:
+    params: {n: "${wide}"}
+    inputs: i
+    layers:
+      - {name: one, type: Dense, units: "${n}", inputs: i}
+      - {name: sum, type: Dense, units: "${wide}", inputs: one}
+    outputs: [sum]
+layers:
+  - {name: one, type: Dense, units: 3, inputs: x}
+  - {name: mix, block: two, inputs: one, params: {n: 2}}
+  - {name: deep, type: Dense, units: 3, repeat: 3}
+  - {type: Flatten, inputs: person}
+  - {name: all, type: Concatenate, inputs: [deep_2, "mix:0", mix/one, flatten_1]}
+  - {name: again, share: one, inputs: x}
+  - {name: y, type: Dense, units: 2, activation: softmax, inputs: all}
+outputs:
+  y: {loss: sparse_categorical_crossentropy}
+  sure: {layer: again, loss: mse}
+data:
+  train: {file: a.npz, targets: {y: b, sure: c}}
+  validation: {split: 0.1, stratify: y}
+"""
+
+
+def lines_of(word: str, *, declaration: bool = True) -> list[int]:
+    """The lines, from 1, of the references of the name in ``word``, which has a cursor ``▮`` at its place."""
+    analysis = Analysis(TEXT, "spec.yaml")
+    offset = TEXT.index(word.replace("▮", "")) + word.index("▮")
+    found = references(analysis, offset, declaration=declaration)
+    return [analysis.text.line_of(span.start) + 1 for span in found]
+
+
+def test_the_spec_is_right() -> None:
+    assert [d for d in check(GivenText("spec.yaml", TEXT)).diagnostics if d.is_error] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "lines"),
+    [
+        ("▮one, type: Dense, units: 3", [16, 17, 21]),  # not that of the block
+        ('on▮e, type: Dense, units: "', [12, 13, 20]),
+        ("mix▮, block", [17, 20, 20]),
+        ("deep▮, type", [18, 20]),
+        ("▮x: {shape", [5, 16, 21]),
+        ("▮person: {col", [6, 19]),
+        ("▮two:", [8, 17]),
+        ("▮wide: 4", [3, 9, 13]),
+        ('${n▮}"', [9, 12, 17]),
+        ("name: y▮", [22, 24, 27, 28]),
+        ("▮sure: {layer", [25, 27]),
+        ("inputs: i▮\n", [10, 12]),
+    ],
+)
+def test_references(word: str, lines: list[int]) -> None:
+    assert lines_of(word) == lines
+
+
+def test_references_without_the_declaration() -> None:
+    assert lines_of("name: y▮", declaration=False) == [24, 27, 28]
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("deep_▮2", 18),
+        ("mix/on▮e", 12),
+        ("mi▮x/one", 17),
+        ("share: on▮e", 16),
+        ("layer: agai▮n", 21),
+        ("flatten▮_1", 19),
+        ("[su▮m]", 13),
+        ("block: tw▮o", 8),
+    ],
+)
+def test_definitions(word: str, line: int) -> None:
+    analysis = Analysis(TEXT, "spec.yaml")
+    span = definition(analysis, TEXT.index(word.replace("▮", "")) + word.index("▮"))
+    assert span is not None
+    assert analysis.text.line_of(span.start) + 1 == line
+
+
+def test_a_value_has_no_definition() -> None:
+    assert definition(Analysis(TEXT, "spec.yaml"), TEXT.index("softmax")) is None
+
+
+RENAMED = ("name: ▮one, type: Dense, units: 3", "name: mi▮x", "name: ▮deep", "▮x: {sh", "▮two:", "▮wide: 4", '"${▮n}"')
+
+
+@pytest.mark.parametrize("word", [*RENAMED, "name: ▮y"])
+def test_a_new_name_changes_nothing_else(word: str) -> None:
+    analysis = Analysis(TEXT, "spec.yaml")
+    offset = TEXT.index(word.replace("▮", "")) + word.index("▮")
+    text = applied(TEXT, rename(analysis, offset, "other"))
+    before, after = check(GivenText("spec.yaml", TEXT)), check(GivenText("spec.yaml", text))
+    assert [d.code for d in after.diagnostics] == [d.code for d in before.diagnostics]
+    assert len(text.splitlines()) == len(TEXT.splitlines())
+    assert text.count("other") == len(references(analysis, offset))
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a b", "no name"), ("mix", "already"), ("sure", "already")])
+def test_a_name_that_cannot_be(name: str, reason: str) -> None:
+    with pytest.raises(Rejected, match=reason):
+        rename(Analysis(TEXT, "spec.yaml"), TEXT.index("name: y") + 6, name)
+
+
+def test_no_name_here() -> None:
+    with pytest.raises(Rejected, match="no name"):
+        rename(Analysis(TEXT, "spec.yaml"), TEXT.index("units: 3"), "other")
