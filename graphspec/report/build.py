@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.files import write_atomic
 from graphspec.report.findings import Findings, find
-from graphspec.report.page import Section, page
+from graphspec.report.page import Opening, Section, page
 from graphspec.report.sections.headline import headline
 from graphspec.report.sections.origins import origins
 
@@ -23,7 +23,7 @@ SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (headline, origins)
 def report_html(found: Findings) -> str:
     """Return the page of a run."""
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
-    return page(found.model.spec.name, sections)
+    return page(Opening(found.model.spec.name), sections)
 
 
 def write_report(model: Session, directory: Path) -> Path:
