@@ -139,6 +139,17 @@ def record_workers(model: Session, directory: Path) -> None:
         write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
 
 
+def record_export(directory: Path, file: Path, proof: str) -> None:
+    """Write to ``run.json`` that the run was exported to a file, until training goes on.
+
+    Args:
+        proof: what the proof of the file says.
+    """
+    path = directory / "run.json"
+    known = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
+    write_atomic(path, json.dumps(read_json(path) | {"exported": known}, indent=1).encode())
+
+
 def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 

@@ -20,7 +20,10 @@ from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.checkpoint import load_arrays
 from graphspec.training.observers import Lines
 
-FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
+FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"} | {
+    "timing.json",
+    "report.html",
+}
 
 
 @pytest.fixture(autouse=True)
