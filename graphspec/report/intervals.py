@@ -1,8 +1,8 @@
 """How far losses and metrics would vary with other rows of the same kind: 95 % intervals by the bootstrap.
 
 The rows are dealt into at most ``GROUPS`` groups. Counters of metrics add up, so a resample of groups has the sum of their
-counters, and its metrics cost no evaluation: 1,000 resamples take a fraction of a second for any number of rows. Windows over
-series are dealt into stretches of time, since neighbours resemble each other.
+counters, and its metrics cost no evaluation: 1,000 resamples take a fraction of a second for any number of rows. Windows
+over series are dealt into stretches of time, since neighbours resemble each other.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _metrics(model: Session, scored: Scored, group: Array, drawn: Array) -> Samp
     size, groups = running.counters, drawn.shape[1]
     if not size or size * groups > _MAX_NUMBERS:
         return {}
-    losses = dict.fromkeys(logged_losses(model.spec).values(), 0.0)
+    losses = dict.fromkeys(logged_losses(model.spec).values(), np.zeros(()))  # they are not read
     counters = np.zeros((groups, size))
     order = np.argsort(group, kind="stable")
     for k, rows in enumerate(np.split(order, np.cumsum(np.bincount(group))[:-1])):

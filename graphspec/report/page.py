@@ -17,6 +17,9 @@ from graphspec.drawing.svg import escape
 from graphspec.text import printable
 from graphspec.version import __version__
 
+GENERATOR = '<meta name="generator" content="graphspec">'
+"""The mark by which a report is known as one."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -77,7 +80,7 @@ def page(opening: Opening, sections: Sequence[Section]) -> str:
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri \'none\'; form-action \'none\'">'
+        f"{GENERATOR}<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
         f"<title>{text(opening.title)}</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>\n{assets('css')}</style></head>\n"

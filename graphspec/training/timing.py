@@ -53,7 +53,7 @@ class Times(Record):
     """The content of ``timing.json``.
 
     Attributes:
-        rows: training rows per epoch.
+        rows, validation_rows: rows per epoch.
         starts: when the run began, and each time it was resumed.
         epochs: one entry per epoch.
         partial: the seconds of steps of an epoch that was interrupted.
@@ -63,6 +63,7 @@ class Times(Record):
     model_config = ConfigDict(frozen=False)
 
     rows: Natural = 0
+    validation_rows: Natural = 0
     starts: list[Start] = Field(default_factory=list, max_length=_MAX_EPOCHS)
     epochs: list[EpochTime] = Field(default_factory=list, max_length=_MAX_EPOCHS)
     partial: Seconds = 0.0
@@ -94,18 +95,19 @@ class Timer:
     """Measures a training, and writes what it has measured.
 
     Args:
-        rows: training rows per epoch.
+        rows, validation_rows: rows per epoch.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.times = Times(rows=rows)
+    def __init__(self, rows: int, validation_rows: int) -> None:
+        self.times = Times(rows=rows, validation_rows=validation_rows)
         self._since: float | None = None
         self._steps = 0.0
 
     def resume(self, directory: Path) -> None:
         """Continue the measurements of a run."""
         if (found := read_times(directory)) is not None:
-            found.rows, self.times = self.times.rows, found
+            found.rows, found.validation_rows = self.times.rows, self.times.validation_rows
+            self.times = found
 
     def begin(self, epoch: int, batch: int) -> None:
         """Note that training begins, or goes on, after ``epoch`` epochs and ``batch`` steps."""
@@ -129,9 +131,7 @@ class Timer:
         """
         known, self.times.partial = self.times.partial, 0.0
         self.times.epochs.append(
-            EpochTime(
-                seconds=round(self._passed() + known, 6), steps=round(self._steps + known, 6), learning_rate=rate
-            )
+            EpochTime(seconds=round(self._passed() + known, 6), steps=round(self._steps + known, 6), learning_rate=rate)
         )
         self._since = time.monotonic()
 

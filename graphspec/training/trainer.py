@@ -91,7 +91,7 @@ class Trainer:
         self.resumed = False
         self.reported: Collection[str] = ()
         self.last_checkpoint: tuple[int, int] | None = None
-        self.timer = Timer(len(plan.loader.dataset))
+        self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
 
     # For callbacks.
 
