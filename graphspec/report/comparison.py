@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.files import write_atomic
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.language.parse import parse
 from graphspec.report.differences import Flat, flattened
 from graphspec.report.findings import find
 from graphspec.report.page import Opening, Section, page
@@ -17,6 +18,7 @@ from graphspec.report.task import kind
 from graphspec.text import count
 
 if TYPE_CHECKING:
+    from graphspec.language.declarations import Spec
     from graphspec.report.findings import Findings
     from graphspec.report.intervals import Interval
     from graphspec.runtime.session import Session
@@ -110,7 +112,7 @@ def compared(found: Findings, name: str) -> Compared:
         missing=found.missing,
         results={} if judged is None else judged.results,
         intervals=found.intervals,
-        spec=flattened(spec, hashes),
+        spec=flattened(_as_written(found), hashes),
         history=found.history,
         times=found.times,
         stopped=found.stopped,
@@ -119,6 +121,13 @@ def compared(found: Findings, name: str) -> Compared:
         parameters=0 if isinstance(size, LearntSize) else size,
         meanings={} if judged is None else judged.meanings,
     )
+
+
+def _as_written(found: Findings) -> Spec:
+    """Return the spec of a run without what its layers have learnt."""
+    directory = found.directory
+    spec = None if directory is None else parse(str(directory / "spec.json"))[0]
+    return spec or found.model.spec
 
 
 def comparison_html(runs: Sequence[Compared]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.config import Config
 
 if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
+    from graphspec.language.declarations import Spec, Training
 
 Flat = dict[str, str]
 _PLACES = ("file", "images", "texts", "folder")
@@ -21,9 +21,10 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
     Places of data files are left out: where data lie is no difference. Their content counts.
 
     Args:
+        spec: as it was written: what layers have learnt is no key of it.
         hashes: the hash of the data files of each part, as in ``run.json``.
     """
-    flat: Flat = {}
+    flat: Flat = _training(spec.training)
     for name, decl in spec.inputs.items():
         flat[f"inputs.{name}"] = f"{decl.dtype} {_value(decl.shape)}"
     for node in spec.nodes:
@@ -40,12 +41,6 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
         flat[f"{place}.class_weight"] = _value(head.class_weight)
         flat[f"{place}.scale"] = _value(head.scale)
         flat[f"{place}.labels"] = _value(head.labels)
-    training = spec.training
-    flat |= _of("training.optimizer", training.optimizer)
-    for key in ("epochs", "batch_size", "shuffle", "seed", "combine", "workers"):
-        flat[f"training.{key}"] = _value(getattr(training, key))
-    for k, callback in enumerate(training.callbacks):
-        flat |= _of(f"training.callbacks.{k}", callback)
     document = spec.document.get("data")
     for part, keys in document.items() if isinstance(document, dict) else ():
         for key, value in keys.items() if isinstance(keys, dict) else ():
@@ -53,6 +48,15 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
                 flat |= dict(_leaves(f"data.{part}.{key}", value))
     for part, digest in (hashes or {}).items():
         flat[f"data.{part} (content)"] = f"sha256 {str(digest)[:12]}…"
+    return flat
+
+
+def _training(training: Training) -> Flat:
+    flat = _of("training.optimizer", training.optimizer)
+    for key in ("epochs", "batch_size", "shuffle", "seed", "combine", "workers"):
+        flat[f"training.{key}"] = _value(getattr(training, key))
+    for k, callback in enumerate(training.callbacks):
+        flat |= _of(f"training.callbacks.{k}", callback)
     return flat
 
 

@@ -47,15 +47,15 @@ def results(runs: Sequence[Compared]) -> Section:
     return Section("results", "Results", f"{said}{wide(table, 'Results of all runs')}")
 
 
-def best_of(runs: Sequence[Compared], key: str) -> int | None:
-    """Return the run whose value is best; None unless at least two runs can be compared, all that have the value."""
+def best_of(runs: Sequence[Compared], key: str) -> list[int] | None:
+    """Return the runs whose value is best; None unless at least two runs have it, and all that have it can be compared."""
     having = [k for k, run in enumerate(runs) if math.isfinite(run.results.get(key, math.nan))]
     better = direction(key)
     if len(having) < 2 or better is None or len({(runs[k].rows, runs[k].task) for k in having}) > 1:
         return None
     values = [runs[k].results[key] for k in having]
     wanted = min(values) if better == "min" else max(values)
-    return None if values.count(wanted) > 1 else having[values.index(wanted)]
+    return [k for k, value in zip(having, values, strict=True) if value == wanted]
 
 
 def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
@@ -85,16 +85,17 @@ def _groups(groups: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _cell(runs: Sequence[Compared], k: int, key: str, best: int | None) -> str:
+def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) -> str:
     """Return the cell of a value, with its interval, and how it stands to the best."""
     value, interval = runs[k].results.get(key), runs[k].intervals.get(key)
     if value is None:
         return '<td class="number muted" data-value="">—</td>'
-    mark, top = "", None if best is None else runs[best].intervals.get(key)
-    if k == best:
+    mark = ""
+    if best is not None and k in best:
         mark = ' <strong class="best">best</strong>'
-    elif interval is not None and top is not None and interval.low <= top.high and top.low <= interval.high:
-        mark = ' <span class="muted" title="the interval overlaps that of the best">≈</span>'
+    elif best is not None and interval is not None:
+        low, high = runs[best[0]].intervals.get(key) or (runs[best[0]].results[key],) * 2
+        mark = ' <span class="muted">≈</span>' if interval.low <= high and low <= interval.high else ""
     between = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
     return (
         f'<td class="number" data-value="{value!r}">{number(value)}{mark}<br><span class="note">{between}</span></td>'
@@ -169,7 +170,7 @@ def origins_of(runs: Sequence[Compared]) -> Section:
         ("platform", each(lambda r: r.record.get("platform"))),
         ("spec sha256", each(lambda r: str(r.record.get("spec_sha256") or "")[:12] or None)),
     ]
-    known = [(name, values) for name, values in rows if any(value is not None for value in values)]
+    known = [(name, values) for name, values in rows if any(value not in (None, "0") for value in values)]
     table = _by_run("Times, versions and seeds of the runs", "", runs, known)
     return Section("origins", "Times and versions", wide(table, "Times and versions"))
 
@@ -190,7 +191,8 @@ def _by_run(
         shown = f"<code>{text(name)}</code>" if code else text(name)
         cells = "".join('<td class="muted">—</td>' if v is None else f"<td>{text(v)}</td>" for v in values)
         body.append(f'<tr><th scope="row">{shown}</th>{cells}</tr>')
-    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    parts = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<table class="by-run">{parts}</table>'
 
 
 def _number(value: float | None, shown: str) -> str:
