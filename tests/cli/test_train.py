@@ -49,6 +49,7 @@ def test_train(spec: Path) -> None:
     assert lines[13] == f"run: {Path('runs/tiny')}"
     assert lines[14].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+    assert lines[-1] == f"report: {Path('runs/tiny/report.html')}"
     assert Path("tiny.onnx").is_file()
     history = Path("runs/tiny/history.csv").read_text().splitlines()
     assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy"
@@ -209,7 +210,7 @@ def test_a_bar_on_a_terminal(spec: Path) -> None:
     assert "━" in text
     assert "epoch 3/3 " in text
     assert "val_accuracy" in text
-    assert text.rstrip().endswith("run: runs/tiny")
+    assert text.rstrip().endswith("run: runs/tiny\r\nreport: runs/tiny/report.html")
 
 
 def _read(terminal: int) -> bytes:

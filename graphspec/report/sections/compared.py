@@ -15,7 +15,7 @@ from graphspec.report.sections.headline import exported, moment
 from graphspec.text import duration, number, shorten_end
 
 if TYPE_CHECKING:
-    from graphspec.report.comparison import Compared
+    from graphspec.report.compared import Compared
 
 _METRICS, _PANELS, _KEYS = 12, 8, 200  # that are shown
 _VALUE = 120  # characters of a value of a spec
