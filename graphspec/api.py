@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.training.given_callbacks import GivenCallbacks
     from graphspec.training.observers import Observer
+    from graphspec.training.timing import Fitted
     from graphspec.training.trainer import Trainer
 
 
@@ -51,6 +52,7 @@ class Model(Explainable):
     """
 
     history: History | None = None
+    _fitted: Fitted | None = None  # of the last `fit`; a pickle has the history alone
 
     @advising(from_keras.FIT)
     def fit(  # noqa: PLR0913 (Keras's arguments)
@@ -99,6 +101,7 @@ class Model(Explainable):
         """
         from graphspec.training.observers import observer
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
+        from graphspec.training.timing import Fitted
 
         both("fit", x, y, self.needed.targets)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
@@ -109,6 +112,7 @@ class Model(Explainable):
                 trainer.run()
             finally:
                 self.history = History(trainer.history, self.spec.name)
+                self._fitted = Fitted(self.history.history, trainer.timer.times, trainer.stopped)
         return self.history
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
@@ -233,6 +237,36 @@ class Model(Explainable):
         described = None if signature is None else path_of("signature", signature)
         with self.access.reading():
             return export(self, path, opset=opset, target=target, rows=rows, signature=described)
+
+    def report(self, path: str | Path, x: Data = None, y: Data = None, *, sample_weight: Data = None) -> Path:
+        """Write an HTML page about the model and its last ``fit``: results, curves, mistakes, the network.
+
+        Args:
+            path: the file, which ends in ``.html``.
+            x, y: the rows to judge by, as for :meth:`evaluate`; by default the spec's test rows, else its validation
+                rows, else its training rows. Without any, the page has no results by row, and says so.
+
+        Raises:
+            SpecError: the arrays do not fit the network (GS5).
+            UsageError: an argument is wrong.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.report("housing.html")
+        """
+        from graphspec.report.build import write_model_report
+        from graphspec.training.timing import Fitted
+
+        both("report", x, y, self.needed.targets)
+        file = path_of("path", path)
+        if file.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"'{file}' must end in .html: a report is an HTML page")
+        self.require_adapted()
+        rows = None if x is None else user_arrays(self.needed, x, y, sample_weight)
+        fitted = self._fitted or Fitted({} if self.history is None else self.history.history, None, None)
+        return write_model_report(self, file, fitted, rows).path
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.

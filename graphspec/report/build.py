@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.files import write_atomic
-from graphspec.report.findings import Findings, find
+from graphspec.report.findings import Findings, find, judge, judged_by_spec, of_model
 from graphspec.report.page import Opening, Section, page
 from graphspec.report.sections.curves import curves
 from graphspec.report.sections.headline import about, headline
@@ -15,8 +15,10 @@ from graphspec.report.sections.origins import origins
 from graphspec.report.task import sentence
 
 if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
     from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
+    from graphspec.training.timing import Fitted
 
 REPORT = "report.html"
 SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
@@ -39,6 +41,18 @@ def report_html(found: Findings) -> str:
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
     spec = found.model.spec
     return page(Opening(spec.name, about(found), (spec.description, sentence(found.model))), sections)
+
+
+def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset | None = None) -> Written:
+    """Write the report of a model in the memory.
+
+    Args:
+        rows: checked raw rows to judge by; by default those of the spec.
+    """
+    found = of_model(model, fitted)
+    found = judged_by_spec(found) if rows is None else judge(found, rows, "given")
+    write_atomic(path, report_html(found))
+    return Written(path, found.missing)
 
 
 def write_report(

@@ -15,7 +15,8 @@ from graphspec.report.intervals import Interval, intervals
 from graphspec.report.scored import Scored, score
 from graphspec.runtime.records import read_json
 from graphspec.training.prepare import part_rows
-from graphspec.training.timing import Times, read_times
+from graphspec.training.run_directory import provenance
+from graphspec.training.timing import Fitted, Times, read_times
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -69,7 +70,14 @@ def find(
         UsageError: the spec has no rows of ``part``.
         RunError: GS6, the run is damaged.
     """
-    found = recorded(model, directory)
+    return judged_by_spec(recorded(model, directory), part, known)
+
+
+def judged_by_spec(
+    found: Findings, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
+) -> Findings:
+    """Return the findings with rows of the spec's data; arguments and errors as for :func:`find`."""
+    model = found.model
     chosen = part or next((p for p in PARTS if p in model.spec.data), None)
     if chosen is None:
         return replace(found, missing="The spec names no data.")
@@ -90,6 +98,12 @@ def recorded(model: Session, directory: Path) -> Findings:
     stopped = _known(directory / "checkpoint.json").get("stopped")
     history, times = read_history(directory / "history.csv"), read_times(directory)
     return Findings(model, directory, history, record, times=times, stopped=str(stopped) if stopped else None)
+
+
+def of_model(model: Session, fitted: Fitted) -> Findings:
+    """Return what is known of a model that is in the memory only, without any rows."""
+    record = provenance(model, model.document(), {})
+    return Findings(model, None, fitted.history, record, times=fitted.times, stopped=fitted.stopped)
 
 
 def judge(

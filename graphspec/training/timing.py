@@ -10,7 +10,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -21,7 +21,7 @@ from graphspec.files import write_atomic
 from graphspec.runtime.records import Record, check, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MAX_EPOCHS = 1_000_000
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -89,6 +89,14 @@ def read_times(directory: Path) -> Times | None:
         return check(Times, read_json(path), path) if path.is_file() else None
     except RunError:
         return None
+
+
+class Fitted(NamedTuple):
+    """What a model knows of its last ``fit``."""
+
+    history: Mapping[str, list[float]]
+    times: Times | None
+    stopped: str | None
 
 
 class Timer:

@@ -45,6 +45,7 @@ def _said(found: Findings, judged: Scored) -> str:
     windows = "windows" if judged.raw.times is not None else "rows"
     rows = {
         "test": f"{judged.total:,} test {windows}, which the training has not seen",
+        "given": f"{judged.total:,} rows that were given to the report",
         "validation": f"{judged.total:,} validation {windows}, as the spec has no test data: the training did not learn "
         "from them, but may have been stopped or chosen by them",
         "train": f"the {judged.total:,} training {windows} themselves, as the spec has neither test nor validation data: "
