@@ -62,7 +62,7 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> str:
     """Return the charts of all panels, and their numbers for the pointer.
 
     Args:
-        name: a word, the id of the numbers on the page.
+        name: a word, of which the id of the numbers on the page is made.
     """
     count = max((len(line.values) for panel in panels for line in panel.lines), default=0)
     kept = thinned(count, sum(len(panel.lines) for panel in panels))
@@ -73,7 +73,7 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> str:
         "panels": [[[line.label, _shown(line.values, kept), line.run] for line in panel.lines] for panel in panels],
     }
     data = json.dumps(numbers, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    return f'<div class="charts">{"".join(figures)}</div><script type="application/json" id="{name}">{data}</script>'
+    return f'<div class="charts">{"".join(figures)}</div><script type="application/json" id="{name}-values">{data}</script>'
 
 
 def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:

@@ -3,7 +3,7 @@
   const { show, hide, say } = window.graphspecReport;
   const numbers = new Map();
   const of = (name) => {
-    if (!numbers.has(name)) numbers.set(name, JSON.parse(document.getElementById(name).textContent));
+    if (!numbers.has(name)) numbers.set(name, JSON.parse(document.getElementById(`${name}-values`).textContent));
     return numbers.get(name);
   };
   const off = new Set();

@@ -10,7 +10,7 @@ from graphspec.report.curve_charts import MAX_POINTS, Line, Mark, Panel, by_name
 
 
 def numbers(html: str) -> dict[str, object]:
-    (text,) = re.findall(r'<script type="application/json" id="c">(.*?)</script>', html)
+    (text,) = re.findall(r'<script type="application/json" id="c-values">(.*?)</script>', html)
     found: dict[str, object] = json.loads(text)
     return found
 
