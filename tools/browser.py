@@ -15,7 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 _SECONDS = 90  # until an answer counts as missing
-_OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars")
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
 _OPTIONS += ("--no-proxy-server", "--disable-background-networking", "--remote-debugging-pipe")
 _START = """import os, sys
 os.dup(0), os.dup(0)  # 3 and 4 are taken, if they were free

@@ -1,7 +1,7 @@
 """Pictures of reports, to look at: each light and dark, on a phone and on a wide screen.
 
-``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html of each
-run, and for each HTML file that is named. It needs Chromium.
+``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html
+of each run, and for each HTML file that is named. It needs Chromium.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SPEC, graphspec, project
 
@@ -111,7 +112,9 @@ def test_missing_data_leave_a_report(run: Path) -> None:
     Path("test.npz").rename("elsewhere.npz")
     result = graphspec("report", run)
     assert result.exit_code == 0
-    assert "note: the report has no results by row: the test rows could not be read: " in " ".join(result.stderr.split())
+    assert "note: the report has no results by row: the test rows could not be read: " in " ".join(
+        result.stderr.split()
+    )
     text = shown(run / "report.html")
     assert "The test rows could not be read" in text
     assert "Curves" in text
@@ -131,31 +134,15 @@ def test_parts(run: Path) -> None:
     assert "Judged on the 60 training rows themselves" in shown(run / "report.html")
 
 
-def test_rows_that_have_changed_are_named(run: Path, tmp_path: Path) -> None:
-    other = tmp_path / "more"
-    other.mkdir()
-    project(other)
+def test_rows_that_have_changed_are_named(run: Path) -> None:
     for name in ("train.npz", "test.npz"):
-        rows = dict(gs_rows(Path(name)))
-        rows["features"] = rows["features"] + 1
-        save(Path(name), rows)
+        with np.load(name) as file:
+            rows = {key: file[key] for key in file.files}
+        np.savez(name, **rows | {"features": rows["features"] + 1})
     assert graphspec("report", run).exit_code == 0
     assert "These rows have changed since the training." in shown(run / "report.html")
     assert graphspec("report", run, "--part", "validation").exit_code == 0
     assert "The data have changed: the validation rows of this run are unknown." in shown(run / "report.html")
-
-
-def gs_rows(path: Path) -> dict[str, object]:
-    import numpy as np
-
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
-
-
-def save(path: Path, rows: dict[str, object]) -> None:
-    import numpy as np
-
-    np.savez(path, **rows)
 
 
 def test_a_run_of_an_earlier_version(run: Path) -> None:
@@ -177,7 +164,14 @@ def test_damaged_records_leave_a_report(run: Path, name: str, content: str) -> N
 
 
 def test_several_runs(spec: Path, run: Path) -> None:
-    more = ["--out", "runs/fast", "--set", "training.optimizer.learning_rate=0.05", "--set", "training.optimizer.type=Adam"]
+    more = [
+        "--out",
+        "runs/fast",
+        "--set",
+        "training.optimizer.learning_rate=0.05",
+        "--set",
+        "training.optimizer.type=Adam",
+    ]
     assert graphspec("train", spec, "--no-report", *more).exit_code == 0
     result = graphspec("report", run, "runs/fast")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "report: comparison.html\n", "")
@@ -208,7 +202,9 @@ def test_what_is_refused(spec: Path, run: Path) -> None:
 
 
 def test_specs_without_data_or_without_test_rows(tmp_path: Path) -> None:
-    Path("untested.yaml").write_text(SPEC.replace("  test: {file: test.npz}\n", "").replace("name: tiny", "name: untested"))
+    Path("untested.yaml").write_text(
+        SPEC.replace("  test: {file: test.npz}\n", "").replace("name: tiny", "name: untested")
+    )
     assert graphspec("train", "untested.yaml").exit_code == 0
     assert "Judged on 20 validation rows, as the spec has no test data" in shown(Path("runs/untested/report.html"))
     model = gs.compile({k: v for k, v in gs.load("runs/untested").document().items() if k != "data"})

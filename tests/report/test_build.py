@@ -32,7 +32,9 @@ def rows(folder: Path) -> None:
         for k in range(count):
             size = "" if k % 11 == 0 else f"{rng.normal():.3f}"
             colour, kind = ["red", HOSTILE, "blue"][k % 3], ["apple", HOSTILE + "x"][k % 2]
-            lines.append(",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in (size, colour, kind, f"{k % 7}")))
+            lines.append(
+                ",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in (size, colour, kind, f"{k % 7}"))
+            )
         (folder / f"{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -98,7 +100,7 @@ def test_a_hostile_run_cannot_inject(reports: dict[str, Path]) -> None:
         html = path.read_text(encoding="utf-8")
         tags = _Tags(html)
         assert tags.handlers == []
-        assert all("x" != source for source in re.findall(r'<img[^>]*src="([^"]*)"', html))
+        assert all(source != "x" for source in re.findall(r'<img[^>]*src="([^"]*)"', html))
         executable = re.findall(r"<script(?![^>]*application/json)[^>]*>", html)
         assert executable == ["<script>"]
         assert "\u202e" not in html
@@ -134,7 +136,8 @@ NAMES = ("fruit", "tiny", "bare", "compared")
 OVERFLOW = """(() => {
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= wide) return [];
-  return [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > wide + 1 && !e.closest(".scroll"))
+  const out = (e) => e.getBoundingClientRect().right > wide + 1 && !e.closest(".scroll");
+  return [...document.querySelectorAll("body *")].filter(out)
     .slice(0, 5).map((e) => e.outerHTML.slice(0, 120));
 })()"""
 AUDIT = """axe.run(document, { resultTypes: ["violations"] }).then((found) => found.violations
@@ -196,7 +199,8 @@ def test_scales_and_runs_are_switched(reports: dict[str, Path], browser: Page) -
     browser.key("Enter")
     assert browser.run(shown) > 0
     assert browser.run("document.querySelector('[data-switch=log]').getAttribute('aria-pressed')") == "true"
-    lines = "[...document.querySelectorAll('g[data-run=\"0\"]')].filter((e) => getComputedStyle(e).display !== 'none').length"
+    visible = "(e) => getComputedStyle(e).display !== 'none'"
+    lines = f"[...document.querySelectorAll('g[data-run=\"0\"]')].filter({visible}).length"
     assert browser.run(lines) > 0
     browser.run("document.querySelector('[data-run-switch=\"0\"]').click()")
     assert browser.run(lines) == 0

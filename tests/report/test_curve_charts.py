@@ -63,4 +63,7 @@ def test_names_are_escaped() -> None:
 
 def test_panels_by_name() -> None:
     history = {"loss": [1.0], "val_loss": [1.0], "val_only": [1.0], "gone": [math.nan]}
-    assert by_name(history) == {"loss": {"loss": "training", "val_loss": "validation"}, "val_only": {"val_only": "training"}}
+    assert by_name(history) == {
+        "loss": {"loss": "training", "val_loss": "validation"},
+        "val_only": {"val_only": "training"},
+    }

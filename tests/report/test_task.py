@@ -42,13 +42,20 @@ def test_heads(units: int, activation: str | None, output: dict[str, Any], wante
 
 def test_inputs() -> None:
     layers = [{"name": "flat", "type": "Flatten"}, DENSE]
-    assert "a picture of 8 × 9 pixels, image" in sentence(net({"image": {"shape": [8, 9, 3]}}, layers, y={"loss": "mse"}))
+    assert "a picture of 8 × 9 pixels, image" in sentence(
+        net({"image": {"shape": [8, 9, 3]}}, layers, y={"loss": "mse"})
+    )
     columns = {"row": {"columns": dict.fromkeys("abcdefg", "number")}}
-    assert sentence(net(columns, [DENSE], y={"loss": "mse"})).startswith("Reads a record of 7 columns (a, b, c, d, e, …).")
+    assert sentence(net(columns, [DENSE], y={"loss": "mse"})).startswith(
+        "Reads a record of 7 columns (a, b, c, d, e, …)."
+    )
 
 
 def test_several_heads() -> None:
-    layers = [{"name": "a", "type": "Dense", "units": 1, "inputs": "x"}, DENSE | {"activation": "sigmoid", "inputs": "x"}]
+    layers = [
+        {"name": "a", "type": "Dense", "units": 1, "inputs": "x"},
+        DENSE | {"activation": "sigmoid", "inputs": "x"},
+    ]
     model = net({"x": {"shape": [2]}}, layers, a={"loss": "mse"}, y={"loss": "binary_crossentropy"})
     assert sentence(model) == "Reads 2 numbers, x. Answers a: a number; y: yes or no."
     assert kind(model) == "Regression and classification"

@@ -65,6 +65,8 @@ def best_of(found: Findings) -> Best | None:
             if callback.mode == "auto":
                 return best_epoch(found.history, callback.monitor)
             finite = [(v, k) for k, v in enumerate(found.history[callback.monitor]) if math.isfinite(v)]
+            if not finite:
+                return None
             larger = callback.mode == "max"
             value, k = max(finite, key=lambda p: (p[0], -p[1])) if larger else min(finite)
             return Best(k + 1, callback.monitor, value)
