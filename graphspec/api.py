@@ -17,6 +17,7 @@ from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.explanation import Explainable
 from graphspec.notebook.history import History
+from graphspec.report.reported import Reported
 from graphspec.text import printable, terminal_width
 from graphspec.validation import source_of
 
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.training.given_callbacks import GivenCallbacks
     from graphspec.training.observers import Observer
-    from graphspec.training.timing import Fitted
     from graphspec.training.trainer import Trainer
 
 
-class Model(Explainable):
+class Model(Explainable, Reported):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
@@ -52,7 +52,6 @@ class Model(Explainable):
     """
 
     history: History | None = None
-    _fitted: Fitted | None = None  # of the last `fit`; a pickle has the history alone
 
     @advising(from_keras.FIT)
     def fit(  # noqa: PLR0913 (Keras's arguments)
@@ -238,36 +237,6 @@ class Model(Explainable):
         with self.access.reading():
             return export(self, path, opset=opset, target=target, rows=rows, signature=described)
 
-    def report(self, path: str | Path, x: Data = None, y: Data = None, *, sample_weight: Data = None) -> Path:
-        """Write an HTML page about the model and its last ``fit``: results, curves, mistakes, the network.
-
-        Args:
-            path: the file, which ends in ``.html``.
-            x, y: the rows to judge by, as for :meth:`evaluate`; by default the spec's test rows, else its validation
-                rows, else its training rows. Without any, the page has no results by row, and says so.
-
-        Raises:
-            SpecError: the arrays do not fit the network (GS5).
-            UsageError: an argument is wrong.
-
-        Example::
-
-            model = gs.compile("specs/housing.yaml")
-            model.fit(epochs=1, verbose=0)
-            model.report("housing.html")
-        """
-        from graphspec.report.build import write_model_report
-        from graphspec.training.timing import Fitted
-
-        both("report", x, y, self.needed.targets)
-        file = path_of("path", path)
-        if file.suffix.lower() not in (".html", ".htm"):
-            raise UsageError(f"'{file}' must end in .html: a report is an HTML page")
-        self.require_adapted()
-        rows = None if x is None else user_arrays(self.needed, x, y, sample_weight)
-        fitted = self._fitted or Fitted({} if self.history is None else self.history.history, None, None)
-        return write_model_report(self, file, fitted, rows).path
-
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.
 
@@ -333,7 +302,16 @@ class Model(Explainable):
         vars(self).update(state["more"])
 
 
-_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache", "history")
+_PICKLED_ATTRIBUTES = (
+    "source",
+    "allow_outside",
+    "epochs_done",
+    "workers",
+    "sample_rows",
+    "cache",
+    "history",
+    "_fitted",
+)
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 

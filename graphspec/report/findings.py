@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
 
+_MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")
 
 
@@ -121,7 +122,7 @@ def judge(
 
 def read_history(path: Path) -> dict[str, list[float]]:
     """Return the values of ``history.csv`` by key; nothing if the run has none that can be read."""
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size > _MAX_HISTORY:
         return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:

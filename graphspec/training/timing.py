@@ -6,7 +6,6 @@ run without it, or with a damaged one, is a run like any other.
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,7 +148,7 @@ class Timer:
 
     def write(self, directory: Path) -> None:
         """Write ``timing.json``."""
-        write_atomic(directory / TIMING, json.dumps(self.times.model_dump(), indent=1).encode())
+        write_atomic(directory / TIMING, self.times.model_dump_json(indent=1))
 
     def _passed(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since
