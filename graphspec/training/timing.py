@@ -20,9 +20,10 @@ from graphspec.files import write_atomic
 from graphspec.runtime.records import Record, check, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _MAX_EPOCHS = 1_000_000
+_OFTEN = 50  # epochs, of which each is written
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -70,9 +71,14 @@ class Times(Record):
 
     @property
     def seconds(self) -> float | None:
-        """The time of all epochs; None if one is unknown, or there is none."""
-        known: Sequence[float] = [epoch.seconds for epoch in self.epochs if epoch.seconds is not None]
-        return sum(known) + self.partial if known and len(known) == len(self.epochs) else None
+        """The time of the epochs whose time is known; None if there is none."""
+        known = [epoch.seconds for epoch in self.epochs if epoch.seconds is not None]
+        return sum(known) + self.partial if known else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the time of all epochs is known: a run that was killed may lack the last ones before that."""
+        return all(epoch.seconds is not None for epoch in self.epochs)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -145,6 +151,12 @@ class Timer:
     def interrupted(self) -> None:
         """Note that training ends within an epoch."""
         self.times.partial = round(self.times.partial + self._passed(), 6)
+
+    @property
+    def due(self) -> bool:
+        """Whether to write after this epoch: after each of the first, then ever more rarely, since a file takes time."""
+        done = len(self.times.epochs)
+        return done % max(done // _OFTEN, 1) == 0
 
     def write(self, directory: Path) -> None:
         """Write ``timing.json``."""

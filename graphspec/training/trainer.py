@@ -165,13 +165,9 @@ class Trainer:
         self.optimizer_state.finish()
         for state in self.states:
             state.on_train_end()
-        self._note_restored()
-
-    def _note_restored(self) -> None:
-        """Note whose weights the run has in ``timing.json``."""
         restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
-        if restored and self.directory is not None:
-            self.timer.times.restored_epoch = restored[-1] + 1
+        if self.directory is not None:
+            self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
             self.timer.write(self.directory)
 
     def _choose_workers(self) -> None:
@@ -265,7 +261,8 @@ class Trainer:
         self.last_checkpoint = (self.epoch, self.batch)
         write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_history(self.directory, self.history)
-        self.timer.write(self.directory)
+        if self.batch or self.timer.due:
+            self.timer.write(self.directory)
 
     def _state(self) -> dict[str, Any]:
         return {

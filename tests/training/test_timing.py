@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from resuming import interrupt, resume, whole
 
-from graphspec.training.timing import EpochTime, Times, read_times
+from graphspec.training.timing import EpochTime, Timer, Times, read_times
 
 EPOCHS = 4
 
@@ -70,7 +71,8 @@ def test_a_run_without_times_is_resumed_all_the_same(tmp_path: Path, content: st
     times = read_times(tmp_path / "run")
     assert times is not None
     assert [epoch.seconds is None for epoch in times.epochs] == [True, True, False, False]
-    assert times.seconds is None, "the time of two epochs is unknown"
+    assert not times.complete, "the time of two epochs is unknown"
+    assert times.seconds == pytest.approx(sum(epoch.seconds or 0 for epoch in times.epochs))
     assert times.rows_per_second is not None
 
 
@@ -82,6 +84,17 @@ def test_learning_rates_and_restored_weights(tmp_path: Path) -> None:
     assert times is not None
     assert [epoch.learning_rate for epoch in times.epochs] == trained.history["learning_rate"]
     assert times.restored_epoch == 1 + int(np.argmin(trained.history["loss"]))
+
+
+def test_long_runs_write_ever_more_rarely() -> None:
+    timer = Timer(30, 0)
+    written = []
+    for epoch in range(1, 1001):
+        timer.ended(0.1)
+        written += [epoch] * timer.due
+    assert written[:100] == list(range(1, 101))
+    assert 100 < len(written) < 300
+    assert max(after - before for before, after in itertools.pairwise(written)) < 40
 
 
 def test_unknown_times_are_none() -> None:

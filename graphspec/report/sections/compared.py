@@ -36,7 +36,8 @@ def results(runs: Sequence[Compared]) -> Section:
         cells = [f"<td>{on}</td>", *(_cell(runs, k, key, best.get(key)) for key in shown)]
         seconds = None if run.times is None else run.times.seconds
         cells.append(_number(run.epochs, f"{run.epochs:,}"))
-        cells.append(_number(seconds, "" if seconds is None else duration(seconds)))
+        least = "" if run.times is None or run.times.complete else "≥ "
+        cells.append(_number(seconds, "" if seconds is None else f"{least}{duration(seconds)}"))
         cells.append(_number(run.parameters, f"{run.parameters:,}"))
         rows.append(f'<tr><th scope="row">{text(run.name)}</th>{"".join(cells)}</tr>')
     table = (

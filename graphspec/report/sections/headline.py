@@ -122,8 +122,8 @@ def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
         yield "Trained", f"{moment(times.starts[0].at)}{resumed}"
     if times is not None and times.seconds is not None:
         speed = f", {times.rows_per_second:,.0f} rows per second" if times.rows_per_second else ""
-        each = f", {duration(times.seconds / epochs)} per epoch" if epochs > 1 else ""
-        yield "Training time", f"{duration(times.seconds)}{each}{speed}"
+        each = f", {duration(times.seconds / epochs)} per epoch" if epochs > 1 and times.complete else ""
+        yield "Training time", f"{'' if times.complete else 'at least '}{duration(times.seconds)}{each}{speed}"
     if epochs:
         wanted = spec.training.epochs
         of = f" of {wanted:,}" if wanted > epochs else ""

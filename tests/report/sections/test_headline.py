@@ -62,6 +62,11 @@ def test_facts() -> None:
     assert about(found()) == "Regression · trained on 3 February 2026"
 
 
+def test_a_killed_run_took_at_least_the_known_time() -> None:
+    times = TIMES.model_copy(update={"epochs": [EpochTime(), *TIMES.epochs[1:]]})
+    assert dict(facts_of(found(times)))["Training time"] == "at least 2.0 s, 400 rows per second"
+
+
 def test_without_times() -> None:
     facts = dict(facts_of(found(None)))
     assert "Trained" not in facts
