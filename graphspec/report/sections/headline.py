@@ -84,22 +84,25 @@ def _table(found: Findings, judged: Scored) -> str:
     train = {key: values[-1] for key, values in found.history.items() if values}
     meanings = bool(judged.meanings)
     columns = ["loss or metric", judged.part, "95 % interval", "training", "validation", *(["of"] if meanings else [])]
-    columns = [c for c in columns if c not in ("training", "validation") or _any(judged.results, train, c)]
+    last = [c for c in ("training", "validation") if c != judged.part and _any(judged.results, train, c)]
+    columns = [c for c in columns if c in (judged.part, *last) or c not in ("training", "validation")]
+    columns = list(dict.fromkeys(columns))
     kinds = {"loss or metric": "", "of": ""}
     head = "".join(f'<th scope="col" class="{kinds.get(c, "number")}">{text(c)}</th>' for c in columns)
     rows = []
     for key, value in judged.results.items():
         interval = found.intervals.get(key)
         cells = {
-            judged.part: f"{value:.6g}",
             "95 % interval": "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
             "training": number(train[key]) if key in train else "",
             "validation": number(train[f"val_{key}"]) if f"val_{key}" in train else "",
+            judged.part: f"{value:.6g}",
             "of": judged.meanings.get(key, ""),
         }
         shown = "".join(f'<td class="{kinds.get(c, "number")}">{text(cells[c])}</td>' for c in columns[1:])
         rows.append(f'<tr><th scope="row">{text(key)}</th>{shown}</tr>')
-    caption = f"Losses and metrics on the {judged.part} rows; training and validation as in the last epoch"
+    others = f"; {' and '.join(last)} as in the last epoch" if last else ""
+    caption = f"Losses and metrics on the {judged.part} rows{others}"
     html = f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     table = wide(html, "Losses and metrics")
     if len(rows) <= _ROWS:

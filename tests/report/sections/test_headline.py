@@ -102,6 +102,9 @@ def test_the_rows_are_named(part: str, words: str) -> None:
     section = headline(found(part=part))
     assert section is not None
     assert words in section.html
+    assert len(re.findall(r"<th scope=\"col\"[^>]*>validation<", section.html)) == 1, (
+        "a column of the rows or of the last epoch"
+    )
 
 
 def test_few_rows_have_no_intervals() -> None:
