@@ -124,6 +124,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         except KeyboardInterrupt:
             options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
             options["--log-every"] = None if log_every == "auto" else log_every
+            options["--no-report"] = "" if no_report else None
             err(_interrupted(trainer, directory, _command(spec, directory, model, options, sets or ())))
             return INTERRUPTED
         known = _finish(model, trainer, directory, onnx, signature)
@@ -328,7 +329,7 @@ def _command(
         arguments += ["--out", str(directory)]
     for name, value in options.items():
         if value is not None:
-            arguments += [name, str(value)]
+            arguments += [name, str(value)] if value != "" else [name]
     if model.allow_outside:
         arguments.append("--allow-outside")
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]

@@ -375,7 +375,7 @@ def test_a_signature_of_the_exported_file(spec: Path) -> None:
 
 
 def test_the_command_that_continues_has_the_options(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["--export", "a.onnx", "--signature", "a.json", "--log-every", "7"]
+    options = ["--export", "a.onnx", "--signature", "a.json", "--log-every", "7", "--no-report"]
     with monkeypatch.context() as patch:
         patch.setattr(progress, "observer_for_stdout", lambda *_: _CtrlC(0, 1))
         result = graphspec("train", spec, *options)
