@@ -300,10 +300,10 @@ def _finish(
 
 def _report(model: Model, directory: Path, known: Mapping[str, RunningMetrics]) -> None:
     """Write the report. The run is complete without it: whatever goes wrong is a warning."""
-    from graphspec.cli.report import say
-    from graphspec.report.build import write_report
-
     try:
+        from graphspec.cli.report import say
+        from graphspec.report.build import write_report
+
         say(write_report(model, directory, known=known))
     except Exception as error:
         command = shell("graphspec", "report", str(directory))
