@@ -18,6 +18,7 @@ from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.explanation import Explainable
 from graphspec.notebook.history import History
+from graphspec.report.reported import Reported
 from graphspec.text import printable, terminal_width
 from graphspec.validation import source_of
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from graphspec.training.trainer import Trainer
 
 
-class Model(Explainable):
+class Model(Explainable, Reported):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
@@ -100,6 +101,7 @@ class Model(Explainable):
         """
         from graphspec.training.observers import observer
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
+        from graphspec.training.timing import Fitted
 
         both("fit", x, y, self.needed.targets)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
@@ -110,6 +112,7 @@ class Model(Explainable):
                 trainer.run()
             finally:
                 self.history = History(trainer.history, self.spec.name)
+                self._fitted = Fitted(self.history.history, trainer.timer.times, trainer.stopped)
         return self.history
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
@@ -310,7 +313,16 @@ class Model(Explainable):
         vars(self).update(state["more"])
 
 
-_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache", "history")
+_PICKLED_ATTRIBUTES = (
+    "source",
+    "allow_outside",
+    "epochs_done",
+    "workers",
+    "sample_rows",
+    "cache",
+    "history",
+    "_fitted",
+)
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 

@@ -23,8 +23,10 @@ from graphspec.files import LOCK, is_leftover
 
 ADAPTED = "adapted.json"
 """The file with what layers and heads have learnt before the first step."""
+TIMING = "timing.json"
+"""The file with when a run was trained, and how long: values of a clock, which differ in equal runs."""
 RUN_FILES = (
-    *("spec.json", "run.json", ADAPTED, "weights.safetensors"),
+    *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
     *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
 )
 """The files of every run directory, independent of callbacks."""

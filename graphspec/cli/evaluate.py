@@ -160,11 +160,12 @@ def _refuse_other_rows(model: Model, run: Path) -> None:
 _FEW = 5  # classes, and values of a metric, that the end of a training shows
 
 
-def print_test(model: Model, run: Path) -> None:
-    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``."""
+def print_test(model: Model, run: Path) -> RunningMetrics:
+    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``; return them."""
     running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
     _print_values(running, most=_FEW)
     print_few(running.tables(), shell("graphspec", "evaluate", str(run)))
+    return running
 
 
 def print_few(tables: Sequence[ResultTable], command: str) -> None:

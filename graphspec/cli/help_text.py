@@ -18,7 +18,7 @@ SHORT = {
     "plot": "Draw the graph: SVG or Mermaid.",
     "train": "Train a spec on its data.",
     "evaluate": "Print losses and metrics on test data.",
-    "report": "Write a page about a run.",
+    "report": "Write an HTML page about runs.",
     "predict": "Predict for new rows.",
     "export": "Write an ONNX file, proved equal.",
     "inspect": "Show what an ONNX file or a run is.",

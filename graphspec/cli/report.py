@@ -1,28 +1,125 @@
-"""``graphspec report``: one HTML page about a run."""
+"""``graphspec report``: one HTML page about a run, or about several runs side by side."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow
-from graphspec.cli.targets import is_run, refuse_other
+from graphspec.cli.console import complain, out_wrapped
+from graphspec.cli.options import Allow, DataPlace, writable
+from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import UsageError
+from graphspec.files import why_not_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.api import Model
+    from graphspec.report.build import Written
+
+_WANTED = "name a run directory"
+_COMPARISON = Path("comparison.html")
+
+
+class Part(StrEnum):
+    """The rows to judge by."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.", show_default=False)],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Run directories, as `train` writes them.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            callback=writable,
+            help="The file to write; by default report.html in the run, or comparison.html for several runs.",
+            show_default=False,
+        ),
+    ] = None,
+    data: DataPlace = None,
+    part: Annotated[
+        Part | None,
+        typer.Option(
+            "--part", help="The rows to judge by; by default test, else validation, else train.", show_default=False
+        ),
+    ] = None,
     allow: Allow = None,
 ) -> None:
-    """Write an HTML page about a run: results, curves, mistakes, data, the network and its origins."""
-    from graphspec.api import load
+    """Write a page about a run: results, curves, mistakes, data, the network. Several runs are compared on one page."""
     from graphspec.report.build import write_report
+    from graphspec.report.comparison import MOST, write_comparison
 
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"'{output}' must end in .html: a report is an HTML page")
     for run in runs:
-        refuse_other(run, "name a run directory")
-        if not is_run(run):
-            raise UsageError(f"{run} is not a run directory")
-        out_wrapped(f"{write_report(load(run, allow=allow or ()), run)}")
+        _refuse(run)
+    if len(runs) > MOST:
+        raise UsageError(f"{len(runs)} runs are too many for one page; name at most {MOST}")
+    wanted = None if part is None else part.value
+
+    def loaded(run: Path) -> Model:
+        return _load(run, data, allow or ())
+
+    if len(runs) == 1:
+        with naming_data(data):
+            written = write_report(loaded(runs[0]), runs[0], output, wanted)
+        say(written)
+        return
+    path = output or _COMPARISON
+    if output is None:
+        _refuse_foreign(path)
+    with naming_data(data):
+        notes = write_comparison(runs, loaded, path, wanted)
+    out_wrapped(f"report: {path}")
+    for note in notes:
+        complain(f"note: {note}")
+
+
+def say(written: Written) -> None:
+    """Print where a report is, and which part of it could not be made."""
+    out_wrapped(f"report: {written.path}")
+    if missing := written.missing:
+        complain(f"note: the report has no results by row: {missing[:1].lower()}{missing[1:].rstrip('.')}")
+
+
+def _refuse(run: Path) -> None:
+    """Raise UsageError for what is no run."""
+    refuse_other(run, _WANTED)
+    if is_spec(run):
+        raise spec_for_run(run, "report")
+    if not is_run(run):
+        what = "is an ONNX file, which has no history" if is_onnx(run) else "is not a run directory"
+        raise UsageError(f"{run} {what}; {_WANTED}")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UsageError if a file of this name is not a report."""
+    from graphspec.report.page import GENERATOR
+
+    if (why := why_not_writable(path)) is not None:
+        raise UsageError(why)
+    if path.is_file():
+        with path.open("rb") as file:
+            if GENERATOR.encode() not in file.read(4096):
+                raise UsageError(f"{path} exists, and no report is in it; name another file with -o")
+
+
+def _load(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
+    from graphspec.api import load
+    from graphspec.data.relocated import moved
+
+    model = load(run, allow=allow)
+    if data is not None:
+        model.spec = moved(model.spec, data)
+    return model

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphspec.data.check import Dataset
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
+    from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.training.trainer import Trainer
 
 
@@ -53,6 +54,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     ] = None,
     signature: SignatureFile = None,
     log_every: LogEvery = "auto",
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html at the end.")] = False,
     data: DataPlace = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -122,9 +124,12 @@ def train(  # noqa: PLR0913 (the options of the command)
         except KeyboardInterrupt:
             options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
             options["--log-every"] = None if log_every == "auto" else log_every
+            options["--no-report"] = "" if no_report else None
             err(_interrupted(trainer, directory, _command(spec, directory, model, options, sets or ())))
             return INTERRUPTED
-        _finish(model, trainer, directory, onnx, signature)
+        known = _finish(model, trainer, directory, onnx, signature)
+        if not no_report:
+            _report(model, directory, known)
     return None
 
 
@@ -269,20 +274,41 @@ def _explained(error: RunError, trainer: Trainer) -> RunError:
     return RunError(error.code, error.message, f"{text}; else {error.hint}")
 
 
-def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None, signature: Path | None) -> None:
+def _finish(
+    model: Model, trainer: Trainer, directory: Path, onnx: Path | None, signature: Path | None
+) -> dict[str, RunningMetrics]:
+    """Print the results of a training and export it; return the evaluations, by part."""
     from graphspec.cli.evaluate import print_few, print_test
+    from graphspec.training.run_directory import record_export
 
+    known = {}
     model.save_weights(directory)
     if "test" in model.spec.data:
         out("test data:")
-        print_test(model, directory)
+        known["test"] = print_test(model, directory)
     elif trainer.tables:
         out("validation data:")
         print_few(trainer.tables, shell("graphspec", "evaluate", str(directory), "--part", "validation"))
     out(f"run: {directory}")
     if onnx is not None:
         model.sample_rows = None  # the proof takes the rows that a later `export` of the run takes
-        out_wrapped(f"{onnx}: {model.export(onnx, signature=signature)}")
+        proof = f"{model.export(onnx, signature=signature)}"
+        record_export(directory, onnx, proof)
+        out_wrapped(f"{onnx}: {proof}")
+    return known
+
+
+def _report(model: Model, directory: Path, known: Mapping[str, RunningMetrics]) -> None:
+    """Write the report. The run is complete without it: whatever goes wrong is a warning."""
+    try:
+        from graphspec.cli.report import say
+        from graphspec.report.build import write_report
+
+        say(write_report(model, directory, known=known))
+    except Exception as error:
+        command = shell("graphspec", "report", str(directory))
+        reason = str(error) or type(error).__name__
+        complain(f"warning: the run is complete, but its report could not be written: {reason}", f"try `{command}`")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
@@ -303,7 +329,7 @@ def _command(
         arguments += ["--out", str(directory)]
     for name, value in options.items():
         if value is not None:
-            arguments += [name, str(value)]
+            arguments += [name, str(value)] if value != "" else [name]
     if model.allow_outside:
         arguments.append("--allow-outside")
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]

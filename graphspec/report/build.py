@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.files import write_atomic
-from graphspec.report.findings import Findings, find
-from graphspec.report.page import Section, page
-from graphspec.report.sections.headline import headline
+from graphspec.report.findings import Findings, find, judge, judged_by_spec, of_model
+from graphspec.report.page import Opening, Section, page
+from graphspec.report.sections.curves import curves
+from graphspec.report.sections.headline import about, headline
 from graphspec.report.sections.origins import origins
+from graphspec.report.task import sentence
 
 if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
+    from graphspec.training.timing import Fitted
 
 REPORT = "report.html"
-SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (headline, origins)
+SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
+    headline,
+    curves,
+    origins,
+)
 """The sections in their order on the page; one that returns None is left out."""
+
+
+class Written(NamedTuple):
+    """A written report: its path, and why it lacks results by rows, if it does."""
+
+    path: Path
+    missing: str
 
 
 def report_html(found: Findings) -> str:
     """Return the page of a run."""
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
-    return page(found.model.spec.name, sections)
+    spec = found.model.spec
+    return page(Opening(spec.name, about(found), (spec.description, sentence(found.model))), sections)
 
 
-def write_report(model: Session, directory: Path) -> Path:
-    """Write ``report.html`` into a run directory, and return its path."""
-    path = directory / REPORT
-    write_atomic(path, report_html(find(model, directory)))
-    return path
+def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset | None = None) -> Written:
+    """Write the report of a model in the memory.
+
+    Args:
+        rows: checked raw rows to judge by; by default those of the spec.
+    """
+    found = of_model(model, fitted)
+    found = judged_by_spec(found) if rows is None else judge(found, rows, "given")
+    write_atomic(path, report_html(found))
+    return Written(path, found.missing)
+
+
+def write_report(
+    model: Session,
+    directory: Path,
+    path: Path | None = None,
+    part: str | None = None,
+    known: Mapping[str, RunningMetrics] | None = None,
+) -> Written:
+    """Write the report of a run.
+
+    Args:
+        path: the file; by default ``report.html`` in the run directory.
+        part, known: as for :func:`graphspec.report.findings.find`.
+    """
+    path = path or directory / REPORT
+    found = find(model, directory, part, known)
+    write_atomic(path, report_html(found))
+    return Written(path, found.missing)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from graphspec.drawing.scales import Scale
 from graphspec.report.page import text
 
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 14.0, 44.0  # pixels around the plot area
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 24.0, 44.0  # pixels around the plot area
 Point = tuple[float, float]
 
 
@@ -81,7 +81,7 @@ class Plot:
         parts.append(
             f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
         )
-        parts.append(f'<text class="name" x="0" y="-3">{text(self.y_name)}</text>')
+        parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
         return "".join([*parts, *self.marks, "</g></svg>"])
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.objective import Objective
     from graphspec.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
+    from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
 
 MAX_ROWS = 20_000
@@ -88,15 +89,16 @@ class Scored:
         return {name: array[index] for name, array in self.raw.inputs.items()}
 
 
-def score(model: Session, raw: Dataset, part: str) -> Scored:
+def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Scored:
     """Evaluate a part of the data, and keep the answers for up to ``MAX_ROWS`` of its rows.
 
     Args:
         raw: checked raw rows.
+        running: their losses and metrics, if these have just been computed.
     """
     size = model.spec.training.batch_size
     prepared = model.prepared(raw)
-    running = model.evaluate_prepared(prepared, size)
+    running = running or model.evaluate_prepared(prepared, size)
     total = len(prepared)
     rows = np.unique(np.linspace(0, total - 1, min(total, MAX_ROWS)).astype(np.int64))
     kept = prepared if len(rows) == total else prepared.select(rows)

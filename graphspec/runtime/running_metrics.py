@@ -51,9 +51,10 @@ class RunningMetrics:
 
     Args:
         heads: what is counted besides the spec's metrics; it is in no result but :attr:`heads`.
+        tables: whether to count metrics that are tables, too.
     """
 
-    def __init__(self, model: Network, heads: HeadCounts | None = None) -> None:
+    def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:
         self.heads = heads
         self._losses = logged_losses(model.spec)
         self._sums = dict.fromkeys(self._losses, 0.0)
@@ -64,6 +65,8 @@ class RunningMetrics:
             for metric in head.metrics:
                 state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
                 keys = [f"{prefix}{key}" for key in metric.keys(value)]
+                if not (keys or tables):
+                    continue
                 parts = metric.parts(value, head.labels) or []
                 self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 

@@ -70,7 +70,7 @@ def start_run(model: Session, directory: Path) -> None:
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     if model.adapted is not None:
         write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
-    write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
+    write_atomic(directory / "run.json", json.dumps(provenance(model, document, data_hashes(model)), indent=1).encode())
 
 
 def read_adapted(directory: Path) -> Adapted | None:
@@ -139,7 +139,23 @@ def record_workers(model: Session, directory: Path) -> None:
         write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
 
 
-def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
+def record_export(directory: Path, file: Path, proof: str) -> None:
+    """Write to ``run.json`` that the run was exported to a file, until training goes on.
+
+    Args:
+        proof: what the proof of the file says.
+    """
+    path = directory / "run.json"
+    known = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
+    write_atomic(path, json.dumps(read_json(path) | {"exported": known}, indent=1).encode())
+
+
+def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Args:
+        data: the hashes of the data files by part.
+    """
     from importlib.metadata import version
 
     from graphspec.version import __version__
@@ -156,7 +172,7 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
         "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
-        "data_sha256": data_hashes(model),
+        "data_sha256": dict(data),
     }
 
 

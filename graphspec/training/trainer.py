@@ -34,6 +34,7 @@ from graphspec.training.run_directory import (
     write_weights,
 )
 from graphspec.training.steps import TrainingSteps
+from graphspec.training.timing import Timer
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
@@ -90,6 +91,7 @@ class Trainer:
         self.resumed = False
         self.reported: Collection[str] = ()
         self.last_checkpoint: tuple[int, int] | None = None
+        self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
 
     # For callbacks.
 
@@ -154,6 +156,7 @@ class Trainer:
             with settings(), interruptible() as interrupt:
                 if self.epoch < self.total and self.stopped is None:
                     self._choose_workers()
+                    self.timer.begin(self.epoch, self.batch)
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
         finally:
@@ -162,6 +165,10 @@ class Trainer:
         self.optimizer_state.finish()
         for state in self.states:
             state.on_train_end()
+        restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
+        if self.directory is not None:
+            self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
+            self.timer.write(self.directory)
 
     def _choose_workers(self) -> None:
         recorded = self.model.workers if self.resumed else None
@@ -178,10 +185,12 @@ class Trainer:
         while self.batch < self.loader.batches:
             self.step()
             if interrupt.requested:
+                self.timer.interrupted()
                 self.checkpoint()
                 raise KeyboardInterrupt
             if self.stopped is not None:
                 return
+        self.timer.stepped()
         if (weight := self.model.parameters.not_finite()) is not None:
             text = f"the weight '{weight}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
             self._not_finite(text, f"{_DIVERGED_HINT}; the last checkpoint is from the previous epoch", math.nan)
@@ -195,7 +204,7 @@ class Trainer:
                 state.on_test_end()
             logs |= validation.logs("val_")
             self.tables = validation.tables()
-        epoch = self.epoch
+        epoch, rate = self.epoch, self.rate.value  # callbacks may change the rate of the next epoch
         self.epoch, self.batch = epoch + 1, 0
         self.model.epochs_done = self.epoch
         self.running.reset()
@@ -203,6 +212,7 @@ class Trainer:
             state.on_epoch_end(epoch, logs)
         for key, value in logs.items():  # after the callbacks, which may add the learning rate
             self.history.setdefault(key, []).append(value)
+        self.timer.ended(rate)
         self.observer.epoch(epoch, logs)
         if self.directory is not None:
             self.checkpoint()
@@ -251,6 +261,8 @@ class Trainer:
         self.last_checkpoint = (self.epoch, self.batch)
         write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_history(self.directory, self.history)
+        if self.batch or self.timer.due:
+            self.timer.write(self.directory)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -298,6 +310,7 @@ class Trainer:
         self.batch, self.stopped = saved.batch, saved.stopped
         self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
         self.resumed, self.last_checkpoint = True, (self.epoch, self.batch)
+        self.timer.resume(checkpoint.path.parent)
 
     def write_derived(self) -> None:
         """Write the files that repeat the checkpoint: if the run was killed just after writing it, they may be older."""

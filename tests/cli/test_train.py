@@ -20,7 +20,10 @@ from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.checkpoint import load_arrays
 from graphspec.training.observers import Lines
 
-FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
+FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"} | {
+    "timing.json",
+    "report.html",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,7 @@ def test_train(spec: Path) -> None:
     assert lines[13] == f"run: {Path('runs/tiny')}"
     assert lines[14].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+    assert lines[-1] == f"report: {Path('runs/tiny/report.html')}"
     assert Path("tiny.onnx").is_file()
     history = Path("runs/tiny/history.csv").read_text().splitlines()
     assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy"
@@ -206,7 +210,7 @@ def test_a_bar_on_a_terminal(spec: Path) -> None:
     assert "━" in text
     assert "epoch 3/3 " in text
     assert "val_accuracy" in text
-    assert text.rstrip().endswith("run: runs/tiny")
+    assert text.rstrip().endswith("run: runs/tiny\r\nreport: runs/tiny/report.html")
 
 
 def _read(terminal: int) -> bytes:
@@ -371,7 +375,7 @@ def test_a_signature_of_the_exported_file(spec: Path) -> None:
 
 
 def test_the_command_that_continues_has_the_options(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["--export", "a.onnx", "--signature", "a.json", "--log-every", "7"]
+    options = ["--export", "a.onnx", "--signature", "a.json", "--log-every", "7", "--no-report"]
     with monkeypatch.context() as patch:
         patch.setattr(progress, "observer_for_stdout", lambda *_: _CtrlC(0, 1))
         result = graphspec("train", spec, *options)

@@ -21,7 +21,7 @@ from graphspec.files import LOCK
 from graphspec.training import checkpoint, lock
 from graphspec.training import choose_workers as choose
 from graphspec.training.lock import locked
-from trust import hostile_runs
+from trust import attack_kills, hostile_runs
 
 
 @pytest.fixture(autouse=True)
@@ -298,6 +298,7 @@ def test_overwrite_removes_what_the_run_wrote_and_nothing_else(spec: Path) -> No
     left = content(RUN)
     assert {name: left.pop(name) for name in foreign} == foreign
     own = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
+    own |= {"timing.json", "report.html"}
     assert left.keys() == own
     assert (RUN / "link").is_symlink()
     assert not (RUN / "tables").exists()
@@ -306,11 +307,11 @@ def test_overwrite_removes_what_the_run_wrote_and_nothing_else(spec: Path) -> No
 @pytest.mark.parametrize("text", ["", "{}", "[", '{"training": {"callbacks": 3}}', "[" * 100_000])
 def test_overwrite_of_a_damaged_run(spec: Path, text: str) -> None:
     assert graphspec("train", spec).exit_code == 0
-    before = content(RUN)
+    before = attack_kills.content(RUN)
     (RUN / "spec.json").write_text(text)
     (RUN / "checkpoint.safetensors").write_text(text)
     assert graphspec("train", spec, "--overwrite").exit_code == 0
-    assert content(RUN) == before
+    assert attack_kills.content(RUN) == before
 
 
 def test_overwrite_of_a_run_with_links_leaves_their_targets_alone(spec: Path) -> None:
