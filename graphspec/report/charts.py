@@ -62,6 +62,27 @@ class Plot:
                 f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
             )
 
+    def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
+        """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""
+        for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
+            x, y = self.at((left, top))
+            end, base = self.at((right, bottom))
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            self.marks.append(
+                f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
+                f' fill-opacity="{strength:.2f}"{shown}/>'
+            )
+
+    def box(self, at: float, half: float, spread: Sequence[float], tip: str) -> None:
+        """Add a box from the second to the fourth of five rising values, a line at the third, and whiskers to the others."""
+        low, q1, middle, q3, high = ((1 - self.up.position(v)) * self.height for v in spread)
+        x, wide = self.across.position(at) * self.width, half
+        self.marks.append(
+            f'<g class="box" data-tip="{text(tip)}"><path d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
+            f'<rect x="{x - wide:.1f}" y="{q3:.1f}" width="{2 * wide:.1f}" height="{max(q1 - q3, 0.5):.1f}"/>'
+            f'<path class="middle" d="M{x - wide:.1f} {middle:.1f}H{x + wide:.1f}"/></g>'
+        )
+
     def svg(self) -> str:
         """Return the chart as an element of the page."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
@@ -88,3 +109,19 @@ class Plot:
 def grid(charts: Sequence[str]) -> str:
     """Return charts beside each other as far as the page is wide."""
     return f'<div class="charts">{"".join(charts)}</div>'
+
+
+def figure(title: str, chart: str, below: str = "") -> str:
+    """Return a chart with its title above it, and what to know about it below, as HTML."""
+    note = f"<p>{below}</p>" if below else ""
+    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{note}</figure>"
+
+
+def key(entries: Sequence[tuple[str, str]]) -> str:
+    """Return what the colours and strokes of lines mean: ``(class, text)`` of each line."""
+    shown = "".join(
+        f'<li><svg class="swatch" width="24" height="10" aria-hidden="true"><path class="line {kind}" d="M1 5H23"/></svg>'
+        f"{text(name)}</li>"
+        for kind, name in entries
+    )
+    return f'<ul class="key">{shown}</ul>'
