@@ -11,6 +11,7 @@ from graphspec.report.findings import Findings, find, judge, judged_by_spec, of_
 from graphspec.report.page import Opening, Section, page
 from graphspec.report.sections.curves import curves
 from graphspec.report.sections.headline import about, headline
+from graphspec.report.sections.heads import heads
 from graphspec.report.sections.origins import origins
 from graphspec.report.task import sentence
 
@@ -24,6 +25,7 @@ REPORT = "report.html"
 SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     headline,
     curves,
+    heads,
     origins,
 )
 """The sections in their order on the page; one that returns None is left out."""

@@ -50,7 +50,9 @@ def reliability(probabilities: Array, right: Array, bins: int = BINS) -> list[Bi
     sums = np.bincount(numbers, probabilities.astype(np.float64), bins)
     hits = np.bincount(numbers, right.astype(np.float64), bins)
     return [
-        Bin(float(edges[k]), float(edges[k + 1]), int(counts[k]), float(sums[k] / counts[k]), float(hits[k] / counts[k]))
+        Bin(
+            float(edges[k]), float(edges[k + 1]), int(counts[k]), float(sums[k] / counts[k]), float(hits[k] / counts[k])
+        )
         for k in np.flatnonzero(counts).tolist()
     ]
 

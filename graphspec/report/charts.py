@@ -11,6 +11,18 @@ from dataclasses import dataclass, field
 from graphspec.drawing.scales import Scale
 from graphspec.report.page import text
 
+
+@dataclass(frozen=True)
+class Named(Scale):
+    """A scale whose ticks have names."""
+
+    names: tuple[str, ...] = ()
+
+    def labels(self) -> list[str]:
+        """Return the names of the ticks."""
+        return [text(name) for name in self.names]
+
+
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 24.0, 44.0  # pixels around the plot area
 Point = tuple[float, float]
 
@@ -39,10 +51,11 @@ class Plot:
         """Return the place of a point of data, in pixels from the corner of the plot area."""
         return self.across.position(point[0]) * self.width, (1 - self.up.position(point[1])) * self.height
 
-    def line(self, points: Iterable[Point], kind: str = "a") -> None:
+    def line(self, points: Iterable[Point], kind: str = "a", tip: str = "") -> None:
         """Add a line; ``kind`` is the class that gives its colour: ``a``, ``b``, ``good``, ``bad``, ``soft``."""
         shown = " ".join("{:.1f},{:.1f}".format(*self.at(p)) for p in points)
-        self.marks.append(f'<polyline class="line {kind}" points="{shown}"/>')
+        said = f' data-tip="{text(tip)}"' if tip else ""
+        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{said}/>')
 
     def dots(self, points: Iterable[Point], tips: Iterable[str], kind: str = "a", radius: float = 3) -> None:
         """Add a dot for each point, with the text that the pointer shows."""
@@ -72,6 +85,22 @@ class Plot:
                 f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
                 f' fill-opacity="{strength:.2f}"{shown}/>'
             )
+
+    def many(self, points: Iterable[Point], kind: str = "a") -> None:
+        """Add many small dots as one mark."""
+        shown = "".join("M{:.1f} {:.1f}h0".format(*self.at(p)) for p in points)
+        self.marks.append(f'<path class="many {kind}" d="{shown}"/>')
+
+    def area(self, cells: Iterable[tuple[float, float, float, float]], strength: float, tip: str) -> None:
+        """Add rectangles ``(left, right, bottom, top)`` of one opacity as one mark."""
+        shown = []
+        for left, right, bottom, top in cells:
+            x, y = self.at((left, top))
+            end, base = self.at((right, bottom))
+            shown.append(f"M{x:.1f} {y:.1f}H{end:.1f}V{base:.1f}H{x:.1f}z")
+        if shown:
+            tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
+            self.marks.append(f'<path class="bar a" d="{"".join(shown)}" {tipped}/>')
 
     def box(self, at: float, half: float, spread: Sequence[float], tip: str) -> None:
         """Add a box from the second to the fourth of five rising values, a line at the third, and whiskers to the others."""
@@ -106,22 +135,20 @@ class Plot:
         return "".join([*parts, *self.marks, "</g></svg>"])
 
 
-def grid(charts: Sequence[str]) -> str:
-    """Return charts beside each other as far as the page is wide."""
-    return f'<div class="charts">{"".join(charts)}</div>'
+def grid(charts: Sequence[str], *, wide: bool = False) -> str:
+    """Return charts beside each other as far as the page is wide; of ``wide`` ones at most two."""
+    return f'<div class="charts{" wide" if wide else ""}">{"".join(charts)}</div>'
 
 
 def figure(title: str, chart: str, below: str = "") -> str:
-    """Return a chart with its title above it, and what to know about it below, as HTML."""
-    note = f"<p>{below}</p>" if below else ""
-    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{note}</figure>"
+    """Return a chart with its title above it, and HTML below it."""
+    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{below}</figure>"
 
 
-def key(entries: Sequence[tuple[str, str]]) -> str:
+def legend(entries: Sequence[tuple[str, str]]) -> str:
     """Return what the colours and strokes of lines mean: ``(class, text)`` of each line."""
     shown = "".join(
-        f'<li><svg class="swatch" width="24" height="10" aria-hidden="true"><path class="line {kind}" d="M1 5H23"/></svg>'
-        f"{text(name)}</li>"
+        f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><path class="line {kind}" d="M1 5H21"/></svg>{text(name)}</li>'
         for kind, name in entries
     )
-    return f'<ul class="key">{shown}</ul>'
+    return f'<ul class="legend">{shown}</ul>'

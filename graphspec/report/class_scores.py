@@ -17,10 +17,10 @@ class ClassScores:
 
     Attributes:
         support: rows of the class.
-        called: rows that are called by the class.
-        precision: not defined for a class that is never called.
+        called: rows that are predicted as the class.
+        precision: not defined for a class that is never predicted.
         recall: not defined for a class that never occurs.
-        f1: not defined for a class that neither occurs nor is called.
+        f1: not defined for a class that neither occurs nor is predicted.
     """
 
     support: Array
@@ -30,7 +30,10 @@ class ClassScores:
     f1: Array
 
     def macro(self) -> tuple[float, float, float]:
-        """Return the mean precision, recall and F1 over the classes that occur or are called; undefined values count as 0."""
+        """Return the mean precision, recall and F1 over the classes that occur or are predicted.
+
+        Values that are not defined count as 0, as in scikit-learn.
+        """
         used = (self.support > 0) | (self.called > 0)
         if not used.any():
             return float("nan"), float("nan"), float("nan")
@@ -42,19 +45,19 @@ def class_scores(tp: Array, support: Array, called: Array) -> ClassScores:
     """Return the scores of classes from the counts of each, ``(classes,)``.
 
     Args:
-        tp: rows of the class that are called by it.
+        tp: rows of the class that are predicted as it.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return ClassScores(support, called, tp / called, tp / support, 2 * tp / (support + called))
 
 
 def of_matrix(counts: Array) -> ClassScores:
-    """Return the scores from counts by true class (rows) and called class (columns), ``(classes, classes)``."""
+    """Return the scores from counts by true class (rows) and predicted class (columns), ``(classes, classes)``."""
     return class_scores(counts.diagonal().astype(np.float64), counts.sum(1), counts.sum(0))
 
 
 def confused(counts: Array, most: int) -> list[tuple[int, int, int]]:
-    """Return ``(true, called, rows)`` for the wrong pairs that occur most often, the most frequent first."""
+    """Return ``(true, predicted, rows)`` for the wrong pairs that occur most often, the most frequent first."""
     wrong = counts.astype(np.int64)
     np.fill_diagonal(wrong, 0)
     flat = wrong.ravel()

@@ -112,7 +112,9 @@ def _classes(head: HeadAnswers, answers: Array, true: Array, notes: tuple[str, .
         keep = flat != ignored
         labels = with_labels(head, units)
         name = labels[ignored] if 0 <= ignored < units else str(ignored)
-        flat, scores, note = _kept(flat, scores, keep, f"are of the class '{name}', which the loss ignores", _noun(head))
+        flat, scores, note = _kept(
+            flat, scores, keep, f"are of the class '{name}', which the loss ignores", _noun(head)
+        )
         notes += note
     inside = (flat >= 0) & (flat < units)
     flat, scores, note = _kept(flat, scores, inside, "have a class that the head does not have", _noun(head))
@@ -173,7 +175,7 @@ def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tup
     true = true.reshape(-1, units) if form == "like" else true.reshape(-1)
     for values, why in ((answers, "have an answer that is no finite number"), (true, "have no finite target")):
         if np.issubdtype(values.dtype, np.floating):
-            finite = np.isfinite(values).reshape(len(values), -1).all(-1)
+            finite = np.asarray(np.isfinite(values).reshape(len(values), -1).all(-1))
             true, answers, note = _kept(true, answers, finite, why, noun)
             notes += note
     return true, answers, notes
@@ -185,7 +187,11 @@ def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tupl
     if not lost:
         return true, answers, ()
     why = why.replace("are ", "is ", 1).replace("have ", "has ", 1) if lost == 1 else why
-    return true[keep], answers[keep], (f"{count(lost, noun)} {why}, and {'does' if lost == 1 else 'do'} not count here",)
+    return (
+        true[keep],
+        answers[keep],
+        (f"{count(lost, noun)} {why}, and {'does' if lost == 1 else 'do'} not count here",),
+    )
 
 
 def _noun(head: HeadAnswers) -> str:
@@ -213,7 +219,9 @@ def _is_distribution(scores: Array) -> bool:
 def _is_binary(targets: Array) -> bool:
     some = targets if targets.size < 1 << 22 else targets[:: max(len(targets) * targets[:1].size >> 22, 1)]
     values: Any = np.unique(some[np.isfinite(some)] if np.issubdtype(some.dtype, np.floating) else some)
-    return 0 < len(values) <= 2 and all(float(v) in (-1.0, 0.0, 1.0) for v in values) and set(values.tolist()) != {-1, 0}
+    return (
+        0 < len(values) <= 2 and all(float(v) in (-1.0, 0.0, 1.0) for v in values) and set(values.tolist()) != {-1, 0}
+    )
 
 
 def _are_zeros_and_ones(targets: Array) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
-from graphspec.report.page import text
+from graphspec.report.page import text, wide
+from graphspec.text import number
+
+UNDEFINED = "–"
 
 
 def table(
@@ -15,7 +19,7 @@ def table(
     Args:
         caption: what it shows.
         columns: the names of the columns.
-        rows: their cells as text, or as a pair of text and the number by which it is sorted.
+        rows: their cells; :data:`UNDEFINED` for a value that is not defined.
         sort: whether readers can sort it.
         texts: how many of the columns, from the left, are text; the others are numbers.
     """
@@ -27,19 +31,32 @@ def table(
         first = f'<th scope="row"{shown[0][1]}>{shown[0][0]}</th>'
         rest = zip(shown[1:], kinds[1:], strict=True)
         body.append(f"<tr>{first}{''.join(f'<td{kind}{by}>{value}</td>' for (value, by), kind in rest)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table{" data-sort" if sort else ""}>'
-        f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    )
+    kind = " data-sort" if sort else ""
+    head = f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
+    return wide(f"<table{kind}>{head}<tbody>{''.join(body)}</tbody></table>", caption)
 
 
 def _shown(cell: object) -> tuple[str, str]:
-    if isinstance(cell, tuple):
-        value, by = cell
-        return text(str(value)), f' data-value="{by:.6g}"'
-    return text(str(cell)), ""
+    """Return a cell and its attribute: a value that is not defined sorts behind all others."""
+    return text(str(cell)), ' data-value=""' if cell == UNDEFINED else ""
 
 
-def share(value: float) -> tuple[str, float] | str:
-    """Return a share from 0 to 1 as a cell with three decimals; ``–`` if it is not defined."""
-    return "–" if value != value else (f"{value:.3f}", value)
+def share(value: float) -> str:
+    """Return a share from 0 to 1 with three decimals; ``–`` if it is not defined."""
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
+
+
+def amount(value: float) -> str:
+    """Return a number as a metric is shown; ``–`` if it is not defined."""
+    return UNDEFINED if math.isnan(value) else number(value)
+
+
+def beside(*parts: str) -> str:
+    """Return parts, such as tables, beside each other where the page is wide enough."""
+    return f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>'
+
+
+def facts(entries: Iterable[tuple[str, str]]) -> str:
+    """Return values with their names: ``(name, value)``."""
+    shown = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in entries)
+    return f'<dl class="values">{shown}</dl>'

@@ -1,0 +1,187 @@
+"""A head that answers numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.drawing.scales import Scale, linear
+from graphspec.report.charts import Plot, figure, grid
+from graphspec.report.kinds import Flat
+from graphspec.report.number_errors import NumberErrors, boxes, number_errors
+from graphspec.report.page import text
+from graphspec.report.tables import UNDEFINED, amount, table
+from graphspec.text import count, percent
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.report.scored import HeadAnswers
+
+MOST_DOTS = 1_500
+_CELLS = (36, 27)
+_LEVELS = 6
+_OUTPUTS = 50
+_BARS = 30
+_FAR = 8  # interquartile ranges from the median, beyond which an error is not drawn in the histogram
+_COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
+
+
+def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
+    """Return the errors of a head beside those of a constant answer, and charts of them, as HTML.
+
+    Args:
+        alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
+    """
+    units = flat.true.shape[1]
+    names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
+    each = [number_errors(flat.true[:, k], flat.scores[:, k]) for k in range(units)]
+    parts = [_summary(head, flat, each, alike)]
+    shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
+    if units > 1 and not alike:
+        worst = _worst(each)
+        parts.append(_outputs(each, names))
+        shown, title = (flat.true[:, worst], flat.scores[:, worst]), f", {names[worst]}"
+        parts.append(f"<p>The charts show the output with the lowest R²: {text(names[worst])}.</p>")
+    true, predicted = shown
+    charts = [make(true, predicted, title) for make in (_against, _spread, _by_value)]
+    return "".join([*parts, grid(charts)])
+
+
+def _worst(each: list[NumberErrors]) -> int:
+    """Return the output with the lowest R²; if it is defined for none, with the largest error."""
+    scores = np.array([e.r2 for e in each])
+    return int(np.nanargmin(scores)) if np.isfinite(scores).any() else int(np.argmax([e.rmse for e in each]))
+
+
+def _summary(head: HeadAnswers, flat: Flat, each: list[NumberErrors], alike: bool) -> str:
+    """Return the errors of all outputs together, with those of a constant answer."""
+    units = flat.true.shape[1]
+    all_of = number_errors(flat.true.reshape(-1), flat.scores.reshape(-1))
+    defined = [e.r2 for e in each if np.isfinite(e.r2)]
+    r2 = float(np.mean(defined)) if defined else float("nan")
+    learnt = head.head.statistics
+    if learnt is not None:
+        constant: Array = np.full(units, learnt[0])
+        named = f"always {amount(learnt[0])}, the mean of the training rows"
+    else:
+        constant = flat.true.mean(0)
+        named = f"always the mean of these {flat.noun}s" + (f", {amount(float(constant[0]))}" if units == 1 else "")
+    fixed = number_errors(flat.true.reshape(-1), np.broadcast_to(constant, flat.true.shape).reshape(-1))
+    by_unit = [number_errors(flat.true[:, k], constant[k]).r2 for k in range(units)]
+    fixed_r2 = [r for r in by_unit if np.isfinite(r)]
+    rows = [
+        ("This network", *_cells(all_of), _r2(r2)),
+        (f"Answer {named}", *_cells(fixed), _r2(float(np.mean(fixed_r2)) if fixed_r2 else float("nan"))),
+    ]
+    values = count(all_of.count, "value")
+    caption = f"Errors of {values}, in the target's own unit" + ("; R² is the mean of the outputs" if units > 1 else "")
+    columns = ("Answer", *_COLUMNS)
+    better = ""
+    if fixed.mae > 0:
+        ratio = all_of.mae / fixed.mae
+        better = f"<p>Its mean absolute error is {percent(ratio)} of that of the constant answer.</p>"
+    return table(caption, columns, rows, sort=False) + better
+
+
+def _cells(e: NumberErrors) -> list[str]:
+    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if e.bias > 0 else ''}{amount(e.bias)}"]
+
+
+def _r2(value: float) -> str:
+    return UNDEFINED if np.isnan(value) else f"{value:.4f}"
+
+
+def _outputs(each: list[NumberErrors], names: list[str]) -> str:
+    """Return the errors of each output; of very many, of those with the lowest R²."""
+    order = list(range(len(each)))
+    caption = "Each output"
+    if len(each) > _OUTPUTS:
+        order = sorted(order, key=lambda k: (np.isnan(each[k].r2), each[k].r2))[:_OUTPUTS]
+        caption = f"The {_OUTPUTS} outputs with the lowest R², of {len(each):,}"
+    return table(caption, ("Output", *_COLUMNS), [(names[k], *_cells(each[k]), _r2(each[k].r2)) for k in order])
+
+
+def _against(true: Array, predicted: Array, title: str) -> str:
+    """Return the chart of predicted against true values: dots, or cells with a colour if there are many."""
+    ends = [float(f(x)) for x in (true, predicted) for f in (np.min, np.max)]
+    scale = linear(ends)
+    e = number_errors(true, predicted)
+    summary = f"Predicted against true values{title}: {count(e.count, 'value')}, R² {_r2(e.r2)}, "
+    summary += f"mean absolute error {amount(e.mae)}"
+    plot = Plot(scale, scale, "True", "Predicted", summary)
+    below = "On the line, predicted and true values are equal."
+    if len(true) <= MOST_DOTS:
+        plot.many(list(zip(true.tolist(), predicted.tolist(), strict=True)))
+        far = np.argsort(-np.abs(predicted - true), kind="stable")[:8].tolist()
+        tips = [f"true {amount(float(true[k]))}, predicted {amount(float(predicted[k]))}" for k in far]
+        plot.dots([(float(true[k]), float(predicted[k])) for k in far], tips, "b", 3.5)
+        below += f" The {count(len(far), 'largest error')} {'is' if len(far) == 1 else 'are'} larger dots."
+    else:
+        levels = _density(plot, scale, true, predicted)
+        below += f" The stronger the colour, the more values: {levels}."
+    plot.line([(scale.low, scale.low), (scale.high, scale.high)], "soft")
+    return figure(f"Predicted against true{title}", plot.svg(), f'<p class="note">{text(below)}</p>')
+
+
+def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
+    """Add cells with a colour by their number of values, on a logarithmic scale; return the range of the numbers."""
+    wide, high = _CELLS
+    x, y = np.linspace(scale.low, scale.high, wide + 1), np.linspace(scale.low, scale.high, high + 1)
+    counts = np.histogram2d(true, predicted, (x, y))[0].astype(np.int64)
+    most = int(counts.max())
+    bounds = np.unique(np.rint(np.geomspace(1, most + 1, _LEVELS + 1)).astype(np.int64))
+    for k, (low, high_) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        cells = [
+            (float(x[i]), float(x[i + 1]), float(y[j]), float(y[j + 1]))
+            for i, j in np.argwhere((counts >= low) & (counts < high_)).tolist()
+        ]
+        tip = f"{low:,} to {high_ - 1:,} values" if high_ - low > 1 else count(low, "value")
+        plot.area(cells, 0.15 + 0.85 * (k + 1) / (len(bounds) - 1), tip)
+    return f"1 to {most:,} in a cell"
+
+
+def _spread(true: Array, predicted: Array, title: str) -> str:
+    """Return the histogram of the errors."""
+    errors = predicted - true
+    q1, q2, q3 = np.quantile(errors, [0.25, 0.5, 0.75]).tolist()
+    reach = _FAR * (q3 - q1)
+    near = errors[np.abs(errors - q2) <= reach] if reach > 0 else errors
+    far = len(errors) - len(near)
+    across = linear([float(near.min()), float(near.max())])
+    edges = np.linspace(across.low, across.high, _BARS + 1)
+    counts = np.histogram(near, edges)[0]
+    mean = float(errors.mean())
+    summary = (
+        f"Errors{title}, predicted minus true: mean {amount(mean)}, half of them from {amount(q1)} to {amount(q3)}"
+    )
+    plot = Plot(across, linear([0.0, float(counts.max())]), "Predicted minus true", "Values", summary)
+    shown = [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True) if n]
+    plot.bars(shown, [f"{count(n, 'value')} from {a:.4g} to {b:.4g}" for a, b, n in shown])
+    if across.low <= 0 <= across.high:
+        plot.line([(0, plot.up.low), (0, plot.up.high)], "soft")
+    below = f"Half of the errors are from {amount(q1)} to {amount(q3)}."
+    below += f" {count(far, 'error')} further away {'is' if far == 1 else 'are'} not drawn." if far else ""
+    return figure(f"Errors{title}", plot.svg(), f'<p class="note">{text(below)}</p>')
+
+
+def _by_value(true: Array, predicted: Array, title: str) -> str:
+    """Return the chart of the errors by predicted value, in tenths of the values."""
+    found = boxes(predicted, predicted - true)
+    across = Scale(0.4, len(found) + 0.6, tuple(float(k + 1) for k in range(len(found))))
+    up = linear([v for b in found for v in (b.p5, b.p95)] + [0.0])
+    wider = max(found, key=lambda b: b.p95 - b.p5)
+    summary = (
+        f"Errors by predicted value{title}, in {count(len(found), 'group')}: widest from {amount(wider.low)} to "
+        f"{amount(wider.high)}, where 90 % are from {amount(wider.p5)} to {amount(wider.p95)}"
+    )
+    plot = Plot(across, up, "Group of predicted values, from low to high", "Predicted minus true", summary)
+    plot.line([(across.low, 0), (across.high, 0)], "soft")
+    for k, b in enumerate(found):
+        tip = (
+            f"predicted {amount(b.low)} to {amount(b.high)} ({count(b.count, 'value')}): median error {amount(b.p50)}, "
+            f"half from {amount(b.p25)} to {amount(b.p75)}"
+        )
+        plot.box(k + 1.0, 10, (b.p5, b.p25, b.p50, b.p75, b.p95), tip)
+    below = "A box has half of the errors of its group, the line in it is their median, and the whiskers have 90 %."
+    return figure(f"Errors by predicted value{title}", plot.svg(), f'<p class="note">{below}</p>')
