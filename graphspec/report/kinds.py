@@ -175,10 +175,14 @@ def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tup
     true = true.reshape(-1, units) if form == "like" else true.reshape(-1)
     for values, why in ((answers, "have an answer that is no finite number"), (true, "have no finite target")):
         if np.issubdtype(values.dtype, np.floating):
-            finite = np.asarray(np.isfinite(values).reshape(len(values), -1).all(-1))
-            true, answers, note = _kept(true, answers, finite, why, noun)
+            true, answers, note = _kept(true, answers, _finite(values), why, noun)
             notes += note
     return true, answers, notes
+
+
+def _finite(values: Array) -> Array:
+    """Return which positions have finite numbers only, ``(n,)``."""
+    return np.asarray(np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(-1))
 
 
 def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tuple[Array, Array, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from graphspec.report.kinds import Flat
 from graphspec.report.page import text
 from graphspec.report.sections.matrix import matrix_table
 from graphspec.report.sections.probabilities import Wording, reliability_chart
-from graphspec.report.tables import amount, facts, share
+from graphspec.report.tables import amount, beside, facts, share
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -56,8 +56,10 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> str:
         [
             _values(flat, (tp, fp, fn, tn), curves),
             *(f'<p class="note">{text(note)}.</p>' for note in _notes(head, flat, default)),
-            matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor),
-            _slider(flat, grid_of, counts, at, anchor),
+            beside(
+                matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor),
+                _slider(flat, grid_of, counts, at, anchor) if curves[0] is not None else "",
+            ),
             grid(charts),
         ]
     )
@@ -74,9 +76,9 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
     else:
         scale = linear([float(scores.min()), float(scores.max()), default], count=70)
         even = np.array([round(tick, 9) for tick in scale.ticks])
-    dense = np.unique(np.quantile(scores, np.linspace(0, 1, _THRESHOLDS - len(even) - 1)).round(4))
-    found = np.unique(np.concatenate([even, dense, [default]]))
-    return found + 0.0  # no -0
+    dense = np.quantile(scores, np.linspace(0, 1, _THRESHOLDS - len(even) - 1))
+    found = [*even.tolist(), *(float(f"{value:.4g}") for value in dense.tolist()), default]
+    return np.unique(found) + 0.0  # no -0
 
 
 def _values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve | None, Curve | None]) -> str:
@@ -140,7 +142,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
         f1 = np.nan_to_num(2 * counts.tp / np.maximum(2 * counts.tp + counts.fp + counts.fn, 1))
     best = int(f1.argmax())
     data = {
-        "t": [float(f"{t:.5g}") for t in grid_of.tolist()],
+        "t": grid_of.tolist(),
         "tp": counts.tp.tolist(),
         "fp": counts.fp.tolist(),
         "positive": int(flat.true.sum()),
@@ -158,12 +160,10 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
         "True negatives",
     )
     shown = "".join(f"<div><dt>{name}</dt><dd>–</dd></div>" for name in names)
-    hint = ""
-    if flat.true.any():
-        hint = (
-            f'<p class="note">F1 is largest, {share(float(f1[best]))}, above {grid_of[best]:.3g}. '
-            f"A threshold that is chosen on these {text(flat.noun)}s looks a little better on them than it is.</p>"
-        )
+    hint = (
+        f'<p class="note">F1 is largest, {share(float(f1[best]))}, above {grid_of[best]:.3g}. '
+        f"A threshold that is chosen on these {text(flat.noun)}s looks a little better on them than it is.</p>"
+    )
     return (
         f'<div class="threshold"><h4>Another threshold</h4><div class="js-only" data-threshold="{anchor}">'
         f'<p class="slide"><label for="{anchor}-range">Threshold</label>'
@@ -223,4 +223,5 @@ def _histogram(flat: Flat, default: float) -> str:
     if across.low <= default <= across.high:
         plot.line([(default, plot.up.low), (default, plot.up.high)], "soft")
     below = legend([(kinds[k], f"{flat.labels[k]}, the {side} bar") for k, side in ((0, "left"), (1, "right"))])
-    return figure(f"{name}, by true class", plot.svg(), below)
+    note = f'<p class="note">Each class adds up to 1. The line is the threshold {default:g}.</p>'
+    return figure(f"{name}, by true class", plot.svg(), below + note)

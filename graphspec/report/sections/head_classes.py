@@ -21,8 +21,9 @@ from graphspec.text import count, percent
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
 
+NARROW = "\u00a0%"  # no line break before the sign
 _PAIRS = 25
-_ROWS = 300  # of the table of classes
+_ROWS = 150  # of the table of classes
 
 
 def classes_head(flat: Flat, anchor: str) -> str:
@@ -87,15 +88,17 @@ def _sentence(counts: Array, flat: Flat) -> str:
     ]
     wrong, n = int(counts.sum() - counts.trace()), int(counts.sum())
     first = f"{wrong:,} of {count(n, flat.noun)} {'is' if wrong == 1 else 'are'} wrong"
-    return f"<p>{text(first)}. Most often confused: {text('; '.join(shown))}.</p>"
+    if n > 1 and n - wrong <= support.max():
+        first += f", no fewer than with the answer '{flat.labels[int(support.argmax())]}' for all"
+    return f"<p>{text(first)}. Most often confused: {text('; '.join(shown).replace(' %', NARROW))}.</p>"
 
 
 def _never(unseen: list[str], flat: Flat) -> str:
     if not unseen:
         return ""
     shown = ", ".join(f"'{label}'" for label in unseen[:8]) + (", …" if len(unseen) > 8 else "")
-    which = "This class does" if len(unseen) == 1 else f"These {len(unseen):,} classes do"
-    said = f"{which} not occur in these {flat.noun}s, so their recall is not known: {shown}."
+    which, whose = ("This class does", "its") if len(unseen) == 1 else (f"These {len(unseen):,} classes do", "their")
+    said = f"{which} not occur in these {flat.noun}s, so {whose} recall is not known: {shown}."
     return f'<p class="note">{text(said)}</p>'
 
 

@@ -53,11 +53,22 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat) -> str:
         rows.append(f'<tr><th scope="row">{int(judged.rows[k])}{text(loss)}</th>{cells}</tr>')
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
     columns = "".join(f'<th scope="col">{name}</th>' for name in ("Index of the row", "Input", "True", "Answer"))
-    return wide(
+    return _colours(flat) + wide(
         f'<table class="pictures"><caption>{caption}</caption><thead><tr>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>",
         caption,
     )
+
+
+def _colours(flat: Flat) -> str:
+    """Return which class has which colour."""
+    if flat.kind != "classes":
+        return ""
+    shown = [
+        f'<span style="background: rgb({",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))})"></span>{text(label)}'
+        for k, label in enumerate(flat.labels[: len(_COLOURS)])
+    ]
+    return f'<p class="note colours">Colours of the classes: {"".join(shown)}</p>'
 
 
 def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[Array, str]]:

@@ -12,7 +12,7 @@ from graphspec.report.sections.one_against_rest import MOST_SCORES, area_cells, 
 from graphspec.report.sections.probabilities import Wording, reliability_chart
 from graphspec.report.tables import facts, share, table
 
-_ROWS = 300
+_ROWS = 150
 _LABEL = Wording("a label", "Share to which it applies")
 
 

@@ -11,7 +11,7 @@ from graphspec.report.charts import Plot, figure, grid
 from graphspec.report.kinds import Flat
 from graphspec.report.number_errors import NumberErrors, boxes, number_errors
 from graphspec.report.page import text
-from graphspec.report.tables import UNDEFINED, amount, table
+from graphspec.report.tables import amount, table
 from graphspec.text import count, percent
 
 if TYPE_CHECKING:
@@ -80,16 +80,19 @@ def _summary(head: HeadAnswers, flat: Flat, each: list[NumberErrors], alike: boo
     better = ""
     if fixed.mae > 0:
         ratio = all_of.mae / fixed.mae
-        better = f"<p>Its mean absolute error is {percent(ratio)} of that of the constant answer.</p>"
+        shown = percent(ratio) if ratio < 10 else f"{ratio:.3g} times"
+        better = f"Its mean absolute error is {shown}{' of' if ratio < 10 else ''} that of the constant answer"
+        better = f"<p>{better}{': <strong>no better than a constant</strong>' if ratio >= 1 else ''}.</p>"
     return table(caption, columns, rows, sort=False) + better
 
 
 def _cells(e: NumberErrors) -> list[str]:
-    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if e.bias > 0 else ''}{amount(e.bias)}"]
+    bias = 0.0 if abs(e.bias) <= 1e-9 * e.rmse else e.bias  # no rounding errors
+    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if bias > 0 else ''}{amount(bias)}"]
 
 
 def _r2(value: float) -> str:
-    return UNDEFINED if np.isnan(value) else f"{value:.4f}"
+    return f"{value:.4f}" if abs(value) < 1000 else amount(value)
 
 
 def _outputs(each: list[NumberErrors], names: list[str]) -> str:

@@ -41,7 +41,7 @@ def heads(found: Findings) -> Section | None:
     shown = [_head(found, judged, name, k) for k, name in enumerate(judged.heads)]
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
-    used = f"all {part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
+    used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
     return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}')
 
 

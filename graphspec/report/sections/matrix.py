@@ -46,7 +46,7 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> str:
         f'<table class="matrix{upwards}" id="{anchor}-matrix"><caption>{caption}</caption>'
         f'<thead><tr><th scope="col">true ↓ predicted →</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
-    return control + wide(inner, caption)
+    return wide(inner, caption) + control
 
 
 def _cell(n: int, share: float, right: bool) -> str:
