@@ -1,0 +1,53 @@
+"""A head of numbers: its errors beside those of a constant, dots or cells, the worst output."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from judged import dense, judge, network, numbers, plain, rows
+
+from graphspec.report.kinds import flatten
+from graphspec.report.sections.head_numbers import MOST_DOTS, numbers_head
+
+Y = 100 + 20 * numbers(60, 1, seed=4)
+
+
+def test_the_constant_answer_is_the_mean() -> None:
+    _, _, html = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
+    constant = rows(html, "Errors of 60 values")[1]
+    assert constant[0].startswith(f"Answer always the mean of these rows, {Y.mean():.3f}")
+    assert float(constant[1]) == pytest.approx(np.abs(Y - Y.mean()).mean(), rel=1e-3)
+    assert constant[4:] == ["0.0000", "0.0000"]
+    assert "no better than a constant" in plain(html)  # an untrained network
+
+
+def test_a_learnt_mean_is_that_of_the_training_rows() -> None:
+    _, judged, _ = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
+    head = judged.heads["h"]
+    head = replace(head, head=replace(head.head, statistics=(90.0, 2.0)))
+    shown = rows(numbers_head(head, flatten(head)), "Errors of 60 values")[1]
+    assert shown[0] == "Answer always 90.000, the mean of the training rows"
+    assert float(shown[4]) == pytest.approx(90 - Y.mean(), rel=1e-3)
+
+
+def test_the_charts_are_of_the_worst_output() -> None:
+    x = numbers(60, 5)
+    y = numbers(60, 3, seed=6)
+    y[:, 1] = 50 + y[:, 1]
+    _, _, html = judge(network(dense(3), {"loss": "mse"}), x, y)
+    scores = [float(row[5].replace(",", "")) for row in rows(html, "Each output")]
+    assert np.argmin(scores) == 1
+    assert "The charts show the output with the lowest R²: output 1." in plain(html)
+
+
+def test_many_values_are_cells() -> None:
+    _, _, few = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
+    assert re.search(r'<path class="many[^>]*d="([^"]*)"', few)[1].count("M") == 60  # type: ignore[index]
+    many = MOST_DOTS + 500
+    _, _, html = judge(network(dense(1), {"loss": "mse"}), numbers(many, 5), numbers(many, 1, seed=1))
+    assert 'class="many' not in html
+    assert "The stronger the colour" in html
+    assert len(html) < 40_000

@@ -1,0 +1,86 @@
+"""A forecast: the last known value of each window, the error by step, the longest series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from judged import plain, rows
+
+import graphspec as gs
+from graphspec.report.findings import find
+from graphspec.report.sections.head_series import is_series, last_known, series, starts_of
+from graphspec.report.sections.heads import heads
+
+VALUES = {"a": [float(k * k % 17) for k in range(30)], "b": [100.0 + k for k in range(18)]}
+LENGTH, HORIZON = 4, 3
+
+
+def written(folder: Path, **windows: Any) -> dict[str, Any]:
+    lines = ["series,t,v", *(f"{name},{k},{v}" for name, row in VALUES.items() for k, v in enumerate(row))]
+    (folder / "test.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    horizon = windows.get("horizon", HORIZON)
+    cut = {"length": LENGTH, "horizon": HORIZON, "group": "series", "order": "t"} | windows
+    flat = {"name": "flat", "type": "Flatten", "inputs": "past"}
+    source = {"file": str(folder / "test.csv"), "windows": cut, "inputs": {"past": ["v"]}, "targets": {"next": "v"}}
+    return {
+        "graphspec": 1,
+        "name": "series",
+        "inputs": {"past": {"shape": [LENGTH, 1]}},
+        "layers": [flat, {"name": "next", "type": "Dense", "units": horizon}],
+        "outputs": {"next": {"loss": "mse", "metrics": ["mae"]}},
+        "training": {"seed": 1},
+        "data": {"test": source},
+    }
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_last_known_value_of_each_window(tmp_path: Path, stride: int) -> None:
+    found = find(gs.compile(written(tmp_path, stride=stride)), tmp_path)
+    judged = found.judged
+    assert judged is not None
+    head = judged.heads["next"]
+    assert head.targets is not None
+    targets = head.targets.reshape(len(head.targets), -1)
+    last = last_known(judged, "next", starts_of(judged), targets)
+    assert last is not None
+    wanted = [row[k + LENGTH - 1] for row in VALUES.values() for k in range(0, len(row) - LENGTH - HORIZON + 1, stride)]
+    known = np.isfinite(last)
+    assert (~known).sum() <= 1  # the very first window
+    np.testing.assert_allclose(last[known], np.array(wanted)[known])
+
+
+def test_the_error_by_step_beside_that_of_the_last_value(tmp_path: Path) -> None:
+    found = find(gs.compile(written(tmp_path)), tmp_path)
+    judged = found.judged
+    assert judged is not None
+    assert is_series(found, judged, "next")
+    html = series(judged, "next")
+    head = judged.heads["next"]
+    assert head.targets is not None
+    error = np.abs(head.answers - head.targets.reshape(head.answers.shape)).mean(0)
+    shown = [float(row[1]) for row in rows(html, "Mean absolute error at each step ahead")]
+    assert shown == pytest.approx(error, rel=1e-3)
+    assert judged.results["mae"] == pytest.approx(np.mean(shown), rel=1e-3)
+    assert "repeating the last known value gives" in plain(html)
+    assert "Forecast 1 step ahead over the truth, 24 points" in html  # of the longer series alone
+    assert "Forecast 3 steps ahead" in html
+
+
+def test_a_horizon_of_one(tmp_path: Path) -> None:
+    found = find(gs.compile(written(tmp_path, horizon=1)), tmp_path)
+    section = heads(found)
+    assert section is not None
+    assert "Forecast 1 step ahead" in section.html
+    assert "Error by step" not in section.html
+    assert "repeating the last known value" in section.html
+
+
+def test_other_rows_are_no_series(tmp_path: Path) -> None:
+    spec = written(tmp_path)
+    found = find(gs.compile(spec), tmp_path)
+    assert found.judged is not None
+    object.__setattr__(found.model.spec.data["test"], "windows", None)
+    assert not is_series(found, found.judged, "next")
