@@ -26,7 +26,7 @@ def is_series(found: Findings, judged: Scored, name: str) -> bool:
     """Return whether a head forecasts a single series: its rows are windows, its values one per step of the horizon."""
     head = judged.heads[name]
     source = found.model.spec.data.get(judged.part) or found.model.spec.data.get("train")
-    if source is None or source.windows is None or head.targets is None:
+    if judged.raw.times is None or source is None or source.windows is None or head.targets is None:
         return False
     horizon = source.windows.horizon
     answers = head.answers.reshape(len(head.answers), -1)
