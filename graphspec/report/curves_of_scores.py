@@ -36,6 +36,12 @@ class Curve:
         return list(zip(self.x[chosen].tolist(), self.y[chosen].tolist(), strict=True))
 
 
+def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | None]:
+    """Return :func:`roc` and :func:`precision_recall` of the same scores, which are sorted once."""
+    counts = _counts(positive, scores)
+    return _roc(*counts), _precision_recall(*counts)
+
+
 def roc(positive: Array, scores: Array) -> Curve | None:
     """Return the true positive rate over the false positive rate; None unless there are rows of both kinds.
 
@@ -43,7 +49,10 @@ def roc(positive: Array, scores: Array) -> Curve | None:
         positive: bool, ``(n,)``.
         scores: larger for rows that are likelier positive, finite, ``(n,)``.
     """
-    tp, fp = _counts(positive, scores)
+    return _roc(*_counts(positive, scores))
+
+
+def _roc(tp: Array, fp: Array) -> Curve | None:
     if not tp[-1] or not fp[-1]:
         return None
     x, y = fp / fp[-1], tp / tp[-1]
@@ -60,7 +69,10 @@ def precision_recall(positive: Array, scores: Array) -> Curve | None:
         positive: bool, ``(n,)``.
         scores: finite, ``(n,)``.
     """
-    tp, fp = _counts(positive, scores)
+    return _precision_recall(*_counts(positive, scores))
+
+
+def _precision_recall(tp: Array, fp: Array) -> Curve | None:
     if not tp[-1] or not fp[-1]:
         return None
     recall, precision = tp / tp[-1], tp / np.maximum(tp + fp, 1)

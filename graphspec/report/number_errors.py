@@ -49,6 +49,19 @@ def number_errors(true: Array, predicted: Array) -> NumberErrors:
     return NumberErrors(len(t), float(sizes.mean()), root, float(np.median(sizes)), float(differences.mean()), r2)
 
 
+def determination(true: Array, predicted: Array) -> Array:
+    """Return the coefficient of determination of each output, ``(units,)``; NaN where all true values are equal.
+
+    Args:
+        true: ``(n, units)``.
+        predicted: ``(n, units)``, or the same for all rows, ``(units,)``.
+    """
+    spread = np.square(true - true.mean(0)).sum(0)
+    squares = np.square(predicted - true).sum(0)
+    varies = spread > 1e-12 * np.square(true).sum(0)
+    return np.where(varies, 1 - squares / np.where(varies, spread, 1), np.nan)
+
+
 @dataclass(frozen=True)
 class Box:
     """The spread of some values: the range of their predictions, their number, and quantiles of their errors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.report.curves_of_scores import at_thresholds, macro, precision_recall, roc
+from graphspec.report.curves_of_scores import at_thresholds, both_curves, macro, precision_recall, roc
 
 K = np.arange(200)
 SCORES = (K * 37 % 101) / 100
@@ -66,3 +66,10 @@ def test_a_score_equal_to_the_threshold_is_negative() -> None:
         found = (counts.tp[k], counts.fp[k], counts.fn[k], counts.tn[k])
         wanted = [(called & POSITIVE), (called & ~POSITIVE), (~called & POSITIVE), (~called & ~POSITIVE)]
         assert found == tuple(int(x.sum()) for x in wanted)
+
+
+def test_both_curves_are_those_of_one_each() -> None:
+    first, second = both_curves(POSITIVE, SCORES)
+    one, two = roc(POSITIVE, SCORES), precision_recall(POSITIVE, SCORES)
+    assert first is not None and second is not None and one is not None and two is not None
+    assert (first.area, second.area) == (one.area, two.area)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from graphspec.report.number_errors import boxes, number_errors
+from graphspec.report.number_errors import boxes, determination, number_errors
 
 K = np.arange(200)
 TRUE = (K * 37 % 101) / 7
@@ -45,3 +45,12 @@ def test_equal_predictions_share_a_group(predicted: np.ndarray) -> None:
     found = boxes(predicted, np.zeros(len(predicted)))
     assert sum(b.count for b in found) == len(predicted)
     assert len(found) <= len(np.unique(predicted))
+
+
+def test_each_output_has_its_own_score() -> None:
+    true = np.stack([TRUE, TRUE[::-1], np.full(200, 3.0)], 1)
+    predicted = np.stack([PREDICTED, PREDICTED, TRUE], 1)
+    found = determination(true, predicted)
+    assert found[:2].tolist() == pytest.approx([number_errors(true[:, k], predicted[:, k]).r2 for k in (0, 1)])
+    assert math.isnan(found[2])
+    assert determination(true, true.mean(0))[:2].tolist() == pytest.approx([0, 0], abs=1e-12)

@@ -10,11 +10,11 @@ import numpy as np
 from graphspec.drawing.scales import linear
 from graphspec.metrics.curves import AUC
 from graphspec.report.charts import Plot, figure, grid, legend
-from graphspec.report.curves_of_scores import Counts, Curve, at_thresholds, precision_recall, roc
-from graphspec.report.kinds import Flat, some
+from graphspec.report.curves_of_scores import Counts, Curve, at_thresholds, both_curves
+from graphspec.report.kinds import Flat
 from graphspec.report.page import text
 from graphspec.report.sections.matrix import matrix_table
-from graphspec.report.sections.one_against_rest import MOST_SCORES
+from graphspec.report.sections.one_against_rest import sample
 from graphspec.report.sections.probabilities import Wording, reliability_chart
 from graphspec.report.tables import amount, beside, facts, share
 
@@ -47,8 +47,8 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> str:
     counts = at_thresholds(flat.true, flat.scores, grid_of)
     at = int(np.flatnonzero(grid_of == default)[0])
     tp, fp, fn, tn = (int(x[at]) for x in (counts.tp, counts.fp, counts.fn, counts.tn))
-    fewer = some(flat, MOST_SCORES)
-    curves = (roc(fewer.true, fewer.scores), precision_recall(fewer.true, fewer.scores))
+    fewer, part = sample(flat)
+    curves = both_curves(fewer.true, fewer.scores)
     charts = [_histogram(flat, default)]
     charts += [_curve(curve, k, (tp, fp, fn, tn), anchor) for k, curve in enumerate(curves) if curve is not None]
     if flat.probabilities:
@@ -62,6 +62,7 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> str:
                 matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor),
                 _slider(flat, grid_of, counts, at, anchor) if curves[0] is not None else "",
             ),
+            part,
             grid(charts),
         ]
     )

@@ -10,10 +10,10 @@ import numpy as np
 from graphspec.metrics.matrix import pairs
 from graphspec.report.charts import grid
 from graphspec.report.class_scores import ClassScores, confused, of_matrix, top_k
-from graphspec.report.kinds import Flat, some
+from graphspec.report.kinds import Flat
 from graphspec.report.page import text
 from graphspec.report.sections.matrix import MOST_CLASSES, matrix_table
-from graphspec.report.sections.one_against_rest import MOST_SCORES, Areas, area_cells, areas, curve_charts, means
+from graphspec.report.sections.one_against_rest import Areas, area_cells, areas, curve_charts, means, sample
 from graphspec.report.sections.probabilities import TOP, reliability_chart
 from graphspec.report.tables import beside, facts, share, table
 from graphspec.text import count, percent
@@ -36,7 +36,7 @@ def classes_head(flat: Flat, anchor: str) -> str:
     called = flat.scores.argmax(-1)
     counts = pairs(flat.true, called, classes).astype(np.int64)
     scores = of_matrix(counts)
-    fewer = some(flat, max(MOST_SCORES // classes, 1000))
+    fewer, part = sample(flat)
     curves = areas(fewer.true, fewer.scores)
     charts = curve_charts(curves, flat.labels, "each class against the rest")
     if flat.probabilities:
@@ -52,6 +52,7 @@ def classes_head(flat: Flat, anchor: str) -> str:
                 matrix_table(counts, flat.labels, anchor) if classes <= MOST_CLASSES else _pairs(counts, flat),
                 _table(flat, scores, curves),
             ),
+            part,
             grid(charts),
         ]
     )

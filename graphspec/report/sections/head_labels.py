@@ -6,9 +6,9 @@ import numpy as np
 
 from graphspec.report.charts import grid
 from graphspec.report.class_scores import class_scores
-from graphspec.report.kinds import Flat, some
+from graphspec.report.kinds import Flat
 from graphspec.report.page import text
-from graphspec.report.sections.one_against_rest import MOST_SCORES, area_cells, areas, curve_charts, means
+from graphspec.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
 from graphspec.report.sections.probabilities import Wording, reliability_chart
 from graphspec.report.tables import facts, share, table
 
@@ -21,7 +21,7 @@ def labels_head(flat: Flat) -> str:
     limit = 0.5 if flat.probabilities else 0.0
     called = flat.scores > limit
     scores = class_scores((called & flat.true).sum(0).astype(np.float64), flat.true.sum(0), called.sum(0))
-    fewer = some(flat, max(MOST_SCORES // flat.scores.shape[1], 1000))
+    fewer, part = sample(flat)
     curves = areas(fewer.true, fewer.scores)
     tp = float((called & flat.true).sum())
     both = float(called.sum() + flat.true.sum())
@@ -60,4 +60,4 @@ def labels_head(flat: Flat) -> str:
     note = f'<p class="note">A label is predicted where its {of} is above {limit:g}.'
     unseen = int((scores.support == 0).sum())
     note += f" {text(f'{unseen:,}')} of {len(flat.labels):,} labels never occur here.</p>" if unseen else "</p>"
-    return values + note + table(caption, columns, rows) + grid(charts)
+    return values + note + table(caption, columns, rows) + part + grid(charts)

@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.drawing.scales import Scale, linear
 from graphspec.report.charts import Plot, figure, grid
 from graphspec.report.kinds import Flat
-from graphspec.report.number_errors import NumberErrors, boxes, number_errors
+from graphspec.report.number_errors import NumberErrors, boxes, determination, number_errors
 from graphspec.report.page import text
 from graphspec.report.tables import amount, table
 from graphspec.text import count, percent
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphspec.report.scored import HeadAnswers
 
 MOST_DOTS = 1_500
+_CHARTED = 400_000  # values of which charts are made
 _CELLS = (36, 27)
 _LEVELS = 6
 _OUTPUTS = 50
@@ -35,31 +36,32 @@ def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
     """
     units = flat.true.shape[1]
     names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
-    each = [number_errors(flat.true[:, k], flat.scores[:, k]) for k in range(units)]
-    parts = [_summary(head, flat, each, alike)]
+    scores = determination(flat.true, flat.scores)
+    parts = [_summary(head, flat, scores)]
     shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
     if units > 1 and not alike:
-        worst = _worst(each)
-        parts.append(_outputs(each, names))
+        order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")
+        worst = int(order[0])
+        parts.append(_outputs(flat, names, order))
         shown, title = (flat.true[:, worst], flat.scores[:, worst]), f", {names[worst]}"
         parts.append(f"<p>The charts show the output with the lowest R²: {text(names[worst])}.</p>")
     true, predicted = shown
+    if len(true) > _CHARTED:
+        chosen = np.linspace(0, len(true) - 1, _CHARTED).astype(np.int64)
+        parts.append(f'<p class="note">The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.</p>')
+        true, predicted = true[chosen], predicted[chosen]
     charts = [make(true, predicted, title) for make in (_against, _spread, _by_value)]
     return "".join([*parts, grid(charts)])
 
 
-def _worst(each: list[NumberErrors]) -> int:
-    """Return the output with the lowest R²; if it is defined for none, with the largest error."""
-    scores = np.array([e.r2 for e in each])
-    return int(np.nanargmin(scores)) if np.isfinite(scores).any() else int(np.argmax([e.rmse for e in each]))
+def _summary(head: HeadAnswers, flat: Flat, scores: Array) -> str:
+    """Return the errors of all outputs together, with those of a constant answer.
 
-
-def _summary(head: HeadAnswers, flat: Flat, each: list[NumberErrors], alike: bool) -> str:
-    """Return the errors of all outputs together, with those of a constant answer."""
+    Args:
+        scores: the R² of each output.
+    """
     units = flat.true.shape[1]
     all_of = number_errors(flat.true.reshape(-1), flat.scores.reshape(-1))
-    defined = [e.r2 for e in each if np.isfinite(e.r2)]
-    r2 = float(np.mean(defined)) if defined else float("nan")
     learnt = head.head.statistics
     if learnt is not None:
         constant: Array = np.full(units, learnt[0])
@@ -68,11 +70,9 @@ def _summary(head: HeadAnswers, flat: Flat, each: list[NumberErrors], alike: boo
         constant = flat.true.mean(0)
         named = f"always the mean of these {flat.noun}s" + (f", {amount(float(constant[0]))}" if units == 1 else "")
     fixed = number_errors(flat.true.reshape(-1), np.broadcast_to(constant, flat.true.shape).reshape(-1))
-    by_unit = [number_errors(flat.true[:, k], constant[k]).r2 for k in range(units)]
-    fixed_r2 = [r for r in by_unit if np.isfinite(r)]
     rows = [
-        ("This network", *_cells(all_of), _r2(r2)),
-        (f"Answer {named}", *_cells(fixed), _r2(float(np.mean(fixed_r2)) if fixed_r2 else float("nan"))),
+        ("This network", *_cells(all_of), _r2(_mean(scores))),
+        (f"Answer {named}", *_cells(fixed), _r2(_mean(determination(flat.true, constant)))),
     ]
     values = count(all_of.count, "value")
     caption = f"Errors of {values}, in the target's own unit" + ("; R² is the mean of the outputs" if units > 1 else "")
@@ -95,14 +95,20 @@ def _r2(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 else amount(value)
 
 
-def _outputs(each: list[NumberErrors], names: list[str]) -> str:
-    """Return the errors of each output; of very many, of those with the lowest R²."""
-    order = list(range(len(each)))
+def _mean(scores: Array) -> float:
+    """Return the mean of the scores that are defined."""
+    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
+
+
+def _outputs(flat: Flat, names: list[str], order: Array) -> str:
+    """Return the errors of each output; of very many, of those with the lowest R², the first ones of ``order``."""
     caption = "Each output"
-    if len(each) > _OUTPUTS:
-        order = sorted(order, key=lambda k: (np.isnan(each[k].r2), each[k].r2))[:_OUTPUTS]
-        caption = f"The {_OUTPUTS} outputs with the lowest R², of {len(each):,}"
-    return table(caption, ("Output", *_COLUMNS), [(names[k], *_cells(each[k]), _r2(each[k].r2)) for k in order])
+    chosen = range(len(names))
+    if len(names) > _OUTPUTS:
+        chosen = order[:_OUTPUTS].tolist()
+        caption = f"The {_OUTPUTS} outputs with the lowest R², of {len(names):,}"
+    found = [(names[k], number_errors(flat.true[:, k], flat.scores[:, k])) for k in chosen]
+    return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e), _r2(e.r2)) for name, e in found])
 
 
 def _against(true: Array, predicted: Array, title: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphspec.drawing.scales import linear
 from graphspec.report.charts import Plot, figure, legend
-from graphspec.report.curves_of_scores import Curve, macro, precision_recall, roc
+from graphspec.report.curves_of_scores import Curve, both_curves, macro
+from graphspec.report.kinds import Flat, some
 from graphspec.report.page import text
 from graphspec.report.tables import UNDEFINED, share
 from graphspec.text import count
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array
 
 MOST_CURVES = 10  # classes with a curve each
-MOST_SCORES = 4_000_000  # scores that are sorted; of more, as many, spread evenly
+_SCORES = 2_000_000  # that are sorted; of more, as many, spread evenly
 _KINDS = (
     ("ROC", "False positive rate", "True positive rate", "AUC"),
     ("Precision and recall", "Recall", "Precision", "AP"),
@@ -26,6 +27,16 @@ _KINDS = (
 
 Areas = list[tuple[Curve | None, Curve | None]]
 """For each class the ROC curve and the curve of precision and recall, None where it is not defined."""
+
+
+def sample(flat: Flat) -> tuple[Flat, str]:
+    """Return as many positions as curves are computed from, and a note if these are not all, as HTML."""
+    units = flat.scores.shape[1] if flat.scores.ndim > 1 else 1
+    fewer = some(flat, max(_SCORES // units, 1000))
+    if fewer is flat:
+        return flat, ""
+    part = f"{len(fewer.scores):,} of {len(flat.scores):,} {flat.noun}s"
+    return fewer, f'<p class="note">Curves and the areas below them are of {text(part)}, spread evenly.</p>'
 
 
 def areas(positive: Array, scores: Array) -> Areas:
@@ -38,7 +49,7 @@ def areas(positive: Array, scores: Array) -> Areas:
     found: Areas = []
     for k in range(scores.shape[1]):
         own = positive == k if positive.ndim == 1 else positive[:, k]
-        found.append((roc(own, scores[:, k]), precision_recall(own, scores[:, k])))
+        found.append(both_curves(own, scores[:, k]))
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 from judged import dense, judge, network, numbers, plain, rows
 
 from graphspec.report.kinds import flatten
+from graphspec.report.sections import head_numbers
 from graphspec.report.sections.head_numbers import MOST_DOTS, numbers_head
 
 Y = 100 + 20 * numbers(60, 1, seed=4)
@@ -51,3 +52,10 @@ def test_many_values_are_cells() -> None:
     assert 'class="many' not in html
     assert "The stronger the colour" in html
     assert len(html) < 40_000
+
+
+def test_charts_of_a_part_of_the_values_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_numbers, "_CHARTED", 20)
+    _, _, html = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
+    assert "The charts are of 20 of 60 values, spread evenly." in plain(html)
+    assert "Errors of 60 values" in plain(html)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from graphspec.report.curves_of_scores import roc
-from graphspec.report.sections.one_against_rest import area_cells, areas, curve_charts, means
+from graphspec.report.kinds import Flat
+from graphspec.report.sections import one_against_rest
+from graphspec.report.sections.head_classes import classes_head
+from graphspec.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
 
 RNG = np.random.default_rng(0)
 TRUE, SCORES = RNG.integers(0, 3, 50), RNG.random((50, 4))
@@ -44,3 +47,13 @@ def test_few_classes_have_a_curve_each_and_many_their_mean() -> None:
 
 def test_without_any_curve_there_is_no_chart() -> None:
     assert curve_charts([(None, None)], ["a"], "each class against the rest") == []
+
+
+def test_curves_of_a_part_of_the_rows_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = Flat("classes", np.arange(1500) % 3, RNG.random((1500, 3)), False, ["a", "b", "c"], "row")
+    assert sample(flat) == (flat, "")
+    monkeypatch.setattr(one_against_rest, "_SCORES", 3)
+    fewer, note = sample(flat)
+    assert len(fewer.true) == len(fewer.scores) == 1000
+    assert "1,000 of 1,500 rows, spread evenly" in note
+    assert "1,000 of 1,500 rows" in classes_head(flat, "h")
