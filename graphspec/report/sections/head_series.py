@@ -52,7 +52,8 @@ def series(judged: Scored, name: str) -> str:
         known = finite & np.isfinite(last)
         if known.any():
             naive = [number_errors(targets[known, h], last[known]).mae for h in range(steps)]
-    charts = [_along(starts[finite], targets[finite], answers[finite], h) for h in sorted({0, steps - 1})]
+    chosen = np.flatnonzero(finite)[_last_points(judged, starts[finite])]
+    charts = [_along(targets[chosen], answers[chosen], h) for h in sorted({0, steps - 1})]
     if steps > 1:
         charts.append(_by_step(own, naive))
     return _sentence(own, naive) + grid(charts, wide=True) + (_steps(own, naive) if steps > 1 else "")
@@ -93,16 +94,24 @@ def _sentence(own: list[float], naive: list[float]) -> str:
     return f"<p>{shown}.</p>"
 
 
-def _along(starts: Array, targets: Array, answers: Array, h: int) -> str:
-    """Return the chart of the last points of the longest series: what was forecast ``h + 1`` steps ahead, and the truth."""
-    gap = int(np.min(np.diff(starts))) if len(starts) > 1 else 1
-    begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2 * gap) != gap)
+def _last_points(judged: Scored, starts: Array) -> slice:
+    """Return the last windows of the longest series without a gap."""
+    times = judged.raw.times
+    assert times is not None
+    steps = np.diff(starts)
+    thinned = -(-judged.total // max(len(judged.rows), 1))  # of many rows, not every one is kept
+    apart = (steps > thinned * (int(steps.min()) if len(steps) else 1)) | (np.diff(times.first[starts]) < 0)
+    begins = np.concatenate([[0], np.flatnonzero(apart) + 1])
     ends = np.append(begins[1:], len(starts))
     longest = int(np.argmax(ends - begins))
-    chosen = slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
-    true, said = targets[chosen, h].tolist(), answers[chosen, h].tolist()
+    return slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
+
+
+def _along(targets: Array, answers: Array, h: int) -> str:
+    """Return the chart of what was forecast ``h + 1`` steps ahead, over the truth."""
+    true, said = targets[:, h].tolist(), answers[:, h].tolist()
     ahead = count(h + 1, "step")
-    e = number_errors(targets[chosen, h], answers[chosen, h])
+    e = number_errors(targets[:, h], answers[:, h])
     summary = f"Forecast {ahead} ahead over the truth, {count(len(true), 'point')}: mean absolute error {amount(e.mae)}"
     across = linear([0.0, float(max(len(true) - 1, 1))])
     across = Scale(0.0, float(max(len(true) - 1, 1)), tuple(t for t in across.ticks if t <= len(true) - 1) or (0.0,))

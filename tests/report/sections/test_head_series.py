@@ -10,6 +10,7 @@ import pytest
 from judged import plain, rows
 
 import graphspec as gs
+from graphspec.report import scored
 from graphspec.report.findings import find
 from graphspec.report.sections.head_series import is_series, last_known, series, starts_of
 from graphspec.report.sections.heads import heads
@@ -84,3 +85,19 @@ def test_other_rows_are_no_series(tmp_path: Path) -> None:
     assert found.judged is not None
     object.__setattr__(found.model.spec.data["test"], "windows", None)
     assert not is_series(found, found.judged, "next")
+
+
+def test_of_many_windows_a_part_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scored, "MAX_ROWS", 24)  # of 36
+    judged = find(gs.compile(written(tmp_path)), tmp_path).judged
+    assert judged is not None
+    html = series(judged, "next")
+    kept = int((judged.rows < 24).sum())  # of the longer series
+    assert 10 < kept < 24
+    assert f"Forecast 1 step ahead over the truth, {kept} points" in html
+
+
+def test_windows_some_rows_apart_are_one_line(tmp_path: Path) -> None:
+    judged = find(gs.compile(written(tmp_path, stride=2)), tmp_path).judged
+    assert judged is not None
+    assert "Forecast 1 step ahead over the truth, 12 points" in series(judged, "next")
