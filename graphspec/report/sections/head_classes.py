@@ -133,4 +133,5 @@ def _table(flat: Flat, scores: ClassScores, curves: Areas) -> str:
             )
         )
     columns = ("Class", "Support", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
-    return table(caption, columns, rows)
+    shown = table(caption, columns, rows)
+    return shown if len(rows) <= MOST_CLASSES else f"<details><summary>{caption}</summary>{shown}</details>"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WORST = 15
 _CONFUSIONS = 20
-_ALIGNED = 3_000  # wrong rows whose edits are counted by label, spread evenly
+_CELLS = 3_000_000  # of the tables of alignments: edits are counted by label in as many wrong rows, spread evenly
 _LONGEST = 400  # labels of a row that is aligned
 _BARS = 12
 _SHOWN = 60  # characters of a reading
@@ -64,7 +64,9 @@ def sequences_head(head: HeadAnswers, rows: Array) -> str:
     note = f'<p class="note">{count(undone, "row")} with answers that are no finite numbers.</p>' if undone else ""
     if not len(wrong):
         return values + note + "<p>Every row is read without a mistake.</p>"
-    some = wrong[np.unique(np.linspace(0, len(wrong) - 1, min(len(wrong), _ALIGNED)).astype(np.int64))].tolist()
+    cells = float(np.mean([min(len(true[k]), _LONGEST) * min(len(read[k]), _LONGEST) for k in wrong.tolist()]))
+    rows_aligned = min(len(wrong), max(int(_CELLS / max(cells, 1)), 1))
+    some = wrong[np.linspace(0, len(wrong) - 1, rows_aligned).astype(np.int64)].tolist()
     confusions, sentence = _confusions([(true[k], read[k]) for k in some], names, len(wrong))
     charts = grid([_distances(distances), _by_length(np.array([len(t) for t in true]), distances)])
     return values + note + sentence + charts + beside(_worst(true, read, distances, names, rows), confusions)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from judged import SEQUENCES, judge, network, per_step, plain, rows, sequences, values
 
 from graphspec.report.scored import HeadAnswers
+from graphspec.report.sections import head_sequences
 from graphspec.report.sections.head_sequences import readings, sequences_head
 
 LABELS = ["", *"abcdefghijk"]
@@ -48,3 +50,10 @@ def test_the_worst_come_first_and_edits_are_counted() -> None:
 
 def test_all_right() -> None:
     assert "Every row is read without a mistake." in plain(sequences_head(head(["abc", "abc"]), np.arange(2)))
+
+
+def test_of_long_rows_some_are_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_sequences, "_CELLS", 20)  # of tables of 9 cells
+    html = sequences_head(head(["abd"] * 8), np.arange(8))
+    assert "Of the edits in 2 of 8 rows with mistakes" in plain(html)
+    assert rows(html, "The edits that occur most often") == [["c", "d", "read as another", "2", "100 %"]]
