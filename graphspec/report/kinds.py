@@ -10,7 +10,7 @@ import numpy as np
 
 from graphspec.losses.base import gives_probabilities, producer
 from graphspec.metrics.base import aligned, has_logits, ids, visible
-from graphspec.text import count
+from graphspec.text import count, shorten_end
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]
+
+_LONGEST = 40  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ def flatten(head: HeadAnswers) -> Flat:
 
 
 def with_labels(head: HeadAnswers, units: int) -> list[str]:
-    """Return the names of ``units`` classes: the head's labels if they fit, else their ids."""
+    """Return the names of ``units`` classes: the head's labels if they fit, else their ids; long ones are shortened."""
     labels = head.head.labels
-    return list(labels) if labels is not None and len(labels) == units else [str(k) for k in range(units)]
+    if labels is None or len(labels) != units:
+        return [str(k) for k in range(units)]
+    return [shorten_end(label, _LONGEST) or "(empty)" for label in labels]
 
 
 def softmax(logits: Array) -> Array:

@@ -17,8 +17,8 @@ ZERO_ONE = RNG.integers(0, 2, (30, 3)).astype("f4")
 LOGITS = {"type": "sparse_categorical_crossentropy", "from_logits": True}
 
 
-def flat(layers: list[dict[str, Any]], head: Any, y: Any, x: np.ndarray = X, **inputs: Any) -> Flat:
-    _, judged, _ = judge(network(layers, head, inputs or None), x, y)
+def flat(layers: list[dict[str, Any]], head: Any, y: Any, x: np.ndarray = X, inputs: Any = None) -> Flat:
+    _, judged, _ = judge(network(layers, head, inputs), x, y)
     return flatten(judged.heads[layers[-1]["name"]])
 
 
@@ -93,3 +93,24 @@ def test_distributions_as_targets_count_as_their_likeliest_class() -> None:
 def test_labels_name_the_classes() -> None:
     head = {"loss": "sparse_categorical_crossentropy", "labels": ["a", "b", "c"]}
     assert flat(dense(3, "softmax"), head, IDS).labels == ["a", "b", "c"]
+    head["labels"] = ["", "x" * 300, "c"]
+    assert flat(dense(3, "softmax"), head, IDS).labels == ["(empty)", "x" * 39 + "…", "c"]
+
+
+def test_classes_along_another_axis() -> None:
+    softmax = {"name": "h", "type": "Softmax", "axis": 1}
+    layers = [
+        {"name": "c", "type": "Conv2D", "filters": 3, "kernel_size": 1},
+        {"name": "p", "type": "Permute", "dims": [3, 1, 2]},
+    ]
+    x, ids = numbers(4, 5, 6, 1), RNG.integers(0, 3, (4, 5, 6))
+    sparse = {"loss": {"type": "sparse_categorical_crossentropy", "axis": 1}}
+    one_hot = {"loss": {"type": "categorical_crossentropy", "axis": 1}}
+    shape = {"x": {"shape": [5, 6, 1]}}
+    found = flat([*layers, softmax], sparse, ids, x, shape)
+    assert found.noun == "pixel"
+    assert found.true.tolist() == ids.reshape(-1).tolist()
+    np.testing.assert_allclose(found.scores.sum(1), 1, rtol=1e-5)
+    other = flat([*layers, softmax], one_hot, np.moveaxis(np.eye(3, dtype="f4")[ids], -1, 1), x, shape)
+    assert other.true.tolist() == found.true.tolist()
+    np.testing.assert_array_equal(other.scores, found.scores)

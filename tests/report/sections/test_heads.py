@@ -85,6 +85,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, Any, str]] = {
     "numbers by step": (steps(2, "mse"), S, numbers(*S.shape, 2), "2 numbers per time step"),
     "readings": (steps(5, "ctc"), S, RNG.integers(1, 5, (40, 2)), "worst readings"),
     "one reading": (steps(5, "ctc"), S[:1], np.array([[1, 2]]), "Edits per label"),
+    "nothing to read": (steps(5, "ctc"), S, np.zeros((40, 2), int), "Edits per label not defined"),
     "pictures": (AUTOENCODER, PIXELS, PIXELS, "Some rows, from the smallest"),
     "segments": (SEGMENTS, PIXELS, RNG.integers(0, 3, (9, 12, 12)), "Colours of the classes"),
 }
