@@ -61,7 +61,7 @@ def test_logits_become_probabilities() -> None:
 def test_masked_steps_do_not_count() -> None:
     x = sequences()
     found = flat(
-        per_step(3, "softmax"), {"loss": "sparse_categorical_crossentropy"}, RNG.integers(0, 3, x.shape), x, **SEQUENCES
+        per_step(3, "softmax"), {"loss": "sparse_categorical_crossentropy"}, RNG.integers(0, 3, x.shape), x, SEQUENCES
     )
     assert found.noun == "time step"
     assert len(found.true) == (x > 0).sum()
