@@ -46,12 +46,13 @@ _ARGUMENTS = {
 
 @dataclass
 class Box:
-    """One box: a title, lines below it, and the family that determines its colour."""
+    """One box: a title, lines below it, the family that determines its colour, and the nodes that it stands for."""
 
     kind: Kind
     title: str
     lines: list[str] = field(default_factory=list)
     family: str = ""
+    nodes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -236,7 +237,8 @@ class _Outline:
             about = f"record of {len(columns.value)} column{'s' if len(columns.value) != 1 else ''}"
         elif instance.block is None:
             about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
-        return Box("block", title, list(filter(None, [about, self._shape(members[-1], members), self._when(members)])))
+        lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))
+        return Box("block", title, lines, nodes=[node.name for node in members])
 
     def _layer_box(self, name: str, copies: int, members: list[NodeDecl]) -> Box:
         node = members[0]
@@ -246,7 +248,8 @@ class _Outline:
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
         lines = [words, self._shape(members[-1], members), self._when(members)]
-        return Box("shared" if node.share else "layer", title, list(filter(None, lines)), family)
+        kind: Kind = "shared" if node.share else "layer"
+        return Box(kind, title, list(filter(None, lines)), family, [m.name for m in members])
 
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""

@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING
 from graphspec.files import write_atomic
 from graphspec.report.findings import Findings, find
 from graphspec.report.page import Section, page
+from graphspec.report.sections.columns import columns
 from graphspec.report.sections.headline import headline
+from graphspec.report.sections.importance import importance
+from graphspec.report.sections.network import network
 from graphspec.report.sections.origins import origins
+from graphspec.report.sections.worst import worst
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 REPORT = "report.html"
-SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (headline, origins)
+SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
+    headline,
+    worst,
+    columns,
+    importance,
+    network,
+    origins,
+)
 """The sections in their order on the page; one that returns None is left out."""
 
 

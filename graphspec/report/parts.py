@@ -1,0 +1,96 @@
+"""The parts of a run's data as checked raw rows: those that can still be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.errors import RunError, SpecError
+from graphspec.training.prepare import part_rows
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.ir.graph import Array
+    from graphspec.report.findings import Findings
+
+PARTS = ("train", "validation", "test")
+MAX_ROWS = 50_000
+"""Rows that are looked at; of more, as many, spread evenly."""
+_MAX_BYTES = 1 << 26  # of an input that are looked at
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the data.
+
+    Attributes:
+        rows: the checked raw rows by part, in the order of ``PARTS``.
+        problems: why other parts cannot be read, by part.
+    """
+
+    rows: Mapping[str, Dataset]
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_parts(found: Findings) -> Parts:
+    """Return the parts of a run's data."""
+    rows: dict[str, Dataset] = {}
+    problems: dict[str, str] = {}
+    for part in PARTS:
+        if found.judged is not None and part == found.judged.part:
+            rows[part] = found.judged.raw
+        elif part in found.model.spec.data:
+            try:
+                rows[part] = part_rows(found.model, part)
+            except (SpecError, RunError) as error:  # moved or changed since the training
+                first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
+                problems[part] = first.splitlines()[0]
+    return Parts(rows, problems)
+
+
+def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, Array]:
+    """Return the values of an input for at most ``limit`` rows, spread evenly, and the indices of these rows.
+
+    Texts are an object array. Of wide inputs, fewer rows are read.
+    """
+    array: Any = data.inputs[name]
+    size = max(array.nbytes // max(len(array), 1), 1)
+    count = min(len(data), limit, max(_MAX_BYTES // size, 1))
+    rows = evenly(len(data), count)
+    places = rows if data.chosen is None else data.chosen[rows]
+    return np.asarray(array[places]), rows
+
+
+def evenly(total: int, count: int) -> Array:
+    """Return at most ``count`` indices below ``total``, rising, spread evenly."""
+    if total <= 0 or count <= 0:
+        return np.zeros(0, np.int64)
+    return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+
+
+def repeated(train: Dataset, other: Dataset, limit: int = MAX_ROWS) -> int | None:
+    """Return how many rows of another part have the same inputs as a training row; None if there are too many to compare."""
+    if max(len(train), len(other)) > limit or sum(a.nbytes for a in train.inputs.values()) > 4 * _MAX_BYTES:
+        return None
+    known = set(_keys(train))
+    return sum(key in known for key in _keys(other))
+
+
+def _keys(data: Dataset) -> list[bytes]:
+    import hashlib
+
+    found = [hashlib.blake2b(digest_size=16) for _ in range(len(data))]
+    for name in sorted(data.inputs):
+        array: Any = data.inputs[name]
+        places = np.arange(len(data)) if data.chosen is None else data.chosen
+        for start in range(0, len(data), 4096):
+            block: Any = array[places[start : start + 4096]]
+            for k, row in enumerate(block, start):
+                texts = row.reshape(-1).tolist() if isinstance(array, Strings) or block.dtype == object else None
+                content = repr(texts).encode("utf-8", "replace") if texts is not None else row.tobytes()
+                found[k].update(content + b"\0")
+    return [each.digest() for each in found]
