@@ -190,7 +190,7 @@ class _Outline:
         panel = Panel(f"block {at.block}", self._parameters(at))
         declared = self._declared(at.block)
         inputs = None if declared is None else declared.get("inputs")
-        words = [str(item.value) for item in inputs.value] if inputs is not None else []
+        words = _listed(inputs)
         outside: dict[str, Ref] = {}
         for ref in (ref for n in nodes for ref in _refs(n) if ref.name not in own):
             outside.setdefault(ref.name, ref)
@@ -200,7 +200,7 @@ class _Outline:
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
         inner = self._fill(panel, at, nodes)
         outputs = None if declared is None else declared.get("outputs")
-        ends = [str(item.value).partition(":")[0] for item in outputs.value] if outputs is not None else []
+        ends = [name.partition(":")[0] for name in _listed(outputs)]
         for k, name in enumerate(ends):
             key = f"output {k}"
             panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
@@ -267,6 +267,13 @@ class _Outline:
         if isinstance(size, LearntSize):
             return f"{shapes} · parameters learnt"
         return f"{shapes} · {size:,} parameters" if size else shapes
+
+
+def _listed(names: Tree | None) -> list[str]:
+    """Return the names of a list, or the single name in place of one."""
+    if names is None:
+        return []
+    return [str(item.value) for item in names.value] if isinstance(names.value, list) else [str(names.value)]
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:

@@ -53,7 +53,7 @@ def verdict(found: HeadAnswers, row: int) -> Verdict:
         ids = np.moveaxis(target, axis, -1).argmax(-1) if loss.targets == "one_hot" else np.rint(target)
         ids = ids.astype(np.int64)
         return _class(found, ids, answer) if answer.ndim == 1 else _steps(found, row, ids, answer)
-    if loss.binary or loss.fits == "classes":
+    if loss.binary or loss.fits == "classes" or (loss.fits is None and found.head.labels is not None):
         return _binary(found, row, target, _probabilities(answer, found, softmax=False))
     return _numbers(found, row, np.asarray(target, np.float64), answer)
 

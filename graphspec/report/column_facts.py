@@ -161,7 +161,10 @@ def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sampl
         counts = drift.numbers(*(_with_missing(sample) for sample in (own, other)))
         index = drift.stability(*counts)
         chance = drift.by_chance(own.rows, other.rows, int(((counts[0] > 0) | (counts[1] > 0)).sum()))
-    return Facts(field, kind, samples, len(np.unique(finite)), _range(kind, finite, own), bins, shares, index, chance)
+    about = _range(kind, finite, own)
+    if kind == "picture":
+        about = f"{own.shape} pixels; mean {about}"
+    return Facts(field, kind, samples, len(np.unique(finite)), about, bins, shares, index, chance)
 
 
 def _with_missing(sample: Sample) -> Array:

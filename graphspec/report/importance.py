@@ -89,7 +89,7 @@ def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances 
     if len(groups) > _MAX_FIELDS:
         return f"The network reads {len(groups):,} fields, too many to permute each of them."
     count = min(len(raw), ROWS, MAX_WORK // (max(work_per_row, _LEAST) * REPEATS * len(groups)))
-    if count < min(_FEWEST, len(raw)):
+    if count < min(_FEWEST, ROWS, len(raw)):
         return "The network is too large to be evaluated again for each of its inputs."
     if len(raw) < 2:
         return "There are too few rows to permute values among them."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
 from graphspec.errors import RunError, SpecError
 from graphspec.training.prepare import part_rows
 
@@ -81,8 +81,6 @@ def repeated(train: Dataset, other: Dataset, limit: int = MAX_ROWS) -> int | Non
 
 
 def _keys(data: Dataset) -> list[bytes]:
-    import hashlib
-
     found = [hashlib.blake2b(digest_size=16) for _ in range(len(data))]
     for name in sorted(data.inputs):
         array: Any = data.inputs[name]
@@ -90,7 +88,6 @@ def _keys(data: Dataset) -> list[bytes]:
         for start in range(0, len(data), 4096):
             block: Any = array[places[start : start + 4096]]
             for k, row in enumerate(block, start):
-                texts = row.reshape(-1).tolist() if isinstance(array, Strings) or block.dtype == object else None
-                content = repr(texts).encode("utf-8", "replace") if texts is not None else row.tobytes()
+                content = repr(np.asarray(row).tolist()).encode() if block.dtype == object else row.tobytes()
                 found[k].update(content + b"\0")
     return [each.digest() for each in found]

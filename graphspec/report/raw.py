@@ -85,7 +85,10 @@ def plain(value: object) -> str:
 def compact(value: float) -> str:
     """Return a number as text with about five significant digits; whole numbers stay."""
     value = float(value)
-    return plain(value) if not np.isfinite(value) or (value == int(value) and abs(value) < 1e7) else number(value)
+    if not np.isfinite(value) or (value == int(value) and abs(value) < 1e7):
+        return plain(value)
+    shown = number(value)
+    return shown.rstrip("0") if "." in shown and "e" not in shown else shown
 
 
 def series(values: Array) -> str:

@@ -12,7 +12,7 @@ from graphspec.data.signature import user_arrays
 from graphspec.report.findings import Findings
 from graphspec.report.scored import score
 
-ATTACK = "</script><b onclick=\"x\">'&\u202e\x1b[31m"
+ATTACK = '</script><b onclick="x">\'&\u202e\x1b[31m'
 """A text that a page must not repeat as it is."""
 DATA = {"train": {"file": "train.csv"}, "test": {"file": "test.csv"}}
 """Parts of a spec whose files do not exist: the rows are given."""
