@@ -92,7 +92,7 @@ def _box(
     family = f" family-{families[box.family]}" if box.family else ""
     problem = next((flagged[name] for name in box.nodes if name in flagged), "")
     button = f' role="button" tabindex="0" aria-pressed="false" data-nodes="{" ".join(known)}"' if known else ""
-    named = f' aria-label="{text(", ".join([box.title, *box.lines, problem]))}"' if problem and known else ""
+    named = f' aria-description="{text(problem)}"' if problem and known else ""
     kinds = f"box {box.kind}{family}{' flagged' if problem else ''}"
     yield f'<g class="{kinds}"{button}{named} transform="translate({place.x:.0f} {place.y:.0f})">'
     size_of = f'width="{place.width:.0f}" height="{place.height:.0f}"'

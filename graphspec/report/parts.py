@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ PARTS = ("train", "validation", "test")
 MAX_ROWS = 50_000
 """Rows that are looked at; of more, as many, spread evenly."""
 _MAX_BYTES = 1 << 26  # of an input that are looked at
+_BLOCK = 4096  # rows that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,16 @@ def repeated(train: Dataset, other: Dataset, limit: int = MAX_ROWS) -> int | Non
     return sum(key in known for key in _keys(other))
 
 
-def _keys(data: Dataset) -> list[bytes]:
-    found = [hashlib.blake2b(digest_size=16) for _ in range(len(data))]
-    for name in sorted(data.inputs):
-        array: Any = data.inputs[name]
-        places = np.arange(len(data)) if data.chosen is None else data.chosen
-        for start in range(0, len(data), 4096):
-            block: Any = array[places[start : start + 4096]]
-            for k, row in enumerate(block, start):
-                content = repr(np.asarray(row).tolist()).encode() if block.dtype == object else row.tobytes()
-                found[k].update(content + b"\0")
-    return [each.digest() for each in found]
+def _keys(data: Dataset) -> Iterator[bytes]:
+    """Yield a hash of the inputs of each row."""
+    names = sorted(data.inputs)
+    places = np.arange(len(data)) if data.chosen is None else data.chosen
+    for start in range(0, len(data), _BLOCK):
+        chosen = places[start : start + _BLOCK]
+        blocks: list[Any] = [np.asarray(data.inputs[name][chosen]).reshape(len(chosen), -1) for name in names]
+        numbers = [np.ascontiguousarray(b).view(np.uint8) for b in blocks if b.dtype != object]
+        joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((len(chosen), 0), np.uint8)
+        texts = [b.tolist() for b in blocks if b.dtype == object]
+        for k, row in enumerate(joined):
+            content = row.tobytes() + (repr([column[k] for column in texts]).encode() if texts else b"")
+            yield hashlib.blake2b(content, digest_size=16).digest()

@@ -51,7 +51,11 @@
       details.replaceChildren(...parts);
       details.scrollTop = 0;
     };
-    const boxes = [...view.querySelectorAll("[data-nodes]")];
+    const boxes = [...view.querySelectorAll("[data-nodes]")], canvas = view.querySelector(".canvas");
+    if (boxes.length) {
+      const [box, frame] = [boxes[0].getBoundingClientRect(), canvas.getBoundingClientRect()];
+      canvas.scrollLeft = box.left + box.width / 2 - frame.left - frame.width / 2;
+    }
     const choose = (box) => {
       for (const other of boxes) other.setAttribute("aria-pressed", other === box);
       const nodes = box.dataset.nodes.split(" ").map((key) => rows.get(key)).filter(Boolean);

@@ -7,9 +7,9 @@ from typing import Any
 
 from drawings import panels
 from findings import check_html
-from specs import dense_spec
 
 from graphspec.report.network_drawing import drawing, legend
+from specs import dense_spec
 
 BLOCKS: dict[str, Any] = {
     "graphspec": 1,

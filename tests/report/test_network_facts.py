@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from findings import rows_of
-from specs import blobs, dense_spec
 
 import graphspec as gs
 from graphspec.report.network_facts import activation, gradients, network_facts
+from specs import blobs, dense_spec
 
 
 def _spec(**more: Any) -> dict[str, Any]:

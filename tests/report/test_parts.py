@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from findings import DATA, findings_of, rows_of
-from specs import blobs, dense_spec
 
 import graphspec as gs
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.report.findings import Findings
 from graphspec.report.parts import evenly, read_parts, repeated, some_rows
+from specs import blobs, dense_spec
 
 
 def test_parts_that_cannot_be_read_say_why() -> None:

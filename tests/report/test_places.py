@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from specs import dense_spec
 
 import graphspec as gs
 from graphspec.report.places import places, run_name, source_name, source_of
+from specs import dense_spec
 
 
 def _spec(data: dict[str, Any]) -> Any:

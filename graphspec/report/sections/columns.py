@@ -104,14 +104,14 @@ def _heads(found: Findings, parts: Mapping[str, Dataset]) -> str:
         }
         if found_in:
             title = f"Target {name}" if len(model.spec.heads) > 1 else "Target"
-            html += f"<h3>{text(title)}</h3>{_target(found_in)}"
+            html += f"<h3>{text(title)}</h3>{_target(found_in, text(title))}"
     return html
 
 
-def _target(found: Mapping[str, Summary]) -> str:
+def _target(found: Mapping[str, Summary], title: str) -> str:
     shares = {part: s for part, s in found.items() if isinstance(s, ClassShares)}
     if len(shares) == len(found):
-        return _classes(shares)
+        return _classes(shares, title)
     rows = ""
     for part, summary in found.items():
         if isinstance(summary, ClassShares):  # 0 and 1 alone occur in this part
@@ -127,10 +127,11 @@ def _target(found: Mapping[str, Summary]) -> str:
     named = ("mean", "deviation", "lowest", "highest")
     numbers = any(not isinstance(s, ClassShares | LabelSequences) for s in found.values())
     head = "".join(f"<th scope=col class=number>{n}</th>" for n in named) if numbers else "<th scope=col>labels</th>"
-    return _wide(f"<table><thead><tr><th scope=col>part</th>{head}</tr></thead><tbody>{rows}</tbody></table>", "Target")
+    table = f"<table><thead><tr><th scope=col>part</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return _wide(table, f"{title}: numbers by part")
 
 
-def _classes(found: Mapping[str, ClassShares]) -> str:
+def _classes(found: Mapping[str, ClassShares], title: str) -> str:
     """Return the share of each class in each part, as bars."""
     first = next(iter(found.values()))
     size = len(first.labels)
@@ -149,7 +150,7 @@ def _classes(found: Mapping[str, ClassShares]) -> str:
     more = f"<p class=note>{count(size - len(order), 'more class', 'more classes')}.</p>" if size > len(order) else ""
     several = "<p class=note>Several classes may apply to a row.</p>" if first.several else ""
     table = f"<table><thead><tr><th scope=col>class</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return _wide(table, "Classes by part") + more + several + _absent(alike)
+    return _wide(table, f"{title}: classes by part") + more + several + _absent(alike)
 
 
 def _absent(found: Mapping[str, ClassShares]) -> str:
@@ -217,7 +218,7 @@ def _row(each: Facts, compared: Sequence[str], *, tips: bool) -> str:
     return (
         f"<tr><th scope=row>{_name(each.field.name)}</th><td>{each.kind}</td>"
         f'<td class=number data-value="{own.missing / max(own.size, 1):.6g}">{missing}</td>'
-        f"<td class=number>{each.distinct:,}</td><td>{bars}</td>"
+        f"<td class=number>{'' if each.kind in ('picture', 'text') else f'{each.distinct:,}'}</td><td>{bars}</td>"
         f"<td>{text(_plain_about(each))}{_unseen(each)}</td>{drift}</tr>"
     )
 

@@ -32,7 +32,8 @@ def importance(found: Findings) -> Section | None:
     low, high = min(ends), max(ends)
     named = measured.metric[0] if measured.metric is not None else ""
     metric_head = f"<th scope=col class=number>{text(named)}</th>" if named else ""
-    head = f"<th scope=col>input</th><th scope=col data-fixed></th><th scope=col class=number>loss</th>{metric_head}"
+    names = "<th scope=col>input</th><th scope=col data-fixed>change of the loss</th>"
+    head = f"{names}<th scope=col class=number>mean</th>{metric_head}"
     rows = "".join(_row(each, low, high) for each in shown)
     table = f'<table data-sort class="importance"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     more = len(measured.found) - len(shown)
@@ -47,12 +48,12 @@ def importance(found: Findings) -> Section | None:
         f'<p class="note">Each bar is the mean of {REPEATS} permutations, its whisker their range. Of inputs that '
         "say the same, each seems less important than they are together.</p>"
     )
-    wide = f'<div class="scroll" tabindex="0" role="region" aria-label="Importance of inputs">{table}</div>'
+    wide = f'<div class="scroll" tabindex="0" role="region" aria-label="Inputs by importance">{table}</div>'
     return Section("importance", "Importance of inputs", lead + wide + note)
 
 
 def _row(each: Importance, low: float, high: float) -> str:
-    name = shorten_end(each.name, 60)
+    name = shorten_end(each.name, 44)
     metric = "" if each.metric is None else f"<td class=number>{_signed(each.metric.mean)}</td>"
     return (
         f"<tr><th scope=row>{text(name)}</th><td class=barcell>{_bar(each, low, high)}</td>"

@@ -169,8 +169,8 @@ def _cards(
             for field in others[:_COLUMNS]
         )
         truth = f"<div><dt>true</dt><dd>{said.truth}</dd></div>" if said.truth else ""
-        name = "predicted" if said.truth else "true and predicted"
-        answer = f"<div><dt>{name}</dt><dd{_mark(said)}>{said.answer}</dd></div>"
+        name = "<dt>predicted" if said.truth else "<dt class=hidden-text>true and predicted"
+        answer = f"<div>{name}</dt><dd{_mark(said)}>{said.answer}</dd></div>"
         parts = [
             f'<p class="where"><b>{k + 1}</b> {text(title)} <span class="share">{by} {number(score)}</span></p>',
             f'<div class="pictures">{images}</div>' if images else "",

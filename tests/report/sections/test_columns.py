@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from findings import ATTACK, DATA, check_html, findings_of
-from specs import blobs, dense_spec
 
 import graphspec as gs
 from graphspec.report.findings import Findings, find
 from graphspec.report.sections.columns import columns
+from specs import blobs, dense_spec
 
 
 def _html(found: Findings) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from findings import DATA, check_html, findings_of
-from specs import blobs, dense_spec, pairs, two_heads_spec
 
 import graphspec as gs
 from graphspec.report.findings import Findings
 from graphspec.report.sections.importance import SHOWN, importance
+from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
 def test_the_input_that_matters_is_first() -> None:

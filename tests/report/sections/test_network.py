@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from findings import DATA, check_html, findings_of
 from paths import ROOT
-from specs import blobs, dense_spec, pairs, two_heads_spec
 
 import graphspec as gs
 from graphspec.report.findings import Findings
 from graphspec.report.sections.network import network
+from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
 def _html(found: Findings) -> str:

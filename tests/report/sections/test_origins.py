@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from findings import ATTACK, DATA, check_html, findings_of
-from specs import blobs, dense_spec
 
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.report.findings import Findings
 from graphspec.report.sections.origins import origins, yaml_of
 from graphspec.runtime.records import read_json
+from specs import blobs, dense_spec
 
 RECORD: dict[str, Any] = {
     "graphspec": "0.2.0",

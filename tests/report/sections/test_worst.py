@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from findings import ATTACK, DATA, check_html, findings_of
-from specs import blobs, dense_spec, pairs, two_heads_spec
 
 import graphspec as gs
 from graphspec.report.findings import Findings
 from graphspec.report.sections.worst import largest, worst
+from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
 def _html(found: Findings) -> str:
