@@ -206,17 +206,15 @@ def _arguments(node: NodeDecl) -> str:
     layer = node.layer
     if layer is None:
         return ""
-    learnt = {*layer.learnt_arguments}
-    return ", ".join(
-        f"{key} {_value(getattr(layer, key))}"
-        for key in type(layer).model_fields
-        if key in layer.model_fields_set and key not in learnt
-    )
+    known = layer.model_fields_set - {*layer.learnt_arguments}
+    written = [key for key in node.tree.value if key in known] if isinstance(node.tree.value, dict) else []
+    order = [*written, *sorted(known.difference(written))]  # those of a block's parameters, too
+    return ", ".join(f"{key} {_value(getattr(layer, key))}" for key in order if hasattr(layer, key))
 
 
 def _value(value: Any) -> str:
     if isinstance(value, Config):
-        return type(value).__name__
+        return type(value).__name__.lower()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Sequence) and not isinstance(value, str):

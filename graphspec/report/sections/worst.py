@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROWS = 20
 """Rows of each head that are shown."""
 _ROOM = 100_000  # characters of the section
+_COUNTED = " (counted from 1)"  # ends the words for a row whose line is unknown
 _COLUMNS = 40  # of a table of rows
 
 
@@ -75,7 +76,7 @@ def _about(found: Findings, judged: Scored) -> str:
     kept = "" if len(judged.rows) == judged.total else f", of {len(judged.rows):,} rows spread evenly over them"
     of = f" in {name}" if name else ""
     lead = f"The {judged.part} rows with the largest loss{kept}, with what the data say of them{of}."
-    return f"<p>{lead} Look for wrong labels first, then for what these rows have in common.</p>"
+    return f"<p>{lead} Look for errors in the data first, then for what these rows have in common.</p>"
 
 
 def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int) -> str:
@@ -85,12 +86,16 @@ def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: 
     rows, scores = ordered
     inputs = [judged.inputs(int(row)) for row in rows]
     titles = [place(_index(judged, int(row))) for row in rows]
+    if counted := all(title.endswith(_COUNTED) for title in titles):
+        titles = [title.removesuffix(_COUNTED) for title in titles]
     verdicts = [verdict(head, int(row)) for row in rows]
     by = "loss" if head.losses is not None else "mean absolute error"
     short = all(is_short(field.of(values)) for values in inputs for field in described)
     draw = _table if short and described else _cards
     html, kept = draw(described, inputs, titles, verdicts, scores, by, room)
     notes = []
+    if counted:
+        notes.append("Rows are counted from 1.")
     if any(not v.truth for v in verdicts):
         notes.append('<span class="key line soft"></span> true, <span class="key line b"></span> predicted.')
     if any(v.wrong is not None for v in verdicts):
@@ -144,7 +149,8 @@ def _right(field: Field, inputs: Sequence[Mapping[str, Array]]) -> str:
 
 
 def _mark(said: Verdict) -> str:
-    return "" if said.wrong is None else " class=wrong" if said.wrong else " class=right"
+    """Return the class of an answer; of several, the wrong ones are marked themselves."""
+    return " class=wrong" if said.wrong and "<mark>" not in said.answer else ""
 
 
 def _cards(

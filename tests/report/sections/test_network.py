@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import chromium, shown
 from findings import DATA, check_html, findings_of
 from paths import ROOT
 
@@ -74,3 +76,25 @@ def test_networks_without_weights_and_without_losses() -> None:
     spec["layers"] = [{"name": "kind", "type": "Activation", "activation": "softmax"}]
     x, y = blobs(10)
     assert "0 trainable parameters" in _html(findings_of(gs.compile(spec), x, y))
+
+
+_CLICK = """
+const box = [...document.querySelectorAll("[data-nodes]")].find((b) => b.textContent.startsWith("hidden"));
+box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+document.body.append(`pressed ${box.getAttribute("aria-pressed")}`);
+"""
+
+
+def test_enter_on_a_box_shows_its_node(tmp_path: Path) -> None:
+    browser = chromium()
+    if browser is None:
+        pytest.skip("needs Chromium")
+    html = network(findings_of(gs.compile(dense_spec(data=DATA)), *blobs(20))).html
+    script = files("graphspec.report").joinpath("rows.js").read_text(encoding="utf-8")
+    page = f"<!doctype html><body>{html}<script>{script}</script><script>{_CLICK}</script>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    text = shown(browser, tmp_path, "page.html", lambda text: "pressed" in text)
+    assert "pressed true" in text
+    assert "units 8, activation relu" in text
+    assert "multiply-adds\n32" in text
+    assert re.search(r"gradient / weights\n[0-9.e-]+ \(norm of the gradient", text)

@@ -32,7 +32,8 @@ def test_rows_are_those_with_the_largest_losses() -> None:
     losses = -np.log(model.predict(x)[np.arange(50), y])
     order = np.argsort(-losses, kind="stable")[:20]
     html = _html(found)
-    assert re.findall(r"row (\d+) \(counted from 1\)", html) == [str(k + 1) for k in order]
+    assert re.findall(r"<th scope=row>row (\d+)</th>", html) == [str(k + 1) for k in order]
+    assert "Rows are counted from 1." in html
     assert f"<td class=number>{losses[order[0]]:.4f}</td>" in html or f"{losses[order[0]]:#.5g}" in html
     for value in x[order[0]]:
         assert f"{value:.6g}" in html
