@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,11 @@ import numpy as np
 from graphspec.arrays.random import generator
 from graphspec.arrays.strings import Strings
 from graphspec.compiler.fetches import logged_losses
-from graphspec.data.batches import Dataset
-from graphspec.data.labels import with_class_ids
 from graphspec.report.fields import Field, fields
-from graphspec.report.parts import evenly
-from graphspec.runtime.prepared import prepare_rows
+from graphspec.report.parts import evenly, prepared_in_memory, taken
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.data.batches import Dataset
     from graphspec.runtime.session import Session
 
 ROWS = 2000
@@ -94,7 +91,6 @@ def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances 
     if len(raw) < 2:
         return "There are too few rows to permute values among them."
     rows = taken(raw, evenly(len(raw), count))
-    rows = with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc)
     base = _results(model, rows)
     losses = logged_losses(model.spec)
     metric = next((key for key in base if key not in losses), None)
@@ -120,16 +116,6 @@ def grouped(described: Sequence[Field], model: Session) -> dict[str, list[Field]
     return groups
 
 
-def taken(data: Dataset, rows: Array) -> Dataset:
-    """Return copies of some rows, so that they can be changed."""
-    places = rows if data.chosen is None else data.chosen[rows]
-
-    def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: a.select(places) if isinstance(a, Strings) else np.array(a[places]) for name, a in arrays.items()}
-
-    return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
-
-
 def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, repeat: int) -> Dataset:
     """Return the rows with other rows' values of some fields: all values of a row move together."""
     order = generator(seed, "importance", name, repeat).permutation(len(rows))
@@ -147,13 +133,7 @@ def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, rep
 
 
 def _results(model: Session, rows: Dataset) -> dict[str, float]:
-    """Return the losses and metrics of rows with class ids for labels."""
-    if model.prelude is None:
-        prepared = replace(rows, inputs={name: rows.inputs[name] for name in model.graph.inputs})
-    else:
-        prepared = prepare_rows(model.prelude, rows, list(model.graph.inputs), None, _quiet)
-    return dict(model.evaluate_prepared(prepared, max(model.spec.training.batch_size, 256)).logs())
-
-
-def _quiet(done: int, total: int) -> None:
-    """Show no progress."""
+    """Return the losses and metrics of raw rows."""
+    return dict(
+        model.evaluate_prepared(prepared_in_memory(model, rows), max(model.spec.training.batch_size, 256)).logs()
+    )

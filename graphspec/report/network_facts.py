@@ -18,8 +18,7 @@ from graphspec.compiler.fetches import TOTAL
 from graphspec.data.batches import BatchLoader
 from graphspec.data.sparse import as_indices
 from graphspec.graph.target import Target
-from graphspec.report.importance import taken
-from graphspec.report.parts import evenly
+from graphspec.report.parts import evenly, prepared_in_memory, taken
 from graphspec.runtime.build import build_program
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:
     count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
     if count < 1:
         return NetworkFacts(spec, lowered, costs, {}, 0, "The network is too large to compute norms for this page.")
-    rows = model.prepared(taken(raw, evenly(len(raw), count)))
+    rows = prepared_in_memory(model, taken(raw, evenly(len(raw), count)))
     activations = _activations(model, lowered, rows)
     norms = _norms(model, spec, rows)
     nodes = {

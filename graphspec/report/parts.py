@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.strings import Strings
+from graphspec.data.batches import Dataset
+from graphspec.data.labels import with_class_ids
 from graphspec.errors import RunError, SpecError
+from graphspec.runtime.prepared import prepare_rows
 from graphspec.training.prepare import part_rows
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array
     from graphspec.report.findings import Findings
+    from graphspec.runtime.session import Session
 
 PARTS = ("train", "validation", "test")
 MAX_ROWS = 50_000
@@ -71,6 +75,29 @@ def evenly(total: int, count: int) -> Array:
     if total <= 0 or count <= 0:
         return np.zeros(0, np.int64)
     return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+
+
+def taken(data: Dataset, rows: Array) -> Dataset:
+    """Return copies of some rows, so that they can be changed."""
+    places = rows if data.chosen is None else data.chosen[rows]
+
+    def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: a.select(places) if isinstance(a, Strings) else np.array(a[places]) for name, a in arrays.items()}
+
+    return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
+
+
+def prepared_in_memory(model: Session, rows: Dataset) -> Dataset:
+    """Return a few raw rows as the trained graph reads them, without a trace in the cache of the run."""
+    rows = with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc)
+    names = list(model.graph.inputs)
+    if model.prelude is None:
+        return replace(rows, inputs={name: rows.inputs[name] for name in names})
+    return prepare_rows(model.prelude, rows, names, None, _quiet)
+
+
+def _quiet(done: int, total: int) -> None:
+    """Show no progress."""
 
 
 def repeated(train: Dataset, other: Dataset, limit: int = MAX_ROWS) -> int | None:

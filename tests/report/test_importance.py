@@ -10,11 +10,9 @@ from findings import rows_of
 
 import graphspec as gs
 from graphspec.arrays.random import generator
-from graphspec.arrays.strings import Strings
-from graphspec.data.batches import Dataset
 from graphspec.report import importance
 from graphspec.report.fields import fields
-from graphspec.report.importance import REPEATS, Importances, grouped, importances, taken
+from graphspec.report.importance import REPEATS, Importances, grouped, importances
 
 
 def _linear(weights: list[float]) -> gs.Model:
@@ -79,17 +77,6 @@ def test_columns_of_records_go_through_the_prelude() -> None:
     assert isinstance(found, Importances)
     assert [each.name for each in found.found] == ["kind", "size"]
     assert found.found[0].loss.low > 10 * abs(found.found[1].loss.high)
-
-
-def test_rows_are_those_that_were_chosen() -> None:
-    data = Dataset(
-        {"x": np.arange(10), "t": Strings.of(list("abcdefghij"))}, {"y": np.arange(10)}, chosen=np.array([7, 9])
-    )
-    copied = taken(data, np.array([1]))
-    assert copied.inputs["x"].tolist() == [9]
-    assert copied.inputs["t"][:].tolist() == ["j"]
-    assert copied.targets["y"].tolist() == [9]
-    assert copied.chosen is None
 
 
 def test_reasons_why_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

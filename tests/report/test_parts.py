@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from findings import DATA, findings_of, rows_of
 
 import graphspec as gs
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.report.findings import Findings
-from graphspec.report.parts import evenly, read_parts, repeated, some_rows
+from graphspec.report.parts import evenly, prepared_in_memory, read_parts, repeated, some_rows, taken
 from specs import blobs, dense_spec
 
 
@@ -45,3 +46,33 @@ def test_repeated_rows_are_counted_by_all_their_inputs() -> None:
     assert repeated(train, train, limit=3) is None
     model = gs.compile(dense_spec())
     assert repeated(rows_of(model, *blobs(20)), rows_of(model, *blobs(20, seed=1))) == 0
+
+
+def test_rows_are_those_that_were_chosen() -> None:
+    data = Dataset(
+        {"x": np.arange(10), "t": Strings.of(list("abcdefghij"))}, {"y": np.arange(10)}, chosen=np.array([7, 9])
+    )
+    copied = taken(data, np.array([1]))
+    assert copied.inputs["x"].tolist() == [9]
+    assert copied.inputs["t"][:].tolist() == ["j"]
+    assert copied.targets["y"].tolist() == [9]
+    assert copied.chosen is None
+
+
+def test_a_few_rows_leave_nothing_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = dense_spec(inputs={"x": {"shape": [4]}, "t": {"shape": [1], "dtype": "string"}})
+    spec["layers"].insert(
+        0, {"name": "v", "type": "TextVectorization", "output_mode": "multi_hot", "vocabulary": ["a"], "inputs": "t"}
+    )
+    spec["layers"].insert(1, {"name": "both", "type": "Concatenate", "inputs": ["v", "x"]})
+    model = gs.compile(spec)
+    x, y = blobs(10)
+    rows = rows_of(model, {"x": x, "t": np.array([["a b"]] * 10, object)}, y)
+    monkeypatch.setattr("graphspec.runtime.session.CACHED_BYTES", 0)
+    model.cache = tmp_path / "cache"
+    few = prepared_in_memory(model, rows)
+    assert not model.cache.exists()
+    usual = model.prepared(rows)
+    assert model.cache.exists()
+    assert few.inputs.keys() == usual.inputs.keys()
+    assert all(np.array_equal(few.inputs[name], usual.inputs[name]) for name in few.inputs)
