@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.labels import with_class_ids
-from graphspec.errors import RunError, SpecError
+from graphspec.errors import GraphspecError, SpecError
 from graphspec.runtime.prepared import prepare_rows
 from graphspec.training.prepare import part_rows
 
@@ -33,7 +33,7 @@ class Parts:
     """The parts of the data.
 
     Attributes:
-        rows: the checked raw rows by part, in the order of ``PARTS``.
+        rows: the checked raw rows by part, in the order of ``PARTS``; judged rows that are no part come last.
         problems: why other parts cannot be read, by part.
     """
 
@@ -51,9 +51,11 @@ def read_parts(found: Findings) -> Parts:
         elif part in found.model.spec.data:
             try:
                 rows[part] = part_rows(found.model, part)
-            except (SpecError, RunError) as error:  # moved or changed since the training
+            except GraphspecError as error:  # moved or changed since the training
                 first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
                 problems[part] = first.splitlines()[0]
+    if found.judged is not None and found.judged.part not in rows:
+        rows[found.judged.part] = found.judged.raw
     return Parts(rows, problems)
 
 

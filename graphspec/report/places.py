@@ -36,8 +36,10 @@ def places(spec: Spec, part: str) -> Callable[[int], str]:
     return places_of(source)
 
 
-def run_name(directory: Path) -> str:
-    """Return a run directory as commands name it: relative to the current folder, if it is inside."""
+def run_name(directory: Path | None) -> str:
+    """Return a run directory as commands name it: relative to the current folder, if it is inside; RUN without one."""
+    if directory is None:
+        return "RUN"
     whole, here = directory.absolute(), Path.cwd()
     inside = whole.is_relative_to(here) and whole != here
     return (whole.relative_to(here) if inside else directory).as_posix()

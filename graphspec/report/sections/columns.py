@@ -32,7 +32,7 @@ _NAME = 60  # characters of a name or a value
 
 def columns(found: Findings) -> Section | None:
     """Return what the parts of the data hold."""
-    if not found.model.spec.data:
+    if not found.model.spec.data and found.judged is None:
         return None
     parts = read_parts(found)
     if not parts.rows:
@@ -49,9 +49,9 @@ def _parts(found: Findings, parts: Parts) -> str:
     now = data_hashes(found.model) if known else {}
     lines: list[tuple[str, ...]] = []
     for part in dict.fromkeys([*parts.rows, *parts.problems]):
-        source = found.model.spec.data[part]
+        source = found.model.spec.data.get(part)
         name = source_name(found.model.spec, part)
-        if not source.has_rows:
+        if source is not None and not source.has_rows:
             last = (
                 "the last part of the time" if source.by_time else "the last rows" if source.in_order else "split off"
             )
@@ -59,7 +59,7 @@ def _parts(found: Findings, parts: Parts) -> str:
         note = f"cannot be read: {text(parts.problems[part])}" if part in parts.problems else ""
         if part in known and now.get(part, known[part]) != known[part]:
             note = "<b>changed since the training</b>"
-        lines.append((part, f"{len(parts.rows[part]):,}" if part in parts.rows else "unknown", name, note))
+        lines.append((text(part), f"{len(parts.rows[part]):,}" if part in parts.rows else "unknown", name, note))
     noted = any(note for *_, note in lines)
     rows = "".join(
         f"<tr><th scope=row>{part}</th><td class=number>{size}</td><td>{name}</td>{f'<td>{note}</td>' if noted else ''}</tr>"

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 _SPEC = 20_000  # characters of the spec that are shown
 _LEARNT = 60  # layers whose learnt arguments are shown
 _VALUES = 200  # characters of learnt values
+_NOT_KEPT = "<p>The model is in the memory only: <code>model.save(…)</code> keeps it in a run directory.</p>"
 
 
 def origins(found: Findings) -> Section:
     """Return the spec, versions and hashes of a run, and commands."""
-    parts = [_repeat(found), _use(found), _spec(found.model), _learnt(found.model), _versions(found)]
+    kept = _repeat(found) + _use(found) if found.directory is not None else _NOT_KEPT
+    parts = [kept, _spec(found.model), _learnt(found.model), _versions(found)]
     return Section("origins", "Spec and versions", "".join(parts))
 
 
@@ -150,7 +152,8 @@ def _versions(found: Findings) -> str:
     hashes = record.get("data_sha256")
     if isinstance(hashes, Mapping):
         facts |= {f"SHA-256 of the {part} data": str(value) for part, value in hashes.items()}
-    facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
+    if found.directory is not None:
+        facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
     shown = "".join(
         f"<div><dt>{text(name)}</dt><dd>{f'<code>{text(value)}</code>' if 'SHA' in name else text(value)}</dd></div>"
         for name, value in facts.items()

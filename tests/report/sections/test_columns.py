@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from findings import ATTACK, DATA, check_html, findings_of
+from findings import ATTACK, DATA, check_html, findings_of, rows_of
 
 import graphspec as gs
 from graphspec.report.findings import Findings, find
+from graphspec.report.scored import score
 from graphspec.report.sections.columns import columns
 from specs import blobs, dense_spec
 
@@ -93,3 +94,12 @@ def test_many_fields_have_room() -> None:
     html = _html(findings_of(gs.compile(spec), x, np.arange(60) % 3))
     assert "20 more fields not shown" in html
     assert len(html) < 110_000
+
+
+def test_rows_that_are_no_part_of_the_spec() -> None:
+    model = gs.compile(dense_spec())
+    x, y = blobs(30)
+    found = Findings(model, Path("runs/none"), {}, {}, score(model, rows_of(model, x, y), "given"))
+    html = _html(found)
+    assert "<th scope=row>given</th><td class=number>30</td>" in html
+    assert "<th scope=row>x[0]</th>" in html
