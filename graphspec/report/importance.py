@@ -22,7 +22,7 @@ ROWS = 2000
 """Rows that are looked at, spread evenly over the judged ones."""
 REPEATS = 3
 """Permutations of each field."""
-MAX_WORK = 15 * 10**9
+MAX_WORK = 8 * 10**9
 """Multiply-adds that are spent, in all; rows are left out until it is enough."""
 _FEWEST = 100  # rows, below which the answer would be chance
 _MAX_FIELDS = 400
