@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.arguments import advising, both, flag, folders, path_of, positive_int, texts
 from graphspec.arguments import rows as data_rows
@@ -18,8 +17,8 @@ from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.explanation import Explainable
 from graphspec.notebook.history import History
+from graphspec.notebook.shown import Shown
 from graphspec.report.reported import Reported
-from graphspec.text import printable, terminal_width
 from graphspec.validation import source_of
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from graphspec.training.trainer import Trainer
 
 
-class Model(Explainable, Reported):
+class Model(Explainable, Reported, Shown):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
@@ -175,33 +174,6 @@ class Model(Explainable, Reported):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def summary(
-        self,
-        *,
-        batch_size: int | None = None,
-        width: int | None = None,
-        expand: bool = False,
-        file: TextIO | None = None,
-    ) -> None:
-        """Print the table of ``graphspec summary``: every node with its output shape, parameters, memory, multiply-adds.
-
-        Args:
-            batch_size: the batch size for the memory; the spec's by default.
-            width: the columns to fit into; the terminal's by default.
-            expand: print every node of a record, not one row.
-            file: where to print; standard output by default.
-
-        Example::
-
-            gs.compile("specs/housing.yaml").summary()
-        """
-        from graphspec.notebook.model import summary
-
-        rows = positive_int("batch_size", batch_size, self.spec.training.batch_size)
-        columns = terminal_width(file or sys.stdout) if width is None else positive_int("width", width, 100)
-        lines = summary(self, rows, width=columns, expand=flag("expand", expand, False))
-        print(printable("\n".join(lines)), file=file)
-
     def export(
         self,
         path: str | Path,
@@ -269,16 +241,6 @@ class Model(Explainable, Reported):
         from graphspec.training.run_directory import write_weights
 
         write_weights(self, directory / "weights.safetensors")
-
-    def __repr__(self) -> str:
-        from graphspec.notebook.model import described
-
-        return described(self)
-
-    def _repr_html_(self) -> str:
-        from graphspec.notebook.model import model_page
-
-        return model_page(self)
 
     if not TYPE_CHECKING:  # type checkers know the attributes from the class
 

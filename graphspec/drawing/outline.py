@@ -46,12 +46,13 @@ _ARGUMENTS = {
 
 @dataclass
 class Box:
-    """One box: a title, lines below it, and the family that determines its colour."""
+    """One box: a title, lines below it, the family that determines its colour, and the nodes that it stands for."""
 
     kind: Kind
     title: str
     lines: list[str] = field(default_factory=list)
     family: str = ""
+    nodes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -189,7 +190,7 @@ class _Outline:
         panel = Panel(f"block {at.block}", self._parameters(at))
         declared = self._declared(at.block)
         inputs = None if declared is None else declared.get("inputs")
-        words = [str(item.value) for item in inputs.value] if inputs is not None else []
+        words = _listed(inputs)
         outside: dict[str, Ref] = {}
         for ref in (ref for n in nodes for ref in _refs(n) if ref.name not in own):
             outside.setdefault(ref.name, ref)
@@ -199,7 +200,7 @@ class _Outline:
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
         inner = self._fill(panel, at, nodes)
         outputs = None if declared is None else declared.get("outputs")
-        ends = [str(item.value).partition(":")[0] for item in outputs.value] if outputs is not None else []
+        ends = [name.partition(":")[0] for name in _listed(outputs)]
         for k, name in enumerate(ends):
             key = f"output {k}"
             panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
@@ -236,7 +237,8 @@ class _Outline:
             about = f"record of {len(columns.value)} column{'s' if len(columns.value) != 1 else ''}"
         elif instance.block is None:
             about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
-        return Box("block", title, list(filter(None, [about, self._shape(members[-1], members), self._when(members)])))
+        lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))
+        return Box("block", title, lines, nodes=[node.name for node in members])
 
     def _layer_box(self, name: str, copies: int, members: list[NodeDecl]) -> Box:
         node = members[0]
@@ -246,7 +248,8 @@ class _Outline:
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
         lines = [words, self._shape(members[-1], members), self._when(members)]
-        return Box("shared" if node.share else "layer", title, list(filter(None, lines)), family)
+        kind: Kind = "shared" if node.share else "layer"
+        return Box(kind, title, list(filter(None, lines)), family, [m.name for m in members])
 
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""
@@ -264,6 +267,13 @@ class _Outline:
         if isinstance(size, LearntSize):
             return f"{shapes} · parameters learnt"
         return f"{shapes} · {size:,} parameters" if size else shapes
+
+
+def _listed(names: Tree | None) -> list[str]:
+    """Return the names of a list, or the single name in place of one."""
+    if names is None:
+        return []
+    return [str(item.value) for item in names.value] if isinstance(names.value, list) else [str(names.value)]
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:

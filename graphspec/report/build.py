@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphspec.files import write_atomic
 from graphspec.report.findings import Findings, find, judge, judged_by_spec, of_model
 from graphspec.report.page import Opening, Section, page
+from graphspec.report.sections.columns import columns
 from graphspec.report.sections.curves import curves
 from graphspec.report.sections.headline import about, headline
 from graphspec.report.sections.heads import heads
+from graphspec.report.sections.importance import importance
+from graphspec.report.sections.network import network
 from graphspec.report.sections.origins import origins
+from graphspec.report.sections.worst import worst
 from graphspec.report.task import sentence
 
 if TYPE_CHECKING:
@@ -26,6 +30,10 @@ SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     headline,
     curves,
     heads,
+    worst,
+    columns,
+    importance,
+    network,
     origins,
 )
 """The sections in their order on the page; one that returns None is left out."""

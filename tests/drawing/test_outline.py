@@ -48,3 +48,21 @@ def test_what_is_computed_once_is_marked() -> None:
     (everything,) = panels(str(ROOT / "specs" / "penguins.yaml"), expand=True)
     assert everything.boxes["penguin/year"].lines[-1] == "computed once, before training"
     assert everything.boxes["penguin/sex"].lines[-1] == "(N, penguin.sex.ids.tokens+2)"
+
+
+def test_boxes_name_their_nodes_and_a_block_may_have_one_input_without_a_list() -> None:
+    block = {"inputs": "x", "outputs": "b", "layers": [{"name": n, "type": "Dense", "units": 4} for n in "ab"]}
+    top, pair = panels(
+        {
+            "graphspec": 1,
+            "name": "blocks",
+            "inputs": {"x": {"shape": [4]}},
+            "blocks": {"pair": block},
+            "layers": [{"name": "p", "block": "pair", "repeat": 2}, {"name": "y", "type": "Dense", "units": 1}],
+            "outputs": {"y": {"loss": "mse"}},
+        }
+    )
+    assert top.boxes["p"].nodes == ["p_1/a", "p_1/b", "p_2/a", "p_2/b"]
+    assert top.boxes["y"].nodes == ["y"]
+    assert list(pair.boxes) == ["x", "a", "b", "output 0"]
+    assert pair.boxes["a"].nodes == ["p_1/a"]

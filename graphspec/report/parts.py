@@ -1,0 +1,125 @@
+"""The parts of a run's data as checked raw rows: those that can still be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.data.batches import Dataset
+from graphspec.data.labels import with_class_ids
+from graphspec.errors import GraphspecError, SpecError
+from graphspec.runtime.prepared import prepare_rows
+from graphspec.training.prepare import part_rows
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.report.findings import Findings
+    from graphspec.runtime.session import Session
+
+PARTS = ("train", "validation", "test")
+MAX_ROWS = 50_000
+"""Rows that are looked at; of more, as many, spread evenly."""
+_MAX_BYTES = 1 << 26  # of an input that are looked at
+_BLOCK = 4096  # rows that are compared at a time
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the data.
+
+    Attributes:
+        rows: the checked raw rows by part, in the order of ``PARTS``; judged rows that are no part come last.
+        problems: why other parts cannot be read, by part.
+    """
+
+    rows: Mapping[str, Dataset]
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_parts(found: Findings) -> Parts:
+    """Return the parts of a run's data."""
+    rows: dict[str, Dataset] = {}
+    problems: dict[str, str] = {}
+    for part in PARTS:
+        if found.judged is not None and part == found.judged.part:
+            rows[part] = found.judged.raw
+        elif part in found.model.spec.data:
+            try:
+                rows[part] = part_rows(found.model, part)
+            except GraphspecError as error:  # moved or changed since the training
+                first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
+                problems[part] = first.splitlines()[0]
+    if found.judged is not None and found.judged.part not in rows:
+        rows[found.judged.part] = found.judged.raw
+    return Parts(rows, problems)
+
+
+def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, Array]:
+    """Return the values of an input for at most ``limit`` rows, spread evenly, and the indices of these rows.
+
+    Texts are an object array. Of wide inputs, fewer rows are read.
+    """
+    array: Any = data.inputs[name]
+    size = max(array.nbytes // max(len(array), 1), 1)
+    count = min(len(data), limit, max(_MAX_BYTES // size, 1))
+    rows = evenly(len(data), count)
+    places = rows if data.chosen is None else data.chosen[rows]
+    return np.asarray(array[places]), rows
+
+
+def evenly(total: int, count: int) -> Array:
+    """Return at most ``count`` indices below ``total``, rising, spread evenly."""
+    if total <= 0 or count <= 0:
+        return np.zeros(0, np.int64)
+    return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+
+
+def taken(data: Dataset, rows: Array) -> Dataset:
+    """Return copies of some rows, so that they can be changed."""
+    places = rows if data.chosen is None else data.chosen[rows]
+
+    def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: a.select(places) if isinstance(a, Strings) else np.array(a[places]) for name, a in arrays.items()}
+
+    return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
+
+
+def prepared_in_memory(model: Session, rows: Dataset) -> Dataset:
+    """Return a few raw rows as the trained graph reads them, without a trace in the cache of the run."""
+    rows = with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc)
+    names = list(model.graph.inputs)
+    if model.prelude is None:
+        return replace(rows, inputs={name: rows.inputs[name] for name in names})
+    return prepare_rows(model.prelude, rows, names, None, _quiet)
+
+
+def _quiet(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def repeated(train: Dataset, other: Dataset, limit: int = MAX_ROWS) -> int | None:
+    """Return how many rows of another part have the same inputs as a training row; None if there are too many to compare."""
+    if max(len(train), len(other)) > limit or sum(a.nbytes for a in train.inputs.values()) > 4 * _MAX_BYTES:
+        return None
+    known = set(_keys(train))
+    return sum(key in known for key in _keys(other))
+
+
+def _keys(data: Dataset) -> Iterator[bytes]:
+    """Yield a hash of the inputs of each row."""
+    names = sorted(data.inputs)
+    places = np.arange(len(data)) if data.chosen is None else data.chosen
+    for start in range(0, len(data), _BLOCK):
+        chosen = places[start : start + _BLOCK]
+        blocks: list[Any] = [np.asarray(data.inputs[name][chosen]).reshape(len(chosen), -1) for name in names]
+        numbers = [np.ascontiguousarray(b).view(np.uint8) for b in blocks if b.dtype != object]
+        joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((len(chosen), 0), np.uint8)
+        texts = [b.tolist() for b in blocks if b.dtype == object]
+        for k, row in enumerate(joined):
+            content = row.tobytes() + (repr([column[k] for column in texts]).encode() if texts else b"")
+            yield hashlib.blake2b(content, digest_size=16).digest()
