@@ -14,7 +14,7 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.notebook.explanation import Explainable
+from graphspec.runtime.session import Session
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 INTERNAL = {"trainer"}
@@ -45,8 +45,8 @@ def test_every_block_of_the_page_runs(here: Path) -> None:
 
 
 def public(cls: type) -> set[str]:
-    own = vars(cls) | (vars(Explainable) if issubclass(cls, Explainable) else {})
-    return {name for name in own if not name.startswith("_")} - INTERNAL
+    parts = [base for base in cls.__mro__ if base is cls or (issubclass(base, Session) and base is not Session)]
+    return {name for part in parts for name in vars(part) if not name.startswith("_")} - INTERNAL
 
 
 def test_the_page_names_everything_public() -> None:
@@ -74,7 +74,7 @@ def test_the_page_shows_the_arguments(call: Any) -> None:
     assert [name for name in names if name != "*"] == list(inspect.signature(call).parameters)
 
 
-@pytest.mark.parametrize("name", ["fit", "evaluate", "explain", "predict", "summary", "export", "save"])
+@pytest.mark.parametrize("name", ["fit", "evaluate", "explain", "predict", "summary", "export", "report", "save"])
 def test_the_page_shows_the_arguments_of_methods(name: str) -> None:
     (shown,) = re.findall(rf"^\|.*?`{name}\(([^`]*)\)`", PAGE, re.M)
     names = {part.strip().partition("=")[0] for part in shown.split(",")} - {"*"}
@@ -99,7 +99,9 @@ EXAMPLES = dict(examples())
 
 
 def test_what_is_public_has_an_example() -> None:
-    methods = {f"Model.{name}" for name in ("fit", "evaluate", "explain", "predict", "summary", "export", "save")}
+    methods = {
+        f"Model.{name}" for name in ("fit", "evaluate", "explain", "predict", "summary", "export", "report", "save")
+    }
     others = {"compile", "load", "validate", *(cls.__name__ for cls in CLASSES)}
     assert methods | others <= {*EXAMPLES}
 
