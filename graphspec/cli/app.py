@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from graphspec.cli.card import card
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.diff import diff
@@ -42,6 +43,7 @@ COMMANDS = (
     report,
     predict,
     export,
+    card,
     inspect,
     diff,
     schema,

@@ -21,6 +21,7 @@ SHORT = {
     "report": "Write an HTML page about runs.",
     "predict": "Predict for new rows.",
     "export": "Write an ONNX file, proved equal.",
+    "card": "Write a model card.",
     "inspect": "Show what an ONNX file or a run is.",
     "diff": "Show what differs, by meaning.",
     "schema": "Print the JSON Schema for editors.",

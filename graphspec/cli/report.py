@@ -63,13 +63,13 @@ def report(
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"'{output}' must end in .html: a report is an HTML page")
     for run in runs:
-        _refuse(run)
+        refuse_no_run(run)
     if len(runs) > MOST:
         raise UsageError(f"{len(runs)} runs are too many for one page; name at most {MOST}")
     wanted = None if part is None else part.value
 
     def loaded(run: Path) -> Model:
-        return _load(run, data, allow or ())
+        return load_run(run, data, allow or ())
 
     if len(runs) == 1:
         with naming_data(data):
@@ -93,7 +93,7 @@ def say(written: Written) -> None:
         complain(f"note: the report has no results by row: {missing[:1].lower()}{missing[1:].rstrip('.')}")
 
 
-def _refuse(run: Path) -> None:
+def refuse_no_run(run: Path) -> None:
     """Raise UsageError for what is no run."""
     refuse_other(run, _WANTED)
     if is_spec(run):
@@ -115,7 +115,8 @@ def _refuse_foreign(path: Path) -> None:
                 raise UsageError(f"{path} exists, and no report is in it; name another file with -o")
 
 
-def _load(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
+def load_run(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
+    """Return the model of a run whose data may lie elsewhere now."""
     from graphspec.api import load
     from graphspec.data.relocated import moved
 

@@ -1,0 +1,67 @@
+"""``graphspec card``: a model card of a run, in Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphspec.cli.console import complain, out_wrapped, write_data
+from graphspec.cli.options import Allow, DataPlace, writable
+from graphspec.cli.report import load_run, refuse_no_run
+from graphspec.cli.targets import naming_data
+from graphspec.errors import UsageError
+from graphspec.files import write_atomic
+
+
+def card(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run directory, as `train` writes it.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            callback=writable,
+            help="The file to write, such as README.md; by default the card is printed.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            metavar="NAME",
+            help="The name of the exported file in the card; by default <name>.onnx.",
+            show_default=False,
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", metavar="ID", help="The licence of the model, such as mit.", show_default=False),
+    ] = None,
+    data: DataPlace = None,
+    allow: Allow = None,
+) -> None:
+    """Write a model card: what a run does, its results with intervals, its limits, and how to call its file."""
+    from graphspec.report.card import MARK
+    from graphspec.report.card import card as card_of
+    from graphspec.report.findings import find
+
+    refuse_no_run(run)
+    if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{output} exists, and no card is in it; name another file with -o")
+    model = load_run(run, data, allow or ())
+    with naming_data(data):
+        found = find(model, run)
+    text = card_of(found, file or f"{model.spec.name}.onnx", licence)
+    if output is None:
+        write_data(text.encode())
+    else:
+        write_atomic(output, text)
+        out_wrapped(f"card: {output}")
+    if found.missing:
+        complain(f"note: the card has no results: {found.missing[:1].lower()}{found.missing[1:].rstrip('.')}")

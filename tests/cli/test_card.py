@@ -1,0 +1,60 @@
+"""`graphspec card`: prints a card, or writes one; a file that is no card stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import graphspec, project
+
+import graphspec as gs
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    assert graphspec("train", project(folder), "--out", folder / "run").exit_code == 0
+    return folder / "run"
+
+
+def test_a_card_is_printed_or_written(run: Path, tmp_path: Path) -> None:
+    printed = graphspec("card", run)
+    assert printed.exit_code == 0
+    assert printed.stdout.startswith("---\nlibrary_name: onnx\n")
+    assert f"| loss | {gs.load(run).evaluate()['loss']:.6g} |" in printed.stdout
+    path = tmp_path / "README.md"
+    assert graphspec("card", run, "-o", path).stdout.split() == ["card:", str(path)]
+    assert path.read_text(encoding="utf-8") == printed.stdout
+    again = graphspec("card", run, "-o", path, "--license", "mit", "--file", "other.onnx")
+    assert again.exit_code == 0
+    assert 'license: "mit"' in path.read_text(encoding="utf-8")
+    assert 'InferenceSession("other.onnx")' in path.read_text(encoding="utf-8")
+
+
+def test_a_file_that_is_no_card_stays(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("# Mine\n", encoding="utf-8")
+    done = graphspec("card", run, "-o", path)
+    assert done.exit_code == 2
+    assert "no card is in it" in done.stderr
+    assert path.read_text(encoding="utf-8") == "# Mine\n"
+
+
+def test_what_is_no_run_is_refused(run: Path, tmp_path: Path) -> None:
+    assert "name a run directory" in graphspec("card", tmp_path).stderr
+    assert graphspec("card", run / "spec.json").exit_code == 2
+
+
+def test_a_run_whose_data_are_gone_has_a_card_without_results(run: Path) -> None:
+    hidden = []
+    for path in run.parent.glob("*.npz"):
+        hidden.append((path, path.rename(path.with_suffix(".hidden"))))
+    try:
+        done = graphspec("card", run)
+    finally:
+        for path, moved in hidden:
+            moved.rename(path)
+    assert hidden
+    assert done.exit_code == 0
+    assert "note: the card has no results: " in done.stderr
+    assert "| loss |" not in done.stdout
