@@ -1,4 +1,7 @@
-"""Write `vocabulary.md` from the registries: ``python docs/make_vocabulary.py``.
+"""Write `vocabulary.md` and the pages in `vocabulary/` from the registries: ``python docs/make_vocabulary.py``.
+
+`vocabulary.md` lists all names. Each page in `vocabulary/` begins with a part that people write: what the family is for, an
+example, a picture. It ends at the line `MARK`; what follows is written here.
 
 The operators that a layer lowers to are those that its golden cases (`tests/golden/layers_*.json`) lower to, in
 inference, without those of an activation that a case asks for.
@@ -11,6 +14,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +50,50 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 
+MARK = "<!-- What follows is written by docs/make_vocabulary.py. -->"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        title: what the list of names calls it.
+        files: the files of its layers in `graphspec/layers`, in their order.
+        kinds: the other registries whose classes it has.
+    """
+
+    title: str
+    files: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+
+PAGES = {
+    "basic": Page("Basic layers", ("core", "einsum")),
+    "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
+    "pooling": Page("Pooling", ("pooling", "adaptive")),
+    "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
+    "attention": Page("Attention layers", ("attention", "multi_head")),
+    "normalization": Page("Normalization of activations", ("normalization", "spectral")),
+    "regularization": Page("Regularization", ("regularization",)),
+    "merging": Page("Merging", ("merging",)),
+    "reshaping": Page("Reshaping", ("reshaping", "padding", "upsampling")),
+    "activations": Page("Activation functions", ("activation",), ("activation",)),
+    "records": Page(
+        "Preparing columns and texts",
+        ("scaling", "missing", "lookup", "preprocessing", "hashing", "discretization", "text", "dates"),
+    ),
+    "pictures": Page("Preparing pictures", ("image", "augmentation")),
+    "losses": Page("Losses", (), ("loss",)),
+    "metrics": Page("Metrics", (), ("metric",)),
+    "optimizers": Page("Optimizers and schedules", (), ("optimizer", "schedule")),
+    "weights": Page("Initializers, regularizers, constraints", (), ("initializer", "regularizer", "constraint")),
+    "callbacks": Page("Callbacks", (), ("callback",)),
+}
+"""The pages in `vocabulary/`. A new file of layers must be on one of them."""
+
 TITLES = {
+    "layer": "Layers",
     "cell": "Cells",
     "activation": "Activations",
     "initializer": "Initializers",
@@ -60,25 +107,45 @@ TITLES = {
 }
 INTRODUCTION = """# Vocabulary
 
-Everything that a spec can name. Names, arguments and defaults are those of Keras 3. Objects take a name or a mapping:
-`kernel_initializer: he_normal`, `kernel_regularizer: {type: L2, l2: 0.001}`. Operators that are newer
-than opset 17 are written in older ones where a file is for an older opset. Written by `docs/make_vocabulary.py`.
+Everything that a spec can name, by page. Each page has a picture of what its family does, and the arguments. Names, arguments
+and defaults are those of Keras 3. Objects take a name or a mapping: `kernel_initializer: he_normal`,
+`kernel_regularizer: {type: L2, l2: 0.001}`. Operators that are newer than opset 17 are written in older ones where a file is
+for an older opset. Written by `docs/make_vocabulary.py`.
 """
 
 
-def page() -> str:
-    """The whole page."""
-    operators = lowered()
-    parts = [INTRODUCTION, *contents()]
-    for family, classes in families().items():
-        parts.append(f"## Layers: {family}")
-        for cls in classes:
-            parts.append("\n".join(entry(LAYERS, cls, operators.get(cls.__name__))))
-    for kind, title in TITLES.items():
-        parts.append(f"## {title}")
-        parts += ["\n".join(entry(REGISTRIES[kind], cls)) for cls in REGISTRIES[kind]]
-    parts += ["\n".join(neutral()), "\n".join(refused())]
+def index() -> str:
+    """The list of all names, and what a spec cannot have."""
+    parts = [INTRODUCTION, *contents(), "\n".join(neutral()), "\n".join(refused())]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
+    """A page: what people wrote, up to the mark, and its entries.
+
+    Raises:
+        ValueError: nobody wrote the beginning.
+    """
+    head, mark, _ = written.partition(MARK)
+    if not mark or not head.strip():
+        raise ValueError(f"docs/vocabulary/{name}.md must begin with a title and an introduction, and then '{MARK}'")
+    groups = groups_of(PAGES[name])
+    level = "##" if len(groups) == 1 else "###"
+    parts = [head + MARK]
+    for kind, classes in groups.items():
+        if len(groups) > 1:
+            parts.append(f"## {TITLES[kind]}")
+        for cls in classes:
+            lowers = operators.get(cls.__name__) if kind == "layer" else None
+            parts.append("\n".join(entry(REGISTRIES[kind], cls, lowers, level)))
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def groups_of(found: Page) -> dict[str, list[type[Config]]]:
+    """The classes of a page by their registry."""
+    by_file = families()
+    groups = {"layer": [cls for file in found.files for cls in by_file[file]]} if found.files else {}
+    return groups | {kind: list(REGISTRIES[kind]) for kind in found.kinds}
 
 
 def neutral() -> Iterator[str]:
@@ -122,34 +189,38 @@ def refused() -> Iterator[str]:
 
 
 def contents() -> Iterator[str]:
-    """The names, one line per family."""
-    lines = []
-    for family, classes in families().items():
-        lines.append(f"- **Layers, {family}**: {listed(LAYERS, classes)}")
-    for kind, title in TITLES.items():
-        lines.append(f"- **{title}**: {listed(REGISTRIES[kind], REGISTRIES[kind])}")
-    yield "\n".join(lines)
+    """The names by page."""
+    yield "\n".join(f"- **[{found.title}](vocabulary/{name}.md)**: {listed(name)}" for name, found in PAGES.items())
 
 
-def listed(registry: Registry[Any], classes: Iterable[type[Config]]) -> str:
-    return ", ".join(f"[{name}](#{anchor(registry, name)})" for name in (names(registry, cls)[0] for cls in classes))
+def listed(name: str) -> str:
+    """The names of a page, each with a link to its entry."""
+    texts = []
+    for kind, classes in groups_of(PAGES[name]).items():
+        registry = REGISTRIES[kind]
+        links = (f"[{names(registry, c)[0]}](vocabulary/{name}.md#{anchor(heading(registry, c))})" for c in classes)
+        texts.append(", ".join(links))
+    return "; ".join(texts)
 
 
-def anchor(registry: Registry[Any], name: str) -> str:
+def anchor(title: str) -> str:
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def heading(registry: Registry[Any], cls: type[Config]) -> str:
     """A heading says what it is where two registries have one name, such as `Identity`."""
-    return heading(registry, name).lower().replace(" ", "-")
-
-
-def heading(registry: Registry[Any], name: str) -> str:
-    return name if registry is LAYERS else f"{name} {registry.kind}"
+    name = names(registry, cls)[0]
+    title = name if registry is LAYERS else f"{name} {registry.kind}"
+    alike = [c for c in registry if names(registry, c)[0].lower() == name.lower()]  # `accuracy` and `Accuracy`
+    return title if alike[0] is cls else f"{title} ({alike.index(cls) + 1})"
 
 
 def families() -> dict[str, list[type[Config]]]:
     """The layers by the file that they are in."""
     found: dict[str, list[type[Config]]] = defaultdict(list)
     for cls in LAYERS:
-        found[cls.__module__.rsplit(".", 1)[-1].replace("_", " ")].append(cls)
-    return dict(sorted(found.items()))
+        found[cls.__module__.rsplit(".", 1)[-1]].append(cls)
+    return dict(found)
 
 
 def names(registry: Registry[Any], cls: type[Config]) -> list[str]:
@@ -157,10 +228,10 @@ def names(registry: Registry[Any], cls: type[Config]) -> list[str]:
     return [name for name in registry.names() if registry.get(name) is cls]
 
 
-def entry(registry: Registry[Any], cls: type[Config], operators: Iterable[str] | None = None) -> Iterator[str]:
+def entry(registry: Registry[Any], cls: type[Config], operators: Iterable[str] | None, level: str) -> Iterator[str]:
     """What one class says of itself."""
-    primary, *aliases = names(registry, cls)
-    yield f"### {heading(registry, primary)}"
+    _, *aliases = names(registry, cls)
+    yield f"{level} {heading(registry, cls)}"
     yield ""
     yield inspect.cleandoc(cls.__doc__ or "")
     if aliases:
@@ -233,5 +304,17 @@ def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
             found[cls.__name__] |= {node.op for node in kept if node.owner == name}
 
 
+def written() -> dict[str, str]:
+    """What the pages should be, by their paths below `docs/`."""
+    operators = lowered()
+    found = {"vocabulary.md": index()}
+    for name in PAGES:
+        path = HERE / "vocabulary" / f"{name}.md"
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        found[f"vocabulary/{name}.md"] = page(name, old, operators)
+    return found
+
+
 if __name__ == "__main__":
-    write_atomic(HERE / "vocabulary.md", page())
+    for path, text in written().items():
+        write_atomic(HERE / path, text)

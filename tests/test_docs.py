@@ -18,6 +18,13 @@ from benchmarks.scaling.__main__ import TABLES
 DOCS = ROOT / "docs"
 
 
+PAGES_WITH_SPECS = (
+    "language.md",
+    "from-keras.md",
+    *(path.relative_to(DOCS).as_posix() for path in sorted((DOCS / "vocabulary").glob("*.md"))),
+)
+
+
 def blocks(page: str, language: str = "yaml") -> list[tuple[int, str]]:
     """The fenced blocks of a language, with the line of each."""
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -36,24 +43,31 @@ def completed(text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("page", "line", "text"),
-    [(page, line, text) for page in ("language.md", "from-keras.md") for line, text in blocks(page)],
+    [(page, line, text) for page in PAGES_WITH_SPECS for line, text in blocks(page)],
     ids=lambda v: "" if isinstance(v, str) and "\n" in v else str(v),
 )
 def test_every_block_of_yaml_is_a_spec_without_problems(page: str, line: int, text: str) -> None:
     assert gs.validate(completed(text)) == [], f"docs/{page}:{line}"
 
 
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in DOCS.rglob("*.md"):
-        text = page.read_text(encoding="utf-8")
-        anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
-        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    pages = sorted(DOCS.rglob("*.md"))
+    anchors = {page: anchors_of(page) for page in pages}
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
             path, _, anchor = target.partition("#")
             if "://" in target:
                 continue
-            assert not path or (page.parent / path).exists(), f"{page.name}: {target}"
-            if not path and page.name != "vocabulary.md":
-                assert anchor in anchors, f"{page.name}: {target}"
+            whole = (page.parent / path).resolve() if path else page
+            assert whole.exists(), f"{page.name}: {target}"
+            if anchor and whole in anchors:
+                assert anchor in anchors[whole], f"{page.name}: {target}"
 
 
 KERAS_LISTS: dict[str, tuple[dict[str, Any], list[str]]] = {

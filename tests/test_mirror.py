@@ -50,8 +50,9 @@ OF_MANY = {
     "test_python_page.py": "docs/python.md, and the examples of docstrings",
     "test_readme.py": "the README",
     "test_tutorials.py": "the pages in docs/tutorials/",
+    "test_pictures.py": "the pictures in docs/pictures/",
     "test_specs.py": "the specs in specs",
-    "test_vocabulary.py": "docs/vocabulary.md",
+    "test_vocabulary.py": "docs/vocabulary.md and docs/vocabulary/",
     "training/test_ctc_words.py": "words from pictures, from the rows to the file",
     "training/test_golden.py": "whole models against Keras",
 }

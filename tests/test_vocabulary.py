@@ -1,9 +1,11 @@
-"""`docs/vocabulary.md` says what the registries hold."""
+"""`docs/vocabulary.md` and the pages in `docs/vocabulary/` say what the registries hold."""
 
 from __future__ import annotations
 
 import importlib.util
 import pkgutil
+import re
+import sys
 from importlib import import_module
 from types import ModuleType
 
@@ -23,14 +25,45 @@ def vocabulary() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # for dataclasses
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_page_is_current(vocabulary: ModuleType) -> None:
-    assert (DOCS / "vocabulary.md").read_text(encoding="utf-8") == vocabulary.page(), (
-        "run python docs/make_vocabulary.py"
-    )
+def test_the_pages_are_current(vocabulary: ModuleType) -> None:
+    for path, text in vocabulary.written().items():
+        assert (DOCS / path).read_text(encoding="utf-8") == text, f"docs/{path}: run python docs/make_vocabulary.py"
+
+
+def test_every_file_of_layers_and_every_registry_is_on_one_page(vocabulary: ModuleType) -> None:
+    files = [file for page in vocabulary.PAGES.values() for file in page.files]
+    assert sorted(files) == sorted(vocabulary.families()), "PAGES of docs/make_vocabulary.py says what is on which page"
+    kinds = [kind for page in vocabulary.PAGES.values() for kind in page.kinds]
+    assert sorted([*kinds, "layer"]) == sorted(REGISTRIES)
+    assert {path.stem for path in (DOCS / "vocabulary").iterdir()} == vocabulary.PAGES.keys()
+
+
+def test_no_two_headings_of_a_page_have_one_anchor(vocabulary: ModuleType) -> None:
+    """The second one would get a number, differently on GitHub and on the site: links to it would lead to the first."""
+    for name in vocabulary.PAGES:
+        text = (DOCS / "vocabulary" / f"{name}.md").read_text(encoding="utf-8")
+        anchors = [vocabulary.anchor(title) for title in re.findall(r"^#+ (.*)$", text, re.M)]
+        assert len(anchors) == len(set(anchors)), name
+
+
+def test_what_people_wrote_stays(vocabulary: ModuleType) -> None:
+    page = vocabulary.page("merging", f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\nold", {})
+    assert page.startswith(f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\n## Add\n")
+    assert "old" not in page
+    with pytest.raises(ValueError, match=r"docs/vocabulary/merging.md must begin with a title"):
+        vocabulary.page("merging", "", {})
+
+
+def test_every_page_begins_with_an_example_and_a_picture(vocabulary: ModuleType) -> None:
+    for name in vocabulary.PAGES:
+        head = (DOCS / "vocabulary" / f"{name}.md").read_text(encoding="utf-8").partition(vocabulary.MARK)[0]
+        assert re.match(r"# .+\n\n[A-Z`](?s:.+)\.\n\n```yaml\n", head), name
+        assert re.search(rf"^!\[.{{20,}}\]\(\.\./pictures/{name}\.svg\)$", head, re.M), name
 
 
 def test_every_argument_is_described() -> None:

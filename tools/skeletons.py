@@ -38,7 +38,7 @@ class Kind:
 _BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.ir.graph import Value")
 _WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
 _VOCABULARY = (
-    "make the schema for editors and the page of the vocabulary again:",
+    "make the schema for editors and the pages of the vocabulary again (PAGES there says which page has a new file of layers):",
     "$$ graphspec schema -o schemas/graphspec.schema.json && python docs/make_vocabulary.py",
 )
 _NOT_KERAS = "if Keras does not have it: into NOT_KERAS of tests/support/golden_cases.py, and a comparison with NumPy"

@@ -1,0 +1,99 @@
+"""The pictures of the vocabulary's pages are those that graphspec computes, small, and readable."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from io import BytesIO
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from paths import ROOT
+
+from docs.pictures import PICTURES
+from docs.pictures.canvas import WIDTH, Canvas, Line, inside, number, png
+from docs.pictures.compute import run, train
+from graphspec.drawing.scales import Scale
+
+FOLDER = ROOT / "docs" / "pictures"
+SVG = "{http://www.w3.org/2000/svg}"
+_NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+def drawn(name: str) -> str:
+    return (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def parts(svg: str) -> tuple[str, list[float], list[int]]:
+    """The text without its numbers, the numbers, and the pixels of embedded pictures."""
+    pixels: list[int] = []
+    for data in re.findall(r"base64,([^\"]+)", svg):
+        pixels += b64decode(data)[48:-20]  # behind the heads, before the sums of the file
+    text = re.sub(r"base64,[^\"]+", "", svg)
+    return _NUMBER.sub("#", text), [float(n.replace("−", "-")) for n in _NUMBER.findall(text)], pixels
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_current(name: str) -> None:
+    """The numbers may differ in the last digit that is written, which the processor and the kernels decide."""
+    found, wanted = parts(PICTURES[name]()), parts(drawn(name))
+    assert found[0] == wanted[0], f"run python -m docs.pictures {name}"
+    np.testing.assert_allclose(found[1], wanted[1], rtol=0.002, atol=0.11, err_msg=f"run python -m docs.pictures {name}")
+    np.testing.assert_allclose(found[2], wanted[2], atol=2, err_msg=f"run python -m docs.pictures {name}")
+
+
+@pytest.mark.parametrize("name", ["basic", "regularization", "pictures"])
+def test_a_picture_is_the_same_each_time(name: str) -> None:
+    assert PICTURES[name]() == PICTURES[name]()
+
+
+def test_the_folder_has_the_pictures_and_no_others() -> None:
+    assert {path.stem for path in FOLDER.glob("*.svg")} == PICTURES.keys()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_can_be_read(name: str) -> None:
+    """On light and dark pages, by readers of the screen, at the width of a page; without scripts and files from elsewhere."""
+    text = drawn(name)
+    assert len(text.encode()) <= 30_000
+    root = ElementTree.fromstring(text)
+    assert root[0].tag == f"{SVG}title"
+    assert root[1].tag == f"{SVG}desc"
+    assert len(root[1].text or "") > 80
+    assert "prefers-color-scheme:dark" in text
+    assert "<script" not in text
+    assert set(re.findall(r'href="(.{5})', text)) <= {"data:"}
+    sizes = [float(size) for size in re.findall(r"(?:font:|font-size:)(\d+)px", text)]
+    assert min(sizes) * 700 / WIDTH >= 11
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    for element in root.iter(f"{SVG}text"):
+        assert 0 <= float(element.attrib["x"]) <= width, element.text
+        assert 0 <= float(element.attrib["y"]) <= height - 8, element.text
+
+
+def test_numbers_in_cells() -> None:
+    assert [number(v) for v in (1.0, -0.5, -1e-9, 0.125, 20.0, 100.0)] == ["1", "−0.5", "0", "0.12", "20", "100"]
+
+
+def test_a_line_ends_where_it_leaves_the_scale() -> None:
+    line = Line("", [0, 1, 2, 3, 4, 5], [0, 1, 9, 9, 1, 0])
+    assert inside(line, Scale(0, 2, ())) == [[(0, 0), (1, 1)], [(4, 1), (5, 0)]]
+
+
+def test_an_embedded_picture_is_a_png() -> None:
+    image = pytest.importorskip("PIL.Image")
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    np.testing.assert_array_equal(np.asarray(image.open(BytesIO(png(grey)))), grey)
+
+
+def test_texts_are_escaped() -> None:
+    assert "<title>a &lt; b</title>" in Canvas("a < b", "about").svg(100)
+
+
+def test_layers_run_as_in_a_network() -> None:
+    doubled = run({"type": "Dense", "units": 1}, [[1.0, 2.0]], weights={"kernel": [[2.0], [1.0]], "bias": [0.5]})
+    assert doubled.tolist() == [[4.5]]
+    dropped = train({"type": "Dropout", "rate": 0.5}, np.ones((4, 8)), seed=1)
+    assert set(np.unique(dropped).tolist()) == {0.0, 2.0}
+    np.testing.assert_allclose(train({"type": "BatchNormalization"}, np.array([[1.0], [3.0]])), [[-1], [1]], atol=1e-3)
