@@ -107,8 +107,8 @@ TITLES = {
 }
 INTRODUCTION = """# Vocabulary
 
-Everything that a spec can name, by page. Each page has a picture of what its family does, and the arguments. Names, arguments
-and defaults are those of Keras 3. Objects take a name or a mapping: `kernel_initializer: he_normal`,
+Everything that a spec can name, by page. Each page shows what its family does in a picture, and lists the arguments. Names,
+arguments and defaults are those of Keras 3. Objects take a name or a mapping: `kernel_initializer: he_normal`,
 `kernel_regularizer: {type: L2, l2: 0.001}`. Operators that are newer than opset 17 are written in older ones where a file is
 for an older opset. Written by `docs/make_vocabulary.py`.
 """

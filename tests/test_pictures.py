@@ -39,7 +39,9 @@ def test_a_picture_is_current(name: str) -> None:
     """The numbers may differ in the last digit that is written, which the processor and the kernels decide."""
     found, wanted = parts(PICTURES[name]()), parts(drawn(name))
     assert found[0] == wanted[0], f"run python -m docs.pictures {name}"
-    np.testing.assert_allclose(found[1], wanted[1], rtol=0.002, atol=0.11, err_msg=f"run python -m docs.pictures {name}")
+    np.testing.assert_allclose(
+        found[1], wanted[1], rtol=0.002, atol=0.11, err_msg=f"run python -m docs.pictures {name}"
+    )
     np.testing.assert_allclose(found[2], wanted[2], atol=2, err_msg=f"run python -m docs.pictures {name}")
 
 
@@ -54,7 +56,7 @@ def test_the_folder_has_the_pictures_and_no_others() -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_can_be_read(name: str) -> None:
-    """On light and dark pages, by readers of the screen, at the width of a page; without scripts and files from elsewhere."""
+    """On light and dark pages, by readers of the screen, at the width of a page; without scripts and other files."""
     text = drawn(name)
     assert len(text.encode()) <= 30_000
     root = ElementTree.fromstring(text)

@@ -1,4 +1,4 @@
-"""A drawing as plain SVG: cells with numbers, arrows, and charts, on a card that is light or dark as the reader's system is."""
+"""A drawing as plain SVG: cells with numbers, arrows, and charts, on a card, light or dark as the reader's system is."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ STYLE = """.gp text{font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fi
 .gp .pos{fill:#3b82f6}.gp .neg{fill:#f97316}
 .gp .ring{fill:none;stroke:#94a3b8}.gp .area{stroke:none;opacity:.75}
 .gp .line{fill:none;stroke-width:2;stroke-linejoin:round}
-.gp .s0{stroke:#2563eb}.gp .s1{stroke:#ea580c}.gp .s2{stroke:#16a34a}.gp .s3{stroke:#9333ea}.gp .s4{stroke:#db2777}.gp .s5{stroke:#0e7490}
-.gp .f0{fill:#2563eb}.gp .f1{fill:#ea580c}.gp .f2{fill:#16a34a}.gp .f3{fill:#9333ea}.gp .f4{fill:#db2777}.gp .f5{fill:#0e7490}
+.gp .s0{stroke:#2563eb}.gp .s1{stroke:#ea580c}.gp .s2{stroke:#16a34a}
+.gp .s3{stroke:#9333ea}.gp .s4{stroke:#db2777}.gp .s5{stroke:#0e7490}
+.gp .f0{fill:#2563eb}.gp .f1{fill:#ea580c}.gp .f2{fill:#16a34a}
+.gp .f3{fill:#9333ea}.gp .f4{fill:#db2777}.gp .f5{fill:#0e7490}
 @media (prefers-color-scheme:dark){
 .gp text{fill:#cbd5e1}
 .gp .t,.gp .h,.gp .b{fill:#f8fafc}
@@ -47,8 +49,10 @@ STYLE = """.gp text{font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fi
 .gp .axis{stroke:#64748b}
 .gp .arrow{stroke:#94a3b8}.gp .tip{fill:#94a3b8}
 .gp .mark{stroke:#f472b6}
-.gp .s0{stroke:#60a5fa}.gp .s1{stroke:#fb923c}.gp .s2{stroke:#4ade80}.gp .s3{stroke:#c084fc}.gp .s4{stroke:#f472b6}.gp .s5{stroke:#22d3ee}
-.gp .f0{fill:#60a5fa}.gp .f1{fill:#fb923c}.gp .f2{fill:#4ade80}.gp .f3{fill:#c084fc}.gp .f4{fill:#f472b6}.gp .f5{fill:#22d3ee}
+.gp .s0{stroke:#60a5fa}.gp .s1{stroke:#fb923c}.gp .s2{stroke:#4ade80}
+.gp .s3{stroke:#c084fc}.gp .s4{stroke:#f472b6}.gp .s5{stroke:#22d3ee}
+.gp .f0{fill:#60a5fa}.gp .f1{fill:#fb923c}.gp .f2{fill:#4ade80}
+.gp .f3{fill:#c084fc}.gp .f4{fill:#f472b6}.gp .f5{fill:#22d3ee}
 }"""
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 4")
 """Lines differ in more than their colours."""
@@ -93,8 +97,10 @@ class Canvas:
         size = f"0 0 {WIDTH:.0f} {height:.0f}"
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="gp" width="{WIDTH:.0f}" height="{height:.0f}" '
-                f'viewBox="{size}" role="img">',
+                (
+                    f'<svg xmlns="http://www.w3.org/2000/svg" class="gp" width="{WIDTH:.0f}" height="{height:.0f}" '
+                    f'viewBox="{size}" role="img">'
+                ),
                 f"<title>{escape(self.title)}</title>",
                 f"<desc>{escape(self.about)}</desc>",
                 f"<style>{STYLE}</style>",
@@ -117,7 +123,9 @@ class Canvas:
         for k, line in enumerate(lines):
             self.text(x, y + 17 * k, line, kind, anchor)
 
-    def rect(self, x: float, y: float, w: float, h: float, kind: str, opacity: float | None = None, r: float = 0) -> None:
+    def rect(
+        self, x: float, y: float, w: float, h: float, kind: str, opacity: float | None = None, r: float = 0
+    ) -> None:
         more = f' opacity="{short(opacity, 2)}"' if opacity is not None else ""
         more += f' rx="{short(r)}"' if r else ""
         self.parts.append(
@@ -146,7 +154,7 @@ class Canvas:
         corners = [(x2, y2), (x2 - 9 * ux + 4 * uy, y2 - 9 * uy - 4 * ux), (x2 - 9 * ux - 4 * uy, y2 - 9 * uy + 4 * ux)]
         self.parts.append(f'<polygon class="tip" points="{" ".join(f"{short(x)},{short(y)}" for x, y in corners)}"/>')
 
-    def cells(  # noqa: PLR0913 (a table has many sides)
+    def cells(
         self,
         x: float,
         y: float,
@@ -193,7 +201,7 @@ class Canvas:
         )
         self.rect(x, y, size, h, "frame")
 
-    def chart(  # noqa: PLR0913 (a chart has many sides)
+    def chart(
         self,
         box: tuple[float, float, float, float],
         lines: Sequence[Line],
@@ -271,7 +279,9 @@ def png(grey: Array) -> bytes:
     """A grey picture as PNG, not compressed: the same bytes with every version of zlib."""
     height, width = grey.shape
     raw = b"".join(b"\0" + row.tobytes() for row in grey)
-    stored = b"\x78\x01\x01" + struct.pack("<HH", len(raw), len(raw) ^ 0xFFFF) + raw + struct.pack(">I", zlib.adler32(raw))
+    stored = (
+        b"\x78\x01\x01" + struct.pack("<HH", len(raw), len(raw) ^ 0xFFFF) + raw + struct.pack(">I", zlib.adler32(raw))
+    )
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", stored), (b"IEND", b"")]
     found = b"\x89PNG\r\n\x1a\n"
     for kind, data in chunks:

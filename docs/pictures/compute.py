@@ -23,7 +23,13 @@ Config = Mapping[str, Any]
 def network(inputs: Mapping[str, Config], layers: Sequence[Config], heads: Mapping[str, Any]) -> Any:
     """A compiled model."""
     return gs.compile(
-        {"graphspec": 1, "name": "picture", "inputs": dict(inputs), "layers": [dict(v) for v in layers], "outputs": heads}
+        {
+            "graphspec": 1,
+            "name": "picture",
+            "inputs": dict(inputs),
+            "layers": [dict(v) for v in layers],
+            "outputs": heads,
+        }
     )
 
 

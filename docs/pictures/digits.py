@@ -29,9 +29,9 @@ def pictures() -> str:
     small = (digit.astype(np.float32) / 16)[None]
     canvas = Canvas(
         "What the layers make of one picture",
-        "A handwritten seven of 8 by 8 pixels; Resizing makes 24 by 24 of it, and CenterCrop takes the middle out. Then three random "
-        "versions each: mirrored by RandomFlip, turned by RandomRotation, moved by RandomTranslation, enlarged or reduced by RandomZoom, "
-        "with other contrast or brightness.",
+        "A handwritten seven of 8 by 8 pixels; Resizing makes 24 by 24 of it, and CenterCrop takes the middle "
+        "out. Then three random versions each: mirrored by RandomFlip, turned by RandomRotation, moved by "
+        "RandomTranslation, enlarged or reduced by RandomZoom, with other contrast or brightness.",
     )
     large = np.clip(run({"type": "Resizing", "height": 24, "width": 24}, small), 0, 1)
     canvas.text(20, 66, "in training and in inference", "h")
@@ -46,7 +46,14 @@ def pictures() -> str:
         canvas.text(x, 107, about, "m")
         canvas.shades(x, 116, size, pixels[0, :, :, 0])
     canvas.texts(
-        400, 120, ["The random layers below draw anew for each picture", "and each step of training. In inference, pictures pass", "unchanged."], "m"
+        400,
+        120,
+        [
+            "The random layers below draw anew for each picture",
+            "and each step of training. In inference, pictures pass",
+            "unchanged. Dark pixels have high values.",
+        ],
+        "m",
     )
     canvas.text(20, 222, "in training only: three draws each", "h")
     nothing = {"fill_mode": "constant"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,10 @@ def activations() -> str:
     end = 70 + 106.0 * rows
     about = [
         "The grey lines cross at (0, 0). threshold has threshold 1 and default_value −1.",
-        "softmax, log_softmax and sparsemax need a row: shown is the first output for (x, 0); of glu, the output for (x, x).",
+        (
+            "softmax, log_softmax and sparsemax need a row: shown is the first output for (x, 0); of glu, the output "
+            "for (x, x)."
+        ),
     ]
     canvas.texts(20, end, about, "m")
     return canvas.svg(end + 36)
@@ -64,26 +66,25 @@ def primary_names(kind: str) -> list[str]:
     return [next(name for name in registry.names() if registry.get(name) is cls) for cls in registry]
 
 
-def loss_of(loss: str | Mapping[str, Any], true: float, predictions: Array) -> Array:
+def loss_of(loss: str, true: float, predictions: Array) -> Array:
     """The loss of single predictions."""
-    model = network(
-        {"x": {"shape": [1]}}, [{"name": "y", "type": "Identity"}], {"y": {"loss": loss if isinstance(loss, str) else dict(loss)}}
-    )
+    model = network({"x": {"shape": [1]}}, [{"name": "y", "type": "Identity"}], {"y": {"loss": loss}})
     target = np.full((1, 1), true, np.float32)
-    return np.array([model.evaluate(np.float32([[p]]), target)["loss"] for p in predictions])
+    return np.array([model.evaluate(np.full((1, 1), p, np.float32), target)["loss"] for p in predictions])
 
 
 def losses() -> str:
     canvas = Canvas(
         "What each loss says of a prediction",
-        "Three charts. Left: losses of classes over the predicted probability, where the class is right; cross-entropy grows without "
-        "bound towards 0. Middle: losses of numbers over the prediction, where the true number is 0; the squared error grows "
-        "fastest. Right: hinge losses over the output, where the target is 1; they are 0 from 1 on.",
+        "Three charts. Left: losses of classes over the predicted probability, where the class is right; "
+        "cross-entropy grows without bound towards 0. Middle: losses of numbers over the prediction, where the "
+        "true number is 0; the squared error grows fastest. Right: hinge losses over the output, where the target "
+        "is 1; they are 0 from 1 on.",
     )
     probability = np.linspace(0.02, 1, 50)
     error = np.linspace(-3, 3, 49)
     output = np.linspace(-2, 3, 41)
-    panels: tuple[tuple[str, str, str, Array, float, tuple[tuple[str, Any], ...], Scale, Scale], ...] = (
+    panels: tuple[tuple[str, str, str, Array, float, tuple[tuple[str, str], ...], Scale, Scale], ...] = (
         (
             "Classes", "the right class is 1", "predicted probability", probability, 1.0,
             (
@@ -123,15 +124,20 @@ def losses() -> str:
 def schedules() -> str:
     canvas = Canvas(
         "The learning rate over 1,000 steps",
-        "Six charts of the learning rate from step 0 to step 1,000: ExponentialDecay and InverseTimeDecay fall ever more slowly, "
-        "PolynomialDecay falls along a line, PiecewiseConstantDecay in stairs, CosineDecay rises during a warm-up and then falls along "
-        "half a wave, CosineDecayRestarts begins again after longer and longer times.",
+        "Six charts of the learning rate from step 0 to step 1,000: ExponentialDecay and InverseTimeDecay fall "
+        "ever more slowly, PolynomialDecay falls along a line, PiecewiseConstantDecay in stairs, CosineDecay "
+        "rises during a warm-up and then falls along half a wave, CosineDecayRestarts begins again after longer "
+        "and longer times.",
     )
     shown: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("ExponentialDecay", {"decay_steps": 200, "decay_rate": 0.5}, "halves every 200 steps"),
         ("InverseTimeDecay", {"decay_steps": 200, "decay_rate": 1.0}, "half at step 200"),
         ("PolynomialDecay", {"decay_steps": 800, "end_learning_rate": 0.001}, "decay_steps: 800, power: 1"),
-        ("PiecewiseConstantDecay", {"boundaries": [400, 700], "values": [0.01, 0.005, 0.001]}, "boundaries: [400, 700]"),
+        (
+            "PiecewiseConstantDecay",
+            {"boundaries": [400, 700], "values": [0.01, 0.005, 0.001]},
+            "boundaries: [400, 700]",
+        ),
         (
             "CosineDecay",
             {"initial_learning_rate": 0.0, "warmup_target": 0.01, "warmup_steps": 100, "decay_steps": 900},

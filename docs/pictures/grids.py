@@ -27,9 +27,9 @@ def convolved(kernel: Array, picture: Array, kind: str = "Conv2D", **more: Any) 
 def convolution() -> str:
     canvas = Canvas(
         "A convolution moves one kernel over the picture",
-        "A picture of 6 by 6 pixels that is 0 on the left and 1 on the right, a kernel of 3 by 3 weights that finds vertical edges, "
-        "and the result, which is large along the edge. Below: the results with padding same, strides 2 and dilation_rate 2, and a "
-        "transposed convolution that makes a larger picture.",
+        "A picture of 6 by 6 pixels that is 0 on the left and 1 on the right, a kernel of 3 by 3 weights that "
+        "finds vertical edges, and the result, which is large along the edge. Below: the results with padding "
+        "same, strides 2 and dilation_rate 2, and a transposed convolution that makes a larger picture.",
     )
     size = 30.0
     found = convolved(EDGES, PICTURE)
@@ -50,9 +50,11 @@ def convolution() -> str:
     for k in range(3):
         terms = " + ".join(f"{number(a)}·{bracket(b)}" for a, b in zip(window[k], EDGES[k], strict=True))
         canvas.text(566, top + 60 + 20 * k, terms + (" +" if k < 2 else f" = {number(found[row, column])}"))
-    canvas.texts(566, top + 126, ["The sum of the products is", "large where the picture gets", "brighter to the right."], "m")
+    canvas.texts(
+        566, top + 126, ["The sum of the products is", "large where the picture gets", "brighter to the right."], "m"
+    )
     y = 336.0
-    options = (
+    options: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
         ("padding: same", {"padding": "same"}, ["zeros around the picture:", "the result is as large"]),
         ("strides: 2", {"strides": 2}, ["every second", "window"]),
         ("dilation_rate: 2", {"dilation_rate": 2}, ["the kernel's cells", "are two pixels", "apart"]),
@@ -71,7 +73,10 @@ def convolution() -> str:
     canvas.arrow(542, y + 38, 590, y + 38)
     canvas.cells(598, y + 12, larger, 28.0, top=3)
     canvas.texts(
-        484, y + 12 + 28 * len(larger) + 17, [f"{shape(larger[..., None])}: each cell is spread over", "3 by 3 cells; where these meet,", "they are added"], "m"
+        484,
+        y + 12 + 28 * len(larger) + 17,
+        [f"{shape(larger[..., None])}: each cell is spread over", "3 by 3 cells; where these meet,", "they are added"],
+        "m",
     )
     return canvas.svg(566)
 
@@ -86,9 +91,9 @@ VALUES = np.array([[1.0, 3.0, 2.0, 0.0], [5.0, 4.0, 1.0, 1.0], [0.0, 2.0, 8.0, 6
 def pooling() -> str:
     canvas = Canvas(
         "Pooling keeps one value of each window",
-        "A picture of 4 by 4 numbers, cut into four windows of 2 by 2. MaxPooling2D keeps the largest number of each window, "
-        "AveragePooling2D the mean; with strides 1 the windows overlap; the global layers leave one number; the adaptive ones have "
-        "a given size.",
+        "A picture of 4 by 4 numbers, cut into four windows of 2 by 2. MaxPooling2D keeps the largest number of "
+        "each window, AveragePooling2D the mean; with strides 1 the windows overlap; the global layers leave one "
+        "number; the adaptive ones have a given size.",
     )
 
     def pooled(kind: str, **more: Any) -> Array:
@@ -125,9 +130,9 @@ CELLS = np.arange(1.0, 7.0).reshape(2, 3)
 def reshaping() -> str:
     canvas = Canvas(
         "Layers that move, repeat or remove values",
-        "Six numbered cells in two rows of three. Flatten puts them into one line, Reshape into three rows of two in the same "
-        "order, Permute exchanges rows and columns. ZeroPadding2D adds a border of zeros, Cropping2D removes one, UpSampling2D "
-        "repeats each cell, RepeatVector repeats a row.",
+        "Six numbered cells in two rows of three. Flatten puts them into one line, Reshape into three rows of two "
+        "in the same order, Permute exchanges rows and columns. ZeroPadding2D adds a border of zeros, Cropping2D "
+        "removes one, UpSampling2D repeats each cell, RepeatVector repeats a row.",
     )
 
     def square(config: dict[str, Any], values: Array) -> Array:
@@ -141,7 +146,13 @@ def reshaping() -> str:
 
     row(20, 66, "the input", "two rows of three", CELLS)
     row(206, 66, "Flatten", "all cells in one line", run({"type": "Flatten"}, CELLS[None])[0])
-    row(456, 66, "RepeatVector, n: 2", "of the line: rows of it", run({"type": "RepeatVector", "n": 2}, CELLS.reshape(1, 6))[0])
+    row(
+        456,
+        66,
+        "RepeatVector, n: 2",
+        "of the line: rows of it",
+        run({"type": "RepeatVector", "n": 2}, CELLS.reshape(1, 6))[0],
+    )
     reshaped = run({"type": "Reshape", "target_shape": [3, 2]}, CELLS[None])[0]
     permuted = run({"type": "Permute", "dims": [2, 1]}, CELLS[None])[0]
     row(20, 196, "Reshape, [3, 2]", "read in the same order", reshaped)

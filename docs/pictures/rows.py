@@ -63,9 +63,9 @@ def records() -> str:
     out = model.run(feeds())
     canvas = Canvas(
         "What becomes of the columns of five rows",
-        "Four columns of five rows. Numbers: a missing one becomes the median, an indicator says where, and Normalization brings them "
-        "to mean 0 and variance 1. Categories become one column each. Texts become ids of words, or a column for each word. Dates "
-        "become a year, and sine and cosine of month and weekday.",
+        "Four columns of five rows. Numbers: a missing one becomes the median, an indicator says where, and "
+        "Normalization brings them to mean 0 and variance 1. Categories become one column each. Texts become ids "
+        "of words, or a column for each word. Dates become a year, and sine and cosine of month and weekday.",
     )
     numbers(canvas, 20, 66, out)
     categories(canvas, 472, 66, out, named(model, "town", "towns", TOWN, 4))
@@ -101,7 +101,10 @@ def numbers(canvas: Canvas, x: float, y: float, out: dict[str, Array]) -> None:
     given = np.array(AREA)
     filled = out["filled"]
     canvas.text(
-        x, y + 202, f"median {number(np.nanmedian(given))}; then mean {number(filled.mean())}, deviation {number(filled.std())}", "m"
+        x,
+        y + 202,
+        f"median {number(np.nanmedian(given))}; then mean {number(filled.mean())}, deviation {number(filled.std())}",
+        "m",
     )
 
 

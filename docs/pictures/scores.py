@@ -34,9 +34,10 @@ def metrics() -> str:
     matrix = np.asarray(found["confusion_matrix"])
     canvas = Canvas(
         "Metrics of 100 answers to: is this person ill?",
-        f"A confusion matrix: of 70 people who are well, {matrix[0, 1]} are called ill; of 30 who are ill, {matrix[1, 1]} are called ill. "
-        f"Precision {found['Precision']:.2f} is a share of the column, recall {found['Recall']:.2f} a share of the row. Right: the ROC curve, the true "
-        f"positive rate over the false positive rate for all thresholds, with the area {found['AUC']:.2f}.",
+        f"A confusion matrix: of 70 people who are well, {matrix[0, 1]} are called ill; of 30 who are ill, "
+        f"{matrix[1, 1]} are called ill. Precision {found['Precision']:.2f} is a share of the column, recall "
+        f"{found['Recall']:.2f} a share of the row. Right: the ROC curve, the true positive rate over the false "
+        f"positive rate for all thresholds, with the area {found['AUC']:.2f}.",
     )
     confusion(canvas, matrix, {key: float(found[key]) for key in ("accuracy", "Precision", "Recall")})
     hits = np.array([found[f"true_positives_{k}"] for k in range(len(cuts))]) / 30
@@ -71,9 +72,21 @@ def confusion(canvas: Canvas, matrix: Array, found: dict[str, float]) -> None:
     canvas.rect(x + 7, y + h + 7, 2 * w - 14, h - 14, "line s2")
     right, wrong, missed = matrix[1, 1], matrix[0, 1], matrix[1, 0]
     sums = (
-        ("s1", f"Precision = {right} / ({right} + {wrong}) = {number(found['Precision'])}", "of those called ill, how many are"),
-        ("s2", f"Recall = {right} / ({right} + {missed}) = {number(found['Recall'])}", "of those who are ill, how many are called so"),
-        ("", f"accuracy = ({matrix[0, 0]} + {right}) / 100 = {number(found['accuracy'])}", "calling everybody well would give 0.7"),
+        (
+            "s1",
+            f"Precision = {right} / ({right} + {wrong}) = {number(found['Precision'])}",
+            "of those called ill, how many are",
+        ),
+        (
+            "s2",
+            f"Recall = {right} / ({right} + {missed}) = {number(found['Recall'])}",
+            "of those who are ill, how many are called so",
+        ),
+        (
+            "",
+            f"accuracy = ({matrix[0, 0]} + {right}) / 100 = {number(found['accuracy'])}",
+            "calling everybody well would give 0.7",
+        ),
     )
     for k, (kind, text, about) in enumerate(sums):
         up = 292 + 38 * k

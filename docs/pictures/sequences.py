@@ -19,14 +19,14 @@ PULSES[[2, 10]] = 1.0
 def recurrent() -> str:
     canvas = Canvas(
         "A recurrent layer reads a sequence step by step",
-        "One recurrent cell drawn once for each of five steps: it takes the value of the step and its own output of the step before. "
-        "With return_sequences true all outputs go on, else the last one. Below: three units of an LSTM over twenty steps; one keeps "
-        "what it has seen, one loses it slowly, one at once.",
+        "One recurrent cell drawn once for each of five steps: it takes the value of the step and its own output "
+        "of the step before. With return_sequences true all outputs go on, else the last one. Below: three units "
+        "of an LSTM over twenty steps; one keeps what it has seen, one loses it slowly, one at once.",
     )
     weights = {"kernel": [[INPUT]], "recurrent_kernel": [[RECURRENT]], "bias": [0.0]}
-    out = run(
-        {"type": "SimpleRNN", "units": 1, "return_sequences": True}, STEPS[None, :, None], weights=weights
-    )[0, :, 0]
+    out = run({"type": "SimpleRNN", "units": 1, "return_sequences": True}, STEPS[None, :, None], weights=weights)[
+        0, :, 0
+    ]
     canvas.text(20, 62, "SimpleRNN, units: 1, unrolled: the same cell and weights at every step", "h")
     top, between = 150.0, 112.0
     for k, (x, y) in enumerate(zip(STEPS, out, strict=True)):
@@ -67,11 +67,14 @@ def remembering(canvas: Canvas, y: float) -> None:
     lines = [Line(name, steps, out[:, k], k) for k, name in enumerate(names)]
     across = Scale(0, 19, (0, 5, 10, 15))
     at = canvas.chart((60, y + 34, 410, 150), lines, across, Scale(0, 1, (0, 0.5, 1)), below="step")
-    for step in np.flatnonzero(PULSES):
+    for step in np.flatnonzero(PULSES).tolist():
         canvas.arrow(at(step, 0)[0], y + 12, at(step, 0)[0], y + 32)
     canvas.legend(500, y + 46, lines)
     canvas.texts(
-        500, y + 112, ["The arrows mark the two steps", "whose input is 1; all others are 0.", "Training finds what to keep."], "m"
+        500,
+        y + 112,
+        ["The arrows mark the two steps", "whose input is 1; all others are 0.", "Training finds what to keep."],
+        "m",
     )
 
 
@@ -94,16 +97,23 @@ def scores(layer: dict[str, Any], weights: dict[str, Array] | None = None) -> Ar
 def attention() -> str:
     canvas = Canvas(
         "In attention, every query weighs all keys",
-        "Four tables of attention weights for five words, each row a query whose weights add up to 1. First all words, then with a "
-        "causal mask, under which a word sees itself and what stands before it. Then two heads: one looks for animals, one for "
-        "the verb.",
+        "Four tables of attention weights for five words, each row a query whose weights add up to 1. First all "
+        "words, then with a causal mask, under which a word sees itself and what stands before it. Then two "
+        "heads: one looks for animals, one for the verb.",
     )
     table(canvas, 86, 108, "Attention", scores({"type": "Attention"}))
     table(canvas, 368, 108, "use_causal_mask: true", scores({"type": "Attention", "use_causal_mask": True}))
     canvas.texts(
         600,
         134,
-        ["Rows are queries, columns", "are keys. The weights of", "a row add up to 1.", "", "weight =", "softmax(query · key)"],
+        [
+            "Rows are queries, columns",
+            "are keys. The weights of",
+            "a row add up to 1.",
+            "",
+            "weight =",
+            "softmax(query · key)",
+        ],
         "m",
     )
     canvas.texts(600, 254, ["With the causal mask a", "word sees none after it."], "m")
@@ -113,7 +123,13 @@ def attention() -> str:
     canvas.texts(
         600,
         382,
-        ["Each head has its own", "projections: here head 0", "asks for animals, head 1", "for the verb. Training", "finds what to ask for."],
+        [
+            "Each head has its own",
+            "projections: here head 0",
+            "asks for animals, head 1",
+            "for the verb. Training",
+            "finds what to ask for.",
+        ],
         "m",
     )
     return canvas.svg(538)

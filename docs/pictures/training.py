@@ -40,9 +40,10 @@ def path(optimizer: dict[str, Any], steps: int) -> Array:
 def optimizers() -> str:
     canvas = Canvas(
         "Four optimizers in a narrow valley",
-        "The loss of two weights is a valley, flat along and steep across, with its lowest point in the middle, drawn as ellipses of equal loss. "
-        "Each panel shows 40 steps from the same start: SGD swings across and creeps along; momentum swings out and overshoots; "
-        "RMSprop goes down both ways at nearly equal speed; Adam follows a smooth bend.",
+        "The loss of two weights is a valley, flat along and steep across, with its lowest point in the middle, "
+        "drawn as ellipses of equal loss. Each panel shows 40 steps from the same start: SGD swings across and "
+        "creeps along; momentum swings out and overshoots; RMSprop goes down both ways at nearly equal speed; "
+        "Adam follows a smooth bend.",
     )
     shown: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("SGD", "learning_rate: 0.42", {"type": "SGD", "learning_rate": 0.42}),
@@ -58,7 +59,10 @@ def optimizers() -> str:
         canvas.text(left + w, top - 10, rate, "m", "end")
         canvas.rect(left, top, w, h, "cell")
         angle = np.linspace(0, 2 * np.pi, 49)
-        rings = [Line("", np.sqrt(2 * v / FLAT) * np.cos(angle), np.sqrt(2 * v / STEEP) * np.sin(angle)) for v in (0.15, 0.6, 1.2)]
+        rings = [
+            Line("", np.sqrt(2 * v / FLAT) * np.cos(angle), np.sqrt(2 * v / STEEP) * np.sin(angle))
+            for v in (0.15, 0.6, 1.2)
+        ]
         for ring in rings:
             points = zip(ring.x, ring.y, strict=True)
             canvas.path([(left + across.position(a) * w, top + (1 - up.position(b)) * h) for a, b in points], "ring")
@@ -72,21 +76,32 @@ def optimizers() -> str:
         losses = (FLAT * found[:, 0] ** 2 + STEEP * found[:, 1] ** 2) / 2
         text = f"loss {number(losses[0])} at the start, {losses[10]:.2g} after 10 steps, {losses[-1]:.2g} after {steps}"
         canvas.text(left, top + h + 18, text, "m")
-    canvas.text(20, 490, "Ellipses have equal loss; the cross is the minimum, each point a step. Rates are chosen for this valley.", "m")
+    canvas.text(
+        20,
+        490,
+        "Ellipses have equal loss; the cross is the minimum, each point a step. Rates are chosen for this valley.",
+        "m",
+    )
     return canvas.svg(508)
 
 
 def weights() -> str:
     canvas = Canvas(
         "What initializers draw for a kernel of 200 × 100",
-        "Nine histograms of 20,000 first weights from −0.25 to 0.25, with their standard deviations: normal ones are bells, truncated "
-        "ones are cut at two deviations, uniform ones are flat between two bounds.",
+        "Nine histograms of 20,000 first weights from −0.25 to 0.25, with their standard deviations: normal ones "
+        "are bells, truncated ones are cut at two deviations, uniform ones are flat between two bounds.",
     )
     names = (
-        ("GlorotUniform", "the default; fan in + fan out"), ("GlorotNormal", "the same deviation, a bell"), ("Orthogonal", "rows at right angles"),
-        ("HeNormal", "for relu; fan in"), ("HeUniform", "the same deviation, flat"), ("LecunNormal", "for selu; fan in"),
-        ("RandomNormal", "stddev: 0.05"), ("TruncatedNormal", "stddev: 0.05, cut at 0.1"), ("RandomUniform", "from −0.05 to 0.05"),
-    )  # fmt: skip
+        ("GlorotUniform", "the default; fan in + fan out"),
+        ("GlorotNormal", "the same deviation, a bell"),
+        ("Orthogonal", "columns at right angles"),
+        ("HeNormal", "for relu; fan in"),
+        ("HeUniform", "the same deviation, flat"),
+        ("LecunNormal", "for selu; fan in"),
+        ("RandomNormal", "stddev: 0.05"),
+        ("TruncatedNormal", "stddev: 0.05, cut at 0.1"),
+        ("RandomUniform", "from −0.05 to 0.05"),
+    )
     for k, (name, about) in enumerate(names):
         initializer = REGISTRIES["initializer"].parse(name)
         drawn = initializer((200, 100), generator(1, "initial", "kernel"))
@@ -110,8 +125,9 @@ def weights() -> str:
 def callbacks() -> str:
     canvas = Canvas(
         "Callbacks act on a training",
-        "The loss on training and validation rows of a small network with more weights than rows. The validation loss falls and then rises again: "
-        "ReduceLROnPlateau halves the learning rate, EarlyStopping ends the training and restores the weights of the best epoch.",
+        "The loss on training and validation rows of a small network with more weights than rows. The validation "
+        "loss falls and then rises again: ReduceLROnPlateau halves the learning rate, EarlyStopping ends the "
+        "training and restores the weights of the best epoch.",
     )
     history = overfitted()
     epochs = np.arange(1, history.epochs + 1)
@@ -125,13 +141,30 @@ def callbacks() -> str:
     x, y = at(best, history["val_loss"][best - 1])
     canvas.circle(x, y, 6, "mark")
     canvas.text(x, y - 13, f"best: epoch {best}", "b", "middle")
-    canvas.texts(536, 160, ["EarlyStopping, patience: 8,", f"ends after epoch {len(epochs)}: none of", "the last 8 was better. It restores", f"the weights of epoch {best}."], "m")
+    canvas.texts(
+        536,
+        160,
+        [
+            "EarlyStopping, patience: 8,",
+            f"ends after epoch {len(epochs)}: none of",
+            "the last 8 was better. It restores",
+            f"the weights of epoch {best}.",
+        ],
+        "m",
+    )
     falls = [int(k) + 2 for k in np.flatnonzero(np.diff(rates))]
     stairs = Line("", np.repeat(epochs, 2)[1:], np.repeat(rates, 2)[:-1], 2)
-    at = canvas.chart((60, 340, 450, 80), [stairs], across, Scale(0, 0.002, (0, 0.001, 0.002)), title="learning rate", below="epoch")
+    at = canvas.chart(
+        (60, 340, 450, 80), [stairs], across, Scale(0, 0.002, (0, 0.001, 0.002)), title="learning rate", below="epoch"
+    )
     for k in falls:
         canvas.circle(*at(k, rates[k - 1]), 4, "f2")
-    canvas.texts(536, 340, ["ReduceLROnPlateau, patience: 3,", "factor: 0.5, halves the rate after", "3 epochs without a better loss."], "m")
+    canvas.texts(
+        536,
+        340,
+        ["ReduceLROnPlateau, patience: 3,", "factor: 0.5, halves the rate after", "3 epochs without a better loss."],
+        "m",
+    )
     return canvas.svg(474)
 
 

@@ -17,8 +17,9 @@ IDS = np.array([3, 0, 3, 1])
 def basic() -> str:
     canvas = Canvas(
         "Dense computes units from all features; Embedding looks rows up",
-        "Left: four features and three units, joined by lines as thick as their weights, blue above 0 and orange below, with the "
-        "table of weights and the sum of the first unit. Right: an embedding's table; four ids take their rows out of it.",
+        "Left: four features and three units, joined by lines as thick as their weights, blue above 0 and orange "
+        "below, with the table of weights and the sum of the first unit. Right: an embedding's table; four ids "
+        "take their rows out of it.",
     )
     out = run({"type": "Dense", "units": 3}, ROW[None], weights={"kernel": KERNEL, "bias": BIAS})[0]
     canvas.text(20, 62, "Dense, units: 3", "h")
@@ -88,8 +89,8 @@ B = np.array([[3.0, 0.0, -1.0], [2.0, -2.0, 1.0]])
 def merging() -> str:
     canvas = Canvas(
         "Layers that merge two values",
-        "Two inputs a and b of two rows and three features, and what Add, Subtract, Multiply, Maximum, Average, Concatenate and "
-        "Dot make of them, with shapes.",
+        "Two inputs a and b of two rows and three features, and what Add, Subtract, Multiply, Maximum, Average, "
+        "Concatenate and Dot make of them, with shapes.",
     )
     canvas.text(20, 62, "the inputs", "h")
     for k, (name, values) in enumerate((("a", A), ("b", B))):
@@ -108,7 +109,7 @@ def merging() -> str:
         config = {"type": name, "axes": 1} if name == "Dot" else {"type": name}
         results.append((name + (", axes: 1" if name == "Dot" else ""), run(config, A, B), about))
     for k, (name, values, about) in enumerate(results):
-        x, y = 212 + 182 * (k % 3), 62 + 132 * (k // 3)
+        x, y = 212.0 + 182 * (k % 3), 62.0 + 132 * (k // 3)
         canvas.text(x, y, name, "h")
         canvas.text(x, y + 19, about, "m")
         canvas.cells(x, y + 28, values, (40, 28), top=32 if name.startswith("Dot") else 8)

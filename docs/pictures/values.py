@@ -15,15 +15,28 @@ BATCH = np.array([[1.0, 20.0, 0.2], [3.0, 60.0, 0.4], [2.0, 40.0, 0.9], [6.0, 80
 def normalization() -> str:
     canvas = Canvas(
         "Which values share a mean and a variance",
-        "Two rows of a batch, each with three places and four channels. Cells with one number share a mean and a variance: in "
-        "BatchNormalization all cells of a channel, in LayerNormalization all channels of a place, in GroupNormalization a group of "
-        "channels of one row. Below: a batch of four rows and three features before and after, with means and standard deviations.",
+        "Two rows of a batch, each with three places and four channels. Cells with one number share a mean and a "
+        "variance: in BatchNormalization all cells of a channel, in LayerNormalization all channels of a place, "
+        "in GroupNormalization a group of channels of one row. Below: a batch of four rows and three features "
+        "before and after, with means and standard deviations.",
     )
     kinds: tuple[tuple[str, list[str], Callable[[int, int, int], int]], ...] = (
         ("BatchNormalization", ["over the batch and all", "places, per channel"], lambda row, place, channel: channel),
-        ("LayerNormalization", ["over the channels, per", "place; so does RMS"], lambda row, place, channel: 3 * row + place),
-        ("GroupNormalization", ["groups: 2, over places", "and channels of a group"], lambda row, place, channel: 2 * row + channel // 2),
-        ("GroupNormalization", ["groups: 4, each channel", "of each row by itself"], lambda row, place, channel: 4 * row + channel),
+        (
+            "LayerNormalization",
+            ["over the channels, per", "place; so does RMS"],
+            lambda row, place, channel: 3 * row + place,
+        ),
+        (
+            "GroupNormalization",
+            ["groups: 2, over places", "and channels of a group"],
+            lambda row, place, channel: 2 * row + channel // 2,
+        ),
+        (
+            "GroupNormalization",
+            ["groups: 4, each channel", "of each row by itself"],
+            lambda row, place, channel: 4 * row + channel,
+        ),
     )
     for k, (name, about, group) in enumerate(kinds):
         x, y = 20 + 184 * k, 66.0
@@ -36,7 +49,15 @@ def normalization() -> str:
             canvas.cells(left, y + 68, groups, (19, 24), plain=True)
             for (place, channel), member in np.ndenumerate(groups):
                 canvas.rect(left + 19 * channel, y + 68 + 24 * place, 19, 24, f"f{member % 6}", 0.3)
-    canvas.text(20, 228, "Columns are channels, lines are places (steps or pixels). Cells with the same number share a mean and a variance.", "m")
+    canvas.text(
+        20,
+        228,
+        (
+            "Columns are channels, lines are places (steps or pixels). Cells with the same number share a mean and a "
+            "variance."
+        ),
+        "m",
+    )
     y = 268.0
     batch = train({"type": "BatchNormalization"}, BATCH)
     layer = run({"type": "LayerNormalization"}, BATCH)
@@ -47,8 +68,14 @@ def normalization() -> str:
         20,
         y + 240,
         [
-            "In training, BatchNormalization takes mean and variance of the batch; in inference, their running means from training.",
-            "Afterwards both layers multiply by gamma and add beta, which are trained (here 1 and 0, the initial values).",
+            (
+                "In training, BatchNormalization takes mean and variance of the batch; in inference, their running "
+                "means from training."
+            ),
+            (
+                "Afterwards both layers multiply by gamma and add beta, which are trained (here 1 and 0, the initial "
+                "values)."
+            ),
         ],
         "m",
     )
@@ -78,8 +105,9 @@ ROWS = np.round(np.random.default_rng(4).uniform(0.5, 3, (4, 6)), 1)
 def regularization() -> str:
     canvas = Canvas(
         "Layers that act in training only",
-        "Four rows of six values. Dropout with rate 0.4 sets about four in ten values to 0 in training, others in every step, and "
-        "divides the rest by 0.6; in inference it changes nothing. SpatialDropout1D drops whole channels, GaussianNoise adds noise.",
+        "Four rows of six values. Dropout with rate 0.4 sets about four in ten values to 0 in training, others in "
+        "every step, and divides the rest by 0.6; in inference it changes nothing. SpatialDropout1D drops whole "
+        "channels, GaussianNoise adds noise.",
     )
     half = {"type": "Dropout", "rate": 0.4}
     columns = np.asarray(ROWS)
@@ -88,7 +116,11 @@ def regularization() -> str:
         ("Dropout, rate: 0.4", "in training, one step", train(half, columns, seed=3, step=0)),
         ("Dropout, rate: 0.4", "the next step", train(half, columns, seed=3, step=1)),
         ("Dropout in inference", "nothing changes", run(half, columns)),
-        ("SpatialDropout1D", "columns are channels", train({"type": "SpatialDropout1D", "rate": 0.4}, columns[None], seed=6)[0]),
+        (
+            "SpatialDropout1D",
+            "columns are channels",
+            train({"type": "SpatialDropout1D", "rate": 0.4}, columns[None], seed=6)[0],
+        ),
         ("GaussianNoise", "stddev: 0.5, in training", train({"type": "GaussianNoise", "stddev": 0.5}, columns, seed=3)),
     )
     for k, (name, about, values) in enumerate(shown):
@@ -101,7 +133,10 @@ def regularization() -> str:
         20,
         446,
         [
-            f"What stays is divided by 1 − rate, so that sums stay the same on average: {number(first)} / 0.6 = {number(first / 0.6)}.",
+            (
+                f"What stays is divided by 1 − rate, so that sums stay the same on average: {number(first)} / 0.6 = "
+                f"{number(first / 0.6)}."
+            ),
             "In inference, and in an exported file, these layers are gone.",
         ],
         "m",
