@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ def listed(name: str) -> str:
     for kind, classes in groups_of(PAGES[name]).items():
         registry = REGISTRIES[kind]
         links = (f"[{names(registry, c)[0]}](vocabulary/{name}.md#{anchor(heading(registry, c))})" for c in classes)
-        texts.append(", ".join(links))
+        texts.append((f"*{TITLES[kind].lower()}* " if texts else "") + ", ".join(links))
     return "; ".join(texts)
 
 
@@ -265,6 +266,7 @@ def default(field: FieldInfo) -> str:
     return f"`{json.dumps(value)}`" if not isinstance(value, Config) else f"`{type(value).__name__}`"
 
 
+@cache
 def lowered() -> dict[str, set[str]]:
     """The operators that every layer's golden cases lower to."""
     found: dict[str, set[str]] = defaultdict(set)

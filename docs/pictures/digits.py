@@ -12,6 +12,8 @@ from docs.pictures.compute import run, train
 
 DIGITS = Path(__file__).parents[2] / "examples" / "drawing-pad" / "digits_train.npz"
 
+SIZE, MIDDLE = 16, 12
+"""The pixels of the resized picture and of its middle."""
 SEEDS = {
     "RandomFlip": (0, 1, 9),
     "RandomRotation": (2, 5, 9),
@@ -29,16 +31,21 @@ def pictures() -> str:
     small = (digit.astype(np.float32) / 16)[None]
     canvas = Canvas(
         "What the layers make of one picture",
-        "A handwritten seven of 8 by 8 pixels; Resizing makes 24 by 24 of it, and CenterCrop takes the middle "
+        "A handwritten seven of 8 by 8 pixels; Resizing makes 16 by 16 of it, and CenterCrop takes the middle "
         "out. Then three random versions each: mirrored by RandomFlip, turned by RandomRotation, moved by "
         "RandomTranslation, enlarged or reduced by RandomZoom, with other contrast or brightness.",
     )
-    large = np.clip(run({"type": "Resizing", "height": 24, "width": 24}, small), 0, 1)
+    large = np.clip(run({"type": "Resizing", "height": SIZE, "width": SIZE}, small), 0, 1)
     canvas.text(20, 66, "in training and in inference", "h")
     still: tuple[tuple[str, str, Array, float], ...] = (
         ("the picture", "8 × 8", small, 72.0),
-        ("Resizing", "to 24 × 24", large, 72.0),
-        ("CenterCrop", "to 16 × 16", run({"type": "CenterCrop", "height": 16, "width": 16}, large), 48.0),
+        ("Resizing", f"to {SIZE} × {SIZE}", large, 72.0),
+        (
+            "CenterCrop",
+            f"to {MIDDLE} × {MIDDLE}",
+            run({"type": "CenterCrop", "height": MIDDLE, "width": MIDDLE}, large),
+            72.0 * MIDDLE / SIZE,
+        ),
     )
     for k, (name, about, pixels, size) in enumerate(still):
         x = 20 + 120.0 * k

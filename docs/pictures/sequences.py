@@ -28,7 +28,7 @@ def recurrent() -> str:
         0, :, 0
     ]
     canvas.text(20, 62, "SimpleRNN, units: 1, unrolled: the same cell and weights at every step", "h")
-    top, between = 150.0, 112.0
+    top, between = 150.0, 106.0
     for k, (x, y) in enumerate(zip(STEPS, out, strict=True)):
         middle = 96 + between * k
         canvas.box(middle - 26, top, "cell", 52, 36)
@@ -43,8 +43,8 @@ def recurrent() -> str:
     canvas.text(20, top - 35, "outputs", "m")
     canvas.text(20, top + 84, "inputs", "m")
     canvas.rect(96 + between * 4 - 27, top - 57, 54, 36, "mark")
-    canvas.texts(604, top - 48, ["return_sequences: false:", "the last output (1)"], "m")
-    canvas.texts(604, top + 2, ["return_sequences: true:", "all outputs (5, 1)"], "m")
+    canvas.texts(578, top - 48, ["return_sequences: false:", "the last output (1)"], "m")
+    canvas.texts(578, top + 2, ["return_sequences: true:", "all outputs (5, 1)"], "m")
     terms = f"{number(INPUT)}·{number(STEPS[1])} + {number(RECURRENT)}·{number(out[0])}"
     canvas.text(20, top + 142, f"step 1: tanh({terms}) = {number(out[1])}; step 0 begins with 0", "m")
     remembering(canvas, 352)
@@ -102,9 +102,9 @@ def attention() -> str:
         "heads: one looks for animals, one for the verb.",
     )
     table(canvas, 86, 108, "Attention", scores({"type": "Attention"}))
-    table(canvas, 368, 108, "use_causal_mask: true", scores({"type": "Attention", "use_causal_mask": True}))
+    table(canvas, 352, 108, "use_causal_mask: true", scores({"type": "Attention", "use_causal_mask": True}))
     canvas.texts(
-        600,
+        574,
         134,
         [
             "Rows are queries, columns",
@@ -116,12 +116,12 @@ def attention() -> str:
         ],
         "m",
     )
-    canvas.texts(600, 254, ["With the causal mask a", "word sees none after it."], "m")
+    canvas.texts(574, 254, ["With the causal mask a", "word sees none after it."], "m")
     heads = two_heads()
     table(canvas, 86, 356, "MultiHeadAttention, head 0", heads[0])
-    table(canvas, 368, 356, "head 1", heads[1])
+    table(canvas, 352, 356, "head 1", heads[1])
     canvas.texts(
-        600,
+        574,
         382,
         [
             "Each head has its own",
@@ -147,7 +147,7 @@ def two_heads() -> Array:
 
 def table(canvas: Canvas, x: float, y: float, name: str, weights: Array) -> None:
     canvas.text(x, y - 38, name, "h")
-    canvas.cells(x, y, weights, (42, 30), top=1)
+    canvas.cells(x, y, weights, (40, 30), top=1)
     for k, word in enumerate(WORDS):
-        canvas.text(x + 42 * k + 21, y - 8, word, "m", "middle")
+        canvas.text(x + 40 * k + 20, y - 8, word, "m", "middle")
         canvas.text(x - 8, y + 30 * k + 19, word, "b", "end")

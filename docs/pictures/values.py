@@ -24,7 +24,7 @@ def normalization() -> str:
         ("BatchNormalization", ["over the batch and all", "places, per channel"], lambda row, place, channel: channel),
         (
             "LayerNormalization",
-            ["over the channels, per", "place; so does RMS"],
+            ["over the channels, per", "place (RMS likewise)"],
             lambda row, place, channel: 3 * row + place,
         ),
         (
@@ -52,10 +52,7 @@ def normalization() -> str:
     canvas.text(
         20,
         228,
-        (
-            "Columns are channels, lines are places (steps or pixels). Cells with the same number share a mean and a "
-            "variance."
-        ),
+        ("Columns are channels, lines are places (steps or pixels). Cells with one number belong together."),
         "m",
     )
     y = 268.0
@@ -68,10 +65,7 @@ def normalization() -> str:
         20,
         y + 240,
         [
-            (
-                "In training, BatchNormalization takes mean and variance of the batch; in inference, their running "
-                "means from training."
-            ),
+            "In training, BatchNormalization measures the batch; in inference it uses running means from training.",
             (
                 "Afterwards both layers multiply by gamma and add beta, which are trained (here 1 and 0, the initial "
                 "values)."

@@ -82,6 +82,7 @@ SLOW = (
     "test_distribution.py",
     "test_extend.py::test_workers_import",
     "test_initializers.py::test_moments",
+    "test_pictures.py::test_a_picture_is_current",
     "test_prepare_specs_data.py",
     "test_tutorials.py::test_a_reader_succeeds",
     "test_vocabulary.py::test_every_layer_is_known",
