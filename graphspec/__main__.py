@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+from graphspec.cli.stopping import on_signal, on_unraisable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import SIG_IGN, SIGINT, getsignal, signal
-    from types import FrameType
 else:
     from _signal import SIG_IGN, SIGINT, getsignal, signal  # Ctrl-C could interrupt the imports of `signal`
-
-INTERRUPTED = 130
-"""The exit status that shells report for Ctrl-C: 128 + SIGINT."""
 
 
 def main() -> None:
@@ -21,12 +19,13 @@ def main() -> None:
 
     Ctrl-C ends the process at once. An exception would not be reliable: imports turn it into errors of their own, and
     finalizers swallow it. No cleanup is needed, since a file is either complete or absent. Two activities get a
-    KeyboardInterrupt and clean up after it: writing a file, and training.
+    KeyboardInterrupt and clean up after it: writing a file, and training. ``train`` does the same with the signals of
+    batch systems.
     """
     ignored = getsignal(SIGINT) == SIG_IGN  # set by the parent process: Ctrl-C is meant for other processes
     if not ignored:
-        signal(SIGINT, _on_interrupt)
-        sys.unraisablehook = _on_unraisable
+        signal(SIGINT, on_signal)
+    sys.unraisablehook = on_unraisable
     _open_closed_streams()
 
     import atexit
@@ -54,28 +53,6 @@ def _open_closed_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
-
-
-def _on_interrupt(signum: int, frame: FrameType | None) -> None:
-    """Handle SIGINT: raise in a file that is being written, else flush the output and exit."""
-    writing = getattr(sys.modules.get("graphspec.files"), "writing", bool)
-    if writing():
-        raise KeyboardInterrupt
-    try:  # noqa: SIM105 (a signal handler must not import)
-        sys.stdout.flush()
-    except Exception:  # the stream is closed, full, or in use by the interrupted code
-        pass
-    try:
-        os.write(2, b"interrupted\n")
-    finally:
-        os._exit(INTERRUPTED)
-
-
-def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Exit on a KeyboardInterrupt that Python could not propagate, such as one in a finalizer."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        os._exit(INTERRUPTED)
-    sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.codes import Code
 from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
 from graphspec.text import columns as columns
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 INTERNAL = 70
-# Exit statuses by convention: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE.
+# Exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE.
 
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
@@ -233,9 +233,10 @@ def attempt(action: Callable[[], int | None]) -> int:
     except GraphspecError as error:
         _complain(error)
         return error.status
-    except KeyboardInterrupt:
-        err("interrupted")
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        number = signal_of(stop)
+        err(stopped_by(number))
+        return 128 + number
     except MemoryError as error:
         _complain(
             RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}", "use a smaller `batch_size` or smaller layers")

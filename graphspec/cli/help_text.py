@@ -9,6 +9,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from graphspec.cli.options import with_alone
+
 SHORT = {
     "init": "Write a new spec.",
     "data": "Show what the data files of a spec hold.",
@@ -33,6 +35,11 @@ _LONGEST = 30  # characters of an option with its choices
 
 class HelpText(TyperCommand):
     """A command whose help names arguments as a user types them: ``SPEC``, not ``{SPEC}`` or ``SPEC <path>``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any("--resume" in param.opts for param in self.params):
+            args = with_alone("--resume", ("auto",), args)
+        return list(super().parse_args(ctx, args))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [re.sub(r"[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]

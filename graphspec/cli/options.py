@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,25 @@ def every(text: str | None) -> str | None:
     if text is not None and text != "auto" and not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise typer.BadParameter(f"write auto, or a number of epochs from 1, not '{text}'")
     return text
+
+
+def with_alone(option: str, values: Sequence[str], args: Sequence[str]) -> list[str]:
+    """Give an option that may stand alone the value ``yes`` there, and join it with a value of ``values`` after it."""
+    end = args.index("--") if "--" in args else len(args)
+    rest, done = list(args[:end]), list[str]()
+    while rest:
+        word = rest.pop(0)
+        if word == option:
+            word = f"{option}={rest.pop(0) if rest and rest[0] in values else 'yes'}"
+        done.append(word)
+    return [*done, *args[end:]]
+
+
+def resumes(value: str | None) -> str | None:
+    """Refuse a value of ``--resume`` other than ``auto``."""
+    if value not in (None, "yes", "auto"):
+        raise typer.BadParameter(f"write `--resume` alone, or `--resume auto`, not '{value}'")
+    return value
 
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
@@ -106,6 +126,16 @@ Cache = Annotated[
         "--cache",
         metavar="DIR",
         help="The folder for prepared rows; beside the run by default.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[auto]",
+        callback=resumes,
+        help="Continue an interrupted run, or train for more epochs; with auto, start if there is no run yet.",
         show_default=False,
     ),
 ]

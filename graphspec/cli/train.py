@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import (
     Allow,
     AllowOutside,
     Cache,
     DataPlace,
     LogEvery,
+    Resume,
     Sets,
     SignatureFile,
     SpecFile,
     writes_onnx,
 )
+from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
+from graphspec.parallel.stops import STOPS
 from graphspec.text import shell
+from graphspec.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -36,15 +40,14 @@ if TYPE_CHECKING:
     from graphspec.training.trainer import Trainer
 
 
+@handled(STOPS, on_signal)
 def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
     directory: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The run directory, runs/<name> by default.", show_default=False),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run, or train for more epochs.")
-    ] = False,
+    resume_mode: Resume = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
     onnx: Annotated[
         Path | None,
@@ -73,6 +76,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.training.lock import locked
     from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
 
+    resume = resume_mode is not None
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
     if signature is not None and onnx is None:
@@ -92,6 +96,8 @@ def train(  # noqa: PLR0913 (the options of the command)
     if onnx is not None:
         _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
+    if resume_mode == "auto" and not (directory.is_dir() and any(_content(directory))):
+        resume = False  # there is nothing yet
     _check_directory(directory, resume=resume, overwrite=overwrite)
     if directory.is_dir():
         with locked(directory):  # report a locked directory before reading all data
@@ -121,12 +127,14 @@ def train(  # noqa: PLR0913 (the options of the command)
         try:
             with raised():
                 _run(model, trainer, directory)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            number = signal_of(stop)
             options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
             options["--log-every"] = None if log_every == "auto" else log_every
             options["--no-report"] = "" if no_report else None
-            err(_interrupted(trainer, directory, _command(spec, directory, model, options, sets or ())))
-            return INTERRUPTED
+            command = _command(spec, directory, model, options, sets or ())
+            err(f"{stopped_by(number)}{_interrupted(trainer, directory, command)}")
+            return 128 + number
         known = _finish(model, trainer, directory, onnx, signature)
         if not no_report:
             _report(model, directory, known)
@@ -312,12 +320,12 @@ def _report(model: Model, directory: Path, known: Mapping[str, RunningMetrics]) 
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
-    """Return the message after Ctrl-C, with the command that continues the run."""
+    """Return the rest of the message after Ctrl-C or another signal, with the command that continues the run."""
     if trainer.last_checkpoint is None:
-        return f"interrupted before the first checkpoint; start again with\n  {command}"
+        return f" before the first checkpoint; start again with\n  {command}"
     epoch, batch = trainer.last_checkpoint
     done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
-    return f"interrupted: {directory} has a checkpoint of {done}; continue with\n  {command}"
+    return f": {directory} has a checkpoint of {done}; continue with\n  {command}"
 
 
 def _command(

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.arrays.blas import ONE_THREAD
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
+from graphspec.parallel.stops import held_back
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.parallel.worker import DIAGNOSTICS
 
@@ -58,15 +59,16 @@ class Processes:
             pipes = [*os.pipe(), *os.pipe()] if use_pipes else []  # to the worker: read, write; from it: read, write
             child_fds = [pipes[0], pipes[3]] if use_pipes else []
             errors = self._open.enter_context(TemporaryFile())  # noqa: SIM115
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "graphspec.parallel.worker"],
-                stdin=subprocess.PIPE,
-                stdout=errors,
-                stderr=errors,
-                env=environment,
-                pass_fds=(*memory.inherited, *files, *child_fds),
-                **options,
-            )
+            with held_back():
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "graphspec.parallel.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=errors,
+                    stderr=errors,
+                    env=environment,
+                    pass_fds=(*memory.inherited, *files, *child_fds),
+                    **options,
+                )
             self.started.append(process)
             self._errors.append(errors)
             for fd in child_fds:

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from graphspec.parallel.stops import ignore
+
 if TYPE_CHECKING:
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
@@ -119,6 +121,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Read the leader's message from standard input, and serve it."""
+    ignore()
     message = json.loads(sys.stdin.buffer.readline())
     _end_with_parent()
 

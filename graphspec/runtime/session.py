@@ -210,8 +210,18 @@ class Session:
         """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
         return self.evaluate_prepared(self.prepared(arrays), batch_size, heads)
 
-    def evaluate_prepared(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
-        """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too."""
+    def evaluate_prepared(
+        self,
+        arrays: Dataset,
+        batch_size: int,
+        heads: HeadCounts | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> RunningMetrics:
+        """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
+
+        Args:
+            between: called before each batch; what it raises ends the evaluation.
+        """
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
         counted = () if heads is None else heads.names
@@ -219,6 +229,7 @@ class Session:
         loader.start(0)
         with self.access.reading():
             for batch in range(loader.batches):
+                between()
                 rows = loader.rows(batch)
                 shapes = loader.shapes(rows)
                 bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)

@@ -52,6 +52,11 @@ class TrainingSteps:
         if self.leader is not None:
             self.leader.finish_step(running)
 
+    def check(self) -> None:
+        """Raise GS604 (RunError) if a worker has died."""
+        if self.leader is not None:
+            self.leader.processes.check()
+
     # One process or several.
 
     def join(self, size: int) -> None:

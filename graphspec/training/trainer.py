@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+
+
+class _ValidationStoppedError(Exception):
+    """A signal has arrived during validation."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,12 @@ class Trainer:
     def run(self) -> None:
         """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
 
+        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does.
+
         Raises:
             RunError: GS601 if a head's loss is not finite; that step does not change the weights. GS604 if a worker died.
-            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written.
+            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written. Its
+                argument is the signal's number.
         """
         with self.model.access.writing("training"):
             self._run()
@@ -159,6 +166,8 @@ class Trainer:
                     self.timer.begin(self.epoch, self.batch)
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
+                    if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                        interrupt.stop()
         finally:
             self.steps.leave()
             self.observer.end()
@@ -185,9 +194,7 @@ class Trainer:
         while self.batch < self.loader.batches:
             self.step()
             if interrupt.requested:
-                self.timer.interrupted()
-                self.checkpoint()
-                raise KeyboardInterrupt
+                self._interrupt(interrupt)
             if self.stopped is not None:
                 return
         self.timer.stepped()
@@ -197,11 +204,7 @@ class Trainer:
             return
         logs = self.running.logs()
         if self.validation is not None:
-            for state in self.states:
-                state.on_test_begin()
-            validation = self.model.evaluate_prepared(self.validation, self.loader.batch_size)
-            for state in self.states:
-                state.on_test_end()
+            validation = self._validate(self.validation, interrupt)
             logs |= validation.logs("val_")
             self.tables = validation.tables()
         epoch, rate = self.epoch, self.rate.value  # callbacks may change the rate of the next epoch
@@ -216,6 +219,31 @@ class Trainer:
         self.observer.epoch(epoch, logs)
         if self.directory is not None:
             self.checkpoint()
+
+    def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
+        """Evaluate validation data. A signal stops it between two batches; the resumed run validates again."""
+
+        def between() -> None:
+            self.steps.check()
+            if interrupt.requested:
+                raise _ValidationStoppedError
+
+        for state in self.states:
+            state.on_test_begin()
+        try:
+            return self.model.evaluate_prepared(rows, self.loader.batch_size, between=between)
+        except _ValidationStoppedError:
+            pass
+        finally:
+            for state in self.states:
+                state.on_test_end()
+        self._interrupt(interrupt)
+
+    def _interrupt(self, interrupt: Interrupt) -> NoReturn:
+        """Stop within an epoch, with a checkpoint."""
+        self.timer.interrupted()
+        self.checkpoint()
+        interrupt.stop()
 
     def step(self) -> None:
         """Run one step: gradient, update, metrics, callbacks."""
