@@ -1,4 +1,4 @@
-"""The tutorials are true: their commands run as they stand, and print what the pages show."""
+"""The tutorials and guides are true: their commands run as they stand, and print what the pages show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import walkthrough
 from paths import ROOT
 from walkthrough import Walk, blocks_of, difference
 
-PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("index", "records", "training", "export")]
+PAGES = GUIDES + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the pages are written for a POSIX shell")

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 HOME = "index.md"
 PLACES = {
-    "README.md": HOME,
+    "README.md": "repository.md",
+    "docs/index.md": HOME,
     "docs/README.md": "all-pages.md",
     "specs/README.md": "specs.md",
     "specs/data/README.md": "specs-data.md",
@@ -95,17 +96,24 @@ def new_target(target: str, name: str, places: dict[str, str], needed: dict[str,
 
 
 def navigation(places: dict[str, str]) -> list[object]:
-    """Return the navigation: the sections of ``docs/README.md`` with the pages that they list, in their order."""
+    """Return the navigation: the sections of ``docs/README.md`` with the pages that they link to, by the words of the links.
+
+    Pages that are not there follow at the end, by their headings, with a section for each folder.
+    """
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     titles = {place: title_of(name) for name, place in places.items()}
-    listed: set[str] = {HOME, PLACES["docs/README.md"]}
-    entries: list[object] = [{"graphspec": HOME}, {"All pages": PLACES["docs/README.md"]}]
+    listed: set[str] = {PLACES["docs/README.md"]}
+    entries: list[object] = []
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
         heading, _, body = section.partition("\n")
-        targets = (new_target(m[2], "docs/README.md", places, {}) for m in _LINK.finditer(body))
-        found = [t for t in dict.fromkeys(t.partition("#")[0] for t in targets) if t in titles and t not in listed]
-        listed.update(found)
-        entries.append({heading.strip(): [{titles[t]: t} for t in found]})
+        found: list[object] = []
+        for link in _LINK.finditer(body):
+            place = new_target(link[2], "docs/README.md", places, {}).partition("#")[0]
+            if place in titles and place not in listed:
+                listed.add(place)
+                found.append({link[1][1:-1]: place})
+        entries.append({heading.strip(): found})
+    entries.append({title_of("docs/README.md"): PLACES["docs/README.md"]})
     for folder in sorted({posixpath.dirname(p) for p in titles.keys() - listed}):
         rest = sorted(p for p in titles.keys() - listed if posixpath.dirname(p) == folder)
         entries.append({folder.replace("/", ": ").capitalize() or "More": [{titles[t]: t} for t in rest]})
