@@ -1,7 +1,7 @@
 """Build the documentation as a site with search: ``python -m tools.site [-o FOLDER] [--pages-only]``.
 
 The pages are the Markdown files of the repository, which stay readable where they are. This tool copies them to one folder,
-changes the links between them, writes the navigation from the lists of ``docs/README.md``, and lets Zensical (``pip install
+changes the links between them, writes the navigation from the lists of ``docs/README.md`` (whose words name the pages), and lets Zensical (``pip install
 ".[docs]"``) make HTML. Links to other files of the repository get a copy of the file. Exits with 1 if a link leads nowhere.
 """
 
@@ -43,6 +43,8 @@ PLACES = {
 """The pages that are not below ``docs``, and where the site has them."""
 PICTURES = {".svg", ".png", ".webp", ".jpg"}
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
+_PATH = re.compile(r"\[`?[\w./-]+\.md`?\]")
+"""The words of a link that are the path of a page: right in a repository, not on a site."""
 _FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.M | re.S)
 
 
@@ -64,6 +66,7 @@ def staged(name: str, places: dict[str, str]) -> tuple[str, dict[str, str]]:
         ValueError: a link leads to nothing.
     """
     text = (ROOT / name).read_text(encoding="utf-8")
+    words = words_of(places)
     needed: dict[str, str] = {}
     kept: list[str] = []
 
@@ -73,10 +76,22 @@ def staged(name: str, places: dict[str, str]) -> tuple[str, dict[str, str]]:
 
     def link(match: re.Match[str]) -> str:
         target = new_target(match[2], name, places, needed)
-        return f"{match[1]}({target})"
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(places[name]), target.partition("#")[0]))
+        shown = f"[{words[place]}]" if _PATH.fullmatch(match[1]) and place in words else match[1]
+        return f"{shown}({target})"
 
     text = _LINK.sub(link, _FENCE.sub(keep, text))
     return re.sub("\0(\\d+)\0", lambda m: kept[int(m[1])], text), needed
+
+
+def words_of(places: dict[str, str]) -> dict[str, str]:
+    """Return a short title for every page, by its place: the words of its link in ``docs/README.md``, else its heading."""
+    found = {place: title_of(name) for name, place in places.items()}
+    for link in reversed(list(_LINK.finditer((DOCS / "README.md").read_text(encoding="utf-8")))):
+        place, _, anchor = new_target(link[2], "docs/README.md", places, {}).partition("#")
+        if place in found and not anchor:
+            found[place] = link[1][1:-1]
+    return found
 
 
 def new_target(target: str, name: str, places: dict[str, str], needed: dict[str, str]) -> str:
@@ -101,7 +116,7 @@ def navigation(places: dict[str, str]) -> list[object]:
     Pages that are not there follow at the end, by their headings, with a section for each folder.
     """
     text = (DOCS / "README.md").read_text(encoding="utf-8")
-    titles = {place: title_of(name) for name, place in places.items()}
+    titles = words_of(places)
     listed: set[str] = {PLACES["docs/README.md"]}
     entries: list[object] = []
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
@@ -111,7 +126,7 @@ def navigation(places: dict[str, str]) -> list[object]:
             place = new_target(link[2], "docs/README.md", places, {}).partition("#")[0]
             if place in titles and place not in listed:
                 listed.add(place)
-                found.append({link[1][1:-1]: place})
+                found.append({titles[place]: place})
         entries.append({heading.strip(): found})
     entries.append({title_of("docs/README.md"): PLACES["docs/README.md"]})
     for folder in sorted({posixpath.dirname(p) for p in titles.keys() - listed}):

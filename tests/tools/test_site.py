@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import browsing
 import pytest
 from paths import ROOT
 
@@ -63,13 +64,93 @@ def test_a_folder_that_is_no_site_is_not_replaced(tmp_path: Path, capsys: pytest
     assert "is not a site" in capsys.readouterr().err
 
 
-def test_the_site_is_built_without_a_broken_link(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole site."""
     pytest.importorskip("zensical")
-    assert site.build(tmp_path / "site") == []
+    folder = tmp_path_factory.mktemp("site") / "site"
+    assert site.build(folder) == []
+    return folder
+
+
+def test_the_site_is_built_without_a_broken_link(built: Path) -> None:
     places = site.pages()
     for place in places.values():
-        html = (tmp_path / "site" / place).with_suffix(".html").read_text(encoding="utf-8")
+        html = (built / place).with_suffix(".html").read_text(encoding="utf-8")
         assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"https?:", html.replace('rel="canonical"', "")), place
-    words = (tmp_path / "site" / "search.json").read_text(encoding="utf-8")
+    words = (built / "search.json").read_text(encoding="utf-8")
     assert "sparse_categorical_crossentropy" in words
     assert all(place.replace(".md", ".html") in words for place in places.values())
+
+
+SEARCHES = {
+    "early stopping": "training.html#epochs-and-early-stopping",
+    "GS302": "diagnostics.html#gs302-shapes-differ",
+    "missing values": "records.html#missing-values",
+    "confusion matrix": "tutorials/pictures.html#the-confusion-matrix",
+}
+"""What readers search, and a section that is among the first three results."""
+_DRIVER = """
+<pre id="results">waiting</pre><iframe id="page" src="index.html" width="1280" height="900"></iframe>
+<script type="module">
+  const pause = (time) => new Promise((done) => setTimeout(done, time));
+  const until = async (find) => {
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      await pause(100);
+    }
+  };
+  const inside = page.contentDocument.readyState === "complete" ? page.contentDocument : null;
+  if (!inside || !inside.body.children.length) await new Promise((done) => (page.onload = done));
+  const site = page.contentDocument;
+  (await until(() => site.querySelector(".md-search__button"))).click();
+  const root = await until(() => [...site.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector("input"))?.shadowRoot);
+  const input = root.querySelector("input");
+  const links = () => [...root.querySelectorAll("[role=listbox] a")].map((a) => a.getAttribute("href"));
+  const found = {};
+  for (const words of QUERIES) {
+    const before = links().join();
+    input.value = words;
+    input.dispatchEvent(new page.contentWindow.InputEvent("input", { bubbles: true, composed: true }));
+    await until(() => links().length && links().join() !== before);
+    await pause(300);
+    found[words] = links();
+  }
+  const text = JSON.stringify(found);
+  for (;;) {  // until the test has seen it
+    results.textContent = `found ${text}`;
+    await pause(200);
+  }
+</script>
+"""
+
+
+def test_the_search_finds_what_readers_search(built: Path) -> None:
+    if (browser := browsing.chromium()) is None:
+        pytest.skip("Chromium is not installed")
+    (built / "driver.html").write_text(_DRIVER.replace("QUERIES", json.dumps(list(SEARCHES))), encoding="utf-8")
+    try:
+        text = browsing.shown(browser, built, "driver.html", lambda text: text.startswith("found "))
+    finally:
+        (built / "driver.html").unlink()
+    found = json.loads(text.removeprefix("found ").partition("\n")[0])
+    for words, place in SEARCHES.items():
+        links = [re.sub(r"\?[^#]*", "", link) for link in found[words]]  # without the words to mark
+        assert any(link.endswith(f"/{place}") for link in links[:3]), (words, links)
+
+
+def test_the_navigation_has_the_words_of_the_list_of_pages() -> None:
+    places = site.pages()
+    words = site.words_of(places)
+    assert words["tutorials/table.md"] == "A table in ten minutes"
+    assert words["commands.md"] == "Commands"  # and not those of a link to one of its sections
+    assert words["tutorials/deploy-python.md"] == "Python"
+    sections = [next(iter(entry)) for entry in site.navigation(places) if isinstance(entry, dict)]
+    assert sections[:7] == ["Start", "Tutorials", "Guides", "Apps", "Reference", "How it works", "Contribute"]
+
+
+def test_a_link_that_is_named_by_a_path_gets_the_title_of_its_page() -> None:
+    text, _ = site.staged("docs/training.md", site.pages())
+    assert "[Language](language.md#training)" in text
+    assert "[language.md]" not in text
