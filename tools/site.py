@@ -155,7 +155,8 @@ def stage(folder: Path) -> None:
         target = folder / "pages" / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-    shutil.copyfile(DOCS / "site.css", folder / "pages" / "site.css")
+    for name in ("site.css", "site.js"):
+        shutil.copyfile(DOCS / name, folder / "pages" / name)
     config = (DOCS / "zensical.toml").read_text(encoding="utf-8")
     write(folder / "zensical.toml", config.replace("[project]\n", f"[project]\nnav = {toml(navigation(places))}\n", 1))
 

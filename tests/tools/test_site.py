@@ -83,6 +83,12 @@ def test_the_site_is_built_without_a_broken_link(built: Path) -> None:
     assert all(place.replace(".md", ".html") in words for place in places.values())
 
 
+def test_every_page_loads_the_style_and_the_script_of_the_site(built: Path) -> None:
+    for name in ("site.css", "site.js"):
+        assert (built / name).read_text(encoding="utf-8") == (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert f'"../{name}"' in (built / "tutorials" / "table.html").read_text(encoding="utf-8")
+
+
 SEARCHES = {
     "early stopping": "training.html#epochs-and-early-stopping",
     "GS302": "diagnostics.html#gs302-shapes-differ",
