@@ -28,6 +28,7 @@ PLACES = {
     "README.md": "repository.md",
     "docs/index.md": HOME,
     "docs/README.md": "all-pages.md",
+    "docs/decisions/README.md": "decisions.md",  # an index.md would become the heading of its section
     "specs/README.md": "specs.md",
     "specs/data/README.md": "specs-data.md",
     "benchmarks/README.md": "benchmarks.md",
@@ -40,7 +41,7 @@ PLACES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing-changes.md",
 }
-"""The pages that are not below ``docs``, and where the site has them."""
+"""The pages that are not below ``docs`` or lie elsewhere on the site, and where it has them."""
 PICTURES = {".svg", ".png", ".webp", ".jpg"}
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 _PATH = re.compile(r"\[`?[\w./-]+\.md`?\]")
@@ -126,12 +127,12 @@ def navigation(places: dict[str, str]) -> list[object]:
             place = new_target(link[2], "docs/README.md", places, {}).partition("#")[0]
             if place in titles and place not in listed:
                 listed.add(place)
-                found.append({titles[place]: place})
+                found.append({titles[place][:1].upper() + titles[place][1:]: place})
         entries.append({heading.strip(): found})
-    entries.append({title_of("docs/README.md"): PLACES["docs/README.md"]})
     for folder in sorted({posixpath.dirname(p) for p in titles.keys() - listed}):
         rest = sorted(p for p in titles.keys() - listed if posixpath.dirname(p) == folder)
         entries.append({folder.replace("/", ": ").capitalize() or "More": [{titles[t]: t} for t in rest]})
+    entries.append({title_of("docs/README.md"): PLACES["docs/README.md"]})
     return entries
 
 
