@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import browsing
 import pytest
+from consumers.apps import HERE
 from paths import ROOT
 
 from tools import site
+from tools.browser import opened
 
 
 def test_every_page_of_the_documentation_has_a_place_of_its_own() -> None:
@@ -160,3 +163,24 @@ def test_a_link_that_is_named_by_a_path_gets_the_title_of_its_page() -> None:
     text, _ = site.staged("docs/training.md", site.pages())
     assert "[Language](language.md#training)" in text
     assert "[language.md]" not in text
+
+
+AUDIT = """new Promise((done) => setTimeout(done, 500)).then(() => axe.run(document, { resultTypes: ["violations"] }))
+  .then((found) => found.violations.filter((v) => v.impact === "serious" || v.impact === "critical")
+  .map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | ")}`))"""
+WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages_are_for_everybody(built: Path, width: int, dark: bool) -> None:
+    if (browser := browsing.chromium()) is None or os.name == "nt":
+        pytest.skip("Chromium is not installed")
+    axe = HERE / "node" / "node_modules" / "axe-core" / "axe.min.js"
+    with opened(browser) as page:
+        for name in ("index", "training", "commands"):
+            page.open(built / f"{name}.html", width, dark=dark)
+            assert page.run(WIDER) is False, name
+            if axe.is_file():  # `npm ci --ignore-scripts` in tests/consumers/node installs it
+                page.run(axe.read_text(encoding="utf-8") + "; 0")
+                assert page.run(AUDIT) == [], name
