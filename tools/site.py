@@ -1,8 +1,9 @@
 """Build the documentation as a site with search: ``python -m tools.site [-o FOLDER] [--pages-only]``.
 
 The pages are the Markdown files of the repository, which stay readable where they are. This tool copies them to one folder,
-changes the links between them, writes the navigation from the lists of ``docs/README.md`` (whose words name the pages), and lets Zensical (``pip install
-".[docs]"``) make HTML. Links to other files of the repository get a copy of the file. Exits with 1 if a link leads nowhere.
+changes the links between them, and writes the navigation from the lists of ``docs/README.md``, whose words name the pages.
+Zensical (``pip install ".[docs]"``) makes HTML of them. Links to other files of the repository get a copy of the file. Exits
+with 1 if a link leads nowhere.
 """
 
 from __future__ import annotations

@@ -114,7 +114,8 @@ _DRIVER = """
   if (!inside || !inside.body.children.length) await new Promise((done) => (page.onload = done));
   const site = page.contentDocument;
   (await until(() => site.querySelector(".md-search__button"))).click();
-  const root = await until(() => [...site.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector("input"))?.shadowRoot);
+  const searching = (e) => e.shadowRoot?.querySelector("input");
+  const root = (await until(() => [...site.querySelectorAll("*")].find(searching))).shadowRoot;
   const input = root.querySelector("input");
   const links = () => [...root.querySelectorAll("[role=listbox] a")].map((a) => a.getAttribute("href"));
   const found = {};
