@@ -157,7 +157,16 @@ def test_the_navigation_has_the_words_of_the_list_of_pages() -> None:
     assert words["commands.md"] == "Commands"  # and not those of a link to one of its sections
     assert words["tutorials/deploy-python.md"] == "Python"
     sections = [next(iter(entry)) for entry in site.navigation(places) if isinstance(entry, dict)]
-    wanted = ["Start", "Tutorials", "Guides", "Apps", "Reference", "Layers and other names", "How it works", "Contribute"]
+    wanted = [
+        "Start",
+        "Tutorials",
+        "Guides",
+        "Apps",
+        "Reference",
+        "Layers and other names",
+        "How it works",
+        "Contribute",
+    ]
     assert sections[: len(wanted)] == wanted
 
 
