@@ -75,6 +75,16 @@ def series(template: str, table: Profile, target: str, file: str, decimal: str =
     return Filled(text, rows + ("" if group is None else f", a series for each {group}"), _warnings(time, sorted_by))
 
 
+_FEW = 500
+"""Pictures or texts below which an epoch has few steps, and a tenth of them says little."""
+_FOR_FEW = {
+    "batch_size: 64": "batch_size: 16",
+    "epochs: 30 ": "epochs: 100",
+    "patience: 3": "patience: 10",
+    "{split: 0.1,": "{split: 0.25,",
+}
+
+
 def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     """Fill the template of pictures or of texts from a folder with a folder for each class, or its subfolder ``train``.
 
@@ -115,8 +125,13 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if path.name != "test" and beside.is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {scalar(test)}, labels: folder}}\n"
+    count = len(files.column("label"))
+    for old, new in (_FOR_FEW if count < _FEW else {}).items():
+        text = _replaced(text, old, new)
+    if kind == "texts":
+        text = text.replace(head, "kind")  # folders are of any kind, not of opinions
     noun = "pictures" if kind == "images" else "texts"
-    return Filled(text, f"{len(files.column('label')):,} {noun} of {len(classes)} classes")
+    return Filled(text, f"{count:,} {noun} of {len(classes)} classes")
 
 
 def _is_iso(column: ColumnProfile) -> bool:

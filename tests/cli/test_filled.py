@@ -9,6 +9,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
+from graphspec.cli import filled
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,19 @@ def test_a_folder_of_pictures(source: str) -> None:
     spec = _init("--from", source)
     assert [node.layer.units for node in spec.nodes if node.name == "kind"] == [3]  # type: ignore[union-attr]
     assert list(spec.data) == ["train", "validation", "test"]
+    training, validation = spec.training, spec.data["validation"]
+    assert (training.batch_size, training.epochs, validation.split) == (16, 100, 0.25)  # of a few pictures
+
+
+def test_a_folder_of_many_texts_is_trained_as_the_template_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filled, "_FEW", 4)
+    for k in range(4):
+        kind = Path("mails", ("ham", "spam")[k % 2])
+        kind.mkdir(parents=True, exist_ok=True)
+        (kind / f"{k}.txt").write_text(("see you", "buy now")[k % 2])
+    spec = _init("--from", "mails")
+    training, validation = spec.training, spec.data["validation"]
+    assert (training.batch_size, training.epochs, validation.split) == (64, 30, 0.1)
 
 
 def test_a_folder_of_texts() -> None:
@@ -94,6 +108,7 @@ def test_a_folder_of_texts() -> None:
         (kind / f"{k}.txt").write_text(("see you", "buy now")[k % 2])
     spec = _init("--from", "mails")
     assert spec.data["train"].texts is not None
+    assert list(spec.heads) == ["kind"]
     result = graphspec("init", "other.yaml", "--from", "mails", "--target", "kind")
     assert (result.exit_code, "leave out --target" in result.stderr) == (2, True)
     Path("bare").mkdir()
