@@ -30,7 +30,7 @@ _NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "worker
 
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help=_PLACE, show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The spec, run or file to compare it with.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
