@@ -195,7 +195,7 @@ def test_what_is_refused(spec: Path, run: Path) -> None:
     for arguments, words in (
         (["report", spec], "name its run"),
         (["report", "train.npz"], "is a data file"),
-        (["report", "nothing"], "is not a run directory"),
+        (["report", "nothing"], "does not exist"),
         (["report", run, "-o", "page.pdf"], "must end in .html"),
         (["report", *[run] * 21], "name at most 20"),
         (["report"], "RUN"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphspec as gs
@@ -109,3 +111,11 @@ def test_numbers_of_tokens_are_assumed() -> None:
 
 def test_human() -> None:
     assert [human(n) for n in (5, 2048, 3 << 30)] == ["5 B", "2.0 KiB", "3.0 GiB"]
+
+
+def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
+    held = np.ones(150 << 20, np.uint8)
+    code = "from graphspec.arrays.system_memory import peak; print(peak() or 0)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < held.nbytes
+    assert (peak() or 1 << 40) > held.nbytes
