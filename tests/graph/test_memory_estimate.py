@@ -69,10 +69,12 @@ def test_unused_memory_of_the_machine(tmp_path: Path) -> None:
 
 
 def test_the_peak_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    if sys.platform != "win32":
-        found = peak()
-        assert found is not None
-        assert 10 << 20 < found < 1 << 42, "bytes, not kilobytes"
+    for _ in range(2):
+        if sys.platform != "win32":
+            found = peak()
+            assert found is not None
+            assert 10 << 20 < found < 1 << 42, "bytes, not kilobytes"
+        monkeypatch.setattr("graphspec.arrays.system_memory._field", lambda *_: 0)  # no system but Linux has the table
     monkeypatch.setitem(sys.modules, "resource", None)
     assert peak() is None
 
