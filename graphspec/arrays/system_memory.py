@@ -26,6 +26,10 @@ def free() -> int:
 
 def peak() -> int | None:
     """Return the most bytes of memory that this process has had at a time; None if the system does not report it."""
+    if own := _field(
+        Path("/proc/self/status"), "VmHWM"
+    ):  # `resource` may name that of the process which started this one
+        return own * 1024
     try:
         import resource
     except ImportError:  # not on Windows

@@ -24,13 +24,15 @@ FORMAT = 1
 _PLACE = "A spec, a run directory or an ONNX file."
 _WANTED = "name specs, run directories or ONNX files"
 _DIFFERENT, _TROUBLE = 1, 2
-_NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "workers")
-"""Keys of ``run.json`` that the comparison of the spec, of what was learnt and of the data shows, or the settings do."""
+_NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "workers", "exported")
+"""Keys of ``run.json`` that other parts of the comparison show, and the file that a run was exported to."""
 
 
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help=_PLACE, show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.", show_default=False)],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW", help="The spec, run or file to compare it with.", show_default=False)
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.

@@ -60,7 +60,7 @@ def _unknown(text: str) -> UsageError:
 
     close = [f"{code} ({code.summary})" for code in near(text)]
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    return UsageError(f"there is no code '{text}'{meant}\n`graphspec explain` lists all codes")
+    return UsageError(f"there is no code '{text}'; `graphspec explain` lists all codes{meant}")
 
 
 def _lines(explained: Explanation) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -74,8 +76,7 @@ def export(  # noqa: PLR0913 (one for each option)
     if data is not None:
         model.spec = moved(model.spec, data)
     folders = _writers(mlflow, triton, model.spec.name)
-    with tempfile.TemporaryDirectory(prefix="graphspec-") as temporary:
-        file = Path(temporary) / "model.onnx" if output is None else output
+    with _file(output) as file:
         proof = model.export(
             file, opset=opset, target=target, rows=rows, signature=signature, quantize=quantize, max_loss=max_loss
         )
@@ -84,6 +85,16 @@ def export(  # noqa: PLR0913 (one for each option)
     out_wrapped(f"{first}: {proof}")
     for place in others:
         out_wrapped(f"{place}: the same model")
+
+
+@contextmanager
+def _file(output: Path | None) -> Iterator[Path]:
+    """Yield the file to write: without a name, one that only the folders are made from."""
+    if output is not None:
+        yield output  # nothing else is written, not even a folder that is removed again
+        return
+    with tempfile.TemporaryDirectory(prefix="graphspec-") as temporary:
+        yield Path(temporary) / "model.onnx"
 
 
 def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:

@@ -204,6 +204,8 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "graphspec", _runtime(record["runtime"])
     if record["proof"]:
         yield "proof", _proof(record["proof"])
+    if record["quantization"]:
+        yield from _quantization(record["quantization"])
     if record["spec"]:
         yield from _spec(record["spec"])
     for key, text in record["metadata"].items():
@@ -271,6 +273,22 @@ def _proof(proof: Mapping[str, Any]) -> str:
         found = sorted(((v, k) for k, v in heads.items() if isinstance(v, int | float)), reverse=True)
         text += "; largest difference: " + ", ".join(f"{name} {value:.1e}" for value, name in found[:_HEADS])
     return f"{text}; tolerance {proof.get('tolerance', '?')}"
+
+
+def _quantization(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a quantized file says of itself; it may say anything."""
+    proof, metrics = said.get("proof_of_float32"), said.get("metrics")
+    yield "quantized", f"{said.get('kind', '?')}: {said.get('method', '?')}"
+    if isinstance(metrics, dict):
+        pairs = [
+            (name, pair.get("before"), pair.get("after")) for name, pair in metrics.items() if isinstance(pair, dict)
+        ]
+        numbers = [(n, a, b) for n, a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
+        if numbers:
+            changes = ", ".join(f"{name} {a:.4g} → {b:.4g}" for name, a, b in numbers[:_HEADS])
+            yield "", f"{changes}{', …' if len(numbers) > _HEADS else ''}; on {said.get('rows', '?')}"
+    if isinstance(proof, dict):
+        yield "", f"the float32 file was {_proof(proof)}"
 
 
 def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

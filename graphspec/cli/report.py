@@ -34,7 +34,7 @@ class Part(StrEnum):
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN…", help="Run directories, as `train` writes them.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN", help="Run directories, as `train` writes them.", show_default=False)
     ],
     output: Annotated[
         Path | None,
@@ -99,7 +99,8 @@ def refuse_no_run(run: Path) -> None:
     if is_spec(run):
         raise spec_for_run(run, "report")
     if not is_run(run):
-        what = "is an ONNX file, which has no history" if is_onnx(run) else "is not a run directory"
+        missing = "is not a run directory" if run.exists() else "does not exist"
+        what = "is an ONNX file, which has no history" if is_onnx(run) and run.exists() else missing
         raise UsageError(f"{run} {what}; {_WANTED}")
 
 

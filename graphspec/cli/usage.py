@@ -20,13 +20,16 @@ _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("infer", "inference", "serve", "answer"), "predict"),
     **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
     **dict.fromkeys(("profile", "stats", "rows"), "data"),
+    **dict.fromkeys(("compare", "dashboard", "html", "results"), "report"),
+    **dict.fromkeys(("what", "code", "why"), "explain"),
+    **dict.fromkeys(("language-server", "server", "editor"), "lsp"),
     **dict.fromkeys(("continue", "resume"), "train --resume"),
     **dict.fromkeys(("version",), "--version"),
     **dict.fromkeys(("help",), "--help"),
 }
 """What others call the commands."""
 
-_SEARCHES = frozenset(("search", "sweep", "tune", "grid", "compare", "hyperopt", "optimize"))
+_SEARCHES = frozenset(("search", "sweep", "tune", "grid", "hyperopt", "optimize"))
 """Commands that others have for several settings."""
 
 _KINDS: Mapping[str, str] = {

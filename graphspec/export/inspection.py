@@ -19,6 +19,7 @@ from graphspec.compiler.cost import cost
 from graphspec.data.signature import data_signature
 from graphspec.errors import GraphspecError
 from graphspec.export.model_file import Declared, ModelFile, read_model_file, unreadable
+from graphspec.export.quantize_gate import NOTE
 from graphspec.export.runs_on import kernels, runs_on
 from graphspec.export.signature import KEY
 from graphspec.graph.onnx_session import sanitized
@@ -36,7 +37,7 @@ _MAX_METADATA = 400  # characters of a foreign text
 _OF_INPUTS, _OF_OUTPUTS = ("column", "missing", "ids", "known"), ("labels", "target")
 """What only a file of graphspec says of an input and of an output; None in the record of another file."""
 _COSTS = ("parameters", "trainable", "multiply_adds", "assumed_lengths")
-OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "proof", KEY)
+OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "proof", KEY, NOTE)
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "runs_on": runs_on(found),
         "spec": None,
         "proof": None,
+        "quantization": None,
         "metadata": {k: _cut(v) for k, v in found.metadata.items() if k not in OWN_KEYS},
         "problems": [f"'{e['file']}' {e['problem']}" for e in external if e["problem"]],
     }
@@ -174,6 +176,8 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
     }
     proof, signature, learnt = (_json(found, key) for key in ("proof", KEY, "adapted"))
     record["proof"] = proof if isinstance(proof, dict) else None
+    quantization = _json(found, NOTE)
+    record["quantization"] = quantization if isinstance(quantization, dict) else None
     try:
         adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
         checked = check(document, allow_outside=True, adapted=adapted)

@@ -27,6 +27,7 @@ from graphspec.export.quantize_int8 import MIN_ELEMENTS
 from graphspec.export.quantize_verdict import Verdict, change
 from graphspec.export.read import Exported, read_exported
 from graphspec.export.signature import KEY, with_outputs
+from graphspec.files import write_atomic
 from graphspec.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _evaluated(
     model: Session, path: Path, proto: Any, rows: Dataset
 ) -> tuple[dict[str, Array], Exported, RunningMetrics]:
     """Return the heads of a file for some rows, and their losses and metrics: it is read and checked as any other file."""
-    path.write_bytes(proto.SerializeToString())
+    write_atomic(path, proto.SerializeToString())
     found = read_exported(path)
     answers = answers_of(found, rows, found.spec.training.batch_size)
     return answers, found, evaluate_answers(found, found.spec, rows, answers, model.weights)

@@ -21,6 +21,7 @@ from graphspec.errors import RunError
 from graphspec.files import write_atomic
 from graphspec.ir.graph import Array
 from graphspec.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
+from graphspec.training.history_text import HistoryText
 
 FORMAT = 1
 
@@ -64,21 +65,30 @@ def digest(arrays: Mapping[str, Array]) -> str:
     return total.hexdigest()
 
 
-def _seal(record: Mapping[str, Any]) -> str:
-    """Return the sha256 of a header without its seal."""
-    return hashlib.sha256(json.dumps({k: v for k, v in record.items() if k != "seal"}).encode()).hexdigest()
+def _seal(text: str) -> str:
+    """Return the sha256 of a header's text without its seal."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Array], **header: Any) -> None:
+def _with(text: str, key: str, value: str) -> str:
+    """Return the text of a JSON object that is not empty with one more entry, as ``json.dumps`` would write it."""
+    return f'{text[:-1]}, "{key}": {value}}}'
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array], *, state: str | None = None, **header: Any) -> None:
     """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
 
     The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal files.
+
+    Args:
+        state: the text of the header's ``state``, as ``json.dumps`` would write it.
     """
     from safetensors.numpy import save
 
     data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # keeps 0 dimensions
-    record = {"format": FORMAT, "sha256": digest(data), **header}
-    write_atomic(path, save(data, metadata={"graphspec": json.dumps(record | {"seal": _seal(record)})}))
+    text = json.dumps({"format": FORMAT, "sha256": digest(data), **header})
+    text = text if state is None else _with(text, "state", state)
+    write_atomic(path, save(data, metadata={"graphspec": _with(text, "seal", json.dumps(_seal(text)))}))
 
 
 def load_arrays(
@@ -118,9 +128,13 @@ def load_arrays(
     if header is None:
         return arrays, None
     checked = check(Header, header, path, hint)
-    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(header)):
+    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(_unsealed(header))):
         raise damaged(path, "its content does not match its checksum", hint)
     return arrays, checked
+
+
+def _unsealed(header: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in header.items() if key != "seal"})
 
 
 def _header(metadata: Mapping[str, str]) -> dict[str, Any] | None:
@@ -141,17 +155,27 @@ def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, o
             raise ValueError(f"'{short(name)}' is {dtype} of shape {shape}, not F32 of shape {expected}")
 
 
-def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``."""
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, history: HistoryText | None = None) -> None:
+    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``.
+
+    Args:
+        history: the state's ``history``, unless ``checkpoint.state`` has it.
+    """
     path = directory / "checkpoint.safetensors"
     learnt = {} if checkpoint.adapted is None else {"adapted": checkpoint.adapted.to_json()}
-    save_arrays(path, checkpoint.arrays, state=checkpoint.state, **checkpoint.belongs, **learnt)
-    write_state(directory, checkpoint.state)
+    state = json.dumps(checkpoint.state)
+    state = state if history is None else _with(state, "history", history.json())
+    save_arrays(path, checkpoint.arrays, state=state, **checkpoint.belongs, **learnt)
+    write_state(directory, checkpoint.state, history)
 
 
-def write_state(directory: Path, state: Mapping[str, Any]) -> None:
-    """Write ``checkpoint.json``, which only people read."""
-    write_atomic(directory / "checkpoint.json", json.dumps(state, indent=1).encode())
+def write_state(directory: Path, state: Mapping[str, Any], history: HistoryText | None = None) -> None:
+    """Write ``checkpoint.json`` for people to read; ``history`` as for :func:`save_checkpoint`."""
+    text = json.dumps(state, indent=1)
+    if history is not None:
+        by_line = history.json(before="\n  ", after="\n ")
+        text = text.removesuffix("\n}") + f',\n "history": {by_line}\n}}'
+    write_atomic(directory / "checkpoint.json", text)
 
 
 def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import platform
@@ -33,6 +31,7 @@ from graphspec.training.checkpoint import (
     save_arrays,
     save_checkpoint,
 )
+from graphspec.training.history_text import HistoryText
 from graphspec.training.lock import locked
 
 if TYPE_CHECKING:
@@ -281,14 +280,9 @@ def _differences(a: Any, b: Any, path: str = "") -> set[str]:
     return set() if a == b else {path}
 
 
-def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> None:
+def write_history(directory: Path, history: HistoryText) -> None:
     """Write ``history.csv``: one row per epoch, counted from 1."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["epoch", *history])
-    for k, row in enumerate(zip(*history.values(), strict=True)):
-        writer.writerow([k + 1, *(repr(v) for v in row)])
-    write_atomic(directory / "history.csv", out.getvalue().encode())
+    write_atomic(directory / "history.csv", history.csv())
 
 
 def write_weights(

@@ -23,6 +23,7 @@ from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
 from graphspec.training.choose_workers import choose_workers
+from graphspec.training.history_text import HistoryText
 from graphspec.training.interrupt import Interrupt, interruptible
 from graphspec.training.observers import Observer
 from graphspec.training.run_directory import (
@@ -90,6 +91,7 @@ class Trainer:
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
+        self._history_text = HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
         self.resumed = False
@@ -285,10 +287,12 @@ class Trainer:
         arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.optimizer_state.arrays()
         for k, state in enumerate(self.states):
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
-        save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs, self.model.adapted))
+        self._history_text.update(self.history)
+        checkpoint = Checkpoint(arrays, self._state(), self._belongs, self.model.adapted)
+        save_checkpoint(self.directory, checkpoint, self._history_text)
         self.last_checkpoint = (self.epoch, self.batch)
         write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
-        write_history(self.directory, self.history)
+        write_history(self.directory, self._history_text)
         if self.batch or self.timer.due:
             self.timer.write(self.directory)
 
@@ -301,7 +305,6 @@ class Trainer:
             "swapped": self.optimizer_state.swapped,
             "stopped": self.stopped,
             "totals": self.running.state(),
-            "history": self.history,
             "callbacks": [s.state_dict() for s in self.states],
         }
 
@@ -343,8 +346,9 @@ class Trainer:
     def write_derived(self) -> None:
         """Write the files that repeat the checkpoint: if the run was killed just after writing it, they may be older."""
         assert self.directory is not None
-        write_state(self.directory, self._state())
-        write_history(self.directory, self.history)
+        self._history_text.update(self.history)
+        write_state(self.directory, self._state(), self._history_text)
+        write_history(self.directory, self._history_text)
         if not self.finished:  # the weights of a finished run are about to be written
             write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 

@@ -105,9 +105,9 @@ def test_a_report_that_fails_does_not_fail_the_training(spec: Path, monkeypatch:
 
 def test_the_test_rows_are_evaluated_once(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SECTIONS", (headline,))  # the importance of inputs evaluates permuted rows
-    calls = []
+    calls = list[int]()
     original = gs.Model.evaluate_prepared
-    monkeypatch.setattr(gs.Model, "evaluate_prepared", lambda *a: calls.append(len(a[1])) or original(*a))
+    monkeypatch.setattr(gs.Model, "evaluate_prepared", lambda *a, **k: calls.append(len(a[1])) or original(*a, **k))
     assert graphspec("train", spec).exit_code == 0
     assert calls.count(20) == 3 + 1, "the validation of each epoch and the test have 20 rows"
 
@@ -195,7 +195,7 @@ def test_what_is_refused(spec: Path, run: Path) -> None:
     for arguments, words in (
         (["report", spec], "name its run"),
         (["report", "train.npz"], "is a data file"),
-        (["report", "nothing"], "is not a run directory"),
+        (["report", "nothing"], "does not exist"),
         (["report", run, "-o", "page.pdf"], "must end in .html"),
         (["report", *[run] * 21], "name at most 20"),
         (["report"], "RUN"),

@@ -20,7 +20,7 @@ KEYS = [
     *("format", "kind", "file", "bytes", "name", "description", "producer", "model_version", "ir_version", "opset"),
     *("domains", "inputs", "outputs", "symbols", "example", "weights", "external_data", "parameters", "trainable"),
     *("multiply_adds", "assumed_lengths", "operators", "functions", "subgraphs", "runtime", "runs_on", "spec", "proof"),
-    *("metadata", "problems"),
+    *("quantization", "metadata", "problems"),
 ]
 
 
@@ -35,9 +35,14 @@ def test_a_file_of_graphspec_says_all(name: str) -> None:
     assert list(record) == KEYS
     assert (record["kind"], record["problems"]) == ("graphspec", [])
     assert record["bytes"] == path.stat().st_size
-    assert record["runtime"]["lacks"] == []
+    lacks = ["DequantizeLinear", "QuantizeLinear"] if name.endswith("_int8") else []
+    assert record["runtime"]["lacks"] == lacks
     assert record["runs_on"]["onnxruntime"] == "1.14"
-    assert record["proof"]["batches"] == [1, 2, 5]
+    quantized = record["quantization"]
+    assert (quantized is None) == (not name.endswith(("_int8", "_float16")))
+    proof = record["proof"] if quantized is None else quantized["proof_of_float32"]
+    assert proof["batches"] == [1, 2, 5]
+    assert record["metadata"] == {}
     proto = onnx.load(path)
     metadata = {p.key: p.value for p in proto.metadata_props}
     assert record["spec"]["sha256"] == metadata["spec_sha256"]

@@ -114,7 +114,9 @@ def test_tables_are_printed_with_labels(tmp_path: Path) -> None:
         ["no", "yes"],
         *([label, *map(str, row)] for label, row in zip(("no", "yes"), found["confusion_matrix"], strict=True)),
     ]
-    end = trained.stdout.splitlines()[-5:-1]  # before the run
+    end = trained.stdout.splitlines()
+    start = next(k for k, line in enumerate(end) if line.startswith("confusion_matrix:"))
+    end = end[start : start + 4]
     (title, head, first, second) = (line.split() for line in end)
     assert title[0] == "confusion_matrix:"
     assert head == ["no", "yes", "recall", "precision"]
