@@ -27,7 +27,7 @@ def results(runs: Sequence[Compared]) -> Section:
     keys = list(dict.fromkeys(key for run in runs for key in run.results))
     shown = keys[:_METRICS]
     best = {key: found for key in shown if (found := best_of(runs, key)) is not None}
-    head = ["run", "judged on", *shown, "epochs", "training time", "parameters"]
+    head = ["Run", "Judged on", *shown, "Epochs", "Training time", "Parameters"]
     kinds = ["", "", *["number"] * (len(head) - 2)]
     header = "".join(f'<th scope="col" class="{c}">{text(h)}</th>' for h, c in zip(head, kinds, strict=True))
     rows = []
