@@ -37,7 +37,7 @@ class Shot(NamedTuple):
     name: str
     page: str
     selector: str
-    width: int = 1000
+    width: int = 1160
     dark: bool = False
     height: int = 100_000
 
@@ -47,7 +47,7 @@ SHOTS = (
     Shot("curves", "penguins", "#curves"),
     Shot("classes", "penguins", "#heads"),
     Shot("numbers", "housing", "#heads"),
-    Shot("forecast-dark", "bikes", "#heads", dark=True, height=900),
+    Shot("forecast-dark", "bikes", "#heads", dark=True, height=1050),
     Shot("worst", "housing", "#worst", height=560),
     Shot("data", "bikes", "#data"),
     Shot("importance", "bikes", "#importance"),

@@ -237,7 +237,9 @@ def _plain_about(each: Facts) -> str:
     shares = next(iter(each.shares.values()))
     order = np.argsort(-shares, kind="stable")[:TOP].tolist()
     names = [
-        f"{shorten_end(each.bins[k], 24) or '(empty)'} ({percent(float(shares[k]))})" for k in order if shares[k] > 0
+        f"{shorten_end(each.bins[k], 24) or '(empty)'} ({percent(float(shares[k]))})".replace(" %", "\u00a0%")
+        for k in order
+        if shares[k] > 0
     ]
     return ", ".join(names) or "no values"
 

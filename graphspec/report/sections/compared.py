@@ -76,7 +76,7 @@ def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
         if run.missing:
             yield f"{run.name}: {run.missing}"
     if marked:
-        yield "“best” marks the best value, “≈” one whose interval overlaps that of the best: with other rows, their order may change."
+        yield "“best” marks the best value, “≈” one whose interval overlaps with its: other rows may change the order."
     if hidden > 0:
         yield f"{hidden:,} further values are not shown; the report of each run has them."
 

@@ -17,6 +17,7 @@ from graphspec.report.sections.head_numbers import numbers_head
 from graphspec.report.sections.head_sequences import sequences_head
 from graphspec.report.sections.head_series import is_series, series
 from graphspec.report.sections.head_values import values_head
+from graphspec.report.terms import terms
 from graphspec.text import count
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def heads(found: Findings) -> Section | None:
     if judged is None or not judged.heads:
         return None
     shown = [_head(found, judged, name, k) for k, name in enumerate(judged.heads)]
+    explained = terms({flatten(head).kind for head in judged.heads.values()})
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}')
+    return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}{explained}')
 
 
 def _head(found: Findings, judged: Scored, name: str, number: int) -> str:

@@ -101,12 +101,12 @@ def _about(known: NetworkFacts, part: str) -> str:
         f"{count(len(known.spec.nodes), 'layer')}, {count(total.trainable, 'trainable parameter')}",
         f"{total.frozen:,} not trained" if total.frozen else "",
         f"{total.multiply_adds:,} multiply-adds per row",
-        f"{human(total.activations)} of activations per row",
+        f"{human(total.activations)} for the outputs of layers per row",
     ]
     lengths = ", ".join(f"{text(name)} = {size}" for name, size in known.costs.lengths.items())
     assumed = f" Axes that vary count as {lengths}." if lengths else ""
     norms = known.why_not or (
-        f"Values of layers are those of {count(known.rows, part + ' row')}; gradients, relative to the weights, "
+        f"The outputs of layers are those for {count(known.rows, part + ' row')}; gradients, relative to the weights, "
         "those of one training step on them."
     )
     return f'<p>{", ".join(filter(None, parts))}.{assumed}</p><p class="note">{norms}</p>'
