@@ -252,6 +252,22 @@ def test_print(reports: dict[str, Path], browser: Page) -> None:
     browser.send("Emulation.setEmulatedMedia", media="")
 
 
+CUT = """[...document.querySelectorAll("table")].filter((t) => !t.closest("details:not([open])")
+  && t.getClientRects()[0].right > innerWidth)
+  .map((t) => t.outerHTML.slice(0, 120))"""
+
+
+def test_tables_fit_on_paper(shipped: Path, browser: Page) -> None:
+    for name in ("penguins", "housing"):
+        path = shipped / f"{name}-paper.html"
+        done = graphspec("report", shipped / name, "--allow", SPECS, "-o", path)
+        assert done.exit_code == 0, done.stderr
+        browser.open(path, 718)  # the width of A4 within its margins
+        browser.send("Emulation.setEmulatedMedia", media="print")
+        assert browser.run(CUT) == []
+        browser.send("Emulation.setEmulatedMedia", media="")
+
+
 SPECS = Path(__file__).parents[2] / "specs"
 SHIPPED = {"penguins": 2, "housing": 3, "bikes": 1}  # epochs
 
