@@ -77,9 +77,23 @@ class Page:
             raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")
 
-    def screenshot(self, path: Path) -> None:
-        """Write a picture (PNG) of the whole page."""
-        data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+    def screenshot(self, path: Path, selector: str = "", height: int = 100_000) -> None:
+        """Write a picture of the whole page, PNG or WebP as the suffix of the file says.
+
+        Args:
+            selector: of the element that the picture shows, as wide as the page.
+            height: pixels of it, from the top, that it shows.
+        """
+        more: dict[str, Any] = {}
+        if selector:
+            place = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+            top, tall = self.run(f"[{place}.top + scrollY, {place}.height]")
+            wide = self.run("document.documentElement.clientWidth")
+            more["clip"] = {"x": 0, "y": top, "width": wide, "height": min(tall, height), "scale": 1}
+        if path.suffix == ".webp":
+            more["quality"] = 80
+        kind = path.suffix.removeprefix(".")
+        data = self.send("Page.captureScreenshot", format=kind, captureBeyondViewport=True, **more)["data"]
         path.write_bytes(base64.b64decode(data))
 
     def pdf(self) -> bytes:

@@ -1,34 +1,79 @@
 """Pictures of reports, to look at: each light and dark, on a phone and on a wide screen.
 
 ``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html
-of each run, and for each HTML file that is named. It needs Chromium.
+of each run, and for each HTML file that is named. ``python -m tools.screenshots --docs`` trains the specs whose data are in
+this repository, and writes the pictures of ``docs/report.md``. Both need Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from tools.browser import opened
 
 WIDTHS = (320, 1920)
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "pictures" / "report"
+TRAINED = {
+    "penguins": ("penguins", []),
+    "housing": ("housing", []),
+    "housing_short": ("housing", ["training.epochs=30"]),
+    "bikes": ("bikes", []),
+}
+"""Runs for the pictures: a shipped spec, and what is set."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Shot(NamedTuple):
+    """A picture of the docs: a file, the page, the element that it shows, and how."""
+
+    name: str
+    page: str
+    selector: str
+    width: int = 1160
+    dark: bool = False
+    height: int = 100_000
+
+
+SHOTS = (
+    Shot("results", "penguins", "#results"),
+    Shot("curves", "penguins", "#curves"),
+    Shot("classes", "penguins", "#heads"),
+    Shot("numbers", "housing", "#heads"),
+    Shot("forecast-dark", "bikes", "#heads", dark=True, height=1050),
+    Shot("worst", "housing", "#worst", height=560),
+    Shot("data", "bikes", "#data"),
+    Shot("importance", "bikes", "#importance"),
+    Shot("network", "bikes", "#network"),
+    Shot("phone", "penguins", "body", 360, height=1100),
+    Shot("compared", "comparison", "main", height=1000),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the pictures; the status is 1 without a browser or without a report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("pages", metavar="RUN|FILE", nargs="+", type=Path)
+    parser.add_argument("pages", metavar="RUN|FILE", nargs="*", type=Path)
+    parser.add_argument("--docs", action="store_true", help="write the pictures of docs/report.md")
     parser.add_argument("--to", metavar="DIR", type=Path, default=Path("screenshots"))
     parser.add_argument("--width", metavar="N", type=int, nargs="+", default=list(WIDTHS))
     given = parser.parse_args(arguments)
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if given.docs and browser is not None:
+        _docs(browser)
+        return 0
     pages = {p.name if p.is_dir() else p.stem: p / "report.html" if p.is_dir() else p for p in given.pages}
     missing = [str(path) for path in pages.values() if not path.is_file()]
-    if browser is None or missing:
-        print("there is no Chromium" if browser is None else f"missing: {', '.join(missing)}", file=sys.stderr)
+    if browser is None or missing or not pages:
+        problem = "there is no Chromium" if browser is None else f"missing: {', '.join(missing) or 'a run'}"
+        print(problem, file=sys.stderr)
         return 1
     given.to.mkdir(parents=True, exist_ok=True)
     with opened(browser) as page:
@@ -40,6 +85,30 @@ def main(arguments: list[str] | None = None) -> int:
                     page.screenshot(picture)
                     print(picture)
     return 0
+
+
+def _docs(browser: str) -> None:
+    """Train the runs of the pictures, and write these."""
+    with TemporaryDirectory() as folder, opened(browser) as page:
+        runs = Path(folder) / "runs"
+        for run, (spec, settings) in TRAINED.items():
+            sets = [argument for setting in settings for argument in ("--set", setting)]
+            _graphspec(folder, "train", str(ROOT / "specs" / f"{spec}.yaml"), "--out", f"runs/{run}", *sets)
+        _graphspec(folder, "report", "runs/housing", "runs/housing_short", "-o", "runs/comparison.html")
+        DOCS.mkdir(parents=True, exist_ok=True)
+        for shot in SHOTS:
+            file = runs / shot.page / "report.html"
+            page.open(file if file.is_file() else runs / f"{shot.page}.html", shot.width, dark=shot.dark)
+            picture = DOCS / f"{shot.name}.webp"
+            page.screenshot(picture, shot.selector, shot.height)
+            print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
+
+
+def _graphspec(folder: str, *arguments: str) -> None:
+    allowed = ("--allow", str(ROOT / "specs"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "graphspec", *arguments, *allowed]
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.export.labels import joined, label_texts, predicted_letters
 from graphspec.report.fields import Field
+from graphspec.report.kinds import sigmoid, softmax
 from graphspec.report.page import text
 from graphspec.report.raw import as_picture, compact, plain, series, shown
 from graphspec.report.sparks import spark
@@ -49,24 +50,20 @@ def verdict(found: HeadAnswers, row: int) -> Verdict:
         return Verdict(f"group {plain(target.reshape(-1)[0])}", shown(field, found.answers[row]))
     if loss.targets in ("ids", "one_hot"):
         axis = (loss.class_axis(found.value) or found.value.rank - 1) - 1
-        answer = _probabilities(np.moveaxis(answer, axis, -1), found, softmax=True)
+        answer = _probabilities(np.moveaxis(answer, axis, -1), found, several=True)
         ids = np.moveaxis(target, axis, -1).argmax(-1) if loss.targets == "one_hot" else np.rint(target)
         ids = ids.astype(np.int64)
         return _class(found, ids, answer) if answer.ndim == 1 else _steps(found, row, ids, answer)
     if loss.binary or loss.fits == "classes" or (loss.fits is None and found.head.labels is not None):
-        return _binary(found, row, target, _probabilities(answer, found, softmax=False))
+        return _binary(found, row, target, _probabilities(answer, found, several=False))
     return _numbers(found, row, np.asarray(target, np.float64), answer)
 
 
-def _probabilities(values: Array, found: HeadAnswers, *, softmax: bool) -> Array:
+def _probabilities(values: Array, found: HeadAnswers, *, several: bool) -> Array:
     """Return probabilities where the head outputs logits; other values stay."""
     if not getattr(found.head.loss, "from_logits", False):
         return values
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not softmax:
-            return np.asarray(1 / (1 + np.exp(-values)))
-        powers = np.exp(values - values.max(-1, keepdims=True))
-        return np.asarray(powers / powers.sum(-1, keepdims=True))
+    return softmax(values) if several else sigmoid(values)
 
 
 def _labels(found: HeadAnswers, count: int) -> Sequence[str]:

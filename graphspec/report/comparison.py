@@ -11,6 +11,7 @@ from graphspec.report.compared import Compared, compared, names_of
 from graphspec.report.findings import find
 from graphspec.report.page import Opening, Section, page
 from graphspec.report.sections.compared import compared_curves, differing, origins_of, results
+from graphspec.report.task import listed
 from graphspec.text import count
 
 if TYPE_CHECKING:
@@ -46,5 +47,5 @@ def comparison_html(runs: Sequence[Compared]) -> str:
     sections = [section for section in made if section is not None]
     specs = dict.fromkeys(run.spec_name for run in runs)
     title = next(iter(specs)) if len(specs) == 1 else "Comparison of runs"
-    kinds = " and ".join(dict.fromkeys(run.kind for run in runs))
+    kinds = listed([*dict.fromkeys(run.kind for run in runs)]).capitalize()
     return page(Opening(title, f"{kinds} · {count(len(runs), 'run')} compared"), sections)

@@ -12,7 +12,8 @@ from graphspec.arrays.random import generator
 from graphspec.arrays.strings import Strings
 from graphspec.compiler.fetches import logged_losses
 from graphspec.report.fields import Field, fields
-from graphspec.report.parts import evenly, prepared_in_memory, taken
+from graphspec.report.parts import prepared_in_memory, taken
+from graphspec.report.sampling import evenly
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -22,7 +23,7 @@ ROWS = 2000
 """Rows that are looked at, spread evenly over the judged ones."""
 REPEATS = 3
 """Permutations of each field."""
-MAX_WORK = 8 * 10**9
+MAX_WORK = 4 * 10**9
 """Multiply-adds that are spent, in all; rows are left out until it is enough."""
 _FEWEST = 100  # rows, below which the answer would be chance
 _MAX_FIELDS = 400

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.losses.base import gives_probabilities, producer
 from graphspec.metrics.base import aligned, has_logits, ids, visible
+from graphspec.report.sampling import evenly
 from graphspec.text import count, shorten_end
 
 if TYPE_CHECKING:
@@ -240,5 +241,5 @@ def some(flat: Flat, most: int) -> Flat:
     """Return at most ``most`` positions, spread evenly: for what needs a sort."""
     if len(flat.scores) <= most:
         return flat
-    rows = np.linspace(0, len(flat.scores) - 1, most).astype(np.int64)
+    rows = evenly(len(flat.scores), most)
     return replace(flat, true=flat.true[rows], scores=flat.scores[rows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.labels import with_class_ids
 from graphspec.errors import GraphspecError, SpecError
+from graphspec.report.sampling import evenly
 from graphspec.runtime.prepared import prepare_rows
-from graphspec.training.prepare import part_rows
+from graphspec.training.prepare import part_rows, train_and_validation
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -45,12 +47,16 @@ def read_parts(found: Findings) -> Parts:
     """Return the parts of a run's data."""
     rows: dict[str, Dataset] = {}
     problems: dict[str, str] = {}
+    split = cache(lambda: train_and_validation(found.model))  # one file has both
+    source = found.model.spec.data.get("validation")
+    both = source is not None and not source.has_rows
     for part in PARTS:
         if found.judged is not None and part == found.judged.part:
             rows[part] = found.judged.raw
         elif part in found.model.spec.data:
             try:
-                rows[part] = part_rows(found.model, part)
+                own = split()[PARTS.index(part)] if both and part != "test" else None
+                rows[part] = part_rows(found.model, part) if own is None else own
             except GraphspecError as error:  # moved or changed since the training
                 first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
                 problems[part] = first.splitlines()[0]
@@ -70,13 +76,6 @@ def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, A
     rows = evenly(len(data), count)
     places = rows if data.chosen is None else data.chosen[rows]
     return np.asarray(array[places]), rows
-
-
-def evenly(total: int, count: int) -> Array:
-    """Return at most ``count`` indices below ``total``, rising, spread evenly."""
-    if total <= 0 or count <= 0:
-        return np.zeros(0, np.int64)
-    return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
 
 
 def taken(data: Dataset, rows: Array) -> Dataset:

@@ -45,6 +45,16 @@ def run_name(directory: Path | None) -> str:
     return (whole.relative_to(here) if inside else directory).as_posix()
 
 
+def shown_part(part: str) -> str:
+    """Return the word for a part of the data: ``training`` for ``train``, else its name."""
+    return "training" if part == "train" else part
+
+
+def file_name(path: Path) -> str:
+    """Return a file by its name, and a folder with the one that it is in: many are called ``train``."""
+    return "/".join(path.parts[-2:]) if path.is_dir() else path.name
+
+
 def source_name(spec: Spec, part: str) -> str:
     """Return the name of a part's source as HTML: its file, folder or query."""
     source = source_of(spec, part)
@@ -52,4 +62,4 @@ def source_name(spec: Spec, part: str) -> str:
         return ""
     if source.query is not None:
         return f"<code>{text(shorten_middle(' '.join(source.query.split()), 160))}</code>"
-    return ", ".join(f"<code>{text(path.name)}</code>" for path in source.paths)
+    return ", ".join(f"<code>{text(file_name(path))}</code>" for path in source.paths)

@@ -88,7 +88,7 @@ def compact(value: float) -> str:
     if not np.isfinite(value) or (value == int(value) and abs(value) < 1e7):
         return plain(value)
     shown = number(value)
-    return shown.rstrip("0") if "." in shown and "e" not in shown else shown
+    return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
 
 
 def series(values: Array) -> str:

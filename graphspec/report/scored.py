@@ -15,6 +15,7 @@ from graphspec.data.batches import Dataset
 from graphspec.data.check import BatchLoader
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.report.sampling import evenly
 from graphspec.runtime.build import build_program
 from graphspec.runtime.running_metrics import ResultTable
 
@@ -78,14 +79,18 @@ class Scored:
     meanings: Mapping[str, str]
     tables: list[ResultTable]
 
+    def index(self, row: int) -> int:
+        """Return the index of a kept row, ``row``, in its source."""
+        index = int(self.rows[row])
+        return index if self.raw.chosen is None else int(self.raw.chosen[index])
+
     def inputs(self, row: int) -> dict[str, Array]:
         """Return the raw inputs of a kept row: arrays without the batch axis, by input.
 
         Args:
             row: its place among the kept rows.
         """
-        index = int(self.rows[row])
-        index = index if self.raw.chosen is None else int(self.raw.chosen[index])
+        index = self.index(row)
         return {name: array[index] for name, array in self.raw.inputs.items()}
 
 
@@ -100,7 +105,7 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
     prepared = model.prepared(raw)
     running = running or model.evaluate_prepared(prepared, size)
     total = len(prepared)
-    rows = np.unique(np.linspace(0, total - 1, min(total, MAX_ROWS)).astype(np.int64))
+    rows = evenly(total, MAX_ROWS)
     kept = prepared if len(rows) == total else prepared.select(rows)
     found = _computed(model, kept, size)
     heads = {}

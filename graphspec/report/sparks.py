@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.report.page import text
+from graphspec.report.sampling import evenly
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -38,7 +39,7 @@ def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = Fals
 
 def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
     """Return the points of each stretch without gaps, in whole numbers; a single point is a short line."""
-    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).astype(np.int64))
+    places = evenly(len(values), POINTS)
     pieces: list[list[str]] = [[]]
     for place in places.tolist():
         value = float(values[place])

@@ -48,7 +48,7 @@ def share(value: float) -> str:
 
 def amount(value: float) -> str:
     """Return a number as a metric is shown; ``–`` if it is not defined."""
-    return UNDEFINED if math.isnan(value) else number(value)
+    return UNDEFINED if math.isnan(value) else number(value).replace("-", "−", int(value < 0))
 
 
 def beside(*parts: str) -> str:

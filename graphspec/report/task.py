@@ -23,13 +23,18 @@ def sentence(model: Session) -> str:
     return f"Reads {_inputs(spec)}. Answers {answers}" + (f"; and {count(more, 'further head')}." if more > 0 else ".")
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as people list them: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def kind(model: Session) -> str:
     """Return the kind of the task, such as ``Classification``, ``Regression`` or ``Forecast``."""
     kinds = dict.fromkeys(kind_of(model, head) for head in model.spec.heads.values())
     if any(source.windows is not None for source in model.spec.data.values()) and [*kinds] == ["regression"]:
         return "Forecast"
     named = [k for k in kinds if k]
-    return " and ".join(named).capitalize() if named else "Network"
+    return listed(named).capitalize() if named else "Network"
 
 
 def kind_of(model: Session, head: HeadDecl) -> str:

@@ -125,8 +125,14 @@ def part_rows(model: Session, part: str) -> Dataset:
     source = model.spec.data.get("validation")
     if part == "test" or source is None or source.has_rows:
         return model.part(part)
+    train, validation = train_and_validation(model)
+    return train if part == "train" or validation is None else validation
+
+
+def train_and_validation(model: Session) -> tuple[Dataset, Dataset | None]:
+    """Return both parts of the spec's data, read once if validation rows are split off; errors as for :func:`part_rows`."""
     parts = _parts(model, FitData())
-    return parts.train if part == "train" or parts.validation is None else parts.validation
+    return parts.train, parts.validation
 
 
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:

@@ -15,8 +15,12 @@ import pytest
 from browsing import chromium
 from commands import graphspec, project
 from consumers.apps import HERE
+from judged import plain
+from judged import rows as rows_of
 
 import graphspec as gs
+from graphspec.data.batches import Dataset
+from graphspec.report.findings import find
 from tools.browser import Page, opened
 
 HOSTILE = "</script><script>window.hacked=1</script>\"'><img src=x onerror=window.hacked=2>\u202egnp"
@@ -246,3 +250,83 @@ def test_print(reports: dict[str, Path], browser: Page) -> None:
     assert browser.run("getComputedStyle(document.querySelector('.menu')).display") == "none"
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     browser.send("Emulation.setEmulatedMedia", media="")
+
+
+CUT = """[...document.querySelectorAll("table")].filter((t) => !t.closest("details:not([open])")
+  && t.getClientRects()[0].right > innerWidth)
+  .map((t) => t.outerHTML.slice(0, 120))"""
+
+
+def test_tables_fit_on_paper(shipped: Path, browser: Page) -> None:
+    for name in ("penguins", "housing"):
+        path = shipped / f"{name}-paper.html"
+        done = graphspec("report", shipped / name, "--allow", SPECS, "-o", path)
+        assert done.exit_code == 0, done.stderr
+        browser.open(path, 718)  # the width of A4 within its margins
+        browser.send("Emulation.setEmulatedMedia", media="print")
+        assert browser.run(CUT) == []
+        browser.send("Emulation.setEmulatedMedia", media="")
+
+
+SPECS = Path(__file__).parents[2] / "specs"
+SHIPPED = {"penguins": 2, "housing": 3, "bikes": 1}  # epochs
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run of each shipped spec whose data are here."""
+    folder = tmp_path_factory.mktemp("shipped")
+    for name, epochs in SHIPPED.items():
+        arguments = ("--out", folder / name, "--allow", SPECS, "--set", f"training.epochs={epochs}", "--no-report")
+        done = graphspec("train", SPECS / f"{name}.yaml", *arguments)
+        assert done.exit_code == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> None:
+    page = shipped / f"{name}-{part}.html"
+    told = graphspec("evaluate", shipped / name, "--part", part, "--allow", SPECS)
+    done = graphspec("report", shipped / name, "--part", part, "--allow", SPECS, "-o", page)
+    assert (told.exit_code, done.exit_code) == (0, 0), done.stderr
+    values = dict(re.findall(r"(?m)^(\w+) +([\d.e+-]+)$", told.stdout))
+    html = page.read_text(encoding="utf-8")
+    said = rows_of(html, f"Losses and metrics on the {part} rows")
+    assert {row[0]: row[1] for row in said} == values
+    assert "loss" in values
+    between = [(float(row[1]), *map(float, row[2].split(" to "))) for row in said if " to " in row[2]]
+    assert len(between) == len(said)  # no value is the same for all resamples
+    assert all(low <= value <= high for value, low, high in between)
+    text = plain(html)
+    counts = re.search(rf"Judged on ([\d,]+) {part} (?:rows|windows)", text)
+    assert counts is not None
+    assert f"From all {counts[1]} {part} rows." in text
+    assert f"<tr><th scope=row>{part}</th><td class=number>{counts[1]}</td>" in html
+    if name == "penguins":
+        lines = [line.split() for line in told.stdout.partition("species")[2].splitlines()[1:4]]
+        table, matrix = rows_of(html, "Each class against the rest"), rows_of(html, "Confusion matrix")
+        assert [[row[0], row[1], *row[3:6]] for row in table] == [line[:5] for line in lines]
+        assert [sum(map(int, row[1:])) for row in matrix] == [int(line[1]) for line in lines]
+        recalls = [int(row[k + 1]) / sum(map(int, row[1:])) for k, row in enumerate(matrix)]
+        assert [f"{recall:.3f}" for recall in recalls] == [line[3] for line in lines]
+
+
+def test_a_file_with_training_and_validation_rows_is_read_once(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphspec.report.parts import read_parts
+    from graphspec.runtime.session import Session
+
+    found, asked = find(gs.load(shipped / "penguins"), shipped / "penguins"), list[str]()
+    part = Session.part
+
+    def counted(model: Session, name: str) -> Dataset:
+        asked.append(name)
+        return part(model, name)
+
+    monkeypatch.setattr(Session, "part", counted)
+    assert {name: len(rows) for name, rows in read_parts(found).rows.items()} == {
+        "train": 234,
+        "validation": 41,
+        "test": 69,
+    }
+    assert asked == ["train"]

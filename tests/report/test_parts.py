@@ -12,7 +12,7 @@ import graphspec as gs
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.report.findings import Findings
-from graphspec.report.parts import evenly, prepared_in_memory, read_parts, repeated, some_rows, taken
+from graphspec.report.parts import prepared_in_memory, read_parts, repeated, some_rows, taken
 from specs import blobs, dense_spec
 
 
@@ -25,11 +25,6 @@ def test_parts_that_cannot_be_read_say_why() -> None:
     found = findings_of(model, *blobs(20), train=blobs(30))
     assert {part: len(rows) for part, rows in read_parts(found).rows.items()} == {"train": 30, "test": 20}
 
-
-def test_rows_are_spread_evenly() -> None:
-    assert evenly(10, 3).tolist() == [0, 4, 9]
-    assert evenly(3, 10).tolist() == [0, 1, 2]
-    assert evenly(0, 5).tolist() == []
     data = Dataset({"x": np.arange(100)}, chosen=np.arange(50, 100))
     values, rows = some_rows(data, "x", 3)
     assert (values.tolist(), rows.tolist()) == ([50, 74, 99], [0, 24, 49])

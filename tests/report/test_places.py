@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.report.places import places, run_name, source_name, source_of
+from graphspec.report.places import file_name, places, run_name, shown_part, source_name, source_of
 from specs import dense_spec
 
 
@@ -39,3 +39,10 @@ def test_runs_inside_the_current_folder_have_relative_names(tmp_path: Path, monk
     assert run_name(tmp_path / "runs" / "a b") == "runs/a b"
     assert run_name(Path("runs/x")) == "runs/x"
     assert run_name(tmp_path.parent / "other") == (tmp_path.parent / "other").as_posix()
+
+
+def test_folders_are_named_with_the_one_around_them(tmp_path: Path) -> None:
+    (tmp_path / "fashion" / "train").mkdir(parents=True)
+    assert file_name(tmp_path / "fashion" / "train") == "fashion/train"
+    assert file_name(tmp_path / "fashion" / "rows.csv") == "rows.csv"
+    assert [*map(shown_part, ("train", "validation", "test"))] == ["training", "validation", "test"]

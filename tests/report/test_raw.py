@@ -48,7 +48,13 @@ def test_values(value: Any, expected: str) -> None:
 
 def test_numbers() -> None:
     assert [plain(np.float32(v)) for v in (0.1, 1e-8, 123456, 1e20, -2)] == ["0.1", "1e-08", "123456", "1e+20", "-2"]
-    assert [compact(v) for v in (3.69407, 22, 1234567, 0.00042)] == ["3.6941", "22", "1234567", "0.00042"]
+    assert [compact(v) for v in (3.69407, 22, 1234567, 0.00042, 20.0002)] == [
+        "3.6941",
+        "22",
+        "1234567",
+        "0.00042",
+        "20",
+    ]
 
 
 def test_series_are_drawn_with_their_gaps() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.report.task import kind, sentence
+from graphspec.report.task import kind, listed, sentence
 
 DENSE = {"name": "y", "type": "Dense", "units": 1}
 
@@ -59,3 +59,10 @@ def test_several_heads() -> None:
     model = net({"x": {"shape": [2]}}, layers, a={"loss": "mse"}, y={"loss": "binary_crossentropy"})
     assert sentence(model) == "Reads 2 numbers, x. Answers a: a number; y: yes or no."
     assert kind(model) == "Regression and classification"
+
+
+def test_kinds_are_listed_as_people_do() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b"]) == "a and b"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed([]) == ""

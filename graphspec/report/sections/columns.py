@@ -11,9 +11,9 @@ from graphspec.data.labels import with_class_ids
 from graphspec.report.column_facts import TOP, Facts, facts
 from graphspec.report.drift import LARGE, MODERATE, word
 from graphspec.report.fields import fields
-from graphspec.report.page import Section, text
+from graphspec.report.page import Section, text, wide
 from graphspec.report.parts import MAX_ROWS, Parts, read_parts, repeated
-from graphspec.report.places import source_name
+from graphspec.report.places import shown_part, source_name
 from graphspec.report.raw import compact
 from graphspec.report.sparks import histogram
 from graphspec.text import count, percent, shorten_end
@@ -59,15 +59,17 @@ def _parts(found: Findings, parts: Parts) -> str:
         note = f"cannot be read: {text(parts.problems[part])}" if part in parts.problems else ""
         if part in known and now.get(part, known[part]) != known[part]:
             note = "<b>changed since the training</b>"
-        lines.append((text(part), f"{len(parts.rows[part]):,}" if part in parts.rows else "unknown", name, note))
+        lines.append(
+            (text(shown_part(part)), f"{len(parts.rows[part]):,}" if part in parts.rows else "unknown", name, note)
+        )
     noted = any(note for *_, note in lines)
     rows = "".join(
         f"<tr><th scope=row>{part}</th><td class=number>{size}</td><td>{name}</td>{f'<td>{note}</td>' if noted else ''}</tr>"
         for part, size, name, note in lines
     )
-    head = "<th scope=col>part</th><th scope=col class=number>rows</th><th scope=col>from</th>"
-    head += "<th scope=col>notes</th>" if noted else ""
-    return _wide(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", "Parts of the data")
+    head = "<th scope=col>Part</th><th scope=col class=number>Rows</th><th scope=col>From</th>"
+    head += "<th scope=col>Notes</th>" if noted else ""
+    return wide(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", "Parts of the data")
 
 
 def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> str:
@@ -104,7 +106,7 @@ def _heads(found: Findings, parts: Mapping[str, Dataset]) -> str:
         }
         if found_in:
             title = f"Target {name}" if len(model.spec.heads) > 1 else "Target"
-            html += f"<h3>{text(title)}</h3>{_target(found_in, text(title))}"
+            html += f"<h3>{text(title)}</h3>{_target(found_in, title)}"
     return html
 
 
@@ -123,12 +125,12 @@ def _target(found: Mapping[str, Summary], title: str) -> str:
                 f"<td class=number>{compact(v)}</td>"
                 for v in (summary.mean, summary.deviation, summary.low, summary.high)
             )
-        rows += f"<tr><th scope=row>{part}</th>{cells}</tr>"
-    named = ("mean", "deviation", "lowest", "highest")
+        rows += f"<tr><th scope=row>{shown_part(part)}</th>{cells}</tr>"
+    named = ("Mean", "Standard deviation", "Lowest", "Highest")
     numbers = any(not isinstance(s, ClassShares | LabelSequences) for s in found.values())
-    head = "".join(f"<th scope=col class=number>{n}</th>" for n in named) if numbers else "<th scope=col>labels</th>"
-    table = f"<table><thead><tr><th scope=col>part</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return _wide(table, f"{title}: numbers by part")
+    head = "".join(f"<th scope=col class=number>{n}</th>" for n in named) if numbers else "<th scope=col>Labels</th>"
+    table = f"<table><thead><tr><th scope=col>Part</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return wide(table, f"{title}: numbers by part")
 
 
 def _classes(found: Mapping[str, ClassShares], title: str) -> str:
@@ -138,7 +140,7 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> str:
     alike = {part: s for part, s in found.items() if len(s.counts) == size}
     order = sorted(range(size), key=lambda k: -int(first.counts[k]))[:_CLASSES]
     top = max((s.share(k) for s in alike.values() for k in order), default=0) or 1.0
-    head = "".join(f"<th scope=col colspan=2>{part}</th>" for part in alike)
+    head = "".join(f"<th scope=col colspan=2>{shown_part(part).capitalize()}</th>" for part in alike)
     rows = ""
     for k in order:
         cells = ""
@@ -149,8 +151,8 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> str:
         rows += f"<tr><th scope=row>{_name(first.labels[k]) or '(empty)'}</th>{cells}</tr>"
     more = f"<p class=note>{count(size - len(order), 'more class', 'more classes')}.</p>" if size > len(order) else ""
     several = "<p class=note>Several classes may apply to a row.</p>" if first.several else ""
-    table = f"<table><thead><tr><th scope=col>class</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return _wide(table, f"{title}: classes by part") + more + several + _absent(alike)
+    table = f"<table><thead><tr><th scope=col>Class</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return wide(table, f"{title}: classes by part") + more + several + _absent(alike)
 
 
 def _absent(found: Mapping[str, ClassShares]) -> str:
@@ -176,27 +178,28 @@ def _fields(found: Findings, parts: Mapping[str, Dataset]) -> str:
         return ""
     shown = facts(found.model.spec, described[:_FIELDS], {part: parts[part] for part in compared})
     two = len(compared) > 1
-    head = "<th scope=col>name</th><th scope=col>kind</th>"
-    head += "".join(f"<th scope=col class=number>{name}</th>" for name in ("missing", "different"))
-    head += "".join(f"<th scope=col data-fixed>{name}</th>" for name in ("distribution", "values"))
-    head += "<th scope=col>drift</th>" if two else ""
+    head = "<th scope=col>Name</th><th scope=col>Kind</th>"
+    head += "".join(f"<th scope=col class=number>{name}</th>" for name in ("Missing", "Different"))
+    head += "".join(f"<th scope=col data-fixed>{name}</th>" for name in ("Distribution", "Values"))
+    head += "<th scope=col>Drift</th>" if two else ""
     rows = "".join(_row(each, compared, tips=len(shown) <= _WITH_TIPS) for each in shown)
     table = f'<table data-sort class="fields"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     more = len(described) - len(shown)
     note = f'<p class="note">{count(more, "more field")} not shown.</p>' if more else ""
-    return f"<h3>Inputs</h3>{_about(compared, parts)}{_wide(table, 'Inputs')}{note}"
+    return f"<h3>Inputs</h3>{_about(compared, parts)}{wide(table, 'Inputs')}{note}"
 
 
 def _about(compared: Sequence[str], parts: Mapping[str, Dataset]) -> str:
-    key = f'<span class="key a"></span> {compared[0]}'
+    key = f'<span class="key a"></span> {shown_part(compared[0])}'
     words = ""
     if len(compared) > 1:
-        key += f', <span class="key line b"></span> {compared[1]}'
+        key += f', <span class="key line b"></span> {shown_part(compared[1])}'
         words = (
-            f"Drift is the population stability index from {compared[0]} to {compared[1]} rows: below {MODERATE:g} it is "
+            f"Drift is how far the {shown_part(compared[1])} rows differ from the {shown_part(compared[0])} rows, as the "
+            f"population stability index: below {MODERATE:g} it is "
             f"small, from {LARGE:g} on large; “none” is no more than chance gives with as many rows."
         )
-    few = [part for part in compared if len(parts[part]) > MAX_ROWS]
+    few = [shown_part(part) for part in compared if len(parts[part]) > MAX_ROWS]
     some = f" Of the {' and '.join(few)} rows, {MAX_ROWS:,} are looked at, spread evenly." if few else ""
     return f'<p class="note">{key}. {words}{some}</p>'
 
@@ -209,7 +212,7 @@ def _row(each: Facts, compared: Sequence[str], *, tips: bool) -> str:
     kinds = [("a", each.shares[compared[0]]), *(("b", each.shares[part]) for part in compared[1:])]
     names = [
         f"{shorten_end(name, _NAME)}\n"
-        + "\n".join(f"{part} {percent(float(each.shares[part][k]))}" for part in compared)
+        + "\n".join(f"{shown_part(part)} {percent(float(each.shares[part][k]))}" for part in compared)
         for k, name in enumerate(each.bins)
     ]
     summary = f"distribution of {shorten_end(each.field.name, _NAME)}: {_plain_about(each)}"
@@ -234,7 +237,9 @@ def _plain_about(each: Facts) -> str:
     shares = next(iter(each.shares.values()))
     order = np.argsort(-shares, kind="stable")[:TOP].tolist()
     names = [
-        f"{shorten_end(each.bins[k], 24) or '(empty)'} {percent(float(shares[k]))}" for k in order if shares[k] > 0
+        f"{shorten_end(each.bins[k], 24) or '(empty)'} ({percent(float(shares[k]))})".replace(" %", "\u00a0%")
+        for k in order
+        if shares[k] > 0
     ]
     return ", ".join(names) or "no values"
 
@@ -260,7 +265,3 @@ def _drift(each: Facts) -> str:
 
 def _name(value: str) -> str:
     return text(shorten_end(value, _NAME))
-
-
-def _wide(html: str, label: str) -> str:
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{html}</div>'

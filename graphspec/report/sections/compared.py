@@ -12,6 +12,7 @@ from graphspec.report.curve_charts import Line, Panel, charts_of
 from graphspec.report.differences import differences
 from graphspec.report.page import Section, text, wide
 from graphspec.report.sections.headline import exported, moment
+from graphspec.report.tables import UNDEFINED
 from graphspec.text import duration, number, shorten_end
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def results(runs: Sequence[Compared]) -> Section:
     keys = list(dict.fromkeys(key for run in runs for key in run.results))
     shown = keys[:_METRICS]
     best = {key: found for key in shown if (found := best_of(runs, key)) is not None}
-    head = ["run", "judged on", *shown, "epochs", "training time", "parameters"]
+    head = ["Run", "Judged on", *shown, "Epochs", "Training time", "Parameters"]
     kinds = ["", "", *["number"] * (len(head) - 2)]
     header = "".join(f'<th scope="col" class="{c}">{text(h)}</th>' for h, c in zip(head, kinds, strict=True))
     rows = []
@@ -75,7 +76,7 @@ def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
         if run.missing:
             yield f"{run.name}: {run.missing}"
     if marked:
-        yield "“best” marks the best value, “≈” one whose interval overlaps that of the best: other rows may turn them."
+        yield "“best” marks the best value, “≈” one whose interval overlaps with its: other rows may change the order."
     if hidden > 0:
         yield f"{hidden:,} further values are not shown; the report of each run has them."
 
@@ -90,7 +91,7 @@ def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) ->
     """Return the cell of a value, with its interval, and how it stands to the best."""
     value, interval = runs[k].results.get(key), runs[k].intervals.get(key)
     if value is None:
-        return '<td class="number muted" data-value="">—</td>'
+        return f'<td class="number muted" data-value="">{UNDEFINED}</td>'
     mark = ""
     if best is not None and k in best:
         mark = ' <strong class="best">best</strong>'
@@ -138,7 +139,7 @@ def differing(runs: Sequence[Compared]) -> Section:
         return Section("differences", "Differences", "<p>The specs are the same in every key, and so are the data.</p>")
     rows = [(key, [None if v is None else shorten_end(v, _VALUE) for v in values]) for key, values in found.items()]
     more = f"<p class='note'>{len(rows) - _KEYS:,} further keys differ.</p>" if len(rows) > _KEYS else ""
-    table = _by_run("Keys of the specs that differ, with their defaults", "key", runs, rows[:_KEYS], code=True)
+    table = _by_run("Keys of the specs that differ, with their defaults", "Key", runs, rows[:_KEYS], code=True)
     return Section("differences", "Differences", f"{wide(table, 'Keys that differ')}{more}")
 
 
@@ -190,7 +191,7 @@ def _by_run(
     body = []
     for name, values in rows:
         shown = f"<code>{text(name)}</code>" if code else text(name)
-        cells = "".join('<td class="muted">—</td>' if v is None else f"<td>{text(v)}</td>" for v in values)
+        cells = "".join(f'<td class="muted">{UNDEFINED}</td>' if v is None else f"<td>{text(v)}</td>" for v in values)
         body.append(f'<tr><th scope="row">{shown}</th>{cells}</tr>')
     parts = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     return f'<table class="by-run">{parts}</table>'

@@ -90,16 +90,16 @@ def _values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve |
     n, positive = tp + fp + fn + tn, tp + fn
     most = int(positive > n - positive)
     shown = [
-        ("Accuracy", share((tp + tn) / n)),
-        (f"Always '{flat.labels[most]}'", share(max(positive, n - positive) / n)),
-        ("Precision", share(_part(tp, tp + fp))),
-        ("Recall", share(_part(tp, positive))),
-        ("F1", share(_part(2 * tp, 2 * tp + fp + fn))),
+        ("Accuracy", amount((tp + tn) / n)),
+        (f"Always '{flat.labels[most]}'", amount(max(positive, n - positive) / n)),
+        ("Precision", amount(_part(tp, tp + fp))),
+        ("Recall", amount(_part(tp, positive))),
+        ("F1", amount(_part(2 * tp, 2 * tp + fp + fn))),
         ("ROC AUC", _area(curves[0])),
         ("Average precision", _area(curves[1])),
     ]
     if flat.probabilities:
-        shown.append(("Brier score", share(float(np.mean((flat.scores - flat.true) ** 2)))))
+        shown.append(("Brier score", amount(float(np.mean((flat.scores - flat.true) ** 2)))))
     return facts(shown)
 
 
@@ -108,7 +108,7 @@ def _part(a: float, b: float) -> float:
 
 
 def _area(curve: Curve | None) -> str:
-    return "not defined" if curve is None else share(curve.area)
+    return "not defined" if curve is None else amount(curve.area)
 
 
 def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:

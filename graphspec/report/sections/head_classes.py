@@ -15,7 +15,7 @@ from graphspec.report.page import text
 from graphspec.report.sections.matrix import MOST_CLASSES, matrix_table
 from graphspec.report.sections.one_against_rest import Areas, area_cells, areas, curve_charts, means, sample
 from graphspec.report.sections.probabilities import TOP, reliability_chart
-from graphspec.report.tables import beside, facts, share, table
+from graphspec.report.tables import amount, beside, facts, share, table
 from graphspec.text import count, percent
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ def _values(flat: Flat, counts: Array, scores: ClassScores, curves: Areas) -> st
     precision, recall, f1 = scores.macro()
     largest = int(scores.support.argmax())
     shown = [
-        ("Accuracy", share(counts.trace() / n)),
-        (f"Always '{flat.labels[largest]}'", share(scores.support[largest] / n)),
-        ("Macro precision", share(precision)),
-        ("Macro recall", share(recall)),
-        ("Macro F1", share(f1)),
+        ("Accuracy", amount(counts.trace() / n)),
+        (f"Always '{flat.labels[largest]}'", amount(scores.support[largest] / n)),
+        ("Macro precision", amount(precision)),
+        ("Macro recall", amount(recall)),
+        ("Macro F1", amount(f1)),
     ]
     if len(flat.labels) >= 10:
-        shown[1:1] = [(f"Top-{k} accuracy", share(top_k(flat.true, flat.scores, k))) for k in (3, 5)]
+        shown[1:1] = [(f"Top-{k} accuracy", amount(top_k(flat.true, flat.scores, k))) for k in (3, 5)]
     for name, mean in zip(("Macro ROC AUC", "Macro average precision"), means(curves), strict=True):
-        shown.append((name, "not defined" if math.isnan(mean) else share(mean)))
+        shown.append((name, "not defined" if math.isnan(mean) else amount(mean)))
     return facts(shown)
 
 
@@ -132,6 +132,6 @@ def _table(flat: Flat, scores: ClassScores, curves: Areas) -> str:
                 *area_cells(curves[k]),
             )
         )
-    columns = ("Class", "Support", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
+    columns = ("Class", f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
     shown = table(caption, columns, rows)
     return shown if len(rows) <= MOST_CLASSES else f"<details><summary>{caption}</summary>{shown}</details>"

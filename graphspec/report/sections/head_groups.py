@@ -9,6 +9,7 @@ import numpy as np
 from graphspec.drawing.scales import linear
 from graphspec.report.charts import Plot, figure, grid, legend
 from graphspec.report.curves_of_scores import roc
+from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount, facts, share
 from graphspec.text import count
 
@@ -28,7 +29,7 @@ def groups_head(head: HeadAnswers) -> str:
     lost = int(len(points) - finite.sum())
     points, groups = points[finite], groups[finite]
     if len(points) > MOST_ROWS:
-        rows = np.linspace(0, len(points) - 1, MOST_ROWS).astype(np.int64)
+        rows = evenly(len(points), MOST_ROWS)
         points, groups = points[rows], groups[rows]
     note = (
         f'<p class="note">{count(lost, "row")} with answers that are no finite numbers do not count.</p>'

@@ -9,9 +9,12 @@ import numpy as np
 from graphspec.report.kinds import Flat, sigmoid
 from graphspec.report.page import text, wide
 from graphspec.report.png import is_picture, pixels, small_uri
+from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphspec.ir.graph import Array
     from graphspec.report.scored import HeadAnswers, Scored
 
@@ -27,7 +30,7 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-def example_images(judged: Scored, head: HeadAnswers, flat: Flat) -> str:
+def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> str:
     """Return pictures of some rows, from the smallest to the largest loss, as HTML; nothing if the head answers none."""
     shape, targets = head.answers.shape, head.targets
     if len(shape) != 4 or min(shape[1:3]) < _SMALLEST or targets is None or head.head.loss is None:
@@ -38,21 +41,19 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat) -> str:
         return ""
     losses = np.arange(shape[0], dtype=np.float64) if head.losses is None else np.nan_to_num(head.losses, nan=np.inf)
     order = np.argsort(losses, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(_ROWS, len(order))).astype(np.int64))].tolist()
+    chosen = order[evenly(len(order), _ROWS)].tolist()
     rows = []
     for k in chosen:
         inputs = [
             a for a in judged.inputs(k).values() if is_picture(np.shape(a)) and np.asarray(a).dtype.kind in "fiub"
         ]
-        shown = [_image(pixels(np.asarray(inputs[0])), f"input of row {judged.rows[k]}") if inputs else "–"]
-        shown += [
-            _image(_pixels(a, flat), f"{what} of row {judged.rows[k]}") for a, what in _both(head, targets, k, flat)
-        ]
+        shown = [_image(pixels(np.asarray(inputs[0])), f"input of {name_of(k)}") if inputs else "–"]
+        shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
         cells = "".join(f"<td>{cell}</td>" for cell in shown)
-        rows.append(f'<tr><th scope="row">{int(judged.rows[k])}{text(loss)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{text(name_of(k) + loss)}</th>{cells}</tr>')
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
-    columns = "".join(f'<th scope="col">{name}</th>' for name in ("Index of the row", "Input", "True", "Answer"))
+    columns = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Input", "True", "Answer"))
     return _colours(flat) + wide(
         f'<table class="pictures"><caption>{caption}</caption><thead><tr>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>",

@@ -10,7 +10,7 @@ from graphspec.report.kinds import Flat
 from graphspec.report.page import text
 from graphspec.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
 from graphspec.report.sections.probabilities import Wording, reliability_chart
-from graphspec.report.tables import facts, share, table
+from graphspec.report.tables import amount, facts, share, table
 
 _ROWS = 150
 _LABEL = Wording("a label", "Share to which it applies")
@@ -28,12 +28,12 @@ def labels_head(flat: Flat) -> str:
     area, precision = means(curves)
     values = facts(
         [
-            ("Accuracy of all values", share(float((called == flat.true).mean()))),
-            (f"{flat.noun.capitalize()}s entirely right", share(float((called == flat.true).all(1).mean()))),
-            ("Micro F1", share(2 * tp / both if both else float("nan"))),
-            ("Macro F1", share(scores.macro()[2])),
-            ("Mean ROC AUC", share(area)),
-            ("Mean average precision", share(precision)),
+            ("Accuracy of all values", amount(float((called == flat.true).mean()))),
+            (f"{flat.noun.capitalize()}s entirely right", amount(float((called == flat.true).all(1).mean()))),
+            ("Micro F1", amount(2 * tp / both if both else float("nan"))),
+            ("Macro F1", amount(scores.macro()[2])),
+            ("Mean ROC AUC", amount(area)),
+            ("Mean average precision", amount(precision)),
         ]
     )
     charts = curve_charts(curves, flat.labels, "each label by itself")
@@ -55,7 +55,7 @@ def labels_head(flat: Flat) -> str:
         )
         for k in chosen.tolist()
     ]
-    columns = ("Label", "Support", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
+    columns = ("Label", f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
     of = "probability" if flat.probabilities else "score"
     note = f'<p class="note">A label is predicted where its {of} is above {limit:g}.'
     unseen = int((scores.support == 0).sum())

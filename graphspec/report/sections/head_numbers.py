@@ -11,6 +11,7 @@ from graphspec.report.charts import Plot, figure, grid
 from graphspec.report.kinds import Flat
 from graphspec.report.number_errors import NumberErrors, boxes, determination, number_errors
 from graphspec.report.page import text
+from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount, table
 from graphspec.text import count, percent
 
@@ -47,7 +48,7 @@ def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
         parts.append(f"<p>The charts show the output with the lowest R²: {text(names[worst])}.</p>")
     true, predicted = shown
     if len(true) > _CHARTED:
-        chosen = np.linspace(0, len(true) - 1, _CHARTED).astype(np.int64)
+        chosen = evenly(len(true), _CHARTED)
         parts.append(f'<p class="note">The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.</p>')
         true, predicted = true[chosen], predicted[chosen]
     charts = [make(true, predicted, title) for make in (_against, _spread, _by_value)]

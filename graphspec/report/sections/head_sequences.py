@@ -11,10 +11,13 @@ from graphspec.drawing.scales import Scale, linear
 from graphspec.metrics.sequences import edits, greedy_decode
 from graphspec.report.alignment import align
 from graphspec.report.charts import Named, Plot, figure, grid
+from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount, beside, facts, share, table
 from graphspec.text import count, percent, shorten_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphspec.ir.graph import Array
     from graphspec.report.scored import HeadAnswers
 
@@ -42,11 +45,11 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
     return true, read, edits(decoded, sizes, labels, counts)
 
 
-def sequences_head(head: HeadAnswers, rows: Array) -> str:
+def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> str:
     """Return the edits of the readings, the worst of them, and the labels that are confused, as HTML.
 
     Args:
-        rows: the index of each row in its part of the data, ``(n,)``.
+        name_of: returns the words for a kept row, given by its place: its line, or its file.
     """
     true, read, distances = readings(head)
     names = _names(head)
@@ -66,10 +69,10 @@ def sequences_head(head: HeadAnswers, rows: Array) -> str:
         return values + note + "<p>Every row is read without a mistake.</p>"
     cells = float(np.mean([min(len(true[k]), _LONGEST) * min(len(read[k]), _LONGEST) for k in wrong.tolist()]))
     rows_aligned = min(len(wrong), max(int(_CELLS / max(cells, 1)), 1))
-    some = wrong[np.linspace(0, len(wrong) - 1, rows_aligned).astype(np.int64)].tolist()
+    some = wrong[evenly(len(wrong), rows_aligned)].tolist()
     confusions, sentence = _confusions([(true[k], read[k]) for k in some], names, len(wrong))
     charts = grid([_distances(distances), _by_length(np.array([len(t) for t in true]), distances)])
-    return values + note + sentence + charts + beside(_worst(true, read, distances, names, rows), confusions)
+    return values + note + sentence + charts + beside(_worst(true, read, distances, names, name_of), confusions)
 
 
 def _names(head: HeadAnswers) -> list[str]:
@@ -85,7 +88,9 @@ def _written(sequence: list[int], names: list[str]) -> str:
     return shorten_end(between.join(shown), _SHOWN) or "(nothing)"
 
 
-def _worst(true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], rows: Array) -> str:
+def _worst(
+    true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
+) -> str:
     """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
     shown = [
@@ -94,11 +99,11 @@ def _worst(true: list[list[int]], read: list[list[int]], distances: Array, names
             _written(read[k], names),
             f"{int(distances[k])}",
             f"{int(distances[k]) / max(len(true[k]), 1):.2f}",
-            f"{int(rows[k])}",
+            name_of(k),
         )
         for k in order
     ]
-    columns = ("True", "Read", "Edits", "Edits per label", "Index of the row")
+    columns = ("True", "Read", "Edits", "Edits per label", "Row")
     return table(f"The {count(len(shown), 'worst reading', 'worst readings')}", columns, shown, texts=2)
 
 

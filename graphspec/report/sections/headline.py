@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.ir.learnt_size import LearntSize
 from graphspec.report.intervals import FEWEST, RESAMPLES
 from graphspec.report.page import Section, text, wide
+from graphspec.report.places import file_name
 from graphspec.report.task import kind
 from graphspec.text import count, duration, number
 
@@ -83,11 +83,11 @@ def _table(found: Findings, judged: Scored) -> str:
     """Return all values, as ``graphspec evaluate`` prints them, beside those of the last epoch."""
     train = {key: values[-1] for key, values in found.history.items() if values}
     meanings = bool(judged.meanings)
-    columns = ["loss or metric", judged.part, "95 % interval", "training", "validation", *(["of"] if meanings else [])]
+    columns = ["Loss or metric", judged.part, "95 % interval", "training", "validation", *(["of"] if meanings else [])]
     last = [c for c in ("training", "validation") if c != judged.part and _any(judged.results, train, c)]
     columns = [c for c in columns if c in (judged.part, *last) or c not in ("training", "validation")]
     columns = list(dict.fromkeys(columns))
-    kinds = {"loss or metric": "", "of": ""}
+    kinds = {"Loss or metric": "", "of": ""}
     head = "".join(f'<th scope="col" class="{kinds.get(c, "number")}">{text(c)}</th>' for c in columns)
     rows = []
     for key, value in judged.results.items():
@@ -181,11 +181,7 @@ def _source(source: DataSource) -> str:
         return f"the training data, {100 * source.split:g} % {how}of it{by}".replace("  ", " ")
     if source.query is not None:
         return "a query" if source.file is None else f"a query of {source.file.name}"
-    return ", ".join(_name(path) for path in source.paths) or "the data"
-
-
-def _name(path: Path) -> str:
-    return "/".join(path.parts[-2:]) if path.is_dir() else path.name
+    return ", ".join(file_name(path) for path in source.paths) or "the data"
 
 
 def moment(at: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graphspec.report.findings import Findings
 from graphspec.report.kinds import Flat, Kind, flatten
 from graphspec.report.page import Section, text
+from graphspec.report.places import places
 from graphspec.report.sections.head_binary import binary_head
 from graphspec.report.sections.head_classes import classes_head
 from graphspec.report.sections.head_groups import groups_head
@@ -16,9 +17,12 @@ from graphspec.report.sections.head_numbers import numbers_head
 from graphspec.report.sections.head_sequences import sequences_head
 from graphspec.report.sections.head_series import is_series, series
 from graphspec.report.sections.head_values import values_head
+from graphspec.report.terms import terms
 from graphspec.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphspec.report.scored import HeadAnswers, Scored
 
 _WORDS: dict[Kind, str] = {
@@ -39,10 +43,11 @@ def heads(found: Findings) -> Section | None:
     if judged is None or not judged.heads:
         return None
     shown = [_head(found, judged, name, k) for k, name in enumerate(judged.heads)]
+    explained = terms({flatten(head).kind for head in judged.heads.values()})
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}')
+    return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}{explained}')
 
 
 def _head(found: Findings, judged: Scored, name: str, number: int) -> str:
@@ -62,22 +67,29 @@ def _head(found: Findings, judged: Scored, name: str, number: int) -> str:
 
 
 def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> str:
+    row_name = _row_names(found, judged)
     match flat.kind:
         case "classes":
-            return classes_head(flat, anchor) + example_images(judged, head, flat)
+            return classes_head(flat, anchor) + example_images(judged, head, flat, row_name)
         case "binary":
-            return binary_head(head, flat, anchor) + example_images(judged, head, flat)
+            return binary_head(head, flat, anchor) + example_images(judged, head, flat, row_name)
         case "labels":
             return labels_head(flat)
         case "numbers":
             alike = is_series(found, judged, name)
             forecast = series(judged, name) if alike else ""
-            return forecast + numbers_head(head, flat, alike=alike) + example_images(judged, head, flat)
+            return forecast + numbers_head(head, flat, alike=alike) + example_images(judged, head, flat, row_name)
         case "sequences":
-            return sequences_head(head, judged.rows)
+            return sequences_head(head, row_name)
         case "groups":
             return groups_head(head)
     return values_head(flat)
+
+
+def _row_names(found: Findings, judged: Scored) -> Callable[[int], str]:
+    """Return the words for a kept row: its line, or its file."""
+    place = places(found.model.spec, judged.part)
+    return lambda row: place(judged.index(row))
 
 
 def _purpose(flat: Flat) -> str:

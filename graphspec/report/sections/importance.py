@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.cost import cost
-from graphspec.report.importance import REPEATS, Change, Importance, importances
+from graphspec.report.fields import fields
+from graphspec.report.importance import REPEATS, Change, Importance, grouped, importances
 from graphspec.report.network_facts import lowered_again
-from graphspec.report.page import Section, text
+from graphspec.report.page import Section, text, wide
 from graphspec.text import count, number, shorten_end
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def importance(found: Findings) -> Section | None:
     judged = found.judged
     if judged is None or not judged.total or not any(h.loss is not None for h in found.model.spec.heads.values()):
         return None
+    if len(grouped(fields(found.model.spec), found.model)) < 2:
+        return None  # nothing to compare with
     spec, lowered = lowered_again(found.model)
     work = cost(spec, lowered, 1).total().multiply_adds
     measured = importances(found.model, judged.raw, int(work))
@@ -32,8 +35,8 @@ def importance(found: Findings) -> Section | None:
     low, high = min(ends), max(ends)
     named = measured.metric[0] if measured.metric is not None else ""
     metric_head = f"<th scope=col class=number>{text(named)}</th>" if named else ""
-    names = "<th scope=col>input</th><th scope=col data-fixed>change of the loss</th>"
-    head = f"{names}<th scope=col class=number>mean</th>{metric_head}"
+    names = "<th scope=col>Input</th><th scope=col data-fixed>Change of the loss</th>"
+    head = f"{names}<th scope=col class=number>loss</th>{metric_head}"
     rows = "".join(_row(each, low, high) for each in shown)
     table = f'<table data-sort class="importance"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     more = len(measured.found) - len(shown)
@@ -43,13 +46,12 @@ def importance(found: Findings) -> Section | None:
         base += f", {measured.metric[0]} {number(measured.metric[1])}"
     rows_of = count(measured.rows, f"{judged.part} row")
     lead = (
-        f"<p>How much the loss rises if the values of one input are permuted among {rows_of}: an input that the network "
+        f"<p>How much the loss rises if the values of one input are shuffled among {rows_of}: an input that the network "
         f"does not need changes nothing. As they are: {text(base)}.</p>"
-        f'<p class="note">Each bar is the mean of {REPEATS} permutations, its whisker their range. Of inputs that '
+        f'<p class="note">Each bar is the mean of {REPEATS} shuffles, the thin line their range. Of inputs that '
         "say the same, each seems less important than they are together.</p>"
     )
-    wide = f'<div class="scroll" tabindex="0" role="region" aria-label="Inputs by importance">{table}</div>'
-    return Section("importance", "Importance of inputs", lead + wide + note)
+    return Section("importance", "Importance of inputs", lead + wide(table, "Inputs by importance") + note)
 
 
 def _row(each: Importance, low: float, high: float) -> str:

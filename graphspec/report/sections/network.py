@@ -13,7 +13,7 @@ from graphspec.ir.dims import show
 from graphspec.report.network_drawing import drawing, legend
 from graphspec.report.network_facts import NetworkFacts, NodeFacts, network_facts
 from graphspec.report.page import Section, text
-from graphspec.report.places import run_name
+from graphspec.report.places import run_name, shown_part
 from graphspec.text import count, number, percent, shell, shorten_end, shorten_middle
 
 if TYPE_CHECKING:
@@ -26,23 +26,24 @@ _ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and
 _PROBLEMS = 6  # that are listed
 _ARGUMENTS = 120  # characters of a node's arguments
 _HEAD = (
-    ("node", ""),
-    ("type", ""),
-    ("arguments", ""),
-    ("output", ""),
-    ("parameters", "number"),
-    ("multiply-adds", "number"),
-    ("memory", "number"),
-    ("mean |x|", "number"),
-    ("zeros", "number"),
-    ("dead units", "number"),
-    ("gradient / weights", "number"),
+    ("Layer", ""),
+    ("Type", ""),
+    ("Arguments", ""),
+    ("Output", ""),
+    ("Parameters", "number"),
+    ("Multiply-adds", "number"),
+    ("Memory", "number"),
+    ("Mean |x|", "number"),
+    ("Zeros", "number"),
+    ("Dead units", "number"),
+    ("Gradient / weights", "number"),
 )
 
 
 def network(found: Findings) -> Section:
     """Return the drawing of the network and the table of its nodes."""
     known = network_facts(found.model, None if found.judged is None else found.judged.raw)
+    part = "" if found.judged is None else shown_part(found.judged.part)
     nodes = list(known.spec.nodes)
     flagged = _problems(known)
     numbers = {node.name: k for k, node in enumerate(nodes)}
@@ -52,9 +53,9 @@ def network(found: Findings) -> Section:
     rows = "".join(lines[node.name] for node in nodes if node.name in shown)
     head = "".join(f"<th scope=col{f' class={kind}' if kind else ''}>{name}</th>" for name, kind in _HEAD)
     left_out = len(nodes) - len(shown)
-    caption = f"<caption>The {len(shown):,} most expensive of {len(nodes):,} nodes</caption>" if left_out else ""
+    caption = f"<caption>The {len(shown):,} most expensive of {len(nodes):,} layers</caption>" if left_out else ""
     table = (
-        f'<div class="scroll nodes" tabindex="0" role="region" aria-label="Nodes"><table data-sort id="nodes">{caption}'
+        f'<div class="scroll nodes" tabindex="0" role="region" aria-label="Layers"><table data-sort id="nodes">{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
     picture = "" if left_out else _picture(known, numbers, flagged)
@@ -62,9 +63,9 @@ def network(found: Findings) -> Section:
     if not picture:
         command = shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg")
         body = f'<p class="note">It is too large to be drawn here: <code>{text(command)}</code> draws it.</p>{table}'
-        return Section("network", "Network", _about(known) + _notes(known, flagged) + body)
-    body = f"<details><summary>All nodes as a table</summary>{table}</details>"
-    return Section("network", "Network", _about(known) + _notes(known, flagged) + picture + body)
+        return Section("network", "Network", _about(known, part) + _notes(known, flagged) + body)
+    body = f"<details><summary>All layers as a table</summary>{table}</details>"
+    return Section("network", "Network", _about(known, part) + _notes(known, flagged) + picture + body)
 
 
 def _with_room(known: NetworkFacts, lines: dict[str, str]) -> set[str]:
@@ -94,18 +95,18 @@ def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, st
     )
 
 
-def _about(known: NetworkFacts) -> str:
+def _about(known: NetworkFacts, part: str) -> str:
     total = known.costs.total()
     parts = [
-        f"{count(len(known.spec.nodes), 'node')}, {count(total.trainable, 'trainable parameter')}",
+        f"{count(len(known.spec.nodes), 'layer')}, {count(total.trainable, 'trainable parameter')}",
         f"{total.frozen:,} not trained" if total.frozen else "",
         f"{total.multiply_adds:,} multiply-adds per row",
-        f"{human(total.activations)} of activations per row",
+        f"{human(total.activations)} for the outputs of layers per row",
     ]
     lengths = ", ".join(f"{text(name)} = {size}" for name, size in known.costs.lengths.items())
     assumed = f" Axes that vary count as {lengths}." if lengths else ""
     norms = known.why_not or (
-        f"Activations are those of {count(known.rows, 'judged row')}; gradients, relative to the weights, "
+        f"The outputs of layers are those for {count(known.rows, part + ' row')}; gradients, relative to the weights, "
         "those of one training step on them."
     )
     return f'<p>{", ".join(filter(None, parts))}.{assumed}</p><p class="note">{norms}</p>'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.report.page import Section, text
+from graphspec.report.page import Section, text, wide
 from graphspec.report.places import run_name
 from graphspec.report.raw import plain
 from graphspec.text import count, printable, shell, shorten_end
@@ -110,8 +110,8 @@ def _learnt(model: Session) -> str:
     head = "<tr><th scope=col>layer</th><th scope=col>argument</th><th scope=col>values</th></tr>"
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
     rows_of = f" from {count(adapted.rows, 'training row')}" if adapted.rows else ""
-    wide = f'<div class="scroll" tabindex="0" role="region" aria-label="Learnt before training">{table}</div>'
-    return f"<details><summary>Learnt{rows_of} before the first step</summary>{wide}{note}</details>"
+    shown = wide(table, "Learnt before training")
+    return f"<details><summary>Learnt{rows_of} before the first step</summary>{shown}{note}</details>"
 
 
 def _values(value: Any) -> str:

@@ -43,7 +43,7 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
         if abs(mean - hits) >= 0.0005
         else " fits"
     )
-    verdict = f"The mean probability, {share(mean)},{gap}: the share is {share(hits)}."
+    verdict = f"The mean probability, {share(mean)},{gap}: the {words.share.lower()} is {share(hits)}."
     measured = f"expected calibration error {share(error)} in {BINS} equal bins"
     summary = f"Reliability of the probability of {words.of}: {measured}. {verdict}"
     plot = Plot(linear([0, 1]), linear([0, 1]), f"Probability of {words.of}", words.share, summary)

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphspec.report.answers import Verdict, verdict
 from graphspec.report.fields import Field, fields
-from graphspec.report.page import Section, text
+from graphspec.report.page import Section, text, wide
 from graphspec.report.places import places, source_name
 from graphspec.report.raw import as_picture, is_short, shown
 from graphspec.text import count, number
@@ -54,8 +54,14 @@ def worst(found: Findings) -> Section | None:
     return Section("worst", "Worst rows", _about(found, judged) + body)
 
 
-def largest(head: HeadAnswers, limit: int = ROWS) -> tuple[Array, Array] | None:
+def largest(
+    head: HeadAnswers, limit: int = ROWS, spans: tuple[Array, Array] | None = None
+) -> tuple[Array, Array] | None:
     """Return the places of the rows that the network answers worst, and how badly: by loss, else by absolute error.
+
+    Args:
+        spans: for windows over series, the first and the last time of each row: of windows that overlap, the worst one
+            counts, as the others have the same mistake.
 
     Returns:
         Places among the kept rows, the worst first, and their losses or errors; NaN is the worst. None if the rows have
@@ -67,25 +73,49 @@ def largest(head: HeadAnswers, limit: int = ROWS) -> tuple[Array, Array] | None:
             return None
         errors = np.abs(head.targets.astype(np.float64) - head.answers).reshape(len(head.answers), -1)
         scores = errors.mean(axis=1) if errors.shape[1] else np.zeros(len(errors))
-    order = np.argsort(np.where(np.isnan(scores), -np.inf, -scores), kind="stable")[:limit]
+    order = np.argsort(np.where(np.isnan(scores), -np.inf, -scores), kind="stable")
+    order = order[:limit] if spans is None else _apart(order, spans, limit)
     return order, scores[order]
+
+
+def _apart(order: Array, spans: tuple[Array, Array], limit: int) -> Array:
+    """Return the first of some rows that do not overlap in time."""
+    first, last = (times[order] for times in spans)
+    kept: list[int] = []
+    free = np.ones(len(order), bool)
+    while len(kept) < limit and free.any():
+        k = int(free.argmax())
+        kept.append(k)
+        free &= (first > last[k]) | (last < first[k])
+    return order[kept]
+
+
+def _spans(judged: Scored) -> tuple[Array, Array] | None:
+    """Return the first and the last time of each kept row; None if the rows are no windows."""
+    times = judged.raw.times
+    if times is None:
+        return None
+    chosen = judged.rows if judged.raw.chosen is None else judged.raw.chosen[judged.rows]
+    return times.first[chosen], times.last[chosen]
 
 
 def _about(found: Findings, judged: Scored) -> str:
     name = source_name(found.model.spec, judged.part)
     kept = "" if len(judged.rows) == judged.total else f", of {len(judged.rows):,} rows spread evenly over them"
     of = f" in {name}" if name else ""
+    if judged.raw.times is not None:
+        kept += " (of windows that overlap, the worst one)"
     lead = f"The {judged.part} rows with the largest loss{kept}, with what the data say of them{of}."
     return f"<p>{lead} Look for errors in the data first, then for what these rows have in common.</p>"
 
 
 def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int) -> str:
-    ordered = largest(head)
+    ordered = largest(head, spans=_spans(judged))
     if ordered is None:
         return f"<p>The loss of <b>{text(head.head.name)}</b> is of whole batches: no row has a loss of its own.</p>"
     rows, scores = ordered
     inputs = [judged.inputs(int(row)) for row in rows]
-    titles = [place(_index(judged, int(row))) for row in rows]
+    titles = [place(judged.index(int(row))) for row in rows]
     if counted := all(title.endswith(_COUNTED) for title in titles):
         titles = [title.removesuffix(_COUNTED) for title in titles]
     verdicts = [verdict(head, int(row)) for row in rows]
@@ -104,12 +134,6 @@ def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: 
     if kept < len(rows):
         notes.append(f"{count(len(rows) - kept, 'row')} more would make the page too large.")
     return (f'<p class="note">{" ".join(notes)}</p>' if notes else "") + html
-
-
-def _index(judged: Scored, row: int) -> int:
-    """Return the index of a kept row in its source."""
-    index = int(judged.rows[row])
-    return index if judged.raw.chosen is None else int(judged.raw.chosen[index])
 
 
 def _table(
@@ -138,10 +162,10 @@ def _table(
     more = len(described) - len(columns)
     note = f'<p class="note">{count(more, "more column")} not shown.</p>' if more else ""
     table = (
-        f"<table data-sort class=cases><thead><tr><th scope=col>row</th><th scope=col class=number>{by}</th>"
-        f"<th scope=col>true</th><th scope=col>predicted</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"<table data-sort class=cases><thead><tr><th scope=col>Row</th><th scope=col class=number>{by.capitalize()}</th>"
+        f"<th scope=col>True</th><th scope=col>Predicted</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="The worst rows">{table}</div>{note}', len(rows)
+    return wide(table, "The worst rows") + note, len(rows)
 
 
 def _right(field: Field, inputs: Sequence[Mapping[str, Array]]) -> str:

@@ -29,7 +29,7 @@ def test_the_pairs_that_are_confused_are_said() -> None:
 def test_values_of_the_head_and_of_each_class() -> None:
     html = classes_head(flat(), "h")
     found = values(html)
-    assert (found["Accuracy"], found["Always 'ape'"]) == ("0.700", "0.600")
+    assert (found["Accuracy"], found["Always 'ape'"]) == ("0.7000", "0.6000")
     assert rows(html, "Each class")[0][:6] == ["ape", "6", "5", "0.800", "0.667", "0.727"]
 
 

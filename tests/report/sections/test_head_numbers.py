@@ -31,7 +31,7 @@ def test_a_learnt_mean_is_that_of_the_training_rows() -> None:
     head = replace(head, head=replace(head.head, statistics=(90.0, 2.0)))
     shown = rows(numbers_head(head, flatten(head)), "Errors of 60 values")[1]
     assert shown[0] == "Answer always 90.000, the mean of the training rows"
-    assert float(shown[4]) == pytest.approx(90 - Y.mean(), rel=1e-3)
+    assert float(shown[4].replace("−", "-")) == pytest.approx(90 - Y.mean(), rel=1e-3)
 
 
 def test_the_charts_are_of_the_worst_output() -> None:
@@ -39,7 +39,7 @@ def test_the_charts_are_of_the_worst_output() -> None:
     y = numbers(60, 3, seed=6)
     y[:, 1] = 50 + y[:, 1]
     _, _, html = judge(network(dense(3), {"loss": "mse"}), x, y)
-    scores = [float(row[5].replace(",", "")) for row in rows(html, "Each output")]
+    scores = [float(row[5].replace(",", "").replace("−", "-")) for row in rows(html, "Each output")]
     assert np.argmin(scores) == 1
     assert "The charts show the output with the lowest R²: output 1." in plain(html)
 

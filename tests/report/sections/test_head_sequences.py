@@ -37,10 +37,10 @@ def test_readings_are_decoded_as_the_metric_does() -> None:
 
 
 def test_the_worst_come_first_and_edits_are_counted() -> None:
-    html = sequences_head(head(READ), np.arange(10, 15))
+    html = sequences_head(head(READ), lambda row: f"line {row + 10}")
     assert values(html)["Rows read without a mistake"] == "0.200"
     assert values(html)["Edits per label"] == "0.4000"
-    assert rows(html, "The 4 worst readings")[0] == ["abc", "(nothing)", "3", "1.00", "14"]
+    assert rows(html, "The 4 worst readings")[0] == ["abc", "(nothing)", "3", "1.00", "line 14"]
     found = rows(html, "The edits that occur most often")
     assert found[0][:4] == ["b", "–", "missed", "2"]
     assert ["c", "d", "read as another", "1", "17 %"] in found
@@ -49,11 +49,11 @@ def test_the_worst_come_first_and_edits_are_counted() -> None:
 
 
 def test_all_right() -> None:
-    assert "Every row is read without a mistake." in plain(sequences_head(head(["abc", "abc"]), np.arange(2)))
+    assert "Every row is read without a mistake." in plain(sequences_head(head(["abc", "abc"]), str))
 
 
 def test_of_long_rows_some_are_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_sequences, "_CELLS", 20)  # of tables of 9 cells
-    html = sequences_head(head(["abd"] * 8), np.arange(8))
+    html = sequences_head(head(["abd"] * 8), str)
     assert "Of the edits in 2 of 8 rows with mistakes" in plain(html)
     assert rows(html, "The edits that occur most often") == [["c", "d", "read as another", "2", "100 %"]]

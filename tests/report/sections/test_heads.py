@@ -165,7 +165,7 @@ BY_HEAD = ["precision", "recall", "accuracy", "confusion_matrix"]
 
 
 def shown(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{value:.4f}"
 
 
 def test_classes_agree_with_evaluate() -> None:

@@ -61,7 +61,7 @@ def test_large_networks_have_room(nodes: int, drawn: bool) -> None:
     html = _html(findings_of(gs.compile(dense_spec(data=DATA, layers=layers)), *blobs(10)))
     assert ("<svg" in html) == drawn
     assert ("graphspec plot runs/none -o network.svg" in html) != drawn
-    assert ("most expensive of 421 nodes" in html) != drawn
+    assert ("most expensive of 421 layers" in html) != drawn
 
 
 def test_a_large_network_of_blocks_is_drawn() -> None:
@@ -96,5 +96,5 @@ def test_enter_on_a_box_shows_its_node(tmp_path: Path) -> None:
     text = shown(browser, tmp_path, "page.html", lambda text: "pressed" in text)
     assert "pressed true" in text
     assert "units 8, activation relu" in text
-    assert "multiply-adds\n32" in text
-    assert re.search(r"gradient / weights\n[0-9.e-]+ \(norm of the gradient", text)
+    assert "Multiply-adds\n32" in text
+    assert re.search(r"Gradient / weights\n[0-9.e-]+ \(norm of the gradient", text)

@@ -131,3 +131,13 @@ def test_one_row_and_none() -> None:
     x, y = blobs(1)
     assert "1 row" in _html(findings_of(model, x, y))
     assert worst(Findings(model, Path("runs/none"), {})) is None
+
+
+def test_of_windows_that_overlap_the_worst_counts() -> None:
+    found = findings_of(gs.compile(dense_spec(data=DATA)), *blobs(6)).judged
+    assert found is not None
+    head = replace(next(iter(found.heads.values())), losses=np.array([1.0, 6, 5, 4, 3, 2]))
+    first = np.arange(6)
+    order, losses = largest(head, 3, (first, first + 1)) or ([], [])
+    assert (list(order), list(losses)) == ([1, 3, 5], [6, 4, 2])
+    assert list((largest(head, 3, (first, first)) or [[]])[0]) == [1, 2, 3]
