@@ -38,7 +38,7 @@ from graphspec.cli.usage import _COMMANDS
         ("export runs/r", "error: export needs --output FILE: the ONNX file to write\n"),
         ("train s.yaml b.yaml", "error: train does not take 'b.yaml'\n"),
         ("train s.yaml --out", "error: --out needs a value\n"),
-        ("train s.yaml --resume=3", "error: --resume takes no value\n"),
+        ("train s.yaml --resume=3", "error: --resume: write `--resume` alone, or `--resume auto`, not '3'\n"),
         ("export runs/r -o a.onnx --opset new", "error: --opset must be an integer\n"),
         ("init a.yaml --kind image", "not 'image'\n  = help: did you mean 'images'?\n"),
         ("init a.yaml --kind forecast", "not 'forecast'\n  = help: write `--kind sequence`\n"),

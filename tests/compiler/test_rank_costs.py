@@ -30,7 +30,7 @@ def test_networks(text: str, bandwidth: float, latency: float) -> None:
 )
 def test_no_networks(text: str) -> None:
     with pytest.raises(
-        ValueError, match="write a bandwidth, and a latency if you know it, such as 10Gb or 10Gb,0.05ms"
+        ValueError, match=r"write a bandwidth, and a latency if you know it, such as 10Gb or 10Gb,0\.05ms"
     ):
         Network.parse(text)
 
