@@ -272,7 +272,7 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
 
 
 def _explained(error: RunError, trainer: Trainer) -> RunError:
-    """Return the error with what helps: the checkpoint if a worker died, inputs that are not scaled if a loss is not finite."""
+    """Return the error with what helps: the checkpoint, or the inputs that are not scaled if a loss is not finite."""
     from graphspec.training.advice import unscaled_inputs
 
     if error.code == Code.WORKER_DIED and trainer.last_checkpoint is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import subprocess
@@ -232,11 +233,7 @@ def test_the_commands_of_the_page(spec: Path) -> None:
         process.terminate()
         _, said = process.communicate(timeout=100)
     assert process.returncode == 143, said
-    assert said.startswith("stopped by SIGTERM: run has a checkpoint of epoch ")
-    more[1] = f"training.epochs={int(re.findall(r'epoch ([0-9]+)', said)[0]) + 2}"
-    fewer = graphspec(*second[1:], *more)
-    assert fewer.exit_code == 2, "fewer epochs are another training"
-    more[1] = "training.epochs=100001"
+    assert said.startswith("stopped by SIGTERM: run has a checkpoint of ")
     command = [sys.executable, "-m", *second, *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
