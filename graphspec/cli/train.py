@@ -272,9 +272,11 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
 
 
 def _explained(error: RunError, trainer: Trainer) -> RunError:
-    """Return the error with the inputs that are not scaled, if a loss or a weight is not finite."""
+    """Return the error with what helps: the checkpoint, or the inputs that are not scaled if a loss is not finite."""
     from graphspec.training.advice import unscaled_inputs
 
+    if error.code == Code.WORKER_DIED and trainer.last_checkpoint is not None:
+        return RunError(error.code, error.message, f"`--resume` continues from the last checkpoint; {error.hint}")
     if error.code != Code.NOT_FINITE or not (found := unscaled_inputs(trainer.model.spec, trainer.loader.dataset)):
         return error
     more = f" and {len(found) - 2} more inputs" if len(found) > 2 else ""

@@ -71,17 +71,17 @@ def _faster_size(steps: TrainingSteps, epochs: range, report: Callable[[str], No
     cores = min(usable_cores(), steps.loader.rows(0))
     if cores == 1:
         return 1
-    single = _step_seconds(steps, epochs.start)
+    single = step_seconds(steps, epochs.start)
     remaining = len(epochs) * steps.loader.batches
     if single < MIN_STEP_SECONDS or single * remaining < MIN_RUN_SECONDS or not _join(steps, cores, report):
         return 1
-    if _step_seconds(steps, epochs.start) < MAX_TIME_RATIO * single:
+    if step_seconds(steps, epochs.start) < MAX_TIME_RATIO * single:
         return cores
     steps.leave()
     return 1
 
 
-def _step_seconds(steps: TrainingSteps, epoch: int) -> float:
+def step_seconds(steps: TrainingSteps, epoch: int) -> float:
     """Run a few steps, undo them, and return the minimum time of one."""
     times = []
     with steps.undone():

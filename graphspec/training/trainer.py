@@ -169,6 +169,8 @@ class Trainer:
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
                     if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                        if self.directory is not None:
+                            self.timer.write(self.directory)
                         interrupt.stop()
         finally:
             self.steps.leave()

@@ -15,8 +15,8 @@ def test_names_have_no_types(command: str) -> None:
     assert not any(mark in text for mark in ("<bool>", "<path>", "{", "}", "\\[", "╭"))
 
 
-def test_a_flag_takes_no_value() -> None:
-    assert "  --resume              Continue an interrupted run" in graphspec("train", "--help").stdout
+def test_options_are_named_as_they_are_typed() -> None:
+    assert "  --resume [auto]       Continue an interrupted run" in graphspec("train", "--help").stdout
 
 
 def test_what_rich_took_for_markup_is_there() -> None:

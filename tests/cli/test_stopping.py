@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from commands import SPEC, graphspec, project
+from paths import ROOT
 
 from graphspec.cli import progress
 from graphspec.cli.stopping import signal_of, stopped_by
@@ -209,6 +212,36 @@ def test_resume_takes_only_auto(spec: Path) -> None:
     wrong = graphspec("train", spec, "--resume=always")
     assert wrong.exit_code == 2
     assert "`--resume` alone, or `--resume auto`, not 'always'" in wrong.stderr
+
+
+# The page.
+
+
+@POSIX
+def test_the_commands_of_the_page(spec: Path) -> None:
+    """The signal comes twice, as from `timeout`, and after the first checkpoint instead of after 20 seconds."""
+    page = (ROOT / "docs" / "stopping.md").read_text(encoding="utf-8")
+    first, second = (shlex.split(line) for line in re.findall(r"^(?:timeout .*)?graphspec train .*$", page, re.M)[:2])
+    assert first[:4] == ["timeout", "-s", "TERM", "20"]
+    spec.rename("net.yaml")
+    more = ["--set", "training.epochs=100000", "--set", "training.workers=1", "--out", "run"]
+    command = [sys.executable, "-m", *first[4:], *more]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not Path("run/checkpoint.safetensors").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.terminate()
+        process.terminate()
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 143, said
+    assert said.startswith("stopped by SIGTERM: run has a checkpoint of ")
+    command = [sys.executable, "-m", *second, *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("resuming after ") for line in lines)
+        process.terminate()
+        process.communicate(timeout=100)
+    assert process.returncode == 143
 
 
 # Words.
