@@ -362,6 +362,15 @@ class Code(StrEnum):
         "The part of the network that turns raw rows into numbers cannot be computed for some row.",
         "Report it with the spec and the row.",
     )
+    RANKS_DIFFER = (
+        "GS606",
+        "Ranks differ",
+        (
+            "The processes of an MPI job have different versions of graphspec or NumPy, different BLAS kernels, specs or "
+            "command lines. They would not compute the same network, or not the same bits."
+        ),
+        "Start all ranks with the same installation, the same files and the same command.",
+    )
 
     # GS7: export.
 

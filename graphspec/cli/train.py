@@ -22,6 +22,7 @@ from graphspec.cli.options import (
     SpecFile,
     writes_onnx,
 )
+from graphspec.cli.ranks import by_ranks, joined, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 
 @handled(STOPS, on_signal)
+@by_ranks
 def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
     directory: Annotated[
@@ -60,6 +62,9 @@ def train(  # noqa: PLR0913 (the options of the command)
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html at the end.")] = False,
     data: DataPlace = None,
     cache: Cache = None,
+    mpi: Annotated[
+        bool, typer.Option("--mpi", help="Share each batch among the processes that mpiexec or srun started.")
+    ] = False,
     allow_outside: AllowOutside = False,
     allow: Allow = None,
     sets: Sets = None,
@@ -74,6 +79,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.training.epoch_log import monitored
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
+    from graphspec.training.observers import Lines
     from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
 
     resume = resume_mode is not None
@@ -89,6 +95,9 @@ def train(  # noqa: PLR0913 (the options of the command)
         raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
     checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
     declaration, lowered = checked.require()
+    if mpi and (more := with_mpi(declaration, sets)) is not None:
+        checked = check(str(spec), more, allow_outside=allow_outside, allow=allow or ())
+        declaration, lowered = checked.require()
     if data is not None:
         declaration = moved(declaration, data)
     print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
@@ -112,8 +121,11 @@ def train(  # noqa: PLR0913 (the options of the command)
         refuse_other_spec(model, directory)
         install_adapted(model, directory)
     every = None if log_every == "auto" else int(log_every)
-    observer = observer_for_stdout(every, monitored(declaration.training.callbacks))
+    followed = monitored(declaration.training.callbacks)
+    # mpiexec passes output on from a terminal of its own: a bar would fill the log of the job
+    observer = observer_for_stdout(every, followed) if joined() is None else Lines(every, followed)
     trainer = model.trainer(observer, directory)
+    trainer.steps.ranks = joined()
     trainer.reported = _monitored(declaration)  # the check of the spec has warned
     make_folder(directory)
     with locked(directory, err):
@@ -132,6 +144,7 @@ def train(  # noqa: PLR0913 (the options of the command)
             options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
             options["--log-every"] = None if log_every == "auto" else log_every
             options["--no-report"] = "" if no_report else None
+            options["--mpi"] = "" if mpi else None
             command = _command(spec, directory, model, options, sets or ())
             err(f"{stopped_by(number)}{_interrupted(trainer, directory, command)}")
             return 128 + number
@@ -242,7 +255,7 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     check_own(directory)
     checkpoint = None
     if _reached_checkpoint(directory):
-        checkpoint = check_resumable(model, directory)
+        checkpoint = check_resumable(model, directory, 1 if (ranks := trainer.steps.ranks) is None else ranks.size)
     else:
         complain(f"{directory} has no checkpoint: starting again")
     if checkpoint is not None:

@@ -145,8 +145,15 @@ def _settings(model: Session, trainer: Trainer) -> str:
     scheduled = trainer.rate.schedule is not None
     parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")
     parts.append(f"batch size {trainer.loader.batch_size}")
-    parts.append("workers: auto" if training.workers == "auto" else count(training.workers, "process", "processes"))
+    parts.append(_workers(trainer, training.workers))
     return ", ".join(parts)
+
+
+def _workers(trainer: Trainer, workers: int | str) -> str:
+    """Return how many processes train."""
+    if workers == "mpi":
+        return count(1 if trainer.steps.ranks is None else trainer.steps.ranks.size, "rank")
+    return "workers: auto" if isinstance(workers, str) else count(workers, "process", "processes")
 
 
 # At the end.

@@ -16,10 +16,15 @@ class Group(Protocol):
     """Workers that run the same program, each on its rows of the batch.
 
     ``all_reduce`` sums in rank order, so the result is bit for bit the same for the same number of workers.
+
+    Attributes:
+        writes_state: whether this worker writes moving statistics. If the workers share memory, only rank 0 does; otherwise
+            each has a copy, and writes the same values.
     """
 
     rank: int
     size: int
+    writes_state: bool
 
     def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
         """Replace ``array`` by its sum over all workers, in place."""
@@ -33,6 +38,7 @@ class LocalGroup:
 
     rank = 0
     size = 1
+    writes_state = True
 
     def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
         return None

@@ -124,7 +124,7 @@ class Training:
     seed: int = 0
     combine: Literal["mean", "sum"] = "mean"
     callbacks: list[Callback] = field(default_factory=list)
-    workers: int | Literal["auto"] = 1
+    workers: int | Literal["auto", "mpi"] = 1
     tree: Tree | None = field(default=None, repr=False, compare=False)
 
 

@@ -94,8 +94,12 @@ class TrainingKeys(Config):
     )
     combine: Literal["mean", "sum"] = Field("mean", description="How the losses of the heads are combined.")
     callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
-    workers: PositiveInt | Literal["auto"] = Field(
-        1, description="Processes that share each batch; `auto` measures whether one or one per core is faster."
+    workers: PositiveInt | Literal["auto", "mpi"] = Field(
+        1,
+        description=(
+            "Processes that share each batch; `auto` measures whether one or one per core is faster; `mpi`: the processes "
+            "that `mpiexec` or `srun` started."
+        ),
     )
 
 

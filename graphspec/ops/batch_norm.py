@@ -59,7 +59,7 @@ class BatchNormalization(Op):
             mean, var = ctx.save_for_backward(count), ctx.scratch(count)
             calls += batch_statistics(ctx, data, mean, var, share, offset)
             moments = Moments(mean, var, share, offset)
-            if ctx.group.rank == 0 or ctx.outputs == 3:  # only rank 0 writes shared parameters
+            if ctx.group.writes_state or ctx.outputs == 3:
                 for arrays in zip((input_mean, input_var), (mean, var), running, strict=True):
                     calls += moving_average(ctx, *arrays, self.momentum)
         normalization, backward = normalize(ctx, data, Y, moments, scale, B, first=1, epsilon=self.epsilon)

@@ -71,7 +71,7 @@ class MaskedBatchNormalization(Op):
                 *channel_sums(t, var),
                 (np.multiply, var, one_over_count, var),
             ]
-            if ctx.group.rank == 0:  # only rank 0 writes shared state
+            if ctx.group.writes_state:
                 for batch, moving in ((mean, input_mean), (var, input_var)):
                     calls += moving_average(ctx, moving, batch, moving, self.momentum)
         data, copies = by_channel(ctx, X)

@@ -74,7 +74,7 @@ class SpectralScale(Op):
         calls += [(np.vecdot, product, right, sigma), (_divide, W, sigma, Y, u.reshape(count), right)]
         barrier: Calls = [(ctx.group.barrier,)] if ctx.group.size > 1 else []  # other workers may still read W and u
         calls += barrier
-        if ctx.group.rank == 0:  # only rank 0 writes shared state
+        if ctx.group.writes_state:
             calls += [(np.copyto, W, Y), (np.copyto, u.reshape(count), right)]
         return Y, calls + barrier, backward
 

@@ -25,6 +25,7 @@ class ProcessGroup:
 
     def __init__(self, signals: Signals, scratch: np.ndarray[Any, Any], rank: int, size: int) -> None:
         self.rank, self.size, self.barrier = rank, size, signals.barrier
+        self.writes_state = rank == 0
         self._scratch, self._turn = scratch, 0
         self._views: dict[Any, list[list[np.ndarray[Any, Any]]]] = {}
 

@@ -107,7 +107,7 @@ class Leader:
         return {
             "document": document["document"],
             "adapted": document["adapted"],
-            "plugins": _plugins(),
+            "plugins": plugins(),
             "size": self.size,
             "seed": self._step.seed,
             "batch_size": self._loader.batch_size,
@@ -141,7 +141,7 @@ class Leader:
         self._stack.close()
 
 
-def _plugins() -> list[str]:
+def plugins() -> list[str]:
     """Return the modules that a worker imports before it reads the spec.
 
     Raises:

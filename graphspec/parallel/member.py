@@ -44,11 +44,11 @@ class Step:
     seed: int
     clock: Clock
 
-    def divide(self, optimizer: Optimizer, workers: int) -> Partition:
+    def divide(self, optimizer: Optimizer, workers: int, *, shard_kernels: bool = True) -> Partition:
         """Partition the weights: which kernels the workers shard, and which worker updates which elements."""
         parameters, batch, objective = self.parameters, self.loader.rows(0), self.objective
         segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
-        if cut_anywhere(optimizer, segments):
+        if shard_kernels and cut_anywhere(optimizer, segments):
             target = Target(self.loader.shapes(batch))
             graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)

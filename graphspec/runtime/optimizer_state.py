@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class OptimizerState:
 
     Attributes:
         swapped: whether the weights and their moving averages are exchanged (``use_ema``).
+        collect: called before all slots are read; it fetches those that other machines have updated.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
@@ -44,19 +45,26 @@ class OptimizerState:
         self.calls = optimizer.bind(vectors, self.clock, self.rate)
         self.run = runner(self.calls)
         self.swapped = False
+        self.collect: Callable[[], None] = _nothing
 
     def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
         """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots = gradients[group.rank], dict(slots)
+        self.gradient, self.slots, self.collect = gradients[group.rank], dict(slots), _nothing
         weights = self.parameters.vectors["trainable"]
         vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments)
         self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
         self.run = runner(self.calls)
 
+    def run_with(self, calls: Calls, collect: Callable[[], None]) -> None:
+        """Update the weights by other calls from now on; ``collect`` fetches the slots that they update elsewhere."""
+        self.calls, self.run, self.collect = calls, runner(calls), collect
+
     def swap(self) -> None:
         """Exchange the weights and their moving averages."""
+        self.collect()
+        self.parameters.changes += 1
         weights, averages = self.parameters.vectors["trainable"], self.slots["average"]
         weights[...], averages[...] = averages.copy(), weights.copy()
         self.swapped = not self.swapped
@@ -88,6 +96,7 @@ class OptimizerState:
 
     def arrays(self) -> dict[str, Array]:
         """Return copies of all slots by name, ``slot/<slot>/<weight>``, in Keras's layout."""
+        self.collect()
         arrays = {
             f"slot/{slot}/{name}": array
             for slot in self.optimizer.slots()
@@ -162,6 +171,10 @@ def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segme
             slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
     optimizer.start(weights, slots)
     return slots
+
+
+def _nothing() -> None:
+    """Fetch nothing: all slots are in this process's memory."""
 
 
 def _zeros_like(vector: Array) -> Array:

@@ -23,11 +23,15 @@ class Parameters:
 
     Within its vector, a weight has the layout of its ``Param.view``, and is padded with zeros to a full cache line. Methods
     that pass weights by name use Keras's layout.
+
+    Attributes:
+        changes: how often weights were written other than by steps; copies of the weights elsewhere are then out of date.
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
         self.params = dict(graph.params)
         self.dtype = np.dtype(dtype)
+        self.changes = 0
         self.segments: dict[ParamGroup, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
         sizes: dict[ParamGroup, int] = {"trainable": 0, "frozen": 0, "state": 0}
         self._locations: dict[str, tuple[ParamGroup, Segment]] = {}
@@ -98,6 +102,7 @@ class Parameters:
                 raise ValueError(f"weight '{name}' has shape {shape}, got {array.shape}")
         for name, array in arrays.items():
             self.view(name, vector)[...] = self.params[name].layout.pack(array)
+        self.changes += 1
 
 
 def _bounded(vector: Array) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from graphspec.arrays.cores import usable_cores
 from graphspec.compiler.fetches import TOTAL
 from graphspec.errors import UsageError
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.training.steps import TrainingSteps
@@ -29,9 +30,17 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
         raise UsageError(f"{text}: resume it on a machine with {size} cores, or start again with --overwrite")
 
 
+def refuse_other_ranks(size: int, ranks: int, directory: Path) -> None:
+    """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ."""
+    if size != ranks:
+        now = "is 1" if ranks == 1 else f"are {ranks}"
+        text = f"the run in {directory} started with {count(size, 'rank')}, but there {now}"
+        raise UsageError(f"{text}: start as many, `mpiexec -n {size} graphspec train … --resume`, or use --overwrite")
+
+
 def choose_workers(
     steps: TrainingSteps,
-    requested: int | Literal["auto"],
+    requested: int | Literal["auto", "mpi"],
     epochs: range,
     report: Callable[[str], None],
     *,
@@ -43,6 +52,11 @@ def choose_workers(
         epochs: the remaining epochs.
         exactly: use the requested number even if there are fewer cores, since another number would give other bits.
     """
+    if steps.ranks is not None:
+        steps.join_ranks(steps.ranks)
+        return steps.ranks.size
+    if requested == "mpi":
+        return 1
     if requested == "auto":
         size = _faster_size(steps, epochs, report)
     elif exactly:

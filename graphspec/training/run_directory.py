@@ -215,14 +215,18 @@ def refuse_other_spec(model: Session, directory: Path) -> None:
         )
 
 
-def check_resumable(model: Session, directory: Path) -> Checkpoint:
+def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
     """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
 
+    Args:
+        ranks: the ranks of the MPI job that resumes it.
+
     Raises:
-        UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers.
+        UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers,
+            or another number of ranks.
         RunError: GS603, the checkpoint is missing or damaged.
     """
-    from graphspec.training.choose_workers import refuse_too_few_cores
+    from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
 
     refuse_other_spec(model, directory)
     before, now = read_json(directory / "spec.json"), model.document()
@@ -236,7 +240,10 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
         raise UsageError(
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
-    refuse_too_few_cores(record.workers, directory)
+    if model.spec.training.workers == "mpi":
+        refuse_other_ranks(record.workers, ranks, directory)
+    else:
+        refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
     checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
     _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), _runs(model.adapted, now, before), "run")

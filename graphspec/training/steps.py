@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.kernels.group import LocalGroup
 from graphspec.parallel.leader import Leader
@@ -15,6 +15,8 @@ from graphspec.runtime.program_cache import ProgramCache
 if TYPE_CHECKING:
     from graphspec.compiler.objective import Objective
     from graphspec.data.batches import BatchLoader
+    from graphspec.parallel.mpi import Ranks
+    from graphspec.parallel.rank_leader import RankLeader
     from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
 
@@ -25,14 +27,16 @@ class TrainingSteps:
     Attributes:
         common: the parts of a step that are the same for all workers.
         programs: the programs bound so far, by the length of the batch.
-        leader: of the other worker processes; None if there are none.
+        leader: of the other worker processes, or ranks; None if there are none.
+        ranks: the other ranks of the MPI job; None if the training is not part of one.
     """
 
     def __init__(self, model: Session, objective: Objective, loader: BatchLoader, running: RunningMetrics) -> None:
         self._model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
         self.programs: dict[int, Program] = {}
-        self.leader: Leader | None = None
+        self.leader: Leader | RankLeader | None = None
+        self.ranks: Ranks | None = None
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
         """Compute the losses and the gradient of a batch; return its length and the program with the losses.
@@ -66,11 +70,27 @@ class TrainingSteps:
             OSError: processes or shared memory are not available; nothing has changed then.
         """
         self._cache_programs()
-        adapted = self._model.adapted
-        document = {"document": self._model.document(), "adapted": None if adapted is None else adapted.to_json()}
-        self.leader = Leader(self.common, self.optimizer_state, self._running, document, size)
+        self.leader = Leader(self.common, self.optimizer_state, self._running, self._document(), size)
         # The cached programs view this process's memory, not the shared one.
         self._own_cache, self._model.programs = self._model.programs, ProgramCache()
+
+    def join_ranks(self, ranks: Ranks) -> None:
+        """Use the ranks of an MPI job from now on, until :meth:`leave`."""
+        from graphspec.parallel.rank_leader import RankLeader
+
+        self._cache_programs()
+        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks)
+        self._own_cache = self._model.programs
+
+    def _document(self) -> dict[str, Any]:
+        """Return what another worker must know to build the network."""
+        adapted = self._model.adapted
+        return {"document": self._model.document(), "adapted": None if adapted is None else adapted.to_json()}
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether another rank was asked to stop."""
+        return self.ranks is not None and self.ranks.requested
 
     def leave(self) -> None:
         """Use only this process from now on, and drop the programs bound for several."""

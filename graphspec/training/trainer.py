@@ -197,6 +197,8 @@ class Trainer:
                 state.on_epoch_begin(self.epoch)
         while self.batch < self.loader.batches:
             self.step()
+            if self.steps.stop_signal and not interrupt.requested:
+                interrupt.signum = self.steps.stop_signal
             if interrupt.requested:
                 self._interrupt(interrupt)
             if self.stopped is not None:

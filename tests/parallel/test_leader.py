@@ -15,83 +15,10 @@ from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import FitData, prepare_fit
+from sharing import Rows, images, records, sentences, speech
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.usefixtures("two_cores")
-
-Rows = tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]
-
-
-def spec_of(inputs: Any, layers: Any, outputs: Any, **training: Any) -> dict[str, Any]:
-    training = {"optimizer": {"type": "SGD", "learning_rate": 0.1}, "epochs": 2, "batch_size": 8, "seed": 4} | training
-    return {"graphspec": 1, "name": "w", "inputs": inputs, "layers": layers, "outputs": outputs, "training": training}
-
-
-def images() -> tuple[dict[str, Any], Rows]:
-    """Return a case with BatchNormalization, dropout, a penalty, class weights, a last batch of one row, a global norm."""
-    layers = [
-        {"type": "Conv2D", "filters": 4, "kernel_size": 3, "use_bias": False},
-        {"type": "BatchNormalization"},
-        {"type": "ReLU"},
-        {"type": "Flatten"},
-        {"type": "Dropout", "rate": 0.3},
-        {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax", "kernel_regularizer": "l2"},
-    ]
-    head = {"loss": "sparse_categorical_crossentropy", "class_weight": {1: 3.0}}
-    head["metrics"] = ["accuracy", "sparse_top_k_categorical_accuracy"]
-    optimizer = {"type": "SGD", "learning_rate": 0.1, "momentum": 0.9, "global_clipnorm": 1.0}
-    spec = spec_of({"x": {"shape": [5, 5, 2]}}, layers, {"kind": head}, optimizer=optimizer)
-    random = np.random.default_rng(0)
-    return spec, ({"x": random.standard_normal((33, 5, 5, 2))}, {"kind": random.integers(0, 3, 33)}, None)
-
-
-def sentences() -> tuple[dict[str, Any], Rows]:
-    """Return a case with masks, sample weights of time steps, two heads, recurrent dropout, frozen weights."""
-    layers = [
-        {"name": "embed", "type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
-        {"name": "frozen", "type": "Dense", "units": 5, "trainable": False},
-        {"name": "read", "type": "GRU", "units": 6, "return_sequences": True, "dropout": 0.2},
-        {"name": "tag", "type": "Dense", "units": 3, "activation": "softmax"},
-        {"name": "last", "type": "LSTM", "units": 4, "inputs": "read"},
-        {"name": "score", "type": "Dense", "units": 1},
-    ]
-    outputs = {
-        "tag": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
-        "score": {"loss": "mse", "metrics": ["mae", "r2_score"], "weight": 0.5},
-    }
-    spec = spec_of({"ids": {"shape": [None], "dtype": "int64"}}, layers, outputs, optimizer="adam")
-    random = np.random.default_rng(1)
-    ids = random.integers(1, 9, (21, 6)) * (np.arange(6) < random.integers(1, 7, (21, 1)))
-    targets = {"tag": random.integers(0, 3, (21, 6)), "score": random.standard_normal(21)}
-    weights = {"tag": random.random((21, 6)), "score": random.random(21)}
-    return spec, ({"ids": ids}, targets, weights)
-
-
-def speech() -> tuple[dict[str, Any], Rows]:
-    """Return a case with CTC, lengths, and a metric of label sequences."""
-    layers = [
-        {"type": "SimpleRNN", "units": 5, "return_sequences": True},
-        {"name": "text", "type": "Dense", "units": 4},
-    ]
-    outputs = {"text": {"loss": "ctc", "metrics": ["edit_distance"]}}
-    spec = spec_of({"x": {"shape": [9, 3]}}, layers, outputs, optimizer={"type": "Lamb", "learning_rate": 0.01})
-    random = np.random.default_rng(2)
-    labels = random.integers(1, 4, (13, 3)) * (np.arange(3) < random.integers(1, 4, (13, 1)))
-    return spec, ({"x": random.standard_normal((13, 9, 3))}, {"text": labels}, None)
-
-
-def records() -> tuple[dict[str, Any], Rows]:
-    """Return a case whose layers and head learn from raw records: the workers get prepared rows."""
-    columns = {"town": {"type": "category", "embed": 2}, "spent": "number", "remark": "text"}
-    layers = [{"name": "mood", "type": "Dense", "units": 3, "activation": "softmax"}]
-    outputs = {"mood": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}}
-    spec = spec_of({"visit": {"columns": columns}}, layers, outputs, optimizer="adam")
-    random = np.random.default_rng(4)
-    spent = np.where(random.random(23) < 0.2, np.nan, random.normal(50, 20, 23)).astype(np.float32)
-    texts = {"town": ["Rome", "Oslo", "", "Bonn"], "remark": ["good", "bad coffee", "", "good coffee"]}
-    x = {name: random.choice(np.array(values, object), 23) for name, values in texts.items()}
-    return spec, ({**x, "spent": spent}, {"mood": np.array(["sad", "happy", "calm"] * 8, object)[:23]}, None)
-
 
 def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dict[str, list[float]]]:
     model = gs.compile(spec, [f"training.workers={workers}"])

@@ -37,7 +37,9 @@ def _repeat(found: Findings) -> str:
     run, spec = run_name(found.directory), found.model.spec
     words = ["graphspec", "train", f"{run}/spec.json", "--out", f"{run}-again"]
     workers = found.record.get("workers")
-    if isinstance(workers, int) and workers > 1 and spec.training.workers != workers:
+    if spec.training.workers == "mpi" and isinstance(workers, int) and workers > 1:
+        words = ["mpiexec", "-n", f"{workers}", *words]
+    elif isinstance(workers, int) and workers > 1 and spec.training.workers != workers:
         words += ["--set", f"training.workers={workers}"]
     packages = found.record.get("packages")
     numpy = f" and NumPy {packages['numpy']}" if isinstance(packages, Mapping) and "numpy" in packages else ""

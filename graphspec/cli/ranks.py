@@ -1,0 +1,156 @@
+"""A command as one process of an MPI job: rank 0 runs it, the others compute their shards of its steps."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.cli.console import attempt, complain, err
+from graphspec.errors import GraphspecError, SpecError, UsageError
+from graphspec.parallel.launch import Launch, launch_of
+
+if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    from graphspec.language.declarations import Spec
+    from graphspec.parallel.mpi import Ranks
+
+    P = ParamSpec("P")
+
+_joined: list[Ranks] = []
+"""The connection to the other ranks, if this process is one of several: a process belongs to one MPI job."""
+
+
+def joined() -> Ranks | None:
+    """Return the connection to the other ranks; None if this process trains alone."""
+    return _joined[0] if _joined else None
+
+
+def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
+    """Return the overrides of the spec with ``workers: mpi``; None if it says so already.
+
+    Raises:
+        UsageError: the spec asks for workers of its own.
+    """
+    workers = spec.training.workers
+    if workers == "mpi":
+        return None
+    if workers != 1:
+        text = f"--mpi makes each rank a worker, but the spec has `workers: {workers}`"
+        raise UsageError(f"{text}: leave it out, set `workers: mpi`, or add `--set training.workers=mpi`")
+    return [*(sets or ()), "training.workers=mpi"]
+
+
+def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:
+    """Let a command that trains take part in an MPI job, with ``--mpi`` or ``workers: mpi``; else nothing loads MPI."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int | None:
+        launch = launch_of(os.environ)
+        if not kwargs["mpi"] and launch is None:
+            return command(*args, **kwargs)
+        if not kwargs["mpi"] and launch is not None:
+            try:
+                declared = _declares_mpi(kwargs)
+            except SpecError:
+                if launch.rank == 0 or not Path(str(kwargs["spec"])).is_file():
+                    raise
+                return None  # rank 0 reports it
+            if not declared:
+                _refuse(launch)
+                return None
+        return _in_job(lambda: command(*args, **kwargs), launch, kwargs)
+
+    return run
+
+
+def _declares_mpi(options: Any) -> bool:
+    from graphspec.compiler.check import check
+
+    sets, outside, allow = options["sets"] or (), options["allow_outside"], options["allow"] or ()
+    checked = check(str(options["spec"]), sets, allow_outside=outside, allow=allow)
+    return checked.require()[0].training.workers == "mpi"
+
+
+def _refuse(launch: Launch) -> None:
+    """Refuse to train in each of several processes; one of them says so."""
+    if launch.rank:
+        return None  # a status other than 0 could end rank 0 before it has reported this
+    text = f"{launch.command} has started {launch.size} processes, and each would train and write the run directory"
+    raise UsageError(f"{text}: add --mpi, or `training: {{workers: mpi}}` to the spec, and they share each batch")
+
+
+def _in_job(command: Callable[[], int | None], launch: Launch | None, options: Any) -> int | None:
+    from graphspec.parallel.mpi import connect
+
+    quiet = launch is not None and launch.rank > 0  # rank 0 reports what all ranks refuse
+    try:
+        ranks = connect(launch)
+        ranks.agree(_known(options))
+    except GraphspecError:
+        if quiet:
+            return None
+        raise
+    if ranks.size == 1:
+        complain("note: there is one rank; `mpiexec -n 4 graphspec train …` starts four")
+        return command()
+    if ranks.rank > 0:
+        _follow(ranks)
+        return None
+    _joined[:] = [ranks]
+    status = attempt(lambda: _lead(ranks, command))
+    if ranks.busy:
+        ranks.abort(status)
+    ranks.end()
+    return status
+
+
+def _lead(ranks: Ranks, command: Callable[[], int | None]) -> int | None:
+    try:
+        return command()
+    except Exception as error:
+        raise ranks.broken(error) or error from None
+
+
+def _follow(ranks: Ranks) -> None:
+    """Serve rank 0. An error ends the whole job: the other ranks may wait for this one."""
+    from graphspec.parallel.rank_worker import serve
+
+    def action() -> None:
+        try:
+            serve(ranks)
+        except Exception as error:
+            failed.append(error)
+            raise ranks.broken(error) or error from None
+
+    failed: list[Exception] = []
+    status = attempt(action)
+    if failed:
+        err(f"  (rank {ranks.rank} of {ranks.size})")
+        ranks.abort(status)
+
+
+def _known(options: Any) -> dict[str, str | None]:
+    """Return what all ranks must have in common."""
+    import numpy as np
+
+    from graphspec.arrays.blas import openblas
+    from graphspec.kernels.fast import KERNELS
+    from graphspec.version import __version__
+
+    blas, spec = openblas(), Path(str(options["spec"]))
+    return {
+        "the version of graphspec": __version__,
+        "the version of NumPy": np.__version__,
+        "the version of Python": platform.python_version(),
+        "BLAS kernels": None if blas is None else blas.core,
+        "forced kernels": os.environ.get(KERNELS),
+        "the command line": " ".join(sys.argv[1:]),
+        "the spec": hashlib.sha256(spec.read_bytes()).hexdigest()[:12] if spec.is_file() else None,
+    }
