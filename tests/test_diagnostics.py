@@ -33,6 +33,7 @@ ELSEWHERE = {
     "GS603": "tests/training/test_checkpoint.py",
     "GS604": "tests/parallel/test_worker.py",
     "GS605": "tests/runtime/test_prelude.py",
+    "GS606": "tests/cli/test_ranks.py",
     "GS701": "tests/export/test_prove.py",
     "GS703": "tests/export/test_model_file.py",
     "GS704": "tests/export/test_quantize_gate.py",

@@ -32,6 +32,14 @@ def joined() -> Ranks | None:
     return _joined[0] if _joined else None
 
 
+def launcher() -> list[str]:
+    """Return the words with which a command line starts that starts as many ranks as there are now; none if it is alone."""
+    if (ranks := joined()) is None:
+        return []
+    launch = launch_of(os.environ)
+    return ["mpiexec" if launch is None else launch.command, "-n", str(ranks.size)]
+
+
 def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
     """Return the overrides of the spec with ``workers: mpi``; None if it says so already.
 

@@ -22,7 +22,7 @@ from graphspec.cli.options import (
     SpecFile,
     writes_onnx,
 )
-from graphspec.cli.ranks import by_ranks, joined, with_mpi
+from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
@@ -347,7 +347,7 @@ def _command(
     spec: Path, directory: Path, model: Model, options: Mapping[str, Path | str | None], sets: Sequence[str]
 ) -> str:
     allowed = next((source.allow for source in model.spec.data.values()), ())
-    arguments = ["graphspec", "train", str(spec), "--resume"]
+    arguments = [*launcher(), "graphspec", "train", str(spec), "--resume"]
     if directory != Path("runs") / model.spec.name:
         arguments += ["--out", str(directory)]
     for name, value in options.items():

@@ -25,6 +25,7 @@ class Threads:
 
     def __init__(self, rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> None:
         self.rank, self.size, self._barrier, self._arrays = rank, size, barrier, arrays
+        self.writes_state = rank == 0
 
     def all_reduce(self, array: Array) -> None:
         self._arrays[self.rank] = array
