@@ -33,7 +33,7 @@ class MpiGroup:
     writes_state = True
 
     def __init__(self, ranks: Ranks) -> None:
-        self.rank, self.size, self._comm = ranks.rank, ranks.size, ranks.comm
+        self.rank, self.size, self._ranks = ranks.rank, ranks.size, ranks
         self._buffers: dict[Any, Array] = {}
 
     def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
@@ -45,7 +45,8 @@ class MpiGroup:
         if parts is None:
             parts = self._buffers[key] = np.empty((self.size + 1, *array.shape), array.dtype)
         np.copyto(parts[-1, ...], array)
-        self._comm.Allgather(parts[-1:].reshape(-1).view(np.uint8), parts[:-1].reshape(-1).view(np.uint8))
+        octets = parts.reshape(self.size + 1, -1).view(np.uint8)
+        self._ranks.finish(self._ranks.comm.Iallgather(octets[-1], octets[:-1]))
         np.add(parts[0], parts[1], array)
         for part in parts[2:-1]:
             np.add(array, part, array)
@@ -130,15 +131,18 @@ class Exchange:
         length, size = int(self._counts[self.group.rank]), self.group.size
         lengths, starts = np.full(size, length), np.arange(size) * length
         sent = [self._gradient, (self._counts, self._starts), self._kind]
-        self._ranks.comm.Alltoallv(sent, [self._received, (lengths, starts), self._kind])
+        received = [self._received, (lengths, starts), self._kind]
+        self._ranks.finish(self._ranks.comm.Ialltoallv(sent, received))
 
     def _gather_weights(self, weights: Array) -> None:
-        self._ranks.comm.Allgatherv(self._ranks.mpi.IN_PLACE, [weights, (self._counts, self._starts), self._kind])
+        parts = [weights, (self._counts, self._starts), self._kind]
+        self._ranks.finish(self._ranks.comm.Iallgatherv(self._ranks.mpi.IN_PLACE, parts))
 
     def gather_counters(self) -> None:
         """Bring the counters of all ranks, and whether they were asked to stop, to rank 0's ``gathered``."""
         self.counters[-1] = self._ranks.requested
-        self._ranks.comm.Gather(self.counters, self.gathered if self.group.rank == 0 else None, 0)
+        every = self.gathered if self.group.rank == 0 else None
+        self._ranks.finish(self._ranks.comm.Igather(self.counters, every, 0))
 
     # Weights and slots.
 

@@ -17,11 +17,16 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
+from graphspec.parallel.sync import yield_core
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.parallel.launch import Launch
 
+_TESTS = 200
+"""Tests of a request, of a microsecond or so each, before a waiting rank yields its core."""
+_YIELDING, _IDLE = 2e-3, 0.1
+"""Seconds after which a waiting rank sleeps for short times, and for longer ones."""
 _PIECE = 1 << 26
 """Bytes that are sent at a time: MPI counts with 32 bits."""
 
@@ -63,15 +68,28 @@ class Ranks:
     def order(self, order: Order, *values: float) -> None:
         """On rank 0, give an order; up to four numbers belong to it."""
         self._order[0], self._order[1 : 1 + len(values)] = order, values
-        self.comm.Ibcast(self._order, 0).Wait()
+        self.finish(self.comm.Ibcast(self._order, 0))
 
-    def next_order(self) -> tuple[Order, list[float]]:
-        """On another rank, wait for the next order, and return it with its numbers."""
-        request = self.comm.Ibcast(self._order, 0)
+    def finish(self, request: Any) -> None:
+        """Wait until a collective operation is complete.
+
+        MPI's own functions wait by using their core, and so take it from the rank that they wait for, if several
+        processes share the cores.
+        """
+        for _ in range(_TESTS):
+            if request.Test():
+                return
         start = time.perf_counter()
         while not request.Test():
             waited = time.perf_counter() - start
-            time.sleep(0 if waited < 2e-3 else 5e-5 if waited < 0.1 else 1e-3)
+            if waited < _YIELDING:
+                yield_core()
+            else:
+                time.sleep(5e-5 if waited < _IDLE else 1e-3)
+
+    def next_order(self) -> tuple[Order, list[float]]:
+        """On another rank, wait for the next order, and return it with its numbers."""
+        self.finish(self.comm.Ibcast(self._order, 0))
         kind, *values = self._order.tolist()
         return Order(int(kind)), values
 

@@ -83,7 +83,7 @@ class Spin:
         while counters[index] < value:
             waited = time.perf_counter() - start
             if waited < 2e-3:
-                _yield_core()
+                yield_core()
             elif waited < 0.1:
                 time.sleep(5e-5)
             else:
@@ -91,7 +91,7 @@ class Spin:
                 self._check()
 
 
-_yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
+yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
 
 
 class Pipes:
