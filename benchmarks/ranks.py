@@ -1,6 +1,6 @@
 """A training step by local workers and by MPI ranks, in turn: ``mpiexec -n 2 python -m benchmarks.ranks [W5 …]``.
 
-The workers of one machine share memory. Ranks copy gradients and weights, which is what they could not avoid on two machines;
+The workers of one machine share memory. Ranks copy gradients and weights, which they could not avoid on two machines either;
 a network between them adds its own time.
 """
 

@@ -101,6 +101,10 @@ class Leader:
             for views in self._others:
                 running.include(views)
 
+    def check(self) -> None:
+        """Raise GS604 (RunError) if a worker has died."""
+        self.processes.check()
+
     # Start and end.
 
     def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:

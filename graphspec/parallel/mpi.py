@@ -54,13 +54,13 @@ class Ranks:
     Attributes:
         rank, size: the number of this rank, from 0, and of all.
         busy: on rank 0, whether the others are in the middle of a step; they do not listen to orders then.
-        requested: whether this rank was asked to stop.
+        requested: the signal by which this rank, or one that rank 0 has heard of, was asked to stop; 0 if none.
     """
 
     def __init__(self, mpi: Any) -> None:
         self.mpi, self.comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
-        self.busy = self.requested = False
+        self.busy, self.requested = False, 0
         self._order = np.zeros(5)
 
     # Orders.

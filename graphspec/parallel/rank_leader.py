@@ -98,16 +98,14 @@ class RankLeader:
         """Wait until the other ranks have finished the step, and add their metric counters to ``running``."""
         self.member.gather_counters()
         self._ranks.busy = False
-        if self.member.gathered[1:, -1].any():
-            self._ranks.requested = True
+        if not self._ranks.requested:
+            self._ranks.requested = int(self.member.gathered[1:, -1].max())
         if running is not None:
             for views in self._others:
                 running.include(views)
 
-    @property
-    def requested(self) -> bool:
-        """Whether a rank was asked to stop."""
-        return self._ranks.requested
+    def check(self) -> None:
+        """Do nothing: the launcher ends the job if a rank dies."""
 
     def close(self) -> None:
         """End the training on the other ranks, unless they are in the middle of a step that has failed."""

@@ -32,6 +32,7 @@ from graphspec.parallel.exchange import Exchange
 from graphspec.parallel.member import Step
 from graphspec.parallel.mpi import Order
 from graphspec.parallel.rank_leader import fingerprint
+from graphspec.parallel.stops import STOPS
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -140,15 +141,12 @@ def _rows(ranks: Ranks, described: Mapping[str, Any]) -> dict[str, Array]:
 
 @contextmanager
 def _signals(ranks: Ranks) -> Iterator[None]:
-    """Let a request to stop set a flag that rank 0 reads at the end of the step; a second one ends this rank."""
+    """Let a request to stop set a flag that rank 0 reads at the end of the step: it decides when all ranks end."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if ranks.requested:
-            ranks.abort(128 + number)
-        ranks.requested = True
+        ranks.requested = number
 
-    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    before = {number: signal.signal(number, handle) for number in names}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *STOPS)}
     try:
         yield
     finally:

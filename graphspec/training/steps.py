@@ -59,7 +59,7 @@ class TrainingSteps:
     def check(self) -> None:
         """Raise GS604 (RunError) if a worker has died."""
         if self.leader is not None:
-            self.leader.processes.check()
+            self.leader.check()
 
     # One process or several.
 
@@ -88,9 +88,9 @@ class TrainingSteps:
         return {"document": self._model.document(), "adapted": None if adapted is None else adapted.to_json()}
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether another rank was asked to stop."""
-        return self.ranks is not None and self.ranks.requested
+    def stop_signal(self) -> int:
+        """The signal by which another rank was asked to stop; 0 if none was."""
+        return 0 if self.ranks is None else self.ranks.requested
 
     def leave(self) -> None:
         """Use only this process from now on, and drop the programs bound for several."""

@@ -63,9 +63,7 @@ def test_ranks_have_no_workers_of_their_own(spec: Path, workers: str, monkeypatc
     assert f"the spec has `workers: {workers}`" in " ".join(result.stderr.split())
 
 
-def test_a_process_that_was_started_alone_trains_alone_without_mpi(
-    spec: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_was_started_alone_trains_alone_without_mpi(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "mpi4py", None)  # importing it fails
     result = graphspec("train", spec, "--set", "training.workers=mpi", "--no-report")
     assert result.exit_code == 0
@@ -76,12 +74,10 @@ def test_a_process_that_was_started_alone_trains_alone_without_mpi(
     assert "pip install 'graphspec[mpi]'" in " ".join(result.stderr.split())
 
 
-def test_a_stopped_and_a_killed_job_resume_to_the_bits_of_local_workers(
-    spec: Path, mpi: None, two_cores: None
-) -> None:
+def test_a_stopped_and_a_killed_job_resume_to_the_bits_of_local_workers(spec: Path, mpi: None, two_cores: None) -> None:
     """Rank 1 is asked to stop in one job, and killed in the next; the third ends as two local workers do."""
     stopped = job([HERE / "mpi_stopped.py", "SIGTERM", 5, "train", spec, "--mpi", "--no-report"])
-    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.returncode == 143, stopped.stderr
     assert "has a checkpoint of epoch 2, step 1" in stopped.stderr
     assert "mpiexec -n 2 graphspec train tiny.yaml --resume --no-report --mpi" in stopped.stderr
     assert stopped.stdout.count("train: 60 rows") == 1

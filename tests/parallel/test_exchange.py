@@ -10,7 +10,6 @@ from mpi import HERE, job, trained, why_not
 from sharing import CASES
 
 
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train all cases in one job: starting it takes seconds."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sharing import Rows, images, records, sentences, speech
 from watching import Recorder, watched
 
 import graphspec as gs
@@ -15,10 +16,10 @@ from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import FitData, prepare_fit
-from sharing import Rows, images, records, sentences, speech
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.usefixtures("two_cores")
+
 
 def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dict[str, list[float]]]:
     model = gs.compile(spec, [f"training.workers={workers}"])

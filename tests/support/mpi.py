@@ -52,10 +52,11 @@ def why_not() -> str | None:
 
 def trained(name: str, workers: int, ranks: Any = None) -> dict[str, np.ndarray[Any, Any]]:
     """Train a case by local workers or by ranks, and return weights, slots and history."""
+    from sharing import CASES, with_optimizer
+
     import graphspec as gs
     from graphspec.training.observers import Silent
     from graphspec.training.prepare import FitData, prepare_fit
-    from sharing import CASES, with_optimizer
 
     spec, (x, y, weights) = CASES[name]() if name in CASES else with_optimizer(name)
     model = gs.compile(spec, [f"training.workers={'mpi' if ranks else workers}"])
