@@ -112,10 +112,7 @@ class Code(StrEnum):
     WRONG_INPUT_COUNT = (
         "GS203",
         "Wrong number of inputs",
-        (
-            "A node or a block instance has too few or too many inputs, or the first node does not name its input "
-            "although there are several."
-        ),
+        "A node or a block instance has too few or too many inputs, or the first node does not name one of several.",
         "List its `inputs`.",
     )
     UNUSED_NODE = (
@@ -365,10 +362,7 @@ class Code(StrEnum):
     RANKS_DIFFER = (
         "GS606",
         "Ranks differ",
-        (
-            "The processes of an MPI job have different versions of graphspec or NumPy, different BLAS kernels, specs or "
-            "command lines. They would not compute the same network, or not the same bits."
-        ),
+        "The processes of an MPI job differ in versions, BLAS kernels, specs or commands, so their bits would differ.",
         "Start all ranks with the same installation, the same files and the same command.",
     )
 
