@@ -19,7 +19,7 @@ from graphspec.explanations.pages import GROUPS, explanation, find, near
 from graphspec.text import display_width
 
 PAGES = ROOT / "graphspec" / "explanations"
-IN_WORDS = {Code.WORKER_DIED, Code.PREPARATION_FAILED}
+IN_WORDS = {Code.WORKER_DIED, Code.PREPARATION_FAILED, Code.RANKS_DIFFER}
 """Codes that no example can cause on every machine."""
 OF_OTHERS = {Code.DAMAGED_RUN}
 """Codes whose answer quotes a text of another package."""
