@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
+from graphspec.compiler.search_check import check_search
 from graphspec.errors import Diagnostic, Diagnostics, GivenText, SpecError, bounded_search
 from graphspec.export.targets import has_contrib, opset_of
 
@@ -46,7 +47,9 @@ def validate(
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
-    return Diagnostics(check_further(checked, data=with_data, opset=level, contrib=has_contrib(target)))
+    return Diagnostics(
+        check_further(checked, data=with_data, opset=level, contrib=has_contrib(target), allow_outside=outside)
+    )
 
 
 def source_of(source: Any) -> Any:
@@ -58,16 +61,24 @@ def source_of(source: Any) -> Any:
 
 @bounded_search()
 def check_further(
-    checked: Checked, *, data: bool = False, opset: int | None = None, contrib: bool = True
+    checked: Checked,
+    *,
+    data: bool = False,
+    opset: int | None = None,
+    contrib: bool = True,
+    allow_outside: bool = False,
 ) -> list[Diagnostic]:
-    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too.
+    """Return the diagnostics of a spec. If none is an error, check its ``search``, and its data and export if asked to.
 
     Args:
+        data: check the data files, too.
+        opset: check the export for this ONNX opset, too.
         contrib: whether the runtime to export for has onnxruntime's own operators.
+        allow_outside: let callbacks of a search's trials write outside their run directories.
     """
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
-    found = list(checked.diagnostics)
+    found = [*checked.diagnostics, *check_search(checked, allow_outside=allow_outside)]
     if data:
         found += _check_data(checked.spec, checked.lowered)
     if opset is not None:

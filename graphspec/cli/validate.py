@@ -59,7 +59,7 @@ def validate(
             checked = checked_whole(spec, sets or (), allow=allow or (), data=data)
         else:
             checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
-        found = check_further(checked, data=data, opset=level, contrib=has_contrib(target))
+        found = check_further(checked, data=data, opset=level, contrib=has_contrib(target), allow_outside=allow_outside)
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)

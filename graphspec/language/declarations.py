@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.callbacks import Callback
+    from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
     from graphspec.layers.base import Layer
     from graphspec.losses import Loss
@@ -227,6 +228,7 @@ class Spec:
     Attributes:
         document: the plain document with overrides, before variables and blocks are expanded.
         base: the folder of the spec, to which file names are relative; None for a dict.
+        search: the section ``search``, which is no part of ``document``: training ignores it.
     """
 
     name: str
@@ -239,6 +241,7 @@ class Spec:
     document: dict[str, Any]
     tree: Tree = field(repr=False, compare=False)
     base: Path | None = None
+    search: Search | None = None
 
     def __repr__(self) -> str:
         counts = ((len(self.inputs), "input"), (len(self.nodes), "layer"), (len(self.heads), "head"))

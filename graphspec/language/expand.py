@@ -82,7 +82,7 @@ class _Expander:
         sections = {
             key: self.substitution.apply(value, variables)
             for key, value in self.tree.value.items()
-            if key not in ("vars", "blocks", "layers")
+            if key not in ("vars", "blocks", "layers", "search")  # a search's variables belong to the values it sets
         }
         top = Scope("", variables, ())
         if "inputs" in sections:

@@ -10,7 +10,7 @@ from graphspec.language.set_paths import FILE, corrected, created, is_optional, 
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
 from graphspec.text import shell
 
-_DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
+_DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data", "search")
 
 
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:
@@ -35,6 +35,16 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
         value = read_value(written.strip(), FILE)
     except SpecError as error:
         raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
+    return replaced(tree, path, value, written.strip())
+
+
+def replaced(tree: Tree, path: str, value: Tree, written: str) -> Tree:
+    """Return ``tree`` with ``value`` at a dotted path, see :func:`override`.
+
+    Args:
+        written: the value as messages quote it.
+    """
+    text = f"{path}={written}"
     steps = path.split(".")
     if len(steps) == 1 or (len(steps) == 2 and steps[0] == "training"):
         _refuse_short_path(tree, steps, written)

@@ -17,6 +17,7 @@ from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.layer_hints import block_names, unknown_layer_hint
 from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
+from graphspec.language.search_space import parse_search
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer
@@ -32,7 +33,7 @@ _MISSING = {
     "layers": "for example `layers: [{name: y, type: Dense, units: 1}]`",
     "outputs": "name a node as a head: `outputs: {y: {loss: mean_squared_error}}`",
 }
-KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data")
+KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data", "search")
 
 
 def parse(
@@ -56,7 +57,17 @@ def parse(
         tree = read(source, sets=sets, problems=problems)
     except SpecError as error:
         return None, error.diagnostics
-    base = None if isinstance(source, Mapping) else Path(source).parent
+    return parse_tree(tree, None if isinstance(source, Mapping) else Path(source).parent, problems)
+
+
+def parse_tree(tree: Tree, base: Path | None, problems: Problems | None = None) -> tuple[Spec | None, list[Diagnostic]]:
+    """Expand and parse a document that has been read, see :func:`parse`.
+
+    Args:
+        base: the folder of the spec; None for a dict.
+        problems: those of reading.
+    """
+    problems = problems or Problems()
     _check_document(tree, problems)
     expanded = expand(tree, problems)
     spec = None if expanded.overflow else _spec(tree, expanded, base, problems)
@@ -101,9 +112,10 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         data=parse_data(
             sections.get("data"), base, list(declared) if isinstance(declared, dict) else [], list(heads), problems
         ),
-        document=tree.plain(),
+        document={key: child.plain() for key, child in tree.value.items() if key != "search"},
         tree=tree,
         base=base,
+        search=None if (search := tree.get("search")) is None else parse_search(search, problems),
     )
 
 
