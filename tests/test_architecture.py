@@ -16,6 +16,7 @@ PACKAGE = Path(graphspec.__file__).parent
 README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
+    search
     api extend
     editor
     validation notebook

@@ -26,6 +26,7 @@ from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
 from graphspec.cli.schema import schema
+from graphspec.cli.search import search
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
@@ -39,6 +40,7 @@ COMMANDS = (
     summary,
     plot,
     train,
+    search,
     evaluate,
     report,
     predict,

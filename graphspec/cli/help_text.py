@@ -19,6 +19,7 @@ SHORT = {
     "summary": "Print shapes, parameters and memory.",
     "plot": "Draw the graph: SVG or Mermaid.",
     "train": "Train a spec on its data.",
+    "search": "Search settings: a run for each trial.",
     "evaluate": "Print losses and metrics on test data.",
     "report": "Write an HTML page about runs.",
     "predict": "Predict for new rows.",

@@ -14,11 +14,14 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 
 @contextmanager
-def locked(directory: Path, report: Callable[[str], None] | None = None) -> Iterator[None]:
+def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait: bool = False) -> Iterator[None]:
     """Lock an existing folder inside the ``with`` block.
 
     Child processes do not inherit the lock, and it does not have to be removed after a crash. If the file system does not
     support locks (some network drives), the folder stays unlocked, and ``report`` receives a note for the user.
+
+    Args:
+        wait: wait until the folder is free, instead of raising.
 
     Raises:
         UsageError: another training has locked the folder.
@@ -26,7 +29,7 @@ def locked(directory: Path, report: Callable[[str], None] | None = None) -> Iter
     from filelock import FileLock, Timeout
 
     path = directory / LOCK
-    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    lock = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:

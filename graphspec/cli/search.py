@@ -1,0 +1,300 @@
+"""``graphspec search``: train one run for each trial of a spec's search, and report the best settings."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, writes_onnx
+from graphspec.cli.targets import naming_data
+from graphspec.codes import Code
+from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.files import CACHE
+from graphspec.text import count, number, printable, shell, shorten_end, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.compiler.check import Checked
+    from graphspec.search.loop import Work
+    from graphspec.search.records import Trial
+    from graphspec.search.study import Plan, Study
+
+_TRIALS = 20
+_BEST = 10
+_LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Sampler(StrEnum):
+    """How the values of trials are chosen."""
+
+    tpe = "tpe"
+    random = "random"
+    grid = "grid"
+
+
+def seconds(text: str | None) -> str | None:
+    """Refuse a value of ``--timeout`` other than a number of seconds, minutes or hours."""
+    if text is not None and not re.fullmatch(r"\d+(\.\d+)?[smh]?", text, re.ASCII):
+        raise typer.BadParameter(f"write a time such as 90s, 30m or 2h, not '{text}'")
+    return text
+
+
+def search(  # noqa: PLR0913 (the options of the command)
+    spec: SpecFile,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trials at once, in processes of one thread each.")
+    ] = 1,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", metavar="N", min=1, help="The number of trials, with those there are.", show_default=False),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The folder of the trials, runs/<name>-search by default.", show_default=False
+        ),
+    ] = None,
+    sampler: Annotated[
+        Sampler | None, typer.Option("--sampler", help="Instead of the spec's sampler.", show_default=False)
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="A database that machines without a common folder share, such as postgresql://….",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            callback=seconds,
+            help="Begin no trial after this time, such as 90s, 30m or 2h.",
+            show_default=False,
+        ),
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html into the runs.")] = False,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE", callback=writes_onnx, help="Export the best trial to ONNX.", show_default=False
+        ),
+    ] = None,
+    data: DataPlace = None,
+    cache: Cache = None,
+    allow: Allow = None,
+    sets: Sets = None,
+) -> int | None:
+    """Search the settings that a spec's `search` names: each trial is a run directory. The same command goes on."""
+    from graphspec.compiler.check import check
+    from graphspec.validation import check_further
+
+    checked = check(str(spec), sets or (), allow=allow or ())
+    found = check_further(checked)
+    print_diagnostics(d for d in found if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY) and not d.is_error)
+    if any(d.is_error for d in found):
+        raise SpecError(found)
+    plan = _plan(spec, checked, directory, trials, sampler)
+    _refuse_storage(storage, jobs)
+    command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
+    command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
+    work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
+    work = replace(work, source=replace(work.source, reports=not no_report))
+    with naming_data(data):
+        _check_data(work)
+    study = work.study()
+    s = plan.search
+    goal = "largest" if plan.goal == "max" else "smallest"
+    out_wrapped(f"search: {count(plan.trials, 'trial')} of {s.sampler} for the {goal} {s.metric}, in {plan.folder}")
+    if (ended := sum(t.state != "running" for t in study.trials())) > 0:
+        out_wrapped(f"{count(ended, 'trial')} of it {'has' if ended == 1 else 'have'} ended before")
+    if not _run(work, study, jobs):
+        again = ["graphspec", "search", str(spec), *(["-j", str(jobs)] if jobs > 1 else [])]
+        again += [word for name, value in command if value is not None for word in (name, str(value))]
+        again += ["--no-report"] * no_report
+        again += [word for folder in allow or () for word in ("--allow", str(folder))]
+        again += [word for text in sets or () for word in ("--set", text)]
+        err(f"interrupted: all trials can be resumed; go on with\n  {shell(*again)}")
+        return INTERRUPTED
+    return _finish(work, study, spec, onnx, sets or ())
+
+
+def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | None, sampler: Sampler | None) -> Plan:
+    from graphspec.compiler.search_check import goal_of
+    from graphspec.language.search_space import endless
+    from graphspec.search.sampling import grid_size
+    from graphspec.search.study import Plan, identity
+
+    declared, _ = checked.require()
+    search = declared.search
+    if search is None:
+        text = "the spec has no `search`: there is nothing to try"
+        hint = "add `search: {space: {training.optimizer.learning_rate: {float: [0.0001, 0.1], log: true}}}`"
+        raise SpecError([Diagnostic.at(declared.tree.mark, Code.MISSING_KEY, text, path="search", hint=hint)])
+    if sampler is not None:
+        search = replace(search, sampler=sampler.value)
+    wanted = trials or search.trials
+    if search.sampler == "grid":
+        if found := endless(search):
+            _, message, hint = found[0]
+            raise UsageError(f"--sampler grid: {message}; {hint}")
+        wanted = min(wanted or grid_size(search), grid_size(search))
+    goal, section = goal_of(search), search.tree.plain()
+    given = [section["space"], search.metric, goal, search.sampler, search.prune]
+    return Plan(
+        name=declared.name,
+        folder=directory or Path("runs") / f"{declared.name}-search",
+        search=search,
+        goal=goal,
+        trials=wanted or _TRIALS,
+        seed=declared.training.seed,
+        identity=identity(declared.document, *given),
+    )
+
+
+def _refuse_storage(storage: str | None, jobs: int) -> None:
+    if storage is None:
+        return
+    if "://" not in storage:
+        raise UsageError(f"--storage takes the URL of a database, such as postgresql://user@host/name, not '{storage}'")
+    if storage.startswith("sqlite") and jobs > 1:
+        text = "--storage: SQLite does not let several processes write at once"
+        raise UsageError(f"{text}: leave out -j, or leave out --storage, since a journal in the folder does")
+
+
+def _work(  # noqa: PLR0913 (the options of the command)
+    plan: Plan,
+    spec: Path,
+    checked: Checked,
+    storage: str | None,
+    timeout: str | None,
+    data: Path | None,
+    cache: Path,
+    allow: Sequence[Path],
+    sets: Sequence[str],
+) -> Work:
+    from time import monotonic
+
+    from graphspec.search.loop import Work
+    from graphspec.search.trial import Source
+
+    until = None
+    if timeout is not None:
+        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
+        until = monotonic() + float(amount) * _UNITS[unit]
+    declared, _ = checked.require()
+    # a trial is one process: `workers: auto` would start more in each
+    single = [] if declared.training.workers == 1 else ["training.workers=1"]
+    return Work(plan, Source(str(spec), [*sets, *single], data, list(allow), cache), storage, until)
+
+
+def _check_data(work: Work) -> None:
+    """Report what is wrong with the data once, before each trial fails with it."""
+    work.source.model([])
+
+
+def _run(work: Work, study: Study, jobs: int) -> bool:
+    """Run the trials; return whether they were not interrupted."""
+    from graphspec.search.loop import run_here, run_in_processes
+    from graphspec.training.interrupt import raised
+
+    out(heading(work.plan))
+
+    def show(trial: Trial) -> None:
+        out(line(trial, work.plan, terminal_width(sys.stdout)))
+        sys.stdout.flush()
+
+    try:
+        with raised():
+            if jobs == 1:
+                run_here(work, study, show)
+            else:
+                run_in_processes(work, jobs, show)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def heading(plan: Plan) -> str:
+    """Return the names above the values of :func:`line`."""
+    return f"{'':>{_digits(plan)}}  {shorten_end(plan.search.metric, 10):>10}  settings"
+
+
+def _digits(plan: Plan) -> int:
+    return len(str(plan.trials))
+
+
+def line(trial: Trial, plan: Plan, width: int | None) -> str:
+    """Return a line about a trial that has ended: its number, objective and state, and what it changes."""
+    value = "-" if trial.value is None else number(trial.value)
+    state = "" if trial.state == "complete" else trial.state
+    if trial.state == "pruned":
+        state = f"pruned after {count(len(trial.values), 'epoch')}"
+    about = trial.problem or ", ".join(short(text) for text in trial.sets)
+    start = f"{trial.number:>{_digits(plan)}}  {value:>10}  " + (f"{state}: " if state else "")
+    text = printable(start + about)
+    return text if width is None else shorten_end(text, width)
+
+
+def short(text: str) -> str:
+    """Return an override with the last keys of its path and rounded numbers, for people."""
+    path, _, value = text.partition("=")
+    value = _LONG.sub(lambda found: f"{float(found[0]):.4g}", value)
+    return f"{'.'.join(path.split('.')[-2:])}={value}" if path.startswith("layers.") else f"{path.split('.')[-1]}={value}"
+
+
+def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
+    from graphspec.search.page import write_page
+    from graphspec.search.records import ranked
+
+    plan, trials = work.plan, study.trials()
+    best = ranked(trials, plan.goal)
+    width = terminal_width(sys.stdout)
+    states = [(n, word) for word in ("complete", "pruned", "infeasible", "failed", "running") if (n := _count(trials, word))]
+    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(f'{n} {word}' for n, word in states)}")
+    if not best:
+        complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
+        return 3 if trials else None
+    out("best:")
+    for trial in best[:_BEST]:
+        out(line(trial, plan, width))
+    top = best[0]
+    command = ["graphspec", "train", str(spec)]
+    for text in (*sets, *top.sets):
+        command += ["--set", text]
+    page = write_page(plan, trials, command)
+    out(f"page: {page}")
+    out(f"best run: {plan.folder / top.name}")
+    out(f"train it again:\n  {shell(*command)}")
+    if onnx is not None:
+        _export(work, plan.folder / top.name, onnx)
+    return None
+
+
+def _export(work: Work, run: Path, onnx: Path) -> None:
+    """Export the run of the best trial, as `graphspec export` does."""
+    from graphspec.cli.report import load_run
+    from graphspec.training.run_directory import record_export
+
+    if not run.is_dir():
+        raise UsageError(f"the best trial was trained in another folder: export {run.name} there")
+    with naming_data(work.source.data):
+        proof = f"{load_run(run, work.source.data, work.source.allow).export(onnx)}"
+    record_export(run, onnx, proof)
+    out_wrapped(f"{onnx}: {proof}")
+
+
+def _count(trials: Sequence[Trial], state: str) -> int:
+    return sum(t.state == state for t in trials)

@@ -1,0 +1,225 @@
+"""The page of a search, ``search.html``: the best trials, the objective over the trials, settings, and all trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphspec.drawing.scales import Scale, for_values, linear, logarithmic
+from graphspec.files import write_atomic
+from graphspec.language.search_space import Choice, Space
+from graphspec.report.build import REPORT
+from graphspec.report.charts import Plot, figure, legend
+from graphspec.report.page import Opening, Section, page, text, wide
+from graphspec.report.tables import facts
+from graphspec.search.importance import FEWEST, METHOD, importances
+from graphspec.search.records import Trial, ranked
+from graphspec.search.study import Plan
+from graphspec.text import count, number, shell, shorten_end
+
+PAGE = "search.html"
+_ROWS = 500
+"""Trials that the page lists, and draws as lines: the best ones."""
+_LINES = 200
+_AXES = 12
+_WIDE, _HIGH, _TOP, _SIDE = 130.0, 220.0, 56.0, 70.0  # pixels: between two axes, of an axis, around them
+
+
+def write_page(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> Path:
+    """Write the page into the folder of the search, and return its path.
+
+    Args:
+        again: the words of the command that trains the best trial again.
+    """
+    path = plan.folder / PAGE
+    write_atomic(path, search_html(plan, trials, again))
+    return path
+
+
+def search_html(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> str:
+    """Return the page of a search."""
+    best = ranked(trials, plan.goal)
+    s = plan.search
+    goal = "largest" if plan.goal == "max" else "smallest"
+    lead = f"{count(len(trials), 'trial')} of {s.sampler}, for the {goal} {s.metric}; seed {plan.seed}"
+    pruning = "" if s.prune == "none" else f"Trials that are worse than others at the same epoch end early ({s.prune})."
+    sections = [_headline(plan, trials, best, again)]
+    if best:
+        sections += [_history(plan, trials, best), _settings(plan, trials, best)]
+    sections.append(_table(plan, trials, best))
+    return page(Opening(plan.name, "search", (lead, pruning)), sections)
+
+
+def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again: Sequence[str]) -> Section:
+    states = [(s, sum(t.state == s for t in trials)) for s in ("complete", "pruned", "infeasible", "failed", "running")]
+    shown = [(state, str(n)) for state, n in states if n]
+    if not best:
+        return Section("best", "Best trial", "<p>No trial was trained to its end.</p>" + facts(shown))
+    top = best[0]
+    head = [("best " + plan.search.metric, number(top.value or 0.0)), ("trial", str(top.number)), *shown]
+    rows = "".join(f"<li><code>{text(change)}</code></li>" for change in top.sets)
+    command = f'<pre tabindex="0" aria-label="Command"><code>{text(shell(*again))}</code></pre>'
+    return Section("best", "Best trial", f"{facts(head)}<ul>{rows}</ul><p>Train it again:</p>{wide(command, 'Command')}")
+
+
+def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+    ended = [t for t in trials if t.value is not None]
+    values = _inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best])
+    up = for_values(values)
+    across = linear([0.0, float(max(t.number for t in trials))])
+    name, top = plan.search.metric, best[0]
+    summary = f"{name} of {count(len(ended), 'trial')}; the best is {number(top.value or 0.0)}, of trial {top.number}."
+    plot = Plot(across, up, "trial", name, summary, width=680.0)
+    sign = -1 if plan.goal == "max" else 1
+    steps: list[tuple[float, float]] = []
+    lowest = math.inf
+    for trial in sorted(best, key=lambda t: t.number):
+        if sign * (trial.value or 0.0) < lowest:
+            if steps:
+                steps.append((trial.number, steps[-1][1]))
+            lowest = sign * (trial.value or 0.0)
+            steps.append((trial.number, trial.value or 0.0))
+    steps.append((max(t.number for t in trials), steps[-1][1]))
+    plot.line([(x, _clipped(y, up)) for x, y in steps], "b")
+    for kind, state in (("soft", "pruned"), ("a", "complete")):
+        dots = [t for t in ended if t.state == state]
+        if len(dots) > _ROWS:
+            plot.many([(t.number, _clipped(t.value or 0.0, up)) for t in dots])
+        else:
+            tips = [_tip(t) for t in dots]
+            plot.dots([(t.number, _clipped(t.value or 0.0, up)) for t in dots], tips, kind)
+    keys = [("a", "trials"), ("b", "the best so far")]
+    keys += [("soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
+    return Section("history", "Objective", figure("The objective of each trial", plot.svg(), legend(keys)))
+
+
+def _inner(values: Sequence[float], complete: Sequence[float]) -> list[float]:
+    """Return the values that a chart shows: all but a few that are far from the others, which stand at its edge."""
+    order = sorted(complete)
+    low, high = order[0], order[min(len(order) - 1, int(len(order) * 0.9))]
+    room = 3 * (high - low) or abs(high) or 1.0
+    return [v for v in values if low - room <= v <= high + room] or [low]
+
+
+def _clipped(value: float, scale: Scale) -> float:
+    return min(max(value, scale.low), scale.high)
+
+
+def _tip(trial: Trial) -> str:
+    shown = "no value" if trial.value is None else number(trial.value)
+    return "\n".join((f"trial {trial.number}: {shown} {'' if trial.judged else trial.state}".strip(), *trial.sets))
+
+
+# Settings: parallel coordinates and importance.
+
+
+def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+    spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
+    weights = importances(plan.search, trials)
+    order = {each.name: k for k, each in enumerate(weights)}
+    spaces = [s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}]
+    lead = "<p>Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis.</p>"
+    drawn = wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials")
+    bars = "".join(
+        f'<tr><th scope="row">{text(each.name)}</th><td class="barcell">'
+        f'<svg class="rail" viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="bar a" x="0" y="3" width="{each.share * 100:.1f}" height="10"/></svg></td>'
+        f'<td class="number">{each.share:.0%}</td><td class="number">{each.trials}</td></tr>'
+        for each in weights
+    )
+    if not bars:
+        below = f"<p>The importance of a setting needs {FEWEST} trials that were trained to their end.</p>"
+    else:
+        names = '<th scope="col">setting</th><th scope="col" data-fixed>importance</th>'
+        head = f'{names}<th scope="col" class="number">share</th><th scope="col" class="number">trials</th>'
+        caption = "<caption>Importance of settings</caption>"
+        grid = f'<table class="importance">{caption}<thead><tr>{head}</tr></thead><tbody>{bars}</tbody></table>'
+        below = f"<p>{text(METHOD)}</p>{wide(grid, 'Importance of settings')}"
+    return Section("settings", "Settings", lead + drawn + below)
+
+
+def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> str:
+    values = [t.value or 0.0 for t in trials]
+    scale = for_values(_inner(values, values))
+    wide_, high = _WIDE * len(spaces) + 2 * _SIDE, _TOP + _HIGH + 40
+    summary = f"Settings and {plan.search.metric} of the {len(trials)} best trials, as lines across one axis per setting."
+    size = f'viewBox="0 0 {wide_:.0f} {high:.0f}" style="min-width: {wide_ * 0.8:.0f}px; max-width: {wide_:.0f}px"'
+    parts = [f'<svg class="chart" {size} role="img" aria-label="{text(summary)}">']
+    parts.append(f'<g transform="translate({_SIDE:.0f} {_TOP:.0f})">')
+    scales = [_axis(space) for space in spaces]
+    for k, (space, axis) in enumerate(zip(spaces, scales, strict=True)):
+        labels = [item.label for item in space.items] if isinstance(space, Choice) else axis.labels()
+        parts += _drawn_axis(k, space.name, axis, labels, end=False)
+    parts += _drawn_axis(len(spaces), plan.search.metric, scale, scale.labels(), end=True)
+    best = max(1, len(trials) // 10)
+    for k in reversed(range(len(trials))):
+        points = []
+        for place, (space, axis) in enumerate(zip(spaces, scales, strict=True)):
+            value = trials[k].params.get(space.name)
+            y = _HIGH + 22 if value is None else (1 - axis.position(value)) * _HIGH
+            points.append(f"{place * _WIDE:.0f},{y:.1f}")
+        y = (1 - scale.position(_clipped(values[k], scale))) * _HIGH
+        points.append(f"{len(spaces) * _WIDE:.0f},{y:.1f}")
+        kind = "good" if k < best else "soft"
+        parts.append(f'<polyline class="line {kind}" points="{" ".join(points)}" data-tip="{text(_tip(trials[k]))}"/>')
+    return "".join([*parts, "</g></svg>"])
+
+
+def _axis(space: Space) -> Scale:
+    """Return the axis of a space, from bound to bound."""
+    if isinstance(space, Choice):
+        last = max(len(space.items) - 1, 1)
+        return Scale(0.0, float(last), tuple(float(k) for k in range(len(space.items))))
+    made = logarithmic([space.low, space.high]) if space.log else linear([space.low, space.high], count=4)
+    ticks = [t for t in made.ticks if space.low < t < space.high]
+    if space.log:
+        ticks = [t for t in ticks if math.isclose(math.log10(t), round(math.log10(t)))]
+    room = 0.08
+    scale = Scale(space.low, space.high, (), space.log)
+    inside = [t for t in ticks if room < scale.position(t) < 1 - room]
+    return Scale(space.low, space.high, (space.low, *inside[:6], space.high), space.log)
+
+
+def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: bool) -> list[str]:
+    x = k * _WIDE
+    shown = name if len(name) <= 34 else f"…{name[-33:]}"
+    parts = [f'<line class="axis" x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{_HIGH:.0f}"/>']
+    parts.append(f'<text class="name" x="{x:.0f}" y="{-36 if k % 2 else -18}" text-anchor="middle">{text(shown)}</text>')
+    side, anchor = (7, "start") if end else (-7, "end")
+    for tick, label in zip(axis.ticks, labels, strict=True):
+        y = (1 - axis.position(tick)) * _HIGH
+        parts.append(f'<text x="{x + side:.0f}" y="{y + 4:.1f}" text-anchor="{anchor}">{text(shorten_end(label, 14))}</text>')
+    return parts
+
+
+# All trials.
+
+
+def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+    others = [t for t in trials if not t.judged]
+    shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)
+    head = "".join(
+        f'<th scope="col"{kind}>{text(name)}</th>'
+        for name, kind in (("trial", ""), (plan.search.metric, ' class="number"'), ("state", ""), ("settings", " data-fixed"))
+    )
+    rows = "".join(_row(plan, trial) for trial in shown)
+    caption = f"<caption>All trials</caption><thead><tr>{head}</tr></thead>"
+    hidden = len(trials) - len(shown)
+    note = f'<p class="note">{count(hidden, "trial")} not shown.</p>' if hidden else ""
+    grid = wide(f"<table data-sort>{caption}<tbody>{rows}</tbody></table>", "All trials")
+    return Section("trials", "Trials", f"<p>A trial is a run directory; the number leads to its report.</p>{grid}{note}")
+
+
+def _row(plan: Plan, trial: Trial) -> str:
+    link = str(trial.number)
+    if (plan.folder / trial.name / REPORT).is_file():
+        link = f'<a href="{trial.name}/{REPORT}">{trial.number}</a>'
+    value = '<td class="number" data-value="">–</td>'
+    if trial.value is not None:
+        value = f'<td class="number" data-value="{trial.value!r}">{number(trial.value)}</td>'
+    state = f"{trial.state} after {count(len(trial.values), 'epoch')}" if trial.state == "pruned" else trial.state
+    about = f"{text(shorten_end(trial.problem, 300))}<br>" if trial.problem else ""
+    sets = text(shorten_end("; ".join(trial.sets), 400))
+    first = f'<th scope="row" data-value="{trial.number}">{link}</th>'
+    return f"<tr>{first}{value}<td>{text(state)}</td><td>{about}{sets}</td></tr>"

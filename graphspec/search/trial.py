@@ -1,0 +1,165 @@
+"""Train one trial in its run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphspec.errors import Diagnostic, RunError, SpecError
+from graphspec.files import remove_leftovers
+from graphspec.search.pruning import pruned
+from graphspec.search.records import Trial
+from graphspec.search.study import MAX_STARTS, Study
+from graphspec.training.observers import Silent
+
+if TYPE_CHECKING:
+    from graphspec.api import Model
+    from graphspec.training.trainer import Trainer
+
+PRUNED = "the search pruned the trial"
+_WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The spec of a search, and what its command adds.
+
+    Attributes:
+        spec: the file.
+        sets: the overrides of all trials.
+        data: where the data files lie now.
+        allow: folders in which files of queries may be.
+        cache: the folder for prepared rows.
+        reports: whether runs that are trained to their end get a report.
+    """
+
+    spec: str
+    sets: Sequence[str] = ()
+    data: Path | None = None
+    allow: Sequence[Path] = ()
+    cache: Path | None = None
+    reports: bool = True
+
+    def model(self, sets: Sequence[str]) -> Model:
+        """Return the untrained model of a trial, with its rows.
+
+        Raises:
+            SpecError: it cannot be built, or does not fit the data.
+        """
+        from graphspec.api import Model
+        from graphspec.compiler.check import check
+        from graphspec.compiler.trainable import refuse_untrainable
+        from graphspec.data.check import refused
+        from graphspec.data.relocated import moved
+        from graphspec.data.signature import load_all
+
+        checked = check(self.spec, [*self.sets, *sets], allow=self.allow)
+        spec, lowered = checked.require()
+        refuse_untrainable(checked.diagnostics)
+        spec = spec if self.data is None else moved(spec, self.data)
+        parts, found = load_all(spec, lowered.graph, self.cache)
+        if any(d.is_error for d in found):
+            raise refused(found)
+        model = Model(spec, lowered, checked.diagnostics)
+        model.parts, model.cache = parts, self.cache
+        return model
+
+
+class _Watch(Silent):
+    """Reports the objective after each epoch, and prunes."""
+
+    def __init__(self, study: Study, trial: Trial) -> None:
+        self.study, self.trial = study, trial
+        self.trainer: Trainer | None = None
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        search, trainer = self.study.plan.search, self.trainer
+        assert trainer is not None
+        values = trainer.history.get(search.metric)
+        if search.prune == "none" or not values:
+            return
+        self.study.report(self.trial, values)
+        others = self.study.trials()
+        if pruned(search.prune, self.study.plan.goal, self.trial.number, values, trainer.total, others):
+            trainer.stop(f"{PRUNED} after epoch {epoch + 1}")
+
+
+def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
+    """Train a trial, or go on with it, and return it with its result. Its run directory is locked.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed.
+        UsageError: the data have changed since the trial began.
+    """
+    from graphspec.training.run_directory import install_adapted, start_run
+
+    if trial.starts > MAX_STARTS:
+        return replace(trial, state="failed", problem=f"{MAX_STARTS} processes died with it")
+    try:
+        model = source.model(trial.sets)
+        directory = study.folder / trial.name
+        begun = any((directory / name).exists() for name in _WRITTEN)
+        if begun:
+            install_adapted(model, directory)
+        watch = _Watch(study, trial)
+        trainer = watch.trainer = model.trainer(watch, directory)
+        if begun:
+            _resume(model, trainer, directory)
+        else:
+            trainer.check_outputs()
+            start_run(model, directory)
+        trainer.run()
+        model.save_weights(directory)
+    except SpecError as error:
+        return replace(trial, state="infeasible", problem=_first(error.diagnostics))
+    except RunError as error:
+        return replace(trial, state="failed", problem=f"{error.code}: {error.message}")
+    except MemoryError:
+        return replace(trial, state="failed", problem="there is too little memory")
+    done = _result(trial, trainer, study.plan.search.metric)
+    if source.reports and done.state == "complete":
+        _report(model, directory)
+    return done
+
+
+def _report(model: Model, directory: Path) -> None:
+    """Write the report of a run. The run is complete without it: `graphspec report` says what goes wrong."""
+    from graphspec.report.build import write_report
+
+    with suppress(Exception):
+        write_report(model, directory)
+
+
+def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
+    from graphspec.training.run_directory import check_own, check_resumable
+
+    check_own(directory)
+    trainer.resume(check_resumable(model, directory))
+    remove_leftovers(directory)
+    trainer.write_derived()
+
+
+def _result(trial: Trial, trainer: Trainer, metric: str) -> Trial:
+    values = [float(v) for v in trainer.history.get(metric, ())]
+    trial = replace(trial, values=values)
+    if trainer.stopped is not None and trainer.stopped.startswith(PRUNED):
+        return replace(trial, state="pruned", value=values[-1] if values and isfinite(values[-1]) else None)
+    if not values:
+        return replace(trial, state="failed", problem=f"its history has no '{metric}'")
+    restored = [s.restored_epoch for s in trainer.states if s.restored_epoch is not None]
+    value = values[restored[-1]] if restored and restored[-1] < len(values) else values[-1]
+    if not isfinite(value):
+        return replace(trial, state="failed", problem=f"'{metric}' is not finite")
+    return replace(trial, state="complete", value=value)
+
+
+def _first(found: Sequence[Diagnostic]) -> str:
+    errors = [d for d in found if d.is_error]
+    d = errors[0] if errors else found[0]
+    where = f" (line {d.line})" if d.line is not None else ""
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return f"{d.code}: {d.message}{where}{more}"
