@@ -55,7 +55,9 @@ def search(  # noqa: PLR0913 (the options of the command)
     ] = 1,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", metavar="N", min=1, help="The number of trials, with those there are.", show_default=False),
+        typer.Option(
+            "--trials", metavar="N", min=1, help="The number of trials, with those there are.", show_default=False
+        ),
     ] = None,
     directory: Annotated[
         Path | None,
@@ -103,7 +105,9 @@ def search(  # noqa: PLR0913 (the options of the command)
 
     checked = check(str(spec), sets or (), allow=allow or ())
     found = check_further(checked)
-    print_diagnostics(d for d in found if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY) and not d.is_error)
+    print_diagnostics(
+        d for d in found if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY) and not d.is_error
+    )
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
@@ -239,7 +243,7 @@ def _digits(plan: Plan) -> int:
 def line(trial: Trial, plan: Plan, width: int | None) -> str:
     """Return a line about a trial that has ended: its number, objective and state, and what it changes."""
     value = "-" if trial.value is None else number(trial.value)
-    state = "" if trial.state == "complete" else trial.state
+    state: str = "" if trial.state == "complete" else trial.state
     if trial.state == "pruned":
         state = f"pruned after {count(len(trial.values), 'epoch')}"
     about = trial.problem or ", ".join(short(text) for text in trial.sets)
@@ -252,7 +256,9 @@ def short(text: str) -> str:
     """Return an override with the last keys of its path and rounded numbers, for people."""
     path, _, value = text.partition("=")
     value = _LONG.sub(lambda found: f"{float(found[0]):.4g}", value)
-    return f"{'.'.join(path.split('.')[-2:])}={value}" if path.startswith("layers.") else f"{path.split('.')[-1]}={value}"
+    return (
+        f"{'.'.join(path.split('.')[-2:])}={value}" if path.startswith("layers.") else f"{path.split('.')[-1]}={value}"
+    )
 
 
 def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
@@ -262,7 +268,9 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     plan, trials = work.plan, study.trials()
     best = ranked(trials, plan.goal)
     width = terminal_width(sys.stdout)
-    states = [(n, word) for word in ("complete", "pruned", "infeasible", "failed", "running") if (n := _count(trials, word))]
+    states = [
+        (n, word) for word in ("complete", "pruned", "infeasible", "failed", "running") if (n := _count(trials, word))
+    ]
     out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(f'{n} {word}' for n, word in states)}")
     if not best:
         complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")

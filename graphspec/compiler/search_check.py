@@ -1,4 +1,4 @@
-"""Check the section ``search`` of a spec: what it optimizes, its paths, and whether every bound and every choice is possible.
+"""Check the section ``search`` of a spec: its objective, its paths, and whether every bound and every choice is possible.
 
 Each bound and each choice is put into the spec, one at a time, and the spec is checked with it. Problems are reported in
 the section ``search``, where the value is.
@@ -18,7 +18,8 @@ from graphspec.compiler.heads import log_keys
 from graphspec.errors import Diagnostic, Mark, UsageError, did_you_mean
 from graphspec.language.override import replaced
 from graphspec.language.parse import parse_tree
-from graphspec.language.search_space import Range, Search, Setting, probes
+from graphspec.language.search_space import Range, Search, Setting
+from graphspec.language.search_values import probes
 from graphspec.language.tree import Tree, describe, format_names
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _wrong_path(setting: Setting, message: str) -> Diagnostic:
         hint = f"did you mean {names}?"
     where = f"'{setting.path}' leads nowhere: {text}"
     path = f"search.space.{setting.path}"
-    return Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=path, hint=hint or "write a path as `--set` takes it")
+    return Diagnostic.at(
+        setting.mark, Code.UNKNOWN_KEY, where, path=path, hint=hint or "write a path as `--set` takes it"
+    )
 
 
 def _of_probe(
@@ -108,7 +111,11 @@ def _of_probe(
         key = setting.path.rpartition(".")[2]
         if d.code == Code.UNKNOWN_KEY and at == _position(value.mark) and f"'{key}'" in d.message:
             yield replace(Diagnostic.at(setting.mark, d.code, d.message, hint=d.hint), path=_path(setting))
-        elif d.line is not None and at in inside and (not isinstance(setting.space, Range) or at == _position(place.mark)):
+        elif (
+            d.line is not None
+            and at in inside
+            and (not isinstance(setting.space, Range) or at == _position(place.mark))
+        ):
             yield replace(d, path=inside[at] or place.path)
         else:
             where = f" (at line {d.line})" if d.line is not None else ""

@@ -10,7 +10,19 @@ from graphspec.language.set_paths import FILE, corrected, created, is_optional, 
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
 from graphspec.text import shell
 
-_DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data", "search")
+_DOCUMENT = (
+    "graphspec",
+    "name",
+    "description",
+    "vars",
+    "inputs",
+    "blocks",
+    "layers",
+    "outputs",
+    "training",
+    "data",
+    "search",
+)
 
 
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:

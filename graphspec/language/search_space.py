@@ -6,7 +6,7 @@ spaces: these exist only in trials that take that value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import floor, isfinite
 from typing import Any, Literal, TypeAlias
@@ -166,7 +166,7 @@ def parse_search(tree: Tree, problems: Problems) -> Search | None:
         return None
     keys = validate(SearchKeys, tree, "`search`", problems) or salvage(_Optional, tree)
     given = tree.get("objective")
-    objective: ObjectiveKeys | None = ObjectiveKeys()
+    objective: ObjectiveKeys | None = ObjectiveKeys.model_validate({})
     if given is not None and isinstance(given.value, dict):
         objective = validate(ObjectiveKeys, given, "`objective`", problems)
     space = tree.get("space")
@@ -208,7 +208,9 @@ def _settings(tree: Tree, problems: Problems) -> list[Setting]:
             problems.key(tree, path, Code.VALUE_NOT_ALLOWED, text, hint="remove it")
         elif path == "training.workers":
             text = "'training.workers' cannot be searched: a trial runs in one process"
-            problems.key(tree, path, Code.VALUE_NOT_ALLOWED, text, hint="remove it; `graphspec search -j 2` runs two trials")
+            problems.key(
+                tree, path, Code.VALUE_NOT_ALLOWED, text, hint="remove it; `graphspec search -j 2` runs two trials"
+            )
         elif not is_space(child):
             if not child.unknown:
                 text = f"'{path}' must be a space of values, not {describe(child)}"
@@ -229,7 +231,7 @@ def _meant(tree: Tree) -> str | None:
 
 
 def is_space(tree: Tree) -> bool:
-    """Return whether a mapping declares a space: it has one of the keys ``float``, ``int`` and ``choice``, and no ``type``."""
+    """Return whether a mapping declares a space: it has a key ``float``, ``int`` or ``choice``, and no ``type``."""
     return isinstance(tree.value, dict) and any(kind in tree.value for kind in KINDS) and "type" not in tree.value
 
 
@@ -350,56 +352,3 @@ def _contradiction(space: Range) -> tuple[str, str, str] | None:
         text = f"steps of {step!r} from {low!r} do not reach {high!r}, the upper bound of '{space.name}'"
         return "step", text, f"bounds are included: write {shown} as the upper bound, or another step"
     return None
-
-
-# Values.
-
-Chooser: TypeAlias = Callable[[Space], float]
-"""Chooses a number of a range, or the index of a value of a choice."""
-
-
-def drawn(space: Space, choose: Chooser) -> Tree:
-    """Return a value of a space, with the places of its parts in the section ``search``."""
-    if isinstance(space, Range):
-        value = choose(space)
-        return Tree(int(value) if space.integer else float(value), space.tree.mark, path=space.tree.path)
-    item = space.items[int(choose(space))]
-    return _filled(item.tree, {loc: drawn(inner, choose) for loc, inner in item.inner})
-
-
-def _filled(tree: Tree, parts: dict[tuple[str | int, ...], Tree]) -> Tree:
-    """Return ``tree`` with parts replaced, which are at the given places."""
-    if not parts:
-        return tree
-    if () in parts:
-        return parts[()]
-    below: dict[str | int, dict[tuple[str | int, ...], Tree]] = {}
-    for loc, part in parts.items():
-        below.setdefault(loc[0], {})[loc[1:]] = part
-    if isinstance(tree.value, dict):
-        children = {key: _filled(child, below.get(key, {})) for key, child in tree.value.items()}
-        return Tree(children, tree.mark, tree.key_marks, tree.path)
-    return Tree([_filled(child, below.get(k, {})) for k, child in enumerate(tree.value)], tree.mark, None, tree.path)
-
-
-def probes(space: Space) -> Iterator[tuple[Tree, Tree]]:
-    """Yield values that tell whether a space is possible: each bound and each choice, one at a time.
-
-    Each is the place in the section ``search`` and the whole value; other spaces in it have their first value.
-    """
-    if isinstance(space, Range):
-        kind = "int" if space.integer else "float"
-        for bound, value in zip(space.tree.value[kind].value, (space.low, space.high), strict=True):
-            yield bound, Tree(value, bound.mark, path=bound.path)
-        return
-    for item in space.items:
-        first = {loc: drawn(inner, _first) for loc, inner in item.inner}
-        if not item.inner:
-            yield item.tree, item.tree
-        for loc, inner in item.inner:
-            for place, value in probes(inner):
-                yield place, _filled(item.tree, first | {loc: value})
-
-
-def _first(space: Space) -> float:
-    return space.low if isinstance(space, Range) else 0

@@ -16,7 +16,8 @@ from typing import Any
 
 from graphspec.errors import UsageError
 from graphspec.files import make_folder, write_atomic
-from graphspec.language.search_space import Choice, Chooser, Space
+from graphspec.language.search_space import Choice, Space
+from graphspec.language.search_values import Chooser
 from graphspec.search.records import Trial
 from graphspec.search.sampling import Params, sampled, seed_of, sets_of
 from graphspec.search.study import Plan, Study

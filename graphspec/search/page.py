@@ -60,7 +60,9 @@ def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again:
     head = [("best " + plan.search.metric, number(top.value or 0.0)), ("trial", str(top.number)), *shown]
     rows = "".join(f"<li><code>{text(change)}</code></li>" for change in top.sets)
     command = f'<pre tabindex="0" aria-label="Command"><code>{text(shell(*again))}</code></pre>'
-    return Section("best", "Best trial", f"{facts(head)}<ul>{rows}</ul><p>Train it again:</p>{wide(command, 'Command')}")
+    return Section(
+        "best", "Best trial", f"{facts(head)}<ul>{rows}</ul><p>Train it again:</p>{wide(command, 'Command')}"
+    )
 
 
 def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
@@ -118,7 +120,9 @@ def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sec
     spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
     weights = importances(plan.search, trials)
     order = {each.name: k for k, each in enumerate(weights)}
-    spaces = [s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}]
+    spaces = [
+        s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}
+    ]
     lead = "<p>Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis.</p>"
     drawn = wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials")
     bars = "".join(
@@ -143,7 +147,9 @@ def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> s
     values = [t.value or 0.0 for t in trials]
     scale = for_values(_inner(values, values))
     wide_, high = _WIDE * len(spaces) + 2 * _SIDE, _TOP + _HIGH + 40
-    summary = f"Settings and {plan.search.metric} of the {len(trials)} best trials, as lines across one axis per setting."
+    summary = (
+        f"Settings and {plan.search.metric} of the {len(trials)} best trials, as lines across one axis per setting."
+    )
     size = f'viewBox="0 0 {wide_:.0f} {high:.0f}" style="min-width: {wide_ * 0.8:.0f}px; max-width: {wide_:.0f}px"'
     parts = [f'<svg class="chart" {size} role="img" aria-label="{text(summary)}">']
     parts.append(f'<g transform="translate({_SIDE:.0f} {_TOP:.0f})">')
@@ -185,11 +191,15 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
     x = k * _WIDE
     shown = name if len(name) <= 34 else f"…{name[-33:]}"
     parts = [f'<line class="axis" x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{_HIGH:.0f}"/>']
-    parts.append(f'<text class="name" x="{x:.0f}" y="{-36 if k % 2 else -18}" text-anchor="middle">{text(shown)}</text>')
+    parts.append(
+        f'<text class="name" x="{x:.0f}" y="{-36 if k % 2 else -18}" text-anchor="middle">{text(shown)}</text>'
+    )
     side, anchor = (7, "start") if end else (-7, "end")
     for tick, label in zip(axis.ticks, labels, strict=True):
         y = (1 - axis.position(tick)) * _HIGH
-        parts.append(f'<text x="{x + side:.0f}" y="{y + 4:.1f}" text-anchor="{anchor}">{text(shorten_end(label, 14))}</text>')
+        parts.append(
+            f'<text x="{x + side:.0f}" y="{y + 4:.1f}" text-anchor="{anchor}">{text(shorten_end(label, 14))}</text>'
+        )
     return parts
 
 
@@ -201,14 +211,21 @@ def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sectio
     shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)
     head = "".join(
         f'<th scope="col"{kind}>{text(name)}</th>'
-        for name, kind in (("trial", ""), (plan.search.metric, ' class="number"'), ("state", ""), ("settings", " data-fixed"))
+        for name, kind in (
+            ("trial", ""),
+            (plan.search.metric, ' class="number"'),
+            ("state", ""),
+            ("settings", " data-fixed"),
+        )
     )
     rows = "".join(_row(plan, trial) for trial in shown)
     caption = f"<caption>All trials</caption><thead><tr>{head}</tr></thead>"
     hidden = len(trials) - len(shown)
     note = f'<p class="note">{count(hidden, "trial")} not shown.</p>' if hidden else ""
     grid = wide(f"<table data-sort>{caption}<tbody>{rows}</tbody></table>", "All trials")
-    return Section("trials", "Trials", f"<p>A trial is a run directory; the number leads to its report.</p>{grid}{note}")
+    return Section(
+        "trials", "Trials", f"<p>A trial is a run directory; the number leads to its report.</p>{grid}{note}"
+    )
 
 
 def _row(plan: Plan, trial: Trial) -> str:

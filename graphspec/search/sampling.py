@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.language.search_space import Choice, Chooser, Range, Search, Space, drawn
+from graphspec.language.search_space import Choice, Range, Search, Space
+from graphspec.language.search_values import Chooser, drawn
 from graphspec.language.tree import format_value
 
 Params = dict[str, int | float]
