@@ -214,9 +214,12 @@ def _run(work: Work, study: Study, jobs: int) -> bool:
     from graphspec.search.loop import run_here, run_in_processes
     from graphspec.training.interrupt import raised
 
-    out(heading(work.plan))
+    begun: list[int] = []
 
     def show(trial: Trial) -> None:
+        if not begun:
+            out(heading(work.plan))
+        begun.append(trial.number)
         out(line(trial, work.plan, terminal_width(sys.stdout)))
         sys.stdout.flush()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from graphspec.search.study import Plan, Study
 from graphspec.training.lock import locked
 
 JOURNAL = "optuna.journal"
+_TRIES = 5
 _OWNER = ".owner"  # a file with a random word by which a folder knows its trials in a database
 _NEEDED = "install the extra: `pip install 'graphspec[search]'`"
 
@@ -55,10 +56,12 @@ class OptunaStudy(Study):
 
     def __init__(self, plan: Plan, url: str | None = None) -> None:
         self.optuna, self.url = optuna(), url
+        with _quiet():
+            database = None if url is None else self._database(url)
         super().__init__(plan)
         self.owner = self._owner()
         with _quiet(), locked(self.folder, wait=True):
-            self.storage = self._storage()
+            self.storage = self._journal() if database is None else database
             direction = "maximize" if plan.goal == "max" else "minimize"
             create = self.optuna.create_study
             self.study = create(
@@ -77,15 +80,24 @@ class OptunaStudy(Study):
                 write_atomic(path, secrets.token_hex(8))
             return path.read_text(encoding="utf-8")
 
-    def _storage(self) -> Any:
-        if self.url is None:
-            from optuna.storages import JournalStorage
-            from optuna.storages.journal import JournalFileBackend
+    def _journal(self) -> Any:
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
 
-            path = self.folder / JOURNAL
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=_lock_of(path)))
+        path = self.folder / JOURNAL
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_lock_of(path)))
+
+    def _database(self, url: str) -> Any:
+        conflict = _database_error()
         try:
-            return self.optuna.storages.RDBStorage(self.url)
+            for _ in range(_TRIES - 1):  # two processes that create the tables at once: the later one finds them
+                with suppress(conflict):
+                    return self.optuna.storages.RDBStorage(url)
+            return self.optuna.storages.RDBStorage(url)
+        except ImportError as error:
+            module = getattr(error.__cause__ or error.__context__, "name", None) or "its driver"
+            text = f"--storage: Python has no {module}: install the driver of the database"
+            raise UsageError(f"{text}, such as psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…") from None
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise UsageError(f"--storage: the database cannot be used: {reason}") from None
@@ -99,7 +111,7 @@ class OptunaStudy(Study):
 
     def trials(self) -> list[Trial]:
         """Return all trials by number, also those of other folders that share the database."""
-        own = {trial.number: trial for trial in super().trials()}
+        own = {trial.number: trial for trial in self._own()}
         if self.url is not None:
             with _quiet():
                 for frozen in self.study.get_trials(deepcopy=False):
@@ -109,22 +121,19 @@ class OptunaStudy(Study):
 
     def _foreign(self, frozen: Any) -> Trial:
         params: Params = dict(frozen.params)
-        complete = set(params) == set(self._expected(params))
+        try:
+            sets = sets_of(self.plan.search, params)
+        except KeyError:  # another process is choosing its values
+            sets = []
         return Trial(
             number=frozen.number + 1,
             params=params,
-            sets=sets_of(self.plan.search, params) if complete else [],
+            sets=sets,
             state=frozen.user_attrs.get("state", "running" if not frozen.state.is_finished() else "failed"),
             value=frozen.value if frozen.state.name == "COMPLETE" else None,
             values=[frozen.intermediate_values[k] for k in sorted(frozen.intermediate_values)],
             problem=str(frozen.user_attrs.get("problem", "")),
         )
-
-    def _expected(self, params: Params) -> Params:
-        try:
-            return sampled(self.plan.search, lambda space: params[space.name])
-        except KeyError:
-            return {}
 
     def _next(self, stack: Any) -> Trial | None:
         with _quiet():
@@ -165,8 +174,10 @@ class OptunaStudy(Study):
         return self.optuna.trial.Trial(self.study, self._id(number))
 
     def report(self, trial: Trial, values: Sequence[float]) -> None:
-        if isfinite(values[-1]):
-            with _quiet():
+        if not isfinite(values[-1]):
+            return
+        with _quiet():
+            if not self.storage.get_trial(self._id(trial.number)).state.is_finished():  # else its process died after that
                 self.storage.set_trial_intermediate_value(self._id(trial.number), len(values), values[-1])
 
     def finish(self, trial: Trial) -> None:
@@ -190,6 +201,13 @@ class OptunaStudy(Study):
                 else:
                     self.study.tell(trial.number - 1, state=states.FAIL)
         super().finish(trial)
+
+
+def _database_error() -> type[Exception]:
+    from sqlalchemy.exc import DBAPIError
+
+    error: type[Exception] = DBAPIError
+    return error
 
 
 def _chooser(asked: Any) -> Chooser:

@@ -86,7 +86,11 @@ class Study:
     # Trials.
 
     def trials(self) -> list[Trial]:
-        """Return all trials by number; those whose record is missing, too, as running ones."""
+        """Return all trials by number."""
+        return self._own()
+
+    def _own(self) -> list[Trial]:
+        """Return the trials of this folder; those whose record is missing, too, as running ones."""
         metric = self.plan.search.metric
         return [read_trial(self.folder / f"{k:04d}", metric) or Trial(k) for k in self._numbers()]
 
@@ -105,7 +109,7 @@ class Study:
 
     def _abandoned(self, stack: ExitStack) -> Trial | None:
         """Return a trial whose process has died, locked."""
-        for trial in self.trials():
+        for trial in self._own():
             if trial.state == "running" and self._lock(trial, stack):
                 trial = read_trial(self.folder / trial.name, self.plan.search.metric) or trial
                 if trial.state == "running":
