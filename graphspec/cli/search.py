@@ -111,7 +111,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
-    _refuse_storage(storage, jobs)
+    _refuse_storage(storage, plan.search.sampler, jobs)
     command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
     command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
     work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
@@ -168,9 +168,11 @@ def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | No
     )
 
 
-def _refuse_storage(storage: str | None, jobs: int) -> None:
+def _refuse_storage(storage: str | None, sampler: str, jobs: int) -> None:
     if storage is None:
         return
+    if sampler != "tpe":
+        raise UsageError(f"--storage is for `sampler: tpe`; the trials of {sampler} are in their folder alone")
     if "://" not in storage:
         raise UsageError(f"--storage takes the URL of a database, such as postgresql://user@host/name, not '{storage}'")
     if storage.startswith("sqlite") and jobs > 1:
@@ -287,10 +289,11 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
         command += ["--set", text]
     page = write_page(plan, trials, command)
     out(f"page: {page}")
-    out(f"best run: {plan.folder / top.name}")
+    run = plan.folder / top.name
+    out(f"best run: {run}" if run.is_dir() else f"best run: {top.name}, in another folder that shares the database")
     out(f"train it again:\n  {shell(*command)}")
     if onnx is not None:
-        _export(work, plan.folder / top.name, onnx)
+        _export(work, run, onnx)
     return None
 
 

@@ -62,6 +62,14 @@ def _objective(checked: Checked) -> Iterator[Diagnostic]:
 
 def _setting(spec: Spec, setting: Setting, allow_outside: bool) -> Iterator[Diagnostic]:
     """Yield the problems of one setting: of its path alone, or else of its bounds and choices."""
+    section, _, name = setting.path.partition(".")
+    variables = spec.tree.get("vars")
+    known = variables.value if variables is not None and isinstance(variables.value, dict) else {}
+    if section == "vars" and name not in known and name.partition(".")[0] not in known:
+        text = f"'{setting.path}' leads nowhere: there is no variable '{name}'"
+        hint = did_you_mean(name, known) or f"add it to `vars`, and use it as `${{{name}}}`"
+        yield Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, text, path=_path(setting), hint=hint)
+        return
     for place, value in probes(setting.space):
         try:
             tree = _with(spec.tree, setting.path, value)
@@ -88,7 +96,7 @@ def _wrong_path(setting: Setting, message: str) -> Diagnostic:
         names = " or ".join(f"'{path}'" for path in meant)
         hint = f"did you mean {names}?"
     where = f"'{setting.path}' leads nowhere: {text}"
-    path = f"search.space.{setting.path}"
+    path = _path(setting)
     return Diagnostic.at(
         setting.mark, Code.UNKNOWN_KEY, where, path=path, hint=hint or "write a path as `--set` takes it"
     )

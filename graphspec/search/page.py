@@ -154,10 +154,6 @@ def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> s
     parts = [f'<svg class="chart" {size} role="img" aria-label="{text(summary)}">']
     parts.append(f'<g transform="translate({_SIDE:.0f} {_TOP:.0f})">')
     scales = [_axis(space) for space in spaces]
-    for k, (space, axis) in enumerate(zip(spaces, scales, strict=True)):
-        labels = [item.label for item in space.items] if isinstance(space, Choice) else axis.labels()
-        parts += _drawn_axis(k, space.name, axis, labels, end=False)
-    parts += _drawn_axis(len(spaces), plan.search.metric, scale, scale.labels(), end=True)
     best = max(1, len(trials) // 10)
     for k in reversed(range(len(trials))):
         points = []
@@ -169,6 +165,10 @@ def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> s
         points.append(f"{len(spaces) * _WIDE:.0f},{y:.1f}")
         kind = "good" if k < best else "soft"
         parts.append(f'<polyline class="line {kind}" points="{" ".join(points)}" data-tip="{text(_tip(trials[k]))}"/>')
+    for k, (space, axis) in enumerate(zip(spaces, scales, strict=True)):
+        labels = [item.label for item in space.items] if isinstance(space, Choice) else axis.labels()
+        parts += _drawn_axis(k, space.name, axis, labels, end=False)
+    parts += _drawn_axis(len(spaces), plan.search.metric, scale, scale.labels(), end=True)
     return "".join([*parts, "</g></svg>"])
 
 
@@ -188,18 +188,18 @@ def _axis(space: Space) -> Scale:
 
 
 def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: bool) -> list[str]:
-    x = k * _WIDE
-    shown = name if len(name) <= 34 else f"…{name[-33:]}"
+    """Return an axis with its name and its ticks, which stay readable above the lines."""
+    x, halo = k * _WIDE, 'style="paint-order: stroke; stroke: var(--paper); stroke-width: 3px"'
+    title = name if len(name) <= 34 else f"…{name[-33:]}"
+    at, anchor = (2 - _SIDE, "start") if k == 0 else (x, "middle")
     parts = [f'<line class="axis" x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{_HIGH:.0f}"/>']
-    parts.append(
-        f'<text class="name" x="{x:.0f}" y="{-36 if k % 2 else -18}" text-anchor="middle">{text(shown)}</text>'
-    )
+    above = -18 if k % 2 else -36
+    parts.append(f'<text class="name" x="{at:.0f}" y="{above}" text-anchor="{anchor}">{text(title)}</text>')
     side, anchor = (7, "start") if end else (-7, "end")
     for tick, label in zip(axis.ticks, labels, strict=True):
-        y = (1 - axis.position(tick)) * _HIGH
-        parts.append(
-            f'<text x="{x + side:.0f}" y="{y + 4:.1f}" text-anchor="{anchor}">{text(shorten_end(label, 14))}</text>'
-        )
+        y = (1 - axis.position(tick)) * _HIGH + 4
+        shown = text(shorten_end(label, 14))
+        parts.append(f'<text x="{x + side:.0f}" y="{y:.1f}" text-anchor="{anchor}" {halo}>{shown}</text>')
     return parts
 
 

@@ -1,0 +1,28 @@
+"""The importance of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from searches import project, search_of
+
+from graphspec.search.importance import importances, ranked
+from graphspec.search.records import Trial
+
+
+def test_a_setting_that_decides_is_important_and_one_that_does_not_is_not(tmp_path: Path) -> None:
+    space = "\n    layers.hidden.units: {int: [2, 99]}\n    training.batch_size: {choice: [8, 16]}\n"
+    search = search_of(project(tmp_path, space))
+    trials = [
+        Trial(k, {"layers.hidden.units": k, "training.batch_size": k % 2}, state="complete", value=k * k / 7)
+        for k in range(2, 42)
+    ]
+    first, second = importances(search, trials)
+    assert (first.name, first.trials) == ("layers.hidden.units", 40)
+    assert first.share > 0.9
+    assert second.share < 0.05
+    assert importances(search, trials[:9]) == []
+
+
+def test_equal_values_share_a_rank() -> None:
+    assert ranked([3.0, 1.0, 3.0, 2.0]) == [2.5, 0.0, 2.5, 1.0]
