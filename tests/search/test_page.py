@@ -58,7 +58,7 @@ def test_the_page_says_what_there_is(tmp_path: Path) -> None:
     html = search_html(plan, trials, ["graphspec", "train", "tiny.yaml"])
     assert re.findall(r'href="([^#"][^"]*)"', html) == ["0003/report.html"]
     assert html.count("<polyline") == 1 + sum(t.judged for t in trials)
-    assert "training.optimizer[SGD].learning_rate" in html
+    assert "ning.optimizer[SGD].learning_rate<" in html
     assert "Importance of settings" in html
     few = search_html(plan, trials[:3], ["x"])
     assert "needs 10 trials" in few
