@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, writes_onnx
+from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, UsageError
@@ -124,14 +125,14 @@ def search(  # noqa: PLR0913 (the options of the command)
     out_wrapped(f"search: {count(plan.trials, 'trial')} of {s.sampler} for the {goal} {s.metric}, in {plan.folder}")
     if (ended := sum(t.state != "running" for t in study.trials())) > 0:
         out_wrapped(f"{count(ended, 'trial')} of it {'has' if ended == 1 else 'have'} ended before")
-    if not _run(work, study, jobs):
+    if signum := _run(work, study, jobs):
         again = ["graphspec", "search", str(spec), *(["-j", str(jobs)] if jobs > 1 else [])]
         again += [word for name, value in command if value is not None for word in (name, str(value))]
         again += ["--no-report"] * no_report
         again += [word for folder in allow or () for word in ("--allow", str(folder))]
         again += [word for text in sets or () for word in ("--set", text)]
-        err(f"interrupted: all trials can be resumed; go on with\n  {shell(*again)}")
-        return INTERRUPTED
+        err(f"{stopped_by(signum)}: all trials can be resumed; go on with\n  {shell(*again)}")
+        return 128 + signum
     return _finish(work, study, spec, onnx, sets or ())
 
 
@@ -211,8 +212,8 @@ def _check_data(work: Work) -> None:
     work.source.model([])
 
 
-def _run(work: Work, study: Study, jobs: int) -> bool:
-    """Run the trials; return whether they were not interrupted."""
+def _run(work: Work, study: Study, jobs: int) -> int:
+    """Run the trials; return the number of the signal that has ended them, or 0."""
     from graphspec.search.loop import run_here, run_in_processes
     from graphspec.training.interrupt import raised
 
@@ -231,9 +232,9 @@ def _run(work: Work, study: Study, jobs: int) -> bool:
                 run_here(work, study, show)
             else:
                 run_in_processes(work, jobs, show)
-    except KeyboardInterrupt:
-        return False
-    return True
+    except KeyboardInterrupt as error:
+        return signal_of(error)
+    return 0
 
 
 def heading(plan: Plan) -> str:

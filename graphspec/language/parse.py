@@ -17,7 +17,7 @@ from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.layer_hints import block_names, unknown_layer_hint
 from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
-from graphspec.language.search_space import parse_search
+from graphspec.language.search_section import parse_search
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer

@@ -21,7 +21,8 @@ from graphspec.language.data_sources import DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
 from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Schema, arguments, share, shown
-from graphspec.language.search_space import ObjectiveKeys, SearchKeys
+from graphspec.language.search_schema import search_schema, space_schema
+from graphspec.language.search_section import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.layers import CELLS, LAYERS
 
@@ -68,7 +69,12 @@ _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
 
 def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a spec."""
-    definitions: Schema = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": block_schema(), "space": _space()}
+    definitions: Schema = {
+        "variable": VARIABLE_DEFINITION,
+        "node": _node(),
+        "block": block_schema(),
+        "space": space_schema(),
+    }
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
         definitions[f"{kind}-name"] = _names(kind, registry)
@@ -119,35 +125,8 @@ def document_properties() -> dict[str, Schema]:
             "additionalProperties": False,
             "description": "The sources of the rows.",
         },
-        "search": _search(),
+        "search": search_schema(section_schema(SearchKeys), section_schema(ObjectiveKeys)),
     }
-
-
-def _search() -> Schema:
-    """Return the schema of the section ``search``."""
-    keys = section_schema(SearchKeys)
-    paths = {"type": "object", "additionalProperties": {"$ref": "#/$defs/space"}, "minProperties": 1}
-    changed = {"space": paths, "objective": section_schema(ObjectiveKeys)}
-    texts = {key: {"description": keys["properties"][key]["description"]} for key in changed}
-    return {**keys, "properties": keys["properties"] | {key: changed[key] | texts[key] for key in changed}}
-
-
-def _space() -> Schema:
-    """Return the schema of a space of values."""
-    log = {"type": "boolean", "description": "Whether equal ratios are equally likely, not equal differences."}
-
-    def numbers(kind: str) -> Schema:
-        bounds = {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
-        text = "The lowest and the highest value; both are included."
-        key = "int" if kind == "integer" else "float"
-        step = {"type": kind, "exclusiveMinimum": 0, "description": "The distance of neighbours."}
-        keys = {key: {**bounds, "description": text}, "log": log, "step": step}
-        return {"title": key, "type": "object", "properties": keys, "required": [key], "additionalProperties": False}
-
-    text = "The values. A mapping in it may contain spaces, which only exist if it is chosen."
-    values = {"choice": {"type": "array", "minItems": 1, "description": text}}
-    choice = {"title": "choice", "type": "object", "properties": values, "required": ["choice"]}
-    return {"anyOf": [numbers("number"), numbers("integer"), {**choice, "additionalProperties": False}]}
 
 
 def section_schema(cls: type[Config]) -> Schema:

@@ -97,7 +97,9 @@ class OptunaStudy(Study):
         except ImportError as error:
             module = getattr(error.__cause__ or error.__context__, "name", None) or "its driver"
             text = f"--storage: Python has no {module}: install the driver of the database"
-            raise UsageError(f"{text}, such as psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…") from None
+            raise UsageError(
+                f"{text}, such as psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…"
+            ) from None
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise UsageError(f"--storage: the database cannot be used: {reason}") from None
@@ -177,7 +179,9 @@ class OptunaStudy(Study):
         if not isfinite(values[-1]):
             return
         with _quiet():
-            if not self.storage.get_trial(self._id(trial.number)).state.is_finished():  # else its process died after that
+            if not self.storage.get_trial(
+                self._id(trial.number)
+            ).state.is_finished():  # else its process died after that
                 self.storage.set_trial_intermediate_value(self._id(trial.number), len(values), values[-1])
 
     def finish(self, trial: Trial) -> None:

@@ -56,7 +56,9 @@ def test_two_processes_share_the_trials(tmp_path: Path, sampler: str) -> None:
     if sampler == "random":  # the values depend on the numbers alone
         graphspec("search", path, "--out", "alone", "--no-report")
         for k in range(1, 6):
-            weights = [Path(run, f"{k:04d}", "weights.safetensors").read_bytes() for run in ("alone", "runs/tiny-search")]
+            weights = [
+                Path(run, f"{k:04d}", "weights.safetensors").read_bytes() for run in ("alone", "runs/tiny-search")
+            ]
             assert weights[0] == weights[1]
 
 

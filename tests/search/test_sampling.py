@@ -64,7 +64,21 @@ def test_values_depend_on_the_seed_and_the_number_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0.1, 1e-05, 3, True, None, "relu", "null", "a b: c", "", "3", float("inf"), {"type": "Adam", "betas": [0.9, 1]}, "x" * 99],
+    [
+        0.1,
+        1e-05,
+        3,
+        True,
+        None,
+        "relu",
+        "null",
+        "a b: c",
+        "",
+        "3",
+        float("inf"),
+        {"type": "Adam", "b": [0.9, 1]},
+        "x" * 99,
+    ],
 )
 def test_texts_are_read_back_exactly(value: Any) -> None:
     found = read_value(written({"v": value}), "--set").plain()["v"]

@@ -89,7 +89,7 @@ def test_a_trial_that_kills_its_processes_is_given_up(tmp_path: Path) -> None:
 def test_a_pruned_trial_is_a_run_that_has_ended(tmp_path: Path) -> None:
     path = project(tmp_path, prune="median")
     study = Study(plan_of(path, tmp_path / "s", 9))
-    for k in range(1, 6):
+    for _ in range(5):
         with study.claimed() as trial:
             assert trial is not None
             study.finish(replace(trial, state="complete", value=0.01, values=[0.01] * 3))
