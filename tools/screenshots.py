@@ -1,8 +1,9 @@
 """Pictures of reports, to look at: each light and dark, on a phone and on a wide screen.
 
 ``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html
-of each run, and for each HTML file that is named. ``python -m tools.screenshots --docs`` trains the specs whose data are in
-this repository, and writes the pictures of ``docs/report.md``. Both need Chromium.
+of each run, and for each HTML file that is named. ``--docs`` trains the specs whose data are in this repository and writes
+the pictures of ``docs/report.md``. ``--gallery runs/*`` writes a picture of each run for ``docs/gallery.md``: its report on
+a wide screen and on a phone, light and dark. All need Chromium.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 from tools.browser import opened
 
 WIDTHS = (320, 1920)
+MAX_GALLERY = 2400  # pixels of the height of a picture of the gallery; phones show the beginning only
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "pictures" / "report"
 TRAINED = {
@@ -62,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pages", metavar="RUN|FILE", nargs="*", type=Path)
     parser.add_argument("--docs", action="store_true", help="write the pictures of docs/report.md")
+    parser.add_argument("--gallery", action="store_true", help="write the pictures of docs/gallery.md")
     parser.add_argument("--to", metavar="DIR", type=Path, default=Path("screenshots"))
     parser.add_argument("--width", metavar="N", type=int, nargs="+", default=list(WIDTHS))
     given = parser.parse_args(arguments)
@@ -75,6 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
         problem = "there is no Chromium" if browser is None else f"missing: {', '.join(missing) or 'a run'}"
         print(problem, file=sys.stderr)
         return 1
+    if given.gallery:
+        _gallery(browser, pages)
+        return 0
     given.to.mkdir(parents=True, exist_ok=True)
     with opened(browser) as page:
         for name, path in pages.items():
@@ -85,6 +91,33 @@ def main(arguments: list[str] | None = None) -> int:
                     page.screenshot(picture)
                     print(picture)
     return 0
+
+
+def _gallery(browser: str, pages: dict[str, Path]) -> None:
+    """Write one picture for each page: the wide screens beside each other, then the phones, all scaled down."""
+    from PIL import Image
+
+    with TemporaryDirectory() as folder, opened(browser) as page:
+        for name, path in pages.items():
+            shots = []
+            for width, shown in ((1920, 560), (320, 150)):
+                for dark in (False, True):
+                    page.open(path, width, dark=dark)
+                    picture = Path(folder) / "shot.png"
+                    page.screenshot(picture)
+                    with Image.open(picture) as whole:
+                        size = (shown, round(whole.height * shown / width))
+                        shots.append(whole.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+            gap = 12
+            height = min(max(shot.height for shot in shots[:2]), MAX_GALLERY)
+            sheet = Image.new("RGB", (sum(shot.width + gap for shot in shots) - gap, height), "#94a3b8")
+            x = 0
+            for shot in shots:
+                sheet.paste(shot.crop((0, 0, shot.width, height)), (x, 0))
+                x += shot.width + gap
+            file = DOCS / f"gallery-{name}.webp"
+            sheet.save(file, quality=45, method=6)
+            print(f"{file.relative_to(ROOT)}: {file.stat().st_size:,} bytes")
 
 
 def _docs(browser: str) -> None:
