@@ -61,7 +61,7 @@ def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> int | None:
         launch = launch_of(os.environ)
-        if not kwargs["mpi"] and launch is None:
+        if not kwargs.get("mpi") and launch is None:  # also where the function is called, not the command
             return command(*args, **kwargs)
         if not kwargs["mpi"] and launch is not None:
             try:
