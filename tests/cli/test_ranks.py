@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from commands import SPEC, graphspec, project
 from mpi import HERE, job, why_not
+from same_products import SAME_PRODUCTS
 
 from graphspec.parallel.launch import Launch
 from graphspec.training.checkpoint import load_arrays
@@ -74,6 +75,7 @@ def test_a_process_that_was_started_alone_trains_alone_without_mpi(spec: Path, m
     assert "pip install 'graphspec[mpi]'" in " ".join(result.stderr.split())
 
 
+@SAME_PRODUCTS
 def test_a_stopped_and_a_killed_job_resume_to_the_bits_of_local_workers(spec: Path, mpi: None, two_cores: None) -> None:
     """Rank 1 is asked to stop in one job, and killed in the next; the third ends as two local workers do."""
     stopped = job([HERE / "mpi_stopped.py", "SIGTERM", 5, "train", spec, "--mpi", "--no-report"])

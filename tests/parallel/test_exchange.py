@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mpi import HERE, job, trained, why_not
+from same_products import SAME_PRODUCTS
 from sharing import CASES
 
 
@@ -21,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@SAME_PRODUCTS
 @pytest.mark.parametrize("name", CASES)
 def test_ranks_give_the_bits_of_local_workers(name: str, folder: Path, two_cores: None) -> None:
     expected = trained(name, 2)
