@@ -18,6 +18,7 @@ from graphspec.export.describe import input_text, label_text, output_text
 from graphspec.export.signature import signature
 from graphspec.language.head_arrays import LABEL
 from graphspec.report.card_calls import javascript_call, python_call
+from graphspec.report.kinds import flatten
 from graphspec.report.sections.headline import facts_of
 from graphspec.report.task import kind_of, sentence
 from graphspec.text import count, number, printable, shell
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MARK = "<!-- graphspec card -->"
 """A line of every card: a file without it is not replaced."""
 _INPUTS = 40  # inputs that the table lists
+_CLASSES = 50  # of a head, above which they are not listed
 _FEW = 30  # rows of a class, below which its share of right answers says little
 _METRICS = {  # names of metrics in the registry of model repositories, by ours
     "accuracy": "accuracy",
@@ -194,37 +196,19 @@ def _results(found: Findings) -> Iterator[str]:
 
 
 def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
-    """Return the rows and the share of right answers by class, for heads of one class per row."""
+    """Return how often each class is true, and the share of right answers, for heads of one of several classes."""
     found = {}
     for name, answers in judged.heads.items():
-        classes = _classes(answers.targets, answers.answers)
-        if classes is None:
+        flat = flatten(answers)
+        if flat.kind != "classes" or len(flat.labels) > _CLASSES:
             continue
-        true, said = classes
-        units = max(answers.answers.shape[-1], 2)
-        labels = answers.head.labels or [str(k) for k in range(units)]
-        if units > 50:
-            continue
-        rows = []
-        for k, label in enumerate(labels):
-            of_class = true == k
+        said, rows = flat.scores.argmax(-1), []
+        for k, label in enumerate(flat.labels):
+            of_class = flat.true == k
             right = f"{100 * float(np.mean(said[of_class] == k)):.1f} %" if of_class.any() else "–"
             rows.append([_line(label), f"{int(of_class.sum()):,}", right])
         found[name] = rows
     return found
-
-
-def _classes(targets: Any, answers: Any) -> tuple[Any, Any] | None:
-    """Return the true and the answered class of each row; None for other heads."""
-    if targets is None or answers.ndim != 2:
-        return None
-    if answers.shape[1] == 1:
-        return None
-    if targets.dtype.kind in "iu":
-        flat = targets.reshape(len(targets), -1)
-        return (flat[:, 0], answers.argmax(1)) if flat.shape[1] == 1 else None
-    one_hot = targets.shape == answers.shape and ((targets == 0) | (targets == 1)).all() and (targets.sum(1) == 1).all()
-    return (targets.argmax(1), answers.argmax(1)) if one_hot else None
 
 
 def _limits(found: Findings) -> Iterator[str]:
