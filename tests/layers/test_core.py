@@ -1,4 +1,4 @@
-"""PositionEmbedding, which Keras has in KerasHub: its formula, trained and exported, with lengths that vary and with masks."""
+"""PositionEmbedding, which is in KerasHub: its formula, trained and exported, with lengths that vary and with masks."""
 
 from __future__ import annotations
 
