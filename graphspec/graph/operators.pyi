@@ -145,6 +145,22 @@ class Operators:
         *,
         seed: int | None = ...,
     ) -> Value: ...
+    def DropoutAttention(
+        self,
+        Q: Value | None,
+        K: Value | None,
+        V: Value | None,
+        attn_mask: Value | None = None,
+        /,
+        *,
+        is_causal: int = ...,
+        kv_num_heads: int | None = ...,
+        q_num_heads: int | None = ...,
+        scale: float | None = ...,
+        softcap: float = ...,
+        ratio: float,
+        seed: int | None = ...,
+    ) -> Value: ...
     def DropoutGRU(
         self,
         *inputs: Value | None,

@@ -16,7 +16,8 @@ from graphspec.kernels.attend import added_to_scores, blocks, largest, part, sof
 from graphspec.kernels.common import reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
-from graphspec.ops.base import Op, op
+from graphspec.ops.base import Inference, Op, op
+from graphspec.ops.dropout import dropout_mask
 
 # Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
 _ABSORBED = -1e30
@@ -129,6 +130,10 @@ class Attention(Op):
         Q, K = shapes[:2]
         return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
+        return None, []
+
     def bind(  # noqa: C901 (forward and backward share their buffers)
         self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
     ) -> Bound:
@@ -159,6 +164,8 @@ class Attention(Op):
             terms.append(ctx.constant(np.where(np.tri(T, S, dtype=bool).T, 0.0, -np.inf)[None, None, :, None]))
         float_mask = attn_mask is not None and attn_mask.dtype != np.bool_
         seen = ctx.save_for_backward((N, groups, 1, columns)) if float_mask and differentiated else None
+        kept, draw = self.kept_weights(ctx, (N, groups, S, columns))
+        calls += draw
         mark = ctx.mark()
         for block in blocks(N, groups, S * columns):
             ctx.reset(mark)
@@ -183,11 +190,13 @@ class Attention(Op):
                 flags = ctx.scratch(row_max.shape, np.bool_)
                 calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
             calls += softmax(ctx, scores, row_max, masked=bool(terms))
+            if kept is not None:
+                scores = _product(ctx, scores, part(kept, block), calls)
             left = scores.reshape(by_head).transpose(0, 1, 3, 4, 2)
             calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
 
         def backward(dY: Array) -> Calls:
-            # W: the weights. dV = W · dY, d scores = W · (V dYᵀ - Σ dY · Y).
+            # W: the weights, K: 1, or those kept. dV = K · W · dY, d scores = W · (K · V dYᵀ - Σ dY · Y).
             assert weights is not None
             dQ, dK, dV = (ctx.grad(i) for i in range(3))
             dq = None if dQ is None else grouped(_heads_first(dQ, heads))
@@ -202,7 +211,8 @@ class Attention(Op):
                 lead = W.shape[:2]
                 if dv is not None:
                     rows, copies = _rows(ctx, d)
-                    calls += [*copies, *batched(ctx, W, rows, part(dv, block))]
+                    used = W if kept is None else _product(ctx, W, part(kept, block), calls)
+                    calls += [*copies, *batched(ctx, used, rows, part(dv, block))]
                 if dq is None and dk is None and whole is None:
                     continue
                 dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
@@ -210,6 +220,8 @@ class Attention(Op):
                 calls += [*_columns(ctx, d, None, gradients := ctx.scratch((*lead, width, columns)))]
                 calls.append((np.vecdot, d, part(grouped(y), block), dot))
                 calls += batched(ctx, part(v, block), gradients, dS)
+                if kept is not None:
+                    calls.append((np.multiply, dS, part(kept, block), dS))
                 calls += [(np.subtract, dS, flat, dS), (np.multiply, dS, W, dS)]
                 if seen is not None:
                     calls.append((np.multiply, dS, part(seen, block), dS))
@@ -238,6 +250,35 @@ class Attention(Op):
             return calls
 
         return Y, calls, backward
+
+
+@op
+class DropoutAttention(Attention):
+    """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
+
+    exported = False
+    inference = Inference("Attention", (0, 1, 2, 3), without=("ratio", "seed"))
+
+    ratio: float
+    seed: int | None = None
+
+    def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
+        need(
+            0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", code=Code.VALUE_NOT_ALLOWED, key="ratio"
+        )
+        return super().infer(Q, K, V, attn_mask)
+
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        if not ctx.training or self.ratio == 0:
+            return None, []
+        return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio))
+
+
+def _product(ctx: Context, A: Array, B: Array, calls: Calls) -> Array:
+    """Return scratch for ``A · B``; append its call."""
+    product = ctx.scratch(A.shape)
+    calls.append((np.multiply, A, B, product))
+    return product
 
 
 def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int | None, ...]:
