@@ -15,6 +15,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.blocks import CACHE_ELEMENTS
+from graphspec.kernels.common import as_words, bit_mask
 from graphspec.kernels.context import Context
 from graphspec.kernels.fast import use_fast_kernel
 
@@ -52,11 +53,9 @@ def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Call
     if mask.dtype != np.bool_:
         return term, [(np.copyto, term, full)]
     masked = ctx.scratch(full.shape, np.bool_)
-    return term, [
-        (np.logical_not, full, masked),
-        (term.fill, 0.0),
-        (np.copyto, term, ctx.constant(-np.inf), "same_kind", masked),
-    ]
+    bits, spread = bit_mask(ctx, masked, ctx.dtype)
+    minus_infinity = as_words(ctx.constant(-np.inf))
+    return term, [(np.logical_not, full, masked), *spread, (np.bitwise_and, bits, minus_infinity, as_words(term))]
 
 
 def largest(ctx: Context, scores: Array, out: Array) -> Calls:
