@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--busy", action="store_true", help="with a loop of the lowest priority on each core")
     add_page(parser)
-    parser.add_argument("--patience", type=float, default=180, help="seconds that getting ready may take (180)")
+    parser.add_argument("--patience", type=float, default=600, help="seconds that getting ready may take (600)")
     parser.add_argument(
         "--python",
         action="append",

@@ -24,12 +24,12 @@ def _loop(core: int) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def busy(wanted: bool) -> Iterator[None]:
+def busy(wanted: bool) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Within it, if wanted, a loop runs on each core that this process may use."""
     cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else range(os.cpu_count() or 1)
     loops = [_loop(core) for core in cores] if wanted else []
     try:
-        yield
+        yield loops
     finally:
         for loop in loops:
             loop.terminate()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from benchmarks.busy import busy
 from benchmarks.contenders.graphspec import start
 from benchmarks.networks import OLD, ROWS, SMALL, first, spec
 from benchmarks.prepare import prepare
@@ -128,6 +129,15 @@ def test_compiled_kernels_can_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None
         __import__("graphspec_kernels")
     assert caught.value.name == "graphspec_kernels"
     assert "PYTHONPATH" not in ENTRIES["graphspec fast"].environment
+
+
+def test_loops_run_until_the_end() -> None:
+    with busy(True) as loops:
+        assert loops
+        assert [loop.poll() for loop in loops] == [None] * len(loops)
+    assert None not in [loop.poll() for loop in loops]
+    with busy(False) as loops:
+        assert loops == []
 
 
 def test_targets_of_made_up_rows() -> None:

@@ -56,7 +56,7 @@ class Builder:
             nodes = nodes[2:]
         for node in nodes:
             self._add(node)
-        last = self._stepwise(nodes[-1].name)
+        last = self._stepwise(nodes[-1].name, wanted=self.workload.loss == "sparse")  # as cross_entropy takes it
         assert last == self.parts[-1][0]
         if self.workload.chain and len(self.parts) == len(self.workload.nodes):
             return nn.Sequential(*(part for _, part, _ in self.parts))
@@ -147,7 +147,7 @@ class Builder:
                 return Function(lambda x: x.mean(1))
             case "GlobalMaxPooling1D":
                 self.shapes[node.name] = shape[-1:]
-                return Function(lambda x: x.amax(2))
+                return Function(lambda x: x.max(2).values)
             case "Add" | "Multiply":
                 return Function(MERGED[node.type])
             case "Concatenate":
@@ -217,7 +217,5 @@ def loss_of(kind: str) -> object:
         logs = F.log_softmax(z, 2).transpose(0, 1)
         return F.ctc_loss(logs, y, steps, (y != 0).sum(1), reduction="sum") / len(z)
 
-    def sparse(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(z.flatten(0, -2), y.flatten())
-
-    return {"sparse": sparse, "binary": F.binary_cross_entropy_with_logits, "squared": F.mse_loss, "ctc": ctc}[kind]
+    binary = F.binary_cross_entropy_with_logits
+    return {"sparse": F.cross_entropy, "binary": binary, "squared": F.mse_loss, "ctc": ctc}[kind]
