@@ -59,9 +59,7 @@ def test_graphspec_trains_on_what_was_written(name: str, tmp_path: Path) -> None
     x, y = (first(workload.inputs, workload.batch), workload.y[: workload.batch])
     model = gs.compile(spec(name))
     model.set_weights(workload.weights)  # its BatchNormalization takes other statistics than a step
-    assert model.evaluate(x, y, verbose=0)["loss"] == pytest.approx(
-        found[0], rel=0.2
-    )
+    assert model.evaluate(x, y, verbose=0)["loss"] == pytest.approx(found[0], rel=0.2)
 
 
 def score(name: str, seconds: float | None, note: str = "") -> Score:
