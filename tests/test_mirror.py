@@ -40,6 +40,7 @@ OF_MANY = {
     "ops/test_shapes.py": "what many operators infer and refuse",
     "test_architecture.py": "the floors of the package",
     "test_architectures.py": "the networks in specs/architectures",
+    "test_benchmarks.py": "the networks in benchmarks/, and what is told of a race",
     "test_depth.py": "work and memory of deep networks, from checking to the export",
     "test_diagnostics.py": "every code, with a broken spec and its answer",
     "test_distribution.py": "what the wheel and the source archive hold",

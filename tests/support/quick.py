@@ -82,6 +82,7 @@ SLOW = (
     "report/test_build.py",
     "runtime/test_attributions.py::test_attributions_of_shipped",
     "test_architectures.py",
+    "test_benchmarks.py",
     "test_depth.py",
     "test_diagnostics.py::test_answer_of_a_fresh",
     "test_diagnostics.py::test_json",
