@@ -21,6 +21,7 @@ from graphspec.ir.graph import Array, Graph
 from graphspec.runtime.program import Program
 from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.text import count
 from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
 from graphspec.training.choose_workers import choose_workers
 from graphspec.training.history_text import HistoryText
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.check import BatchLoader, Dataset
     from graphspec.runtime.session import Session
+    from graphspec.training.auto_workers import AutoWorkers
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
@@ -94,6 +96,7 @@ class Trainer:
         self._history_text = HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
+        self._auto: AutoWorkers | None = None
         self.resumed = False
         self.reported: Collection[str] = ()
         self.last_checkpoint: tuple[int, int] | None = None
@@ -186,7 +189,21 @@ class Trainer:
     def _choose_workers(self) -> None:
         recorded = self.model.workers if self.resumed else None
         requested, remaining = recorded or self.model.spec.training.workers, range(self.epoch, self.total)
-        self.model.workers = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
+        size, self._auto = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
+        self._record_workers(size)
+
+    def _revise_workers(self) -> None:
+        """Change the number of workers between two epochs if ``workers: auto`` finds that another one is faster now."""
+        if self._auto is None or self.finished:
+            return
+        seconds = self.timer.times.epochs[-1].steps or 0.0
+        size = self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)
+        if size is not None:
+            self.say(f"{count(size, 'process', 'processes')} from epoch {self.epoch + 1} on: steps are faster so")
+            self._record_workers(size)
+
+    def _record_workers(self, size: int) -> None:
+        self.model.workers = size
         if self.directory is not None:
             record_workers(self.model, self.directory)
 
@@ -221,10 +238,11 @@ class Trainer:
             state.on_epoch_end(epoch, logs)
         for key, value in logs.items():  # after the callbacks, which may add the learning rate
             self.history.setdefault(key, []).append(value)
-        self.timer.ended(rate)
+        self.timer.ended(rate, self.model.workers)
         self.observer.epoch(epoch, logs)
         if self.directory is not None:
             self.checkpoint()
+        self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
 
     def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
         """Evaluate validation data. A signal stops it between two batches; the resumed run validates again."""
