@@ -38,15 +38,17 @@ class AutoWorkers:
     """The number of workers of one training.
 
     Args:
+        alone: prepares the steps for one process, if that takes more than not to start others.
         join: starts so many workers, or returns False if that is not possible.
         most: the largest number of workers.
     """
 
-    def __init__(self, steps: TrainingSteps, join: Callable[[int], bool], most: int) -> None:
-        self._steps, self._join, self._most = steps, join, most
+    def __init__(self, steps: TrainingSteps, alone: Callable[[], None], join: Callable[[int], bool], most: int) -> None:
+        self._steps, self._train_alone, self._join, self._most = steps, alone, join, most
+        self._size = 1
         self._ratio = self._expected = math.nan
         self._since = math.inf
-        self._alone: _Side | None = None
+        self._base: _Side | None = None
 
     def choose(self, epochs: range) -> int:
         """Start the faster number of workers, and return it.
@@ -57,13 +59,15 @@ class AutoWorkers:
         steps, epoch = self._steps, epochs.start
         if self._most == 1:
             return 1
+        self._base = _Side(steps)
+        self._train_alone()
         alone = _block(steps, epoch)
         remaining = _mean(alone) * len(epochs) * steps.loader.batches
         if min(alone) < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
             return 1
-        size = self._compare(epoch, remaining, alone)
+        self._compare(epoch, remaining, alone)
         self._since = time.monotonic()
-        return size
+        return self._size
 
     def revise(self, epochs: range, seconds: float) -> int | None:
         """Choose again, once, if the first choice was not clear or steps take longer than then; None if nothing changes.
@@ -73,43 +77,47 @@ class AutoWorkers:
             seconds: the time of a step of the epoch that has ended.
         """
         remaining = seconds * len(epochs) * self._steps.loader.batches
-        if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS:
+        if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS or math.isnan(self._ratio):
             return None
         if not CLEAR_RATIO < self._ratio < 1 / CLEAR_RATIO and seconds < _OTHER_LOAD * self._expected:
             return None
-        self._since = math.inf
-        before = 1 if self._steps.leader is None else self._most
-        size = self._compare(epochs.start, remaining)
-        return None if size == before else size
+        self._since, before = math.inf, self._size
+        self._compare(epochs.start, remaining)
+        return None if self._size == before else self._size
 
-    def _compare(self, epoch: int, remaining: float, first: Sequence[float] = ()) -> int:
+    def _compare(self, epoch: int, remaining: float, first: Sequence[float] = ()) -> None:
         """Time both sides in turn, until the choice is clear, and keep the faster one.
 
         Args:
             first: seconds of steps in one process that have just been measured.
         """
-        steps = self._steps
-        if steps.leader is None or self._alone is None:
-            alone = self._alone = _Side(steps)
+        steps, base, now = self._steps, self._base, _Side(self._steps)
+        assert base is not None
+        base.copy(now)
+        if self._size == 1:
+            alone = now
             alone.forget()
+            base.install(steps)
             steps.programs = {}  # those of this side are not put into the model's cache
             if not self._join(self._most):
-                steps.programs = alone.programs
-                return 1
+                alone.install(steps)
+                return
             group = _Side(steps)
         else:
-            alone, group = self._alone, _Side(steps)
-            alone.copy(group)
+            group = now
+            base.install(steps)
+            self._train_alone()
+            alone = _Side(steps)
         try:
             self._alternate(alone, group, epoch, remaining, first)
-        finally:  # the one that has processes to end
-            group.install(steps)
-        if self._ratio < MAX_TIME_RATIO:
-            alone.programs.clear()
-            return self._most
+        finally:
+            group.install(steps)  # the one that has processes to end
+        slower, faster = (alone, group) if self._ratio < MAX_TIME_RATIO else (group, alone)
+        self._size = self._most if faster is group else 1
+        slower.install(steps)
+        steps.programs.clear()
         steps.leave()
-        steps.programs = alone.programs
-        return 1
+        faster.install(steps)
 
     def _alternate(self, alone: _Side, group: _Side, epoch: int, remaining: float, first: Sequence[float]) -> None:
         """Time both sides in turn; set the ratio of the steps of the group to those of one process."""
@@ -143,14 +151,13 @@ class _Side:
     """
 
     def __init__(self, steps: TrainingSteps) -> None:
-        model, state, loader, blas = steps.model, steps.optimizer_state, steps.loader, openblas()
+        model, state, blas = steps.model, steps.optimizer_state, openblas()
         self._steps: dict[str, Any] = {"leader": steps.leader, "programs": steps.programs, "own_cache": steps.own_cache}
         self._model: dict[str, Any] = {"programs": model.programs}
         self._parameters: dict[str, Any] = {"vectors": model.parameters.vectors}
         self._state: dict[str, Any] = {
             name: getattr(state, name) for name in ("gradient", "slots", "calls", "run", "collect")
         }
-        self._loader: dict[str, Any] = {"rank": loader.rank, "size": loader.size}
         self._threads = None if blas is None else blas.get()
 
     def install(self, steps: TrainingSteps) -> None:
@@ -161,7 +168,6 @@ class _Side:
             (model, self._model),
             (model.parameters, self._parameters),
             (steps.optimizer_state, self._state),
-            (steps.loader, self._loader),
         ):
             for name, value in values.items():
                 setattr(owner, name, value)

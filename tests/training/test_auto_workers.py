@@ -23,6 +23,7 @@ from specs import blobs, dense_spec
 pytestmark = pytest.mark.usefixtures("two_cores")
 MANY = 1e9  # whatever a step takes, several workers are taken
 NEVER = 0.0
+TRAINING = {"optimizer": {"type": "Adam", "use_ema": True}, "batch_size": 16, "seed": 3}
 
 
 class Changing(Recorder):
@@ -48,8 +49,8 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "CLEAR_RATIO", 1e-9)
 
 
-def run_of(watcher: Recorder, workers: Any, epochs: int = 3, directory: Path | None = None) -> Trainer:
-    spec = dense_spec(training={"optimizer": {"type": "Adam", "use_ema": True}, "batch_size": 16, "seed": 3})
+def run_of(watcher: Recorder, workers: Any, epochs: int = 3, directory: Path | None = None, **training: Any) -> Trainer:
+    spec = dense_spec(training=TRAINING | training)
     model = gs.compile(spec, [f"training.workers={workers}"])
     data, settings = FitData(*blobs()), FitSettings(epochs)
     watcher.trainer = prepare_fit(model, data, settings, observer=watcher, directory=directory)
@@ -60,7 +61,7 @@ def by_hand(sizes: list[int]) -> gs.Model:
     """A training with so many workers in each epoch, in one fit each."""
     model: gs.Model | None = None
     for size in sizes:
-        spec = dense_spec(training={"optimizer": {"type": "Adam", "use_ema": True}, "batch_size": 16, "seed": 3})
+        spec = dense_spec(training=TRAINING)
         following = gs.compile(spec, [f"training.workers={size}"])
         if model is not None:
             following.set_weights(model.weights)
@@ -96,6 +97,21 @@ def test_a_choice_is_revised_once_between_epochs(
 
 
 @pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("first", [MANY, NEVER])
+def test_with_shards_a_change_is_not_seen_in_the_bits(monkeypatch: pytest.MonkeyPatch, first: float) -> None:
+    monkeypatch.setattr(auto, "MAX_TIME_RATIO", first)
+    watcher = Changing({0: MANY + NEVER - first}, monkeypatch)
+    run, other = run_of(watcher, "auto", shards=2), run_of(Recorder(), 1, shards=2)
+    vectors = dict(run.model.parameters.vectors)
+    run.run()
+    other.run()
+    assert sorted(set(watcher.sizes), key=str) == [1, 2]
+    assert all(run.model.parameters.vectors[name] is vector for name, vector in vectors.items())
+    for name, weight in other.model.weights.items():
+        np.testing.assert_array_equal(run.model.weights[name], weight, err_msg=name)
+
+
+@pytest.mark.usefixtures("eager")
 def test_the_number_in_effect_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "MAX_TIME_RATIO", NEVER)
     watcher = Changing({0: MANY}, monkeypatch)
@@ -110,7 +126,7 @@ def test_a_choice_that_is_clear_is_not_looked_at_again(monkeypatch: pytest.Monke
     for name in ("MIN_STEP_SECONDS", "MIN_RUN_SECONDS", "REVISE_SECONDS", "_BLOCK_SECONDS"):
         monkeypatch.setattr(auto, name, 0.0)
     run = run_of(Recorder(), "auto", 1)
-    chooser = auto.AutoWorkers(run.steps, lambda size: False, 2)
+    chooser = auto.AutoWorkers(run.steps, lambda: None, lambda size: False, 2)
     chooser._since, chooser._expected = 0.0, 1.0
     compared: list[int] = []
     monkeypatch.setattr(chooser, "_compare", lambda *_: compared.append(1) or 2)
