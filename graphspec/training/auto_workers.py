@@ -29,7 +29,7 @@ _BLOCK_SECONDS, _MAX_BLOCK_SECONDS = 0.05, 0.3  # of timed steps in a row
 _BLOCK_STEPS, _MIN_BLOCK_STEPS = 5, 3
 _WARM_UP_STEPS = 2
 _TRIAL_SECONDS, _TRIAL_SHARE = 1.0, 0.02  # of the remaining run: after the longer of both, no further round begins
-_KEPT_BYTES = 1 << 24  # programs of up to this size stay bound while the other side is timed
+_KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other side is timed
 _OF_STATE = ("gradient", "slots", "calls", "run", "collect")
 _OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by this factor: the machine has changed
 

@@ -22,7 +22,7 @@ from graphspec.runtime.program import Program
 from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.text import count
-from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
+from graphspec.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.training.choose_workers import choose_workers
 from graphspec.training.history_text import HistoryText
 from graphspec.training.interrupt import Interrupt, interruptible
@@ -351,7 +351,7 @@ class Trainer:
         try:
             self._check_progress(saved, saved.totals, saved.history)
             self.running.load(saved.totals)
-            self._load_callbacks(saved.callbacks, arrays)
+            load_callbacks(self.states, saved.callbacks, arrays, self.model.graph.params)
         except ValidationError as error:
             raise damaged(checkpoint.path, explain(error)) from None
         except ValueError as error:
@@ -397,13 +397,3 @@ class Trainer:
             raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
             raise ValueError(f"its history does not have {saved.epoch} values for every key")
-
-    def _load_callbacks(self, saved: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> None:
-        if len(saved) != len(self.states):
-            raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(self.states)}")
-        for k, (state, values) in enumerate(zip(self.states, saved, strict=True)):
-            prefix = f"callback/{k}/"
-            weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
-            if weights and weights.keys() != self.model.graph.params.keys():
-                raise ValueError(f"it has only some of the weights that callback {k + 1} stores")
-            state.load_state_dict(values, weights)
