@@ -156,7 +156,7 @@ def _measured(checked: Checked, rows: int) -> tuple[float, int]:
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
     from graphspec.errors import SpecError
-    from graphspec.training.choose_workers import step_seconds
+    from graphspec.training.auto_workers import step_seconds
     from graphspec.training.observers import Silent
     from graphspec.training.prepare import FitSettings, prepare_fit
 

@@ -101,6 +101,7 @@ SLOW = (
     "tools/test_site.py::test_the_search",
     "tools/test_site.py::test_the_site_is_built",
     "training/test_adapt.py",
+    "training/test_auto_workers.py",
     "training/test_choose_workers.py",
     "training/test_golden.py",
     "training/test_run_directory.py",
