@@ -14,9 +14,11 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels import depthwise_rows
 from graphspec.kernels.channels import contiguous
 from graphspec.kernels.context import Context
 from graphspec.kernels.depthwise import Depthwise
+from graphspec.kernels.depthwise_rows import DepthwiseRows
 from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.one_axis import OneAxis, long_axis
 from graphspec.kernels.patches import Patches, patches
@@ -43,6 +45,8 @@ def correlation(
     """Return the algorithm for X (N, C, …) and a kernel of that shape, or for the kernel's gradient with ``gradient``."""
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
+        if depthwise_rows.fits(X, axes) and use_fast_kernel(depthwise_rows.pays(X, axes)):
+            return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)

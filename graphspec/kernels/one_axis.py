@@ -1,9 +1,9 @@
 """Correlation along one axis by products with views of X: it is copied only if that axis is not the fastest.
 
 If the axis and the channels are the fastest in memory, the ``k`` inputs under a window are ``k·C`` contiguous elements.
-Neighbouring windows overlap, which BLAS does not accept, but every ``k``-th does not: the windows 0, k, 2k, … of a row form a
-matrix that BLAS reads as it is, the windows 1, k + 1, … another. If a row has too few windows for that, each matrix
-contains the windows of one output in all rows. So do windows at the borders: they leave out the taps that read padding.
+Neighbouring windows overlap, which BLAS does not accept, but every ``k``-th does not: the windows 0, k, 2k, … of a line
+form a matrix that BLAS reads as it is, the windows 1, k + 1, … another. If a line has too few windows for that, each matrix
+contains the windows of one output in all lines. So do windows at the borders: they leave out the taps that read padding.
 """
 
 from __future__ import annotations
@@ -155,14 +155,13 @@ class OneAxis:
         return ceil(self.axis.kernel, self.axis.stride)
 
     def _in_lines(self, count: int, size: int) -> bool:
-        """Return whether ``count`` windows of a line make matrices that are large enough, for a kernel of ``size`` elements."""
+        """Return whether ``count`` windows of a line make matrices that are large enough for a kernel of this size."""
         return size * _LEAST_TILE <= SMALL and count >= _LEAST_WINDOWS * self._step
 
 
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
     """Return calls for ``out = A @ B`` of A (…, m, k) and B (k, n); rows are split into tiles that BLAS does not pack."""
-    m, k, n = *A.shape[-2:], B.shape[1]
-    limit = SMALL // (k * n)
+    m, limit = A.shape[-2], SMALL // B.size
     if limit < _LEAST_TILE or m <= limit:
         return [(np.matmul, A, B, out)]
     tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)

@@ -219,7 +219,7 @@ def _multiply(A: Array, B: Array, out: Array) -> Calls:
 
 
 def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
-    """Yield corresponding rows of A (g, b, m, k) and D (g, b, m, n) as (batch, g, rows, …): tiles of one batch, then the rest."""
+    """Yield corresponding rows of A (g, b, m, k) and D (g, b, m, n), (batch, g, rows, …): tiles, then the other rows."""
     m = A.shape[2]
     tail = m // tile * tile if tile < m else 0
     if tail:

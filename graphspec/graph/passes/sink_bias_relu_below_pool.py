@@ -1,7 +1,8 @@
 """Move bias and ReLU from before a MaxPool to after it, where there are fewer elements.
 
 Adding a bias and ReLU, with or without a maximum, are monotonic, so they commute with the maximum of a window. After a 2×2
-pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of the nodes that move, possibly through Transposes.
+pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of the nodes that move,
+possibly through Transposes.
 
 It is for programs only: a file keeps the order of the spec.
 """
