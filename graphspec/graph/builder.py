@@ -130,6 +130,8 @@ class Builder(Operators):
         constraint: Constraint | None = None,
         trainable: bool = True,
         state: bool = False,
+        looked_up: bool = False,
+        sparse: bool = False,
     ) -> Value:
         """Create the weight ``<node>/<role>``; ``shape`` is in Keras's layout, the returned value in the graph's ``layout``.
 
@@ -154,6 +156,8 @@ class Builder(Operators):
             state=state,
             regularizer=regularizer,
             constraint=constraint,
+            looked_up=looked_up,
+            sparse=sparse,
         )
         value = Value(name, Type("float32", param.stored_shape), "param", param=param)
         self.graph.params[name] = param

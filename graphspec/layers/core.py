@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt
+from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -86,7 +86,21 @@ class Embedding(Layer):
     embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    sparse: bool = Field(
+        default=False,
+        description=(
+            "Whether a step changes only the rows of its batch, and their moments, as PyTorch's SparseAdam does: quicker "
+            "for many ids. Not in Keras, where moments move all rows."
+        ),
+    )
     weights: Weights = None
+
+    @model_validator(mode="after")
+    def _no_penalty(self) -> Embedding:
+        if self.sparse and self.embeddings_regularizer is not None:
+            hint = "a penalty changes all rows in every step: leave one of them out"
+            raise invalid("cannot be combined with `embeddings_regularizer`", hint, key="sparse")
+        return self
 
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
@@ -95,7 +109,7 @@ class Embedding(Layer):
             raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
-        table = self.weight(g, "embeddings", (size, self.output_dim))
+        table = self.weight(g, "embeddings", (size, self.output_dim), looked_up=True, sparse=self.sparse)
         Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 

@@ -15,6 +15,7 @@ from graphspec.arrays.split import pieces
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
+from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
 from graphspec.schedules import SCHEDULES, Schedule
 from graphspec.synonyms.values import number_hint
 
@@ -82,6 +83,7 @@ class Vectors:
         segments: the position of every weight.
         others: the gradients of other workers that have not been added to ``G`` yet.
         summed: the ranges of ``G`` that ``others`` are added to.
+        lookups: the weights, or their parts, whose gradients are known to be 0 except in a few rows.
     """
 
     P: Array
@@ -90,13 +92,19 @@ class Vectors:
     segments: Sequence[Segment]
     others: Sequence[Array] = ()
     summed: Sequence[slice] = ()
+    lookups: Sequence[Lookup] = ()
 
     @classmethod
     def of_workers(
-        cls, weights: Array, gradients: Sequence[Array], slots: Mapping[str, Array], segments: Sequence[Segment]
+        cls,
+        weights: Array,
+        gradients: Sequence[Array],
+        slots: Mapping[str, Array],
+        segments: Sequence[Segment],
+        lookups: Sequence[Lookup] = (),
     ) -> Vectors:
         """Return the operands for all weights with one gradient per worker; the sum goes to the first gradient."""
-        return cls(weights, gradients[0], slots, segments, gradients[1:])
+        return cls(weights, gradients[0], slots, segments, gradients[1:], lookups=lookups)
 
     def part(self, part: slice, summed: Sequence[slice]) -> Vectors:
         """Return the operands of the shard that one worker updates: complete weights, and pieces of other weights.
@@ -116,7 +124,16 @@ class Vectors:
             ],
             [gradient[part] for gradient in self.others],
             summed,
+            [lookup.within(part) for lookup in self.lookups],
         )
+
+    def blocks(self) -> list[slice]:
+        """Return the range between the looked-up weights in blocks that fit into the cache."""
+        at, found = 0, list[slice]()
+        for lookup in self.lookups:
+            found += blocks(at, lookup.start)
+            at = max(at, lookup.stop)
+        return [*found, *blocks(at, self.P.size)]
 
     def sum_gradients(self, block: slice) -> Calls:
         """Return calls that add the gradients of all workers, in the order of the workers."""
@@ -208,13 +225,55 @@ class Optimizer(Config):
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
         """Return calls for one update of all weights: decay by ``shrink``, then the rule, block by block."""
         t = np.zeros(min(BLOCK, v.P.size), v.P.dtype)
-        calls: Calls = []
-        for block in blocks(0, v.P.size):
+
+        def update(block: slice) -> Calls:
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
-            calls += [*v.sum_gradients(block), *self.decay(p, shrink)]
-            calls += self.update(p, v.G[block], t[: p.size], moments, *factors)
+            calls = [*v.sum_gradients(block), *self.decay(p, shrink)]
+            return calls + self.update(p, v.G[block], t[: p.size], moments, *factors)
+
+        calls = [call for block in v.blocks() for call in update(block)]
+        for lookup in v.lookups:
+            whole = [call for block in blocks(lookup.start, lookup.stop) for call in update(block)]
+            calls.append((self._row_update(v, lookup, whole, factors).run,))
         return calls
+
+    def _row_update(self, v: Vectors, lookup: Lookup, whole: Calls, factors: Sequence[Array]) -> RowUpdate:
+        moments = {name: lookup.view(v.slots[name]) for name in self.moments()}
+        rows = Rows(lookup.view(v.P), [lookup.view(G) for G in (v.G, *v.others)], moments)
+
+        def update(p: Array, g: Array, t: Array, m: Mapping[str, Array]) -> Calls:
+            return self.update(p, g, t, m, *factors)
+
+        def idle(p: Array, t: Array, m: Mapping[str, Array]) -> Calls:
+            return self.idle(p, t, m, *factors) or []
+
+        probe = {name: rows.P[0] for name in moments} if len(rows.P) else {}
+        stays = lookup.touched.sparse or not len(rows.P) or not idle(rows.P[0], rows.P[0], probe)
+        return RowUpdate(lookup, rows, update, None if stays else idle, whole)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        """Return the calls of :meth:`update` for a gradient of 0, with the same bits; None if they are not known.
+
+        There are none if such weights and moments stay as they are. If all moments of a row are 0, the calls must not
+        change it.
+        """
+        return None
+
+    def skips_rows(self) -> bool:
+        """Return whether rows with a gradient of 0 need fewer calls, for the same bits."""
+        if self.weight_decay or self.gradient_accumulation_steps or self.clips() or not self.updates_rows():
+            return False
+        x = np.zeros(0, np.float32)
+        return self.idle(x, x, dict.fromkeys(self.moments(), x), *(x for _ in self.factors(0, 1.0))) is not None
+
+    def updates_rows(self) -> bool:
+        """Return whether a row can be updated without the others."""
+        return type(self).updates is Optimizer.updates
+
+    def clips(self) -> bool:
+        """Return whether gradients are clipped."""
+        return any(limit is not None for limit in (self.clipnorm, self.clipvalue, self.global_clipnorm))
 
     def decay(self, p: Array, shrink: Array) -> Calls:
         """Return the call that applies ``weight_decay`` to ``p``, if there is one."""
@@ -256,7 +315,8 @@ class Optimizer(Config):
         ):  # otherwise summed block by block, in the cache
             sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
             v = replace(v, others=())
-        calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
+        touched: Calls = [(lookup.touched.share, group) for lookup in v.lookups]
+        calls: Calls = [(begin,), *clip, *touched, *self.updates(v, shrink, factors)]
         if every > 1:
             calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock)
         if self.use_ema:

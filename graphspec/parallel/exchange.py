@@ -16,11 +16,12 @@ from graphspec.compiler.fetches import losses_of
 from graphspec.optimizers import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer, Rate
+    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.member import Step
     from graphspec.parallel.mpi import Ranks
     from graphspec.runtime.program import Program
@@ -60,6 +61,7 @@ class Exchange:
 
     Args:
         gradient: where the rank's programs write the gradient of its rows.
+        lookups: the weights whose parts of ``gradient`` are kept by rows.
         slots: on rank 0 the optimizer's slots; None on others, which allocate only those that they update.
     """
 
@@ -70,10 +72,11 @@ class Exchange:
         optimizer: Optimizer,
         running: RunningMetrics,
         gradient: Array,
+        lookups: Sequence[Lookup],
         slots: Mapping[str, Array] | None = None,
     ) -> None:
         self.group, self._ranks, self._step, self._optimizer = MpiGroup(ranks), ranks, step, optimizer
-        self._gradient, rank = gradient, ranks.rank
+        self._gradient, self._lookups, rank = gradient, lookups, ranks.rank
         self._partition = step.divide(optimizer, ranks.size, shard_kernels=False)
         self._parts = self._partition.parts
         self._part = self._parts[rank]
@@ -108,7 +111,7 @@ class Exchange:
 
     def bind(self, step: Step, rows: int) -> Program:
         """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
-        program = step.bind(rows, self._gradient, self.group)
+        program = step.bind(rows, self._gradient, self.group, lookups=self._lookups)
         program.calls += [(self._sum_losses, [program.fetches[name] for name in self._names]), *program.after]
         program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(self._names)}
         return program
@@ -122,7 +125,7 @@ class Exchange:
         """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""
         weights = self._step.parameters.vectors["trainable"]
         summed = list(self._partition.summed(self.group.rank))
-        vectors = Vectors(weights, self._gradient, {}, self._segments).part(self._part, summed)
+        vectors = Vectors(weights, self._gradient, {}, self._segments, lookups=self._lookups).part(self._part, summed)
         vectors = replace(vectors, G=self._received[0], others=list(self._received[1:]), slots=self._slots)
         update = self._optimizer.bind(vectors, self._step.clock, rate, self.group)
         return [(self._scatter_gradients,), *update, (self._gather_weights, weights)]

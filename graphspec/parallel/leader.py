@@ -70,7 +70,7 @@ class Leader:
                 for name, array in rows.items():
                     shared[name][...] = array
             signals = self.processes.start(memory, self._message(document, maps))
-            self.member = Member(memory.arrays, signals, 0, partition)
+            self.member = Member(memory.arrays, signals, 0, partition, step.lookups(optimizer_state.optimizer))
             self._others = [running.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
@@ -124,19 +124,21 @@ class Leader:
         """Move weights and slots into shared memory, and register how to move them back."""
         optimizer_state, parameters = self._optimizer_state, self._step.parameters
         own, gradient, slots = dict(parameters.vectors), optimizer_state.gradient, optimizer_state.slots
+        lookups = optimizer_state.lookups
 
         def move_out() -> None:
             for name, vector in own.items():
                 vector[...] = parameters.vectors[name]
             parameters.vectors = own
-            optimizer_state.move([gradient], slots, LocalGroup(), Partition([slice(0, gradient.size)]))
+            optimizer_state.move([gradient], slots, LocalGroup(), Partition([slice(0, gradient.size)]), lookups)
             self._loader.rank, self._loader.size = 0, 1
 
         for name, vector in own.items():
             memory.arrays[f"weights/{name}"][...] = vector
         parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
         self._stack.callback(move_out)
-        optimizer_state.move(self.member.gradients, self.member.slots, self.member.group, self.member.partition)
+        member = self.member
+        optimizer_state.move(member.gradients, member.slots, member.group, member.partition, member.lookups)
         self._loader.rank, self._loader.size = 0, self.size
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from graphspec.kernels.group import Group, Shard, ShardedKernel
 from graphspec.parallel.group import SCRATCH, ProcessGroup
 from graphspec.parallel.sync import counter_words
 from graphspec.runtime.build import build_program
+from graphspec.runtime.lookups import lookups_of
 from graphspec.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.runtime.program import Program
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer
+    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.sync import Signals
     from graphspec.runtime.parameters import Parameters
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -55,10 +57,22 @@ class Step:
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
 
+    def lookups(self, optimizer: Optimizer) -> list[Lookup]:
+        """Return the weights whose gradients are kept by rows, for one worker's gradient."""
+        return lookups_of(optimizer, self.parameters.segments["trainable"])
+
     def bind(
-        self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, ShardedKernel] | None = None
+        self,
+        rows: int,
+        gradient: Array,
+        group: Group,
+        matrices: Mapping[str, ShardedKernel] | None = None,
+        lookups: Sequence[Lookup] = (),
     ) -> Program:
-        """Bind one worker's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``."""
+        """Bind one worker's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``.
+
+        ``lookups`` are the weights whose parts of this gradient are kept by rows.
+        """
         own = shard_slice(rows, group.rank, group.size)
         objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
@@ -69,6 +83,7 @@ class Step:
             training=True,
             seed=self.seed,
             clock=self.clock,
+            touched={lookup.touched.name: lookup.touched for lookup in lookups},
         )
         program.load = self.loader.filler(program.feeds, rows)
         return program
@@ -80,10 +95,18 @@ class Member:
     Attributes:
         order: written by rank 0 before each step: epoch, batch, global step.
         rate: written by rank 0 before each step: the learning rate.
+        lookups: the weights whose gradients are kept by rows, in this worker's gradient.
     """
 
-    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, partition: Partition) -> None:
-        self.arrays, self.signals, self.partition = arrays, signals, partition
+    def __init__(
+        self,
+        arrays: Mapping[str, Array],
+        signals: Signals,
+        rank: int,
+        partition: Partition,
+        lookups: Sequence[Lookup],
+    ) -> None:
+        self.arrays, self.signals, self.partition, self.lookups = arrays, signals, partition, lookups
         self.group = ProcessGroup(signals, arrays["scratch"], rank, len(partition.parts))
         self._matrices = partition.views(arrays, rank)
         self.gradients = list(arrays["gradients"])
@@ -96,7 +119,7 @@ class Member:
 
     def bind(self, step: Step, rows: int) -> Program:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all workers."""
-        program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices)
+        program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices, self.lookups)
         names = losses_of(step.objective)
         program.calls += [(self._sum_losses, [program.fetches[name] for name in names]), *program.after]
         program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}

@@ -65,7 +65,13 @@ class RankLeader:
         )
         deal(ranks, data)
         self.member = Exchange(
-            ranks, step, optimizer_state.optimizer, running, optimizer_state.gradient, optimizer_state.slots
+            ranks,
+            step,
+            optimizer_state.optimizer,
+            running,
+            optimizer_state.gradient,
+            optimizer_state.lookups,
+            optimizer_state.slots,
         )
         self._others = [running.views(counters) for counters in self.member.gathered[1:]]
         self._renew()
@@ -114,7 +120,7 @@ class RankLeader:
             self._ranks.order(Order.LEAVE)
         state = self._state
         partition = Partition([slice(0, state.gradient.size)])
-        state.move([state.gradient], state.slots, LocalGroup(), partition)
+        state.move([state.gradient], state.slots, LocalGroup(), partition, state.lookups)
         self._step.loader.rank, self._step.loader.size = 0, 1
         self._stack.close()
 

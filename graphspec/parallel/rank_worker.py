@@ -80,7 +80,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     weights = parameters.vectors["trainable"]
     gradient = aligned(weights.nbytes).view(weights.dtype)
     gradient[...] = 0
-    member = Exchange(ranks, step, optimizer, running, gradient)
+    member = Exchange(ranks, step, optimizer, running, gradient, step.lookups(optimizer))
     running.count_in(member.counters[:-1])
     member.renew()
     update = runner(member.update(rate))

@@ -78,11 +78,11 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
-    member = Member(arrays, signals, rank, step.divide(optimizer, size))
+    member = Member(arrays, signals, rank, step.divide(optimizer, size), step.lookups(optimizer))
     running, rate = RunningMetrics(network), Rate(optimizer.learning_rate)
     running.count_in(member.counters[rank])
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
-    vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments)
+    vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments, member.lookups)
     update = runner(bind_shard_update(optimizer, vectors, clock, rate, member.group, member.partition))
     order, epoch = member.order, -1
     programs: dict[int, Program] = {}

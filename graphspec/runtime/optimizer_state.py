@@ -14,11 +14,13 @@ from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.ir.graph import Array, Segment
 from graphspec.optimizers import Rate, Vectors
+from graphspec.runtime.lookups import lookups_of
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer
+    from graphspec.optimizers.rows import Lookup
     from graphspec.runtime.parameters import Parameters
     from graphspec.runtime.partition import Partition
 
@@ -30,6 +32,7 @@ class OptimizerState:
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
 
     Attributes:
+        lookups: the weights whose gradients are kept by rows, in ``gradient``.
         swapped: whether the weights and their moving averages are exchanged (``use_ema``).
         collect: called before all slots are read; it fetches those that other machines have updated.
     """
@@ -41,19 +44,35 @@ class OptimizerState:
         self.slots = initial_slots(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
-        vectors = Vectors(weights, self.gradient, self.slots, self.segments)
-        self.calls = optimizer.bind(vectors, self.clock, self.rate)
-        self.run = runner(self.calls)
+        self.lookups = lookups_of(optimizer, self.segments)
         self.swapped = False
         self.collect: Callable[[], None] = _nothing
+        self._bind()
 
-    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
-        """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into."""
+    def _bind(self) -> None:
+        weights = self.parameters.vectors["trainable"]
+        vectors = Vectors(weights, self.gradient, self.slots, self.segments, lookups=self.lookups)
+        self.calls = self.optimizer.bind(vectors, self.clock, self.rate)
+        self.run = runner(self.calls)
+
+    def move(
+        self,
+        gradients: Sequence[Array],
+        slots: Mapping[str, Array],
+        group: Group,
+        partition: Partition,
+        lookups: Sequence[Lookup],
+    ) -> None:
+        """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into.
+
+        ``lookups`` are those of this worker's gradient.
+        """
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots, self.collect = gradients[group.rank], dict(slots), _nothing
         weights = self.parameters.vectors["trainable"]
-        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments)
+        self.lookups = list(lookups)
+        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments, self.lookups)
         self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
         self.run = runner(self.calls)
 
@@ -148,6 +167,7 @@ class OptimizerState:
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
                 target[...] = value
+        self._bind()  # the calls know which rows of the old slots were not 0
 
 
 def bind_shard_update(

@@ -121,7 +121,9 @@ class TrainingSteps:
         if self.leader is None:
             program = self._model.programs.take(self._key(rows))
             if program is None:
-                program = self.common.bind(rows, self.optimizer_state.gradient, LocalGroup())
+                program = self.common.bind(
+                    rows, self.optimizer_state.gradient, LocalGroup(), lookups=self.optimizer_state.lookups
+                )
             program.load = self.loader.filler(program.feeds, rows)
         else:
             program = self.leader.member.bind(self.common, rows)
