@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+from paths import TESTS
+from safetensors.numpy import load_file
 
 from graphspec.arrays.random import Clock
 from graphspec.initializers import Initializer
@@ -187,6 +190,44 @@ def test_a_sparse_update_changes_the_rows_of_the_batch_alone(name: str) -> None:
             np.testing.assert_array_equal(found[ids], new[ids], err_msg=key)
             for part in (slice(0, BEFORE), slice(sparse.table.stop, None)):
                 np.testing.assert_array_equal(array[part], every.arrays()[key][part], err_msg=key)
+
+
+GOLDEN = json.loads((TESTS / "golden" / "sparse_adam.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_a_sparse_update_by_adam_is_that_of_pytorch(case: str) -> None:
+    arrays, arguments = load_file(TESTS / "golden" / "sparse_adam.safetensors"), dict(GOLDEN[case]["arguments"])
+    beta_1, beta_2 = arguments.get("betas", (0.9, 0.999))
+    optimizer = OPTIMIZERS.parse(
+        {
+            "type": "Adam",
+            "learning_rate": arguments.get("lr", 0.001),
+            "beta_1": beta_1,
+            "beta_2": beta_2,
+            "epsilon": arguments["eps"],
+        }
+    )
+    start = arrays[f"{case}/start"]
+    P, G = start.reshape(-1).copy(), np.zeros(start.size)
+    segments = [Segment(Param("e", start.shape, Initializer()), 0, start.size)]
+    slots, touched, clock = initial_slots(optimizer, P, segments), TouchedRows("e", *start.shape, sparse=True), Clock()
+    touched.reserve(10)
+    vectors = Vectors(P, G, slots, segments, lookups=[Lookup(touched, 0, start.size)])
+    calls = optimizer.bind(vectors, clock, Rate(optimizer.learning_rate))
+    table = P.reshape(start.shape)
+    for clock.step, ids in enumerate(GOLDEN[case]["steps"]):
+        gradient = G.reshape(start.shape)
+        touched.begin(gradient)
+        touched.add(np.array(ids, np.int64))
+        np.add.at(gradient, np.array(ids, np.int64), table[ids] - arrays[f"{case}/{clock.step}/target"])
+        for f, *a in calls:
+            f(*a)
+        expected = {key: arrays[f"{case}/{clock.step}/{key}"] for key in ("weight", "momentum", "velocity")}
+        np.testing.assert_allclose(table, expected["weight"], rtol=1e-12)
+        # Moments are stored divided by 1 − β.
+        for key, beta in (("momentum", beta_1), ("velocity", beta_2)):
+            np.testing.assert_allclose(slots[key].reshape(start.shape) * (1 - beta), expected[key], rtol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["ScheduleFreeAdamW", "Lamb", "Adafactor", "Muon"])
