@@ -86,7 +86,13 @@ def check(
     order, linked = link(spec)
     lowered = lower(spec, order)
     linked = [lowered.with_shapes(d) for d in linked]
-    later = [*linked, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered), *check_sparse(spec, lowered)]
+    later = [
+        *linked,
+        *lowered.diagnostics,
+        *check_heads(spec, lowered),
+        *check_training(spec, lowered),
+        *check_sparse(spec, lowered),
+    ]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += check_memory(spec, lowered)

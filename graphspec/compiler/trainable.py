@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from graphspec.arrays.system_memory import available, human
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.lookups import lookups
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.prelude import cut
 from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph
@@ -80,7 +80,10 @@ def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS105 for sparse weights of which the optimizer cannot update single rows, or that are not only looked up."""
     found = []
     for name, param in lowered.graph.params.items():
-        if not (param.sparse and param.trainable) or (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
+        if (
+            not (param.sparse and param.trainable)
+            or (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None
+        ):
             continue
         decl = lowered.declared.get(_owner(name, lowered))
         at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree

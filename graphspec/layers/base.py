@@ -167,8 +167,6 @@ class Layer(Config):
         initializer: Initializer | None = None,
         state: bool = False,
         prefix: str | None = None,
-        looked_up: bool = False,
-        sparse: bool = False,
     ) -> Value:
         """Create the parameter ``role`` with the initializer, regularizer and constraint of Keras's arguments.
 
@@ -177,7 +175,6 @@ class Layer(Config):
         Args:
             state: True for a weight that is not trained, such as a moving mean.
             prefix: the prefix of the arguments, if it is not the role's name.
-            looked_up, sparse: as in :class:`graphspec.ir.graph.Param`.
         """
         prefix = prefix or role.removesuffix("_kernel")
         initializer = initializer or getattr(self, f"{prefix}_initializer")
@@ -190,17 +187,7 @@ class Layer(Config):
             except ShapeError as error:
                 text = f"has the {argument} {type(value).__name__}, which {error.problem.message}"
                 raise error.changed(message=text, key=f"{prefix}_{argument}") from None
-        return g.param(
-            role,
-            shape,
-            initializer,
-            layout=layout,
-            regularizer=penalty,
-            constraint=constraint,
-            state=state,
-            looked_up=looked_up,
-            sparse=sparse,
-        )
+        return g.param(role, shape, initializer, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
 LAYERS: Registry[Layer] = Registry("layer", "Dense")

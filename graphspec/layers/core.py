@@ -69,6 +69,11 @@ class Dense(Layer):
 class Embedding(Layer):
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
+    With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
+    SparseAdam does, by other optimizers likewise. Otherwise, as in Keras, moments move rows also after their last batch.
+    With ``sparse`` there is no ``weight_decay``, ``gradient_accumulation_steps`` or ``embeddings_regularizer``, and no
+    optimizer that needs whole weights (Adafactor, Lamb, Muon, ScheduleFreeAdamW).
+
     Without ``input_dim`` there is a vector for each id that the layer before makes.
 
     Shapes: integers (batch, …) → (batch, …, output_dim).
@@ -88,10 +93,7 @@ class Embedding(Layer):
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
     sparse: bool = Field(
         default=False,
-        description=(
-            "Whether a step changes only the rows of its batch, and their moments, as PyTorch's SparseAdam does: quicker "
-            "for many ids. Not in Keras, where moments move all rows."
-        ),
+        description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
     )
     weights: Weights = None
 
@@ -109,7 +111,8 @@ class Embedding(Layer):
             raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
-        table = self.weight(g, "embeddings", (size, self.output_dim), looked_up=True, sparse=self.sparse)
+        table = self.weight(g, "embeddings", (size, self.output_dim))
+        g.mark_looked_up("embeddings", sparse=self.sparse)
         Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 

@@ -111,7 +111,9 @@ class Adam(Moments):
         if not keeps_sign(self.beta_1):
             return None
         u, v, (rate,) = m["momentum"], m["velocity"], factors
-        calls: Calls = [(np.multiply, x, np.array(beta, p.dtype), x) for x, beta in ((u, self.beta_1), (v, self.beta_2))]
+        calls: Calls = [
+            (np.multiply, x, np.array(beta, p.dtype), x) for x, beta in ((u, self.beta_1), (v, self.beta_2))
+        ]
         added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
         calls += [(np.sqrt, m.get("velocity_max", v), t), (np.add, t, added, t), (np.divide, u, t, t)]
         return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]

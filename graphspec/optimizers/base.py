@@ -248,7 +248,7 @@ class Optimizer(Config):
         def idle(p: Array, t: Array, m: Mapping[str, Array]) -> Calls:
             return self.idle(p, t, m, *factors) or []
 
-        probe = {name: rows.P[0] for name in moments} if len(rows.P) else {}
+        probe = dict.fromkeys(moments, rows.P[0]) if len(rows.P) else {}
         stays = lookup.touched.sparse or not len(rows.P) or not idle(rows.P[0], rows.P[0], probe)
         return RowUpdate(lookup, rows, update, None if stays else idle, whole)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphspec.kernels.touched_rows import TouchedRows
 
 _GATHERED = 1 << 14  # elements of the rows that are copied and updated together
-_STREAMED_FROM = 0.5
+_STREAMED_FROM = 0.25
 # Share of rows with moments from which all rows are updated in place, not only copies of these rows.
 
 Update = Callable[..., "Calls"]
@@ -192,7 +192,9 @@ class _Copies:
         copies = [np.zeros(shape, dtype) for _ in (rows.P, *rows.moments)]
         g, t = np.zeros(shape, dtype), np.zeros(shape, dtype)
         arrays = [rows.P, *rows.moments.values()]
-        calls: Calls = [(np.take, array, self._ids, 0, copy, "clip") for array, copy in zip(arrays, copies, strict=True)]
+        calls: Calls = [
+            (np.take, array, self._ids, 0, copy, "clip") for array, copy in zip(arrays, copies, strict=True)
+        ]
         if gradient:
             first, *others = rows.gradients
             calls.append((np.take, first, self._ids, 0, g, "clip"))

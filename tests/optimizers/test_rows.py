@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 from graphspec.arrays.random import Clock
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Param, Segment
+from graphspec.kernels.touched_rows import TouchedRows
 from graphspec.optimizers import OPTIMIZERS, Optimizer, Rate, Vectors
 from graphspec.optimizers import rows as by_rows
 from graphspec.optimizers.rows import Lookup
-from graphspec.kernels.touched_rows import TouchedRows
 from graphspec.runtime.optimizer_state import initial_slots
 
 Array = np.ndarray[Any, Any]
@@ -94,7 +94,7 @@ class Run:
 
     def step(self, ids: Array, values: Array, *, whole: bool = False) -> None:
         table = self.G[self.table].reshape(ROWS, WIDTH)
-        self.G[: BEFORE] = 0.25
+        self.G[:BEFORE] = 0.25
         self.G[self.table.stop + (-self.table.stop % 16) :] = -1.5
         if self.rows and not whole:
             self.touched.begin(table)
