@@ -1,7 +1,7 @@
-"""Check whether a network can be trained: it has something to train (GS404), fits into memory (GS602), and has no sparse
-weights that the optimizer cannot update (GS105).
+"""Check whether a network can be trained.
 
-The first two problems are warnings when a spec is checked, and errors when it is trained.
+It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
+when it is trained. The optimizer can update its sparse weights (GS105).
 """
 
 from __future__ import annotations
@@ -79,11 +79,8 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS105 for sparse weights of which the optimizer cannot update single rows, or that are not only looked up."""
     found = []
-    for name, param in lowered.graph.params.items():
-        if (
-            not (param.sparse and param.trainable)
-            or (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None
-        ):
+    for name in (p.name for p in lowered.graph.params.values() if p.sparse and p.trainable):
+        if (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
             continue
         decl = lowered.declared.get(_owner(name, lowered))
         at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
     from graphspec.kernels.group import Group
 
@@ -60,23 +61,30 @@ class TouchedRows:
         """Note that any row may be written."""
         self.count = None
 
-    def share(self, group: Group | None) -> None:
-        """Set ``ids`` to the ids of all workers, which call this together."""
+    def share(self, group: Group | None) -> Calls:
+        """Return calls that set ``ids`` to the ids of all shards of the batch."""
         if group is None or group.size == 1:
-            self.ids = None if self.count is None else unique(self._noted[: self.count])
-            return
-        counts = np.zeros(group.size, np.int64)
-        counts[group.rank] = -1 if self.count is None else self.count
-        group.all_reduce(counts)
-        if counts.min() < 0:
+            return [(self._share_alone,)]
+        marks = np.zeros(
+            self.rows + 1, np.uint16
+        )  # by row how many shards have looked it up; last, whether any row may be
+        return [(self._mark, marks), (group.all_reduce, marks), (self._read, marks)]
+
+    def _share_alone(self) -> None:
+        self.ids = None if self.count is None else unique(self._noted[: self.count])
+
+    def _mark(self, marks: Array) -> None:
+        marks.fill(0)
+        if self.count is None:
+            marks[-1] = 1
+        else:
+            marks[self._noted[: self.count]] = 1
+
+    def _read(self, marks: Array) -> None:
+        if marks[-1]:
             self.count = self.ids = None
-            return
-        ids = np.zeros(int(counts.sum()), np.int64)
-        start = int(counts[: group.rank].sum())
-        ids[start : start + int(counts[group.rank])] = self._noted[: self.count]
-        if ids.size:
-            group.all_reduce(ids)
-        self.ids = unique(ids)
+        else:
+            self.ids = np.flatnonzero(marks[:-1])
 
 
 def unique(ids: Array) -> Array:

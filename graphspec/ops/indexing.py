@@ -152,8 +152,8 @@ class Gather(Op):
             calls = wrap(ctx, indices, size, ids) + clip(ctx, ids, size)
             ids = rows = ids.reshape(-1)
             if (kept := ctx.row_grad(0, ids)) is not None:
-                dX, begins = kept
-                return [*calls, *begins, *scatter_rows(ctx, dX, rows, dY, after, clear=False)]
+                total, begins = kept
+                return [*calls, *begins, *scatter_rows(ctx, total, rows, dY, after, clear=False)]
             if (dX := ctx.grad(0)) is None:
                 return []
             if before != 1:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.arrays.calls import runner
+from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.split import pieces
 
 if TYPE_CHECKING:
@@ -196,10 +197,12 @@ class _Copies:
             (np.take, array, self._ids, 0, copy, "clip") for array, copy in zip(arrays, copies, strict=True)
         ]
         if gradient:
-            first, *others = rows.gradients
-            calls.append((np.take, first, self._ids, 0, g, "clip"))
-            for other in others:
-                calls += [(np.take, other, self._ids, 0, t, "clip"), (np.add, g, t, g)]
+            terms = [g, *(np.zeros(shape, dtype) for _ in rows.gradients[1:])]
+            calls += [
+                (np.take, gradient, self._ids, 0, term, "clip")
+                for gradient, term in zip(rows.gradients, terms, strict=True)
+            ]
+            calls += sum_into_first(terms)
         p, *moments = (copy.reshape(-1) for copy in copies)
         calls += update(p, g.reshape(-1), t.reshape(-1), dict(zip(rows.moments, moments, strict=True)))
         self._compute = runner(calls)

@@ -60,7 +60,7 @@ class Binder:
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
         largest = max(sizes, default=1)
         self._touched = touched
-        self.touched = kept_by_rows(touched, self.nodes, self.types)
+        self.touched: Mapping[str, TouchedRows] = kept_by_rows(touched, self.nodes, self.types)
         self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
         self._chained = False
         self.arrays: dict[str, Array] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,8 @@ from graphspec.runtime.lookups import lookups_of
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
-    from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer
-    from graphspec.optimizers.rows import Lookup
     from graphspec.runtime.parameters import Parameters
-    from graphspec.runtime.partition import Partition
 
 
 class OptimizerState:
@@ -32,7 +30,7 @@ class OptimizerState:
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
 
     Attributes:
-        lookups: the weights whose gradients are kept by rows, in ``gradient``.
+        lookups: the weights whose gradients are kept by rows, in the gradient of a process that trains alone.
         swapped: whether the weights and their moving averages are exchanged (``use_ema``).
         collect: called before all slots are read; it fetches those that other machines have updated.
     """
@@ -45,36 +43,32 @@ class OptimizerState:
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
         self.lookups = lookups_of(optimizer, self.segments)
+        self.calls = self._bind(Vectors(weights, self.gradient, self.slots, self.segments))
+        self.run = runner(self.calls)
         self.swapped = False
         self.collect: Callable[[], None] = _nothing
-        self._bind()
 
-    def _bind(self) -> None:
-        weights = self.parameters.vectors["trainable"]
-        vectors = Vectors(weights, self.gradient, self.slots, self.segments, lookups=self.lookups)
-        self.calls = self.optimizer.bind(vectors, self.clock, self.rate)
-        self.run = runner(self.calls)
+    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], bind: Callable[[Vectors], Calls]) -> None:
+        """Move to other memory: the parameters' current vectors, the gradients of all shards, and slots to copy into.
 
-    def move(
-        self,
-        gradients: Sequence[Array],
-        slots: Mapping[str, Array],
-        group: Group,
-        partition: Partition,
-        lookups: Sequence[Lookup],
-    ) -> None:
-        """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into.
-
-        ``lookups`` are those of this worker's gradient.
+        Args:
+            bind: returns the calls that update the weights of these operands.
         """
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots, self.collect = gradients[group.rank], dict(slots), _nothing
+        self.gradient, self.slots, self.collect = gradients[0], dict(slots), _nothing
         weights = self.parameters.vectors["trainable"]
-        self.lookups = list(lookups)
-        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments, self.lookups)
-        self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
+        self.calls = bind(Vectors.of_workers(weights, gradients, self.slots, self.segments))
         self.run = runner(self.calls)
+
+    def move_back(self, gradient: Array, slots: Mapping[str, Array]) -> None:
+        """Move to the memory of a process that trains alone."""
+        for lookup in self.lookups:
+            lookup.touched.touch_all()
+        self.move([gradient], slots, self._bind)
+
+    def _bind(self, vectors: Vectors) -> Calls:
+        return self.optimizer.bind(replace(vectors, lookups=self.lookups), self.clock, self.rate)
 
     def run_with(self, calls: Calls, collect: Callable[[], None]) -> None:
         """Update the weights by other calls from now on; ``collect`` fetches the slots that they update elsewhere."""
@@ -167,15 +161,9 @@ class OptimizerState:
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
                 target[...] = value
-        self._bind()  # the calls know which rows of the old slots were not 0
-
-
-def bind_shard_update(
-    optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate, group: Group, partition: Partition
-) -> Calls:
-    """Return the calls with which one worker updates its part of the weights."""
-    part = vectors.part(partition.parts[group.rank], list(partition.summed(group.rank)))
-    return optimizer.bind(part, clock, rate, group)
+        # The calls know which rows of the old slots were not 0.
+        self.calls = self._bind(Vectors(self.parameters.vectors["trainable"], self.gradient, self.slots, self.segments))
+        self.run = runner(self.calls)
 
 
 def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:

@@ -83,8 +83,8 @@ def divide(
 ) -> Partition:
     """Partition ``size`` weights into equal parts.
 
-    A boundary is on a cache line or, in a sharded kernel or a weight that is kept by rows, between two rows. If the optimizer needs entire weights, it is
-    between two weights.
+    A boundary is on a cache line or, in a sharded kernel or a weight that is kept by rows, between two rows. If the
+    optimizer needs entire weights, it is between two weights.
     """
     cuts = [shard_slice(size // ALIGNMENT, k, workers).start * ALIGNMENT for k in range(workers)]
     matrices = matrices or {}

@@ -222,8 +222,8 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         ranks: the ranks of the MPI job that resumes it.
 
     Raises:
-        UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers,
-            or another number of ranks.
+        UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
+            cores than workers, or another number of ranks.
         RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
@@ -240,7 +240,9 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         raise UsageError(
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
-    if model.spec.training.workers == "mpi":
+    if model.spec.training.shards is not None:
+        pass  # any number of workers gives the same bits
+    elif model.spec.training.workers == "mpi":
         refuse_other_ranks(record.workers, ranks, directory)
     else:
         refuse_too_few_cores(record.workers, directory)
@@ -273,7 +275,8 @@ def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
     training = document.get("training")
     if not isinstance(training, dict):
         return dict(document)
-    return {**document, "training": {key: value for key, value in training.items() if key not in _MAY_CHANGE}}
+    may_change = (*_MAY_CHANGE, "workers") if training.get("shards") else _MAY_CHANGE
+    return {**document, "training": {key: value for key, value in training.items() if key not in may_change}}
 
 
 def _differences(a: Any, b: Any, path: str = "") -> set[str]:

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from signalling import spinning, together
 
+from graphspec.arrays.calls import Calls
 from graphspec.kernels.touched_rows import TouchedRows, unique
 from graphspec.parallel import group as replicas
 from graphspec.parallel.group import ProcessGroup
+
+
+def run(calls: Calls) -> None:
+    for f, *a in calls:
+        f(*a)
 
 
 @pytest.mark.parametrize("ids", [[], [3], [2, 2, 2], [5, 0, 5, 1, 0]])
@@ -23,12 +29,12 @@ def test_a_step_clears_the_rows_of_the_last_one() -> None:
     assert not gradient.any()  # nothing is known of the first content
     touched.add(np.array([1, 4, 1]))
     gradient[[1, 4]] = 3.0
-    touched.share(None)
+    run(touched.share(None))
     np.testing.assert_array_equal(touched.ids, [1, 4])
     gradient[5] = 9.0  # nobody does that: it shows which rows are cleared
     touched.begin(gradient)
     np.testing.assert_array_equal(gradient[:, 0], [0, 0, 0, 0, 0, 9])
-    touched.share(None)
+    run(touched.share(None))
     assert touched.ids is not None
     assert touched.ids.size == 0
 
@@ -40,7 +46,7 @@ def test_several_lookups_of_a_step_are_noted_one_after_the_other() -> None:
     touched.begin(gradient)
     touched.add(np.array([5, 2]))
     touched.add(np.array([3]))
-    touched.share(None)
+    run(touched.share(None))
     np.testing.assert_array_equal(touched.ids, [2, 3, 5])
 
 
@@ -53,7 +59,7 @@ def test_everything_is_cleared_after_a_step_that_may_have_written_any_row(kept: 
     gradient[...] = 1.0
     if kept:
         touched.touch_all()
-        touched.share(None)
+        run(touched.share(None))
         assert touched.ids is None
     touched.begin(gradient)
     assert not gradient.any()
@@ -71,7 +77,7 @@ def test_workers_share_their_ids(noted: list[list[int] | None]) -> None:
             rows[rank].reserve(len(ids))
             rows[rank].begin(np.zeros((6, 2)))
             rows[rank].add(np.array(ids, np.int64))
-        rows[rank].share(ProcessGroup(signals[rank], scratch, rank, size))
+        run(rows[rank].share(ProcessGroup(signals[rank], scratch, rank, size)))
 
     together(size, work)
     for touched in rows:

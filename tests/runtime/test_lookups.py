@@ -11,15 +11,17 @@ from resuming import assert_same_weights, interrupt, resume, whole
 from signalling import spinning, together
 
 import graphspec as gs
+from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.random import Clock
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Param, Segment
 from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
+from graphspec.optimizers.rows import Lookup
 from graphspec.parallel import group as replicas
 from graphspec.parallel.group import ProcessGroup
 from graphspec.runtime import lookups
 from graphspec.runtime.lookups import lookups_of
-from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
+from graphspec.runtime.optimizer_state import initial_slots
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
@@ -202,7 +204,22 @@ def test_workers_update_their_parts_of_the_rows(
     for s, following in zip(segments, [*(s.start for s in segments[1:]), at], strict=True):
         start[s.stop : following] = 0
     looked_up = {key: random.integers(0, shapes[key][0], (4, size, 6)) for key in "ef"}
-    values = random.normal(size=(4, size, at))
+    values = random.normal(size=(4, size, at)) * (start != 0)
+
+    def of_shard(own: list[Lookup], step: int, k: int) -> Array:
+        """The gradient of one shard, whose ids are noted."""
+        gradient = values[step, k].copy()
+        for lookup in own:
+            ids, terms, table = looked_up[lookup.touched.name][step, k], values[step, k], lookup.view(gradient)
+            table.fill(0)
+            np.add.at(table, ids, lookup.view(terms)[: len(ids)])
+            lookup.touched.add(ids)
+        return gradient
+
+    def total(gradients: list[Array]) -> Array:
+        for f, *a in sum_into_first(gradients):
+            f(*a)
+        return gradients[0]
 
     def run(ranks: int) -> tuple[Array, dict[str, Array]]:
         weights, slots, shared = start.copy(), dict[str, Array](), [np.zeros(at) for _ in range(ranks)]
@@ -214,22 +231,15 @@ def test_workers_update_their_parts_of_the_rows(
             group = ProcessGroup(signals[rank], scratch, rank, ranks)
             vectors = Vectors.of_workers(weights, shared, slots, segments, own)
             partition = divide(optimizer, segments, at, ranks)
-            calls = bind_shard_update(optimizer, vectors, clock, Rate(0.1), group, partition)
+            part = vectors.part(partition.parts[rank], list(partition.summed(rank)))
+            calls = optimizer.bind(part, clock, Rate(0.1), group)
             assert len(own) == 2
             mine = range(size) if ranks == 1 else (rank,)
             for clock.step in range(4):
-                for s in (segments[0], segments[2]):
-                    shared[rank][s.start : s.stop] = sum(values[clock.step, k, s.start : s.stop] for k in mine)
                 for lookup in own:
-                    table = lookup.view(shared[rank])
                     lookup.touched.reserve(6 * size)
-                    lookup.touched.begin(table)
-                    for k in mine:
-                        ids = looked_up[lookup.touched.name][clock.step, k]
-                        lookup.touched.add(ids)
-                        term = np.zeros_like(table)
-                        np.add.at(term, ids, lookup.view(values[clock.step, k])[:6])
-                        table += term
+                    lookup.touched.begin(lookup.view(shared[rank]))
+                shared[rank][...] = total([of_shard(own, clock.step, k) for k in mine])
                 signals[rank].barrier()
                 for f, *a in calls:
                     f(*a)
