@@ -48,7 +48,7 @@ class Member:
         network: Network,
         lookups: Callable[[], Sequence[Lookup]],
     ) -> None:
-        self.signals, self._partition = signals, partition
+        self.arrays, self.signals, self._partition = arrays, signals, partition
         self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
         own, count = own_shards(len(partition.parts), rank, size), len(partition.parts)
         group = ProcessGroup(signals, arrays["scratch"], rank, size)
