@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GATHERED = 1 << 14  # elements of the rows that are copied and updated together
 _STREAMED_FROM = 0.25
-# Share of rows with moments from which all rows are updated in place, not only copies of these rows.
+# Share of rows with moments from which all rows are updated in place, not copies of these rows. See kernels-embeddings.md.
 
 Update = Callable[..., "Calls"]
 """Receives weights, their gradient, a scratch buffer and the moments; returns the calls that update the weights."""
