@@ -52,6 +52,7 @@ OF_MANY = {
     "test_tutorials.py": "the pages in docs/tutorials/",
     "test_pictures.py": "the pictures in docs/pictures/",
     "test_specs.py": "the specs in specs",
+    "test_specs_by_ranks.py": "the specs in specs, by MPI ranks",
     "test_vocabulary.py": "docs/vocabulary.md and docs/vocabulary/",
     "training/test_ctc_words.py": "words from pictures, from the rows to the file",
     "training/test_golden.py": "whole models against Keras",

@@ -90,6 +90,7 @@ SLOW = (
     "test_initializers.py::test_moments",
     "test_pictures.py::test_a_picture_is_current",
     "test_prepare_specs_data.py",
+    "test_specs_by_ranks.py",
     "test_tutorials.py::test_a_reader_succeeds",
     "test_vocabulary.py::test_every_layer_is_known",
     "tools/test_new.py::test_every_kind_works_at_once",
