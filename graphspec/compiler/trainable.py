@@ -1,6 +1,7 @@
-"""Check whether a network can be trained: it has something to train (GS404) and fits into memory (GS602).
+"""Check whether a network can be trained.
 
-Both problems are warnings when a spec is checked, and errors when it is trained.
+It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
+when it is trained. The optimizer can update its sparse weights (GS105).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from graphspec.arrays.system_memory import available, human
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.graph.lookups import lookups
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.prelude import cut
 from graphspec.ir.dims import Shape, show
@@ -22,6 +24,7 @@ from graphspec.ops import operator
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
+    from graphspec.optimizers import Optimizer
 
 
 def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
@@ -71,6 +74,34 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
     nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
     return [Diagnostic.of("training", problem, mark, path=path, nodes=nodes).as_warning()]
+
+
+def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS105 for sparse weights of which the optimizer cannot update single rows, or that are not only looked up."""
+    found = []
+    for name in (p.name for p in lowered.graph.params.values() if p.sparse and p.trainable):
+        if (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
+            continue
+        decl = lowered.declared.get(_owner(name, lowered))
+        at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree
+        mark, path = (spec.tree.first_key, "") if at is None else (at.mark, at.path)
+        found.append(Diagnostic.of(f"'{name.rpartition('/')[0]}'", problem, mark, path=path))
+    return found
+
+
+def _not_by_rows(optimizer: Optimizer, name: str, lowered: Lowered) -> Problem | None:
+    kind = type(optimizer).__name__
+    if not optimizer.updates_rows():
+        text, hint = f"{kind} updates whole weights", "use an optimizer such as Adam, Adagrad or SGD"
+    elif optimizer.weight_decay:
+        text, hint = f"the `weight_decay` of {kind} changes all rows in every step", "use an optimizer without it"
+    elif optimizer.gradient_accumulation_steps:
+        text, hint = "`gradient_accumulation_steps` adds up gradients of all rows", "use a larger `batch_size` instead"
+    elif name not in lookups(lowered.graph.nodes, [name]):
+        text, hint = "its weights are not only looked up by ids", "take it out of the layer around it"
+    else:
+        return None
+    return Problem(Code.VALUE_NOT_ALLOWED, f"is sparse, but {text}", f"{hint}, or leave `sparse` out", "sparse")
 
 
 def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:

@@ -135,8 +135,7 @@ class Builder(Operators):
 
         For a node with ``share`` this is the weight of the other node; ``GS307`` if its shape differs.
         """
-        name = f"{self.weights or self.owner}/{self._prefix}{role}"
-        shape = tuple(shape)
+        name, shape = self._weight_name(role), tuple(shape)
         if existing := self.graph.params.get(name):
             if existing.shape != shape:
                 raise ShapeError(
@@ -159,6 +158,14 @@ class Builder(Operators):
         self.graph.params[name] = param
         self.graph.values[name] = value
         return self._rewritten(role, value)
+
+    def mark_looked_up(self, role: str, *, sparse: bool) -> None:
+        """Note that a step uses only some rows of the weight ``<node>/<role>``; ``sparse``: and updates only these."""
+        param = self.graph.params[self._weight_name(role)]
+        param.looked_up, param.sparse = True, sparse
+
+    def _weight_name(self, role: str) -> str:
+        return f"{self.weights or self.owner}/{self._prefix}{role}"
 
     def _rewritten(self, role: str, value: Value) -> Value:
         return self._rewrites[self._prefix + role](value) if self._prefix + role in self._rewrites else value

@@ -218,6 +218,10 @@ class Param:
     """A weight or a statistic, ``<node>/<role>``, with its shape in Keras's layout.
 
     ``state`` parameters (moving statistics) are updated by the forward pass in training, never by an optimizer.
+
+    Attributes:
+        looked_up: whether a step uses only the rows whose ids are in the batch.
+        sparse: whether the optimizer leaves all other rows, and their slots, as they are.
     """
 
     name: str
@@ -228,6 +232,8 @@ class Param:
     state: bool = False
     regularizer: Lowers | None = None
     constraint: Constraint | None = None
+    looked_up: bool = False
+    sparse: bool = False
 
     @property
     def size(self) -> int:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt
+from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -69,6 +69,11 @@ class Dense(Layer):
 class Embedding(Layer):
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
+    With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
+    SparseAdam does, by other optimizers likewise. Otherwise, as in Keras, moments move rows also after their last batch.
+    With ``sparse`` there is no ``weight_decay``, ``gradient_accumulation_steps`` or ``embeddings_regularizer``, and no
+    optimizer that needs whole weights (Adafactor, Lamb, Muon, ScheduleFreeAdamW).
+
     Without ``input_dim`` there is a vector for each id that the layer before makes.
 
     Shapes: integers (batch, …) → (batch, …, output_dim).
@@ -86,7 +91,18 @@ class Embedding(Layer):
     embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    sparse: bool = Field(
+        default=False,
+        description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
+    )
     weights: Weights = None
+
+    @model_validator(mode="after")
+    def _no_penalty(self) -> Embedding:
+        if self.sparse and self.embeddings_regularizer is not None:
+            hint = "a penalty changes all rows in every step: leave one of them out"
+            raise invalid("cannot be combined with `embeddings_regularizer`", hint, key="sparse")
+        return self
 
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
@@ -96,6 +112,7 @@ class Embedding(Layer):
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
         table = self.weight(g, "embeddings", (size, self.output_dim))
+        g.mark_looked_up("embeddings", sparse=self.sparse)
         Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 

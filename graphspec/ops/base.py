@@ -125,6 +125,10 @@ class Op:
         """The windows of a convolution or pooling, one per spatial axis; None if any is symbolic, or for other operators."""
         return None
 
+    def looks_up_rows(self) -> bool:
+        """Whether it reads of input 0 only the rows at the ids, input 1; backward then adds to these (``ctx.row_grad``)."""
+        return False
+
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
         """The number of multiply-adds in the forward matrix products, for inputs of these ``shapes``; else 0."""
         return 0

@@ -64,15 +64,15 @@ def scatter_add(ctx: Context, dX: Array, indices: Array, dY: Array) -> Calls:
     return scatter_rows(ctx, dX, indices, dY, 1)
 
 
-def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int) -> Calls:
+def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int, *, clear: bool = True) -> Calls:
     """Calls for ``dX = 0; dX[rows] += dY``, with both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    Flat indices are computed block by block, so they stay in the cache.
+    Flat indices are computed block by block, so they stay in the cache. Without ``clear`` dX, in C order, is not set to 0.
     """
     source, calls = c_contiguous(ctx, dY)
     total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
     target, addends, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
-    calls.append((total.fill, 0))
+    calls += [(total.fill, 0)] if clear else []
     if width % 2 == 0:
         target, addends, width = as_pairs(target), as_pairs(addends), width // 2
     if width == 1:
@@ -105,6 +105,9 @@ class Gather(Op):
     copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
+
+    def looks_up_rows(self) -> bool:
+        return self.axis == 0
 
     def infer(self, X: Value, indices: Value) -> Type:
         need_integers(indices)
@@ -142,13 +145,17 @@ class Gather(Op):
         calls.append((np.take, data, ids, at, Y, "clip"))
 
         def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
+            if not ctx.wants(0):
                 return []
             before, after = (int(np.prod(s, dtype=np.int64)) for s in (X.shape[:at], X.shape[at + 1 :]))
             ids = ctx.scratch(indices.shape, np.int64)
             calls = wrap(ctx, indices, size, ids) + clip(ctx, ids, size)
             ids = rows = ids.reshape(-1)
+            if (kept := ctx.row_grad(0, ids)) is not None:
+                total, begins = kept
+                return [*calls, *begins, *scatter_rows(ctx, total, rows, dY, after, clear=False)]
+            if (dX := ctx.grad(0)) is None:
+                return []
             if before != 1:
                 rows = ctx.scratch((before, indices.size), np.int64)
                 calls.append((np.add, ctx.constant(np.arange(before)[:, None] * size, np.int64), ids, rows))

@@ -3,7 +3,8 @@
 from typing import Any
 
 from graphspec.config import only_base
-from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate, Vectors
+from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate
+from graphspec.optimizers.vectors import Vectors
 
 OPTIMIZERS.found_in(
     __name__,

@@ -70,6 +70,11 @@ def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsil
     return [*calls, (np.subtract, p, t, p)]
 
 
+def keeps_sign(beta: float) -> bool:
+    """Return whether ``beta`` times a negative number is never −0, to which adding a gradient of 0 would give +0."""
+    return beta > 0.5
+
+
 class Moments(Optimizer):
     """Base of the optimizers with Adam's two moments and arguments."""
 
@@ -101,6 +106,17 @@ class Adam(Moments):
         (rate,) = factors
         block = AdamBlock(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
         return adam_update(block, rate, (self.beta_1, self.beta_2), self.epsilon)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not keeps_sign(self.beta_1):
+            return None
+        u, v, (rate,) = m["momentum"], m["velocity"], factors
+        calls: Calls = [
+            (np.multiply, x, np.array(beta, p.dtype), x) for x, beta in ((u, self.beta_1), (v, self.beta_2))
+        ]
+        added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
+        calls += [(np.sqrt, m.get("velocity_max", v), t), (np.add, t, added, t), (np.divide, u, t, t)]
+        return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
 
 
 @OPTIMIZERS.add("AdamW", "adamw")
@@ -140,6 +156,14 @@ class Adamax(Moments):
         beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
         calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u), (np.multiply, norm, beta_2, norm)]
         calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g), (np.add, norm, epsilon, t)]
+        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not keeps_sign(self.beta_1):
+            return None
+        u, norm, (rate,) = m["momentum"], m["norm"], factors
+        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        calls: Calls = [(np.multiply, u, beta_1, u), (np.multiply, norm, beta_2, norm), (np.add, norm, epsilon, t)]
         return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
 
 
@@ -187,6 +211,9 @@ class ScheduleFreeAdamW(Moments):
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         slots["momentum"][...] = P
+
+    def updates_rows(self) -> bool:
+        return False  # p is a mean over all steps
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         t = step + 1

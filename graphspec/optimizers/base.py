@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.arrays.pairwise import sum_into_first
-from graphspec.arrays.split import pieces
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
+from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
+from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
 from graphspec.schedules import SCHEDULES, Schedule
 from graphspec.synonyms.values import number_hint
 
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
     from graphspec.ir.graph import Array, Param
     from graphspec.kernels.group import Group
-
-BLOCK = 1 << 15  # elements: the five to seven operands of a step fit into the L2 cache
-
-
-def blocks(start: int, stop: int) -> list[slice]:
-    """Return the range in blocks that fit into the cache."""
-    return pieces(start, stop, BLOCK)
 
 
 def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
@@ -70,65 +63,6 @@ class Rate:
         if self.schedule is not None:
             self.value = self.schedule(step)
         return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """The operands of an update. An update rule changes weights and slots in place, and may overwrite ``G``.
-
-    Attributes:
-        P: the weights, with the layout ``segments`` and zeros between the segments.
-        G: the gradients, with the same layout.
-        slots: the state vectors by name, with the same layout; the slots of one weight are named ``<slot>/<weight>``
-            (:meth:`Optimizer.own_slots`).
-        segments: the position of every weight.
-        others: the gradients of other workers that have not been added to ``G`` yet.
-        summed: the ranges of ``G`` that ``others`` are added to.
-    """
-
-    P: Array
-    G: Array
-    slots: Mapping[str, Array]
-    segments: Sequence[Segment]
-    others: Sequence[Array] = ()
-    summed: Sequence[slice] = ()
-
-    @classmethod
-    def of_workers(
-        cls, weights: Array, gradients: Sequence[Array], slots: Mapping[str, Array], segments: Sequence[Segment]
-    ) -> Vectors:
-        """Return the operands for all weights with one gradient per worker; the sum goes to the first gradient."""
-        return cls(weights, gradients[0], slots, segments, gradients[1:])
-
-    def part(self, part: slice, summed: Sequence[slice]) -> Vectors:
-        """Return the operands of the shard that one worker updates: complete weights, and pieces of other weights.
-
-        Args:
-            part: the shard.
-            summed: the ranges that this worker sums the gradients of, relative to the start of the shard.
-        """
-        return Vectors(
-            self.P[part],
-            self.G[part],
-            {name: slot if "/" in name else slot[part] for name, slot in self.slots.items()},
-            [
-                Segment(s.param, s.start - part.start, s.stop - part.start)
-                for s in self.segments
-                if part.start <= s.start and s.stop <= part.stop
-            ],
-            [gradient[part] for gradient in self.others],
-            summed,
-        )
-
-    def sum_gradients(self, block: slice) -> Calls:
-        """Return calls that add the gradients of all workers, in a fixed order; they overwrite the others' gradients."""
-        ranges = [slice(max(block.start, s.start), min(block.stop, s.stop)) for s in self.summed]
-        every = [self.G, *self.others]
-        return [call for s in ranges if s.start < s.stop for call in sum_into_first([vector[s] for vector in every])]
-
-    def scratch(self) -> Array:
-        """Return a scratch buffer of the size of the largest weight."""
-        return np.zeros(max((s.stop - s.start for s in self.segments), default=0), self.P.dtype)
 
 
 def _decaying_rate(arguments: Mapping[str, Any]) -> str:
@@ -211,13 +145,55 @@ class Optimizer(Config):
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
         """Return calls for one update of all weights: decay by ``shrink``, then the rule, block by block."""
         t = np.zeros(min(BLOCK, v.P.size), v.P.dtype)
-        calls: Calls = []
-        for block in blocks(0, v.P.size):
+
+        def update(block: slice) -> Calls:
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
-            calls += [*v.sum_gradients(block), *self.decay(p, shrink)]
-            calls += self.update(p, v.G[block], t[: p.size], moments, *factors)
+            calls = [*v.sum_gradients(block), *self.decay(p, shrink)]
+            return calls + self.update(p, v.G[block], t[: p.size], moments, *factors)
+
+        calls = [call for block in v.blocks() for call in update(block)]
+        for lookup in v.lookups:
+            whole = [call for block in blocks(lookup.start, lookup.stop) for call in update(block)]
+            calls.append((self._row_update(v, lookup, whole, factors).run,))
         return calls
+
+    def _row_update(self, v: Vectors, lookup: Lookup, whole: Calls, factors: Sequence[Array]) -> RowUpdate:
+        moments = {name: lookup.view(v.slots[name]) for name in self.moments()}
+        rows = Rows(lookup.view(v.P), [lookup.view(G) for G in (v.G, *v.others)], moments)
+
+        def update(p: Array, g: Array, t: Array, m: Mapping[str, Array]) -> Calls:
+            return self.update(p, g, t, m, *factors)
+
+        def idle(p: Array, t: Array, m: Mapping[str, Array]) -> Calls:
+            return self.idle(p, t, m, *factors) or []
+
+        probe = dict.fromkeys(moments, rows.P[0]) if len(rows.P) else {}
+        stays = lookup.touched.sparse or not len(rows.P) or not idle(rows.P[0], rows.P[0], probe)
+        return RowUpdate(lookup, rows, update, None if stays else idle, whole)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        """Return the calls of :meth:`update` for a gradient of 0, with the same bits; None if they are not known.
+
+        There are none if such weights and moments stay as they are. If all moments of a row are 0, the calls must not
+        change it.
+        """
+        return None
+
+    def skips_rows(self) -> bool:
+        """Return whether rows with a gradient of 0 need fewer calls, for the same bits."""
+        if self.weight_decay or self.gradient_accumulation_steps or self.clips() or not self.updates_rows():
+            return False
+        x = np.zeros(0, np.float32)
+        return self.idle(x, x, dict.fromkeys(self.moments(), x), *(x for _ in self.factors(0, 1.0))) is not None
+
+    def updates_rows(self) -> bool:
+        """Return whether a row can be updated without the others."""
+        return type(self).updates is Optimizer.updates
+
+    def clips(self) -> bool:
+        """Return whether gradients are clipped."""
+        return any(limit is not None for limit in (self.clipnorm, self.clipvalue, self.global_clipnorm))
 
     def decay(self, p: Array, shrink: Array) -> Calls:
         """Return the call that applies ``weight_decay`` to ``p``, if there is one."""
@@ -259,7 +235,8 @@ class Optimizer(Config):
         ):  # otherwise summed block by block, in the cache
             sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
             v = replace(v, others=())
-        calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
+        touched = [call for lookup in v.lookups for call in lookup.touched.share(group)]
+        calls: Calls = [(begin,), *clip, *touched, *self.updates(v, shrink, factors)]
         if every > 1:
             calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock, group)
         if self.use_ema:

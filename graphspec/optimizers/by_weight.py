@@ -13,7 +13,8 @@ from pydantic import Field, field_validator
 
 from graphspec.config import NonNegative, Positive, invalid
 from graphspec.optimizers.adam import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
-from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
+from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
+from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls

@@ -42,6 +42,13 @@ class SGD(Optimizer):
             return [*calls, (np.add, p, v, p)]
         return [*calls, (np.subtract, p, t, p), (np.multiply, v, mu, t), (np.add, p, t, p)]
 
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not self.momentum:
+            return []
+        v, mu = m["momentum"], np.array(self.momentum, p.dtype)
+        calls: Calls = [(np.multiply, v, mu, v)]
+        return [*calls, (np.multiply, v, mu, t), (np.add, p, t, p)] if self.nesterov else [*calls, (np.add, p, v, p)]
+
 
 @OPTIMIZERS.add("Lion", "lion")
 class Lion(Optimizer):

@@ -62,6 +62,11 @@ class RMSprop(Optimizer):
         u, mu = m["momentum"], np.array(self.momentum, p.dtype)
         return [*calls, (np.multiply, u, mu, u), (np.add, u, t, u), (np.subtract, p, u, p)]
 
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if self.centered or self.momentum:
+            return None
+        return [(np.multiply, m["velocity"], np.array(self.rho, p.dtype), m["velocity"])]
+
 
 @OPTIMIZERS.add("Adagrad", "adagrad")
 class Adagrad(Optimizer):
@@ -87,6 +92,9 @@ class Adagrad(Optimizer):
         a, epsilon = m["accumulator"], np.array(self.epsilon, p.dtype)
         calls: Calls = [(np.square, g, t), (np.add, a, t, a), (np.add, a, epsilon, t), (np.sqrt, t, t)]
         return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        return []
 
 
 @OPTIMIZERS.add("Adadelta", "adadelta")
@@ -114,6 +122,10 @@ class Adadelta(Optimizer):
         calls += [(np.add, v, epsilon, t), (np.sqrt, t, t), (np.divide, g, t, g)]
         calls += [(np.multiply, d, rho, d), (np.square, g, t), (np.add, d, t, d)]
         return [*calls, (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        rho = np.array(self.rho, p.dtype)
+        return [(np.multiply, mean, rho, mean) for mean in (m["accumulated_grad"], m["accumulated_delta_var"])]
 
 
 @OPTIMIZERS.add("Ftrl", "ftrl")

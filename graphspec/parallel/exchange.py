@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer, Rate
+    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.mpi import Ranks
     from graphspec.parallel.step import Step
     from graphspec.runtime.program import Program
@@ -93,7 +94,11 @@ class Exchange:
             groups = [ShardGroup(k, count, writes_state=k == own.start) for k in range(own.start, own.stop)]
         self.counters, self._counting = np.zeros(len(groups) * running.counters + 1), list[Any]()
         self.gathered = np.zeros((size, len(self.counters)))
-        self._shards = Shards(groups, self._gradients, self.group, step.network, self._by_shard(self.counters))
+        lookups = [step.lookups(optimizer) for _ in groups]
+        if count > size:  # the gradients of several shards are added in place
+            for lookup in (lookup for found in lookups for lookup in found):
+                lookup.touched.kept = False
+        self._shards = Shards(groups, self._gradients, self.group, step.network, self._by_shard(self.counters), lookups)
         self._shard_parts = shards
         self._parts = [slice(p[0].start, p[-1].stop) for k in range(size) if (p := shards[own_shards(count, k, size)])]
         self._part = self._parts[rank]
@@ -151,13 +156,14 @@ class Exchange:
         own = Vectors(weights, self._gradients[0], {}, self._segments).part(self._part, [])
         own = replace(own, G=self._received[0], others=list(self._received[1:]), slots=self._slots)
 
-        def update(group: Group) -> Calls:
+        def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
             part = self._shard_parts[group.rank]
             part = slice(part.start - start, part.stop - start)
-            vectors = own.part(part, [slice(0, part.stop - part.start)])
+            kept = [lookup.within(self._part) for lookup in lookups]
+            vectors = replace(own, lookups=kept).part(part, [slice(0, part.stop - part.start)])
             return self._optimizer.bind(vectors, self._step.clock, rate, group)
 
-        return [(self._scatter_gradients,), *self._shards.in_step(update), (self._gather_weights,)]
+        return [(self._scatter_gradients,), *self._shards.update(update), (self._gather_weights,)]
 
     def _scatter_gradients(self) -> None:
         """Wait until each rank has the parts of all gradients that it updates."""

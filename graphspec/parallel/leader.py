@@ -72,8 +72,9 @@ class Leader:
             else:
                 for name, array in rows.items():
                     shared[name][...] = array
+            lookups = partial(step.lookups, optimizer_state.optimizer)
             signals = self.processes.start(memory, self._message(document, maps))
-            self.member = Member(memory.arrays, signals, 0, size, partition, step.network)
+            self.member = Member(memory.arrays, signals, 0, size, partition, step.network, lookups)
             self._others = [running.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.objective import Network
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer, Rate, Vectors
+    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.step import Step
     from graphspec.parallel.sync import Signals
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -31,6 +33,9 @@ class Member:
     Attributes:
         order: written by rank 0 before each step: epoch, batch, global step.
         rate: written by rank 0 before each step: the learning rate.
+
+    Args:
+        lookups: returns the weights whose gradients are kept by rows, for the gradient of another shard.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Member:
         size: int,
         partition: Partition,
         network: Network,
+        lookups: Callable[[], Sequence[Lookup]],
     ) -> None:
         self.arrays, self.signals, self._partition = arrays, signals, partition
         self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
@@ -49,7 +55,9 @@ class Member:
         groups: list[Group] = [group]
         if count > size:
             groups = [ShardGroup(k, count, writes_state=k == 0) for k in range(own.start, own.stop)]
-        self._shards = Shards(groups, self.gradients[own], group, network, self.counters[own])
+        self._shards = Shards(
+            groups, self.gradients[own], group, network, self.counters[own], [lookups() for _ in groups]
+        )
         self._matrices = partition.views(arrays, rank)
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
         self.order = arrays["order"].view(np.uint8).data.cast("q")
@@ -62,11 +70,11 @@ class Member:
     def update(self, optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate) -> Calls:
         """Return the calls that sum the gradients of this worker's part of the weights, and update it."""
 
-        def update(group: Group) -> Calls:
+        def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
             part = self._partition.parts[group.rank], list(self._partition.summed(group.rank))
-            return optimizer.bind(vectors.part(*part), clock, rate, group)
+            return optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
 
-        return self._shards.in_step(update)
+        return self._shards.update(update)
 
 
 def layout(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.objective import Network
     from graphspec.ir.graph import Array
     from graphspec.kernels.group import Group, ShardedKernel
+    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.step import Step
 
 
@@ -42,6 +43,7 @@ class Shards:
         gradients: receives the gradient of each shard.
         counters: receives the metric counters of a step of each shard, except for the first of all: the trainer counts
             that one.
+        lookups: the weights whose gradients are kept by rows, for each shard's gradient.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Shards:
         workers: Workers,
         network: Network,
         counters: Sequence[Array],
+        lookups: Sequence[Sequence[Lookup]],
     ) -> None:
+        self._lookups = dict(zip(groups, lookups, strict=True))
         self._groups, self._gradients, self._workers = groups, gradients, workers
         self._running: list[RunningMetrics | None] = []
         for group, vector in zip(groups, counters, strict=True):
@@ -67,7 +71,7 @@ class Shards:
         those of the first shard.
         """
         pairs = zip(self._groups, self._gradients, strict=True)
-        programs = [step.bind(rows, gradient, group, matrices) for group, gradient in pairs]
+        programs = [step.bind(rows, gradient, group, matrices, self._lookups[group]) for group, gradient in pairs]
         for program, group, running in zip(programs, self._groups, self._running, strict=True):
             names = losses_of(step.objective)
             sums = np.zeros(len(names))
@@ -88,6 +92,10 @@ class Shards:
         size = sum(program.nbytes for program in programs)
         calls = self.in_step(lambda group: by_group[group].calls)
         return Program(first.feeds, first.fetches, calls, [], size, load=load)
+
+    def update(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
+        """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
+        return self.in_step(lambda group: bind(group, self._lookups[group]))
 
     def in_step(self, calls_of: Callable[[Group], Calls]) -> Calls:
         """Return the calls of all shards, in an order in which none waits for another of this worker."""

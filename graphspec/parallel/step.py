@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Segment
 from graphspec.kernels.group import Group, Shard, ShardedKernel
 from graphspec.runtime.build import build_program
+from graphspec.runtime.lookups import lookups_of
 from graphspec.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.runtime.program import Program
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer
+    from graphspec.optimizers.rows import Lookup
     from graphspec.runtime.parameters import Parameters
 
 
@@ -54,10 +56,22 @@ class Step:
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
 
+    def lookups(self, optimizer: Optimizer) -> list[Lookup]:
+        """Return the weights whose gradients are kept by rows, for the gradient of one shard."""
+        return lookups_of(optimizer, self.parameters.segments["trainable"])
+
     def bind(
-        self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, ShardedKernel] | None = None
+        self,
+        rows: int,
+        gradient: Array,
+        group: Group,
+        matrices: Mapping[str, ShardedKernel] | None = None,
+        lookups: Sequence[Lookup] = (),
     ) -> Program:
-        """Bind one shard's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``."""
+        """Bind one shard's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``.
+
+        ``lookups`` are the weights whose parts of this gradient are kept by rows.
+        """
         own = shard_slice(rows, group.rank, group.size)
         objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
@@ -68,6 +82,7 @@ class Step:
             training=True,
             seed=self.seed,
             clock=self.clock,
+            touched={lookup.touched.name: lookup.touched for lookup in lookups},
         )
         program.load = self.loader.filler(program.feeds, own)
         return program

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -74,7 +75,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
     member, rate = (
-        Member(arrays, signals, rank, size, step.divide(optimizer, size), network),
+        Member(arrays, signals, rank, size, step.divide(optimizer, size), network, partial(step.lookups, optimizer)),
         Rate(optimizer.learning_rate),
     )
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.context import Backward
 from graphspec.kernels.group import Shard
+from graphspec.kernels.touched_rows import TouchedRows
 from graphspec.ops import OPS, operator
 from graphspec.runtime.buffers import Pool, Scratch, reserve
 from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.liveness import backward_uses, last_uses
+from graphspec.runtime.lookups import kept_by_rows
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
@@ -40,6 +43,7 @@ class Binder:
         training: bool,
         seed: int,
         clock: Clock,
+        touched: Mapping[str, TouchedRows],
     ) -> None:
         shapes, input_grads = target.shapes, target.input_grads
         self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
@@ -55,6 +59,8 @@ class Binder:
         results = [v for node in self.nodes for v in node.outputs]
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
         largest = max(sizes, default=1)
+        self._touched = touched
+        self.touched: Mapping[str, TouchedRows] = kept_by_rows(touched, self.nodes, self.types)
         self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
         self._chained = False
         self.arrays: dict[str, Array] = {}
@@ -200,6 +206,7 @@ class Binder:
                 due[index].append(block)
         seed = np.ones((), self.dtype)
         self.set_gradient(self.loss.name, seed)
+        self.calls += [(rows.touch_all,) for name, rows in self._touched.items() if name not in self.touched]
         self.calls.append((seed.fill, 1.0))  # in every step, since an operator may overwrite its outputs' gradients
         for node, context, backward in reversed(backwards):
             dYs = [self.gradients.get(v.name) for v in node.outputs]
@@ -230,8 +237,12 @@ class Binder:
         """Write the zero gradients of weights and inputs that the loss does not depend on, once at bind time."""
         if self.gradient is not None:
             for segment in self.parameters.segments["trainable"]:
-                if segment.param.name not in self.gradients:
-                    self.parameters.view(segment.param.name, self.gradient)[...] = 0
+                name = segment.param.name
+                if name not in self.gradients:
+                    gradient = self.parameters.view(name, self.gradient)
+                    gradient[...] = 0
+                    if name in self.touched:
+                        self.calls.append((self.touched[name].begin, gradient))
         for name in self.requested:
             if name not in self.gradients:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
@@ -262,6 +273,7 @@ def bind(
     training: bool = False,
     seed: int = 0,
     clock: Clock | None = None,
+    touched: Mapping[str, TouchedRows] | None = None,
 ) -> Program:
     """Bind a prepared graph to a program that computes its outputs and, with a loss, all gradients of trainable weights.
 
@@ -270,5 +282,6 @@ def bind(
         gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
         training: whether dropout is active and batch statistics are used.
         seed, clock: determine the random numbers of dropout and noise.
+        touched: by name, the weights whose gradients may be kept by rows.
     """
-    return Binder(graph, parameters, target, gradient, training, seed, clock or Clock()).bind()
+    return Binder(graph, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()

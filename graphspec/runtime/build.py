@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphspec.arrays.random import Clock
 from graphspec.gc_pause import gc_paused
 from graphspec.graph.pipelines import FOR_PROGRAM, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph
+from graphspec.kernels.touched_rows import TouchedRows
 from graphspec.runtime.bind import bind
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
@@ -22,6 +25,7 @@ def build_program(
     training: bool = False,
     seed: int = 0,
     clock: Clock | None = None,
+    touched: Mapping[str, TouchedRows] | None = None,
 ) -> Program:
     """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
 
@@ -33,6 +37,9 @@ def build_program(
         gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
         training: whether dropout is active and batch statistics are used.
         seed, clock: determine the random numbers of dropout and noise.
+        touched: by name, the weights whose gradients may be kept by rows.
     """
     prepared = prepare(graph, FOR_PROGRAM, target)
-    return bind(prepared, parameters, target, gradient=gradient, training=training, seed=seed, clock=clock)
+    return bind(
+        prepared, parameters, target, gradient=gradient, training=training, seed=seed, clock=clock, touched=touched
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphspec.ir.dims import Shape
     from graphspec.ir.graph import Array, Node, Type, Value
     from graphspec.kernels.group import Shard, ShardedKernel
+    from graphspec.kernels.touched_rows import TouchedRows
     from graphspec.runtime.buffers import Pool, Scratch
 
 
@@ -39,6 +40,8 @@ class Binding(Protocol):
     """Bytes of arrays outside the two pools and the scratch memory."""
     arrays: dict[str, Array]
     gradients: dict[str, Array]
+    touched: Mapping[str, TouchedRows]
+    """By name, the weights whose gradients this program keeps by rows."""
     differentiated: set[str]
     """Names of the values whose gradients are computed."""
     requested: set[str]
@@ -122,6 +125,19 @@ class NodeContext:
         total = binder.gradients[value.name]
         self.pending += each_block(np.add, total, term, total)
         return term
+
+    def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
+        value, binder = self._node.inputs[i], self._binder
+        assert value is not None
+        touched = binder.touched.get(value.name) if self.wants(i) else None
+        if touched is None:
+            return None
+        calls: Calls = []
+        if value.name not in binder.gradients:
+            gradient = binder.gradient_buffer(value, binder.arrays[value.name])
+            binder.set_gradient(value.name, gradient)
+            calls.append((touched.begin, gradient))
+        return binder.gradients[value.name], [*calls, (touched.add, ids)]
 
     def give_grad(self, i: int, array: Array) -> None:
         if not self.wants(i):

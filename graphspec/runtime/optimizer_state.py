@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.ir.graph import Array, Segment
 from graphspec.optimizers import Rate, Vectors
+from graphspec.runtime.lookups import lookups_of
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -28,6 +30,7 @@ class OptimizerState:
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
 
     Attributes:
+        lookups: the weights whose gradients are kept by rows, in the gradient of a process that trains alone.
         swapped: whether the weights and their moving averages are exchanged (``use_ema``).
         collect: called before all slots are read; it fetches those that other machines have updated.
     """
@@ -39,6 +42,7 @@ class OptimizerState:
         self.slots = initial_slots(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
+        self.lookups = lookups_of(optimizer, self.segments)
         self.calls = self._bind(Vectors(weights, self.gradient, self.slots, self.segments))
         self.run = runner(self.calls)
         self.swapped = False
@@ -59,10 +63,12 @@ class OptimizerState:
 
     def move_back(self, gradient: Array, slots: Mapping[str, Array]) -> None:
         """Move to the memory of a process that trains alone."""
+        for lookup in self.lookups:
+            lookup.touched.touch_all()
         self.move([gradient], slots, self._bind)
 
     def _bind(self, vectors: Vectors) -> Calls:
-        return self.optimizer.bind(vectors, self.clock, self.rate)
+        return self.optimizer.bind(replace(vectors, lookups=self.lookups), self.clock, self.rate)
 
     def run_with(self, calls: Calls, collect: Callable[[], None]) -> None:
         """Update the weights by other calls from now on; ``collect`` fetches the slots that they update elsewhere."""
@@ -155,6 +161,9 @@ class OptimizerState:
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
                 target[...] = value
+        # The calls know which rows of the old slots were not 0.
+        self.calls = self._bind(Vectors(self.parameters.vectors["trainable"], self.gradient, self.slots, self.segments))
+        self.run = runner(self.calls)
 
 
 def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.split import shard_slice
 from graphspec.kernels.group import ShardedKernel
+from graphspec.runtime.lookups import looked_up
 from graphspec.runtime.parameters import ALIGNMENT
 
 if TYPE_CHECKING:
@@ -82,15 +83,15 @@ def divide(
 ) -> Partition:
     """Partition ``size`` weights into equal parts.
 
-    A boundary is on a cache line or, in a sharded kernel, between two rows. If the optimizer needs entire weights, it is
-    between two weights.
+    A boundary is on a cache line or, in a sharded kernel or a weight that is kept by rows, between two rows. If the
+    optimizer needs entire weights, it is between two weights.
     """
     cuts = [shard_slice(size // ALIGNMENT, k, workers).start * ALIGNMENT for k in range(workers)]
     matrices = matrices or {}
     if not cut_anywhere(optimizer, segments):
         starts = [*(s.start for s in segments), size]
         cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
-    for segment in matrices.values():
+    for segment in (*matrices.values(), *looked_up(optimizer, segments)):
         columns = segment.param.stored_shape[1]
         for k, cut in enumerate(cuts):
             if segment.start < cut < segment.stop:

@@ -134,7 +134,9 @@ class TrainingSteps:
         if self.leader is None:
             program = self.model.programs.take(self._key(rows))
             if program is None:
-                program = self.common.bind(rows, self.optimizer_state.gradient, LocalGroup())
+                program = self.common.bind(
+                    rows, self.optimizer_state.gradient, LocalGroup(), lookups=self.optimizer_state.lookups
+                )
             program.load = self.loader.filler(program.feeds, slice(0, rows))
         else:
             program = self.leader.member.bind(self.common, rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sharing import Rows, images, records, sentences, speech
+from sharing import Rows, catalogue, images, records, sentences, speech
 from watching import Recorder, watched
 
 import graphspec as gs
@@ -30,7 +30,7 @@ def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dic
     return model, history.history
 
 
-@pytest.mark.parametrize("case", [images, sentences, speech, records], ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", [images, sentences, speech, records, catalogue], ids=lambda case: case.__name__)
 def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> None:
     spec, rows = case()
     one, history = train(spec, rows, 1)
@@ -48,7 +48,7 @@ def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> 
         np.testing.assert_array_equal(repeat.optimizer_state.arrays()[name], slot, err_msg=name)
 
 
-@pytest.mark.parametrize("case", [images, sentences, speech, records], ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", [images, sentences, speech, records, catalogue], ids=lambda case: case.__name__)
 def test_scattered_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rank 0 gathers the rows of all workers batch by batch, or each worker gathers its own from all rows."""
     allocated: list[dict[str, Any]] = []

@@ -111,7 +111,24 @@ def averaged() -> tuple[dict[str, Any], Rows]:
     return spec, ({"x": random.standard_normal((29, 4))}, {"y": random.standard_normal(29)}, None)
 
 
-CASES = {case.__name__: case for case in (images, sentences, speech, records, pairs_of_rows, averaged)}
+def catalogue() -> tuple[dict[str, Any], Rows]:
+    """Return a case with gradients that are kept by rows: of a long weight, and of a sparse one that is looked up twice."""
+    layers = [
+        {"name": "user", "type": "Embedding", "input_dim": 8200, "output_dim": 64, "inputs": "user_id"},
+        {"name": "item", "type": "Embedding", "input_dim": 40, "output_dim": 3, "sparse": True, "inputs": "item_id"},
+        {"name": "other", "share": "item", "inputs": "other_id"},
+        {"type": "Concatenate", "inputs": ["user", "item", "other"]},
+        {"name": "y", "type": "Dense", "units": 1},
+    ]
+    inputs = {name: {"shape": [], "dtype": "int64"} for name in ("user_id", "item_id", "other_id")}
+    spec = spec_of(inputs, layers, {"y": {"loss": "mse", "metrics": ["mae"]}}, optimizer="adam")
+    random = np.random.default_rng(8)
+    ids = {"user_id": random.choice(8200, 9), "item_id": np.arange(40), "other_id": np.arange(40)}
+    x = {name: random.choice(values, 33) for name, values in ids.items()}
+    return spec, (x, {"y": random.standard_normal(33)}, None)
+
+
+CASES = {case.__name__: case for case in (images, sentences, speech, records, pairs_of_rows, averaged, catalogue)}
 
 
 def with_optimizer(name: str) -> tuple[dict[str, Any], Rows]:
