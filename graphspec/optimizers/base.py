@@ -15,6 +15,7 @@ from graphspec.arrays.split import pieces
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
+from graphspec.kernels.compiled import Neighbour, join
 from graphspec.schedules import SCHEDULES, Schedule
 from graphspec.synonyms.values import number_hint
 
@@ -30,6 +31,16 @@ BLOCK = 1 << 15  # elements: the five to seven operands of a step fit into the L
 def blocks(start: int, stop: int) -> list[slice]:
     """Return the range in blocks that fit into the cache."""
     return pieces(start, stop, BLOCK)
+
+
+BEFORE = (Neighbour("other", np.add, ("g", "other", "g")), Neighbour("shrink", np.multiply, ("p", "shrink", "p")))
+"""The calls before an update that compiled kernels take in: the sum with another worker's gradient, and weight decay."""
+
+
+def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Calls:
+    """Return the calls of :data:`BEFORE`, for the operands that are there."""
+    calls: Calls = [] if other is None else [(np.add, g, other, g)]
+    return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
 def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
@@ -212,8 +223,8 @@ class Optimizer(Config):
         for block in blocks(0, v.P.size):
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
-            calls += [*v.sum_gradients(block), *self.decay(p, shrink)]
-            calls += self.update(p, v.G[block], t[: p.size], moments, *factors)
+            update = self.update(p, v.G[block], t[: p.size], moments, *factors)
+            calls += join([*v.sum_gradients(block), *self.decay(p, shrink), *update])
         return calls
 
     def decay(self, p: Array, shrink: Array) -> Calls:
