@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 import numpy as np
 
 from graphspec.arrays.calls import Call, Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.errors import UsageError
 from graphspec.kernels.fast import FORCED, KERNELS
 
@@ -163,7 +164,9 @@ def _taken(kernel: Any, call: Call, side: str) -> Call | None:
         if all(name == rule.operand or _same(a, bound[name]) for name, a in pairs):
             result = bound[rule.operands[-1]]
             extra = dict(pairs).get(rule.operand, result)
-            if extra.size == result.size and extra.shape != result.shape:
+            if extra.size == result.size:
+                if not extra.flags.c_contiguous:
+                    continue
                 extra = extra.reshape(result.shape)
             joined = own.bound([extra if name == rule.operand else a for name, a in bound.items()])
             if joined is not None:
@@ -177,16 +180,28 @@ def _operands(call: Call, function: np.ufunc | str) -> list[Array] | None:
     f, *operands = call
     named: dict[str, Any] = {}
     if isinstance(function, str):
-        return list(f.operands) if isinstance(f, LIBRARY.Call) and f.__name__ == function else None
-    if isinstance(f, partial):
-        f, operands, named = f.func, [*f.args, *operands], dict(f.keywords)
-    if "out" in named:
-        operands.append(named.pop("out"))
-    return operands if f is function and not named and all(isinstance(x, np.ndarray) for x in operands) else None
+        if not isinstance(f, LIBRARY.Call) or f.__name__ != function:
+            return None
+        operands = list(f.operands)
+    else:
+        if isinstance(f, partial):
+            f, operands, named = f.func, [*f.args, *operands], dict(f.keywords)
+        if "out" in named:
+            operands.append(named.pop("out"))
+        if f is not function or named:
+            return None
+    return _in_order(operands) if all(isinstance(x, np.ndarray) for x in operands) else None
+
+
+def _in_order(operands: list[Array]) -> list[Array]:
+    """Return the operands with their axes in the order of the result's memory, which makes it contiguous if it can be."""
+    result = operands[-1]
+    order = axis_order(result)
+    return [x.transpose(order) if x.shape == result.shape else x for x in operands]
 
 
 def _same(a: Array, b: Array | None) -> bool:
-    """Return whether two arrays are the same numbers in the same places, whatever their shapes."""
+    """Return whether two contiguous arrays are the same numbers, whatever their shapes."""
     if b is None or a.dtype != b.dtype or a.size != b.size or a.ctypes.data != b.ctypes.data:
         return False
-    return (a.flags.c_contiguous and b.flags.c_contiguous) or (a.shape == b.shape and a.strides == b.strides)
+    return bool(a.flags.c_contiguous and b.flags.c_contiguous)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,14 +15,22 @@ from graphs import Array
 
 from graphspec.arrays.calls import Calls, settings
 from graphspec.errors import UsageError
+from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
+from graphspec.initializers import INITIALIZERS
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import compiled
 from graphspec.kernels.compiled import TWINS, join, load
+from graphspec.ops import activations, batch_norm
 from graphspec.optimizers import adam, momentum, squares
+from graphspec.runtime.build import build_program
 from graphspec.runtime.interleave import Part, interleave_blocks
+from graphspec.runtime.parameters import Parameters
 
-MODULES = (adam, momentum, squares)
+MODULES = (activations, adam, batch_norm, momentum, squares)
 """The modules with twins, which register them."""
 
+GLOROT, ONES = (INITIALIZERS.parse(name) for name in ("glorot_uniform", "ones"))
 FOUND = load("")
 needs_kernels = pytest.mark.skipif(FOUND is None, reason="graphspec-kernels is not installed: pip install ./kernels")
 
@@ -53,6 +62,11 @@ def numbers(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
 
 def positive(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
     return np.abs(numbers(random, shape, dtype))
+
+
+def nonnegative(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
+    """What ReLU returns, and NaN."""
+    return np.maximum(numbers(random, shape, dtype), np.array(0, dtype))
 
 
 def run(calls: Calls) -> None:
@@ -95,6 +109,22 @@ def weights(kernel: str, label: str = "", **operands: Any) -> Iterator[Case]:
         yield Case(kernel, given, overwritten=("g",), scratch=("t",), id=name)
 
 
+def vector(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
+    """A number for each channel: for a matrix of its width, else (channels, 1)."""
+    return numbers(random, shape[1:] if len(shape) == 2 else (shape[1], 1), dtype)
+
+
+def of_channels(
+    kernel: str, operands: dict[str, Any], optional: tuple[str, ...], scratch: tuple[str, ...] = ()
+) -> Iterator[Case]:
+    """Cases of a kernel on blocks, matrices and (outer, channels, inner), with every choice of optional operands."""
+    sizes = ((0, 4), (1, 1), (3, 50), (70, 33), (2, 3, 5), (4, 1, 17), (3, 8, 100))
+    for count in range(len(optional) + 1):
+        for chosen in combinations(optional, count):
+            extra = {name: vector if name == "factors" else numbers for name in chosen}
+            yield Case(kernel, {"x": numbers, **operands, **extra}, (), scratch, sizes, "-".join([kernel, *chosen]))
+
+
 ADAM = {
     "u": numbers,
     "v": positive,
@@ -116,6 +146,12 @@ CASES = [
     *weights("rmsprop", "centered", **RMS, **CENTERED),
     *weights("rmsprop", "momentum", **RMS, **ACCUMULATED),
     *weights("rmsprop", "centered momentum", **RMS, **CENTERED, **ACCUMULATED),
+    Case("relu", {"x": numbers, "y": numbers}, scratch=("zeros",), id="relu"),
+    Case("relu_gradient", {"y": nonnegative, "dy": numbers}, scratch=("mask",), id="relu_gradient"),
+    *of_channels("scale_shift", {"shifts": vector, "y": numbers}, ("factors", "added", "relu")),
+    *of_channels(
+        "norm_gradient", {"dy": numbers, "slopes": vector, "offsets": vector, "factors": vector}, ("weights",), ("t",)
+    ),
     *weights("adagrad", squares=positive, rate=scalar(0.01), epsilon=scalar(1e-7)),
 ]
 
@@ -129,7 +165,8 @@ def test_a_kernel_gives_the_bits_of_its_twin(case: Case, dtype: Any, library: An
     for size in case.sizes:
         one = {name: make(random, size, dtype) for name, make in case.operands.items()}
         two = {name: array.copy() for name, array in one.items()}
-        scratch = {name: np.zeros(size, dtype) for name in case.scratch}
+        kind = f"u{np.dtype(dtype).itemsize}" if "mask" in case.scratch else dtype
+        scratch = {name: np.zeros(size, kind) for name in case.scratch}
         (call,) = twin(*(one.get(name) for name in twin.operands), **scratch)
         assert isinstance(call[0], library.Call), f"{case.kernel} is not compiled for {size}"
         run([call])
@@ -215,7 +252,7 @@ def test_the_calls_before_an_update_are_joined_with_it(library: Any) -> None:
     p_joined, g_joined = p.copy(), g.copy()
     joined = join(calls(p_joined, g_joined))
     assert [getattr(call[0], "__name__", "") for call in joined] == ["add", "sgd"]
-    assert joined[1][0].operands[2] is third
+    assert np.shares_memory(joined[1][0].operands[2], third)
     p_apart, g_apart = p.copy(), g.copy()
     run(joined)
     run(calls(p_apart, g_apart))
@@ -229,6 +266,54 @@ def test_the_calls_before_an_update_are_joined_with_it(library: Any) -> None:
         (np.add, g[:50], other[:50], g[:50]),
     ):
         assert join([call, *update]) == [call, *update]
+
+
+def residual(g: Builder, x: Value) -> Value:
+    """A loss after blocks of batch normalization, ReLU and an addition, all in place."""
+
+    def normalized(name: str, X: Value) -> Value:
+        X = g.Conv(X, g.param(f"{name}/kernel", (8, 8, 3, 3), GLOROT), None, pads=(1, 1, 1, 1))
+        scale, shift = (g.param(f"{name}/{k}", (8,), ONES) for k in ("scale", "shift"))
+        mean, var = (g.param(f"{name}/{k}", (8,), ONES, state=True) for k in ("mean", "var"))
+        result: Value = g.BatchNormalization(X, scale, shift, mean, var, training_mode=1)
+        return result
+
+    first = g.Relu(normalized("a", x))
+    total = g.Relu(g.Add(normalized("b", first), first))
+    loss: Value = g.ReduceMean(g.Mul(total, g.Tanh(total)), axes=None, keepdims=0)
+    return loss
+
+
+@needs_kernels
+@pytest.mark.parametrize("size", [3, 48])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)])
+def test_joined_operators_give_the_bits_of_numpy(
+    size: int, order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).standard_normal((8, 8, size, size)).astype(np.float32)
+    results = []
+    for kernels in (None, FOUND):
+        monkeypatch.setattr(compiled, "LIBRARY", kernels)
+        graph = Graph("test")
+        graph.inputs["x"] = Value("x", Type("float32", tuple(("N", 8, size, size)[k] for k in order)), "input")
+        builder = Builder(graph, "node")
+        loss = residual(builder, builder.Transpose(graph.inputs["x"], perm=list(np.argsort(order))))
+        parameters = Parameters(graph)
+        parameters.initialize(1)
+        gradient = np.zeros_like(parameters.vectors["trainable"])
+        target = Target({"x": tuple(x.shape[k] for k in order)})
+        program = build_program(graph.with_outputs({}, loss), parameters, target, gradient=gradient, training=True)
+        program.feeds["x"][...] = x.transpose(order)
+        program.run()
+        results.append((gradient, parameters.vectors["state"].copy()))
+        found = [call[0] for call in program.calls if hasattr(call[0], "uses")]
+        names = {call.__name__ for call in found}
+        assert names == (set() if kernels is None else {"scale_shift", "norm_gradient", "relu_gradient"})
+        taken = {tuple(x is not None for x in c.operands[4:]) for c in found if c.__name__ == "scale_shift"}
+        assert taken == (set() if kernels is None else {(False, True), (True, True)})
+    assert np.any(results[0][0])
+    for a, b in zip(*results, strict=True):
+        assert_same_bits(a, b)
 
 
 @needs_kernels
