@@ -44,7 +44,8 @@ typedef struct {
 
 /* Versions of a function for several instruction sets, of which the loader chooses one: ELF with glibc, x86-64. All give
  * the same bits, since + - * / and sqrt are rounded correctly everywhere. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && \
+#if defined(GK_CLONES) /* given on the command line: one version, for the compiler's target */
+#elif defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && \
     (!defined(__clang__) || __clang_major__ >= 14)
 #define GK_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
