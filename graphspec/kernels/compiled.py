@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 import numpy as np
@@ -62,6 +63,23 @@ LIBRARY: Any = load(FORCED)
 def version() -> str | None:
     """Return the version of the compiled kernels in use, which a run records; None without them."""
     return None if LIBRARY is None else str(LIBRARY.__version__)
+
+
+ROUNDING: frozenset[str] = frozenset()
+"""The kernels that round in another way than their twins, since they sum in another order. So far there are none."""
+
+
+def refuse_other_version(recorded: object, directory: Path) -> None:
+    """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
+
+    Args:
+        recorded: what :func:`version` was then.
+    """
+    if ROUNDING and recorded != version():
+        then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
+        text = f"the run in {directory} was started with {then}, but there is {now} here: "
+        fix = "install it" if recorded else f"set {KERNELS}=fast"
+        raise UsageError(f"{text}{fix}, or start again with --overwrite")
 
 
 @dataclass(frozen=True)

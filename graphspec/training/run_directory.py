@@ -228,7 +228,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
 
     Raises:
         UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers,
-            or another number of ranks.
+            or another number of ranks, or other compiled kernels that change the bits.
         RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
@@ -245,6 +245,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         raise UsageError(
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
+    compiled.refuse_other_version(record.plan.get("compiled"), directory)
     if model.spec.training.workers == "mpi":
         refuse_other_ranks(record.workers, ranks, directory)
     else:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import graphspec, project
 from graphs import Array
 
 from graphspec.arrays.calls import Calls, settings
@@ -314,6 +317,30 @@ def test_joined_operators_give_the_bits_of_numpy(
     assert np.any(results[0][0])
     for a, b in zip(*results, strict=True):
         assert_same_bits(a, b)
+
+
+def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: None
+) -> None:
+    spec = project(tmp_path)
+    out = tmp_path / "run"
+    assert graphspec("train", spec, "--out", out, "--no-report", "--set", "training.epochs=1").exit_code == 0
+    path = out / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["plan"]["compiled"] is None
+    record["plan"]["compiled"] = "0.1.0"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    more = ["train", spec, "--out", out, "--no-report", "--resume", "--set"]
+    assert graphspec(*more, "training.epochs=2").exit_code == 0  # these give NumPy's bits
+    assert json.loads(path.read_text(encoding="utf-8"))["plan"]["compiled"] is None
+    path.write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr(compiled, "ROUNDING", frozenset({"sums"}))
+    refused = graphspec(*more, "training.epochs=3")
+    assert refused.exit_code == 2
+    said = (
+        "was started with graphspec-kernels 0.1.0, but there is no graphspec-kernels here: install it, or start again"
+    )
+    assert said in " ".join(refused.stderr.split())
 
 
 @needs_kernels
