@@ -145,7 +145,8 @@ def _settings(model: Session, trainer: Trainer) -> str:
     scheduled = trainer.rate.schedule is not None
     parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")
     parts.append(f"batch size {trainer.loader.batch_size}")
-    parts.append(_workers(trainer, training.workers))
+    workers = _workers(trainer, training.workers)
+    parts.append(workers if training.shards is None else f"{training.shards} shards in {workers}")
     return ", ".join(parts)
 
 

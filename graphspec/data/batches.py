@@ -11,7 +11,6 @@ import numpy as np
 
 from graphspec.arrays.memory_maps import mapped_files
 from graphspec.arrays.random import Orders, generator
-from graphspec.arrays.split import shard_slice
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
@@ -285,14 +284,11 @@ def _checked(fill: Callable[[int], None], files: Sequence[MappedFile]) -> Callab
 class BatchLoader:
     """Copies rows in batches; the seed and the epoch determine the order of an epoch.
 
-    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. If a group of
-    workers shares each batch, the worker ``rank`` of ``size`` copies only its own rows.
+    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
 
     Args:
         total: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
     """
-
-    rank, size = 0, 1
 
     def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
         self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
@@ -320,25 +316,20 @@ class BatchLoader:
         """Return the shape of every feed of a batch of ``rows`` rows."""
         return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
 
-    def filler(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
-        """Return a function of a batch's index that copies its ``count`` rows into the buffers that a program reads.
-
-        Feeds without an array stay as they are.
-        """
-        return self._filler(feeds, shard_slice(count, self.rank, self.size))
-
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
         """Copy one batch into the buffers of a program."""
-        self.filler(feeds, self.rows(batch))(batch)
+        self.filler(feeds, slice(0, self.rows(batch)))(batch)
 
-    def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
-        """Copy the other workers' rows of a batch into arrays for one batch, by the names of :meth:`Dataset.feeds`."""
-        count = self.rows(batch)
-        first = shard_slice(count, self.rank, self.size).stop
-        self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
+    def scatter(self, batch: int, first: int, arrays: Mapping[str, Array]) -> None:
+        """Copy the rows of a batch from ``first`` on into arrays for one batch, by the names of :meth:`Dataset.feeds`."""
+        rows = slice(first, self.rows(batch))
+        self.filler({name: array[rows] for name, array in arrays.items()}, rows)(batch)
 
-    def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
-        """Return a function that fills buffers with the rows ``part`` of a batch, and checks first that no file changed."""
+    def filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+        """Return a function of a batch's index that copies its rows ``part`` into the buffers that a program reads.
+
+        Feeds without an array stay as they are. The function checks first that no memory-mapped file has changed.
+        """
         fill, files = (
             self._unchecked_filler(feeds, part),
             mapped_files(self._arrays[n] for n in feeds if n in self._arrays),

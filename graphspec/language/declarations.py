@@ -126,6 +126,7 @@ class Training:
     combine: Literal["mean", "sum"] = "mean"
     callbacks: list[Callback] = field(default_factory=list)
     workers: int | Literal["auto", "mpi"] = 1
+    shards: int | None = None
     tree: Tree | None = field(default=None, repr=False, compare=False)
 
 

@@ -21,6 +21,7 @@ from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 from graphspec.synonyms.values import means_null, number_hint
+from graphspec.text import count
 
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
@@ -100,6 +101,10 @@ class TrainingKeys(Config):
             "Processes that share each batch; `auto` measures whether one or one per core is faster; `mpi`: the processes "
             "that `mpiexec` or `srun` started."
         ),
+    )
+    shards: Literal[2, 4, 8, 16, 32, 64] | None = Field(
+        None,
+        description="Parts of each batch that are computed separately: results then do not depend on the number of workers.",
     )
 
 
@@ -277,6 +282,8 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
     hint = "for example `training: {epochs: 10}`"
     if tree is not None and tree.value is not None and mapping(tree, "`training`", problems, hint):
         keys = validate(TrainingKeys, tree, "`training`", problems)
+        if keys is not None:
+            _check_shards(keys, tree, problems)
     keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
     return Training(
         optimizer=keys.optimizer,
@@ -287,5 +294,28 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         combine=keys.combine,
         callbacks=list(keys.callbacks),
         workers=keys.workers,
+        shards=keys.shards,
         tree=tree,
     )
+
+
+def _check_shards(keys: TrainingKeys, tree: Tree, problems: Problems) -> None:
+    """Report a number of shards that the workers cannot divide, or that is larger than a batch."""
+    shards, workers = keys.shards, keys.workers
+    if shards is None:
+        return
+    if isinstance(workers, int) and shards % workers:
+        text = f"{shards} shards cannot be divided equally among {workers} workers"
+        hint = f"write {_choices(shards)} for `workers`"
+        problems.value(tree.value["workers"], Code.VALUE_NOT_ALLOWED, text, hint=hint)
+    if shards > keys.batch_size:
+        text = f"a batch of {count(keys.batch_size, 'row')} cannot be cut into {shards} shards"
+        smaller = f", or at most {1 << (keys.batch_size.bit_length() - 1)} shards" if keys.batch_size > 1 else ""
+        hint = f"use a `batch_size` of at least {shards}{smaller}"
+        problems.value(tree.value["shards"], Code.VALUE_NOT_ALLOWED, text, hint=hint)
+
+
+def _choices(shards: int) -> str:
+    """Return the numbers of workers that can divide the shards."""
+    numbers = [str(1 << k) for k in range(shards.bit_length())]
+    return f"{', '.join(numbers[:-1])} or {numbers[-1]}"

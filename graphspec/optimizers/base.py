@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.split import pieces
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
@@ -20,7 +22,7 @@ from graphspec.schedules import SCHEDULES, Schedule
 from graphspec.synonyms.values import number_hint
 
 if TYPE_CHECKING:
-    from graphspec.arrays.calls import Calls
+    from graphspec.arrays.calls import Call, Calls
     from graphspec.arrays.random import Clock
     from graphspec.ir.graph import Array, Param
     from graphspec.kernels.group import Group
@@ -130,9 +132,10 @@ class Vectors:
         )
 
     def sum_gradients(self, block: slice) -> Calls:
-        """Return calls that add the gradients of all workers, in the order of the workers."""
+        """Return calls that add the gradients of all workers, in a fixed order; they overwrite the others' gradients."""
         ranges = [slice(max(block.start, s.start), min(block.stop, s.stop)) for s in self.summed]
-        return [(np.add, self.G[s], other[s], self.G[s]) for s in ranges if s.start < s.stop for other in self.others]
+        every = [self.G, *self.others]
+        return [call for s in ranges if s.start < s.stop for call in sum_into_first([vector[s] for vector in every])]
 
     def scratch(self) -> Array:
         """Return a scratch buffer of the size of the largest weight."""
@@ -269,7 +272,7 @@ class Optimizer(Config):
             v = replace(v, others=())
         calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
         if every > 1:
-            calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock)
+            calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock, group)
         if self.use_ema:
             calls += self._average(P, v.slots["average"], every, clock)
         return [*sums, *calls, *constrain(P, segments)]
@@ -330,17 +333,28 @@ class Optimizer(Config):
         return [*calls, (overwrite,)] if frequency else calls
 
 
-def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock) -> Calls:
-    """Return calls that run ``update`` at every ``every``-th step, with the mean gradient since the last update."""
-    waiting: Calls = [(np.add, total, G, total)]
+def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock, group: Group | None) -> Calls:
+    """Return calls that run ``update`` at every ``every``-th step, with the mean gradient since the last update.
+
+    The sums over a group stay calls of their own, made in every step, since shards of one worker are made in step there.
+    """
     factor = np.array(1 / every, G.dtype)
     update = [(np.add, total, G, G), (np.multiply, G, factor, G), *update, (total.fill, 0.0)]
 
-    def run() -> None:
-        for f, *a in update if (clock.step + 1) % every == 0 else waiting:
+    def run(due: Calls, waiting: Calls) -> None:
+        for f, *a in due if (clock.step + 1) % every == 0 else waiting:
             f(*a)
 
-    return [(run,)]
+    def of_group(call: Call) -> bool:
+        return group is not None and getattr(call[0], "__self__", None) is group
+
+    calls: Calls = []
+    waiting: Calls = [(np.add, total, G, total)]
+    for apart, part in groupby(update, of_group):
+        together = list(part)
+        calls += together if apart else [(run, together, waiting)]
+        waiting = []
+    return calls
 
 
 def constrain(P: Array, segments: Sequence[Segment]) -> Calls:

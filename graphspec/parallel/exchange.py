@@ -1,6 +1,6 @@
 """What the ranks of an MPI job exchange in a step: gradients, weights, small sums, counters of metrics.
 
-All sums are computed here, in the order of ranks. So the same number of ranks gives the same bits, whatever the MPI library
+All sums are computed here, in a fixed order. So the same number of ranks gives the same bits, whatever the MPI library
 and its algorithms; and the bits of as many worker processes on one machine.
 """
 
@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.layout import aligned
-from graphspec.compiler.fetches import losses_of
+from graphspec.arrays.pairwise import sum_into_first, until_two
 from graphspec.optimizers import Vectors
+from graphspec.parallel.group import own_shards
+from graphspec.parallel.shards import ShardGroup, Shards
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
+    from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer, Rate
-    from graphspec.parallel.member import Step
     from graphspec.parallel.mpi import Ranks
+    from graphspec.parallel.step import Step
     from graphspec.runtime.program import Program
     from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -34,22 +37,26 @@ class MpiGroup:
 
     def __init__(self, ranks: Ranks) -> None:
         self.rank, self.size, self._ranks = ranks.rank, ranks.size, ranks
-        self._buffers: dict[Any, Array] = {}
+        self._buffers: dict[Any, tuple[Array, Array, Calls, Sequence[Array]]] = {}
 
-    def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
-        """Replace ``array`` by its sum over all ranks, in the order of ranks, in place."""
+    def all_reduce(self, *arrays: np.ndarray[Any, Any]) -> None:
+        """Replace ``arrays``, one per shard of this rank, by their sum over all shards of all ranks."""
+        array = arrays[0]
         if array.size == 0:
             return
         key = array.shape, array.dtype
-        parts = self._buffers.get(key)
-        if parts is None:
-            parts = self._buffers[key] = np.empty((self.size + 1, *array.shape), array.dtype)
-        np.copyto(parts[-1, ...], array)
-        octets = parts.reshape(self.size + 1, -1).view(np.uint8)
-        self._ranks.finish(self._ranks.comm.Iallgather(octets[-1], octets[:-1]))
-        np.add(parts[0], parts[1], array)
-        for part in parts[2:-1]:
-            np.add(array, part, array)
+        if key not in self._buffers:
+            own = np.empty((len(arrays), *array.shape), array.dtype)
+            every = np.empty((self.size * len(arrays), *array.shape), array.dtype)
+            self._buffers[key] = own, every, *until_two([every[k, ...] for k in range(len(every))], overwrite=True)
+        own, every, calls, (first, second) = self._buffers[key]
+        for k, array in enumerate(arrays):
+            np.copyto(own[k, ...], array)
+        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
+        for add, a, b, total in calls:
+            add(a, b, total)
+        for array in arrays:
+            np.add(first, second, array)
 
     def barrier(self) -> None:
         """Do nothing: there is no shared memory in which a rank could overtake another."""
@@ -59,7 +66,7 @@ class Exchange:
     """One rank's part of every step.
 
     Args:
-        gradient: where the rank's programs write the gradient of its rows.
+        gradient: where the rank's programs write the gradient of its rows, or of those of its first shard.
         slots: on rank 0 the optimizer's slots; None on others, which allocate only those that they update.
     """
 
@@ -73,9 +80,18 @@ class Exchange:
         slots: Mapping[str, Array] | None = None,
     ) -> None:
         self.group, self._ranks, self._step, self._optimizer = MpiGroup(ranks), ranks, step, optimizer
-        self._gradient, rank = gradient, ranks.rank
-        self._partition = step.divide(optimizer, ranks.size, shard_kernels=False)
-        self._parts = self._partition.parts
+        rank, size = ranks.rank, ranks.size
+        shards = step.divide(optimizer, size, shard_kernels=False).parts
+        count, own = len(shards), own_shards(len(shards), rank, size)
+        self._gradients = [gradient, *(_zeros(gradient.size, gradient.dtype) for _ in range(own.start + 1, own.stop))]
+        groups: list[Group] = [self.group]
+        if count > size:
+            groups = [ShardGroup(k, count, writes_state=k == own.start) for k in range(own.start, own.stop)]
+        self.counters = np.zeros(len(groups) * running.counters + 1)
+        self.gathered = np.zeros((size, len(self.counters)))
+        self._shards = Shards(groups, self._gradients, self.group, step.network, self._by_shard(self.counters))
+        self._shard_parts = shards
+        self._parts = [slice(p[0].start, p[-1].stop) for k in range(size) if (p := shards[own_shards(count, k, size)])]
         self._part = self._parts[rank]
         self._segments = step.parameters.segments["trainable"]
         self._counts = np.array([part.stop - part.start for part in self._parts])
@@ -90,10 +106,15 @@ class Exchange:
             self._slots |= {name: np.zeros(shape, weights.dtype) for name, shape, owner in self._own() if owner == rank}
         else:
             self._slots = {name: a if "/" in name else a[self._part] for name, a in slots.items()}
-        self.counters = np.zeros(running.counters + 1)
-        self.gathered = np.zeros((ranks.size, running.counters + 1))
-        names = losses_of(step.objective)
-        self._names, self._sums = names, np.zeros(len(names))
+
+    def _by_shard(self, counters: Array) -> list[Array]:
+        """Split the counters of a rank into those of its shards; the last one is whether it was asked to stop."""
+        return np.split(counters[:-1], len(self._gradients))
+
+    @property
+    def counters_of_others(self) -> list[Array]:
+        """On rank 0, where :meth:`gather_counters` writes the counters of each shard except for the first."""
+        return [part for counters in self.gathered for part in self._by_shard(counters)][1:]
 
     def _own(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
         """Yield the slots of single weights: name, shape, and the rank that updates the weight."""
@@ -108,29 +129,27 @@ class Exchange:
 
     def bind(self, step: Step, rows: int) -> Program:
         """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
-        program = step.bind(rows, self._gradient, self.group)
-        program.calls += [(self._sum_losses, [program.fetches[name] for name in self._names]), *program.after]
-        program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(self._names)}
-        return program
-
-    def _sum_losses(self, losses: list[Array]) -> None:
-        for k, loss in enumerate(losses):
-            self._sums[k] = loss
-        self.group.all_reduce(self._sums)
+        return self._shards.bind(step, rows)
 
     def update(self, rate: Rate) -> Calls:
         """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""
-        weights = self._step.parameters.vectors["trainable"]
-        summed = list(self._partition.summed(self.group.rank))
-        vectors = Vectors(weights, self._gradient, {}, self._segments).part(self._part, summed)
-        vectors = replace(vectors, G=self._received[0], others=list(self._received[1:]), slots=self._slots)
-        update = self._optimizer.bind(vectors, self._step.clock, rate, self.group)
-        return [(self._scatter_gradients,), *update, (self._gather_weights, weights)]
+        weights, start = self._step.parameters.vectors["trainable"], self._part.start
+        own = Vectors(weights, self._gradients[0], {}, self._segments).part(self._part, [])
+        own = replace(own, G=self._received[0], others=list(self._received[1:]), slots=self._slots)
+
+        def update(group: Group) -> Calls:
+            part = self._shard_parts[group.rank]
+            part = slice(part.start - start, part.stop - start)
+            vectors = own.part(part, [slice(0, part.stop - part.start)])
+            return self._optimizer.bind(vectors, self._step.clock, rate, group)
+
+        calls = [*sum_into_first(self._gradients), (self._scatter_gradients,), *self._shards.in_step(update)]
+        return [*calls, (self._gather_weights, weights)]
 
     def _scatter_gradients(self) -> None:
         length, size = int(self._counts[self.group.rank]), self.group.size
         lengths, starts = np.full(size, length), np.arange(size) * length
-        sent = [self._gradient, (self._counts, self._starts), self._kind]
+        sent = [self._gradients[0], (self._counts, self._starts), self._kind]
         received = [self._received, (lengths, starts), self._kind]
         self._ranks.finish(self._ranks.comm.Ialltoallv(sent, received))
 
@@ -182,6 +201,10 @@ class Exchange:
                     send(array, other)
                 else:
                     receive(array, other)
+
+
+def _octets(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)
 
 
 def _zeros(size: int, dtype: Any) -> Array:

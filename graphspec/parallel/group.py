@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pairwise import until_two
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.arrays.calls import Calls
     from graphspec.parallel.sync import Signals
 
 SCRATCH = 1 << 18
 """Bytes: larger arrays are summed in pieces of this size."""
+
+Array = np.ndarray[Any, Any]
 
 
 class ProcessGroup:
@@ -20,40 +27,51 @@ class ProcessGroup:
     again, all workers have passed the barrier of the other half, and have finished reading this one.
 
     Args:
-        scratch: shared, uint8, ``(2, size, SCRATCH)``.
+        scratch: shared, uint8, ``(2, shards, SCRATCH)``; there is a whole number of shards per worker.
     """
 
-    def __init__(self, signals: Signals, scratch: np.ndarray[Any, Any], rank: int, size: int) -> None:
+    def __init__(self, signals: Signals, scratch: Array, rank: int, size: int) -> None:
         self.rank, self.size, self.barrier = rank, size, signals.barrier
         self.writes_state = rank == 0
         self._scratch, self._turn = scratch, 0
-        self._views: dict[Any, list[list[np.ndarray[Any, Any]]]] = {}
+        self._own = own_shards(scratch.shape[1], rank, size)
+        self._sums: dict[Any, list[tuple[Sequence[Array], Calls, Sequence[Array]]]] = {}
 
-    def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
-        """Replace ``array`` by its sum over all workers, in the order of ranks, in place."""
+    def all_reduce(self, *arrays: Array) -> None:
+        """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
+        array = arrays[0]
         if array.nbytes > SCRATCH:
-            self._in_pieces(array)
+            self._in_pieces(arrays)
             return
-        views = self._views.get((array.shape, array.dtype))
-        if views is None:
-            views = self._views[array.shape, array.dtype] = self._scratch_views(array)
-        parts = views[self._turn]
+        sums = self._sums.get((array.shape, array.dtype))
+        if sums is None:
+            sums = self._sums[array.shape, array.dtype] = [self._sum(half, array) for half in self._scratch]
+        own, calls, (first, second) = sums[self._turn]
         self._turn ^= 1
-        np.copyto(parts[self.rank], array)
+        for part, array in zip(own, arrays, strict=True):
+            np.copyto(part, array)
         self.barrier()
-        np.add(parts[0], parts[1], array)
-        for part in parts[2:]:
-            np.add(array, part, array)
+        for add, a, b, total in calls:
+            add(a, b, total)
+        for array in arrays:
+            np.add(first, second, array)
 
-    def _scratch_views(self, array: np.ndarray[Any, Any]) -> list[list[np.ndarray[Any, Any]]]:
-        """Return views of the scratch memory like ``array``, by half and rank."""
-        halves = self._scratch[:, :, : array.nbytes]
-        return [[part.view(array.dtype).reshape(array.shape) for part in half] for half in halves]
+    def _sum(self, half: Array, like: Array) -> tuple[Sequence[Array], Calls, Sequence[Array]]:
+        """Return, for arrays ``like`` this one, this worker's parts of scratch memory, and the calls that add all parts."""
+        parts = [part.view(like.dtype).reshape(like.shape) for part in half[:, : like.nbytes]]
+        return parts[self._own], *until_two(parts)
 
-    def _in_pieces(self, array: np.ndarray[Any, Any]) -> None:
-        flat = array.reshape(-1)  # a copy if the array is not contiguous
-        step = SCRATCH // array.itemsize
-        for start in range(0, flat.size, step):
-            self.all_reduce(flat[start : start + step])
-        if not np.may_share_memory(flat, array):
-            array[...] = flat.reshape(array.shape)
+    def _in_pieces(self, arrays: Sequence[Array]) -> None:
+        flat = [array.reshape(-1) for array in arrays]  # copies if the arrays are not contiguous
+        step = SCRATCH // arrays[0].itemsize
+        for start in range(0, flat[0].size, step):
+            self.all_reduce(*(values[start : start + step] for values in flat))
+        for values, array in zip(flat, arrays, strict=True):
+            if not np.may_share_memory(values, array):
+                array[...] = values.reshape(array.shape)
+
+
+def own_shards(shards: int, rank: int, workers: int) -> slice:
+    """Return the shards of a worker, of which each has as many."""
+    each = shards // workers
+    return slice(rank * each, (rank + 1) * each)

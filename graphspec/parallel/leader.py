@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.memory_maps import describe_map
+from graphspec.arrays.split import shard_slice
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
-from graphspec.kernels.group import LocalGroup
 from graphspec.language.explain import REGISTRIES
+from graphspec.parallel.group import own_shards
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.processes import Processes
 from graphspec.parallel.shared_memory import allocate
-from graphspec.runtime.partition import Partition
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
-    from graphspec.parallel.member import Step
     from graphspec.parallel.shared_memory import Memory
+    from graphspec.parallel.step import Step
     from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -30,7 +31,7 @@ _SCATTER_RATIO = 32
 
 
 class Leader:
-    """A group of ``size`` training processes: this one is rank 0 and starts the others.
+    """A group of ``size`` training processes: this one is rank 0 and starts the others, if any.
 
     Until :meth:`close`, the weights and the optimizer's slots are stored in shared memory.
 
@@ -52,11 +53,13 @@ class Leader:
         self._step, self._optimizer_state, self._loader = step, optimizer_state, step.loader
         self.size, self.processes, self._stack = size, Processes(size), ExitStack()
         partition = step.divide(optimizer_state.optimizer, size)
-        arrays = layout(step, running, optimizer_state.slots, partition)
-        data = self._loader.dataset.named()
+        shards = len(partition.parts)
+        self._last_own, self._shards = own_shards(shards, 0, size).stop - 1, shards
+        arrays = layout(step, running, optimizer_state.slots, partition, size)
+        data = self._loader.dataset.named() if size > 1 else {}
         maps = {name: where for name, a in data.items() if (where := describe_map(a)) is not None}
         rows = {name: a for name, a in data.items() if name not in maps}
-        if scatters := not maps and _scatters(step):
+        if scatters := bool(rows) and not maps and _scatters(step):
             rows.pop("chosen", None)
         lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
         arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
@@ -70,7 +73,7 @@ class Leader:
                 for name, array in rows.items():
                     shared[name][...] = array
             signals = self.processes.start(memory, self._message(document, maps))
-            self.member = Member(memory.arrays, signals, 0, partition)
+            self.member = Member(memory.arrays, signals, 0, size, partition, step.network)
             self._others = [running.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
@@ -85,7 +88,8 @@ class Leader:
     def launch_step(self, epoch: int, batch: int) -> None:
         """Let the other workers start their shard of a step."""
         if self._scattered:
-            self._loader.scatter(batch, self._scattered)
+            first = shard_slice(self._loader.rows(batch), self._last_own, self._shards).stop
+            self._loader.scatter(batch, first, self._scattered)
         order = self.member.order
         order[0], order[1], order[2] = epoch, batch, self._optimizer_state.clock.step
         self.member.rate[0] = self._optimizer_state.rate.value
@@ -111,7 +115,7 @@ class Leader:
         return {
             "document": document["document"],
             "adapted": document["adapted"],
-            "plugins": plugins(),
+            "plugins": plugins() if self.size > 1 else [],
             "size": self.size,
             "seed": self._step.seed,
             "batch_size": self._loader.batch_size,
@@ -129,15 +133,15 @@ class Leader:
             for name, vector in own.items():
                 vector[...] = parameters.vectors[name]
             parameters.vectors = own
-            optimizer_state.move([gradient], slots, LocalGroup(), Partition([slice(0, gradient.size)]))
-            self._loader.rank, self._loader.size = 0, 1
+            optimizer_state.move_back(gradient, slots)
 
         for name, vector in own.items():
             memory.arrays[f"weights/{name}"][...] = vector
         parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
         self._stack.callback(move_out)
-        optimizer_state.move(self.member.gradients, self.member.slots, self.member.group, self.member.partition)
-        self._loader.rank, self._loader.size = 0, self.size
+        optimizer, clock, rate = optimizer_state.optimizer, optimizer_state.clock, optimizer_state.rate
+        update = partial(self.member.update, optimizer, clock=clock, rate=rate)
+        optimizer_state.move(self.member.gradients, self.member.slots, update)
 
     def close(self) -> None:
         """End the other workers, and move weights and slots back into this process's memory."""

@@ -13,15 +13,13 @@ import numpy as np
 
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.memory_maps import describe_map
-from graphspec.kernels.group import LocalGroup
 from graphspec.parallel.exchange import Exchange
 from graphspec.parallel.leader import plugins
 from graphspec.parallel.mpi import Order
-from graphspec.runtime.partition import Partition
 
 if TYPE_CHECKING:
-    from graphspec.parallel.member import Step
     from graphspec.parallel.mpi import Ranks
+    from graphspec.parallel.step import Step
     from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -67,10 +65,9 @@ class RankLeader:
         self.member = Exchange(
             ranks, step, optimizer_state.optimizer, running, optimizer_state.gradient, optimizer_state.slots
         )
-        self._others = [running.views(counters) for counters in self.member.gathered[1:]]
+        self._others = [running.views(counters) for counters in self.member.counters_of_others]
         self._renew()
         optimizer_state.run_with(self.member.update(optimizer_state.rate), self._collect)
-        loader.rank, loader.size = 0, ranks.size
         self._stack.enter_context(one_thread())
         ranks.busy = False
 
@@ -112,10 +109,7 @@ class RankLeader:
         if not self._ranks.busy:
             self._collect()
             self._ranks.order(Order.LEAVE)
-        state = self._state
-        partition = Partition([slice(0, state.gradient.size)])
-        state.move([state.gradient], state.slots, LocalGroup(), partition)
-        self._step.loader.rank, self._step.loader.size = 0, 1
+        self._state.move_back(self._state.gradient, self._state.slots)
         self._stack.close()
 
 

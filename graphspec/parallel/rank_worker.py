@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.blas import one_thread
-from graphspec.arrays.calls import runner, settings
+from graphspec.arrays.calls import settings
 from graphspec.arrays.layout import aligned
 from graphspec.arrays.memory_maps import open_map
 from graphspec.arrays.random import Clock
@@ -22,16 +22,16 @@ from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import check
-from graphspec.compiler.fetches import TOTAL
 from graphspec.compiler.objective import objective_for
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.errors import RunError
 from graphspec.graph.prelude import cut
 from graphspec.optimizers import Rate
 from graphspec.parallel.exchange import Exchange
-from graphspec.parallel.member import Step
+from graphspec.parallel.follower import Follower
 from graphspec.parallel.mpi import Order
 from graphspec.parallel.rank_leader import fingerprint
+from graphspec.parallel.step import Step
 from graphspec.parallel.stops import STOPS
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.running_metrics import RunningMetrics
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
     from graphspec.parallel.mpi import Ranks
-    from graphspec.runtime.program import Program
 
 
 @dataclass(frozen=True)
@@ -73,19 +72,15 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     network = _Network(spec, lowered.graph if parts is None else parts.rest)
     data = Dataset.of(_rows(ranks, message["rows"]))
     loader = BatchLoader(data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"])
-    loader.rank, loader.size = ranks.rank, ranks.size
     parameters, clock, optimizer = Parameters(network.graph), Clock(), spec.training.optimizer
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
-    running, rate = RunningMetrics(network), Rate(optimizer.learning_rate)
+    rate = Rate(optimizer.learning_rate)
     weights = parameters.vectors["trainable"]
     gradient = aligned(weights.nbytes).view(weights.dtype)
     gradient[...] = 0
-    member = Exchange(ranks, step, optimizer, running, gradient)
-    running.count_in(member.counters[:-1])
+    member = Exchange(ranks, step, optimizer, RunningMetrics(network), gradient)
     member.renew()
-    update = runner(member.update(rate))
-    programs: dict[int, Program] = {}
-    started = -1
+    follower = Follower(step, member.bind, member.update(rate))
     while True:
         order, values = ranks.next_order()
         if order is Order.LEAVE:
@@ -97,19 +92,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
         else:
             epoch, batch, clock.step = (int(v) for v in values[:3])
             rate.value = values[3]
-            if epoch != started:
-                loader.start(epoch)
-                started = epoch
-            count = loader.rows(batch)
-            program = programs.get(count)
-            if program is None:
-                program = programs[count] = member.bind(step, count)
-            program.load(batch)
-            program.run()
-            if math.isfinite(program.fetches[TOTAL]):
-                update()
-                running.reset()
-                running.add(count, program.fetches, program.feeds)
+            follower.step(epoch, batch)
             member.gather_counters()
 
 

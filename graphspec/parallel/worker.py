@@ -1,13 +1,12 @@
 """A worker process: ``python -m graphspec.parallel.worker``, started by :mod:`graphspec.parallel.leader`.
 
-It reads one line of JSON, compiles the spec, computes its shard of every step that rank 0 launches, and ends with its
+It reads one line of JSON, compiles the spec, computes its shards of every step that rank 0 launches, and ends with its
 parent.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import threading
@@ -20,7 +19,6 @@ from graphspec.parallel.stops import ignore
 if TYPE_CHECKING:
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
-    from graphspec.runtime.program import Program
 
 DIAGNOSTICS = "graphspec: diagnostics"
 """The key of the diagnostics in the last line of output of a worker that they ended."""
@@ -33,23 +31,21 @@ class _Network:
 
 
 def serve(message: dict[str, Any]) -> NoReturn:
-    """Compute this worker's shard of each step until the process is ended."""
-    from graphspec.arrays.calls import runner
+    """Compute this worker's shards of each step until the process is ended."""
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
     from graphspec.compiler.adapted import Adapted
     from graphspec.compiler.check import check
-    from graphspec.compiler.fetches import TOTAL
     from graphspec.compiler.objective import objective_for
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.graph.prelude import cut
     from graphspec.optimizers import Rate, Vectors
-    from graphspec.parallel.member import Member, Step
+    from graphspec.parallel.follower import Follower
+    from graphspec.parallel.member import Member
     from graphspec.parallel.shared_memory import attach
+    from graphspec.parallel.step import Step
     from graphspec.parallel.sync import Pipes, Signals, Spin
-    from graphspec.runtime.optimizer_state import bind_shard_update
     from graphspec.runtime.parameters import Parameters
-    from graphspec.runtime.running_metrics import RunningMetrics
 
     rank, size = message["rank"], message["size"]
     arrays = attach(message["memory"])
@@ -69,7 +65,6 @@ def serve(message: dict[str, Any]) -> NoReturn:
     loader = BatchLoader(
         data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"], total=message["total"]
     )
-    loader.rank, loader.size = rank, size
     signals: Signals
     if message["pipes"]:
         read, write = message["pipes"]
@@ -78,30 +73,18 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
-    member = Member(arrays, signals, rank, step.divide(optimizer, size))
-    running, rate = RunningMetrics(network), Rate(optimizer.learning_rate)
-    running.count_in(member.counters[rank])
+    member, rate = (
+        Member(arrays, signals, rank, size, step.divide(optimizer, size), network),
+        Rate(optimizer.learning_rate),
+    )
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
     vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments)
-    update = runner(bind_shard_update(optimizer, vectors, clock, rate, member.group, member.partition))
-    order, epoch = member.order, -1
-    programs: dict[int, Program] = {}
+    follower = Follower(step, member.bind, member.update(optimizer, vectors, clock, rate))
+    order = member.order
     while True:
         signals.wait()
-        if epoch != order[0]:
-            epoch = order[0]
-            loader.start(epoch)
-        batch, clock.step, rate.value = order[1], order[2], member.rate[0]
-        count = loader.rows(batch)
-        program = programs.get(count)
-        if program is None:
-            program = programs[count] = member.bind(step, count)
-        program.load(batch)
-        program.run()
-        if math.isfinite(program.fetches[TOTAL]):
-            update()
-            running.reset()
-            running.add(count, program.fetches, program.feeds)
+        clock.step, rate.value = order[2], member.rate[0]
+        follower.step(order[0], order[1])
         signals.notify()
 
 

@@ -17,10 +17,8 @@ from graphspec.optimizers import Rate, Vectors
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
-    from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer
     from graphspec.runtime.parameters import Parameters
-    from graphspec.runtime.partition import Partition
 
 
 class OptimizerState:
@@ -41,21 +39,30 @@ class OptimizerState:
         self.slots = initial_slots(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
-        vectors = Vectors(weights, self.gradient, self.slots, self.segments)
-        self.calls = optimizer.bind(vectors, self.clock, self.rate)
+        self.calls = self._bind(Vectors(weights, self.gradient, self.slots, self.segments))
         self.run = runner(self.calls)
         self.swapped = False
         self.collect: Callable[[], None] = _nothing
 
-    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
-        """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into."""
+    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], bind: Callable[[Vectors], Calls]) -> None:
+        """Move to other memory: the parameters' current vectors, the gradients of all shards, and slots to copy into.
+
+        Args:
+            bind: returns the calls that update the weights of these operands.
+        """
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots, self.collect = gradients[group.rank], dict(slots), _nothing
+        self.gradient, self.slots, self.collect = gradients[0], dict(slots), _nothing
         weights = self.parameters.vectors["trainable"]
-        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments)
-        self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
+        self.calls = bind(Vectors.of_workers(weights, gradients, self.slots, self.segments))
         self.run = runner(self.calls)
+
+    def move_back(self, gradient: Array, slots: Mapping[str, Array]) -> None:
+        """Move to the memory of a process that trains alone."""
+        self.move([gradient], slots, self._bind)
+
+    def _bind(self, vectors: Vectors) -> Calls:
+        return self.optimizer.bind(vectors, self.clock, self.rate)
 
     def run_with(self, calls: Calls, collect: Callable[[], None]) -> None:
         """Update the weights by other calls from now on; ``collect`` fetches the slots that they update elsewhere."""
@@ -148,14 +155,6 @@ class OptimizerState:
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
                 target[...] = value
-
-
-def bind_shard_update(
-    optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate, group: Group, partition: Partition
-) -> Calls:
-    """Return the calls with which one worker updates its part of the weights."""
-    part = vectors.part(partition.parts[group.rank], list(partition.summed(group.rank)))
-    return optimizer.bind(part, clock, rate, group)
 
 
 def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:

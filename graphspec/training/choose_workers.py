@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.cores import usable_cores
+from graphspec.codes import Code
 from graphspec.compiler.fetches import TOTAL
-from graphspec.errors import UsageError
+from graphspec.errors import RunError, UsageError
 from graphspec.text import count
 
 if TYPE_CHECKING:
@@ -51,24 +52,56 @@ def choose_workers(
     Args:
         epochs: the remaining epochs.
         exactly: use the requested number even if there are fewer cores, since another number would give other bits.
+
+    Raises:
+        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally.
+        RunError: GS602, the memory is too small for the gradients of all shards.
     """
     if steps.ranks is not None:
+        refuse_indivisible(steps.shards, steps.ranks.size)
         steps.join_ranks(steps.ranks)
         return steps.ranks.size
     if requested == "mpi":
-        return 1
-    if requested == "auto":
+        size = 1
+    elif requested == "auto":
         size = _faster_size(steps, epochs, report)
     elif exactly:
         size = requested
     else:
-        size, cores = requested, usable_cores()
+        size, cores = requested, _usable(steps)
         if size > cores:
             report(f"{cores} of {size} workers: there are no more cores")
             size = cores
     if size > 1 and steps.leader is None and not _join(steps, size, report):
         size = 1
+    if steps.leader is None:
+        _train_alone(steps)
     return size
+
+
+def refuse_indivisible(shards: int | None, ranks: int) -> None:
+    """Raise UsageError if the ranks of an MPI job cannot divide the shards of a batch equally."""
+    if shards is not None and shards % ranks:
+        most = 1 << (min(ranks, shards).bit_length() - 1)
+        text = f"{ranks} ranks cannot divide `shards: {shards}` equally"
+        raise UsageError(f"{text}: start a power of two up to {shards}, such as `mpiexec -n {most}`")
+
+
+def _usable(steps: TrainingSteps) -> int:
+    """Return how many workers can have a core each; with ``shards``, a number that divides them."""
+    cores = usable_cores()
+    return cores if steps.shards is None else min(1 << (cores.bit_length() - 1), steps.shards)
+
+
+def _train_alone(steps: TrainingSteps) -> None:
+    """Train in this process alone; with ``shards``, as a group of one."""
+    if steps.shards is None:
+        return
+    try:
+        steps.join(1)
+    except OSError as error:
+        hint = "fewer `shards` need fewer gradients, or use a machine with more memory"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, str(error), hint) from None
 
 
 def _join(steps: TrainingSteps, size: int, report: Callable[[str], None]) -> bool:
@@ -82,10 +115,12 @@ def _join(steps: TrainingSteps, size: int, report: Callable[[str], None]) -> boo
 
 def _faster_size(steps: TrainingSteps, epochs: range, report: Callable[[str], None]) -> int:
     """Time a few steps with one worker and with one per core, undo them, and return the faster number of workers."""
-    cores = min(usable_cores(), steps.loader.rows(0))
+    cores = min(_usable(steps), steps.loader.rows(0))
     if cores == 1:
         return 1
+    _train_alone(steps)
     single = step_seconds(steps, epochs.start)
+    steps.leave()
     remaining = len(epochs) * steps.loader.batches
     if single < MIN_STEP_SECONDS or single * remaining < MIN_RUN_SECONDS or not _join(steps, cores, report):
         return 1

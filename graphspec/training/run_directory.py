@@ -227,8 +227,8 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         ranks: the ranks of the MPI job that resumes it.
 
     Raises:
-        UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers,
-            or another number of ranks, or other compiled kernels that change the bits.
+        UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
+            cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
         RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
@@ -246,7 +246,9 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
     compiled.refuse_other_version(record.plan.get("compiled"), directory)
-    if model.spec.training.workers == "mpi":
+    if model.spec.training.shards is not None:
+        pass  # any number of workers gives the same bits
+    elif model.spec.training.workers == "mpi":
         refuse_other_ranks(record.workers, ranks, directory)
     else:
         refuse_too_few_cores(record.workers, directory)
@@ -279,7 +281,8 @@ def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
     training = document.get("training")
     if not isinstance(training, dict):
         return dict(document)
-    return {**document, "training": {key: value for key, value in training.items() if key not in _MAY_CHANGE}}
+    may_change = (*_MAY_CHANGE, "workers") if training.get("shards") else _MAY_CHANGE
+    return {**document, "training": {key: value for key, value in training.items() if key not in may_change}}
 
 
 def _differences(a: Any, b: Any, path: str = "") -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.kernels.group import LocalGroup
 from graphspec.parallel.leader import Leader
-from graphspec.parallel.member import Step
+from graphspec.parallel.step import Step
 from graphspec.runtime.program import Program, no_rows
 from graphspec.runtime.program_cache import ProgramCache
 
@@ -63,8 +63,13 @@ class TrainingSteps:
 
     # One process or several.
 
+    @property
+    def shards(self) -> int | None:
+        """The number of parts of a batch that are computed separately; None for one per worker."""
+        return self._model.spec.training.shards
+
     def join(self, size: int) -> None:
-        """Use ``size`` processes from now on, until :meth:`leave`.
+        """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
 
         Raises:
             OSError: processes or shared memory are not available; nothing has changed then.
@@ -122,7 +127,7 @@ class TrainingSteps:
             program = self._model.programs.take(self._key(rows))
             if program is None:
                 program = self.common.bind(rows, self.optimizer_state.gradient, LocalGroup())
-            program.load = self.loader.filler(program.feeds, rows)
+            program.load = self.loader.filler(program.feeds, slice(0, rows))
         else:
             program = self.leader.member.bind(self.common, rows)
         self.programs[rows] = program

@@ -184,7 +184,8 @@ class Trainer:
             self.timer.write(self.directory)
 
     def _choose_workers(self) -> None:
-        recorded = self.model.workers if self.resumed else None
+        same_bits = self.model.spec.training.shards is not None  # whatever the number of workers
+        recorded = self.model.workers if self.resumed and not same_bits else None
         requested, remaining = recorded or self.model.spec.training.workers, range(self.epoch, self.total)
         self.model.workers = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
         if self.directory is not None:

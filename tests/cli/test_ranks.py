@@ -112,6 +112,25 @@ def test_ranks_compare_their_kernels(spec: Path, monkeypatch: pytest.MonkeyPatch
     assert {key for key in found[0] if found[0][key] != found[1][key]} == {"compiled kernels"}
 
 
+def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two_cores: None) -> None:
+    """A job of two ranks is killed; one process goes on, and ends with the bits of two local workers."""
+    shards = ("--no-report", "--set", "training.shards=4")
+    killed = job([HERE / "mpi_stopped.py", "SIGKILL", 9, "train", spec, "--mpi", *shards])
+    assert killed.returncode == 137
+    resumed = graphspec("train", spec, *shards, "--resume")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "resuming after epoch" in resumed.stdout
+    assert json.loads(Path("runs/tiny/run.json").read_text())["workers"] == 1
+    local = graphspec("train", spec, *shards, "--set", "training.workers=2", "--out", "local")
+    assert local.exit_code == 0
+    assert "4 shards in 2 processes" in " ".join(local.stdout.split())
+    for name in ("history.csv", "weights.safetensors"):
+        assert Path("runs/tiny", name).read_bytes() == Path("local", name).read_bytes(), name
+    three = job([*GRAPHSPEC, "train", spec, "--mpi", *shards, "--overwrite"], ranks=3)
+    assert three.returncode == 2
+    assert "3 ranks cannot divide `shards: 4` equally" in " ".join(three.stderr.split())
+
+
 def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
     script = "import sys; from graphspec import version; version.__version__ = {!r}; "
     script += "sys.argv[0] = 'graphspec'; from graphspec.__main__ import main; main()"

@@ -307,10 +307,9 @@ def test_rows_are_gathered_however_they_lie_in_memory(how: str, shuffle: bool) -
     arrays = Dataset({"x": LYING[how]}, {"y": np.arange(10)})
     for rank, size in ((0, 1), (1, 2), (2, 3)):
         loader = BatchLoader(arrays, 4, shuffle=shuffle, seed=2)
-        loader.rank, loader.size = rank, size
         loader.start(0)
         for batch in range(loader.batches):
             own = shard_slice(loader.rows(batch), rank, size)
             feeds = {"x": np.zeros((own.stop - own.start, 6), np.float32), "y": np.zeros(own.stop - own.start, int)}
-            loader.copy(batch, feeds)
+            loader.filler(feeds, own)(batch)
             np.testing.assert_array_equal(feeds["x"], WIDE[feeds["y"]])

@@ -1,6 +1,7 @@
 """Jobs of several MPI ranks on this machine, for tests; and, as a program, one rank of a job that trains cases.
 
-``mpiexec -n 2 python tests/support/mpi.py FOLDER NAME …`` trains cases of ``sharing``, and writes ``FOLDER/NAME.npz``.
+``mpiexec -n 2 python tests/support/mpi.py FOLDER SHARDS NAME …`` trains cases of ``sharing``, with 0 for no ``shards``, and
+writes ``FOLDER/NAME.npz``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def why_not() -> str | None:
     return None if result.returncode == 0 else result.stderr[-300:]
 
 
-def trained(name: str, workers: int, ranks: Any = None) -> dict[str, np.ndarray[Any, Any]]:
+def trained(name: str, workers: int, ranks: Any = None, shards: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
     """Train a case by local workers or by ranks, and return weights, slots and history."""
     from sharing import CASES, with_optimizer
 
@@ -59,7 +60,8 @@ def trained(name: str, workers: int, ranks: Any = None) -> dict[str, np.ndarray[
     from graphspec.training.prepare import FitData, prepare_fit
 
     spec, (x, y, weights) = CASES[name]() if name in CASES else with_optimizer(name)
-    model = gs.compile(spec, [f"training.workers={'mpi' if ranks else workers}"])
+    sets = [f"training.workers={'mpi' if ranks else workers}"]
+    model = gs.compile(spec, sets if shards is None else [*sets, f"training.shards={shards}"])
     held = tuple(part for part in (x, y, weights) if part is not None)
     trainer = prepare_fit(model, FitData(x, y, weights, validation_data=held), observer=Silent())
     trainer.steps.ranks = ranks
@@ -69,7 +71,7 @@ def trained(name: str, workers: int, ranks: Any = None) -> dict[str, np.ndarray[
     return {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays() | history
 
 
-def main(folder: str, *names: str) -> None:
+def main(folder: str, shards: str, *names: str) -> None:
     from graphspec.parallel.mpi import connect
     from graphspec.parallel.rank_worker import serve
 
@@ -78,7 +80,7 @@ def main(folder: str, *names: str) -> None:
         serve(ranks)
         return
     for name in names:
-        np.savez(Path(folder) / f"{name}.npz", **trained(name, ranks.size, ranks))
+        np.savez(Path(folder) / f"{name}.npz", **trained(name, ranks.size, ranks, int(shards) or None))
     ranks.end()
     print(json.dumps(names))
 

@@ -19,7 +19,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.callbacks.base import Callback, CallbackState, Run
-from graphspec.parallel.member import Step
+from graphspec.parallel.step import Step
 from graphspec.runtime.access import Access
 from graphspec.runtime.program_cache import ProgramCache
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside

@@ -20,7 +20,7 @@ from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.optimizers import OPTIMIZERS, Vectors
 from graphspec.parallel import processes
 from graphspec.parallel.member import Member, layout
-from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
+from graphspec.runtime.optimizer_state import initial_slots
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.partition import Partition, divide
 from graphspec.training import choose_workers as choose
@@ -167,20 +167,20 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
     step, network = trainer.steps.common, trainer.model
     parameters = Parameters(step.objective.graph, np.float64)
     parameters.set(network.weights)
-    step = replace(step, parameters=parameters, loader=feeder_of(trainer, 0, workers))
+    step = replace(step, parameters=parameters, loader=feeder_of(trainer))
     partition, segments = step.divide(optimizer, workers), parameters.segments["trainable"]
     assert bool(partition.matrices) == choice.FAST
     slots = initial_slots(optimizer, parameters.vectors["trainable"], segments)
-    wanted = layout(step, trainer.running, slots, partition)
+    wanted = layout(step, trainer.running, slots, partition, workers)
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
     signals, losses = spinning(workers), list[float]()
 
     def work(rank: int) -> None:
-        member, clock = Member(arrays, signals[rank], rank, partition), Clock()
-        mine = replace(step, loader=feeder_of(trainer, rank, workers), clock=clock)
+        member, clock = Member(arrays, signals[rank], rank, workers, partition, network), Clock()
+        mine = replace(step, loader=feeder_of(trainer), clock=clock)
         weights, rate = parameters.vectors["trainable"], optimizer.rate()
         vectors = Vectors.of_workers(weights, member.gradients, slots, segments)
-        update = bind_shard_update(optimizer, vectors, clock, rate, member.group, partition)
+        update = member.update(optimizer, vectors, clock, rate)
         for clock.step in range(mine.loader.batches):
             program = member.bind(mine, mine.loader.rows(clock.step))
             signals[rank].barrier()
@@ -196,10 +196,8 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
     return losses, parameters.vectors["trainable"], slots
 
 
-def feeder_of(trainer: Trainer, rank: int, workers: int) -> BatchLoader:
-    loader = BatchLoader(trainer.loader.dataset, 8, shuffle=False, seed=0)
-    loader.rank, loader.size = rank, workers
-    return loader
+def feeder_of(trainer: Trainer) -> BatchLoader:
+    return BatchLoader(trainer.loader.dataset, 8, shuffle=False, seed=0)
 
 
 OPTIMIZERS_TRIED = {
