@@ -43,16 +43,17 @@ def load(forced: str) -> Any:
     try:
         import graphspec_kernels as found
     except ImportError as error:
-        reason = f"graphspec-kernels cannot be loaded ({error})"
+        fault = f"graphspec-kernels cannot be loaded ({error})"
         missing = error.name == "graphspec_kernels"
     else:
         if found.ABI == ABI:
             return found
-        reason, missing = f"graphspec-kernels {found.__version__} has the ABI {found.ABI}, not {ABI}", False
+        fault, missing = f"graphspec-kernels {found.__version__} has the ABI {found.ABI}, not {ABI}", False
     if forced == "compiled":
-        raise UsageError(f"{KERNELS}=compiled: {reason}; `pip install ./kernels` in graphspec's source builds it")
+        raise UsageError(f"{KERNELS}=compiled: {fault}; `pip install ./kernels` in graphspec's source builds it")
     if not missing:
-        warnings.warn(f"{reason}: graphspec goes on without it; install the one of this version", stacklevel=2)
+        text = f"{fault}: graphspec goes on without it; install the one of this version"
+        warnings.warn(message=text, stacklevel=2)  # a sentence for Python's warnings, not the predicate of a diagnostic
     return None
 
 
