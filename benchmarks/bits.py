@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from benchmarks.networks import ROWS, spec
+from benchmarks.networks import ROWS, first, spec
 from benchmarks.prepare import rows_of
 from graphspec.arrays.blas import one_thread
 
@@ -74,7 +74,8 @@ def lines(steps: int, chosen: list[str]) -> Iterator[str]:
             model = gs.compile(spec(name))
             x, y = rows_of(name, model.spec.training.batch_size)
             batch = model.spec.training.batch_size
-            model.fit(x[: batch * min(steps, 16)], y[: batch * min(steps, 16)], epochs=max(steps // 16, 1), verbose=0)
+            rows = batch * min(steps, 16)
+            model.fit(first(x, rows), y[:rows], epochs=max(steps // 16, 1), verbose=0)
             yield f"{name} {digest(model.weights)}"
     for file in sorted([*SPECS.glob("*.yaml"), *SPECS.glob("architectures/*.yaml")]):
         if not chosen or file.stem in chosen:

@@ -42,10 +42,6 @@ def main(family: str, folder: str, options: str) -> None:
 
     try:
         module = importlib.import_module(f"benchmarks.contenders.{family}")
-    except ImportError as error:
-        say(missing=str(error))
-        return
-    try:
         workload: Workload = read(Path(folder))
         before = forget_peak()
         contender: Contender | None = module.start(workload, **json.loads(options))
@@ -55,6 +51,8 @@ def main(family: str, folder: str, options: str) -> None:
         say(version=contender.version, before=before)
         for line in sys.stdin:
             say(**answer(contender, json.loads(line)))
+    except ImportError as error:
+        say(missing=str(error))
     except Exception as error:  # to the parent, whatever it is
         traceback.print_exc()
         say(failed=f"{type(error).__name__}: {error}".splitlines()[0][:200])

@@ -18,6 +18,7 @@ LOSSES = {
     "SparseCategoricalCrossentropy": "sparse",
     "BinaryCrossentropy": "binary",
     "MeanSquaredError": "squared",
+    "CTC": "ctc",
 }
 BYTES = 40_000_000
 """Rows of about so many bytes, so that contenders do not meet one batch for ever: its gradients would vanish."""
@@ -25,29 +26,33 @@ BYTES = 40_000_000
 
 def rows_of(name: str, batch: int) -> Rows:
     """Rows of 16 to 64 batches, a multiple of 8: Keras runs 8 in one go."""
-    x, _ = ROWS[name](batch)
-    return ROWS[name](batch * max(16, min(64, BYTES // x.nbytes // 8 * 8)))
+    x, y = ROWS[name](batch)
+    size = y.nbytes + sum(a.nbytes for a in (x.values() if isinstance(x, dict) else [x]))
+    return ROWS[name](batch * max(16, min(64, BYTES // size // 8 * 8)))
 
 
 def prepare(name: str) -> tuple[Workload, int]:
     """A workload, and the multiply-adds of one of its training steps."""
     import graphspec as gs
 
-    model = gs.compile(spec(name))
+    source = spec(name)
+    model = gs.compile(source)
     training, head = model.spec.training, model.spec.heads["y"]
     x, y = rows_of(name, training.batch_size)
     nodes = [node_of(declared) for declared in model.spec.nodes]
     optimizer = {"type": type(training.optimizer).__name__} | training.optimizer.model_dump(mode="json")
     loss = LOSSES[type(head.loss).__name__]
-    path, size = str(spec(name)), training.batch_size
-    workload = Workload(name, path, nodes, loss, optimizer, size, x, y, model.weights)
+    given, size = source if isinstance(source, dict) else str(source), training.batch_size
+    inputs = x if isinstance(x, dict) else {"x": x}
+    workload = Workload(name, given, nodes, loss, optimizer, size, inputs, y, model.weights)
     return workload, multiply_adds(model, workload)
 
 
 def node_of(declared: NodeDecl) -> Node:
     assert declared.layer is not None
     arguments = declared.layer.model_dump(mode="json", exclude_unset=True)
-    arguments |= {k: v for k, v in declared.tree.plain().items() if k == "activation"}  # by its name
+    # An activation by its name, a wrapped layer with its arguments.
+    arguments |= {k: v for k, v in declared.tree.plain().items() if k in ("activation", "layer")}
     return Node(declared.name, str(declared.type), [r.name for r in declared.inputs if r], arguments)
 
 
@@ -58,15 +63,16 @@ def multiply_adds(model: Model, workload: Workload) -> int:
 
     _, lowered = check(workload.spec).require()
     costs = cost(model.spec, lowered, workload.batch).nodes
-    total, fixed = 0, {"x"}  # values that nothing is trained for
+    total, fixed = 0, set(workload.inputs)  # values that nothing is trained for
     for node in workload.nodes:
-        once = costs[node.name].multiply_adds
-        shapes = [w.size for role, w in workload.of(node).items() if role.endswith("kernel")]
+        once, weights = costs[node.name].multiply_adds, workload.of(node)
         first = set(node.inputs) <= fixed
-        if first and not shapes:
+        if first and not weights:
             fixed.add(node.name)
+        kernels = {role: w.size for role, w in weights.items() if role.endswith("kernel")}
         # A recurrent layer's state wants a gradient even where its input does not.
-        total += 3 * once - (once * shapes[0] // sum(shapes) if first and shapes else 0)
+        spared = sum(size for role, size in kernels.items() if not role.endswith("recurrent_kernel")) if first else 0
+        total += 3 * once - (once * spared // sum(kernels.values()) if spared else 0)
     return total
 
 

@@ -10,15 +10,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.networks import OLD
+
 ROOT = Path(__file__).parent.parent
 TUNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 """malloc gives nothing back to the system, so that no page is faulted in twice."""
+NUMPY = {"PYTHONPATH": os.pathsep.join([str(ROOT / "benchmarks/numpy_only"), os.environ.get("PYTHONPATH", "")])}
+"""graphspec without compiled kernels, where they are installed too."""
 ONE = {f"{k}_NUM_THREADS": "1" for k in ("OPENBLAS", "OMP", "MKL")}
 CLEAN = 0.25
 """The most that a clean window's middle four fifths may spread, as a fraction of its median."""
@@ -41,6 +45,8 @@ class Entry:
         peer: whether graphspec is compared with it.
         tuned: whether malloc is told to keep its memory.
         trains: whether its steps train as graphspec's do, so that later losses must agree too, and how nearly.
+        embeds: the same for a network with embeddings, if it is not as near there.
+        networks: those that it is for; None for all.
     """
 
     name: str
@@ -51,22 +57,39 @@ class Entry:
     peer: bool = True
     tuned: bool = False
     trains: float | None = 1e-3
+    embeds: float | None = None
+    networks: Sequence[str] | None = None
+
+    def on(self, name: str, embeds: bool) -> Entry | None:
+        """The contender on a network; None if it is for others."""
+        if self.networks is not None and name not in self.networks:
+            return None
+        return replace(self, trains=self.embeds) if embeds and self.embeds is not None else self
 
 
 def entries(workers: str) -> list[Entry]:
     """All contenders, graphspec first."""
     torch = {"torch": {}, "torch fused": {"fused": True}, "torch compile": {"compiled": True}}
     tf = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    own = {"workers": workers}, {"workers": workers, "compiled": True}
+    alone = {"workers": "1"}, {"workers": "1", "compiled": True}
+    large = {"networks": ["recommender", "recommender-small"], "peer": False}
     return [
-        Entry("graphspec", "graphspec", "graphspec", {"workers": workers}, peer=False),
-        Entry("one core", "graphspec", "graphspec", {"workers": "1"}, ONE, peer=False),
+        Entry("graphspec", "graphspec", "graphspec", own[0], NUMPY, peer=False),
+        Entry("graphspec fast", "graphspec", "graphspec", own[1], peer=False),
+        Entry("one core", "graphspec", "graphspec", alone[0], NUMPY | ONE, peer=False),
+        Entry("fast, one core", "graphspec", "graphspec", alone[1], ONE, peer=False),
         # Its RMSprop adds epsilon after the root, Keras's before.
         *(Entry(name, "torch", "torch", options, trains=0.02) for name, options in torch.items()),
+        # Its sparse Adam leaves rows alone that no id of the batch names, so it is shown and not compared with.
+        Entry("torch sparse", "torch", "torch", {"sparse": True}, trains=0.02, **large),
         Entry("jax", "jax", "jax"),
-        Entry("keras tf", "keras", "keras-tensorflow", environment=tf),
-        Entry("keras jax", "keras", "keras-jax", environment={"KERAS_BACKEND": "jax"}),
+        # Its Adam squares the gradients of an id that comes twice one by one, not their sum.
+        Entry("keras tf", "keras", "keras-tensorflow", environment=tf, embeds=0.05),
+        Entry("keras jax", "keras", "keras-jax", environment={"KERAS_BACKEND": "jax"}, networks=OLD),
         Entry("sklearn", "sklearn", "sklearn", trains=None),
         *(Entry(f"{n}, tuned", "torch", "torch", o, TUNED, tuned=True, trains=0.02) for n, o in torch.items()),
+        Entry("torch sparse, tuned", "torch", "torch", {"sparse": True}, TUNED, tuned=True, trains=0.02, **large),
         Entry("jax, tuned", "jax", "jax", environment=TUNED, tuned=True),
     ]
 

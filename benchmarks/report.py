@@ -1,13 +1,12 @@
-"""What a race has shown: tables, what falls short of its target, and JSON."""
+"""What a race has shown: tables, and what falls short of its target."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from benchmarks.race import Score
-from benchmarks.tables import machine, milliseconds, table
+from benchmarks.tables import milliseconds, table
 
 TARGETS = {
     "W1": (0.45, 1.0),
@@ -22,6 +21,8 @@ TARGETS = {
     "W9": (0.95, 1.3),
 }
 """The most that graphspec's step may take, as a part of the best peer's: as installed, and with malloc tuned too."""
+OTHERS = (1.0, 1.0)
+"""The same for the other networks."""
 AGAINST = {"W3ids": "torch"}
 """Where the first target is meant against one framework: PyTorch's EmbeddingBag."""
 LEAN = ("W5", "W9")
@@ -50,9 +51,21 @@ class Result:
             peers = [s for s in peers if not s.entry.tuned and family in (None, s.entry.family)]
         return min(peers, key=lambda s: s.seconds or 0.0, default=None)
 
-    def ratio(self, tuned: bool) -> float | None:
-        best, own = self.best(tuned), self.scores[0].seconds
-        return own / best.seconds if best is not None and best.seconds is not None and own is not None else None
+    @property
+    def own(self) -> list[Score]:
+        """graphspec, and graphspec with compiled kernels if it was measured."""
+        return [s for s in self.scores if s.entry.name in ("graphspec", "graphspec fast") and s.seconds is not None]
+
+    def ratios(self, tuned: bool) -> list[tuple[str, float]]:
+        """The step of each of them as a part of the best peer's."""
+        best = self.best(tuned)
+        if best is None or best.seconds is None:
+            return []
+        return [(s.entry.name, s.seconds / best.seconds) for s in self.own if s.seconds is not None]
+
+    @property
+    def targets(self) -> tuple[float, float]:
+        return TARGETS.get(self.workload, OTHERS)
 
     @property
     def reached(self) -> float | None:
@@ -69,24 +82,22 @@ def taken(score: Score) -> str:
 def ratios(results: Sequence[Result]) -> str:
     """graphspec against the best peers, and against its limit; what is above its target is bold."""
     lines = []
+    names = list(dict.fromkeys(s.entry.name for r in results for s in r.own))
     for r in results:
-        cells = [r.workload, taken(r.scores[0])]
-        for tuned, target in zip((False, True), TARGETS[r.workload], strict=True):
-            best, ratio = r.best(tuned), r.ratio(tuned)
-            if best is None or ratio is None:
-                cells += ["–", "–", f"{target:.2f}"]
-            else:
-                shown = f"{ratio:.2f}"
-                cells += [
-                    f"{taken(best)} {best.entry.name}",
-                    f"**{shown}**" if ratio > target else shown,
-                    f"{target:.2f}",
-                ]
+        own = {s.entry.name: taken(s) for s in r.own}
+        cells = [r.workload, *(own.get(name, "–") for name in names)]
+        for tuned, target in zip((False, True), r.targets, strict=True):
+            best, found = r.best(tuned), dict(r.ratios(tuned))
+            cells.append("–" if best is None else f"{taken(best)} {best.entry.name}")
+            for name in names:
+                shown = f"{found[name]:.2f}" if name in found else "–"
+                cells.append(f"**{shown}**" if found.get(name, 0.0) > target else shown)
+            cells.append(f"{target:.2f}")
         limit = "–" if r.limit is None else milliseconds(r.limit)
         lines.append([*cells, limit, "–" if r.reached is None else f"{r.reached:.0%}"])
-    head = ["", "graphspec"]
+    head = ["", *names]
     for way in WAYS:
-        head += [f"best peer, {way}", "ratio", "target"]
+        head += [f"best peer, {way}", *("ratio" + name.removeprefix("graphspec") for name in names), "target"]
     return table([*head, "limit", "reached"], lines)
 
 
@@ -104,13 +115,14 @@ def short(results: Sequence[Result]) -> list[str]:
     """Which values fall short of their targets, and by how much."""
     found = []
     for r in results:
-        for tuned, target, way in zip((False, True), TARGETS[r.workload], WAYS, strict=True):
-            best, ratio = r.best(tuned), r.ratio(tuned)
-            if best is not None and ratio is not None and ratio > target:
-                found.append(
-                    f"{r.workload}, {way}: {ratio:.2f} of {best.entry.name}, wanted {target:.2f}: "
-                    f"the step is {ratio / target - 1:.0%} too long"
-                )
+        for tuned, target, way in zip((False, True), r.targets, WAYS, strict=True):
+            best = r.best(tuned)
+            found += [
+                f"{r.workload}, {name}, {way}: {ratio:.2f} of {best.entry.name}, wanted {target:.2f}: "
+                f"the step is {ratio / target - 1:.0%} too long"
+                for name, ratio in r.ratios(tuned)
+                if best is not None and ratio > target
+            ]
         torch = [s.memory for s in r.scores if s.entry.family == "torch" and s.seconds is not None]
         own = r.scores[0].memory
         if r.workload in LEAN and torch and own > min(torch):
@@ -154,17 +166,3 @@ def page(results: Sequence[Result], about: str) -> str:
         else ["Every target that was measured is reached."]
     )
     return "\n\n".join(parts)
-
-
-def as_json(results: Sequence[Result], rate: float) -> dict[str, Any]:
-    """Everything measured; ``rate`` in multiply-adds a second."""
-    workloads = {
-        r.workload: {
-            "limit": r.limit,
-            "ratio": r.ratio(False),
-            "ratio_tuned": r.ratio(True),
-            "contenders": {s.entry.name: asdict(s) | {"seconds": s.seconds, "clean": s.clean} for s in r.scores},
-        }
-        for r in results
-    }
-    return {"machine": machine(), "multiply_adds_per_second": rate, "workloads": workloads}

@@ -87,25 +87,26 @@ def _lap(spent: Counter[str], name: str, start: float) -> float:
     return now
 
 
-@settings()
+def measure(name: str, by: str | None) -> list[str]:
+    """The line of a network: the time of a step and, if asked, the parts that take longest."""
+    trainer = of_workload(name)
+    cells = [name, milliseconds(seconds(trainer))]
+    if by:
+        parts = profile(trainer, by)
+        whole = sum(parts.values())
+        shown = [f"{part} {spent / whole:.0%}" for part, spent in list(parts.items())[:MOST] if spent >= 0.01 * whole]
+        cells.append(", ".join(shown))
+    return cells
+
+
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--profile", choices=["node", "operator"], help="the nodes or operators that take longest")
     add_page(parser)
     options = parser.parse_args()
-    lines = []
-    for name in options.workloads or ROWS:
-        trainer = of_workload(name)
-        cells = [name, milliseconds(seconds(trainer))]
-        if options.profile:
-            parts = profile(trainer, options.profile)
-            whole = sum(parts.values())
-            shown = [
-                f"{part} {spent / whole:.0%}" for part, spent in list(parts.items())[:MOST] if spent >= 0.01 * whole
-            ]
-            cells.append(", ".join(shown))
-        lines.append(cells)
+    with settings():
+        lines = [measure(name, options.profile) for name in options.workloads or ROWS]
     head = ["", "ms per step", *(["of which"] if options.profile else [])]
     publish("steps", f"{where()}\n\n{table(head, lines)}", options.markdown)
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Node:
-    """A layer in Keras's terms: arguments that are given, and where its inputs come from (``x`` is the input)."""
+    """A layer in Keras's terms: arguments that are given, and the nodes or inputs that it takes."""
 
     name: str
     type: str
@@ -24,28 +24,34 @@ class Node:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network with ``len(x) // batch`` whole batches.
+    """A network with whole batches.
 
     Attributes:
-        spec: the spec's file.
-        loss: ``sparse``, ``binary`` (both from logits) or ``squared``.
+        spec: the spec's file, or the spec.
+        loss: ``sparse``, ``binary``, ``ctc`` (all from logits; 0 is the blank and pads labels) or ``squared``.
         optimizer: ``type`` and Keras's arguments.
         weights: ``<node>/<role>`` in Keras's layout.
     """
 
     name: str
-    spec: str
+    spec: str | dict[str, Any]
     nodes: list[Node]
     loss: str
     optimizer: dict[str, Any]
     batch: int
-    x: Array
+    inputs: dict[str, Array]
     y: Array
     weights: dict[str, Array]
 
     @property
+    def x(self) -> Array:
+        """The only input."""
+        (x,) = self.inputs.values()
+        return x
+
+    @property
     def batches(self) -> int:
-        return len(self.x) // self.batch
+        return len(self.y) // self.batch
 
     def rows(self, k: int) -> slice:
         """Where batch ``k`` lies; after the last comes the first."""
@@ -60,14 +66,15 @@ class Workload:
     @property
     def chain(self) -> bool:
         """Whether each node takes the one above it."""
-        above = ["x", *(node.name for node in self.nodes)]
-        return all(node.inputs == [name] for node, name in zip(self.nodes, above, strict=False))
+        above = [*self.inputs, *(node.name for node in self.nodes)]
+        single = len(self.inputs) == 1
+        return single and all(node.inputs == [name] for node, name in zip(self.nodes, above, strict=False))
 
 
 def write(workload: Workload, folder: Path) -> None:
-    about = {k: v for k, v in asdict(workload).items() if k not in ("x", "y", "weights")}
+    about = {k: v for k, v in asdict(workload).items() if k not in ("inputs", "y", "weights")}
     (folder / "network.json").write_text(json.dumps(about), encoding="utf-8")
-    np.save(folder / "x.npy", workload.x)
+    np.savez(folder / "inputs.npz", **workload.inputs)  # type: ignore[arg-type]
     np.save(folder / "y.npy", workload.y)
     np.savez(folder / "weights.npz", **workload.weights)  # type: ignore[arg-type]
 
@@ -75,6 +82,14 @@ def write(workload: Workload, folder: Path) -> None:
 def read(folder: Path) -> Workload:
     about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     about["nodes"] = [Node(**node) for node in about["nodes"]]
-    with np.load(folder / "weights.npz") as file:
-        weights = {name: file[name] for name in file.files}
-    return Workload(**about, x=np.load(folder / "x.npy"), y=np.load(folder / "y.npy"), weights=weights)
+    return Workload(
+        **about,
+        inputs=arrays(folder / "inputs.npz"),
+        y=np.load(folder / "y.npy"),
+        weights=arrays(folder / "weights.npz"),
+    )
+
+
+def arrays(path: Path) -> dict[str, Array]:
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}

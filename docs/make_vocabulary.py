@@ -48,6 +48,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Impute", "indicator": True}, TABLE),
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
+    ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 

@@ -71,6 +71,8 @@ def path_of(name: str, value: Any) -> Path:
 
 def rows(name: str, value: Any) -> Any:
     """Return ``value``, the data of a call, unless it is of a kind that is surely no array, column or data frame."""
+    if type(value) is dict or type(value).__name__ == "ndarray":  # the other tests take longer than a small network
+        return value
     if isinstance(value, str | bytes | os.PathLike):
         expected = "arrays or a data frame"
         hint = "write a list for one text, `[text]`; read a file first, or name it in the spec (`data.train.file`)"
@@ -137,6 +139,7 @@ def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = list(inspect.signature(function).parameters.values())
         known = [p.name for p in parameters if p.name != "self"]
+        positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -145,7 +148,6 @@ def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P
                     said = advice.get(name) or did_you_mean(name, known, quote="`")
                     text = said or f"its arguments are {', '.join(f'`{k}`' for k in known)}"
                     raise UsageError(f"`{function.__name__}` has no argument `{name}`: {text}")
-            positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
             if len(args) > positional:
                 named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
                 text = f"; name the others: {', '.join(f'`{k}=`' for k in named)}" if named else ""

@@ -37,7 +37,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         if count > 1:
             from graphspec.training import trainer as train
 
-            def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> int:
+            def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> Any:
                 tree = steps.common.network.spec.training.tree
                 said = exactly or (tree is not None and "workers" in tree.value)
                 return choose(steps, asked if said else count, *rest, exactly=exactly)

@@ -154,7 +154,9 @@ _TOPICS = {
 }
 
 
-def test_newswires_get_the_labels_that_evaluate_counts(tmp_path: Path) -> None:
+@pytest.fixture
+def newswires(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """The spec of newswires beside its data, and the test rows."""
     random = np.random.default_rng(0)
     (tmp_path / "data").mkdir()
     rows = []
@@ -167,7 +169,12 @@ def test_newswires_get_the_labels_that_evaluate_counts(tmp_path: Path) -> None:
             rows.append({"topic": topic, "text": " ".join(words)})
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / "data" / f"newswires_{part}.jsonl").write_text(lines, encoding="utf-8", newline="\n")
-    model = trained(shutil.copy(SPECS["newswires"], tmp_path), "training.epochs=5", "training.batch_size=16")
+    return Path(shutil.copy(SPECS["newswires"], tmp_path)), rows
+
+
+def test_newswires_get_the_labels_that_evaluate_counts(newswires: Any, tmp_path: Path) -> None:
+    path, rows = newswires
+    model = trained(path, "training.epochs=5", "training.batch_size=16")
     file = File(model, tmp_path / "net.onnx")
     label = file.answer("topic_label", {"text": np.array([[row["text"]] for row in rows], object)}).tolist()
     right = np.mean([answer == row["topic"] for answer, row in zip(label, rows, strict=True)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import graphspec as gs
 from benchmarks.contenders.base import Contender
 from benchmarks.memory import of_children
-from graphspec.callbacks import Callback, State
+from graphspec.callbacks.base import Callback, CallbackState
 
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
@@ -34,7 +35,7 @@ class Watch(Callback):
         return self._state
 
 
-class Watching(State):
+class Watching(CallbackState):
     def __init__(self, run: Run, count: int) -> None:
         self._run, self._count = run, count
         self.ends: list[float] = []
@@ -52,13 +53,15 @@ class Watching(State):
 class Fit(Contender):
     """``fit`` over the batches in their order; a step lasts from the end of the one before to its own."""
 
-    def __init__(self, workload: Workload, workers: str) -> None:
-        self.version, self.workload = gs.__version__, workload
+    def __init__(self, workload: Workload, workers: str, kernels: str) -> None:
+        self.version, self.workload = gs.__version__ + kernels, workload
         self.model = gs.compile(workload.spec, [f"training.workers={workers}"])
 
     def _fit(self, count: int) -> Watching:
         watch = Watch(count=count)
-        self.model.fit(self.workload.x, self.workload.y, epochs=EPOCHS, shuffle=False, callbacks=[watch], verbose=0)
+        self.model.fit(
+            self.workload.inputs, self.workload.y, epochs=EPOCHS, shuffle=False, callbacks=[watch], verbose=0
+        )
         self.processes, self.others = watch.state.processes, max(self.others, watch.state.others)
         return watch.state
 
@@ -74,5 +77,12 @@ class Fit(Contender):
         self.model.set_weights(self.workload.weights)
 
 
-def start(workload: Workload, workers: str) -> Fit:
-    return Fit(workload, workers)
+def start(workload: Workload, workers: str, compiled: bool = False) -> Fit:
+    """graphspec uses the compiled kernels wherever they can be imported; without ``compiled`` the parent hides them.
+
+    Raises:
+        ImportError: there are none.
+    """
+    if not compiled:
+        return Fit(workload, workers, "")
+    return Fit(workload, workers, f", kernels {import_module('graphspec_kernels').__version__}")

@@ -14,100 +14,13 @@ import numpy as np
 from jax import lax
 
 from benchmarks.contenders.base import Contender
+from benchmarks.contenders.jax_network import Params, apply, loss_of
 
 if TYPE_CHECKING:
-    from benchmarks.workload import Node, Workload
+    from benchmarks.workload import Workload
 
 BLOCK = 8
 """Steps between two waits: JAX runs ahead of Python."""
-ACTIVATIONS = {None: lambda x: x, "relu": jax.nn.relu}
-Params = dict[str, jax.Array]
-
-
-def convolve(x: jax.Array, kernel: jax.Array, node: Node) -> jax.Array:
-    a = node.arguments
-    dims, padding = ("NHWC", "HWIO", "NHWC"), a.get("padding", "valid").upper()
-    return lax.conv_general_dilated(x, kernel, a.get("strides", [1, 1]), padding, dimension_numbers=dims)
-
-
-def max_pool(x: jax.Array, node: Node) -> jax.Array:
-    size = node.arguments.get("pool_size", [2, 2])
-    strides, padding = node.arguments.get("strides", size), node.arguments.get("padding", "valid").upper()
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, *size, 1), (1, *strides, 1), padding)
-
-
-def normalize(x: jax.Array, p: Params) -> tuple[jax.Array, Params]:
-    mean = x.mean((0, 1, 2))
-    var = jnp.square(x).mean((0, 1, 2)) - jnp.square(mean)
-    y = (x - mean) * (lax.rsqrt(var + 1e-3) * p["gamma"]) + p["beta"]
-    seen = {"moving_mean": mean, "moving_variance": var}
-    return y, {k: 0.99 * p[k] + 0.01 * lax.stop_gradient(v) for k, v in seen.items()}
-
-
-def lstm(x: jax.Array, p: Params) -> jax.Array:
-    units = p["recurrent_kernel"].shape[0]
-
-    def step(state: tuple[jax.Array, jax.Array], given: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
-        h, c = state
-        i, f, g, o = jnp.split(given + h @ p["recurrent_kernel"], 4, axis=1)
-        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
-
-    zeros = jnp.zeros((x.shape[0], units))
-    given = jnp.swapaxes(x, 0, 1) @ p["kernel"] + p["bias"]
-    return lax.scan(step, (zeros, zeros), given)[0][0]
-
-
-def apply(  # noqa: C901 (a case a layer)
-    nodes: list[Node], weights: dict[str, Params], x: Any
-) -> tuple[jax.Array, dict[str, Params]]:
-    """The head's logits, and the new moving statistics."""
-    values, statistics = {"x": x}, {}
-    for node in nodes:
-        first, p = values[node.inputs[0]], weights.get(node.name, {})
-        match node.type:
-            case "Dense" if isinstance(first, tuple):  # ids, and 1 where one comes first in its text
-                y = jnp.einsum("ntd,nt->nd", p["kernel"][first[0]], first[1]) + p["bias"]
-            case "Dense":
-                y = first @ p["kernel"] + p["bias"]
-            case "Conv2D":
-                y = convolve(first, p["kernel"], node) + p.get("bias", 0.0)
-            case "BatchNormalization":
-                y, statistics[node.name] = normalize(first, p)
-            case "ReLU":
-                y = jax.nn.relu(first)
-            case "MaxPooling2D":
-                y = max_pool(first, node)
-            case "Flatten":
-                y = first.reshape(len(first), -1)
-            case "GlobalAveragePooling2D":
-                y = first.mean((1, 2))
-            case "Add":
-                y = sum(values[i] for i in node.inputs)
-            case "Concatenate":
-                y = jnp.concatenate([values[i] for i in node.inputs], -1)
-            case "Embedding":
-                y = p["embeddings"][first]
-            case "LSTM":
-                y = lstm(first, p)
-            case "CategoryEncoding":
-                y = first
-            case _:
-                raise NotImplementedError(node.type)
-        if node.type in ("Dense", "Conv2D"):
-            y = ACTIVATIONS[node.arguments.get("activation")](y)
-        values[node.name] = y
-    return y, statistics
-
-
-def loss_of(kind: str, z: jax.Array, y: jax.Array) -> jax.Array:
-    match kind:
-        case "sparse":
-            return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], 1).mean()
-        case "binary":
-            return (jax.nn.softplus(z) - z * y[:, None]).mean()
-        case _:
-            return jnp.square(z - y).mean()
 
 
 def update(about: dict[str, Any], t: jax.Array, w: jax.Array, g: jax.Array, slots: tuple[jax.Array, ...]) -> Any:
@@ -162,12 +75,13 @@ class Loop(Contender):
 
     def _batch(self, rows: slice) -> Any:
         w = self.workload
-        x, y = w.x[rows], jnp.asarray(w.y[rows])
+        y = jnp.asarray(w.y[rows])
         if w.nodes[0].type == "CategoryEncoding":
-            order = np.sort(x, axis=1)
+            order = np.sort(w.x[rows], axis=1)
             new = np.diff(order, axis=1, prepend=-1) != 0
-            return (jnp.asarray(order), jnp.asarray(new.astype(np.float32))), y
-        return jnp.asarray(x.astype(np.float32) if x.dtype == bool else x), y
+            return {"x": (jnp.asarray(order), jnp.asarray(new.astype(np.float32)))}, y
+        given = {name: a[rows] for name, a in w.inputs.items()}
+        return {k: jnp.asarray(a.astype(np.float32) if a.dtype == bool else a) for k, a in given.items()}, y
 
     def restore(self) -> None:
         w = self.workload

@@ -13,15 +13,30 @@ import numpy as np
 from benchmarks.contenders.base import Contender
 
 if TYPE_CHECKING:
-    from benchmarks.workload import Workload
+    from benchmarks.workload import Node, Workload
 
 LOSSES = {
     "sparse": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     "binary": keras.losses.BinaryCrossentropy(from_logits=True),
     "squared": keras.losses.MeanSquaredError(),
+    "ctc": keras.losses.CTC(),
 }
 BLOCK = 8
 """Steps that Keras runs in one go (``steps_per_execution``), which is what is fastest."""
+
+
+def layer_of(node: Node) -> keras.Layer:
+    arguments = dict(node.arguments)
+    if node.type == "Bidirectional":
+        inner = dict(arguments["layer"])
+        arguments["layer"] = getattr(keras.layers, inner.pop("type"))(**inner)
+    return getattr(keras.layers, node.type)(**arguments, name=node.name.replace("/", "."))
+
+
+def role(path: str) -> str:
+    """``forward/kernel`` of ``first/forward_lstm/lstm_cell/kernel``."""
+    parts = [part.partition("_")[0] if part.startswith(("forward_", "backward_")) else part for part in path.split("/")]
+    return "/".join(part for part in parts[1:] if not part.endswith("_cell"))
 
 
 class Watch(keras.callbacks.Callback):
@@ -40,17 +55,19 @@ class Fit(Contender):
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.version = workload, f"{keras.__version__}, {keras.backend.backend()}"
-        self.x = workload.x.astype(np.float32) if workload.x.dtype == bool else workload.x
+        self.x = {k: a.astype(np.float32) if a.dtype == bool else a for k, a in workload.inputs.items()}
         self.y = workload.y
-        first = keras.Input(workload.x.shape[1:], dtype=self.x.dtype.name, batch_size=workload.batch)
-        values = {"x": first}
-        self.layers = {}
+        inputs = {
+            name: keras.Input(a.shape[1:], dtype=a.dtype.name, batch_size=workload.batch, name=name)
+            for name, a in self.x.items()
+        }
+        values, self.layers = dict(inputs), {}
         for node in workload.nodes:
-            layer = getattr(keras.layers, node.type)(**node.arguments, name=node.name.replace("/", "."))
-            inputs = [values[i] for i in node.inputs]
-            values[node.name] = layer(inputs if len(inputs) > 1 else inputs[0])
-            self.layers[node.name] = layer
-        self.model = keras.Model(first, values[workload.nodes[-1].name])
+            layer = self.layers[node.name] = layer_of(node)
+            given = [values[i] for i in node.inputs]
+            apart = len(given) == 1 or node.type == "MultiHeadAttention"
+            values[node.name] = layer(*given) if apart else layer(given)
+        self.model = keras.Model(inputs, values[workload.nodes[-1].name])
         self.restore()
         self._compile(1)
 
@@ -62,16 +79,22 @@ class Fit(Contender):
 
     def restore(self) -> None:
         for node in self.workload.nodes:
+            weights = self.workload.of(node)
             for variable in self.layers[node.name].weights:
-                if variable.name in (weights := self.workload.of(node)):
-                    variable.assign(weights[variable.name])
+                if (name := role(variable.path)) in weights:
+                    variable.assign(weights.pop(name))
+            if weights:
+                raise ValueError(f"{node.name} has no {', '.join(weights)}")
+
+    def _rows(self, rows: slice) -> dict[str, Any]:
+        return {name: a[rows] for name, a in self.x.items()}
 
     def losses(self, count: int) -> list[float]:
         found = []
         for k in range(count):
             rows = self.workload.rows(k)
             self.model.reset_metrics()
-            found.append(float(self.model.train_on_batch(self.x[rows], self.y[rows])))
+            found.append(float(self.model.train_on_batch(self._rows(rows), self.y[rows])))
         return found
 
     def steps(self, warm: int, count: int) -> list[float]:
@@ -83,7 +106,7 @@ class Fit(Contender):
         times: list[float] = []
         while len(times) < wanted:
             watch = Watch()
-            self.model.fit(self.x[rows], self.y[rows], batch_size=size, shuffle=False, verbose=0, callbacks=[watch])
+            self.model.fit(self._rows(rows), self.y[rows], batch_size=size, shuffle=False, verbose=0, callbacks=[watch])
             times += [(b - a) / BLOCK for a, b in zip(watch.ends, watch.ends[1:], strict=False)]
         return times[before:]
 

@@ -37,9 +37,11 @@ class Relu(Activation):
         slope, limit, threshold = self.negative_slope, self.max_value, self.threshold
         if slope and limit is None and not threshold:
             return g.LeakyRelu(X, alpha=slope)
-        Y = g.ThresholdedRelu(X, alpha=threshold) if threshold else g.Relu(X)
+        Y = g.ThresholdedRelu(X, alpha=threshold) if threshold else X
         if limit is not None:
             Y = g.Clip(Y, g.constant(0.0), g.constant(limit, "float32"))
+        elif not threshold:
+            Y = g.Relu(X)
         if slope:
             below = g.Neg(X)
             if threshold:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,22 @@ Call = tuple[Any, ...]
 Calls = list[Call]
 
 
-@contextmanager
-def settings() -> Iterator[None]:
+class settings:  # noqa: N801 (it is used like a function)
     """Turn off NumPy's warnings and shrink its ufunc buffer while programs run; restore both afterwards.
 
     Warnings are not needed: the trainer checks that the loss is finite. If an operand is broadcast or not contiguous,
     NumPy loops over rows, and rows shorter than the buffer (8192 elements by default) take a path that is half as fast.
     """
-    with np.errstate(all="ignore"):  # also restores the buffer size
+
+    __slots__ = ("_errors",)
+
+    def __enter__(self) -> None:
+        self._errors = np.errstate(all="ignore")
+        self._errors.__enter__()
         np.setbufsize(_BUFFER)
-        yield
+
+    def __exit__(self, *raised: Any) -> None:
+        self._errors.__exit__(*raised)  # also restores the buffer size
 
 
 def runner(calls: Calls) -> Callable[[], None]:

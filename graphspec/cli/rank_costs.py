@@ -115,7 +115,7 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
         SpecError: the training rows are wrong (with ``--measure``).
     """
     from graphspec.compiler.cost import cost
-    from graphspec.compiler.rank_costs import Network, RankCosts, estimated_seconds
+    from graphspec.compiler.rank_costs import Network, RankCosts, estimated_seconds, sums_over_batch
     from graphspec.ir.learnt_size import LearntSize
 
     assert asked.network is not None
@@ -126,10 +126,11 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
     if asked.ranks is not None and asked.ranks > rows:
         raise UsageError(f"a batch has {count(rows, 'row')}: more ranks than that would have nothing to do")
     spec, lowered = checked.require()
+    sums = sums_over_batch(lowered.graph)
     if asked.measure:
         seconds, parameters = _measured(checked, rows)
         words = "measured here on one core"
-        return Report(RankCosts(parameters, rows, seconds, network), "measured", words)
+        return Report(RankCosts(parameters, rows, seconds, network, sums), "measured", words)
     total = cost(spec, lowered, rows).total()
     if isinstance(total.trainable, LearntSize):
         raise UsageError(
@@ -137,14 +138,14 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
         )
     if asked.step_time is not None:
         seconds = asked.step_time / 1000
-        return Report(RankCosts(total.trainable, rows, seconds, network), "given", "as --step-time says")
+        return Report(RankCosts(total.trainable, rows, seconds, network, sums), "given", "as --step-time says")
     if isinstance(total.multiply_adds, LearntSize) or not total.multiply_adds:
         raise UsageError("there are no products to estimate a step by: give --measure, or --step-time MS")
     rate = asked.gflops or GFLOPS
     seconds = estimated_seconds(total.multiply_adds, rate)
     products = f"3 x {total.multiply_adds:,} multiply-adds of 2 operations"
     words = f"estimated by {products} at {rate:g} GFLOP/s (--measure measures it)"
-    return Report(RankCosts(total.trainable, rows, seconds, network), "estimated", words)
+    return Report(RankCosts(total.trainable, rows, seconds, network, sums), "estimated", words)
 
 
 def _measured(checked: Checked, rows: int) -> tuple[float, int]:
@@ -155,7 +156,7 @@ def _measured(checked: Checked, rows: int) -> tuple[float, int]:
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
     from graphspec.errors import SpecError
-    from graphspec.training.choose_workers import step_seconds
+    from graphspec.training.auto_workers import step_seconds
     from graphspec.training.observers import Silent
     from graphspec.training.prepare import FitSettings, prepare_fit
 
@@ -184,6 +185,8 @@ def rank_lines(report: Report, ranks: int, width: int | None) -> Iterator[str]:
     yield from wrapped(text, width, indent=2)
     sent = f"{count(costs.parameters, 'trainable parameter')}, 4 bytes each, sent twice"
     rate = f"{network.bandwidth * 8 / 1e9:g} Gbit/s, {_time(network.latency)} per message"
+    if costs.sums:
+        sent += f"; {count(costs.sums, 'sum')} over the batch"
     yield from wrapped(f"network: {sent}; {rate}", width, indent=2)
     yield ""
     cells: list[tuple[str, ...]] = [("ranks", "step", "computing", "communication", "share", "speed-up")]
@@ -230,6 +233,7 @@ def rank_json(report: Report, ranks: int, spec: Path) -> str:
         "compute_source": report.source,
         "bandwidth_bytes_per_second": costs.network.bandwidth,
         "latency_seconds": costs.network.latency,
+        "sums_over_batch": costs.sums,
         "steps": steps,
         "fastest_ranks": best,
         "fastest_step_seconds": costs.step(best).total,

@@ -80,7 +80,7 @@ class Operators:
     def Cast(self, X: Value | None, /, *, to: str) -> Value: ...
     def Ceil(self, X: Value | None, /) -> Value: ...
     def Celu(self, X: Value | None, /, *, alpha: float = ...) -> Value: ...
-    def CheckIds(self, ids: Value | None, /, *, size: int) -> Value: ...
+    def CheckIds(self, ids: Value | None, /, *, size: int, argument: str = ...) -> Value: ...
     def CircleLoss(
         self,
         X: Value | None,
@@ -143,6 +143,22 @@ class Operators:
         training_mode: Value | None = None,
         /,
         *,
+        seed: int | None = ...,
+    ) -> Value: ...
+    def DropoutAttention(
+        self,
+        Q: Value | None,
+        K: Value | None,
+        V: Value | None,
+        attn_mask: Value | None = None,
+        /,
+        *,
+        is_causal: int = ...,
+        kv_num_heads: int | None = ...,
+        q_num_heads: int | None = ...,
+        scale: float | None = ...,
+        softcap: float = ...,
+        ratio: float,
         seed: int | None = ...,
     ) -> Value: ...
     def DropoutGRU(

@@ -14,10 +14,13 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels import depthwise_rows
 from graphspec.kernels.channels import contiguous
 from graphspec.kernels.context import Context
 from graphspec.kernels.depthwise import Depthwise
+from graphspec.kernels.depthwise_rows import DepthwiseRows
 from graphspec.kernels.fast import use_fast_kernel
+from graphspec.kernels.one_axis import OneAxis, long_axis
 from graphspec.kernels.patches import Patches, patches
 from graphspec.kernels.windows import Axis
 from graphspec.kernels.winograd import Winograd, fits, pays
@@ -42,9 +45,17 @@ def correlation(
     """Return the algorithm for X (N, C, …) and a kernel of that shape, or for the kernel's gradient with ``gradient``."""
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
+        if depthwise_rows.fits(X, axes) and use_fast_kernel(depthwise_rows.pays(X, axes)):
+            return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)
+    if groups == 1 and (index := long_axis(axes)) is not None:
+        start = ctx.mark()
+        along = OneAxis(ctx, X, axes, index)
+        if use_fast_kernel(along.pays(outs, gradient=gradient)):
+            return along
+        ctx.reset(start)
     least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk adds a sum of the kernel's size
     return PatchProducts(ctx, patches(ctx, X, axes, groups, least=least))
 

@@ -7,7 +7,7 @@ reads without another copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -22,9 +22,11 @@ from graphspec.kernels.channels import channel_order
 from graphspec.kernels.common import as_records
 from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import SMALL
-from graphspec.kernels.windows import Axis
+from graphspec.kernels.windows import Axis, ceil
 
 _PARTIAL_SUMS = 1 << 18  # elements in the partial sums of a weight gradient
+# A product of a weight gradient sums at most 128 rows if BLAS need not pack it, and packs it if that allows fewer than 48.
+_SUMMED_ROWS, _LEAST_TILE = 128, 48
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,13 @@ class Patches:
 
         ``out`` must be C-contiguous.
         """
-        groups, batches, _, depth = self.shape
+        groups, batches, rows, depth = self.shape
         n = D.shape[-1]
         size = groups * depth * n
-        step = max(1, min(batches, _PARTIAL_SUMS // max(size, 1)))
+        tile = min(_SUMMED_ROWS, SMALL // max(depth * n, 1))
+        if batches > 1 or tile < _LEAST_TILE:
+            tile = rows
+        step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
         next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
         ones = ctx.constant(np.ones(step))
@@ -79,24 +84,18 @@ class Patches:
         first = True
         for chunk in self.chunks:
             calls += chunk.calls
-            A, E = chunk.matrix.transpose(1, 0, 3, 2), D[:, :, chunk.rows].transpose(1, 0, 2, 3)
-            for start in range(0, batches, step):
-                count = min(step, batches - start)
-                result = total if first else next_sum
-                part = parts[:count] if count > 1 else result[None]
-                calls.append(
-                    (
-                        np.matmul,
-                        A[start : start + count],
-                        E[start : start + count],
-                        part.reshape(count, groups, depth, n),
-                    )
-                )
-                if count > 1:
-                    calls.append((np.dot, ones[:count], part, result))
-                if not first:
-                    calls.append((np.add, total, next_sum, total))
-                first = False
+            for M, E in _row_tiles(chunk.matrix, D[:, :, chunk.rows], tile):
+                for start in range(0, len(M), step):
+                    count = min(step, len(M) - start)
+                    result = total if first else next_sum
+                    part = parts[:count] if count > 1 else result[None]
+                    A, B = M[start : start + count].mT, E[start : start + count]
+                    calls.append((np.matmul, A, B, part.reshape(count, groups, depth, n)))
+                    if count > 1:
+                        calls.append((np.dot, ones[:count], part, result))
+                    if not first:
+                        calls.append((np.add, total, next_sum, total))
+                    first = False
         return calls
 
 
@@ -217,6 +216,17 @@ def _multiply(A: Array, B: Array, out: Array) -> Calls:
     if tail < m:
         calls.append((np.matmul, A[:, :, tail:], B, out[:, :, tail:]))
     return calls
+
+
+def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
+    """Yield corresponding rows of A (g, b, m, k) and D (g, b, m, n), (batch, g, rows, …): tiles, then the other rows."""
+    m = A.shape[2]
+    tail = m // tile * tile if tile < m else 0
+    if tail:
+        X, Y = (_tiles(M[:, :, :tail], tile)[:, 0].swapaxes(0, 1) for M in (A, D))
+        yield X, Y
+    if tail < m:
+        yield A[:, :, tail:].swapaxes(0, 1), D[:, :, tail:].swapaxes(0, 1)
 
 
 def _tiles(X: Array, rows: int) -> Array:

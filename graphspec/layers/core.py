@@ -155,3 +155,39 @@ class Rescaling(Layer):
             if key == "scale" or np.any(values):
                 Y = g.emit(op, (Y, g.constant(values)), {})
         return Y
+
+
+@LAYERS.add("PositionEmbedding")
+class PositionEmbedding(Layer):
+    """One trained vector per position: rows 0, 1, 2, … of ``embeddings``, the same for every sample.
+
+    Only the shape of the input counts. Its values do not: add the result to them with Add. The layer is KerasHub's. Its
+    formula for sequences longer than ``sequence_length`` is not available.
+
+    Shapes: (batch, …, time, features) → the same.
+    """
+
+    supports_masking = True
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
+
+    sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
+    initializer: InitializerField = default_initializer("glorot_uniform")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, None, "(batch, time, features)", hint="feed it vectors, such as the output of an Embedding")
+        X = as_float(g, X)
+        table = self.weight(g, "embeddings", (self.sequence_length, X.features), initializer=self.initializer)
+        length = g.size(X, -2)
+        if isinstance(length, int):
+            if length > self.sequence_length:
+                text = f"has {self.sequence_length} positions for sequences of length {length}"
+                hint = f"set `sequence_length: {length}`"
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="sequence_length")
+            if length < self.sequence_length:
+                table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
+        else:
+            positions = g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
+            positions = g.CheckIds(positions, size=self.sequence_length, argument="sequence_length")
+            table = g.Gather(table, positions, axis=0)
+        Y: Value = g.Expand(table, g.Shape(X))
+        return Y

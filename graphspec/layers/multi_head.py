@@ -118,7 +118,7 @@ class ProjectedAttention(Layer):
             for role, X, heads, n in (("query", Q, H, size), ("key", K, G, size), ("value", V, G, width))
         )
         visible = self._visible(g, query, value, key, time, calls)
-        if Q.rank > 3 or self.dropout or self.return_attention_scores:
+        if Q.rank > 3 or self.return_attention_scores:
             Y, W = self._composed(g, (q, k, v), time, visible)
         else:
             Y, W = self._fused(g, (q, k, v), visible), None
@@ -149,12 +149,20 @@ class ProjectedAttention(Layer):
         heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
         scale = 1 / math.sqrt(self.head_sizes()[0])
         if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
-            return g.Attention(*qkv, is_causal=1, scale=scale, **heads)
+            return self._attend(g, (*qkv, None), is_causal=1, scale=scale, **heads)
+        if self.dropout:
+            seen = for_each_pair(g, reduce(g.And, visible), qkv[0], qkv[1]) if visible else None
+            return self._attend(g, (*qkv, seen), scale=scale, **heads)
         bias = None
         if visible:
             added = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_MASKED))
             bias = for_each_pair(g, added, qkv[0], qkv[1])
         return g.Attention(*qkv, bias, scale=scale, **heads)
+
+    def _attend(self, g: Builder, inputs: tuple[Value | None, ...], **attributes: Any) -> Value:
+        dropped = {"ratio": self.dropout, "seed": self.seed} if self.dropout else {}
+        Y: Value = g.emit("DropoutAttention" if dropped else "Attention", inputs, attributes | dropped)
+        return Y
 
     def _composed(
         self, g: Builder, qkv: tuple[Value, Value, Value], time: tuple[int, ...], visible: list[Value]

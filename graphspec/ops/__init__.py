@@ -11,7 +11,7 @@ OPS.found_in(
         Relu LeakyRelu PRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign
     """,
         "arg_top_k": "ArgMax ArgMin TopK",
-        "attention": "Attention",
+        "attention": "Attention DropoutAttention",
         "augment": "RowUniform Recolor RandomCrop",
         "batch_norm": "BatchNormalization",
         "binary": "Add Sub Mul Div Mod Pow Max Min Sum Mean",

@@ -11,7 +11,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
-from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
+from graphspec.kernels.common import clip, copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
 from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
@@ -307,8 +307,7 @@ class HardSigmoid(Unary):
         return [
             (np.multiply, X, ctx.constant(self.alpha), Y),
             (np.add, Y, ctx.constant(self.beta), Y),
-            (partial(np.maximum, out=Y), Y, ctx.constant(0.0)),
-            (partial(np.minimum, out=Y), Y, ctx.constant(1.0)),
+            clip(Y, ctx.constant(0.0), ctx.constant(1.0), Y),
         ]
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -13,11 +12,12 @@ from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.kernels.attend import added_to_scores, blocks, largest, part, softmax
+from graphspec.kernels.common import reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
-from graphspec.ops.base import Op, op
-from graphspec.ops.softmax import maximum
+from graphspec.ops.base import Inference, Op, op
+from graphspec.ops.dropout import dropout_mask
 
 # Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
 _ABSORBED = -1e30
@@ -65,7 +65,7 @@ class Attention(Op):
     ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
     """
 
-    keeps_in, keeps_out = (1, 2), True
+    keeps_in, keeps_out = (0, 1, 2), True
 
     is_causal: int = 0
     kv_num_heads: int | None = None
@@ -130,6 +130,10 @@ class Attention(Op):
         Q, K = shapes[:2]
         return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
+        return None, []
+
     def bind(  # noqa: C901 (forward and backward share their buffers)
         self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
     ) -> Bound:
@@ -141,86 +145,140 @@ class Attention(Op):
         N, heads, T, size = q.shape
         groups, S, width = v.shape[1:]
         per_group = heads // groups
+        columns = per_group * T
 
         def grouped(X: Array) -> Array:
             """A view with the axis of Q's heads split into groups and the heads of each group."""
             return X.reshape(N, groups, per_group, *X.shape[2:], copy=False)
 
-        buffer = ctx.save_for_backward if any(ctx.wants(i) for i in range(4)) else ctx.scratch
+        differentiated = any(ctx.wants(i) for i in range(4))
+        weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
+        capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None
         factor = ctx.constant(1 / math.sqrt(size) if self.scale is None else self.scale)
-        queries, scores = buffer((N, groups, per_group * T, size)), buffer((N, groups, per_group * T, S))
-        total, by_head = buffer((N, groups, per_group * T, 1)), (N, groups, per_group, T)
-        row_max = ctx.scratch(total.shape)
-        calls: Calls = [
-            (np.multiply, grouped(q), factor, queries.reshape(*by_head, size)),
-            *batched(ctx, queries, k.mT, scores),
-        ]
-        if self.softcap > 0:
-            capped = buffer(scores.shape)
-            calls += [
-                (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
-                (np.tanh, scores, capped),
-                (np.multiply, capped, ctx.constant(self.softcap), scores),
-            ]
+        calls: Calls = []
+        terms: list[Array] = []
         if attn_mask is not None:
-            bias, bias_calls = _bias(ctx, attn_mask, groups)
-            calls += [*bias_calls, (np.add, scores.reshape(*by_head, S), bias, scores.reshape(*by_head, S))]
+            term, calls = added_to_scores(ctx, attn_mask, groups)
+            terms.append(term)
         if self.is_causal:
-            causal = ctx.constant(np.where(np.tri(T, S, dtype=bool), 0.0, -np.inf))
-            calls.append((np.add, scores.reshape(*by_head, S), causal, scores.reshape(*by_head, S)))
-        calls += maximum(ctx, scores, 3, row_max)
+            terms.append(ctx.constant(np.where(np.tri(T, S, dtype=bool).T, 0.0, -np.inf)[None, None, :, None]))
         float_mask = attn_mask is not None and attn_mask.dtype != np.bool_
-        if float_mask:
-            seen, flags = buffer(total.shape), ctx.scratch(total.shape, np.bool_)
-            calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, seen, flags)]
-        masked = attn_mask is not None or bool(self.is_causal)
-        if masked:  # in a row of -inf, exp must return 0, not NaN
-            calls.append((partial(np.maximum, out=row_max), row_max, ctx.constant(np.finfo(ctx.dtype).min)))
-        calls += [(np.subtract, scores, row_max, scores), (np.exp, scores, scores), *sum_axes(ctx, scores, (3,), total)]
-        if masked:  # a row that attends to no key sums to 0; all other sums are at least 1
-            calls.append((partial(np.maximum, out=total), total, ctx.constant(1.0)))
-        calls += [
-            *batched(ctx, scores.reshape(*by_head, S), v[:, :, None], grouped(y)),
-            (np.divide, grouped(y), total.reshape(*by_head, 1), grouped(y)),
-        ]
+        seen = ctx.save_for_backward((N, groups, 1, columns)) if float_mask and differentiated else None
+        kept, draw = self.kept_weights(ctx, (N, groups, S, columns))
+        calls += draw
+        mark = ctx.mark()
+        for block in blocks(N, groups, S * columns):
+            ctx.reset(mark)
+            a, b = part(grouped(q), block), part(k, block)
+            lead = b.shape[:2]
+            by_head, flat = (*lead, S, per_group, T), (*lead, S, columns)
+            scores = ctx.scratch(flat) if weights is None else part(weights, block)
+            calls += [*_columns(ctx, a, factor, queries := ctx.scratch((*lead, size, columns)))]
+            calls += batched(ctx, b, queries, scores)
+            if self.softcap > 0:
+                tanh = scores if capped is None else part(capped, block)
+                calls += [
+                    (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
+                    (np.tanh, scores, tanh),
+                    (np.multiply, tanh, ctx.constant(self.softcap), scores),
+                ]
+            for term in terms:
+                calls.append((np.add, scores.reshape(by_head), part(term, block), scores.reshape(by_head)))
+            row_max = ctx.scratch((*lead, 1, columns))
+            calls += largest(ctx, scores, row_max)
+            if seen is not None:
+                flags = ctx.scratch(row_max.shape, np.bool_)
+                calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
+            calls += softmax(ctx, scores, row_max, masked=bool(terms))
+            if kept is not None:
+                scores = _product(ctx, scores, part(kept, block), calls)
+            left = scores.reshape(by_head).transpose(0, 1, 3, 4, 2)
+            calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
 
         def backward(dY: Array) -> Calls:
-            # E = exp(scores), D = dY / total: dV = Eᵀ D, d scores = E · (D Vᵀ - Σ D · Y).
-            D, product = ctx.scratch((*by_head, width)), ctx.scratch((*by_head, width))
-            D_rows, dot = D.reshape(N, groups, per_group * T, width), ctx.scratch((*by_head, 1))
-            calls: Calls = [(np.divide, grouped(_heads_first(dY, heads)), total.reshape(*by_head, 1), D)]
-            if (dV := ctx.grad(2)) is not None:
-                calls += batched(ctx, scores.mT, D_rows, _heads_first(dV, groups))
-            if not any(ctx.wants(i) for i in (0, 1, 3)):
-                return calls
-            if float_mask:
-                calls.append((np.multiply, D_rows, seen, D_rows))
-            dS = ctx.scratch(scores.shape)
-            calls += [
-                *batched(ctx, D_rows, v.mT, dS),
-                (np.multiply, D, grouped(y), product),
-                *sum_axes(ctx, product, (4,), dot),
-                (np.subtract, dS, dot.reshape(total.shape), dS),
-                (np.multiply, dS, scores, dS),
-            ]
-            if attn_mask is not None:
-                calls += reduce_to(ctx, 3, dS.reshape(N, heads, T, S), attn_mask)
-            if self.softcap > 0:
-                slope = ctx.scratch(dS.shape)
-                calls += [
-                    (np.multiply, capped, capped, slope),
-                    (np.subtract, ctx.constant(1.0), slope, slope),
-                    (np.multiply, dS, slope, dS),
-                ]
-            if (dQ := ctx.grad(0)) is not None:
-                target = grouped(_heads_first(dQ, heads))
-                calls += batched(ctx, dS.reshape(*by_head, S), k[:, :, None], target)
-                calls.append((np.multiply, target, factor, target))
-            if (dK := ctx.grad(1)) is not None:
-                calls += batched(ctx, dS.mT, queries, _heads_first(dK, groups))
+            # W: the weights, K: 1, or those kept. dV = K · W · dY, d scores = W · (K · V dYᵀ - Σ dY · Y).
+            assert weights is not None
+            dQ, dK, dV = (ctx.grad(i) for i in range(3))
+            dq = None if dQ is None else grouped(_heads_first(dQ, heads))
+            dk, dv = (None if X is None else _heads_first(X, groups) for X in (dK, dV))
+            dy = _heads_first(dY, heads)
+            whole = ctx.scratch((N, groups, per_group, T, S)) if ctx.wants(3) else None
+            calls: Calls = []
+            mark = ctx.mark()
+            for block in blocks(N, groups, S * columns):
+                ctx.reset(mark)
+                W, d = part(weights, block), part(grouped(dy), block)
+                lead = W.shape[:2]
+                if dv is not None:
+                    rows, copies = _rows(ctx, d)
+                    used = W if kept is None else _product(ctx, W, part(kept, block), calls)
+                    calls += [*copies, *batched(ctx, used, rows, part(dv, block))]
+                if dq is None and dk is None and whole is None:
+                    continue
+                dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
+                flat = dot.reshape(*lead, 1, columns)
+                calls += [*_columns(ctx, d, None, gradients := ctx.scratch((*lead, width, columns)))]
+                calls.append((np.vecdot, d, part(grouped(y), block), dot))
+                calls += batched(ctx, part(v, block), gradients, dS)
+                if kept is not None:
+                    calls.append((np.multiply, dS, part(kept, block), dS))
+                calls += [(np.subtract, dS, flat, dS), (np.multiply, dS, W, dS)]
+                if seen is not None:
+                    calls.append((np.multiply, dS, part(seen, block), dS))
+                by_query = dS.reshape(*lead, S, per_group, T).transpose(0, 1, 3, 4, 2)
+                if whole is not None:
+                    calls.append((np.copyto, part(whole, block), by_query))
+                if capped is not None:
+                    slope, tanh = ctx.scratch(dS.shape), part(capped, block)
+                    calls += [
+                        (np.multiply, tanh, tanh, slope),
+                        (np.subtract, ctx.constant(1.0), slope, slope),
+                        (np.multiply, dS, slope, dS),
+                    ]
+                if dq is not None:
+                    target = part(dq, block)
+                    calls += batched(ctx, by_query, part(k, block)[:, :, None], target)
+                    calls.append((np.multiply, target, factor, target))
+                if dk is not None:
+                    target = part(dk, block)
+                    rows, copies = _rows(ctx, part(grouped(q), block))
+                    calls += [*copies, *batched(ctx, dS, rows, target), (np.multiply, target, factor, target)]
+            if whole is not None:
+                assert attn_mask is not None
+                ctx.reset(mark)
+                calls += reduce_to(ctx, 3, whole.reshape(N, heads, T, S), attn_mask)
             return calls
 
         return Y, calls, backward
+
+
+@op
+class DropoutAttention(Attention):
+    """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
+
+    exported = False
+    inference = Inference("Attention", (0, 1, 2, 3), without=("ratio", "seed"))
+
+    ratio: float
+    seed: int | None = None
+
+    def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
+        need(
+            0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", code=Code.VALUE_NOT_ALLOWED, key="ratio"
+        )
+        return super().infer(Q, K, V, attn_mask)
+
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        if not ctx.training or self.ratio == 0:
+            return None, []
+        return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio))
+
+
+def _product(ctx: Context, A: Array, B: Array, calls: Calls) -> Array:
+    """Return scratch for ``A · B``; append its call."""
+    product = ctx.scratch(A.shape)
+    calls.append((np.multiply, A, B, product))
+    return product
 
 
 def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int | None, ...]:
@@ -228,18 +286,15 @@ def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int 
     return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
 
 
-def _bias(ctx: Context, mask: Array, groups: int) -> tuple[Array, Calls]:
-    """The term added to the scores (N, groups, per_group, T, S): a float mask itself; for a bool mask 0 if true, else -∞."""
-    full = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
-    heads = full.shape[1]
-    shape = (full.shape[0], groups, heads // groups) if heads > 1 else (full.shape[0], 1, 1)
-    full = full.reshape(*shape, *full.shape[2:], copy=False)
-    if mask.dtype != np.bool_:
-        return full, []
-    bias, masked = ctx.scratch(full.shape), ctx.scratch(full.shape, np.bool_)
-    minus_infinity = ctx.constant(-np.inf)
-    return bias, [
-        (np.logical_not, full, masked),
-        (bias.fill, 0.0),
-        (np.copyto, bias, minus_infinity, "same_kind", masked),
-    ]
+def _columns(ctx: Context, X: Array, factor: Array | None, out: Array) -> Calls:
+    """Return the call that writes ``factor`` times the rows of X (n, groups, per_group, T, size) as columns of ``out``."""
+    target = out.reshape(*out.shape[:3], *X.shape[2:4]).transpose(0, 1, 3, 4, 2)
+    return [(np.copyto, target, X) if factor is None else (np.multiply, X, factor, target)]
+
+
+def _rows(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """Return X (n, groups, per_group, T, size) with the axes of heads and T joined, and the calls that copy it."""
+    if X.shape[2] == 1:
+        return X[:, :, 0], []
+    copy = ctx.scratch(X.shape)
+    return copy.reshape(*X.shape[:2], -1, X.shape[4]), [(np.copyto, copy, X)]

@@ -7,7 +7,6 @@ workers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import copy_cast, sum_axes, within
+from graphspec.kernels.common import clip, copy_cast, sum_axes, within
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.dropout import identity, random_words
@@ -96,7 +95,7 @@ class Recolor(Op):
         if shift is not None:
             calls.append((np.add, Y if calls else X, shift.reshape(per_row), Y))
         low, high = ctx.constant(self.low), ctx.constant(self.high)
-        calls += [(partial(np.maximum, out=Y), Y if calls else X, low), (partial(np.minimum, out=Y), Y, high)]
+        calls.append(clip(Y if calls else X, low, high, Y))
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)

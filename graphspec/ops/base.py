@@ -25,12 +25,14 @@ class Inference:
         inputs: the indices of the original's inputs that it reads.
         attributes: the attributes that change.
         outputs: its number of outputs; None to keep the original's.
+        without: the original's attributes that it lacks.
     """
 
     op: str
     inputs: tuple[int, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     outputs: int | None = None
+    without: tuple[str, ...] = ()
 
 
 REQUIRED: Any = object()

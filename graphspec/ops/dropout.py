@@ -40,11 +40,11 @@ def random_words(
 
 
 def dropout_mask(
-    ctx: Context, X: Array, rate: float, seed: int | None, factor: float, shared: Sequence[int] = ()
+    ctx: Context, X: Array | Sequence[int], rate: float, seed: int | None, factor: float, shared: Sequence[int] = ()
 ) -> tuple[Array, Calls]:
-    """A saved mask: 0 with probability ``rate``, else ``factor``; one element for all along the axes ``shared``."""
-    shape = [1 if k in shared else n for k, n in enumerate(X.shape)]
-    order = axis_order(X)
+    """A saved mask for X, or a shape: 0 with probability ``rate``, else ``factor``; the same along the axes ``shared``."""
+    sizes, order = (X.shape, axis_order(X)) if isinstance(X, np.ndarray) else (X, range(len(X)))
+    shape = [1 if k in shared else n for k, n in enumerate(sizes)]
     mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
     random, calls = random_words(ctx, shape, np.uint16, "dropout", seed, same=0 in shared)
     keep = ctx.scratch(random.shape, np.bool_)

@@ -305,6 +305,8 @@ class Range(Op):
 class CheckIds(Op):
     """The identity on int64 ids in 0 … ``size`` − 1. Running it on any other id raises GS506.
 
+    ``argument`` is the argument of the layer that sets ``size``, for the message.
+
     The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
     """
 
@@ -312,6 +314,7 @@ class CheckIds(Op):
     exported, identity_in_inference = False, True
 
     size: int
+    argument: str = "input_dim"
 
     def infer(self, ids: Value) -> Type:
         need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
@@ -326,16 +329,16 @@ class CheckIds(Op):
     def bind(self, ctx: Context, ids: Array) -> Bound:
         Y, calls, backward = reshaped(ctx, ids)
         if not ctx.range(0).within(Interval(0, self.size - 1)) and ids.size:
-            calls = [*calls, (check_range, unsigned(Y), self.size, ctx.owner)]
+            calls = [*calls, (check_range, unsigned(Y), self.size, ctx.owner, self.argument)]
         return Y, calls, backward
 
 
-def check_range(ids: Array, size: int, owner: str) -> None:
+def check_range(ids: Array, size: int, owner: str, argument: str) -> None:
     """Raise GS506 if an id is not in 0 … ``size`` − 1. ``ids`` is an unsigned view, in which negative ids are large."""
     if np.maximum.reduce(ids, axis=None) < size:
         return
     signed = ids.view(f"i{ids.itemsize}")
     wrong = signed[ids >= size].flat[0]
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
-    hint = f"fix the source of the ids, or set `input_dim` of '{owner}' above the largest id"
+    hint = f"fix the source of the ids, or set `{argument}` of '{owner}' above the largest id"
     raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import ANY, Range
-from graphspec.kernels.common import negate, output_for, scratch_like, within
+from graphspec.kernels.blocks import in_blocks
+from graphspec.kernels.common import clip, negate, output_for, scratch_like, within
 from graphspec.kernels.context import Bound, Context, need, same_dtype
 from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary
@@ -184,9 +185,11 @@ class Clip(Op):
     """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
 
     elementwise = True
+    blockwise = True
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
+        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
         same_dtype(X, minimum, maximum)
         for bound in (minimum, maximum):
             need(bound is None or bound.rank == 0, "needs scalar bounds")
@@ -200,15 +203,13 @@ class Clip(Op):
 
     def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
         Y = output_for(ctx, (0, X))
-        calls: Calls = []
-        for function, bound in ((np.maximum, minimum), (np.minimum, maximum)):
-            if bound is not None:
-                calls.append((partial(function, out=Y), Y if calls else X, bound))
-        if not calls:
-            calls.append((np.copyto, Y, X))
+        smallest, largest = (-inf, inf) if X.dtype.kind == "f" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
+        low = ctx.constant(smallest, X.dtype) if minimum is None else minimum
+        high = ctx.constant(largest, X.dtype) if maximum is None else maximum
+        calls = in_blocks(ctx, lambda x, y: [clip(x, low, high, y)], X, Y)
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
-            return within(ctx, Y, minimum, maximum, dY)
+            return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
 
         return Y, calls, backward

@@ -15,6 +15,7 @@ from graphspec.arrays.layout import aligned
 from graphspec.arrays.pairwise import sum_into_first, until_two
 from graphspec.optimizers import Vectors
 from graphspec.parallel.group import own_shards
+from graphspec.parallel.pieces import Pieces
 from graphspec.parallel.shards import ShardGroup, Shards
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from graphspec.parallel.step import Step
     from graphspec.runtime.program import Program
     from graphspec.runtime.running_metrics import RunningMetrics
+
+_GRADIENTS, _WEIGHTS = 1, 2
+"""The numbers of the exchanges of a step."""
 
 
 class MpiGroup:
@@ -87,7 +91,7 @@ class Exchange:
         groups: list[Group] = [self.group]
         if count > size:
             groups = [ShardGroup(k, count, writes_state=k == own.start) for k in range(own.start, own.stop)]
-        self.counters = np.zeros(len(groups) * running.counters + 1)
+        self.counters, self._counting = np.zeros(len(groups) * running.counters + 1), list[Any]()
         self.gathered = np.zeros((size, len(self.counters)))
         self._shards = Shards(groups, self._gradients, self.group, step.network, self._by_shard(self.counters))
         self._shard_parts = shards
@@ -101,6 +105,10 @@ class Exchange:
         length = int(self._counts[rank])
         self._kind = ranks.mpi.FLOAT if weights.dtype == np.float32 else ranks.mpi.DOUBLE
         self._received = aligned(ranks.size * length * weights.itemsize).view(weights.dtype).reshape(ranks.size, length)
+        self._scatter = Pieces(ranks, _GRADIENTS, [gradient[part] for part in self._parts], list(self._received))
+        self._gather = Pieces(
+            ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in self._parts]
+        )
         if slots is None:
             self._slots = {name: _zeros(length, weights.dtype) for name in optimizer.slots()}
             self._slots |= {name: np.zeros(shape, weights.dtype) for name, shape, owner in self._own() if owner == rank}
@@ -128,8 +136,14 @@ class Exchange:
     # A step.
 
     def bind(self, step: Step, rows: int) -> Program:
-        """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
-        return self._shards.bind(step, rows)
+        """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks.
+
+        Meanwhile the parts of the gradient travel to their owners: both take one latency.
+        """
+        program = self._shards.bind(step, rows)
+        losses = max(k for k, call in enumerate(program.calls) if call[0] == self.group.all_reduce)
+        program.calls[losses:losses] = [*sum_into_first(self._gradients), (self._scatter.start,)]
+        return program
 
     def update(self, rate: Rate) -> Calls:
         """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""
@@ -143,25 +157,30 @@ class Exchange:
             vectors = own.part(part, [slice(0, part.stop - part.start)])
             return self._optimizer.bind(vectors, self._step.clock, rate, group)
 
-        calls = [*sum_into_first(self._gradients), (self._scatter_gradients,), *self._shards.in_step(update)]
-        return [*calls, (self._gather_weights, weights)]
+        return [(self._scatter_gradients,), *self._shards.in_step(update), (self._gather_weights,)]
 
     def _scatter_gradients(self) -> None:
-        length, size = int(self._counts[self.group.rank]), self.group.size
-        lengths, starts = np.full(size, length), np.arange(size) * length
-        sent = [self._gradients[0], (self._counts, self._starts), self._kind]
-        received = [self._received, (lengths, starts), self._kind]
-        self._ranks.finish(self._ranks.comm.Ialltoallv(sent, received))
+        """Wait until each rank has the parts of all gradients that it updates."""
+        np.copyto(self._received[self.group.rank], self._gradients[0][self._part])
+        self._scatter.finish()
 
-    def _gather_weights(self, weights: Array) -> None:
-        parts = [weights, (self._counts, self._starts), self._kind]
-        self._ranks.finish(self._ranks.comm.Iallgatherv(self._ranks.mpi.IN_PLACE, parts))
+    def _gather_weights(self) -> None:
+        """Send this rank's part of the weights to all, and the counters with it, which are ready before the update."""
+        self._counting.append(self._start_counters())
+        self._gather.start()
+        self._gather.finish()
 
     def gather_counters(self) -> None:
-        """Bring the counters of all ranks, and whether they were asked to stop, to rank 0's ``gathered``."""
+        """Bring the counters of all ranks, and whether they were asked to stop, to rank 0's ``gathered``.
+
+        After an update they are on their way.
+        """
+        self._scatter.finish()  # without an update nobody has waited for it
+        self._ranks.finish(self._counting.pop() if self._counting else self._start_counters())
+
+    def _start_counters(self) -> Any:
         self.counters[-1] = self._ranks.requested
-        every = self.gathered if self.group.rank == 0 else None
-        self._ranks.finish(self._ranks.comm.Igather(self.counters, every, 0))
+        return self._ranks.comm.Igather(self.counters, self.gathered if self.group.rank == 0 else None, 0)
 
     # Weights and slots.
 

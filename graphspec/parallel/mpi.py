@@ -70,22 +70,25 @@ class Ranks:
         self._order[0], self._order[1 : 1 + len(values)] = order, values
         self.finish(self.comm.Ibcast(self._order, 0))
 
-    def finish(self, request: Any) -> None:
-        """Wait until a collective operation is complete.
+    def finish(self, *requests: Any) -> None:
+        """Wait until nonblocking operations are complete.
 
         MPI's own functions wait by using their core, and so take it from the rank that they wait for, if several
         processes share the cores.
         """
-        for _ in range(_TESTS):
-            if request.Test():
-                return
-        start = time.perf_counter()
-        while not request.Test():
-            waited = time.perf_counter() - start
-            if waited < _YIELDING:
-                yield_core()
-            else:
-                time.sleep(5e-5 if waited < _IDLE else 1e-3)
+        tests, start = _TESTS, 0.0
+        for request in requests:
+            while not request.Test():
+                tests -= 1
+                if tests > 0:
+                    continue
+                start = start or time.perf_counter()
+                waited = time.perf_counter() - start
+                if waited < _YIELDING:
+                    yield_core()
+                else:
+                    time.sleep(5e-5 if waited < _IDLE else 1e-3)
+            start = 0.0  # of the last message that came
 
     def next_order(self) -> tuple[Order, list[float]]:
         """On another rank, wait for the next order, and return it with its numbers."""

@@ -36,6 +36,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class Reading:
+    """The ``with`` block of :meth:`Access.reading`; a class, since every prediction enters one."""
+
+    __slots__ = ("_access", "_thread")
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        self._thread = threading.get_ident()
+        self._access._begin_reading(self._thread)
+
+    def __exit__(self, *_: object) -> None:
+        self._access._end_reading(self._thread)
+
+
 class Access:
     """A reentrant lock with many readers or one writer.
 
@@ -48,30 +64,37 @@ class Access:
         self._writer: int | None = None
         self._writes = 0
         self._training = self._inconsistent = False
-        self._changed = threading.Condition()
+        self._new_lock()
         reset_locks_in_children(self)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Prevent other threads from changing the weights inside the ``with`` block.
+    def _new_lock(self) -> None:
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    def reading(self) -> Reading:
+        """Prevent other threads from changing the weights inside a ``with`` block.
 
         Raises:
             UsageError: another thread is training the model.
         """
-        me = threading.get_ident()
-        with self._changed:
+        return Reading(self)
+
+    def _begin_reading(self, me: int) -> None:
+        with self._lock:
             while not (me in self._readers or self._writer in (None, me)):
                 self._refuse_training()
                 self._changed.wait()
             self._refuse_inconsistent()
             self._readers[me] = self._readers.get(me, 0) + 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers[me] -= 1
-                if not self._readers[me]:
-                    del self._readers[me]
+
+    def _end_reading(self, me: int) -> None:
+        with self._lock:
+            left = self._readers[me] - 1
+            if left:
+                self._readers[me] = left
+            else:
+                del self._readers[me]
+                if self._writer is not None:  # only a writer waits for readers
                     self._changed.notify_all()
 
     @contextmanager
@@ -128,7 +151,7 @@ class Access:
     def reset_locks(self) -> None:
         """Release the locks of all other threads: only the current thread exists in a forked process."""
         me = threading.get_ident()
-        self._changed = threading.Condition()
+        self._new_lock()
         self._readers = {t: n for t, n in self._readers.items() if t == me}
         if self._writer not in (None, me):
             self._writer, self._writes, self._training, self._inconsistent = None, 0, False, True

@@ -115,6 +115,9 @@ def _uses(call: Call) -> list[Use] | None:
         results += operands[2:]
     elif isinstance(owner, np.ndarray) and f.__name__ == "fill":
         results.append(owner)
+    elif isinstance(owner, np.ndarray) and f.__name__ == "clip":
+        results += operands[2:]
+        operands.insert(0, owner)
     elif f is not np.einsum:
         return None
     if any(isinstance(x, tuple | list) for x in (*operands, *named.values())):

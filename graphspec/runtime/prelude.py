@@ -42,6 +42,15 @@ class Prelude:
         return data
 
     @cached_property
+    def _names(self) -> list[str]:
+        return list(self.graph.outputs)
+
+    @cached_property
+    def _types(self) -> dict[str, Any]:
+        """The dtypes of the inputs, None for texts: integers may be given as numbers."""
+        return {name: None if v.dtype == "string" else np.dtype(v.dtype) for name, v in self.graph.inputs.items()}
+
+    @cached_property
     def _session(self) -> Any:
         return session(self.serialized, self.threads)
 
@@ -51,18 +60,16 @@ class Prelude:
         Raises:
             RunError: GS605, onnxruntime cannot compute them.
         """
-        names = list(self.graph.outputs)
         rows = len(next(iter(feeds.values()))) if feeds else 0
         if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows
             return {name: np.empty(_no_rows(v.shape), v.dtype) for name, v in self.graph.outputs.items()}
-        types = {name: None if v.dtype == "string" else v.dtype for name, v in self.graph.inputs.items()}
-        given = {name: np.asarray(feeds[name], types[name]) for name in types}  # integers may be given as numbers
+        given = {name: np.asarray(feeds[name], dtype) for name, dtype in self._types.items()}
         try:
-            values = self._session.run(names, given)
+            values = self._session.run(self._names, given)
         except Exception as error:
             text = f"onnxruntime fails to prepare rows: {failure(error)}"
             raise RunError(Code.PREPARATION_FAILED, text) from error
-        return dict(zip(names, values, strict=True))
+        return dict(zip(self._names, values, strict=True))
 
     @cached_property
     def padding(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from graphspec.compiler.trainable import refuse_memory
 from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, refused
+from graphspec.data.known_forms import KnownForms
 from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.data.stored import load_rows
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.objective import Objective
     from graphspec.language.declarations import Spec
     from graphspec.runtime.head_counts import HeadCounts
+    from graphspec.runtime.program import Program
 
 T = TypeVar("T")
 
@@ -254,7 +256,11 @@ class Session:
 
     def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
         """Return the heads' outputs for new rows, by head."""
+        forms = self.once("forms", lambda: KnownForms(self.needed_inputs))
+        if (known := forms.feeds(x, batch_size)) is not None:
+            return self._batch(known)
         feeds = user_inputs(self.needed_inputs, x)
+        forms.remember(x, feeds)
         with self.access.reading():
             return in_batches(feeds, batch_size, self._batch)
 
@@ -270,15 +276,19 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
         """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
         self.require_adapted()
-        feeds = self.through_prelude(feeds)
-        shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        graph, key = (self.graph, "predict") if values is None else (self.graph.with_outputs(values), "masks")
-        bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
-        with self.access.reading(), self.programs.borrow((key, *sorted(shapes.items())), bound) as program:
+        if self.prelude is not None:
+            feeds = self.through_prelude(feeds)
+
+        def bound() -> Program:
+            graph = self.graph if values is None else self.graph.with_outputs(values)
+            shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
+            return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
+
+        key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.graph.inputs])
+        with self.access.reading(), self.programs.borrow(key, bound) as program, settings():
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
-            with settings():
-                program.run()
+            program.run()
             return {head: array.copy() for head, array in program.fetches.items()}
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:

@@ -26,8 +26,8 @@ _BLOCK = (
 )
 _TRANSFORMER = _BLOCK.format("transformer_encoder")
 _POSITIONS = (
-    "no layer makes positions: declare a second input of ids that is fed 0, 1, 2, … in every row, give it an Embedding, "
-    "and Add that to the words' Embedding (specs/architectures/transformer_encoder.yaml)"
+    "PositionEmbedding learns a vector per position: feed it the words' Embedding, and Add the two "
+    "(specs/architectures/transformer_encoder.yaml)"
 )
 _RESIDUAL = "name both nodes as inputs of an Add: `{type: Add, inputs: [before, after]}`"
 _ONE_HOT = "did you mean 'CategoryEncoding'? `{type: CategoryEncoding, output_mode: one_hot}` takes integers"
@@ -135,7 +135,7 @@ LAYERS: Mapping[str, str] = {
     **_each("mha", "multiheadselfattention", hint="MultiHeadAttention"),
     **_each("transformer", "transformerencoder", "transformerencoderlayer", "transformerblock", hint=_TRANSFORMER),
     **_each("transformerdecoder", "transformerdecoderlayer", "encoderlayer", "decoderlayer", hint=_TRANSFORMER),
-    **_each("positionembedding", "positionalembedding", "positionalencoding", "positionencoding", hint=_POSITIONS),
+    **_each("positionalembedding", "positionalencoding", "positionencoding", hint=_POSITIONS),
     **_each("sinepositionencoding", "tokenandpositionembedding", "sinusoidalembedding", "posenc", hint=_POSITIONS),
     **_each("rotaryembedding", "rope", hint=_POSITIONS),
     **_each("bilstm", "bidirectionallstm", hint=_BIDIRECTIONAL.format("LSTM")),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from graphspec.files import write_atomic
 from graphspec.ir.graph import Array
 from graphspec.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
 from graphspec.training.history_text import HistoryText
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import CallbackState
 
 FORMAT = 1
 
@@ -197,3 +200,28 @@ def _adapted(header: Header, path: Path) -> Adapted | None:
         return None if header.adapted is None else Adapted.of_json(header.adapted)
     except ValueError as error:
         raise damaged(path, str(error)) from None
+
+
+def load_callbacks(
+    states: Sequence[CallbackState],
+    saved: Sequence[Mapping[str, Any]],
+    arrays: Mapping[str, Array],
+    params: Collection[str],
+) -> None:
+    """Restore the states of callbacks from those of a checkpoint.
+
+    Args:
+        arrays: all arrays of the checkpoint.
+        params: the names of all weights.
+
+    Raises:
+        ValueError: they do not belong to these callbacks.
+    """
+    if len(saved) != len(states):
+        raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(states)}")
+    for k, (state, values) in enumerate(zip(states, saved, strict=True)):
+        prefix = f"callback/{k}/"
+        weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+        if weights and weights.keys() != set(params):
+            raise ValueError(f"it has only some of the weights that callback {k + 1} stores")
+        state.load_state_dict(values, weights)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.cores import usable_cores
 from graphspec.codes import Code
-from graphspec.compiler.fetches import TOTAL
 from graphspec.errors import RunError, UsageError
 from graphspec.text import count
+from graphspec.training.auto_workers import AutoWorkers
 
 if TYPE_CHECKING:
     from graphspec.training.steps import TrainingSteps
-
-MIN_STEP_SECONDS = 1e-4  # in shorter steps, workers only wait for each other
-MIN_RUN_SECONDS = 5.0  # in shorter runs, starting processes, which takes about a second, does not pay
-MAX_TIME_RATIO = 0.9  # use several workers if their step takes at most this fraction of a step with one worker
-_TIMED_STEPS = 5
-_WARM_UP_STEPS = 2
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
@@ -46,8 +39,8 @@ def choose_workers(
     report: Callable[[str], None],
     *,
     exactly: bool = False,
-) -> int:
-    """Start the workers of ``steps``, and return their number; report if it is not the requested one.
+) -> tuple[int, AutoWorkers | None]:
+    """Start the workers of ``steps``; return their number, and what may revise it. Report if it is not the requested one.
 
     Args:
         epochs: the remaining epochs.
@@ -60,11 +53,18 @@ def choose_workers(
     if steps.ranks is not None:
         refuse_indivisible(steps.shards, steps.ranks.size)
         steps.join_ranks(steps.ranks)
-        return steps.ranks.size
+        return steps.ranks.size, None
+    auto = None
     if requested == "mpi":
         size = 1
     elif requested == "auto":
-        size = _faster_size(steps, epochs, report)
+        auto = AutoWorkers(
+            steps,
+            partial(_train_alone, steps),
+            partial(_join, steps, report=report),
+            min(_usable(steps), steps.loader.rows(0)),
+        )
+        size = auto.choose(epochs)
     elif exactly:
         size = requested
     else:
@@ -76,7 +76,7 @@ def choose_workers(
         size = 1
     if steps.leader is None:
         _train_alone(steps)
-    return size
+    return size, auto
 
 
 def refuse_indivisible(shards: int | None, ranks: int) -> None:
@@ -111,35 +111,3 @@ def _join(steps: TrainingSteps, size: int, report: Callable[[str], None]) -> boo
         report(f"one worker instead of {size}: {error}")
         return False
     return True
-
-
-def _faster_size(steps: TrainingSteps, epochs: range, report: Callable[[str], None]) -> int:
-    """Time a few steps with one worker and with one per core, undo them, and return the faster number of workers."""
-    cores = min(_usable(steps), steps.loader.rows(0))
-    if cores == 1:
-        return 1
-    _train_alone(steps)
-    single = step_seconds(steps, epochs.start)
-    steps.leave()
-    remaining = len(epochs) * steps.loader.batches
-    if single < MIN_STEP_SECONDS or single * remaining < MIN_RUN_SECONDS or not _join(steps, cores, report):
-        return 1
-    if step_seconds(steps, epochs.start) < MAX_TIME_RATIO * single:
-        return cores
-    steps.leave()
-    return 1
-
-
-def step_seconds(steps: TrainingSteps, epoch: int) -> float:
-    """Run a few steps, undo them, and return the minimum time of one."""
-    times = []
-    with steps.undone():
-        steps.loader.start(epoch)
-        for _ in range(_WARM_UP_STEPS + _TIMED_STEPS):
-            start = time.perf_counter()
-            _, program = steps.compute(epoch, 0)
-            if math.isfinite(program.fetches[TOTAL]):
-                steps.optimizer_state.run()
-            steps.finish()
-            times.append(time.perf_counter() - start)
-    return min(times[_WARM_UP_STEPS:])

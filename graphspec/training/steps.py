@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from graphspec.runtime.program_cache import ProgramCache
 if TYPE_CHECKING:
     from graphspec.compiler.objective import Objective
     from graphspec.data.batches import BatchLoader
+    from graphspec.ir.graph import Array
     from graphspec.parallel.mpi import Ranks
     from graphspec.parallel.rank_leader import RankLeader
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -29,10 +30,12 @@ class TrainingSteps:
         programs: the programs bound so far, by the length of the batch.
         leader: of the other worker processes, or ranks; None if there are none.
         ranks: the other ranks of the MPI job; None if the training is not part of one.
+        own_cache: the model's programs for one process, which view its own memory, while there are others.
     """
 
     def __init__(self, model: Session, objective: Objective, loader: BatchLoader, running: RunningMetrics) -> None:
-        self._model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
+        self.model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
+        self.own_cache: ProgramCache | None = None
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
         self.programs: dict[int, Program] = {}
         self.leader: Leader | RankLeader | None = None
@@ -66,7 +69,7 @@ class TrainingSteps:
     @property
     def shards(self) -> int | None:
         """The number of parts of a batch that are computed separately; None for one per worker."""
-        return self._model.spec.training.shards
+        return self.model.spec.training.shards
 
     def join(self, size: int) -> None:
         """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
@@ -77,7 +80,7 @@ class TrainingSteps:
         self._cache_programs()
         self.leader = Leader(self.common, self.optimizer_state, self._running, self._document(), size)
         # The cached programs view this process's memory, not the shared one.
-        self._own_cache, self._model.programs = self._model.programs, ProgramCache()
+        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
 
     def join_ranks(self, ranks: Ranks) -> None:
         """Use the ranks of an MPI job from now on, until :meth:`leave`."""
@@ -85,12 +88,12 @@ class TrainingSteps:
 
         self._cache_programs()
         self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks)
-        self._own_cache = self._model.programs
+        self.own_cache = self.model.programs
 
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""
-        adapted = self._model.adapted
-        return {"document": self._model.document(), "adapted": None if adapted is None else adapted.to_json()}
+        adapted = self.model.adapted
+        return {"document": self.model.document(), "adapted": None if adapted is None else adapted.to_json()}
 
     @property
     def stop_signal(self) -> int:
@@ -105,14 +108,19 @@ class TrainingSteps:
         self.programs.clear()  # they view shared memory, which is freed with the group
         self.leader.close()
         self.leader = None
-        self._model.programs = self._own_cache
+        assert self.own_cache is not None
+        self.model.programs, self.own_cache = self.own_cache, None
 
     @contextmanager
-    def undone(self) -> Iterator[None]:
-        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate."""
+    def undone(self, before: Sequence[Array] | None = None) -> Iterator[None]:
+        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate.
+
+        Args:
+            before: arrays with the values to restore, in the same order; copies by default.
+        """
         state = self.optimizer_state
-        changed = [*self._model.parameters.vectors.values(), *state.slots.values()]
-        before, rate = [array.copy() for array in changed], state.rate.value
+        changed = [*self.model.parameters.vectors.values(), *state.slots.values()]
+        before, rate = [array.copy() for array in changed] if before is None else before, state.rate.value
         try:
             yield
         finally:
@@ -124,7 +132,7 @@ class TrainingSteps:
 
     def _bind(self, rows: int) -> Program:
         if self.leader is None:
-            program = self._model.programs.take(self._key(rows))
+            program = self.model.programs.take(self._key(rows))
             if program is None:
                 program = self.common.bind(rows, self.optimizer_state.gradient, LocalGroup())
             program.load = self.loader.filler(program.feeds, slice(0, rows))
@@ -140,5 +148,5 @@ class TrainingSteps:
         """Put the programs into the model's cache for the next ``fit``, without references to the rows."""
         for rows, program in self.programs.items():
             program.load = no_rows
-            self._model.programs.put(self._key(rows), program)
+            self.model.programs.put(self._key(rows), program)
         self.programs.clear()

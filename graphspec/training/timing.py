@@ -42,11 +42,13 @@ class EpochTime(Record):
         seconds: of its steps and its validation.
         steps: of its steps alone.
         learning_rate: the one of its last step.
+        workers: the number of processes; ``workers: auto`` may have changed it before this epoch.
     """
 
     seconds: Seconds | None = None
     steps: Seconds | None = None
     learning_rate: float | None = None
+    workers: Annotated[int, Field(ge=1)] | None = None
 
 
 class Times(Record):
@@ -136,16 +138,16 @@ class Timer:
         """Note that the steps of the epoch have ended."""
         self._steps = self._passed()
 
-    def ended(self, rate: float) -> None:
+    def ended(self, rate: float, workers: int | None = None) -> None:
         """Note that the epoch has ended.
 
         Args:
             rate: the learning rate of its last step.
+            workers: the number of processes.
         """
         known, self.times.partial = self.times.partial, 0.0
-        self.times.epochs.append(
-            EpochTime(seconds=round(self._passed() + known, 6), steps=round(self._steps + known, 6), learning_rate=rate)
-        )
+        seconds, steps = round(self._passed() + known, 6), round(self._steps + known, 6)
+        self.times.epochs.append(EpochTime(seconds=seconds, steps=steps, learning_rate=rate, workers=workers))
         self._since = time.monotonic()
 
     def interrupted(self) -> None:

@@ -21,7 +21,8 @@ from graphspec.ir.graph import Array, Graph
 from graphspec.runtime.program import Program
 from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
-from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
+from graphspec.text import count
+from graphspec.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.training.choose_workers import choose_workers
 from graphspec.training.history_text import HistoryText
 from graphspec.training.interrupt import Interrupt, interruptible
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.check import BatchLoader, Dataset
     from graphspec.runtime.session import Session
+    from graphspec.training.auto_workers import AutoWorkers
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
@@ -94,6 +96,7 @@ class Trainer:
         self._history_text = HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
+        self._auto: AutoWorkers | None = None
         self.resumed = False
         self.reported: Collection[str] = ()
         self.last_checkpoint: tuple[int, int] | None = None
@@ -187,7 +190,21 @@ class Trainer:
         same_bits = self.model.spec.training.shards is not None  # whatever the number of workers
         recorded = self.model.workers if self.resumed and not same_bits else None
         requested, remaining = recorded or self.model.spec.training.workers, range(self.epoch, self.total)
-        self.model.workers = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
+        size, self._auto = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
+        self._record_workers(size)
+
+    def _revise_workers(self) -> None:
+        """Change the number of workers between two epochs if ``workers: auto`` finds that another one is faster now."""
+        if self._auto is None or self.finished:
+            return
+        seconds = self.timer.times.epochs[-1].steps or 0.0
+        size = self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)
+        if size is not None:
+            self.say(f"{count(size, 'process', 'processes')} from epoch {self.epoch + 1} on: steps are faster so")
+            self._record_workers(size)
+
+    def _record_workers(self, size: int) -> None:
+        self.model.workers = size
         if self.directory is not None:
             record_workers(self.model, self.directory)
 
@@ -222,10 +239,11 @@ class Trainer:
             state.on_epoch_end(epoch, logs)
         for key, value in logs.items():  # after the callbacks, which may add the learning rate
             self.history.setdefault(key, []).append(value)
-        self.timer.ended(rate)
+        self.timer.ended(rate, self.model.workers)
         self.observer.epoch(epoch, logs)
         if self.directory is not None:
             self.checkpoint()
+        self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
 
     def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
         """Evaluate validation data. A signal stops it between two batches; the resumed run validates again."""
@@ -333,7 +351,7 @@ class Trainer:
         try:
             self._check_progress(saved, saved.totals, saved.history)
             self.running.load(saved.totals)
-            self._load_callbacks(saved.callbacks, arrays)
+            load_callbacks(self.states, saved.callbacks, arrays, self.model.graph.params)
         except ValidationError as error:
             raise damaged(checkpoint.path, explain(error)) from None
         except ValueError as error:
@@ -379,13 +397,3 @@ class Trainer:
             raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
             raise ValueError(f"its history does not have {saved.epoch} values for every key")
-
-    def _load_callbacks(self, saved: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> None:
-        if len(saved) != len(self.states):
-            raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(self.states)}")
-        for k, (state, values) in enumerate(zip(self.states, saved, strict=True)):
-            prefix = f"callback/{k}/"
-            weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
-            if weights and weights.keys() != self.model.graph.params.keys():
-                raise ValueError(f"it has only some of the weights that callback {k + 1} stores")
-            state.load_state_dict(values, weights)

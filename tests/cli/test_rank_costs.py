@@ -21,19 +21,19 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_estimate(spec: Path) -> None:
     """3 x 8 million multiply-adds of 2 operations at 1 GFLOP/s: 48 ms. 8 x 600,001 bytes: half of it at 1 GB/s, 2.4 ms."""
-    result = graphspec("summary", spec, "--ranks", 4, "--network", "8Gb,0.1ms", "--gflops", 1)
+    result = graphspec("summary", spec, "--ranks", 4, "--network", "8Gb,3ms", "--gflops", 1)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("tiny: Whether two numbers")
     _, _, costs = result.stdout.partition("a step of ")
     assert " ".join(costs.split()) == (
         "16 rows on several machines, each one rank: 48 ms of computing, estimated by 3 x 8,000,000 multiply-adds of 2 "
         "operations at 1 GFLOP/s (--measure measures it) "
-        "network: 600,001 trainable parameters, 4 bytes each, sent twice; 8 Gbit/s, 100 µs per message "
+        "network: 600,001 trainable parameters, 4 bytes each, sent twice; 8 Gbit/s, 3 ms per message "
         "ranks step computing communication share speed-up "
         "1 48 ms 48 ms 0 µs 0 % 1.00 "
-        "2 26.6 ms 24 ms 2.6 ms 10 % 1.80 "
-        "4 16.2 ms 12 ms 4.2 ms 26 % 2.96 "
-        "15 ranks are fastest: 10.5 ms a step, 4.58 times as fast as one; from 16 ranks on, more ranks are slower"
+        "2 32.4 ms 24 ms 8.42 ms 26 % 1.48 "
+        "4 24.7 ms 12 ms 12.7 ms 51 % 1.95 "
+        "4 ranks are fastest: 24.7 ms a step, 1.95 times as fast as one; from 5 ranks on, more ranks are slower"
     )
     assert all(len(line) <= 80 for line in costs.splitlines())
 
@@ -42,8 +42,8 @@ def test_json(spec: Path) -> None:
     result = graphspec("summary", spec, "--ranks", 3, "--network", "8Gb,0.1ms", "--step-time", 60, "--json")
     document = json.loads(result.stdout)
     assert [step["ranks"] for step in document["steps"]] == [1, 2, 3]
-    assert document["steps"][2]["communication_seconds"] == pytest.approx(4 * 1e-4 + 8 * 600_001 * 2 / 3 / 1e9)
-    assert document["steps"][1]["speed_up"] == pytest.approx(60 / (30 + 0.2 + 2.400004))
+    assert document["steps"][2]["communication_seconds"] == pytest.approx(3 * 1e-4 + 4e-5 + 8 * 600_001 * 2 / 3 / 1e9)
+    assert document["steps"][1]["speed_up"] == pytest.approx(60 / (30 + 0.2 + 0.02 + 2.400004))
     assert (document["compute_source"], document["compute_seconds"]) == ("given", 0.06)
     assert (document["trainable_parameters"], document["batch_size"]) == (600_001, 16)
 

@@ -61,6 +61,18 @@ def test_batched_products(tiled: bool) -> None:
     np.testing.assert_allclose(out, a[:1] @ b)
 
 
+@pytest.mark.parametrize("out", ["C", "gaps", "F"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_column_times_a_row_is_never_left_to_matmul(out: str, gaps: bool, tiled: bool) -> None:
+    """``np.matmul`` has no BLAS for it: the gradient of a layer with one unit took seven times as long."""
+    a, b = normal(100, 2)[:, :1] if gaps else normal(100, 1), normal(70, 1).T
+    results = {"C": np.empty((100, 70)), "gaps": np.empty((100, 80))[:, :70], "F": np.empty((70, 100)).T}
+    calls = matmul(CONTEXT, a, b, results[out])
+    assert np.matmul not in [function for function, *_ in calls]
+    calculate(calls)
+    np.testing.assert_array_equal(results[out], a * b)
+
+
 def test_tilings_divide_their_products_into_small_ones() -> None:
     sizes = (1, 2, 7, 10, 16, 24, 32, 48, 64, 97, 100, 128, 193, 200, 512, 784, 1000, 4096, 10007)
     found = 0

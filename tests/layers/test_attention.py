@@ -80,7 +80,8 @@ def test_exported_for_opset_23(case: Case) -> None:
     """From opset 23 on the file contains the operator itself, and onnxruntime has a kernel for it."""
     _, graph = compiled(case)
     model = to_model(graph, store_of(graph, case["weights"], np.float32), labels={}, metadata={}, opset=23)
-    whole = [node.op for node in graph.needed(graph.outputs.values())].count("Attention")
+    ops = [node.op for node in graph.needed(graph.outputs.values())]
+    whole = ops.count("Attention") + ops.count("DropoutAttention")
     assert [node.op_type for node in model.graph.node].count("Attention") == whole
     heads = list(graph.outputs)
     found = session(model.SerializeToString(), threads=1).run(heads, case["inputs"])
@@ -147,3 +148,25 @@ def test_masks_outlive_attention() -> None:
     assert outputs["y"].mask is not None
     assert outputs["s"].mask is None
     assert not [d for d in checked.diagnostics if d.code == "GS308"]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_query_without_keys(rate: float) -> None:
+    """As in Keras it gives zeros with dropout, in training or not, and otherwise the mean of the values."""
+    spec = {
+        "graphspec": 1,
+        "name": "x",
+        "inputs": {"x": {"shape": [5, 4]}, "seen": {"shape": [5, 5], "dtype": "bool"}},
+        "layers": [{"name": "y", **HEADS, "dropout": rate, "inputs": ["x", "x"], "attention_mask": "seen"}],
+        "outputs": {"y": {}},
+    }
+    graph = check(spec).require()[1].graph
+    parameters = Parameters(graph, np.float64)
+    parameters.initialize(0)
+    random = np.random.default_rng(0)
+    x = {"x": random.standard_normal((3, 5, 4)), "seen": random.random((3, 5, 5)) < 0.7}
+    x["seen"][1, 2] = False
+    for training in (False, True):
+        y = run(graph, parameters, x, graph.outputs, training=training)[0]["y"]
+        assert y[1, 2].any() == (rate == 0)
+        assert y[1, 3].any()

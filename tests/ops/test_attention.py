@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import check_gradients, check_refusal, run
+from graphs import build, check_gradients, check_refusal, feed, run, scalar_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
@@ -17,8 +17,13 @@ from oracles import ort_run
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions.attention import attention, band
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels import attend
+from graphspec.kernels import fast as choice
 from graphspec.ops.attention import Attention
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 Case = tuple[list[Array | None], dict[str, Any]]
@@ -176,3 +181,70 @@ def test_scores_absorbed_by_a_mask_have_no_gradient() -> None:
     assert arrays[2] is not None
     np.testing.assert_allclose(Y[:, :, 1], arrays[2].mean(2), 1e-5, 1e-6)
     check_gradients("Attention", arrays, [0, 1, 2, 3])
+
+
+def _with_gradients(arrays: list[Array], attrs: dict[str, Any]) -> list[Array]:
+    """The output in training, and the gradients of the first three inputs and of a float mask."""
+    graph, _ = build("DropoutAttention" if "ratio" in attrs else "Attention", list(arrays), **attrs)
+    names = list(graph.inputs)
+    cotangent = np.random.default_rng(9).standard_normal(graph.outputs["y0"].shape)
+    trained = graph.with_outputs(graph.outputs, scalar_loss(graph, {"y0": cotangent}))
+    wrt = names[:3] + [n for n in names[3:] if graph.inputs[n].type.is_float]
+    shapes = {n: a.shape for n, a in zip(names, arrays, strict=True)}
+    program = build_program(trained, Parameters(graph), Target(shapes, input_grads=wrt), training=True)
+    feed(trained, program, dict(zip(names, arrays, strict=True)))
+    program.run()
+    return [*(a.copy() for a in program.fetches.values()), *(program.grads[n].copy() for n in wrt)]
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_dropout_of_the_weights(groups: int) -> None:
+    """With unit vectors as values, the output is the weights: in training 0, or theirs by 1 / (1 - ratio)."""
+    random = np.random.default_rng(6)
+    Q, K = (random.standard_normal((8, n, t, 5)).astype(np.float32) for n, t in ((4, 16), (groups, 24)))
+    V = np.broadcast_to(np.eye(24, dtype=np.float32), (8, groups, 24, 24))
+    mask = np.arange(24) < np.arange(8, 16)[:, None]
+    arrays: list[Array | None] = [Q, K, V, mask[:, None, None]]
+    (whole,) = run("Attention", arrays, is_causal=1)
+    options = {"is_causal": 1, "ratio": 0.25, "seed": 2}
+    for training, ratio in ((False, 0.25), (True, 0.0)):
+        (same,) = run("DropoutAttention", arrays, training=training, **options | {"ratio": ratio})
+        np.testing.assert_array_equal(same, whole)
+    (dropped,) = run("DropoutAttention", arrays, training=True, **options)
+    kept = dropped != 0
+    np.testing.assert_allclose(dropped[kept], whole[kept] / 0.75, rtol=1e-6)
+    assert 0.7 < kept[whole > 0].mean() < 0.8
+    assert not np.array_equal(kept[0, 0], kept[0, 1])
+    (again,) = run("DropoutAttention", arrays, training=True, **options)
+    np.testing.assert_array_equal(again, dropped)
+    (other,) = run("DropoutAttention", arrays, training=True, **options | {"seed": 3})
+    assert not np.array_equal(other, dropped)
+
+
+def test_dropout_needs_a_ratio_below_one() -> None:
+    check_refusal("DropoutAttention", [(2, 2, 3, 4)] * 3, {"ratio": 1.0}, "GS105", "ratio in [0, 1)")
+
+
+@pytest.mark.parametrize("case", ["plain", "padding", "grouped", "capped", "dropout"])
+def test_blocks_change_no_bit(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one group of one sample, of several samples, and one block of all have equal results and gradients."""
+    random = np.random.default_rng(4)
+    N, T, S, heads, groups = 5, 6, 7, 4, 2 if case == "grouped" else 4
+    shapes = [(N, T, heads * 3), (N, S, groups * 3), (N, S, groups * 2)]
+    arrays = [random.standard_normal(shape).astype(np.float32) for shape in shapes]
+    attrs: dict[str, Any] = {"q_num_heads": heads, "kv_num_heads": groups}
+    if case == "padding":
+        arrays.append((np.arange(S) < random.integers(1, S, (N, 1)))[:, None, None])
+    if case == "capped":
+        arrays.append(random.standard_normal((N, heads, T, S)).astype(np.float32))
+        attrs |= {"softcap": 0.7, "is_causal": 1}
+    if case == "dropout":
+        attrs |= {"ratio": 0.3}
+    monkeypatch.setattr(choice, "FAST", False)
+    whole = _with_gradients(arrays, attrs)
+    monkeypatch.setattr(choice, "FAST", True)
+    per_sample = groups * (heads // groups) * T * S
+    for elements in (1, per_sample // 2, 2 * per_sample):
+        monkeypatch.setattr(attend, "CACHE_ELEMENTS", elements)
+        for found, expected in zip(_with_gradients(arrays, attrs), whole, strict=True):
+            np.testing.assert_array_equal(found, expected)

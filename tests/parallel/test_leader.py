@@ -13,7 +13,7 @@ from watching import Recorder, watched
 import graphspec as gs
 from graphspec.parallel import leader, processes
 from graphspec.parallel import shared_memory as shared
-from graphspec.training import choose_workers as choose
+from graphspec.training import auto_workers
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import FitData, prepare_fit
 from specs import blobs, dense_spec
@@ -121,9 +121,9 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
 def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     spec["training"]["optimizer"] = {"type": "Adafactor", "use_ema": True}
-    monkeypatch.setattr(choose, "MIN_STEP_SECONDS", 0.0)
-    monkeypatch.setattr(choose, "MIN_RUN_SECONDS", 0.0)
-    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 0.0)
     one, history = train(spec, rows, 1)
     chosen, of_chosen = train(spec, rows, "auto")
     assert chosen.workers == 1

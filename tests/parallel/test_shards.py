@@ -15,7 +15,7 @@ import graphspec as gs
 from graphspec.arrays import cores
 from graphspec.kernels.group import LocalGroup
 from graphspec.parallel.shards import ShardGroup, in_step
-from graphspec.training import choose_workers
+from graphspec.training import auto_workers, choose_workers
 from specs import blobs, dense_spec
 
 OPTIMIZERS = ("Adam", "Lamb", "Muon")  # elementwise; whole weights; state of single weights
@@ -96,8 +96,8 @@ def test_ranks_give_the_bits_of_one_process(ranks: int, alone: Any, tmp_path: Pa
 
 
 def test_auto_gives_the_bits_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose_workers, "MIN_STEP_SECONDS", 0.0)
-    monkeypatch.setattr(choose_workers, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
     x, y = blobs()
     found = []
     for workers in (1, "auto"):

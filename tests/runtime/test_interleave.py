@@ -71,9 +71,10 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
             (partial(np.add, out=a), a, b),
             (np.copyto, a, b),
             (a.fill, float(random.integers(9))),
+            (a.clip, np.float64(1.0), np.float64(5.0), memory[random.integers(8, 32) :][: len(a)]),
             (np.dot, memory[:3], memory[3:6], memory[random.integers(8, 32) :][:1].reshape(())),
             (lambda: np.add(a, 1, a),),
-        ][random.choice(6, p=[0.25, 0.25, 0.2, 0.15, 0.1, 0.05])]
+        ][random.choice(7, p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05])]
 
     parts = [
         Part(("forward", str(k)), [call() for _ in range(random.integers(1, 12))], bool(random.random() < 0.9))

@@ -21,6 +21,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Impute": "layers/test_missing.py",
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
+        "PositionEmbedding": "layers/test_core.py",
     },
     "metric": {
         "AccuracyOfLoss": "metrics/test_accuracy.py",

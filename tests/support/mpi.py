@@ -11,10 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,16 +27,29 @@ def mpiexec() -> str | None:
     return shutil.which("mpiexec", path=Path(sys.executable).parent) or shutil.which("mpiexec")
 
 
-def job(*programs: Sequence[object], ranks: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a job of ``ranks`` processes of a Python program; several programs get one process each."""
+def _command(programs: Sequence[Sequence[object]], ranks: int) -> list[str]:
     command: list[str] = [str(mpiexec()), "--oversubscribe"]
     for k, program in enumerate(programs):
         count = ranks if len(programs) == 1 else 1
         command += [*([":"] if k else []), "-n", str(count), sys.executable, *(str(word) for word in program)]
+    return command
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     paths = os.pathsep.join([str(HERE.parent.parent), str(HERE)])
     limits = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment = os.environ | _AS_ROOT | limits | {"PYTHONPATH": paths} | variables
+    return os.environ | _AS_ROOT | limits | {"PYTHONPATH": paths} | variables
+
+
+def job(*programs: Sequence[object], ranks: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a job of ``ranks`` processes of a Python program; several programs get one process each."""
+    command, environment = _command(programs, ranks), _environment(variables)
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+
+def started(program: Sequence[object], output: IO[bytes], ranks: int = 2) -> subprocess.Popen[bytes]:
+    """Start a job of ``ranks`` processes of a Python program, and return the launcher."""
+    return subprocess.Popen(_command([program], ranks), stdout=output, stderr=output, env=_environment({}))
 
 
 @cache

@@ -90,10 +90,11 @@ def test_suggestions(registry: Registry[Config], name: str, hint: str) -> None:
 
 
 def test_positions_are_not_just_an_embedding() -> None:
-    for name in ("PositionEmbedding", "PositionalEncoding", "TokenAndPositionEmbedding"):
+    for name in ("PositionalEmbedding", "PositionalEncoding", "TokenAndPositionEmbedding"):
         hint = LAYERS.suggest(name)
         assert hint is not None
-        assert "second input" in hint
+        assert "PositionEmbedding" in hint
+        assert "Add the two" in hint
 
 
 def test_an_ordinary_word_is_no_synonym() -> None:

@@ -14,6 +14,7 @@ from watching import Recorder, watched
 
 import graphspec as gs
 from graphspec.parallel import leader as leader
+from graphspec.training import auto_workers
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.run_directory import check_resumable, start_run
@@ -51,13 +52,13 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "MIN_STEP_SECONDS", 0.0)
-    monkeypatch.setattr(choose, "MIN_RUN_SECONDS", 0.0)
-    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 1e9)
+    monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 1e9)
     spec = filed(tmp_path, "auto")
     interrupt(spec, tmp_path / "run", 3)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
-    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 0.0)
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 0.0)
     model = gs.compile(spec)
     run = model.trainer(Silent(), tmp_path / "run")
     run.resume(check_resumable(model, tmp_path / "run"))

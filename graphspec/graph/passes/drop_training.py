@@ -41,7 +41,7 @@ def drop_training(graph: Graph, target: Target) -> Graph:
         ):
             return (inputs[0],)
         if (form := OPS[node.op].inference) is not None:
-            attributes = {**node.attrs, **form.attributes}
+            attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
             types = [v.type for v in node.outputs][: form.outputs]
             kept = [inputs[k] for k in form.inputs if k < len(inputs)]
             return state.node(node.name.replace(node.op, form.op), form.op, kept, attributes, node.owner, types)

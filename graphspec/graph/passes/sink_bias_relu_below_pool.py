@@ -1,7 +1,8 @@
 """Move bias and ReLU from before a MaxPool to after it, where there are fewer elements.
 
-Adding a bias and ReLU are monotonic, so they commute with the maximum of a window. After a 2×2 pooling there is a quarter of
-the elements, forward and backward. The pooling must be the only reader of the nodes that move, possibly through Transposes.
+Adding a bias and ReLU, with or without a maximum, are monotonic, so they commute with the maximum of a window. After a 2×2
+pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of the nodes that move,
+possibly through Transposes.
 
 It is for programs only: a file keeps the order of the spec.
 """
@@ -19,7 +20,7 @@ from graphspec.kernels.fast import use_fast_kernel
 
 @dataclass(frozen=True)
 class _Movable:
-    """The operations that can move below a MaxPool: a Relu, and the bias of the convolution before it."""
+    """The operations that can move below a MaxPool: a Relu or Clip, and the bias of the convolution before it."""
 
     relu: Node | None
     conv: Node | None
@@ -28,7 +29,8 @@ class _Movable:
 def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     """Apply the bias of a convolution and Relu after a MaxPool instead of before it.
 
-    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0, otherwise nowhere.
+    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0 (and below a Clip's
+    bound), otherwise nowhere.
     There are two differences by rounding: elements that are equal only after the bias is added are now different, and the
     gradient of the bias is summed in another order.
 
@@ -54,7 +56,7 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name in relus:
-            (X,) = inputs
+            X = inputs[0]
             return None if X is None else (X,)
         if node.name in convs:
             return state.copy(node, inputs[:2])
@@ -64,7 +66,9 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
         (Y,) = state.copy(node, inputs)
         if moved.conv is not None:
             Y = g.Add(Y, g.Unsqueeze(moved.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
-        return (Y if moved.relu is None else g.Relu(Y),)
+        if moved.relu is not None:
+            Y = g.emit(moved.relu.op, (Y, *moved.relu.inputs[1:]), moved.relu.attrs)
+        return (Y,)
 
     return rebuild(graph, visit)
 
@@ -84,7 +88,9 @@ def _movable(node: Node, reads: Mapping[str, int]) -> _Movable | None:
             if bias is not None and bias.kind == "param" and use_fast_kernel(True):
                 return _Movable(relu, source)
             break
-        if source.op == "Relu" and relu is None:
+        if source.op in ("Relu", "Clip") and relu is None:
+            if any(bound is not None and bound.kind != "constant" for bound in source.inputs[1:]):
+                break
             relu = source
         elif source.op == "Transpose":
             channel = (source.attrs["perm"] or list(range(value.rank))[::-1])[channel]

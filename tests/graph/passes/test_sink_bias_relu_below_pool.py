@@ -25,8 +25,14 @@ GLOROT = INITIALIZERS.parse("glorot_uniform")
 
 def pooled(g: Builder, x: Value, **attributes: Any) -> Value:
     """Emit a pooling of a transposed ReLU of integers, many of them equal."""
-    h = g.Relu(g.Transpose(g.Mul(x, g.param("scale", (7, 9, 3), INITIALIZERS.parse("ones"))), perm=(0, 3, 1, 2)))
-    made: Value = g.MaxPool(g.Transpose(h, perm=(0, 1, 3, 2)), **attributes)
+    made: Value = g.MaxPool(g.Transpose(g.Relu(scaled(g, x)), perm=(0, 1, 3, 2)), **attributes)
+    return made
+
+
+def scaled(g: Builder, x: Value) -> Value:
+    """Emit integers, channels first, with weights that have a gradient."""
+    scale = g.param("scale", (7, 9, 3), INITIALIZERS.parse("ones"))
+    made: Value = g.Transpose(g.Mul(x, scale), perm=(0, 3, 1, 2))
     return made
 
 
@@ -38,16 +44,26 @@ def convolved(g: Builder, x: Value, bias: Value | None = None) -> Value:
     return made
 
 
+def bounded(g: Builder, X: Value) -> Value:
+    """Emit a ReLU with a maximum that some of the integers exceed."""
+    made: Value = g.Clip(X, g.constant(0.0), g.constant(2.0))
+    return made
+
+
 POOL: dict[str, Any] = {"kernel_shape": (2, 2), "strides": (2, 2)}
 BIASED: dict[str, Network] = {
     "bias": lambda g, x: g.MaxPool(convolved(g, x), **POOL),
     "bias and relu": lambda g, x: g.MaxPool(g.Relu(convolved(g, x)), **POOL),
+    "bias and relu with a maximum": lambda g, x: g.MaxPool(bounded(g, convolved(g, x)), **POOL),
     "transposed to and fro": lambda g, x: g.MaxPool(
         g.Transpose(g.Relu(g.Transpose(convolved(g, x), perm=(0, 2, 3, 1))), perm=(0, 3, 1, 2)), **POOL
     ),
 }
 NETWORKS: dict[str, Network] = {
     "apart": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2)),
+    "a maximum": lambda g, x: g.MaxPool(
+        bounded(g, scaled(g, x)), kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1)
+    ),
     "overlapping": lambda g, x: pooled(g, x, kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1)),
     "every place": lambda g, x: pooled(g, x, kernel_shape=(3, 2), auto_pad="SAME_UPPER"),
 }
@@ -55,6 +71,9 @@ STAYING: dict[str, Network] = {
     "bias of an axis that is no channel": lambda g, x: g.MaxPool(g.Transpose(convolved(g, x)), **POOL),
     "a bias that is computed": lambda g, x: g.MaxPool(
         convolved(g, x, g.Exp(g.param("log", (4,), INITIALIZERS.parse("zeros")))), **POOL
+    ),
+    "a bound that is computed": lambda g, x: g.MaxPool(
+        g.Clip(convolved(g, x), g.constant(0.0), g.ReduceMax(x, axes=None, keepdims=0)), **POOL
     ),
     "dilated": lambda g, x: pooled(g, x, kernel_shape=(2, 2), dilations=(2, 2)),
     "rounded up": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1),
@@ -69,7 +88,7 @@ def graph_of(network: Network) -> tuple[Graph, Value]:
 
 
 def order(graph: Graph) -> list[str]:
-    return [node.op for node in graph.nodes if node.op in ("Relu", "MaxPool")]
+    return [node.op for node in graph.nodes if node.op in ("Relu", "Clip", "MaxPool")]
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *BIASED])
@@ -94,7 +113,8 @@ def test_moving_changes_no_result(name: str, monkeypatch: pytest.MonkeyPatch) ->
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
     moved_graph = sink_bias_relu_below_pool(graph.with_outputs({"y": y}), Target())
-    assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
+    moved_below = [] if name == "bias" else ["Clip"] if "maximum" in name else ["Relu"]
+    assert order(moved_graph) == ["MaxPool", *moved_below]
     operators = [node.op for node in moved_graph.nodes]
     assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
     assert np.any(results[0][1])

@@ -42,4 +42,22 @@ CASES = {
             Example([large(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "softcap": 2.0}),
         ],
     ),
+    "DropoutAttention": OpCase(
+        None,
+        [
+            Example([normal(2, 4, 3, 2), normal(2, 4, 5, 2), normal(2, 4, 5, 3)], {"ratio": 0.3}, training=True),
+            Example(
+                [normal(2, 3, 8), normal(2, 5, 4), normal(2, 5, 6), normal(2, 1, 3, 5)],
+                {"q_num_heads": 4, "kv_num_heads": 2, "ratio": 0.5, "seed": 3},
+                training=True,
+            ),
+            Example(
+                [*(normal(2, 2, 3, 2) for _ in range(3)), np.array([[[True, True, False]], [[False] * 3]])[:, None]],
+                {"ratio": 0.2, "softcap": 0.8},
+                training=True,
+            ),
+        ],
+        no_rows=[Example([normal(0, 2, 5, 4) for _ in range(3)], {"ratio": 0.1}, training=True)],
+        allocates=[Example([large(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "ratio": 0.1}, training=True)],
+    ),
 }
