@@ -57,6 +57,14 @@ def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def calls_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at the calls of a program: no compiled kernels take their place."""
+    from graphspec.kernels import compiled
+
+    monkeypatch.setattr(compiled, "LIBRARY", None)
+
+
+@pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of two processes on a machine with one core."""
     from graphspec.training import choose_workers

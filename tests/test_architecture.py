@@ -51,7 +51,7 @@ def imports(module: str) -> Iterator[tuple[int, str]]:
     """The lines at which a module imports others of the package, and which."""
     for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("graphspec"))
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.split(".")[0] == "graphspec")
         elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "graphspec":
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"

@@ -26,7 +26,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 BACKEND: str = PROJECT["build-system"]["build-backend"]
 CACHES = ("__pycache__", ".pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".egg-info")
 SOURCES = {
-    *("graphspec", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci"),
+    *("graphspec", "kernels", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci"),
     *(
         "README.md",
         "CHANGELOG.md",

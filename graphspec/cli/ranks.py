@@ -149,6 +149,7 @@ def _known(options: Any) -> dict[str, str | None]:
     import numpy as np
 
     from graphspec.arrays.blas import openblas
+    from graphspec.kernels import compiled
     from graphspec.kernels.fast import KERNELS
     from graphspec.version import __version__
 
@@ -158,6 +159,7 @@ def _known(options: Any) -> dict[str, str | None]:
         "the version of NumPy": np.__version__,
         "the version of Python": platform.python_version(),
         "BLAS kernels": None if blas is None else blas.core,
+        "compiled kernels": compiled.version(),
         "forced kernels": os.environ.get(KERNELS),
         "the command line": " ".join(sys.argv[1:]),
         "the spec": hashlib.sha256(spec.read_bytes()).hexdigest()[:12] if spec.is_file() else None,

@@ -19,6 +19,7 @@ from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Value
 from graphspec.kernels.blocks import BLOCK_ELEMENTS, each_block
+from graphspec.kernels.compiled import Neighbour, twin
 from graphspec.kernels.context import Context, need, need_float
 from graphspec.kernels.fast import use_fast_kernel
 
@@ -61,6 +62,53 @@ def channel_order(X: Array) -> tuple[int, ...]:
 def inverse_root(var: Array, epsilon: Array, out: Array) -> Calls:
     """Return calls for ``out = 1 / sqrt(var + epsilon)``."""
     return [(np.add, var, epsilon, out), (np.sqrt, out, out), (np.reciprocal, out, out)]
+
+
+@twin(
+    after=(
+        Neighbour("added", np.add, ("y", "added", "y")),
+        Neighbour("added", np.add, ("added", "y", "y")),
+        Neighbour("relu", "relu", ("y", "y")),
+    )
+)
+def scale_shift(
+    x: Array,
+    factors: Array | None,
+    shifts: Array,
+    y: Array,
+    added: Array | None,
+    relu: Array | None,
+    /,
+) -> Calls:
+    """Return calls for ``y = x · factors + shifts``, then plus ``added`` and the maximum with 0, if asked for.
+
+    ``x`` and ``y`` are corresponding blocks of :meth:`Channels.blocks`, and the vectors are spread.
+    """
+    calls: Calls = [(np.add, x, shifts, y)]
+    if factors is not None:
+        calls = [(np.multiply, x, factors, y), (np.add, y, shifts, y)]
+    if added is not None:
+        calls.append((np.add, y, added, y))
+    return calls if relu is None else [*calls, (partial(np.maximum, out=y), y, np.zeros_like(y))]
+
+
+@twin()
+def norm_gradient(
+    x: Array,
+    dy: Array,
+    slopes: Array,
+    offsets: Array,
+    factors: Array,
+    weights: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return calls for ``dy = dy · factors + (x · slopes + offsets) · weights``, for blocks as :func:`scale_shift`."""
+    calls: Calls = [(np.multiply, x, slopes, t), (np.add, t, offsets, t)]
+    if weights is not None:
+        calls.append((np.multiply, t, weights, t))
+    return [*calls, (np.multiply, dy, factors, dy), (np.add, dy, t, dy)]
 
 
 class Channels:
@@ -198,7 +246,10 @@ def broadcast_rows(ctx: Context, function: np.ufunc, A: Array, B: Array, C: Arra
 def _each_row(ctx: Context, function: np.ufunc, rows: Array, vector: Array, out: Array) -> Calls:
     channels = Channels(ctx, rows.shape, (0, 1))
     tiled, calls = channels.spread(vector)
-    return calls + [(function, a, channels.over(a, tiled), c) for a, c in channels.blocks(rows, out)]
+    for a, c in channels.blocks(rows, out):
+        over = channels.over(a, tiled)
+        calls += scale_shift(a, None, over, c, None, None) if function is np.add else [(function, a, over, c)]
+    return calls
 
 
 def _product(sizes: Sequence[Any]) -> int:

@@ -7,21 +7,23 @@ import os
 from graphspec.errors import UsageError
 
 KERNELS = "GRAPHSPEC_KERNELS"
-"""The environment variable: ``fast`` forces every applicable fast kernel, ``plain`` forbids all. Workers inherit it."""
+"""The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``plain`` forbids all, ``compiled``
+forces the compiled ones too (:mod:`graphspec.kernels.compiled`). Workers inherit it."""
 
 
-def _forced(value: str) -> bool | None:
-    """Return whether to use all fast kernels (True) or none (False), or None for those that are expected to be faster.
+def _checked(value: str) -> str:
+    """Return ``value`` if it is known.
 
     Raises:
         UsageError: ``value`` is unknown.
     """
-    if value not in ("", "fast", "plain"):
-        raise UsageError(f"{KERNELS} must be fast or plain, or not be set, got {value!r}")
-    return {"fast": True, "plain": False}.get(value)
+    if value not in ("", "compiled", "fast", "plain"):
+        raise UsageError(f"{KERNELS} must be plain, fast or compiled, or not be set, got {value!r}")
+    return value
 
 
-FAST: bool | None = _forced(os.environ.get(KERNELS, ""))
+FORCED: str = _checked(os.environ.get(KERNELS, ""))
+FAST: bool | None = {"compiled": True, "fast": True, "plain": False}.get(FORCED)
 
 
 def use_fast_kernel(pays: bool) -> bool:

@@ -12,6 +12,7 @@ from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
 from graphspec.kernels.common import clip, copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary
@@ -22,9 +23,20 @@ def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
 
     They multiply the bits of ``dY``, as integers, by 0 or 1. That is exact even where ``dY`` is infinite or NaN.
     """
-    bits, gradient = unsigned(Y), unsigned(dY)
-    mask = scratch_like(ctx, dY, bits.dtype)
-    return [(np.sign, bits, mask), (np.multiply, gradient, mask, gradient)]
+    return relu_gradient(Y, dY, mask=scratch_like(ctx, dY, f"u{dY.itemsize}"))
+
+
+@twin()
+def relu(x: Array, y: Array, /, *, zeros: Array) -> Calls:
+    """Return calls for ``y = max(x, 0)``."""
+    return [(partial(np.maximum, out=y), x, zeros)]
+
+
+@twin()
+def relu_gradient(y: Array, dy: Array, /, *, mask: Array) -> Calls:
+    """Return calls for :func:`zero_with`."""
+    gradient = unsigned(dy)
+    return [(np.sign, unsigned(y), mask), (np.multiply, gradient, mask, gradient)]
 
 
 def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
@@ -45,7 +57,7 @@ class Relu(Unary):
         return X.type
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        return [(partial(np.maximum, out=Y), X, ctx.zeros_like(X))]
+        return relu(X, Y, zeros=ctx.zeros_like(X))
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return zero_with(ctx, Y, dY)

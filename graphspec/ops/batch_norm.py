@@ -11,7 +11,15 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls, runner
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
+from graphspec.kernels.channels import (
+    Channels,
+    channel_count,
+    channel_order,
+    contiguous,
+    inverse_root,
+    norm_gradient,
+    scale_shift,
+)
 from graphspec.kernels.common import negate
 from graphspec.kernels.context import Backward, Bound, Context
 from graphspec.ops.base import Inference, Op, op
@@ -139,7 +147,7 @@ def normalize(
     (factors, spread_factor), (shifts, spread_shift) = channels.spread(factor), channels.spread(shift)
     calls += spread_factor + spread_shift
     for x, y in channels.blocks(data.rows, Y.transpose(order)):
-        calls += [(np.multiply, x, channels.over(x, factors), y), (np.add, y, channels.over(y, shifts), y)]
+        calls += scale_shift(x, channels.over(x, factors), channels.over(y, shifts), y, None, None)
 
     def backward(dY: Array, *_: None) -> Calls:
         rows, calls = contiguous(ctx, X, order)
@@ -302,11 +310,6 @@ def _input_gradient(
     block = channels.scratch()
     for x, dy, *weights in channels.blocks(*arrays):
         t = channels.like(x, block)
-        calls += [
-            (np.multiply, x, channels.over(x, slopes), t),
-            (np.add, t, channels.over(x, offsets), t),
-            *((np.multiply, t, w, t) for w in weights),
-            (np.multiply, dy, channels.over(x, factors), dy),
-            (np.add, dy, t, dy),
-        ]
+        slope, offset, scale = (channels.over(x, v) for v in (slopes, offsets, factors))
+        calls += norm_gradient(x, dy, slope, offset, scale, weights[0] if weights else None, t=t)
     return calls

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from graphspec.config import NonNegative, invalid
-from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
+from graphspec.kernels.compiled import twin
+from graphspec.optimizers.base import BEFORE, OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer, begin
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -35,6 +36,34 @@ def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[floa
     beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
     calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
     return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+
+
+@twin(before=BEFORE)
+def adam(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    u: Array,
+    v: Array,
+    largest: Array | None,
+    rate: Array,
+    beta_1: Array,
+    beta_2: Array,
+    epsilon: Array,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return calls for ``u ← β₁u + g``, ``v ← β₂v + g²``, ``p ← p − rate · u / (√v + ε)``, after :func:`begin`."""
+    calls = begin(p, g, other, shrink)
+    calls += [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
+    calls += [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+    if largest is not None:
+        calls.append((partial(np.maximum, out=largest), largest, v))
+        v = largest
+    calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
+    return [*calls, (np.subtract, p, t, p)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +89,10 @@ class AdamBlock:
 
 def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
     """Return calls that update one block by Adam."""
-    p, t, u, v = block.p, block.t, block.u, block.v
-    calls = accumulate_moments(block.g, t, u, v, betas)
-    if block.largest is not None:
-        v = block.largest
-        calls.append((partial(np.maximum, out=v), v, block.v))
-    added = np.array(epsilon / math.sqrt(1 - betas[1]), p.dtype)
-    calls += [(np.sqrt, v, t), (np.add, t, added, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
-    return [*calls, (np.subtract, p, t, p)]
+    added = epsilon / math.sqrt(1 - betas[1])
+    beta_1, beta_2, epsilon_ = (np.array(number, block.p.dtype) for number in (*betas, added))
+    moments = block.u, block.v, block.largest
+    return adam(block.p, block.g, None, None, *moments, rate, beta_1, beta_2, epsilon_, t=block.t)
 
 
 def keeps_sign(beta: float) -> bool:

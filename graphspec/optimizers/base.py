@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
+from graphspec.kernels.compiled import Neighbour, join
 from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
 from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
 from graphspec.schedules import SCHEDULES, Schedule
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
     from graphspec.ir.graph import Array, Param
     from graphspec.kernels.group import Group
+
+
+BEFORE = (Neighbour("other", np.add, ("g", "other", "g")), Neighbour("shrink", np.multiply, ("p", "shrink", "p")))
+"""The calls before an update that compiled kernels take in: the sum with another worker's gradient, and weight decay."""
+
+
+def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Calls:
+    """Return the calls of :data:`BEFORE`, for the operands that are there."""
+    calls: Calls = [] if other is None else [(np.add, g, other, g)]
+    return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
 def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
@@ -150,7 +161,7 @@ class Optimizer(Config):
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
             calls = [*v.sum_gradients(block), *self.decay(p, shrink)]
-            return calls + self.update(p, v.G[block], t[: p.size], moments, *factors)
+            return join([*calls, *self.update(p, v.G[block], t[: p.size], moments, *factors)])
 
         calls = [call for block in v.blocks() for call in update(block)]
         for lookup in v.lookups:

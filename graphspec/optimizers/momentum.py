@@ -8,11 +8,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from graphspec.optimizers.base import OPTIMIZERS, Decay, LearningRate, Optimizer
+from graphspec.kernels.compiled import twin
+from graphspec.optimizers.base import BEFORE, OPTIMIZERS, Decay, LearningRate, Optimizer, begin
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
+
+
+@twin(before=BEFORE)
+def sgd(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    v: Array | None,
+    rate: Array,
+    momentum: Array | None,
+    nesterov: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`SGD` for one block, after :func:`begin`; ``nesterov`` is any array or None."""
+    calls = begin(p, g, other, shrink)
+    calls.append((np.multiply, g, rate, t))
+    if v is None:
+        return [*calls, (np.subtract, p, t, p)]
+    calls += [(np.multiply, v, momentum, v), (np.subtract, v, t, v)]
+    if nesterov is None:
+        return [*calls, (np.add, p, v, p)]
+    return [*calls, (np.subtract, p, t, p), (np.multiply, v, momentum, t), (np.add, p, t, p)]
 
 
 @OPTIMIZERS.add("SGD", "sgd")
@@ -34,13 +60,9 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        if not self.momentum:
-            return [(np.multiply, g, rate, t), (np.subtract, p, t, p)]
-        v, mu = m["momentum"], np.array(self.momentum, p.dtype)
-        calls: Calls = [(np.multiply, g, rate, t), (np.multiply, v, mu, v), (np.subtract, v, t, v)]
-        if not self.nesterov:
-            return [*calls, (np.add, p, v, p)]
-        return [*calls, (np.subtract, p, t, p), (np.multiply, v, mu, t), (np.add, p, t, p)]
+        momentum = np.array(self.momentum, p.dtype) if self.momentum else None
+        nesterov = momentum if self.nesterov else None
+        return sgd(p, g, None, None, m.get("momentum"), rate, momentum, nesterov, t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not self.momentum:

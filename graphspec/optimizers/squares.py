@@ -14,11 +14,66 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import NonNegative
-from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
+from graphspec.kernels.compiled import twin
+from graphspec.optimizers.base import BEFORE, OPTIMIZERS, Decay, Epsilon, Optimizer, begin
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
+
+
+@twin(before=BEFORE)
+def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    v: Array,
+    mean: Array | None,
+    u: Array | None,
+    rate: Array,
+    rho: Array,
+    epsilon: Array,
+    share: Array | None,
+    momentum: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`RMSprop` for one block, after :func:`begin`.
+
+    ``mean`` and ``share``, 1 − ρ, are there if it is centered; ``u`` and ``momentum`` if updates accumulate.
+    """
+    calls = begin(p, g, other, shrink)
+    calls += [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
+    if mean is None:
+        calls.append((np.add, v, epsilon, t))
+    else:
+        calls += [(np.multiply, mean, rho, mean), (np.add, mean, g, mean), (np.square, mean, t)]
+        calls += [(np.multiply, t, share, t), (np.subtract, v, t, t), (np.add, t, epsilon, t)]
+    calls += [(np.sqrt, t, t), (np.divide, g, t, t), (np.multiply, t, rate, t)]
+    if u is None:
+        return [*calls, (np.subtract, p, t, p)]
+    return [*calls, (np.multiply, u, momentum, u), (np.add, u, t, u), (np.subtract, p, u, p)]
+
+
+@twin(before=BEFORE)
+def adagrad(
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    squares: Array,
+    rate: Array,
+    epsilon: Array,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`Adagrad` for one block, after :func:`begin`."""
+    calls = begin(p, g, other, shrink)
+    calls += [(np.square, g, t), (np.add, squares, t, squares), (np.add, squares, epsilon, t), (np.sqrt, t, t)]
+    return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
 
 
 @OPTIMIZERS.add("RMSprop", "rmsprop")
@@ -42,25 +97,10 @@ class RMSprop(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        v, rho = m["velocity"], np.array(self.rho, p.dtype)
-        epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
-        calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
-        if self.centered:
-            mean, factor = m["mean"], np.array(1 - self.rho, p.dtype)
-            calls += [(np.multiply, mean, rho, mean), (np.add, mean, g, mean)]
-            calls += [
-                (np.square, mean, t),
-                (np.multiply, t, factor, t),
-                (np.subtract, v, t, t),
-                (np.add, t, epsilon, t),
-            ]
-        else:
-            calls += [(np.add, v, epsilon, t)]
-        calls += [(np.sqrt, t, t), (np.divide, g, t, t), (np.multiply, t, rate, t)]
-        if not self.momentum:
-            return [*calls, (np.subtract, p, t, p)]
-        u, mu = m["momentum"], np.array(self.momentum, p.dtype)
-        return [*calls, (np.multiply, u, mu, u), (np.add, u, t, u), (np.subtract, p, u, p)]
+        rho, share, momentum = (np.array(x, p.dtype) for x in (self.rho, 1 - self.rho, self.momentum))
+        numbers = rho, np.array(self.epsilon / (1 - self.rho), p.dtype), share if self.centered else None
+        slots = m["velocity"], m.get("mean"), m.get("momentum")
+        return rmsprop(p, g, None, None, *slots, rate, *numbers, momentum if self.momentum else None, t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if self.centered or self.momentum:
@@ -89,9 +129,7 @@ class Adagrad(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        a, epsilon = m["accumulator"], np.array(self.epsilon, p.dtype)
-        calls: Calls = [(np.square, g, t), (np.add, a, t, a), (np.add, a, epsilon, t), (np.sqrt, t, t)]
-        return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+        return adagrad(p, g, None, None, m["accumulator"], rate, np.array(self.epsilon, p.dtype), t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         return []

@@ -168,6 +168,7 @@ class Ranks:
 
 _FIXES = {
     "BLAS kernels": "the same bits need the same kernels: set OPENBLAS_CORETYPE, such as `Haswell`, for all ranks",
+    "compiled kernels": "install the same graphspec-kernels for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
     "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
 }
 

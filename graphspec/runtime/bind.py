@@ -18,6 +18,7 @@ from graphspec.graph.passes.shard_products import shared_buffers
 from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
+from graphspec.kernels.compiled import join_two
 from graphspec.kernels.context import Backward
 from graphspec.kernels.group import Shard
 from graphspec.kernels.touched_rows import TouchedRows
@@ -258,9 +259,15 @@ class Binder:
         self._parts.append(Part((phase, node.name), calls, blockwise))
 
     def _interleave(self) -> None:
+        first = len(self.calls)
         for label, calls in interleave_blocks(self._parts):
-            self.spans.append((*label, len(self.calls), len(self.calls) + len(calls)))
-            self.calls.extend(calls)
+            start = len(self.calls)
+            for call in calls:
+                if len(self.calls) > first and (joined := join_two(self.calls[-1], call)) is not None:
+                    self.calls[-1] = joined
+                else:
+                    self.calls.append(call)
+            self.spans.append((*label, start, len(self.calls)))
         self._parts.clear()
 
 

@@ -99,6 +99,8 @@ class _Table:
 def _uses(call: Call) -> list[Use] | None:
     """Return the memory that a call uses; None if it is not known which operands the function reads and writes."""
     f, *operands = call
+    if (uses := getattr(f, "uses", None)) is not None:  # a compiled kernel knows
+        return list(uses())
     named: dict[str, Any] = {}
     if isinstance(f, partial):
         operands, named = [*f.args, *operands], f.keywords
@@ -126,4 +128,5 @@ def _uses(call: Call) -> list[Use] | None:
 
 
 def _large(call: Call) -> bool:
-    return any(isinstance(x, np.ndarray) and x.size >= _LARGE for x in call[1:])
+    operands = getattr(call[0], "operands", call[1:])
+    return any(isinstance(x, np.ndarray) and x.size >= _LARGE for x in operands)

@@ -38,6 +38,7 @@ class Provenance(Record):
 
     workers: Annotated[int, Field(ge=1)]
     data_sha256: dict[str, str]
+    plan: dict[str, Any] = Field(default_factory=dict)
 
 
 class Sums(Record):

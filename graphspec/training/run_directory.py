@@ -22,6 +22,7 @@ from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
+from graphspec.kernels import compiled
 from graphspec.kernels.fast import KERNELS
 from graphspec.runtime.records import RESTORE, Provenance, check, damaged, read_json
 from graphspec.training.checkpoint import (
@@ -168,7 +169,11 @@ def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, s
         "workers": model.workers or 1,
         "cores": os.cpu_count(),
         "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
-        "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
+        "plan": {
+            "kernels": None if (blas := openblas()) is None else blas.core,
+            "compiled": compiled.version(),
+            "forced": os.environ.get(KERNELS),
+        },
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
         "data_sha256": dict(data),
@@ -223,7 +228,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
 
     Raises:
         UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
-            cores than workers, or another number of ranks.
+            cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
         RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
@@ -240,6 +245,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         raise UsageError(
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
+    compiled.refuse_other_version(record.plan.get("compiled"), directory)
     if model.spec.training.shards is not None:
         pass  # any number of workers gives the same bits
     elif model.spec.training.workers == "mpi":

@@ -11,6 +11,8 @@ from commands import SPEC, graphspec, project
 from mpi import HERE, job, why_not
 from same_products import SAME_PRODUCTS
 
+from graphspec.cli import ranks
+from graphspec.kernels import compiled
 from graphspec.parallel.launch import Launch
 from graphspec.training.checkpoint import load_arrays
 
@@ -99,6 +101,15 @@ def test_a_stopped_and_a_killed_job_resume_to_the_bits_of_local_workers(spec: Pa
     found, expected = (load_arrays(Path(run) / "checkpoint.safetensors")[0] for run in ("runs/tiny", "local"))
     assert found.keys() == expected.keys()
     assert [name for name, array in expected.items() if not np.array_equal(found[name], array)] == []
+
+
+def test_ranks_compare_their_kernels(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for version in ("0.1.0", None):
+        monkeypatch.setattr(compiled, "version", lambda version=version: version)
+        found.append(ranks._known({"spec": spec}))
+    assert [known["compiled kernels"] for known in found] == ["0.1.0", None]
+    assert {key for key in found[0] if found[0][key] != found[1][key]} == {"compiled kernels"}
 
 
 def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two_cores: None) -> None:

@@ -54,6 +54,7 @@ def test_gradients_in_any_order_of_axes(op: str, shape: tuple[int, ...], vector:
     both_layouts(op, [normal(0, *shape), normal(1, *vector)], [0, 1])
 
 
+@pytest.mark.usefixtures("calls_of_numpy")
 @pytest.mark.parametrize("op", FUNCTIONS)
 def test_a_vector_of_channels_is_spread(op: str) -> None:
     X, vector = normal(0, 20, 4, 6, 3), normal(1, 3, 1, 1)

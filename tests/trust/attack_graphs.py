@@ -26,6 +26,7 @@ from graphspec.export.targets import newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Value
+from graphspec.kernels import compiled
 from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -50,21 +51,26 @@ def attack(random: random.Random) -> list[str]:
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),  # callbacks write into it
-        _kernels(random.choice([None, None, True, False])),
+        _kernels(random.choice([None, None, True, False]), random.random() < 0.5),
     ):
         return found + _Case(drawn, random, Path(folder)).run()
 
 
 @contextlib.contextmanager
-def _kernels(forced: bool | None) -> Iterator[None]:
-    """Fast kernels everywhere, nowhere, or where they pay; workers hear of it by the environment."""
-    before, said = choice.FAST, os.environ.get(choice.KERNELS, "")
+def _kernels(forced: bool | None, numpy: bool) -> Iterator[None]:
+    """Fast kernels everywhere, nowhere, or where they pay; workers hear of it by the environment.
+
+    With ``numpy`` this process uses no compiled ones.
+    """
+    before, said, library = choice.FAST, os.environ.get(choice.KERNELS, ""), compiled.LIBRARY
+    if numpy:
+        compiled.LIBRARY = None
     if forced is not None:
         choice.FAST, os.environ[choice.KERNELS] = forced, "fast" if forced else "plain"
     try:
         yield
     finally:
-        choice.FAST, os.environ[choice.KERNELS] = before, said
+        choice.FAST, os.environ[choice.KERNELS], compiled.LIBRARY = before, said, library
 
 
 class _Case:

@@ -145,6 +145,7 @@ def _versions(found: Findings) -> str:
     facts["platform"] = str(record.get("platform") or "")
     facts["processor cores"] = str(record.get("cores") or "")
     facts["BLAS kernels"] = _kernels(record)
+    facts["graphspec-kernels"] = _kernels(record, "compiled")
     threads = record.get("blas_threads")
     facts |= {str(k): str(v) for k, v in threads.items()} if isinstance(threads, Mapping) else {}
     facts["workers"] = str(record.get("workers") or "")
@@ -164,9 +165,9 @@ def _versions(found: Findings) -> str:
     return f'<h3>Versions and hashes</h3><dl class="facts">{shown}</dl>'
 
 
-def _kernels(record: Mapping[str, Any]) -> str:
+def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
     plan = record.get("plan")
-    found = plan.get("kernels") if isinstance(plan, Mapping) else None
+    found = plan.get(which) if isinstance(plan, Mapping) else None
     return str(found) if found else ""
 
 

@@ -1,0 +1,409 @@
+/* The module _core: calls, each a kernel bound to the memory of its operands. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#define GK_KERNEL(name) extern const gk_kernel gk_##name;
+#include "list.h"
+#undef GK_KERNEL
+
+static const gk_kernel *const kernels[] = {
+#define GK_KERNEL(name) &gk_##name,
+#include "list.h"
+#undef GK_KERNEL
+};
+
+#define COUNT ((Py_ssize_t)(sizeof(kernels) / sizeof(kernels[0])))
+#define MOST 24           /* operands of a kernel */
+#define LONG (1 << 17)    /* bytes of operands from which other threads may run during a call */
+
+/* The marks of an operand, and where the next one starts. */
+typedef struct {
+    const char *name;
+    int length, writes, optional, single, any_order, strided;
+    char type;
+} Mark;
+
+static const char *next_mark(const char *text, Mark *mark)
+{
+    while (*text == ' ')
+        text++;
+    if (!*text)
+        return NULL;
+    memset(mark, 0, sizeof(*mark));
+    mark->name = text;
+    while (*text && !strchr(" !?()=~:", *text))
+        text++;
+    mark->length = (int)(text - mark->name);
+    for (; *text && *text != ' '; text++) {
+        if (*text == '!')
+            mark->writes = 1;
+        else if (*text == '?')
+            mark->optional = 1;
+        else if (*text == '(')
+            mark->single = 1;
+        else if (*text == '=')
+            mark->any_order = 1;
+        else if (*text == '~')
+            mark->strided = 1;
+        else if (*text == ':' && text[1])
+            mark->type = *++text;
+    }
+    return text;
+}
+
+/* Call */
+
+typedef struct {
+    PyObject_HEAD
+    const gk_kernel *kernel;
+    gk_run run;
+    int count, is_long;
+    gk_array arrays[MOST];
+    Py_buffer views[MOST];
+    char writes[MOST];
+} Call;
+
+static void Call_dealloc(Call *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    for (int k = 0; k < self->count; k++)
+        if (self->views[k].obj)
+            PyBuffer_Release(&self->views[k]);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyObject *Call_call(Call *self, PyObject *args, PyObject *named)
+{
+    if (PyTuple_Size(args) || (named && PyDict_Size(named))) {
+        PyErr_SetString(PyExc_TypeError, "a bound kernel takes no arguments");
+        return NULL;
+    }
+    if (self->is_long) {
+        Py_BEGIN_ALLOW_THREADS
+        self->run(self->arrays);
+        Py_END_ALLOW_THREADS
+    } else {
+        self->run(self->arrays);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Call_name(Call *self, void *closure)
+{
+    (void)closure;
+    return PyUnicode_FromString(self->kernel->name);
+}
+
+static PyObject *Call_operands(Call *self, void *closure)
+{
+    (void)closure;
+    PyObject *result = PyTuple_New(self->count);
+    for (int k = 0; result && k < self->count; k++) {
+        PyObject *operand = self->views[k].obj ? self->views[k].obj : Py_None;
+        Py_INCREF(operand);
+        if (PyTuple_SetItem(result, k, operand) < 0)
+            Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* The lowest address of an operand and the end of its memory. */
+static void bounds(const Py_buffer *view, uintptr_t *first, uintptr_t *end)
+{
+    uintptr_t low = (uintptr_t)view->buf, high = low + (uintptr_t)view->itemsize;
+    for (int k = 0; k < view->ndim; k++) {
+        if (view->shape[k] == 0) {
+            *first = *end = low;
+            return;
+        }
+        const Py_ssize_t reach = (view->shape[k] - 1) * view->strides[k];
+        if (reach < 0)
+            low -= (uintptr_t)-reach;
+        else
+            high += (uintptr_t)reach;
+    }
+    *first = low;
+    *end = high;
+}
+
+static PyObject *Call_uses(Call *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *result = PyList_New(0);
+    for (int k = 0; result && k < self->count; k++) {
+        if (!self->views[k].obj)
+            continue;
+        uintptr_t first, end;
+        bounds(&self->views[k], &first, &end);
+        PyObject *use = Py_BuildValue("(KKO)", (unsigned long long)first, (unsigned long long)end,
+                                      self->writes[k] ? Py_True : Py_False);
+        if (!use || PyList_Append(result, use) < 0)
+            Py_CLEAR(result);
+        Py_XDECREF(use);
+    }
+    return result;
+}
+
+static PyMethodDef Call_methods[] = {
+    {"uses", (PyCFunction)(void (*)(void))Call_uses, METH_NOARGS,
+     "Return the memory of each operand: its first address, its end, and whether the call writes to it."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef Call_attributes[] = {
+    {"__name__", (getter)(void (*)(void))Call_name, NULL, "The kernel.", NULL},
+    {"operands", (getter)(void (*)(void))Call_operands, NULL, "The operands; None where one is absent.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot Call_slots[] = {
+    {Py_tp_doc, "A kernel and its operands; a call without arguments runs it. It keeps its arrays alive."},
+    {Py_tp_dealloc, (void *)Call_dealloc},
+    {Py_tp_call, (void *)Call_call},
+    {Py_tp_methods, Call_methods},
+    {Py_tp_getset, Call_attributes},
+    {0, NULL},
+};
+
+static PyType_Spec Call_spec = {
+    "graphspec_kernels.Call",
+    sizeof(Call),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    Call_slots,
+};
+
+/* bind */
+
+static int same_order(const Py_buffer *a, const Py_buffer *b)
+{
+    if (a->ndim != b->ndim)
+        return 0;
+    for (int k = 0; k < a->ndim; k++)
+        if (a->shape[k] != b->shape[k] || (a->shape[k] > 1 && a->strides[k] != b->strides[k]))
+            return 0;
+    return 1;
+}
+
+/* Whether the elements fill their memory without gaps, each once. */
+static int dense(const Py_buffer *view)
+{
+    Py_ssize_t expected = view->itemsize;
+    char done[64] = {0};
+    if (view->ndim > 64)
+        return 0;
+    for (int round = 0; round < view->ndim; round++) {
+        int found = -1;
+        for (int k = 0; k < view->ndim; k++) {
+            if (view->shape[k] == 0)
+                return 1;
+            if (!done[k] && (view->shape[k] == 1 || view->strides[k] == expected))
+                found = k;
+        }
+        if (found < 0)
+            return 0;
+        done[found] = 1;
+        expected *= view->shape[found];
+    }
+    return 1;
+}
+
+static char type_of(const Py_buffer *view)
+{
+    const char *format = view->format ? view->format : "B";
+    return strlen(format) == 1 ? *format : 0;
+}
+
+/* Whether an operand that is written overlaps another one other than element by element. */
+static int collides(const Call *self)
+{
+    for (int k = 0; k < self->count; k++) {
+        if (!self->views[k].obj || !self->writes[k])
+            continue;
+        uintptr_t first, end;
+        bounds(&self->views[k], &first, &end);
+        for (int j = 0; j < self->count; j++) {
+            if (j == k || !self->views[j].obj)
+                continue;
+            uintptr_t low, high;
+            bounds(&self->views[j], &low, &high);
+            const int in_place = low == first && high == end && same_order(&self->views[k], &self->views[j]);
+            if (low < end && first < high && !(in_place && !self->writes[j]))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+/* Fill in the operands: 1 if the kernel serves them, 0 if not, -1 with an exception. */
+static int fill(Call *self, PyObject *const *operands, Py_ssize_t given)
+{
+    const gk_kernel *kernel = self->kernel;
+    const char *text = kernel->operands;
+    Mark mark;
+    char type = 0;
+    Py_ssize_t bytes = 0;
+    int fits = 1, model = -1;
+    while ((text = next_mark(text, &mark))) {
+        const int k = self->count;
+        if (k >= given)
+            break;
+        self->count++;
+        if (operands[k] == Py_None) {
+            if (mark.optional)
+                continue;
+            PyErr_Format(PyExc_TypeError, "%s: operand %d is missing", kernel->name, k);
+            return -1;
+        }
+        Py_buffer *view = &self->views[k];
+        if (PyObject_GetBuffer(operands[k], view, PyBUF_STRIDES | PyBUF_FORMAT | (mark.writes ? PyBUF_WRITABLE : 0)) < 0) {
+            view->obj = NULL;
+            return -1;
+        }
+        self->writes[k] = (char)mark.writes;
+        Py_ssize_t size = 1;
+        for (int axis = 0; axis < view->ndim; axis++)
+            size *= view->shape[axis];
+        self->arrays[k] = (gk_array){view->buf, size, view->ndim, view->shape, view->strides};
+        bytes += size * view->itemsize;
+        if (mark.single && size != 1) {
+            PyErr_Format(PyExc_ValueError, "%s: operand %d must have one element, has %zd", kernel->name, k, size);
+            return -1;
+        }
+        const char found = type_of(view);
+        if (mark.type) {
+            fits &= found == mark.type;
+        } else {
+            type = type ? type : found;
+            fits &= found == type && (found == 'f' || found == 'd');
+        }
+        if (mark.any_order) {
+            fits &= model < 0 ? dense(view) : same_order(view, &self->views[model]);
+            model = model < 0 ? k : model;
+        } else if (!mark.strided) {
+            fits &= PyBuffer_IsContiguous(view, 'C');
+        }
+    }
+    if (text || self->count != given) {
+        PyErr_Format(PyExc_TypeError, "%s has other operands: %s", kernel->name, kernel->operands);
+        return -1;
+    }
+    if (!fits || collides(self))
+        return 0;
+    const char *wrong = kernel->check ? kernel->check(self->arrays) : NULL;
+    if (wrong) {
+        PyErr_Format(PyExc_ValueError, "%s: %s", kernel->name, wrong);
+        return -1;
+    }
+    self->run = type == 'd' ? kernel->doubles : kernel->floats;
+    self->is_long = bytes >= LONG;
+    return 1;
+}
+
+static PyObject *bind(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count < 1 || count > MOST) {
+        PyErr_SetString(PyExc_TypeError, "bind needs a kernel's name and its operands");
+        return NULL;
+    }
+    const char *name = PyUnicode_AsUTF8AndSize(args[0], NULL);
+    if (!name)
+        return NULL;
+    for (Py_ssize_t k = 0; k < COUNT; k++) {
+        if (strcmp(kernels[k]->name, name))
+            continue;
+        PyTypeObject *type = *(PyTypeObject **)PyModule_GetState(module);
+        Call *self = (Call *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+        if (!self)
+            return NULL;
+        self->kernel = kernels[k];
+        const int found = fill(self, args + 1, count - 1);
+        if (found > 0)
+            return (PyObject *)self;
+        Py_DECREF(self);
+        if (found < 0)
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    PyErr_SetObject(PyExc_KeyError, args[0]);
+    return NULL;
+}
+
+static PyObject *operands(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    PyObject *result = PyDict_New();
+    for (Py_ssize_t k = 0; result && k < COUNT; k++) {
+        PyObject *names = PyList_New(0), *tuple = NULL;
+        const char *text = kernels[k]->operands;
+        Mark mark;
+        while (names && (text = next_mark(text, &mark))) {
+            PyObject *name = PyUnicode_FromStringAndSize(mark.name, mark.length);
+            if (!name || PyList_Append(names, name) < 0)
+                Py_CLEAR(names);
+            Py_XDECREF(name);
+        }
+        tuple = names ? PyList_AsTuple(names) : NULL;
+        if (!tuple || PyDict_SetItemString(result, kernels[k]->name, tuple) < 0)
+            Py_CLEAR(result);
+        Py_XDECREF(tuple);
+        Py_XDECREF(names);
+    }
+    return result;
+}
+
+static int start(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &Call_spec, NULL);
+    if (!type)
+        return -1;
+    *(PyTypeObject **)PyModule_GetState(module) = (PyTypeObject *)type;
+    if (PyModule_AddIntConstant(module, "ABI", GK_ABI) < 0)
+        return -1;
+    return PyModule_AddType(module, (PyTypeObject *)type);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg)
+{
+    PyTypeObject **type = PyModule_GetState(module);
+    if (type)
+        Py_VISIT(*type);
+    return 0;
+}
+
+static int clear(PyObject *module)
+{
+    PyTypeObject **type = PyModule_GetState(module);
+    if (type)
+        Py_CLEAR(*type);
+    return 0;
+}
+
+static void release(void *module)
+{
+    clear(module);
+}
+
+static PyMethodDef functions[] = {
+    {"bind", (PyCFunction)(void (*)(void))bind, METH_FASTCALL, "Bind a kernel to arrays; None if it does not serve them."},
+    {"operands", operands, METH_NOARGS, "Return the names of the operands of every kernel."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)start}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_core", "Kernels bound to arrays.", sizeof(PyTypeObject *), functions, slots,
+    traverse, clear, release,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&definition);
+}
