@@ -122,7 +122,6 @@ def step(name: str, kernels: Any) -> Callable[[], object]:
     return run
 
 
-@settings()
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"steps of {', '.join(ROWS)}; none by default")
@@ -141,4 +140,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with settings():
+        main()

@@ -8,7 +8,9 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.cell_activations import Gate
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import matmul
 from graphspec.kernels.recurrence import Direction
@@ -17,6 +19,66 @@ from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
 _Z, _R, _H = 0, 1, 2  # the gates' order in ONNX's weights
+
+
+@twin()
+def gru_gates(gates: Array, half: Array, /, *, t: Array) -> Calls:
+    """Return calls that make σ of the tanh of r and z, and add r · q to the candidate's argument; gates (4 H, N)."""
+    H = len(gates) // 4
+    q, r, _, candidate = gates.reshape(4, H, -1)
+    sigmoids = gates[H : 3 * H]
+    return [
+        (np.multiply, sigmoids, half, sigmoids),
+        (np.add, sigmoids, half, sigmoids),
+        (np.multiply, r, q, t),
+        (np.add, candidate, t, candidate),
+    ]
+
+
+@twin()
+def gru_state(gates: Array, h: Array, following: Array, /, *, t: Array) -> Calls:
+    """Return calls for the state after a step, ``ĥ + z · (h - ĥ)``; gates (4 H, N), h (H, N)."""
+    H = len(h)
+    z, candidate = gates[2 * H : 3 * H], gates[3 * H :]
+    return [(np.subtract, h, candidate, t), (np.multiply, z, t, t), (np.add, candidate, t, following)]
+
+
+@twin()
+def gru_factors(gates: Array, h: Array, factors: Array, /, *, f: Gate, g: Gate, one: Array, t: Array) -> Calls:
+    """Return calls for the factors of the gradients, with the reset gate after the product.
+
+    Shapes: gates (steps, 4 H, N), h and the scratch ``t`` (steps, H, N), factors (steps, 5 H, N). The kernel's activations
+    are sigmoid and tanh.
+    """
+    return [*_common_factors(gates, h, factors, f, g, one, t), *_factors_of_reset(gates, factors)]
+
+
+def _common_factors(gates: Array, h: Array, factors: Array, f: Gate, g: Gate, one: Array, t: Array) -> Calls:
+    """Return calls for the factors of z, ĥ and h, and the slope of r."""
+    H = h.shape[1]
+    z, candidate = gates[:, 2 * H : 3 * H], gates[:, 3 * H :]
+    of_z, of_candidate, direct = factors[:, 2 * H : 3 * H], factors[:, 3 * H : 4 * H], factors[:, 4 * H :]
+    return [
+        *f.slope(gates[:, H : 3 * H], factors[:, H : 3 * H]),
+        *g.slope(candidate, of_candidate),
+        (np.subtract, h, candidate, t),
+        (np.multiply, of_z, t, of_z),
+        (np.subtract, one, z, t),
+        (np.multiply, of_candidate, t, of_candidate),
+        (np.copyto, direct, z),
+    ]
+
+
+def _factors_of_reset(gates: Array, factors: Array) -> Calls:
+    """Return calls for the factors of q and r, with the reset gate after the product."""
+    H = gates.shape[1] // 4
+    q, r = gates[:, :H], gates[:, H : 2 * H]
+    of_q, of_r, of_candidate = factors[:, :H], factors[:, H : 2 * H], factors[:, 3 * H : 4 * H]
+    return [
+        (np.multiply, of_candidate, r, of_q),
+        (np.multiply, of_r, q, of_r),
+        (np.multiply, of_r, of_candidate, of_r),
+    ]
 
 
 class _Cell(Direction):
@@ -79,35 +141,34 @@ class _Cell(Direction):
     def step(self, s: int) -> Calls:
         H, t = self.H, self.t
         S, h = self.gates[s], self.h[s]
-        q, r, z, candidate = S.reshape(4, H, self.N)
+        q, r, _, candidate = S.reshape(4, H, self.N)
         sigmoids = S[H : 3 * H]
         first = 0 if self.reset_after else 1
         calls = self.multiply(s, first, 3, S[first * H : 3 * H])
+        joined = self.prescaled and self.reset_after
         if self.prescaled:
-            calls += [
-                (np.tanh, sigmoids, sigmoids),
-                (np.multiply, sigmoids, self.half, sigmoids),
-                (np.add, sigmoids, self.half, sigmoids),
-            ]
+            calls.append((np.tanh, sigmoids, sigmoids))
+            if not joined:
+                calls += [(f, sigmoids, self.half, sigmoids) for f in (np.multiply, np.add)]
         else:
             inside = None if self.inside is None else self.inside[s, : 2 * H]
             calls += [*self.clip_calls(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
-        if self.reset_after:
-            calls.append((np.multiply, r, q, t))
+        if joined:
+            calls += gru_gates(S, self.half, t=t)
+        elif self.reset_after:
+            calls += [(np.multiply, r, q, t), (np.add, candidate, t, candidate)]
         else:
             calls += [
                 (np.multiply, r, self.inputs_of_slot(0)[s, :H], q),
                 *matmul(self.reused_scratch, self.weights[:H, :H], q, t),
+                (np.add, candidate, t, candidate),
             ]
         inside = None if self.inside is None else self.inside[s, 2 * H :]
         return [
             *calls,
-            (np.add, candidate, t, candidate),
             *self.clip_calls(candidate, inside, t),
             *self.g.apply(candidate),
-            (np.subtract, h, candidate, t),
-            (np.multiply, z, t, t),
-            (np.add, candidate, t, self.h[s + 1]),
+            *gru_state(S, h, self.h[s + 1], t=t),
         ]
 
     def start_backward(self, steps: int) -> Calls:
@@ -123,26 +184,15 @@ class _Cell(Direction):
     def factors(self, start: int, stop: int, D: Array) -> Calls:
         H = self.H
         S, h, t = self.gates[start:stop], self.h[start:stop], self.difference[: stop - start]
-        q, r, z, candidate = (S[:, k * H : (k + 1) * H] for k in range(4))
-        of_q, of_r, of_z, of_candidate, direct = (D[:, k * H : (k + 1) * H] for k in range(5))
-        calls = [
-            *self.f.slope(S[:, H : 3 * H], D[:, H : 3 * H]),
-            *self.g.slope(candidate, of_candidate),
-            (np.subtract, h, candidate, t),
-            (np.multiply, of_z, t, of_z),
-            (np.subtract, self.ctx.constant(1.0), z, t),
-            (np.multiply, of_candidate, t, of_candidate),
-            (np.copyto, direct, z),
-        ]
+        one = self.ctx.constant(1.0)
+        if self.reset_after and self.inside is None and (self.f.name, self.g.name) == ("Sigmoid", "Tanh"):
+            return gru_factors(S, h, D, f=self.f, g=self.g, one=one, t=t)
+        calls = _common_factors(S, h, D, self.f, self.g, one, t)
         if self.inside is not None:  # r, z, ĥ
             calls.append((np.multiply, D[:, H : 4 * H], self.inside[start:stop], D[:, H : 4 * H]))
         if self.reset_after:
-            return [
-                *calls,
-                (np.multiply, of_candidate, r, of_q),
-                (np.multiply, of_r, q, of_r),
-                (np.multiply, of_r, of_candidate, of_r),
-            ]
+            return [*calls, *_factors_of_reset(S, D)]
+        r, of_q, of_r = S[:, H : 2 * H], D[:, :H], D[:, H : 2 * H]
         seen = self.inputs_of_slot(0)[start:stop, :H]
         to_q = (np.copyto, of_q, r) if self.state_masks is None else (np.multiply, r, self.state_masks[0], of_q)
         return [*calls, to_q, (np.multiply, of_r, seen, of_r)]

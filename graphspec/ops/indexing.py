@@ -15,6 +15,7 @@ from graphspec.ir.dims import Dim, ceildiv, show, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range as Interval
 from graphspec.kernels.common import copy_cast, unsigned
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
 from graphspec.ops.shape import integer, known, reshaped
@@ -67,30 +68,40 @@ def scatter_add(ctx: Context, dX: Array, indices: Array, dY: Array) -> Calls:
 def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int, *, clear: bool = True) -> Calls:
     """Calls for ``dX = 0; dX[rows] += dY``, with both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    Flat indices are computed block by block, so they stay in the cache. Without ``clear`` dX, in C order, is not set to 0.
+    Without ``clear`` dX, in C order, is not set to 0.
     """
     source, calls = c_contiguous(ctx, dY)
     total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
-    target, addends, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
     calls += [(total.fill, 0)] if clear else []
+    if total.size and source.size:
+        calls += add_rows(total.reshape(-1, width), rows.reshape(-1), source.reshape(-1, width), ctx=ctx)
+    return calls if total is dX else [*calls, (np.copyto, dX, total)]
+
+
+@twin()
+def add_rows(total: Array, ids: Array, rows: Array, /, *, ctx: Context) -> Calls:
+    """Calls for ``total[ids] += rows`` of matrices in C order, in the order of the ids, which are in range and overwritten.
+
+    Flat indices are computed block by block, so they stay in the cache.
+    """
+    target, addends, width = total.reshape(-1), rows.reshape(-1), total.shape[1]
     if width % 2 == 0:
         target, addends, width = as_pairs(target), as_pairs(addends), width // 2
     if width == 1:
-        calls.append((np.add.at, target, ids, addends))
-    elif ids.size:
-        size = min(max(_BLOCK // width, 1), ids.size)
-        flat_indices = ctx.scratch((size, width), np.int64)
-        columns = ctx.constant(np.tile(np.arange(width), (size, 1)), np.int64)
-        calls.append((np.multiply, ids, ctx.constant(width, np.int64), ids))
-        for start in range(0, ids.size, size):
-            part = ids[start : start + size]
-            block = flat_indices[: part.size]
-            calls += [
-                (np.copyto, block, part[:, None]),
-                (np.add, block, columns[: part.size], block),
-                (np.add.at, target, block.reshape(-1), addends[start * width :][: block.size]),
-            ]
-    return calls if total is dX else [*calls, (np.copyto, dX, total)]
+        return [(np.add.at, target, ids, addends)]
+    size = min(max(_BLOCK // width, 1), ids.size)
+    flat_indices = ctx.scratch((size, width), np.int64)
+    columns = ctx.constant(np.tile(np.arange(width), (size, 1)), np.int64)
+    calls: Calls = [(np.multiply, ids, ctx.constant(width, np.int64), ids)]
+    for start in range(0, ids.size, size):
+        part = ids[start : start + size]
+        block = flat_indices[: part.size]
+        calls += [
+            (np.copyto, block, part[:, None]),
+            (np.add, block, columns[: part.size], block),
+            (np.add.at, target, block.reshape(-1), addends[start * width :][: block.size]),
+        ]
+    return calls
 
 
 @op

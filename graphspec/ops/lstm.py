@@ -6,13 +6,65 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.cell_activations import Gate
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Context
 from graphspec.kernels.recurrence import Direction
 from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
 _GATES = (1, 0, 2, 3)  # ONNX's order is i, o, f, c̃; in the order o, i, f, c̃ the factors of i · c̃ + f · c are adjacent
+
+
+@twin()
+def lstm_state(gates: Array, c: Array, half: Array | None, /, *, pair: Array) -> Calls:
+    """Return calls for ``c = i · c̃ + f · c₋₁`` of the gates of a step; with ``half`` o, i and f are first σ of their tanh.
+
+    Shapes: gates (5 H, N), c (H, N), and the scratch ``pair`` (2 H, N).
+    """
+    H = len(c)
+    sigmoids, calls = gates[: 3 * H], list[tuple[object, ...]]()
+    if half is not None:
+        calls = [(np.multiply, sigmoids, half, sigmoids), (np.add, sigmoids, half, sigmoids)]
+    return [
+        *calls,
+        (np.multiply, gates[H : 3 * H], gates[3 * H :], pair),
+        (np.add, pair[:H], pair[H:], c),
+    ]
+
+
+@twin()
+def lstm_factors(gates: Array, u: Array, factors: Array, /, *, f: Gate, g: Gate, h: Gate) -> Calls:
+    """Return calls for the factors of the gradients, which do not depend on later steps.
+
+    Shapes: gates (steps, 5 H, N), u = h(c) (steps, H, N), factors (steps, 6 H, N). The kernel's activations are sigmoid and
+    tanh.
+    """
+    S, D, H = gates, factors, u.shape[1]
+    of_c, of_o, of_g, of_f = D[:, :H], D[:, H : 2 * H], D[:, 4 * H : 5 * H], D[:, 5 * H :]
+    return [
+        *f.slope(S[:, : 3 * H], D[:, H : 4 * H]),
+        (np.multiply, of_o, u, of_o),
+        (np.multiply, D[:, 2 * H : 4 * H], S[:, 3 * H :], D[:, 2 * H : 4 * H]),
+        *g.slope(S[:, 3 * H : 4 * H], of_g),
+        (np.multiply, of_g, S[:, H : 2 * H], of_g),
+        *h.slope(u, of_c),
+        (np.multiply, of_c, S[:, :H], of_c),
+        (np.copyto, of_f, S[:, 2 * H : 3 * H]),
+    ]
+
+
+@twin()
+def lstm_back(factors: Array, dh: Array, later: Array, dc: Array, source: Array | None, /) -> Calls:
+    """Return calls that turn the factors of a step, (6, H, N), into gradients.
+
+    ``later`` is what the step after it adds to dc, the gradient of c, and ``source`` what the outputs add.
+    """
+    calls: Calls = [(np.multiply, factors[:2], dh, factors[:2]), (np.add, later, factors[0], dc)]
+    if source is not None:
+        calls.append((np.add, dc, source, dc))
+    return [*calls, (np.multiply, factors[2:], dc, factors[2:])]
 
 
 class _Cell(Direction):
@@ -61,18 +113,11 @@ class _Cell(Direction):
         Z, sigmoids = S[: 4 * H], S[: 3 * H]
         calls = self.multiply(s, 0, 4, Z)
         if self.one_tanh:
-            calls += [
-                (np.tanh, Z, Z),
-                (np.multiply, sigmoids, self.half, sigmoids),
-                (np.add, sigmoids, self.half, sigmoids),
-            ]
+            calls.append((np.tanh, Z, Z))
         else:
             calls += self.clip_calls(Z, None if self.inside is None else self.inside[s], self.t)
             calls += [*self.f.apply(sigmoids), *self.g.apply(S[3 * H : 4 * H])]
-        calls += [
-            (np.multiply, S[H : 3 * H], S[3 * H :], self.pair),
-            (np.add, self.pair[:H], self.pair[H:], c),
-        ]
+        calls += lstm_state(S, c, self.half if self.one_tanh else None, pair=self.pair)
         u = self.squashed[s]
         calls += [(np.tanh, c, u)] if self.hf.name == "Tanh" else [(np.copyto, u, c), *self.hf.apply(u)]
         return [*calls, (np.multiply, S[:H], u, self.h[s + 1])]
@@ -86,18 +131,9 @@ class _Cell(Direction):
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
         H = self.H
-        S, u = self.gates[start:stop], self.squashed[start:stop]
-        of_c, of_o, of_g, of_f = D[:, :H], D[:, H : 2 * H], D[:, 4 * H : 5 * H], D[:, 5 * H :]
-        calls = [
-            *self.f.slope(S[:, : 3 * H], D[:, H : 4 * H]),
-            (np.multiply, of_o, u, of_o),
-            (np.multiply, D[:, 2 * H : 4 * H], S[:, 3 * H :], D[:, 2 * H : 4 * H]),
-            *self.g.slope(S[:, 3 * H : 4 * H], of_g),
-            (np.multiply, of_g, S[:, H : 2 * H], of_g),
-            *self.hf.slope(u, of_c),
-            (np.multiply, of_c, S[:, :H], of_c),
-            (np.copyto, of_f, S[:, 2 * H : 3 * H]),
-        ]
+        usual = (self.f.name, self.g.name, self.hf.name) == ("Sigmoid", "Tanh", "Tanh")
+        factors = lstm_factors if usual else lstm_factors.numpy
+        calls = factors(self.gates[start:stop], self.squashed[start:stop], D, f=self.f, g=self.g, h=self.hf)
         if self.inside is not None:
             calls.append((np.multiply, D[:, H : 5 * H], self.inside[start:stop], D[:, H : 5 * H]))
         return calls
@@ -109,10 +145,9 @@ class _Cell(Direction):
         H = self.H
         dh, dc = carry
         six, later = D[i].reshape(6, H, self.N), self.carried_back(carry, D, i)[1]
-        calls: Calls = [(np.multiply, six[:2], dh, six[:2]), (np.add, later, six[0], dc)]
-        if (source := sources[1]) is not None:
-            calls.append((np.add, dc, source[s], dc))
-        calls += [(np.multiply, six[2:], dc, six[2:]), *self.multiply_back(0, 4, D[i, H : 5 * H], dh)]
+        source = sources[1]
+        calls = lstm_back(six, dh, later, dc, None if source is None else source[s])
+        calls += self.multiply_back(0, 4, D[i, H : 5 * H], dh)
         if i == 0:  # the next block of steps overwrites D
             calls.append((np.copyto, dc, six[5]))
         return calls

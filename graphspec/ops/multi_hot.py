@@ -13,6 +13,7 @@ from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.indexing import as_pairs, c_contiguous
@@ -113,42 +114,59 @@ class GatherSum(Op):
         calls = _clip_ids(ctx, ids, size, saved_ids.reshape(ids.shape))
         if k > 1 and not self.count:
             calls += _drop_repeated(ctx, saved_ids, size)
-        in_range, valid = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
-        calls += [(np.not_equal, saved_ids, ctx.constant(size, np.int64), in_range), (copy_cast, valid, in_range)]
         table, copies = c_contiguous(ctx, W)
-        calls += copies
-        if k == 1:
-            calls += [(np.take, table, saved_ids[:, 0], 0, sums, "clip"), (np.multiply, sums, valid, sums)]
-        else:
-            block_rows = max(_GATHERED // max(k * width, 1), 1)
-            gathered = ctx.scratch((min(block_rows, n), k, width))
-            for block in pieces(0, n, block_rows):
-                rows = gathered[: block.stop - block.start]
-                calls.append((np.take, table, saved_ids[block], 0, rows, "clip"))
-                calls.append((np.matmul, valid[block, None], rows, sums[block, None]))
+        calls += [*copies, *gather_sum(saved_ids, table, sums, ctx=ctx)]
 
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
             grad, calls = c_contiguous(ctx, dY)
             total = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
-            target, source = total, grad.reshape(n, width)
-            if width % 2 == 0:
-                target, source = as_pairs(target), as_pairs(source)
-            # Column by column, since a column of the gradient fits the cache.
-            columns = ctx.scratch((source.shape[1], size + 1), source.dtype)
-            block_rows = max(_ADDED // max(k, 1), 1)
-            repeated = ctx.scratch((min(block_rows, n), k), source.dtype)
-            calls.append((columns.fill, 0))
-            for block in pieces(0, n, block_rows):
-                addends, targets = repeated[: block.stop - block.start], saved_ids[block].reshape(-1)
-                for c, column in enumerate(columns):
-                    calls.append((np.copyto, addends, source[block, c : c + 1]))
-                    calls.append((np.add.at, column, targets, addends.reshape(-1)))
-            calls.append((np.copyto, target, columns[:, :size].T))
+            calls += gather_sum_gradient(saved_ids, total, grad.reshape(n, width), ctx=ctx)
             return calls if total is dW else [*calls, (np.copyto, dW, total)]
 
         return Y, calls, backward
+
+
+@twin()
+def gather_sum(ids: Array, table: Array, sums: Array, /, *, ctx: Context) -> Calls:
+    """Return calls for the sums of the table's rows (V, n) at the ids (m, k); an id of V adds nothing.
+
+    The kernel adds the rows in the order of the ids, and NumPy in the order of its matrix products.
+    """
+    (n, k), (size, width) = ids.shape, table.shape
+    in_range, valid = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
+    calls: Calls = [(np.not_equal, ids, ctx.constant(size, np.int64), in_range), (copy_cast, valid, in_range)]
+    if k == 1:
+        return [*calls, (np.take, table, ids[:, 0], 0, sums, "clip"), (np.multiply, sums, valid, sums)]
+    block_rows = max(_GATHERED // max(k * width, 1), 1)
+    gathered = ctx.scratch((min(block_rows, n), k, width))
+    for block in pieces(0, n, block_rows):
+        rows = gathered[: block.stop - block.start]
+        calls.append((np.take, table, ids[block], 0, rows, "clip"))
+        calls.append((np.matmul, valid[block, None], rows, sums[block, None]))
+    return calls
+
+
+@twin()
+def gather_sum_gradient(ids: Array, total: Array, rows: Array, /, *, ctx: Context) -> Calls:
+    """Return calls for ``total = 0; total[ids[i]] += rows[i]``: ids (m, k), total (V, n), rows (m, n); V adds nothing.
+
+    Column by column, since a column of the gradient fits the cache.
+    """
+    (n, k), size, target, source = ids.shape, len(total), total, rows
+    if total.shape[1] % 2 == 0:
+        target, source = as_pairs(total), as_pairs(rows)
+    columns = ctx.scratch((source.shape[1], size + 1), source.dtype)
+    block_rows = max(_ADDED // max(k, 1), 1)
+    repeated = ctx.scratch((min(block_rows, n), k), source.dtype)
+    calls: Calls = [(columns.fill, 0)]
+    for block in pieces(0, n, block_rows):
+        addends, targets = repeated[: block.stop - block.start], ids[block].reshape(-1)
+        for c, column in enumerate(columns):
+            calls.append((np.copyto, addends, source[block, c : c + 1]))
+            calls.append((np.add.at, column, targets, addends.reshape(-1)))
+    return [*calls, (np.copyto, target, columns[:, :size].T)]
 
 
 def _drop_repeated(ctx: Context, saved_ids: Array, size: int) -> Calls:

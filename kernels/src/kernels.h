@@ -32,7 +32,7 @@ typedef void (*gk_run)(const gk_array *);
  *   ()   has one element
  *   =    may have any order of axes in memory, if all operands with this mark have the same shape and order and no gaps
  *   ~    may have any strides
- *   :t   has the type t of the struct module, such as `i` or `q`, not the kernel's float type
+ *   :t   has the type t of the struct module, such as `i` or `q`, not the kernel's float type; `l` serves for the one of its size
  * Operands without = and ~ are C-contiguous. `check` returns NULL, or what is wrong with the shapes.
  */
 typedef struct {
@@ -70,6 +70,13 @@ typedef struct {
 #define GK_INDEPENDENT __pragma(loop(ivdep))
 #else
 #define GK_INDEPENDENT
+#endif
+
+/* The same before a loop of few iterations, whose number is known: gcc would write them out one by one, not as vectors. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GK_SHORT _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+#else
+#define GK_SHORT GK_INDEPENDENT
 #endif
 
 /* Elements that several loops of a kernel process in turn: they stay in the first-level cache. */

@@ -219,6 +219,13 @@ static char type_of(const Py_buffer *view)
     return strlen(format) == 1 ? *format : 0;
 }
 
+/* Whether the type is the one of a mark. NumPy calls one of its integer types `l`, which has 4 or 8 bytes. */
+static int has_type(const Py_buffer *view, char type)
+{
+    const char found = type_of(view);
+    return found == type || (found == 'l' && ((type == 'i' && view->itemsize == 4) || (type == 'q' && view->itemsize == 8)));
+}
+
 /* Whether an operand that is written overlaps another one other than element by element. */
 static int collides(const Call *self)
 {
@@ -277,7 +284,7 @@ static int fill(Call *self, PyObject *const *operands, Py_ssize_t given)
         }
         const char found = type_of(view);
         if (mark.type) {
-            fits &= found == mark.type;
+            fits &= has_type(view, mark.type);
         } else {
             type = type ? type : found;
             fits &= found == type && (found == 'f' || found == 'd');
