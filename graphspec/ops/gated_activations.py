@@ -12,9 +12,10 @@ from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
 from graphspec.kernels.common import output_for, saved_like, scratch_like
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
-from graphspec.ops.erf import erf_float64, horner
+from graphspec.ops.erf import erf_float64
 from graphspec.ops.unary import Unary
 
 
@@ -54,27 +55,60 @@ _NORMAL = (
 )
 
 
-def half_tanh(ctx: Context, u: Array, out: Array) -> Calls:
-    """Calls for ``out = ½ + ½ · tanh(u)``."""
-    half = ctx.constant(0.5)
-    return [(np.tanh, u, out), (np.multiply, out, half, out), (np.add, out, half, out)]
+@twin()
+def half_tanh(y: Array, half: Array, /) -> Calls:
+    """Calls for ``y = ½ · y + ½``: a sigmoid, if y is a hyperbolic tangent."""
+    return [(np.multiply, y, half, y), (np.add, y, half, y)]
 
 
-def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
-    """Calls for ``out = Φ(X)``, the normal distribution; ``square`` contains X² and is overwritten."""
-    if X.dtype == np.float32:
-        return [
-            (partial(np.minimum, out=square), square, ctx.constant(36.0)),
-            *horner(ctx, square, _NORMAL, out),
-            (np.multiply, X, out, out),
-            *half_tanh(ctx, out, out),
-        ]
-    half = ctx.constant(0.5)
+@twin()
+def normal_argument(
+    x: Array,
+    coefficients: Array,
+    most: Array,
+    minus_half: Array,
+    argument: Array,
+    exponent: Array | None,
+    /,
+    *,
+    square: Array,
+) -> Calls:
+    """Calls for ``argument = x · P(min(x², most))``, highest power of P first, and ``exponent = -½ · x²`` if asked for."""
+    first, *others = (coefficients[k : k + 1].reshape(()) for k in range(coefficients.size))
+    calls: Calls = [(np.square, x, square)]
+    if exponent is not None:
+        calls.append((np.multiply, square, minus_half, exponent))
+    calls += [(partial(np.minimum, out=square), square, most), (np.multiply, square, first, argument)]
+    for c in others[:-1]:
+        calls += [(np.add, argument, c, argument), (np.multiply, argument, square, argument)]
+    return [*calls, (np.add, argument, others[-1], argument), (np.multiply, x, argument, argument)]
+
+
+@twin()
+def gelu(x: Array, tanh: Array, half: Array, scale: Array, y: Array, slope: Array | None, /) -> Calls:
+    """Calls for ``y = x · Φ`` and the derivative, with ``Φ = ½ + ½ · tanh``; ``tanh`` is overwritten.
+
+    The derivative, ``slope``, contains exp(-½ · x²) before.
+    """
+    calls = half_tanh.numpy(tanh, half)
+    if slope is not None:
+        calls += [(np.multiply, slope, x, slope), (np.multiply, slope, scale, slope), (np.add, slope, tanh, slope)]
+    return [*calls, (np.multiply, x, tanh, y)]
+
+
+@twin()
+def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slope: Array | None, /) -> Calls:
+    """Calls for ``y = x · g`` and its derivative, ``g + alpha · y · (1 - g)``, with ``g = ½ + ½ · tanh``."""
+    calls = [*half_tanh.numpy(tanh, half), (np.multiply, x, tanh, y)]
+    if slope is None:
+        return calls
+    scaled: Calls = [] if alpha is None else [(np.multiply, slope, alpha, slope)]
     return [
-        (np.multiply, X, ctx.constant(math.sqrt(0.5)), square),
-        *erf_float64(ctx, square, out),
-        (np.multiply, out, half, out),
-        (np.add, out, half, out),
+        *calls,
+        (np.multiply, y, tanh, slope),
+        (np.subtract, y, slope, slope),
+        *scaled,
+        (np.add, slope, tanh, slope),
     ]
 
 
@@ -101,20 +135,18 @@ class Gelu(Gated):
 
     def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         """Calls for ``X · Φ(X)`` and its derivative."""
-        square, cdf = scratch_like(ctx, X), scratch_like(ctx, X)
-        density: Calls = [  # x · φ(x); Φ(x) is added below
-            (np.multiply, square, ctx.constant(-0.5), slope),
-            (np.exp, slope, slope),
-            (np.multiply, slope, X, slope),
-            (np.multiply, slope, ctx.constant(1 / math.sqrt(2 * math.pi)), slope),
-        ]
-        return [
-            (np.square, X, square),
-            *(density if slope is not None else []),
-            *normal_cdf(ctx, X, square, cdf),
-            (np.multiply, X, cdf, Y),
-            *([(np.add, slope, cdf, slope)] if slope is not None else []),
-        ]
+        square, t = scratch_like(ctx, X), scratch_like(ctx, X)
+        half, minus_half = ctx.constant(0.5), ctx.constant(-0.5)
+        calls: Calls
+        if X.dtype == np.float32:
+            coefficients, most = ctx.constant(np.array(_NORMAL)), ctx.constant(36.0)
+            calls = [*normal_argument(X, coefficients, most, minus_half, t, slope, square=square), (np.tanh, t, t)]
+        else:
+            calls = [] if slope is None else [(np.square, X, square), (np.multiply, square, minus_half, slope)]
+            calls += [(np.multiply, X, ctx.constant(math.sqrt(0.5)), square), *erf_float64(ctx, square, t)]
+        if slope is not None:
+            calls.append((np.exp, slope, slope))
+        return [*calls, *gelu(X, t, half, ctx.constant(1 / math.sqrt(2 * math.pi)), Y, slope)]
 
     def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
@@ -126,7 +158,8 @@ class Gelu(Gated):
             (np.multiply, square, ctx.constant(b), gate),
             (np.add, gate, ctx.constant(a), gate),
             (np.multiply, gate, X, gate),
-            *half_tanh(ctx, gate, gate),
+            (np.tanh, gate, gate),
+            *half_tanh(gate, ctx.constant(0.5)),
         ]
         if slope is not None:  # gate + 2x · gate · (1 - gate) · (a + 3b · x²)
             calls += [
@@ -152,20 +185,11 @@ class Swish(Gated):
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         gate = scratch_like(ctx, X)
-        calls: Calls = [
+        alpha = None if self.alpha == 1.0 else ctx.constant(self.alpha)
+        return [
             (np.multiply, X, ctx.constant(self.alpha / 2), gate),
-            *half_tanh(ctx, gate, gate),
-            (np.multiply, X, gate, Y),
-        ]
-        if slope is None:
-            return calls
-        scaled: Calls = [] if self.alpha == 1.0 else [(np.multiply, slope, ctx.constant(self.alpha), slope)]
-        return [  # gate + alpha · Y · (1 - gate)
-            *calls,
-            (np.multiply, Y, gate, slope),
-            (np.subtract, Y, slope, slope),
-            *scaled,
-            (np.add, slope, gate, slope),
+            (np.tanh, gate, gate),
+            *silu(X, gate, ctx.constant(0.5), alpha, Y, slope),
         ]
 
 

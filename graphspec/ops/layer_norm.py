@@ -14,6 +14,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, contiguous, inverse_root
 from graphspec.kernels.common import scratch_like, sum_axes
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
@@ -31,6 +32,40 @@ class Rows:
     order: tuple[int, ...]
     size: int
     channels: Channels
+
+
+@twin()
+def normalize(
+    x: Array,
+    inverse: Array,
+    normal: Array | None,
+    y: Array,
+    scale: Array,
+    bias: Array | None,
+    /,
+    *,
+    wide: tuple[Array, Array, Array],
+) -> Calls:
+    """Return calls for ``normal = x · inverse`` and ``y = normal · scale + bias``.
+
+    Shapes: x, normal and y (rows, size), inverse (rows, 1), scale and bias (size,). ``wide`` is y as a block of
+    :meth:`Channels.blocks`, and scale and bias spread. Without ``normal`` y has its memory.
+    """
+    h = y if normal is None else normal
+    block, scales, biases = wide
+    calls: Calls = [(np.multiply, x, inverse, h), (np.multiply, h.reshape(block.shape), scales, block)]
+    return calls if bias is None else [*calls, (np.add, block, biases, block)]
+
+
+@twin()
+def normalize_gradient(
+    normal: Array, dy: Array, projection: Array, mean: Array | None, inverse: Array, /, *, t: Array
+) -> Calls:
+    """Return calls for ``dy = (dy - normal · projection - mean) · inverse``: two of (rows, size), others of (rows, 1)."""
+    calls: Calls = [(np.multiply, normal, projection, t), (np.subtract, dy, t, dy)]
+    if mean is not None:
+        calls.append((np.subtract, dy, mean, dy))
+    return [*calls, (np.multiply, dy, inverse, dy)]
 
 
 def normalize_rows(
@@ -70,11 +105,11 @@ def normalize_rows(
             (np.vecdot, source, source, i[:, 0]),
             (np.multiply, i, one_over_size, i),
             *inverse_root(i, eps, i),
-            (np.multiply, source, i, hr),
-            (np.multiply, h, channels.over(h, scale_tiled), y),
         ]
-        if B is not None:
-            calls.append((np.add, y, channels.over(y, bias_tiled), y))
+        wide = y, channels.over(h, scale_tiled), channels.over(y, bias_tiled)
+        last = normalize if channels.last and size == channels.count else normalize.numpy
+        bias = None if B is None else B.reshape(-1)
+        calls += last(source, i, hr if needs_gradient else None, y.reshape(-1, size), scale, bias, wide=wide)
 
     def backward(dY: Array) -> Calls:
         dense_gradient, copies = contiguous(ctx, dY, order)
@@ -103,12 +138,8 @@ def normalize_rows(
             calls += [
                 (np.vecdot, dr, hr, s[:, 0]),
                 (np.multiply, s, one_over_size, s),
-                (np.multiply, hr, s, tr),
-                (np.subtract, dr, tr, dr),
+                *normalize_gradient(hr, dr, s, m if centred else None, i, t=tr),
             ]
-            if centred:
-                calls.append((np.subtract, dr, m, dr))
-            calls.append((np.multiply, dr, i, dr))
         if dB is not None:
             calls += bias_sums.total(dB.reshape(-1))
         if dScale is not None:

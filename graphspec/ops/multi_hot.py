@@ -18,7 +18,7 @@ from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.indexing import as_pairs, c_contiguous
 
-_GATHERED = 1 << 17  # elements of gathered rows per block, which stays in the cache
+_GATHERED = 1 << 18  # elements of gathered rows per block, which stays in the cache
 _ADDED = 1 << 15  # elements per call of np.add.at
 
 
@@ -130,21 +130,38 @@ class GatherSum(Op):
 
 @twin()
 def gather_sum(ids: Array, table: Array, sums: Array, /, *, ctx: Context) -> Calls:
-    """Return calls for the sums of the table's rows (V, n) at the ids (m, k); an id of V adds nothing.
+    """Return calls for the sums of the table's rows (V, n) at the ids (m, k), in their order; an id of V adds nothing.
 
-    The kernel adds the rows in the order of the ids, and NumPy in the order of its matrix products.
+    Sums are over the first axis of the gathered rows, which NumPy adds one after the other. A row of zeros for the id V
+    needs a copy of the table; if that has more rows than there are ids, rows are multiplied with 1 or 0 instead.
     """
     (n, k), (size, width) = ids.shape, table.shape
-    in_range, valid = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
-    calls: Calls = [(np.not_equal, ids, ctx.constant(size, np.int64), in_range), (copy_cast, valid, in_range)]
-    if k == 1:
-        return [*calls, (np.take, table, ids[:, 0], 0, sums, "clip"), (np.multiply, sums, valid, sums)]
-    block_rows = max(_GATHERED // max(k * width, 1), 1)
-    gathered = ctx.scratch((min(block_rows, n), k, width))
-    for block in pieces(0, n, block_rows):
-        rows = gathered[: block.stop - block.start]
-        calls.append((np.take, table, ids[block], 0, rows, "clip"))
-        calls.append((np.matmul, valid[block, None], rows, sums[block, None]))
+    padded = n * k >= size
+    calls: Calls = []
+    if padded:
+        rows = ctx.scratch((size + 1, width))
+        calls += [(np.copyto, rows[:size], table), (rows[size:].fill, 0.0)]
+    else:
+        rows = table
+    count = min(max(_GATHERED // max(k * width, 1), 1), n)
+    turned, gathered = ctx.scratch((k * count,), np.int64), ctx.scratch((k * count * width,))
+    in_range, valid = ctx.scratch((k * count,), np.bool_), ctx.scratch((k * count,))
+    total = partial(np.add.reduce, initial=0.0)
+    for block in pieces(0, n, max(count, 1)):
+        m = block.stop - block.start
+        own, chosen = turned[: k * m].reshape(k, m), gathered[: k * m * width].reshape(k, m, width)
+        calls += [(np.copyto, own, ids[block].T), (np.take, rows, own, 0, chosen, "clip")]
+        if not padded:
+            one, used = in_range[: k * m].reshape(k, m), valid[: k * m].reshape(k, m)
+            calls += [(np.not_equal, own, ctx.constant(size, np.int64), one), (copy_cast, used, one)]
+            calls.append((np.multiply, chosen, used[..., None], chosen))
+        if m * width == 1:  # NumPy would add these in pairs
+            calls += [
+                (np.add.accumulate, chosen, 0, None, chosen),
+                (np.add, chosen[-1], ctx.constant(0.0), sums[block]),
+            ]
+        else:
+            calls.append((total, chosen, 0, None, sums[block]))
     return calls
 
 

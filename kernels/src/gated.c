@@ -1,0 +1,111 @@
+/* GELU and SiLU around the functions of NumPy, exp and tanh. */
+
+#ifndef REAL
+#include "kernels.h"
+
+static const char *gk_check_normal_argument(const gk_array *a)
+{
+    return a[1].size ? NULL : "needs coefficients";
+}
+
+#define SOURCE "gated.c"
+#include "each_real.h"
+
+const gk_kernel gk_half_tanh = {"half_tanh", "y!= half()", NULL, half_tanh_float, half_tanh_double};
+const gk_kernel gk_normal_argument = {
+    "normal_argument", "x= coefficients most() minus_half() argument!= exponent!?=", gk_check_normal_argument,
+    normal_argument_float, normal_argument_double,
+};
+const gk_kernel gk_gelu = {"gelu", "x= tanh= half() scale() y!= slope!?=", NULL, gelu_float, gelu_double};
+const gk_kernel gk_silu = {"silu", "x= tanh= half() alpha()? y!= slope!?=", NULL, silu_float, silu_double};
+#else
+
+/* y = y / 2 + 1 / 2, the sigmoid of a hyperbolic tangent. */
+GK_CLONES static void NAME(half_tanh)(const gk_array *a)
+{
+    const REAL half = *(REAL *)a[1].data;
+    REAL *y = a[0].data;
+    GK_INDEPENDENT
+    for (ptrdiff_t i = 0; i < a[0].size; i++)
+        y[i] = y[i] * half + half;
+}
+
+/* argument = x P(min(x^2, most)), with the highest power first; exponent = -x^2 / 2. */
+GK_CLONES static void NAME(normal_argument)(const gk_array *a)
+{
+    const REAL *x = a[0].data, *coefficients = a[1].data, most = *(REAL *)a[2].data, minus_half = *(REAL *)a[3].data;
+    const ptrdiff_t terms = a[1].size;
+    REAL *argument = a[4].data, *exponent = a[5].data;
+    REAL square[GK_TILE], sum[GK_TILE];
+    for (ptrdiff_t start = 0; start < a[0].size; start += GK_TILE) {
+        const ptrdiff_t n = GK_MIN(GK_TILE, a[0].size - start);
+        const REAL first = coefficients[0];
+        if (exponent) {
+            GK_INDEPENDENT
+            for (ptrdiff_t i = 0; i < n; i++)
+                exponent[start + i] = x[start + i] * x[start + i] * minus_half;
+        }
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const REAL s = x[start + i] * x[start + i], z = s > most ? most : s;
+            square[i] = z;
+            sum[i] = z * first;
+        }
+        ptrdiff_t k = 1;
+        for (; k + 2 < terms; k += 2) {
+            const REAL c = coefficients[k], d = coefficients[k + 1];
+            GK_INDEPENDENT
+            for (ptrdiff_t i = 0; i < n; i++)
+                sum[i] = ((sum[i] + c) * square[i] + d) * square[i];
+        }
+        for (; k + 1 < terms; k++) {
+            const REAL c = coefficients[k];
+            GK_INDEPENDENT
+            for (ptrdiff_t i = 0; i < n; i++)
+                sum[i] = (sum[i] + c) * square[i];
+        }
+        const REAL last = terms > 1 ? coefficients[terms - 1] : 0;
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < n; i++)
+            argument[start + i] = x[start + i] * (sum[i] + last);
+    }
+}
+
+/* g = tanh / 2 + 1 / 2; y = x g; slope, which contains exp(-x^2 / 2), = slope x scale + g. */
+GK_CLONES static void NAME(gelu)(const gk_array *a)
+{
+    const REAL *x = a[0].data, *t = a[1].data, half = *(REAL *)a[2].data, scale = *(REAL *)a[3].data;
+    REAL *y = a[4].data, *slope = a[5].data;
+    if (slope) {
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < a[0].size; i++) {
+            const REAL g = t[i] * half + half, value = x[i];
+            slope[i] = slope[i] * value * scale + g;
+            y[i] = value * g;
+        }
+    } else {
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < a[0].size; i++)
+            y[i] = x[i] * (t[i] * half + half);
+    }
+}
+
+/* g = tanh / 2 + 1 / 2; y = x g; slope = (y - y g) alpha + g. */
+GK_CLONES static void NAME(silu)(const gk_array *a)
+{
+    const REAL *x = a[0].data, *t = a[1].data, half = *(REAL *)a[2].data, alpha = a[3].data ? *(REAL *)a[3].data : 1;
+    REAL *y = a[4].data, *slope = a[5].data;
+    if (slope) {
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < a[0].size; i++) {
+            const REAL g = t[i] * half + half, value = x[i] * g;
+            y[i] = value;
+            slope[i] = (value - value * g) * alpha + g;
+        }
+    } else {
+        GK_INDEPENDENT
+        for (ptrdiff_t i = 0; i < a[0].size; i++)
+            y[i] = x[i] * (t[i] * half + half);
+    }
+}
+#endif
