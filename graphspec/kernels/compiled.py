@@ -166,6 +166,21 @@ def join_two(first: Call, second: Call) -> Call | None:
     return _taken(second[0], first, "before") or _taken(first[0], second, "after")
 
 
+def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
+    """Return the calls for some rows alone, the first ``count`` of ``ids``; None if they are not those of such a kernel.
+
+    The kernel has optional operands of these names.
+    """
+    if LIBRARY is None or len(calls) != 1 or not isinstance(calls[0][0], LIBRARY.Call):
+        return None
+    kernel = calls[0][0]
+    own, given = TWINS[kernel.__name__], {"ids": ids, "count": count}
+    if not given.keys() <= {*own.operands}:
+        return None
+    bound = own.bound([given.get(name, a) for name, a in zip(own.operands, kernel.operands, strict=True)])
+    return None if bound is None else [(bound,)]
+
+
 def _taken(kernel: Any, call: Call, side: str) -> Call | None:
     """Return ``kernel`` with ``call`` taken in on one side."""
     if not isinstance(kernel, LIBRARY.Call):

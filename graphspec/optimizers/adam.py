@@ -66,6 +66,32 @@ def adam(  # noqa: PLR0913 (the operands of the kernel)
     return [*calls, (np.subtract, p, t, p)]
 
 
+@twin()
+def adam_idle(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    u: Array,
+    v: Array,
+    largest: Array | None,
+    rate: Array,
+    beta_1: Array,
+    beta_2: Array,
+    epsilon: Array,
+    ids: Array | None,
+    count: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return calls for :func:`adam` with a gradient of 0; the kernel also for the first ``count`` of the rows ``ids`` alone.
+
+    :func:`graphspec.kernels.compiled.of_rows` gives it these.
+    """
+    assert ids is None, "NumPy's calls are for all rows"
+    calls: Calls = [(np.multiply, u, beta_1, u), (np.multiply, v, beta_2, v)]
+    calls += [(np.sqrt, v if largest is None else largest, t), (np.add, t, epsilon, t), (np.divide, u, t, t)]
+    return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+
 @dataclass(frozen=True, slots=True)
 class AdamBlock:
     """The operands of one block of Adam.
@@ -135,13 +161,10 @@ class Adam(Moments):
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not keeps_sign(self.beta_1):
             return None
-        u, v, (rate,) = m["momentum"], m["velocity"], factors
-        calls: Calls = [
-            (np.multiply, x, np.array(beta, p.dtype), x) for x, beta in ((u, self.beta_1), (v, self.beta_2))
-        ]
+        u, v, largest, (rate,) = m["momentum"], m["velocity"], m.get("velocity_max"), factors
+        betas = (np.array(beta, p.dtype) for beta in (self.beta_1, self.beta_2))
         added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
-        calls += [(np.sqrt, m.get("velocity_max", v), t), (np.add, t, added, t), (np.divide, u, t, t)]
-        return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+        return adam_idle(p, u, v, largest, rate, *betas, added, None, None, t=t)
 
 
 @OPTIMIZERS.add("AdamW", "adamw")

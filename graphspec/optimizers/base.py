@@ -195,8 +195,8 @@ class Optimizer(Config):
         """Return whether rows with a gradient of 0 need fewer calls, for the same bits."""
         if self.weight_decay or self.gradient_accumulation_steps or self.clips() or not self.updates_rows():
             return False
-        x = np.zeros(0, np.float32)
-        return self.idle(x, x, dict.fromkeys(self.moments(), x), *(x for _ in self.factors(0, 1.0))) is not None
+        x, factor = np.zeros(0, np.float32), np.zeros((), np.float32)
+        return self.idle(x, x, dict.fromkeys(self.moments(), x), *(factor for _ in self.factors(0, 1.0))) is not None
 
     def updates_rows(self) -> bool:
         """Return whether a row can be updated without the others."""

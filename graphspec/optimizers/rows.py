@@ -17,6 +17,7 @@ import numpy as np
 from graphspec.arrays.calls import runner
 from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.split import pieces
+from graphspec.kernels.compiled import of_rows
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -131,6 +132,8 @@ class _IdleRows:
         self._count = 0
         self._copies = _Copies(rows, lambda p, g, t, m: idle(p, t, m), gradient=False)
         self._everywhere: Callable[[], None] | None = None
+        self._in_place: Callable[[], None] | None = None  # of a compiled kernel, which needs no copies
+        self._number = np.zeros(1, np.int64)
 
     def prepare(self) -> None:
         """Find the rows that have moments, before the first update."""
@@ -143,6 +146,9 @@ class _IdleRows:
         known = np.flatnonzero(self._met)
         self._count = known.size
         self._order[: self._count] = known
+        whole = self._idle(self._rows.P, np.empty(0, self._rows.P.dtype), self._rows.moments)
+        if (calls := of_rows(whole, self._order, self._number)) is not None:
+            self._in_place = runner(calls)
 
     def meet(self, ids: Array) -> None:
         """Note rows that have moments from now on."""
@@ -160,6 +166,10 @@ class _IdleRows:
     def run(self) -> None:
         """Update them with a gradient of 0."""
         if self._count < _STREAMED_FROM * len(self._rows.P):
+            if self._in_place is not None:
+                self._number[0] = self._count
+                self._in_place()
+                return
             for chunk in _chunks(self._order[: self._count], self._copies.size):
                 self._copies.compute(chunk)
                 self._copies.write()

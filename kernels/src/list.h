@@ -2,6 +2,7 @@
 
 GK_KERNEL(adagrad)
 GK_KERNEL(adam)
+GK_KERNEL(adam_idle)
 GK_KERNEL(add_rows)
 GK_KERNEL(gather_sum)
 GK_KERNEL(gather_sum_gradient)

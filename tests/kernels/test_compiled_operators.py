@@ -12,10 +12,11 @@ from compiled_kernels import FOUND, TESTED_APART, assert_same_bits, needs_kernel
 from graphs import Array
 
 from graphspec.kernels.cell_activations import gate
-from graphspec.kernels.compiled import TWINS
+from graphspec.kernels.compiled import TWINS, of_rows
 from graphspec.ops import gated_activations, gru, indexing, layer_norm, lstm, multi_hot
+from graphspec.optimizers import adam, momentum
 
-MODULES = (gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
+MODULES = (adam, gated_activations, gru, indexing, layer_norm, lstm, momentum, multi_hot)
 """The modules with twins, which register them."""
 
 Sizes = tuple[int, ...]
@@ -147,6 +148,15 @@ def finite(random: np.random.Generator, size: Sizes, dtype: Any) -> Array:
     return np.where(np.isfinite(table), table, np.array(0.5, dtype))
 
 
+def of_idle() -> Iterator[Case]:
+    """Cases of Adam without a gradient, of v rows of n weights."""
+    numbers_of = {"rate": scalar(1e-3), "beta_1": scalar(0.9), "beta_2": scalar(0.999), "epsilon": scalar(3e-6)}
+    for largest in ({}, {"largest": "v n"}):
+        operands = {"p": "v n", "u": "v n", "v": "v n", **numbers_of, **largest}
+        sizes = (1, 1), (3, 7), (20, 64), (0, 5)
+        yield Case("adam_idle", "vn", sizes, operands, ("p", "u", "v"), {"t": "v n"}, f"adam_idle{len(largest)}")
+
+
 def lookup_sizes() -> tuple[Sizes, ...]:
     """Of k ids for each of m sums, v rows and their width n."""
     widths = (1, 2, 7, 8, 16, 24, 32, 33, 64, 100)
@@ -183,6 +193,7 @@ CASES = [
     ),
     *of_cells(),
     *of_gated(),
+    *of_idle(),
     *of_normalize(),
 ]
 
@@ -246,6 +257,27 @@ def test_ids_out_of_range_are_skipped(library: Any) -> None:
     np.testing.assert_array_equal(total, [[5] * 4, [1] * 4, [1] * 4])
     TWINS["gather_sum_gradient"].bound([np.array([[1, -7], [3, 1]]), total, rows[:2]])()
     np.testing.assert_array_equal(total, [[0] * 4, [4] * 4, [0] * 4])
+
+
+@needs_kernels
+def test_some_rows_are_updated_in_place(library: Any) -> None:
+    random, numbers_of = np.random.default_rng(2), [np.array(x, np.float32) for x in (1e-2, 0.9, 0.99, 1e-6)]
+    arrays = [random.random((6, 5)).astype(np.float32) for _ in range(3)]
+    before = [a.copy() for a in arrays]
+    whole = TWINS["adam_idle"](*arrays, None, *numbers_of, None, None, t=np.empty(0, np.float32))
+    places, count = np.array([4, 0, 9, 2], np.int64), np.array([3])
+    calls = of_rows(whole, places, count)
+    assert calls is not None
+    run(calls)
+    expected = [a.copy() for a in before]
+    run(TWINS["adam_idle"].numpy(*expected, None, *numbers_of, None, None, t=np.empty((6, 5), np.float32)))
+    for a, old, new in zip(arrays, before, expected, strict=True):
+        new[[1, 2, 3, 5]] = old[[1, 2, 3, 5]]
+        assert_same_bits(a, new)
+    rate = np.array(0.5, np.float32)
+    plain = TWINS["sgd"](arrays[0], before[0], None, None, None, rate, None, None, t=np.empty(0, np.float32))
+    assert of_rows(plain, places, count) is None
+    assert of_rows([*whole, *whole], places, count) is None
 
 
 @needs_kernels

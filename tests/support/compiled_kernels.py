@@ -12,6 +12,7 @@ from graphspec.arrays.calls import Calls, settings
 from graphspec.kernels.compiled import load
 
 TESTED_APART = {
+    "adam_idle",
     "add_rows",
     "gather_sum",
     "gather_sum_gradient",
