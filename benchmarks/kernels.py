@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from graphspec_kernels import __version__
 
+from benchmarks.kernel_operators import operators
 from benchmarks.networks import ROWS
 from benchmarks.steps import next_batch, of_workload
 from benchmarks.tables import add_page, publish, table, where
@@ -129,7 +130,12 @@ def main() -> None:
     options = parser.parse_args()
     kernels, lines = compiled.load("compiled"), []
     compiled.LIBRARY = kernels
-    for what, (twin, make) in {**optimizers(25_000), **optimizers(670_000), **channels(16_384, 32)}.items():
+    for what, (twin, make) in {
+        **optimizers(25_000),
+        **optimizers(670_000),
+        **channels(16_384, 32),
+        **operators(),
+    }.items():
         numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
         lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])
     for name in options.workloads:

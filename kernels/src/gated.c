@@ -24,9 +24,10 @@ const gk_kernel gk_silu = {"silu", "x= tanh= half() alpha()? y!= slope!?=", NULL
 GK_CLONES static void NAME(half_tanh)(const gk_array *a)
 {
     const REAL half = *(REAL *)a[1].data;
+    const ptrdiff_t count = a[0].size;
     REAL *y = a[0].data;
     GK_INDEPENDENT
-    for (ptrdiff_t i = 0; i < a[0].size; i++)
+    for (ptrdiff_t i = 0; i < count; i++)
         y[i] = y[i] * half + half;
 }
 
@@ -75,17 +76,18 @@ GK_CLONES static void NAME(normal_argument)(const gk_array *a)
 GK_CLONES static void NAME(gelu)(const gk_array *a)
 {
     const REAL *x = a[0].data, *t = a[1].data, half = *(REAL *)a[2].data, scale = *(REAL *)a[3].data;
+    const ptrdiff_t count = a[0].size;
     REAL *y = a[4].data, *slope = a[5].data;
     if (slope) {
         GK_INDEPENDENT
-        for (ptrdiff_t i = 0; i < a[0].size; i++) {
+        for (ptrdiff_t i = 0; i < count; i++) {
             const REAL g = t[i] * half + half, value = x[i];
             slope[i] = slope[i] * value * scale + g;
             y[i] = value * g;
         }
     } else {
         GK_INDEPENDENT
-        for (ptrdiff_t i = 0; i < a[0].size; i++)
+        for (ptrdiff_t i = 0; i < count; i++)
             y[i] = x[i] * (t[i] * half + half);
     }
 }
@@ -94,17 +96,18 @@ GK_CLONES static void NAME(gelu)(const gk_array *a)
 GK_CLONES static void NAME(silu)(const gk_array *a)
 {
     const REAL *x = a[0].data, *t = a[1].data, half = *(REAL *)a[2].data, alpha = a[3].data ? *(REAL *)a[3].data : 1;
+    const ptrdiff_t count = a[0].size;
     REAL *y = a[4].data, *slope = a[5].data;
     if (slope) {
         GK_INDEPENDENT
-        for (ptrdiff_t i = 0; i < a[0].size; i++) {
+        for (ptrdiff_t i = 0; i < count; i++) {
             const REAL g = t[i] * half + half, value = x[i] * g;
             y[i] = value;
             slope[i] = (value - value * g) * alpha + g;
         }
     } else {
         GK_INDEPENDENT
-        for (ptrdiff_t i = 0; i < a[0].size; i++)
+        for (ptrdiff_t i = 0; i < count; i++)
             y[i] = x[i] * (t[i] * half + half);
     }
 }

@@ -66,11 +66,11 @@ GK_CLONES static void NAME(gather_sum)(const gk_array *a)
 /* total = 0; total[ids[i, k]] += rows[i]. */
 GK_INLINE void NAME(gather_sum_gradient_of)(const gk_array *a, ptrdiff_t width)
 {
-    const ptrdiff_t times = a[0].shape[1];
+    const ptrdiff_t times = a[0].shape[1], all = a[1].size;
     const uint64_t size = (uint64_t)a[1].shape[0];
     const int64_t *ids = a[0].data;
     REAL *total = a[1].data;
-    for (ptrdiff_t j = 0; j < a[1].size; j++)
+    for (ptrdiff_t j = 0; j < all; j++)
         total[j] = 0;
     for (ptrdiff_t i = 0; i < a[2].shape[0]; i++) {
         const REAL *row = (const REAL *)a[2].data + i * width;

@@ -70,14 +70,17 @@ GK_CLONES static void NAME(gru_factors)(const gk_array *a)
         const REAL *q = (const REAL *)a[0].data + 4 * s * n, *r = q + n, *z = r + n, *c = z + n;
         const REAL *h = (const REAL *)((const char *)a[1].data + s * a[1].strides[0]);
         REAL *d = (REAL *)a[2].data + 5 * s * n;
+        GK_INDEPENDENT /* two loops, since blocks a power of two apart compete for the same lines of the cache */
+        for (ptrdiff_t k = 0; k < n; k++) {
+            d[k + 2 * n] = z[k] * (1 - z[k]) * (h[k] - c[k]);
+            d[k + 3 * n] = (1 - c[k] * c[k]) * (1 - z[k]);
+            d[k + 4 * n] = z[k];
+        }
         GK_INDEPENDENT
         for (ptrdiff_t k = 0; k < n; k++) {
-            const REAL of_candidate = (1 - c[k] * c[k]) * (1 - z[k]);
+            const REAL of_candidate = d[k + 3 * n];
             d[k] = of_candidate * r[k];
             d[k + n] = r[k] * (1 - r[k]) * q[k] * of_candidate;
-            d[k + 2 * n] = z[k] * (1 - z[k]) * (h[k] - c[k]);
-            d[k + 3 * n] = of_candidate;
-            d[k + 4 * n] = z[k];
         }
     }
 }

@@ -71,13 +71,19 @@ GK_CLONES static void NAME(lstm_factors)(const gk_array *a)
         const REAL *o = (const REAL *)a[0].data + 5 * s * n, *i = o + n, *f = i + n, *g = f + n, *before = g + n;
         const REAL *u = (const REAL *)a[1].data + s * n;
         REAL *d = (REAL *)a[2].data + 6 * s * n;
-        GK_INDEPENDENT
+        GK_INDEPENDENT /* three loops, since blocks a power of two apart compete for the same lines of the cache */
         for (ptrdiff_t k = 0; k < n; k++) {
             d[k] = (1 - u[k] * u[k]) * o[k];
             d[k + n] = o[k] * (1 - o[k]) * u[k];
+        }
+        GK_INDEPENDENT
+        for (ptrdiff_t k = 0; k < n; k++) {
             d[k + 2 * n] = i[k] * (1 - i[k]) * g[k];
-            d[k + 3 * n] = f[k] * (1 - f[k]) * before[k];
             d[k + 4 * n] = (1 - g[k] * g[k]) * i[k];
+        }
+        GK_INDEPENDENT
+        for (ptrdiff_t k = 0; k < n; k++) {
+            d[k + 3 * n] = f[k] * (1 - f[k]) * before[k];
             d[k + 5 * n] = f[k];
         }
     }
