@@ -18,6 +18,7 @@ from resuming import Stop
 from watching import Recorder, watched
 
 import graphspec as gs
+from graphspec.parallel import team
 from graphspec.runtime.program import no_rows
 from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.running_metrics import RunningMetrics
