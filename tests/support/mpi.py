@@ -1,7 +1,7 @@
 """Jobs of several MPI ranks on this machine, for tests; and, as a program, one rank of a job that trains cases.
 
-``mpiexec -n 2 python tests/support/mpi.py FOLDER SHARDS WORKERS NAME …`` trains cases of ``sharing``, with 0 for no ``shards``, and
-writes ``FOLDER/NAME.npz``.
+``mpiexec -n 2 python tests/support/mpi.py FOLDER SHARDS WORKERS NAME …`` trains cases of ``sharing``, with 0 for no
+``shards``, and writes ``FOLDER/NAME.npz``.
 """
 
 from __future__ import annotations
