@@ -162,9 +162,9 @@ class Adam(Moments):
         if not keeps_sign(self.beta_1):
             return None
         u, v, largest, (rate,) = m["momentum"], m["velocity"], m.get("velocity_max"), factors
-        betas = (np.array(beta, p.dtype) for beta in (self.beta_1, self.beta_2))
+        beta_1, beta_2 = np.array(self.beta_1, p.dtype), np.array(self.beta_2, p.dtype)
         added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
-        return adam_idle(p, u, v, largest, rate, *betas, added, None, None, t=t)
+        return adam_idle(p, u, v, largest, rate, beta_1, beta_2, added, None, None, t=t)
 
 
 @OPTIMIZERS.add("AdamW", "adamw")
