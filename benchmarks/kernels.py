@@ -122,7 +122,6 @@ def step(name: str, kernels: Any) -> Callable[[], object]:
     return run
 
 
-@settings()
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"steps of {', '.join(ROWS)}; none by default")
@@ -130,12 +129,13 @@ def main() -> None:
     options = parser.parse_args()
     kernels, lines = compiled.load("compiled"), []
     compiled.LIBRARY = kernels
-    for what, (twin, make) in {**optimizers(25_000), **optimizers(670_000), **channels(16_384, 32)}.items():
-        numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
-        lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])
-    for name in options.workloads:
-        numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
-        lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
+    with settings():
+        for what, (twin, make) in {**optimizers(25_000), **optimizers(670_000), **channels(16_384, 32)}.items():
+            numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
+            lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])
+        for name in options.workloads:
+            numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
+            lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
     head = ["", "NumPy", f"graphspec-kernels {__version__}", "ratio"]
     publish("kernels", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
