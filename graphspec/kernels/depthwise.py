@@ -22,7 +22,7 @@ from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.windows import Axis
 
 _ROW = 1 << 14  # a tap is tiled along output rows of at most this many elements: NumPy is slow on narrow rows
-_COMPILED_TAPS = 256  # the most taps of the compiled kernels
+_COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compiled kernels
 _COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
@@ -91,8 +91,9 @@ def depthwise_gradient(
 
 
 def compiled_pays(X: Array) -> bool:
-    """Whether the compiled kernels are there and faster, by a measured threshold."""
-    return depthwise.compiled and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
+    """Whether the compiled kernels are there, applicable and faster, by a measured threshold."""
+    fits = depthwise.compiled and X.ndim <= _COMPILED_RANK
+    return fits and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
 
 
 class Depthwise:
