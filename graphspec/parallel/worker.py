@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -42,13 +42,15 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.graph.prelude import cut
     from graphspec.optimizers import Rate, Vectors
     from graphspec.parallel.follower import Follower
+    from graphspec.parallel.group import Place
     from graphspec.parallel.member import Member
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.step import Step
     from graphspec.parallel.sync import Pipes, Signals, Spin
     from graphspec.runtime.parameters import Parameters
 
-    rank, size = message["rank"], message["size"]
+    place = replace(Place(**message["place"]), worker=message["rank"])
+    rank, size = place.worker, place.workers
     arrays = attach(message["memory"])
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     rows |= {name: open_map(where) for name, where in message["maps"].items()}
@@ -74,8 +76,9 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
+    partition = step.divide(optimizer, place.total, shard_kernels=place.ranks == 1)
     member, rate = (
-        Member(arrays, signals, rank, size, step.divide(optimizer, size), network, partial(step.lookups, optimizer)),
+        Member(arrays, signals, place, partition, network, partial(step.lookups, optimizer)),
         Rate(optimizer.learning_rate),
     )
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
