@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.memory_maps import describe_map
 from graphspec.arrays.split import shard_slice
+from graphspec.arrays.system_memory import free
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
@@ -17,11 +18,13 @@ from graphspec.parallel.group import own_shards
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.processes import Processes
 from graphspec.parallel.shared_memory import allocate
+from graphspec.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.parallel.shared_memory import Memory
     from graphspec.parallel.step import Step
+    from graphspec.runtime.evaluation import Evaluation
     from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -37,6 +40,7 @@ class Leader:
 
     Args:
         document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
+        validation: the rows that the workers validate, if they are many.
 
     Raises:
         OSError: processes or shared memory are not available; nothing has changed then.
@@ -49,6 +53,7 @@ class Leader:
         running: RunningMetrics,
         document: Mapping[str, Any],
         size: int,
+        validation: Dataset | None = None,
     ) -> None:
         self._step, self._optimizer_state, self._loader = step, optimizer_state, step.loader
         self.size, self.processes, self._stack = size, Processes(size), ExitStack()
@@ -63,7 +68,11 @@ class Leader:
             rows.pop("chosen", None)
         lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
         arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
-        memory = allocate(arrays)
+        whole = {} if scatters else rows
+        room = free() - nbytes(arrays)
+        self._sharing = Sharing.of(validation, self._loader.batch_size, running, whole, room, size)
+        maps |= {f"{PREFIX}rows/{name}": where for name, where in self._sharing.maps.items()}
+        memory = allocate(arrays | self._sharing.layout())
         self._scattered: dict[str, Array] = {}
         try:
             shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
@@ -72,6 +81,7 @@ class Leader:
             else:
                 for name, array in rows.items():
                     shared[name][...] = array
+            self._sharing = self._sharing.copy(memory.arrays)
             lookups = partial(step.lookups, optimizer_state.optimizer)
             signals = self.processes.start(memory, self._message(document, maps))
             self.member = Member(memory.arrays, signals, 0, size, partition, step.network, lookups)
@@ -106,6 +116,23 @@ class Leader:
             for views in self._others:
                 running.include(views)
 
+    # Validation.
+
+    @property
+    def validates(self) -> bool:
+        """Whether the workers validate together."""
+        return self._sharing.batches > 0
+
+    def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:
+        """Evaluate the validation rows with all workers; return ``running`` with the bits of this process alone.
+
+        Args:
+            between: called before each batch of this process; what it raises ends the evaluation.
+        """
+        self.member.order[0] = VALIDATE
+        batches = Batches(self.member.arrays, 0, self.size)
+        return batches.launch(evaluation, running, self.member.signals, between)
+
     def check(self) -> None:
         """Raise GS604 (RunError) if a worker has died."""
         self.processes.check()
@@ -123,6 +150,7 @@ class Leader:
             "shuffle": self._loader.shuffle and not self._scattered,
             "total": len(self._loader.dataset) if self._scattered else None,
             "maps": maps,
+            "validation": list(self._sharing.same) if self.validates else None,
         }
 
     def _move_in(self, memory: Memory) -> None:
