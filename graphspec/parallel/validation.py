@@ -7,6 +7,7 @@ A worker that has finished its own batches takes those that others have not begu
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ VALIDATE = -1
 """The epoch of an order that is no training step."""
 MIN_BATCHES = 4
 """Batches per worker, from which on workers validate: each binds one more program."""
+ALONE_SECONDS = 0.02
+"""The time in which rank 0 validates small sets before it wakes the others: on a busy core one may keep it waiting."""
 _COPIED_SHARE = 0.25  # of the free memory, which copies of rows may take
 _COPIED_ROWS = 1024  # at a time
 _TOTALS_BYTES = 1 << 25  # of the totals of all batches
@@ -129,13 +132,20 @@ class Batches:
         others = [batch for batch in reversed(every) if batch % size != rank]
         self._order = [*every[rank::size], *others]
 
-    def compute(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> None:
-        """Compute the batches that nobody has begun, and store their totals.
+    def compute(
+        self,
+        evaluation: Evaluation,
+        running: RunningMetrics,
+        between: Callable[[], None],
+        seconds: float = math.inf,
+    ) -> None:
+        """Compute the batches that nobody has begun, and store their totals; begin none after so many seconds.
 
         Two workers may begin the same batch at the same time: both then store the same bits.
         """
+        begin = time.perf_counter()
         for batch in self._order:
-            if self._stop[0]:
+            if self._stop[0] or time.perf_counter() - begin >= seconds:
                 return
             if not self._claims[batch]:
                 self._claims[batch] = 1
@@ -151,21 +161,23 @@ class Batches:
         signals: Signals,
         between: Callable[[], None],
     ) -> RunningMetrics:
-        """On rank 0: compute all batches together with the others, which have their order, and return their totals.
+        """On rank 0: compute all batches, and return their totals. If it takes long, the others help: they have their order.
 
         Args:
             between: called before each batch of this worker; what it raises ends the evaluation.
         """
         self._claims.fill(0)
         self._stop[0] = 0
-        signals.notify()
-        try:
-            self.compute(evaluation, running, between)
-        except BaseException:
-            self._stop[0] = 1
-            raise
-        finally:
-            signals.wait()
+        self.compute(evaluation, running, between, ALONE_SECONDS)
+        if not self._claims.all():
+            signals.notify()
+            try:
+                self.compute(evaluation, running, between)
+            except BaseException:
+                self._stop[0] = 1
+                raise
+            finally:
+                signals.wait()
         running.reset()
         for batch, totals in enumerate(self._totals):
             running.add_stored(evaluation.loader.rows(batch), totals)

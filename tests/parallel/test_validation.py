@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,13 +18,20 @@ from graphspec.arrays.memory_maps import open_map
 from graphspec.data.batches import Dataset
 from graphspec.metrics import MetricState
 from graphspec.parallel import validation
+from graphspec.parallel.sync import Signals
 from graphspec.parallel.validation import Batches, Sharing
 from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 from specs import blobs, dense_spec
 
-pytestmark = pytest.mark.usefixtures("two_cores")
+pytestmark = pytest.mark.usefixtures("two_cores", "at_once")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wake the other workers at the start of a validation, however short it is."""
+    monkeypatch.setattr(validation, "ALONE_SECONDS", 0.0)
 
 
 def each_its_own(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -149,6 +156,20 @@ def test_a_worker_takes_over_what_others_have_not_begun() -> None:
     assert second.begun == []
 
 
+def test_rank_0_validates_a_small_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "ALONE_SECONDS", np.inf)
+    model = gs.compile(dense_spec())
+    x, y = blobs()
+    rows = model.prepared(Dataset({"x": x[:30]}, {"kind": y[:30]}))
+    running = RunningMetrics(model)
+    arrays = {"claims": np.ones(8, np.uint8), "stop": np.ones(1, np.uint8), "totals": np.zeros((8, running.totals))}
+    shared = {validation.PREFIX + name: a for name, a in arrays.items()}
+    begun: list[None] = []
+    found = Batches(shared, 0, 2).launch(model.evaluation(rows, 4), running, cast(Signals, None), lambda: begun.append(None))
+    assert len(begun) == 8
+    assert found.state() == model.evaluate_prepared(rows, 4).state()
+
+
 def before_validation(monkeypatch: pytest.MonkeyPatch, what: Callable[[], None]) -> None:
     """Let something happen just before the other workers get their order."""
     launch = Batches.launch
@@ -157,9 +178,10 @@ def before_validation(monkeypatch: pytest.MonkeyPatch, what: Callable[[], None])
         what()
         return launch(batches, evaluation, running, signals, between)
 
-    def checked(batches: Batches, evaluation: Any, running: Any, between: Any) -> None:
-        between()  # the other worker may have begun all batches
-        compute(batches, evaluation, running, between)
+    def checked(batches: Batches, evaluation: Any, running: Any, between: Any, *seconds: float) -> None:
+        if not seconds:  # the others are awake
+            between()  # they may have begun all batches
+        compute(batches, evaluation, running, between, *seconds)
 
     compute = Batches.compute
     monkeypatch.setattr(Batches, "launch", watched)
