@@ -1,4 +1,4 @@
-"""The specs in `specs/` on four MPI ranks: steps have the losses and metrics of one process, up to rounding."""
+"""The specs in `specs/` on four MPI ranks: steps have the losses of one process up to rounding, and with shards its bits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from mpi import HERE, job, why_not
-from mpi_specs import logs
+from mpi_specs import train
 from test_specs import SPECS, garments, newswires, sentences, written_words
 
 __all__ = ["garments", "newswires", "sentences", "written_words"]  # fixtures
 
-STEPS = 4
-Logs = dict[str, list[dict[str, float]]]
+STEPS, SHARDS = 4, 8
 
 
 @pytest.fixture
@@ -27,16 +26,18 @@ def paths(garments: Path, newswires: Any, sentences: Any, written_words: Any) ->
     return [made_up.get(name, path) for name, path in SPECS.items()]
 
 
-def test_four_ranks_have_the_losses_of_one_process(paths: list[Path], tmp_path: Path) -> None:
+def test_four_ranks_have_the_losses_and_bits_of_one_process(paths: list[Path], tmp_path: Path) -> None:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     result = tmp_path / "logs.json"
-    done = job([HERE / "mpi_specs.py", result, STEPS, *paths], ranks=4)
+    done = job([HERE / "mpi_specs.py", result, STEPS, SHARDS, *paths], ranks=4)
     assert done.returncode == 0, done.stderr
     found = json.loads(result.read_text())
     assert found.keys() == SPECS.keys()
     for path in paths:
-        expected = logs(str(path), STEPS)
+        logs, weights = found[path.stem]
+        expected, _ = train(str(path), STEPS, None)
         assert len(expected) > 1
-        for step, (ours, theirs) in enumerate(zip(found[path.stem], expected, strict=True), 1):
+        for step, (ours, theirs) in enumerate(zip(logs, expected, strict=True), 1):
             assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-7), f"{path.stem}, step {step}"
+        assert train(str(path), STEPS, SHARDS) == (logs, weights), path.stem

@@ -41,18 +41,18 @@ def launcher() -> list[str]:
 
 
 def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
-    """Return the overrides of the spec with ``workers: mpi``; None if it says so already.
+    """Return the overrides of the spec with ``workers: mpi``; None if it needs none.
+
+    With ``workers: n`` each rank has n processes.
 
     Raises:
-        UsageError: the spec asks for workers of its own.
+        UsageError: the spec lets the number of workers be chosen.
     """
     workers = spec.training.workers
-    if workers == "mpi":
-        return None
-    if workers != 1:
-        text = f"--mpi makes each rank a worker, but the spec has `workers: {workers}`"
-        raise UsageError(f"{text}: leave it out, set `workers: mpi`, or add `--set training.workers=mpi`")
-    return [*(sets or ()), "training.workers=mpi"]
+    if workers == "auto":
+        text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
+        raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")
+    return [*(sets or ()), "training.workers=mpi"] if workers == 1 else None
 
 
 def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:

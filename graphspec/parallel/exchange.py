@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.layout import aligned
-from graphspec.arrays.pairwise import sum_into_first, until_two
+from graphspec.arrays.pairwise import sum_into_first
+from graphspec.codes import Code
+from graphspec.errors import RunError
 from graphspec.optimizers import Vectors
-from graphspec.parallel.group import own_shards
+from graphspec.parallel.group import Place
+from graphspec.parallel.mpi_group import MpiGroup
 from graphspec.parallel.pieces import Pieces
-from graphspec.parallel.shards import ShardGroup, Shards
+from graphspec.parallel.rank_slots import RankSlots
+from graphspec.parallel.shards import ShardGroup, Shards, add_whole, update_part
+from graphspec.parallel.team import Team
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
     from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer, Rate
-    from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.mpi import Ranks
     from graphspec.parallel.step import Step
     from graphspec.runtime.program import Program
@@ -35,44 +39,20 @@ _GRADIENTS, _WEIGHTS = 1, 2
 """The numbers of the exchanges of a step."""
 
 
-class MpiGroup:
-    """The ranks of a job, as operators and optimizers see them. Every rank has its own copy of everything."""
-
-    writes_state = True
-
-    def __init__(self, ranks: Ranks) -> None:
-        self.rank, self.size, self._ranks = ranks.rank, ranks.size, ranks
-        self._buffers: dict[Any, tuple[Array, Array, Calls, Sequence[Array]]] = {}
-
-    def all_reduce(self, *arrays: np.ndarray[Any, Any]) -> None:
-        """Replace ``arrays``, one per shard of this rank, by their sum over all shards of all ranks."""
-        array = arrays[0]
-        if array.size == 0:
-            return
-        key = array.shape, array.dtype
-        if key not in self._buffers:
-            own = np.empty((len(arrays), *array.shape), array.dtype)
-            every = np.empty((self.size * len(arrays), *array.shape), array.dtype)
-            self._buffers[key] = own, every, *until_two([every[k, ...] for k in range(len(every))], overwrite=True)
-        own, every, calls, (first, second) = self._buffers[key]
-        for k, array in enumerate(arrays):
-            np.copyto(own[k, ...], array)
-        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
-        for add, a, b, total in calls:
-            add(a, b, total)
-        for array in arrays:
-            np.add(first, second, array)
-
-    def barrier(self) -> None:
-        """Do nothing: there is no shared memory in which a rank could overtake another."""
-
-
 class Exchange:
     """One rank's part of every step.
 
+    With several local workers per rank, the weights and slots are in memory that they share. They add their gradients
+    before the first of them, this process, sends the sum to the other ranks.
+
     Args:
-        gradient: where the rank's programs write the gradient of its rows, or of those of its first shard.
+        workers: the processes of each rank.
         slots: on rank 0 the optimizer's slots; None on others, which allocate only those that they update.
+        document: ``document``, the spec, and ``adapted``, what it has learnt, or None: for the local workers.
+        gradient: memory for the gradient of a rank without other workers.
+
+    Raises:
+        OSError: processes or shared memory are not available.
     """
 
     def __init__(
@@ -81,70 +61,77 @@ class Exchange:
         step: Step,
         optimizer: Optimizer,
         running: RunningMetrics,
-        gradient: Array,
+        workers: int,
+        document: Mapping[str, Any],
         slots: Mapping[str, Array] | None = None,
+        gradient: Array | None = None,
     ) -> None:
         self.group, self._ranks, self._step, self._optimizer = MpiGroup(ranks), ranks, step, optimizer
-        rank, size = ranks.rank, ranks.size
-        shards = step.divide(optimizer, size, shard_kernels=False).parts
-        count, own = len(shards), own_shards(len(shards), rank, size)
-        self._gradients = [gradient, *(_zeros(gradient.size, gradient.dtype) for _ in range(own.start + 1, own.stop))]
-        groups: list[Group] = [self.group]
-        if count > size:
-            groups = [ShardGroup(k, count, writes_state=k == own.start) for k in range(own.start, own.stop)]
-        self.counters, self._counting = np.zeros(len(groups) * running.counters + 1), list[Any]()
-        self.gathered = np.zeros((size, len(self.counters)))
-        lookups = [step.lookups(optimizer) for _ in groups]
-        if count > size:  # the gradients of several shards are added in place
-            for lookup in (lookup for found in lookups for lookup in found):
-                lookup.touched.kept = False
-        self._shards = Shards(groups, self._gradients, self.group, step.network, self._by_shard(self.counters), lookups)
-        self._shard_parts = shards
-        self._parts = [slice(p[0].start, p[-1].stop) for k in range(size) if (p := shards[own_shards(count, k, size)])]
-        self._part = self._parts[rank]
-        self._segments = step.parameters.segments["trainable"]
-        self._counts = np.array([part.stop - part.start for part in self._parts])
-        self._starts = np.array([part.start for part in self._parts])
-        self._whole = slots
+        place = Place(0, workers, ranks.rank, ranks.size)
+        self._shard_parts = step.divide(optimizer, place.total, shard_kernels=False).parts
+        count = len(self._shard_parts)
+        of_ranks = [replace(place, rank=k).of_rank(count) for k in range(ranks.size)]
+        self._parts = [_joined(self._shard_parts[shards]) for shards in of_ranks]
+        self._part = self._parts[ranks.rank]
         weights = step.parameters.vectors["trainable"]
-        length = int(self._counts[rank])
-        self._kind = ranks.mpi.FLOAT if weights.dtype == np.float32 else ranks.mpi.DOUBLE
-        self._received = aligned(ranks.size * length * weights.itemsize).view(weights.dtype).reshape(ranks.size, length)
+        self._slots = RankSlots(ranks, optimizer, step.parameters.segments["trainable"], self._parts, weights.dtype)
+        shapes = self._slots.shapes() if slots is None else {n: (a.shape, a.dtype) for n, a in slots.items()}
+        self.team: Team | None = None
+        if workers > 1:
+            self.team = Team(step, optimizer, running, shapes, document, place, self.group)
+            self._gradients, self._received = self.team.member.gradients, self.team.member.arrays["received"]
+            for name, array in (slots or {}).items():
+                self.team.member.slots[name][...] = array
+            self._slots.use(self.team.member.slots)
+            self._counted = self.team.member.counters
+        else:
+            self._slots.use({n: _zeros(*s) for n, s in shapes.items()} if slots is None else slots)
+            self._use_own_memory(place, running, gradient)
+        self.counters, self._counting = np.zeros(len(self._gradients) * running.counters + 1), list[Any]()
+        self.gathered = np.zeros((ranks.size, len(self.counters)))
+        weights, gradient = step.parameters.vectors["trainable"], self._gradients[0]
         self._scatter = Pieces(ranks, _GRADIENTS, [gradient[part] for part in self._parts], list(self._received))
         self._gather = Pieces(
             ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in self._parts]
         )
-        if slots is None:
-            self._slots = {name: _zeros(length, weights.dtype) for name in optimizer.slots()}
-            self._slots |= {name: np.zeros(shape, weights.dtype) for name, shape, owner in self._own() if owner == rank}
-        else:
-            self._slots = {name: a if "/" in name else a[self._part] for name, a in slots.items()}
 
-    def _by_shard(self, counters: Array) -> list[Array]:
-        """Split the counters of a rank into those of its shards; the last one is whether it was asked to stop."""
-        return np.split(counters[:-1], len(self._gradients))
+    def _use_own_memory(self, place: Place, running: RunningMetrics, gradient: Array | None) -> None:
+        """Allocate gradients and sums of a rank without other workers."""
+        weights, step = self._step.parameters.vectors["trainable"], self._step
+        count, own = len(self._shard_parts), place.of_rank(len(self._shard_parts))
+        self._gradients = [_zeros(weights.shape, weights.dtype) for _ in range(own.start + 1, own.stop)]
+        self._gradients.insert(0, _zeros(weights.shape, weights.dtype) if gradient is None else gradient)
+        self._received = _zeros((place.ranks, self._part.stop - self._part.start), weights.dtype)
+        self._counted = [np.zeros(running.counters) for _ in self._gradients]
+        groups: list[Group] = [self.group]
+        if count > place.ranks:
+            groups = [ShardGroup(k, count, writes_state=k == own.start) for k in range(own.start, own.stop)]
+        lookups = [step.lookups(self._optimizer) for _ in groups]
+        if len(groups) > 1:
+            add_whole(lookups)
+        self._shards = Shards(groups, self._gradients, self.group, step.network, self._counted, lookups)
+
+    @property
+    def slots(self) -> Mapping[str, Array]:
+        """On rank 0 all slots; on others those that they update."""
+        return self._slots.whole
 
     @property
     def counters_of_others(self) -> list[Array]:
         """On rank 0, where :meth:`gather_counters` writes the counters of each shard except for the first."""
-        return [part for counters in self.gathered for part in self._by_shard(counters)][1:]
-
-    def _own(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
-        """Yield the slots of single weights: name, shape, and the rank that updates the weight."""
-        for s in self._segments:
-            owner = next((k for k, p in enumerate(self._parts) if p.start <= s.start and s.stop <= p.stop), 0)
-            for slot, axes in self._optimizer.own_slots(s.param).items():
-                whole = len(axes) == len(s.param.shape)
-                shape = (s.param.size,) if whole else tuple(s.param.shape[axis] for axis in axes)
-                yield f"{slot}/{s.param.name}", shape, owner
+        shards = len(self._gradients)
+        return [part for counters in self.gathered for part in np.split(counters[:-1], shards)][1:]
 
     # A step.
 
     def bind(self, step: Step, rows: int) -> Program:
         """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks.
 
-        Meanwhile the parts of the gradient travel to their owners: both take one latency.
+        Meanwhile the parts of the gradient travel to their owners, unless local workers have to add theirs first: both
+        take one latency.
         """
+        if self.team is not None:
+            return self.team.member.bind(step, rows)
         program = self._shards.bind(step, rows)
         losses = max(k for k, call in enumerate(program.calls) if call[0] == self.group.all_reduce)
         program.calls[losses:losses] = [*sum_into_first(self._gradients), (self._scatter.start,)]
@@ -152,18 +139,26 @@ class Exchange:
 
     def update(self, rate: Rate) -> Calls:
         """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""
-        weights, start = self._step.parameters.vectors["trainable"], self._part.start
-        own = Vectors(weights, self._gradients[0], {}, self._segments).part(self._part, [])
-        own = replace(own, G=self._received[0], others=list(self._received[1:]), slots=self._slots)
+        weights, segments = self._step.parameters.vectors["trainable"], self._step.parameters.segments["trainable"]
+        vectors, clock = Vectors(weights, self._gradients[0], {}, segments), self._step.clock
+        receive: Calls = [(self._scatter_gradients,)]
+        collect: Calls = [(self._gather_weights,)]
+        if self.team is not None:
+            vectors, send = replace(vectors, slots=self.team.member.slots), [(self._scatter.start,), *receive]
+            return self.team.member.update(self._optimizer, vectors, clock, rate, send, collect)
+        own = replace(
+            vectors.part(self._part, []),
+            G=self._received[0],
+            others=list(self._received[1:]),
+            slots=self._slots.arrays,
+        )
+        update = update_part(self._shards, self._optimizer, own, self._part, self._shard_parts, clock, rate)
+        return [*receive, *update, *collect]
 
-        def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
-            part = self._shard_parts[group.rank]
-            part = slice(part.start - start, part.stop - start)
-            kept = [lookup.within(self._part) for lookup in lookups]
-            vectors = replace(own, lookups=kept).part(part, [slice(0, part.stop - part.start)])
-            return self._optimizer.bind(vectors, self._step.clock, rate, group)
-
-        return [(self._scatter_gradients,), *self._shards.update(update), (self._gather_weights,)]
+    def launch(self, epoch: int, batch: int, rate: Rate) -> None:
+        """Let the local workers start their shards of a step."""
+        if self.team is not None:
+            self.team.launch(epoch, batch, self._step.clock, rate)
 
     def _scatter_gradients(self) -> None:
         """Wait until each rank has the parts of all gradients that it updates."""
@@ -181,10 +176,13 @@ class Exchange:
 
         After an update they are on their way.
         """
+        if self.team is not None:
+            self.team.wait()
         self._scatter.finish()  # without an update nobody has waited for it
         self._ranks.finish(self._counting.pop() if self._counting else self._start_counters())
 
     def _start_counters(self) -> Any:
+        np.concatenate(self._counted, out=self.counters[:-1])
         self.counters[-1] = self._ranks.requested
         return self._ranks.comm.Igather(self.counters, self.gathered if self.group.rank == 0 else None, 0)
 
@@ -194,45 +192,42 @@ class Exchange:
         """Copy the weights of rank 0 to all ranks, and its slots to the ranks that update them."""
         for vector in self._step.parameters.vectors.values():
             self._ranks.share(vector)
-        comm, mpi, rank = self._ranks.comm, self._ranks.mpi, self.group.rank
-        for name in self._optimizer.slots():
-            if rank == 0:
-                comm.Scatterv([self._all(name), (self._counts, self._starts), self._kind], mpi.IN_PLACE, 0)
-            else:
-                comm.Scatterv(None, [self._slots[name], self._kind], 0)
-        self._move_own(comm.Send, comm.Recv, to_owner=True)
+        self._slots.renew()
 
     def collect_slots(self) -> None:
         """Bring the slots that other ranks have updated to rank 0."""
-        comm, mpi, rank = self._ranks.comm, self._ranks.mpi, self.group.rank
-        for name in self._optimizer.slots():
-            if rank == 0:
-                comm.Gatherv(mpi.IN_PLACE, [self._all(name), (self._counts, self._starts), self._kind], 0)
-            else:
-                comm.Gatherv([self._slots[name], self._kind], None, 0)
-        self._move_own(comm.Send, comm.Recv, to_owner=False)
+        self._slots.collect()
 
-    def _all(self, name: str) -> Array:
-        assert self._whole is not None, "only rank 0 has all slots"
-        return self._whole[name]
+    def check(self) -> None:
+        """Raise GS604 (RunError) if a local worker has died; if a rank dies, the launcher ends the job."""
+        if self.team is not None:
+            self.team.processes.check()
 
-    def _move_own(self, send: Callable[..., None], receive: Callable[..., None], *, to_owner: bool) -> None:
-        """Send the slots of single weights from rank 0 to their owners, or back."""
-        for name, _, owner in self._own():
-            if owner and self.group.rank in (0, owner):
-                sends = (self.group.rank == 0) == to_owner
-                array, other = self._slots[name], owner if self.group.rank == 0 else 0
-                if sends:
-                    send(array, other)
-                else:
-                    receive(array, other)
+    def close(self) -> None:
+        """End the local workers, and move the weights back into this process's memory."""
+        if self.team is not None:
+            self.team.close()
 
 
-def _octets(array: Array) -> Array:
-    return array.reshape(-1).view(np.uint8)
+def joined(ranks: Ranks, *arguments: Any) -> Exchange:
+    """Return one rank's part of every step, :class:`Exchange`, with its local workers.
+
+    Raises:
+        RunError: GS602, there is no memory for them, or they cannot be started.
+    """
+    try:
+        return Exchange(ranks, *arguments)
+    except OSError as error:
+        text = f"rank {ranks.rank} cannot start its workers: {error}"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "`workers: 1` has one process per rank") from None
 
 
-def _zeros(size: int, dtype: Any) -> Array:
+def _joined(parts: Sequence[slice]) -> slice:
+    return slice(parts[0].start, parts[-1].stop)
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> Array:
+    size = int(np.prod(shape))
     zeros: Array = aligned(size * np.dtype(dtype).itemsize).view(dtype)
     zeros[...] = 0
-    return zeros
+    return zeros.reshape(shape)

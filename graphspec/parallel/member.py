@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pairwise import sum_into_first
+from graphspec.arrays.split import shard_slice
 from graphspec.kernels.group import Group
-from graphspec.parallel.group import SCRATCH, ProcessGroup, own_shards
-from graphspec.parallel.shards import ShardGroup, Shards
+from graphspec.parallel.group import SCRATCH, Place, ProcessGroup
+from graphspec.parallel.shards import ShardGroup, Shards, add_whole, update_part
 from graphspec.parallel.sync import counter_words
 from graphspec.runtime.partition import Partition
 from graphspec.runtime.program import Program
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer, Rate, Vectors
     from graphspec.optimizers.rows import Lookup
+    from graphspec.parallel.mpi_group import MpiGroup
     from graphspec.parallel.step import Step
     from graphspec.parallel.sync import Signals
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -36,29 +39,33 @@ class Member:
 
     Args:
         lookups: returns the weights whose gradients are kept by rows, for the gradient of another shard.
+        between: the group of the ranks, on the first worker of each.
     """
 
     def __init__(
         self,
         arrays: Mapping[str, Array],
         signals: Signals,
-        rank: int,
-        size: int,
+        place: Place,
         partition: Partition,
         network: Network,
         lookups: Callable[[], Sequence[Lookup]],
+        between: MpiGroup | None = None,
     ) -> None:
         self.arrays, self.signals, self._partition = arrays, signals, partition
         self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
-        own, count = own_shards(len(partition.parts), rank, size), len(partition.parts)
-        group = ProcessGroup(signals, arrays["scratch"], rank, size)
+        self._place, count = place, len(partition.parts)
+        group, first = ProcessGroup(signals, arrays["scratch"], place, between), place.of_rank(count).start
         groups: list[Group] = [group]
-        if count > size:
-            groups = [ShardGroup(k, count, writes_state=k == 0) for k in range(own.start, own.stop)]
-        self._shards = Shards(
-            groups, self.gradients[own], group, network, self.counters[own], [lookups() for _ in groups]
-        )
-        self._matrices = partition.views(arrays, rank)
+        if count > place.total:
+            own = place.own(count)
+            groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
+        here = place.own_of_rank(len(self.gradients))
+        kept = [lookups() for _ in groups]
+        if place.ranks > 1:
+            add_whole(kept)
+        self._shards = Shards(groups, self.gradients[here], group, network, self.counters[here], kept)
+        self._matrices = partition.views(arrays, place.worker)
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
         self.order = arrays["order"].view(np.uint8).data.cast("q")
         self.rate = arrays["rate"].view(np.uint8).data.cast("d")
@@ -67,29 +74,69 @@ class Member:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all workers."""
         return self._shards.bind(step, rows, self._matrices)
 
-    def update(self, optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls that sum the gradients of this worker's part of the weights, and update it."""
+    def update(
+        self,
+        optimizer: Optimizer,
+        vectors: Vectors,
+        clock: Clock,
+        rate: Rate,
+        send: Calls | None = None,
+        collect: Calls | None = None,
+    ) -> Calls:
+        """Return the calls that sum the gradients of this worker's part of the weights, and update it.
 
-        def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
-            part = self._partition.parts[group.rank], list(self._partition.summed(group.rank))
-            return optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
+        Args:
+            send, collect: on the first worker of a rank of an MPI job, the calls that send the rank's gradients to the
+                others and receive theirs, and that collect the weights.
+        """
+        parts = self._partition.parts
+        if self._place.ranks == 1:
 
-        return self._shards.update(update)
+            def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
+                part = parts[group.rank], list(self._partition.summed(group.rank))
+                return optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
+
+            return self._shards.update(update)
+        here = self._place.of_rank(len(parts))
+        part = slice(parts[here.start].start, parts[here.stop - 1].stop)
+        slots = {name: a if "/" in name or self._place.rank else a[part] for name, a in vectors.slots.items()}
+        own = replace(vectors, slots={}, others=()).part(part, [])
+        own = replace(own, G=self.arrays["received"][0], others=list(self.arrays["received"][1:]), slots=slots)
+        piece = shard_slice(vectors.P.size, self._place.worker, self._place.workers)
+        wait: Calls = [(self.signals.barrier,)]
+        return [
+            *sum_into_first([gradient[piece] for gradient in self.gradients]),
+            *wait,
+            *(send or []),
+            *wait,
+            *update_part(self._shards, optimizer, own, part, parts, clock, rate),
+            *wait,
+            *(collect or []),
+        ]
 
 
 def layout(
-    step: Step, running: RunningMetrics, slots: Mapping[str, Array], partition: Partition, size: int
+    step: Step,
+    running: RunningMetrics,
+    slots: Mapping[str, tuple[Sequence[int], Any]],
+    partition: Partition,
+    place: Place,
 ) -> dict[str, tuple[Any, Any]]:
-    """Return the shapes and dtypes of the arrays that ``size`` workers share, by name."""
-    vectors, dtype, shards = step.parameters.vectors, step.parameters.dtype, len(partition.parts)
+    """Return the shapes and dtypes of the arrays that the workers of a machine share, by name."""
+    vectors, dtype = step.parameters.vectors, step.parameters.dtype
+    here = place.of_rank(len(partition.parts))
+    shards, parts = here.stop - here.start, partition.parts[here]
+    in_job = place.ranks > 1
+    received = {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)} if in_job else {}
     return {
-        "signals": ((counter_words(size),), np.int64),
+        "signals": ((counter_words(place.workers),), np.int64),
         "order": ((3,), np.int64),
         "rate": ((1,), np.float64),
-        "scratch": ((2, shards, SCRATCH), np.uint8),
+        "scratch": ((2, shards + in_job, SCRATCH), np.uint8),
         "counters": ((shards, running.counters), np.float64),
         "gradients": ((shards, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
-        **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
+        **{f"slot/{name}": slot for name, slot in slots.items()},
+        **received,
         **partition.layout(dtype),
     }

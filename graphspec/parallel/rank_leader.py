@@ -13,9 +13,9 @@ import numpy as np
 
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.memory_maps import describe_map
-from graphspec.parallel.exchange import Exchange
-from graphspec.parallel.leader import plugins
+from graphspec.parallel.exchange import joined
 from graphspec.parallel.mpi import Order
+from graphspec.parallel.team import plugins
 
 if TYPE_CHECKING:
     from graphspec.parallel.mpi import Ranks
@@ -34,6 +34,7 @@ class RankLeader:
 
     Args:
         document: ``document``, the spec, and ``adapted``, what it has learnt, or None.
+        workers: the processes of each rank.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class RankLeader:
         running: RunningMetrics,
         document: Mapping[str, Any],
         ranks: Ranks,
+        workers: int = 1,
     ) -> None:
         self._step, self._state, self._ranks, self._stack = step, optimizer_state, ranks, ExitStack()
         loader = step.loader
@@ -62,9 +64,9 @@ class RankLeader:
             }
         )
         deal(ranks, data)
-        self.member = Exchange(
-            ranks, step, optimizer_state.optimizer, running, optimizer_state.gradient, optimizer_state.slots
-        )
+        gradient, slots = optimizer_state.gradient, optimizer_state.slots
+        self.member = joined(ranks, step, optimizer_state.optimizer, running, workers, document, slots, gradient)
+        self._own, optimizer_state.slots = (gradient, slots), dict(self.member.slots)
         self._others = [running.views(counters) for counters in self.member.counters_of_others]
         self._renew()
         optimizer_state.run_with(self.member.update(optimizer_state.rate), self._collect)
@@ -90,6 +92,7 @@ class RankLeader:
             self._renew()
         self._ranks.order(Order.STEP, epoch, batch, self._state.clock.step, self._state.rate.value)
         self._ranks.busy = self._outdated = True
+        self.member.launch(epoch, batch, self._state.rate)
 
     def finish_step(self, running: RunningMetrics | None) -> None:
         """Wait until the other ranks have finished the step, and add their metric counters to ``running``."""
@@ -102,14 +105,16 @@ class RankLeader:
                 running.include(views)
 
     def check(self) -> None:
-        """Do nothing: the launcher ends the job if a rank dies."""
+        """Raise GS604 (RunError) if a local worker has died; if a rank dies, the launcher ends the job."""
+        self.member.check()
 
     def close(self) -> None:
         """End the training on the other ranks, unless they are in the middle of a step that has failed."""
         if not self._ranks.busy:
             self._collect()
             self._ranks.order(Order.LEAVE)
-        self._state.move_back(self._state.gradient, self._state.slots)
+        self.member.close()
+        self._state.move_back(*self._own)
         self._stack.close()
 
 

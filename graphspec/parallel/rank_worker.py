@@ -15,7 +15,6 @@ import numpy as np
 
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.calls import settings
-from graphspec.arrays.layout import aligned
 from graphspec.arrays.memory_maps import open_map
 from graphspec.arrays.random import Clock
 from graphspec.arrays.system_memory import free, human
@@ -27,7 +26,7 @@ from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.errors import RunError
 from graphspec.graph.prelude import cut
 from graphspec.optimizers import Rate
-from graphspec.parallel.exchange import Exchange
+from graphspec.parallel.exchange import joined
 from graphspec.parallel.follower import Follower
 from graphspec.parallel.mpi import Order
 from graphspec.parallel.rank_leader import fingerprint
@@ -74,16 +73,15 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     loader = BatchLoader(data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"])
     parameters, clock, optimizer = Parameters(network.graph), Clock(), spec.training.optimizer
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
-    rate = Rate(optimizer.learning_rate)
-    weights = parameters.vectors["trainable"]
-    gradient = aligned(weights.nbytes).view(weights.dtype)
-    gradient[...] = 0
-    member = Exchange(ranks, step, optimizer, RunningMetrics(network), gradient)
+    rate, workers = Rate(optimizer.learning_rate), spec.training.workers
+    local = workers if isinstance(workers, int) else 1
+    member = joined(ranks, step, optimizer, RunningMetrics(network), local, message)
     member.renew()
     follower = Follower(step, member.bind, member.update(rate))
     while True:
         order, values = ranks.next_order()
         if order is Order.LEAVE:
+            member.close()
             return
         if order is Order.COLLECT:
             member.collect_slots()
@@ -92,6 +90,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
         else:
             epoch, batch, clock.step = (int(v) for v in values[:3])
             rate.value = values[3]
+            member.launch(epoch, batch, rate)
             follower.step(epoch, batch)
             member.gather_counters()
 

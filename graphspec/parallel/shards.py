@@ -8,6 +8,7 @@ over all shards for the first, then for the next, and then the sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import numpy as np
@@ -18,9 +19,11 @@ from graphspec.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Call, Calls
+    from graphspec.arrays.random import Clock
     from graphspec.compiler.objective import Network
     from graphspec.ir.graph import Array
     from graphspec.kernels.group import Group, ShardedKernel
+    from graphspec.optimizers import Optimizer, Rate, Vectors
     from graphspec.optimizers.rows import Lookup
     from graphspec.parallel.step import Step
 
@@ -101,6 +104,39 @@ class Shards:
         """Return the calls of all shards, in an order in which none waits for another of this worker."""
         calls = [calls_of(group) for group in self._groups]
         return in_step(calls, self._groups, self._workers) if len(calls) > 1 else calls[0]
+
+
+def update_part(
+    shards: Shards,
+    optimizer: Optimizer,
+    own: Vectors,
+    part: slice,
+    parts: Sequence[slice],
+    clock: Clock,
+    rate: Rate,
+) -> Calls:
+    """Return the calls that update the parts of a worker's shards, within the part of its rank of an MPI job.
+
+    Args:
+        own: the operands of the rank's part.
+        part: that part.
+        parts: by shard, the part of the weights that it updates.
+    """
+
+    def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
+        start, stop = parts[group.rank].start - part.start, parts[group.rank].stop - part.start
+        kept = [lookup.within(part) for lookup in lookups]
+        vectors = replace(own, lookups=kept).part(slice(start, stop), [slice(0, stop - start)])
+        return optimizer.bind(vectors, clock, rate, group)
+
+    return shards.update(update)
+
+
+def add_whole(lookups: Sequence[Sequence[Lookup]]) -> None:
+    """Note that whole gradients are added in place: then a step clears all their rows."""
+    for found in lookups:
+        for lookup in found:
+            lookup.touched.kept = False
 
 
 def _collect(losses: Sequence[Array], into: Array) -> None:

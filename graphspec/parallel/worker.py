@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -42,6 +42,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.graph.prelude import cut
     from graphspec.optimizers import Rate, Vectors
     from graphspec.parallel.follower import Follower
+    from graphspec.parallel.group import Place
     from graphspec.parallel.member import Member
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.step import Step
@@ -49,7 +50,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.runtime.parameters import Parameters
 
-    rank, size = message["rank"], message["size"]
+    place = replace(Place(**message["place"]), worker=message["rank"])
+    rank, size = place.worker, place.workers
     arrays = attach(message["memory"])
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     maps = {name: open_map(where) for name, where in message["maps"].items()}
@@ -76,15 +78,16 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
+    partition = step.divide(optimizer, place.total, shard_kernels=place.ranks == 1)
     member, rate = (
-        Member(arrays, signals, rank, size, step.divide(optimizer, size), network, partial(step.lookups, optimizer)),
+        Member(arrays, signals, place, partition, network, partial(step.lookups, optimizer)),
         Rate(optimizer.learning_rate),
     )
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
     vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments)
     follower = Follower(step, member.bind, member.update(optimizer, vectors, clock, rate))
     order, same = member.order, message["validation"]
-    validator = Validator(arrays | maps, same or [], network, parameters, message["batch_size"], rank, size)
+    validator = Validator(arrays | maps, same, network, parameters, message["batch_size"], rank, size)
     while True:
         signals.wait()
         clock.step, rate.value = order[2], member.rate[0]

@@ -24,12 +24,21 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
         raise UsageError(f"{text}: resume it on a machine with {size} cores, or start again with --overwrite")
 
 
-def refuse_other_ranks(size: int, ranks: int, directory: Path) -> None:
-    """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ."""
-    if size != ranks:
-        now = "is 1" if ranks == 1 else f"are {ranks}"
-        text = f"the run in {directory} started with {count(size, 'rank')}, but there {now}"
-        raise UsageError(f"{text}: start as many, `mpiexec -n {size} graphspec train … --resume`, or use --overwrite")
+def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -> None:
+    """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ.
+
+    Args:
+        size: the workers of all ranks at the start.
+        local: the workers of each of the ``ranks`` that there are now.
+    """
+    if size == ranks * local:
+        return
+    if local > 1:
+        text = f"the run in {directory} started with {size} workers, but there are {ranks} ranks of {local}"
+        raise UsageError(f"{text}: start ranks of {size} workers together, or use --overwrite")
+    now = "is 1" if ranks == 1 else f"are {ranks}"
+    text = f"the run in {directory} started with {count(size, 'rank')}, but there {now}"
+    raise UsageError(f"{text}: start as many, `mpiexec -n {size} graphspec train … --resume`, or use --overwrite")
 
 
 def choose_workers(
@@ -51,9 +60,13 @@ def choose_workers(
         RunError: GS602, the memory is too small for the gradients of all shards.
     """
     if steps.ranks is not None:
-        refuse_indivisible(steps.shards, steps.ranks.size)
-        steps.join_ranks(steps.ranks)
-        return steps.ranks.size, None
+        local = workers_per_rank(steps.model.spec.training.workers)
+        refuse_indivisible(steps.shards, steps.ranks.size, local)
+        if local > (cores := usable_cores()):
+            remedy = f"`mpiexec --bind-to none`, `srun --cpus-per-task={local}`"
+            report(f"rank 0 has {local} workers but may use {count(cores, 'core')}: see {remedy}")
+        steps.join_ranks(steps.ranks, local)
+        return steps.ranks.size * local, None
     auto = None
     if requested == "mpi":
         size = 1
@@ -79,12 +92,20 @@ def choose_workers(
     return size, auto
 
 
-def refuse_indivisible(shards: int | None, ranks: int) -> None:
-    """Raise UsageError if the ranks of an MPI job cannot divide the shards of a batch equally."""
-    if shards is not None and shards % ranks:
-        most = 1 << (min(ranks, shards).bit_length() - 1)
-        text = f"{ranks} ranks cannot divide `shards: {shards}` equally"
-        raise UsageError(f"{text}: start a power of two up to {shards}, such as `mpiexec -n {most}`")
+def workers_per_rank(workers: int | Literal["auto", "mpi"]) -> int:
+    """Return how many processes each rank of an MPI job has, from the key ``workers`` of the spec."""
+    return workers if isinstance(workers, int) else 1
+
+
+def refuse_indivisible(shards: int | None, ranks: int, local: int) -> None:
+    """Raise UsageError if the ranks of an MPI job, of ``local`` workers each, cannot divide the shards equally."""
+    if shards is not None and shards % (ranks * local):
+        each = f" of {local} workers" if local > 1 else ""
+        text = f"{ranks} ranks{each} cannot divide `shards: {shards}` equally"
+        if shards < local:
+            raise UsageError(f"{text}: use at most {shards} workers")
+        most = 1 << (min(ranks, shards // local).bit_length() - 1)
+        raise UsageError(f"{text}: start a power of two up to {shards // local}, such as `mpiexec -n {most}`")
 
 
 def _usable(steps: TrainingSteps) -> int:

@@ -231,7 +231,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
             cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
         RunError: GS603, the checkpoint is missing or damaged.
     """
-    from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores
+    from graphspec.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
 
     refuse_other_spec(model, directory)
     before, now = read_json(directory / "spec.json"), model.document()
@@ -248,8 +248,8 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     compiled.refuse_other_version(record.plan.get("compiled"), directory)
     if model.spec.training.shards is not None:
         pass  # any number of workers gives the same bits
-    elif model.spec.training.workers == "mpi":
-        refuse_other_ranks(record.workers, ranks, directory)
+    elif ranks > 1 or model.spec.training.workers == "mpi":
+        refuse_other_ranks(record.workers, ranks, directory, workers_per_rank(model.spec.training.workers))
     else:
         refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers

@@ -102,13 +102,16 @@ class TrainingSteps:
         # The cached programs view this process's memory, not the shared one.
         self.own_cache, self.model.programs = self.model.programs, ProgramCache()
 
-    def join_ranks(self, ranks: Ranks) -> None:
-        """Use the ranks of an MPI job from now on, until :meth:`leave`."""
+    def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
+        """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
         from graphspec.parallel.rank_leader import RankLeader
 
         self._cache_programs()
-        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks)
+        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks, workers)
+        # With several workers, the cached programs view this process's memory, not the shared one.
         self.own_cache = self.model.programs
+        if workers > 1:
+            self.model.programs = ProgramCache()
 
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""

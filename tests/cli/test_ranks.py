@@ -58,12 +58,29 @@ def test_a_wrong_spec_is_reported_by_one_process(monkeypatch: pytest.MonkeyPatch
     assert "missing.yaml" in missing.stderr
 
 
-@pytest.mark.parametrize("workers", ["2", "auto"])
-def test_ranks_have_no_workers_of_their_own(spec: Path, workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workers_of_ranks_are_not_chosen(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.cli.ranks._in_job", lambda command, launch, options: command())
-    result = graphspec("train", spec, "--mpi", "--set", f"training.workers={workers}")
+    result = graphspec("train", spec, "--mpi", "--set", "training.workers=auto")
     assert result.exit_code == 2
-    assert f"the spec has `workers: {workers}`" in " ".join(result.stderr.split())
+    assert "the spec has `workers: auto`" in " ".join(result.stderr.split())
+
+
+def test_ranks_with_workers_of_their_own_give_the_bits_of_as_many_workers(spec: Path, mpi: None) -> None:
+    """Two ranks of two workers: stopped, continued, and compared with four ranks."""
+    both = ("--no-report", "--set", "training.workers=2")
+    stopped = job([HERE / "mpi_stopped.py", "SIGTERM", 5, "train", spec, "--mpi", *both])
+    assert stopped.returncode == 143, stopped.stderr
+    assert "2 ranks of 2 processes" in " ".join(stopped.stdout.split())
+    assert json.loads(Path("runs/tiny/run.json").read_text())["workers"] == 4
+    resumed = job([*GRAPHSPEC, "train", spec, "--mpi", *both, "--resume"])
+    assert resumed.returncode == 0, resumed.stderr
+    four = job([*GRAPHSPEC, "train", spec, "--mpi", "--no-report", "--out", "four"], ranks=4)
+    assert four.returncode == 0, four.stderr
+    for name in ("history.csv", "weights.safetensors"):
+        assert Path("runs/tiny", name).read_bytes() == Path("four", name).read_bytes(), name
+    other = job([*GRAPHSPEC, "train", spec, "--mpi", *both, "--resume"], ranks=3)
+    assert other.returncode == 2
+    assert "started with 4 workers, but there are 3 ranks of 2" in " ".join(other.stderr.split())
 
 
 def test_a_process_that_was_started_alone_trains_alone_without_mpi(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("ranks")
-    result = job([HERE / "mpi.py", folder, 0, *CASES])
+    result = job([HERE / "mpi.py", folder, 0, 1, *CASES])
     assert result.returncode == 0, result.stderr
     return folder
 

@@ -9,7 +9,7 @@ import pytest
 from signalling import spinning, together
 
 from graphspec.parallel import group as group_module
-from graphspec.parallel.group import ProcessGroup
+from graphspec.parallel.group import Place, ProcessGroup
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +33,7 @@ def test_sums_are_in_the_order_of_ranks(size: int, monkeypatch: pytest.MonkeyPat
     signals, scratch = spinning(size), np.zeros((2, size, 256), np.uint8)
 
     def work(rank: int) -> None:
-        group = ProcessGroup(signals[rank], scratch, rank, size)
+        group = ProcessGroup(signals[rank], scratch, Place(rank, size))
         for array in inputs[rank]:
             group.all_reduce(array)
 

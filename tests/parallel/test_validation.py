@@ -165,7 +165,9 @@ def test_rank_0_validates_a_small_set_alone(monkeypatch: pytest.MonkeyPatch) -> 
     arrays = {"claims": np.ones(8, np.uint8), "stop": np.ones(1, np.uint8), "totals": np.zeros((8, running.totals))}
     shared = {validation.PREFIX + name: a for name, a in arrays.items()}
     begun: list[None] = []
-    found = Batches(shared, 0, 2).launch(model.evaluation(rows, 4), running, cast(Signals, None), lambda: begun.append(None))
+    found = Batches(shared, 0, 2).launch(
+        model.evaluation(rows, 4), running, cast(Signals, None), lambda: begun.append(None)
+    )
     assert len(begun) == 8
     assert found.state() == model.evaluate_prepared(rows, 4).state()
 

@@ -18,7 +18,7 @@ from resuming import Stop
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.parallel import leader as leader
+from graphspec.parallel import team
 from graphspec.runtime.program import no_rows
 from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.running_metrics import RunningMetrics
@@ -78,8 +78,8 @@ def test_a_killed_worker_ends_the_run() -> None:
 
 
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = leader.Leader._message
-    monkeypatch.setattr(leader.Leader, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
+    message = team.Team._message
+    monkeypatch.setattr(team.Team, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
     with pytest.raises(
         gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*error\[GS103\]: the document needs `name`"
     ):

@@ -1,7 +1,7 @@
 """Jobs of several MPI ranks on this machine, for tests; and, as a program, one rank of a job that trains cases.
 
-``mpiexec -n 2 python tests/support/mpi.py FOLDER SHARDS NAME …`` trains cases of ``sharing``, with 0 for no ``shards``, and
-writes ``FOLDER/NAME.npz``.
+``mpiexec -n 2 python tests/support/mpi.py FOLDER SHARDS WORKERS NAME …`` trains cases of ``sharing``, with 0 for no
+``shards``, and writes ``FOLDER/NAME.npz``.
 """
 
 from __future__ import annotations
@@ -64,8 +64,10 @@ def why_not() -> str | None:
     return None if result.returncode == 0 else result.stderr[-300:]
 
 
-def trained(name: str, workers: int, ranks: Any = None, shards: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
-    """Train a case by local workers or by ranks, and return weights, slots and history."""
+def trained(
+    name: str, workers: int, ranks: Any = None, shards: int | None = None, local: int = 1
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Train a case by local workers, or by ranks of ``local`` workers, and return weights, slots and history."""
     from sharing import CASES, with_optimizer
 
     import graphspec as gs
@@ -73,7 +75,7 @@ def trained(name: str, workers: int, ranks: Any = None, shards: int | None = Non
     from graphspec.training.prepare import FitData, prepare_fit
 
     spec, (x, y, weights) = CASES[name]() if name in CASES else with_optimizer(name)
-    sets = [f"training.workers={'mpi' if ranks else workers}"]
+    sets = [f"training.workers={workers if ranks is None else 'mpi' if local == 1 else local}"]
     model = gs.compile(spec, sets if shards is None else [*sets, f"training.shards={shards}"])
     held = tuple(part for part in (x, y, weights) if part is not None)
     trainer = prepare_fit(model, FitData(x, y, weights, validation_data=held), observer=Silent())
@@ -84,7 +86,7 @@ def trained(name: str, workers: int, ranks: Any = None, shards: int | None = Non
     return {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays() | history
 
 
-def main(folder: str, shards: str, *names: str) -> None:
+def main(folder: str, shards: str, local: str, *names: str) -> None:
     from graphspec.parallel.mpi import connect
     from graphspec.parallel.rank_worker import serve
 
@@ -93,7 +95,8 @@ def main(folder: str, shards: str, *names: str) -> None:
         serve(ranks)
         return
     for name in names:
-        np.savez(Path(folder) / f"{name}.npz", **trained(name, ranks.size, ranks, int(shards) or None))
+        arrays = trained(name, ranks.size * int(local), ranks, int(shards) or None, int(local))
+        np.savez(Path(folder) / f"{name}.npz", **arrays)
     ranks.end()
     print(json.dumps(names))
 

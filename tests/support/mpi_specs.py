@@ -1,10 +1,11 @@
-"""One rank of a job that trains some steps of specs: ``mpiexec -n 4 python mpi_specs.py RESULT STEPS SPEC …``.
+"""One rank of a job that trains some steps of specs: ``mpiexec -n 4 python mpi_specs.py RESULT STEPS SHARDS SPEC …``.
 
-Writes the losses and metrics after each step to the JSON file ``RESULT``.
+Writes the losses and metrics after each step, and a hash of the weights at the end, to the JSON file ``RESULT``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -17,10 +18,16 @@ from graphspec.data.signature import load_all
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import FitData, prepare_fit
 
+Trained = tuple[list[dict[str, float]], str]
 
-def logs(path: str, steps: int, ranks: Any = None) -> list[dict[str, float]]:
-    """The losses and metrics after each step in this process, or by ranks; without data, of made-up ids and targets."""
-    model, data = gs.compile(path, ["training.workers=1", "training.batch_size=16"]), FitData()
+
+def train(path: str, steps: int, shards: int | None, workers: int = 1, ranks: Any = None) -> Trained:
+    """The losses and metrics after each step by local workers, or by ranks, and a hash of the weights.
+
+    A spec without data gets made-up ids and targets.
+    """
+    sets = ["training.workers=1", "training.batch_size=16"]
+    model, data = gs.compile(path, sets if shards is None else [*sets, f"training.shards={shards}"]), FitData()
     if "train" in model.spec.data:
         model.parts, found = load_all(model.spec, model.graph)
         assert not [d for d in found if d.is_error], found
@@ -31,6 +38,8 @@ def logs(path: str, steps: int, ranks: Any = None) -> list[dict[str, float]]:
     trainer = prepare_fit(model, data, observer=Silent())
     if ranks is not None:
         trainer.steps.join_ranks(ranks)
+    elif workers > 1 or shards is not None:
+        trainer.steps.join(workers)
     trainer.loader.start(0)
     found_logs = []
     try:
@@ -39,10 +48,13 @@ def logs(path: str, steps: int, ranks: Any = None) -> list[dict[str, float]]:
             found_logs.append(trainer.running.logs())
     finally:
         trainer.steps.leave()
-    return found_logs
+    digest = hashlib.sha256()
+    for weight in model.weights.values():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return found_logs, digest.hexdigest()
 
 
-def main(result: str, steps: str, *paths: str) -> None:
+def main(result: str, steps: str, shards: str, *paths: str) -> None:
     from graphspec.parallel.mpi import connect
     from graphspec.parallel.rank_worker import serve
 
@@ -50,7 +62,7 @@ def main(result: str, steps: str, *paths: str) -> None:
     if ranks.rank:
         serve(ranks)
         return
-    found = {Path(path).stem: logs(path, int(steps), ranks) for path in paths}
+    found = {Path(path).stem: train(path, int(steps), int(shards), ranks=ranks) for path in paths}
     ranks.end()
     Path(result).write_text(json.dumps(found))
 

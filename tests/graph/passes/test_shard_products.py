@@ -19,6 +19,7 @@ from graphspec.kernels import fast as choice
 from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.optimizers import OPTIMIZERS, Vectors
 from graphspec.parallel import processes
+from graphspec.parallel.group import Place
 from graphspec.parallel.member import Member, layout
 from graphspec.runtime.optimizer_state import initial_slots
 from graphspec.runtime.parameters import Parameters
@@ -171,12 +172,13 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
     partition, segments = step.divide(optimizer, workers), parameters.segments["trainable"]
     assert bool(partition.matrices) == choice.FAST
     slots = initial_slots(optimizer, parameters.vectors["trainable"], segments)
-    wanted = layout(step, trainer.running, slots, partition, workers)
+    shapes = {name: (array.shape, array.dtype) for name, array in slots.items()}
+    wanted = layout(step, trainer.running, shapes, partition, Place(0, workers))
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
     signals, losses = spinning(workers), list[float]()
 
     def work(rank: int) -> None:
-        member, clock = Member(arrays, signals[rank], rank, workers, partition, network), Clock()
+        member, clock = Member(arrays, signals[rank], Place(rank, workers), partition, network, list), Clock()
         mine = replace(step, loader=feeder_of(trainer), clock=clock)
         weights, rate = parameters.vectors["trainable"], optimizer.rate()
         vectors = Vectors.of_workers(weights, member.gradients, slots, segments)
