@@ -21,6 +21,9 @@ from graphspec.arrays.calls import Calls, runner, settings
 from graphspec.kernels import compiled
 from graphspec.kernels.blocks import BLOCK_ELEMENTS
 from graphspec.kernels.channels import norm_gradient, scale_shift
+from graphspec.kernels.common import clip_gradient
+from graphspec.kernels.depthwise import depthwise, depthwise_gradient
+from graphspec.kernels.winograd import winograd_gradient, winograd_input, winograd_output
 from graphspec.ops.activations import relu_gradient
 from graphspec.optimizers.adam import adam
 from graphspec.optimizers.base import BLOCK
@@ -80,7 +83,12 @@ def channels(rows: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Call
     v, w = normal(width), normal(width)
     parts = blocks(matrix[0], BLOCK_ELEMENTS // width)
     shape = f"{rows:,} × {count}"
+    low, high, masks = number(0.0), number(0.8), np.empty((2, *matrix), np.bool_)
     return {
+        f"Gradient of a clipped value, {shape}": (
+            clip_gradient,
+            lambda f: [c for s in parts for c in f(x[s], low, high, y[s], masks=masks[:, : s.stop - s.start])],
+        ),
         f"BatchNormalization and ReLU, {shape}": (
             scale_shift,
             lambda f: [c for s in parts for c in f(x[s], v, w, y[s], None, y[s])],
@@ -92,6 +100,43 @@ def channels(rows: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Call
         f"ReLU's gradient, {shape}": (
             relu_gradient,
             lambda f: [c for s in parts for c in f(x[s], y[s], mask=bits[: s.stop - s.start])],
+        ),
+    }
+
+
+def sums_of_rows(size: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
+    """Winograd's sums over 8 images with a column of padding on both sides."""
+    x, y = normal(size, 8, size, count), normal(size, 8, size, count)
+    tiles, period = size // 2, size + 1
+    columns, halves = tiles * 8 * period, np.zeros((2, tiles + 1, 8, period, count), np.float32)
+    flat = normal(4, columns + 2, count)[:, :columns]
+    planes, place = flat.reshape(4, tiles, 8, period, count), np.array([-1, 1], np.intc)
+    shape = f"8 × {size} × {size} × {count}"
+    return {
+        f"Winograd's sums of inputs, {shape}": (
+            winograd_input,
+            lambda f: f(x, planes, place, halves=halves),
+        ),
+        f"of outputs, {shape}": (winograd_output, lambda f: f(planes[:, :, :, :size], y, flat=flat)),
+        f"of gradients, {shape}": (winograd_gradient, lambda f: f(y, planes, flat=flat)),
+    }
+
+
+def depthwise_taps(size: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
+    """A depthwise 3 × 3 over an image, channels last, and the gradient of its kernel."""
+    x, y = normal(1, size, size, count), normal(1, size, size, count)
+    weights, sums, product = normal(9, size, count), normal(9, 1, count), normal(x.size)
+    ranges = [(max(0, 1 - k), min(size, size + 1 - k), max(0, k - 1)) for k in range(3)]
+    table = [[3 * i + j, 0, 1, 0, *ranges[i], *ranges[j]] for i in range(3) for j in range(3)]
+    taps = np.array([table[4], *table[:4], *table[5:]], np.intc)
+    steps = np.ones(3, np.intc)
+    buffers = product, np.ones(size * size, np.float32), normal(1, 9 * count)
+    shape = f"{size} × {size} × {count}"
+    return {
+        f"Depthwise 3 × 3, {shape}": (depthwise, lambda f: f(x, weights, y, steps, taps, product=product)),
+        f"its kernel's gradient, {shape}": (
+            depthwise_gradient,
+            lambda f: f(x, sums, y, steps, taps, blocks=[(x, y, taps)], buffers=buffers),
         ),
     }
 
@@ -128,23 +173,25 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"steps of {', '.join(ROWS)}; none by default")
     add_page(parser)
     options = parser.parse_args()
+    windows = {**depthwise_taps(28, 96), **sums_of_rows(32, 32)}
     kernels, lines = compiled.load("compiled"), []
     compiled.LIBRARY = kernels
-    for what, (twin, make) in {
-        **optimizers(25_000),
-        **optimizers(670_000),
-        **channels(16_384, 32),
-        **operators(),
-    }.items():
-        numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
-        lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])
-    for name in options.workloads:
-        numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
-        lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
+    with settings():
+        for what, (twin, make) in {
+            **optimizers(25_000),
+            **optimizers(670_000),
+            **channels(16_384, 32),
+            **windows,
+            **operators(),
+        }.items():
+            numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
+            lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])
+        for name in options.workloads:
+            numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
+            lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
     head = ["", "NumPy", f"graphspec-kernels {__version__}", "ratio"]
     publish("kernels", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
 
 if __name__ == "__main__":
-    with settings():
-        main()
+    main()

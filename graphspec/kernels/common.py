@@ -12,6 +12,7 @@ from graphspec.arrays.calls import Call, Calls
 from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
 from graphspec.kernels.blocks import each_block
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Context
 
 _INTS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
@@ -211,17 +212,23 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
     return mask, [(copy_cast, mask, condition), negate(mask, mask)]
 
 
+@twin()
+def clip_gradient(y: Array, low: Array | None, high: Array | None, dy: Array, /, *, masks: Sequence[Array]) -> Calls:
+    """Return calls that multiply ``dy`` in place by 1 where ``low < y < high``, else by 0.
+
+    ``masks`` are scratch, an array of bools for each bound that there is.
+    """
+    bounds = [(f, bound) for f, bound in ((np.greater, low), (np.less, high)) if bound is not None]
+    calls: Calls = [(f, y, bound, mask) for (f, bound), mask in zip(bounds, masks, strict=False)]
+    if len(bounds) == 2:
+        calls.append((np.logical_and, masks[0], masks[1], masks[0]))
+    return [*calls, (np.multiply, dy, masks[0], dy)] if bounds else calls
+
+
 def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Array) -> Calls:
     """Return calls that set ``dY`` to 0 in place, except where ``low < Y < high``."""
-    calls: Calls = []
-    masks: list[Array] = []
-    for compare, bound in ((np.greater, low), (np.less, high)):
-        if bound is not None:
-            masks.append(scratch_like(ctx, dY, np.bool_))
-            calls.append((compare, Y, bound, masks[-1]))
-    if len(masks) == 2:
-        calls.append((np.logical_and, *masks, masks[0]))
-    return [*calls, (np.multiply, dY, masks[0], dY)] if masks else calls
+    masks = [scratch_like(ctx, dY, np.bool_) for bound in (low, high) if bound is not None]
+    return clip_gradient(Y, low, high, dY, masks=masks) if masks else []
 
 
 def clip(X: Array, low: Array, high: Array, Y: Array) -> Call:

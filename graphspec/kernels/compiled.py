@@ -66,8 +66,9 @@ def version() -> str | None:
     return None if LIBRARY is None else str(LIBRARY.__version__)
 
 
-ROUNDING: frozenset[str] = frozenset()
-"""The kernels that round in another way than their twins, since they sum in another order. So far there are none."""
+ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient"})
+"""The kernels with which results are rounded in another way: they sum in another order than their twins, or are used where
+NumPy's sums would be ``einsum``'s."""
 
 
 def refuse_other_version(recorded: object, directory: Path) -> None:
@@ -123,11 +124,14 @@ class Twin(Generic[P]):
         call = self.bound(operands)
         return self.numpy(*operands, **scratch) if call is None else [(call,)]
 
+    @property
+    def compiled(self) -> bool:
+        """Whether there is a kernel, which may serve not every array."""
+        return LIBRARY is not None and LIBRARY.operands().get(self.name) == self.operands
+
     def bound(self, operands: Sequence[Any]) -> Any:
         """Return the kernel bound to its operands; None if there is none for these arrays."""
-        if LIBRARY is None or LIBRARY.operands().get(self.name) != self.operands:
-            return None
-        return LIBRARY.bind(self.name, *operands)
+        return LIBRARY.bind(self.name, *operands) if self.compiled else None
 
 
 TWINS: dict[str, Twin[Any]] = {}

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array
 from graphspec.kernels import depthwise_rows
 from graphspec.kernels.channels import contiguous
 from graphspec.kernels.context import Context
-from graphspec.kernels.depthwise import Depthwise
+from graphspec.kernels.depthwise import Depthwise, compiled_pays
 from graphspec.kernels.depthwise_rows import DepthwiseRows
 from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.one_axis import OneAxis, long_axis
@@ -45,7 +45,8 @@ def correlation(
     """Return the algorithm for X (N, C, …) and a kernel of that shape, or for the kernel's gradient with ``gradient``."""
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
-        if depthwise_rows.fits(X, axes) and use_fast_kernel(depthwise_rows.pays(X, axes)):
+        by_rows = depthwise_rows.fits(X, axes) and not compiled_pays(X)
+        if by_rows and use_fast_kernel(depthwise_rows.pays(X, axes)):
             return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):

@@ -16,12 +16,84 @@ from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.blocks import BLOCK_ELEMENTS
 from graphspec.kernels.channels import channel_order, contiguous
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Context
+from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.windows import Axis
 
 _ROW = 1 << 14  # a tap is tiled along output rows of at most this many elements: NumPy is slow on narrow rows
+_COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compiled kernels
+_COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
+
+
+@twin()
+def depthwise(x: Array, weights: Array, y: Array, steps: Array, taps: Array, /, *, product: Array) -> Calls:
+    """Return calls for ``y[o] = Σ x[o·step + …] · weights[tap]`` over the rows of ``taps``, in their order.
+
+    Args:
+        x: the input (…, C).
+        weights: (taps, columns, C), each tap's vector repeated for columns of the output.
+        y: the output (…, C), or a part of it.
+        steps: the stride of each axis but the last.
+        taps: for each tap its number and, for each axis, the first output that uses it, their end, and the input that the
+            first of them reads.
+        product: scratch of y's size.
+    """
+    calls: Calls = []
+    everywhere = tuple(slice(0, size) for size in y.shape[:-1])
+    for tap in taps.tolist():
+        outs, inputs = _regions(tap[1:], steps.tolist())
+        source, target = x[inputs], y[outs]
+        factor = weights[tap[0], : target.shape[-2] if weights.shape[1] > 1 else 1]
+        if not calls and outs == everywhere:
+            calls.append((np.multiply, source, factor, target))
+            continue
+        if not calls:
+            calls.append((y.fill, 0.0))
+        part = product[: target.size].reshape(target.shape)
+        calls += [(np.multiply, source, factor, part), (np.add, target, part, target)]
+    return calls or [(y.fill, 0.0)]
+
+
+@twin()
+def depthwise_gradient(
+    x: Array,
+    sums: Array,
+    dy: Array,
+    steps: Array,
+    taps: Array,
+    /,
+    *,
+    blocks: Sequence[tuple[Array, Array, Array]],
+    buffers: tuple[Array, Array, Array],
+) -> Calls:
+    """Return calls for ``sums[tap] = Σ x[o·step + …] · dy[o]``, with operands as :func:`depthwise`.
+
+    Args:
+        blocks: x, dy and their taps, block by block.
+        buffers: scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
+    """
+    channels = sums.shape[-1]
+    product, ones, parts = buffers
+    calls: Calls = [(parts.fill, 0.0)]
+    for (x_part, d_part, block_taps), total in zip(blocks, parts, strict=False):
+        for tap in block_taps.tolist():
+            outs, inputs = _regions(tap[1:], steps.tolist())
+            d = d_part[outs]
+            part = product[: d.size]
+            calls += [
+                (np.multiply, x_part[inputs], d, part.reshape(d.shape)),
+                (np.dot, ones[: d.size // channels], part.reshape(-1, channels), total.reshape(-1, channels)[tap[0]]),
+            ]
+    return [*calls, (np.dot, ones[: len(parts)], parts, sums.reshape(-1))]
+
+
+def compiled_pays(X: Array) -> bool:
+    """Whether the compiled kernels are there, applicable and faster, by a measured threshold."""
+    fits = depthwise.compiled and X.ndim <= _COMPILED_RANK
+    return fits and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
 
 
 class Depthwise:
@@ -37,54 +109,49 @@ class Depthwise:
         self._axes = [every[k] for k in order[:-1]]
         self._spatial = [k - 2 for k in order if k > 1]
         """The spatial axes in memory order."""
+        self._served = compiled_pays(X)
+        self._steps = np.array([a.stride for a in self._axes], np.intc)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         ordered, channels = Y.transpose(self.order), self._X.shape[-1]
         row = self._axes[-1]
-        width = row.out if row.stride == 1 and row.out * channels <= _ROW else 1
         weights = self._taps(kernel)
+        count = weights.size // max(channels, 1)
+        contiguous_channels = channels == 1 or ordered.strides[-1] == ordered.itemsize
+        served = self._served and count <= _COMPILED_TAPS and contiguous_channels
+        width = row.out if row.stride == 1 and row.out * channels <= _ROW and not served else 1
         tiled = self._ctx.scratch((*weights.shape[:-1], width, channels))
-        calls: Calls = [*self._copies, (np.copyto, tiled, weights[..., None, :])]
-        tiled = tiled.reshape(-1, width, channels)
         product_buffer = self._ctx.scratch((self._largest_block() * channels,))
+        calls: Calls = [*self._copies, (np.copyto, tiled, weights[..., None, :])]
+        tiled = tiled.reshape(count, width, channels)
+        bind = depthwise if served else depthwise.numpy
         for block, axes in self._blocks():
-            y, first = ordered[block], True
-            taps = self._reads(axes)
-            everywhere = tuple(slice(0, a.out) for a in axes)
-            for number, outs, inputs in sorted(taps, key=lambda tap: tap[1] != everywhere):
-                x, target = self._X[inputs], y[outs]
-                factor = tiled[number, : target.shape[-2]]
-                if first and outs == everywhere:
-                    calls.append((np.multiply, x, factor, target))
-                else:
-                    if first:
-                        calls.append((y.fill, 0.0))
-                    part = product_buffer[: target.size].reshape(target.shape)
-                    calls += [(np.multiply, x, factor, part), (np.add, target, part, target)]
-                first = False
-            if first:
-                calls.append((y.fill, 0.0))
+            taps = self._table(axes)
+            calls += bind(self._X, tiled, ordered[block], self._steps, taps, product=product_buffer)
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         ordered, calls = contiguous(self._ctx, dY, self.order)
         channels = self._X.shape[-1]
         target = self._taps(dK)
-        blocks = list(self._blocks())
+        blocks = [(self._X, ordered[block], self._table(axes)) for block, axes in self._blocks()]
         count, rows, n_sums = target.size // max(channels, 1), self._largest_block(), max(len(blocks), 1)
-        sums = self._ctx.scratch((n_sums, count, channels))
-        product_buffer, ones = self._ctx.scratch((rows * channels,)), self._ctx.constant(np.ones(max(rows, n_sums)))
-        calls += [*self._copies, (sums.fill, 0.0)]
-        for (block, axes), total in zip(blocks, sums, strict=False):
-            for number, outs, inputs in self._reads(axes):
-                d = ordered[block][outs]
-                part = product_buffer[: d.size]
-                calls += [
-                    (np.multiply, self._X[inputs], d, part.reshape(d.shape)),
-                    (np.dot, ones[: d.size // channels], part.reshape(-1, channels), total[number]),
-                ]
-        result = self._ctx.scratch((count * channels,))
-        calls.append((np.dot, ones[:n_sums], sums.reshape(n_sums, -1), result))
+        result = self._ctx.scratch((count, 1, channels))
+        calls += self._copies
+        bind = depthwise_gradient if self._served and count <= _COMPILED_TAPS else depthwise_gradient.numpy
+        calls += bind(
+            self._X,
+            result,
+            ordered,
+            self._steps,
+            self._table(self._axes, in_order=True),
+            blocks=blocks,
+            buffers=(
+                self._ctx.scratch((rows * channels,)),
+                self._ctx.constant(np.ones(max(rows, n_sums))),
+                self._ctx.scratch((n_sums, count * channels)),
+            ),
+        )
         return [*calls, (np.copyto, target, result.reshape(target.shape))]
 
     def _taps(self, kernel: Array) -> Array:
@@ -114,11 +181,27 @@ class Depthwise:
             ]
             yield region, axes
 
-    def _reads(self, axes: Sequence[Axis]) -> list[tuple[int, Region, Region]]:
-        """Return (number, outputs of the block that use it, inputs that they read) for each tap that reads any input."""
+    def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
+        """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
+
+        Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
+        """
         found = []
         for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
-            outs, inputs = zip(*(a.tap(k) for a, k in zip(axes, taps, strict=True)), strict=True)
-            if all(o.stop > o.start for o in outs):
-                found.append((number, outs, inputs))
-        return found
+            reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
+            if all(outs.stop > outs.start for outs, _ in reads):
+                whole = all(outs == slice(0, a.out) for a, (outs, _) in zip(axes, reads, strict=True))
+                tap = [n for outs, inputs in reads for n in (outs.start, outs.stop, inputs.start)]
+                found.append((not whole and not in_order, [number, *tap]))
+        rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
+        return np.array(rows, np.intc).reshape(len(rows), 1 + 3 * len(axes))
+
+
+def _regions(axes: Sequence[int], steps: Sequence[int]) -> tuple[Region, Region]:
+    """Return the outputs of a tap and the inputs that they read; ``axes`` are a row of the table without the number."""
+    outs, inputs = [], []
+    for k, step in enumerate(steps):
+        start, stop, first = axes[3 * k : 3 * k + 3]
+        outs.append(slice(start, stop))
+        inputs.append(slice(first, first + (stop - start - 1) * step + 1, step))
+    return tuple(outs), tuple(inputs)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.blocks import CACHE_ELEMENTS
+from graphspec.kernels.compiled import Twin, twin
 from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import SMALL
 from graphspec.kernels.windows import Axis, ceil
@@ -90,6 +92,74 @@ def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
     return min(channels, filters) >= _CHANNELS and products <= _WORK * 3 * down.out * across.out
 
 
+@twin()
+def winograd_input(x: Array, planes: Array, place: Array, /, *, halves: Array) -> Calls:
+    """Return calls that write the sums and differences of x's rows; rows and columns outside x are 0.
+
+    Args:
+        x: (rows, samples, columns, channels).
+        planes: (4, tiles, samples, columns, channels).
+        place: the row of x at which the first tile starts, and the column of the planes at which x does.
+        halves: scratch for the even and the odd rows, (2, tiles + 1, samples, columns, channels), 0 beside x's columns.
+    """
+    first, lead = place.tolist()
+    calls: Calls = []
+    tiles, columns = planes.shape[1], x.shape[2]
+    for parity, target in enumerate(halves):
+        start_row = first + parity
+        inside = [k for k in range(tiles + 1) if 0 <= start_row + 2 * k < len(x)] or [0, -1]
+        start, stop = inside[0], inside[-1] + 1
+        if stop > start:
+            source = x[start_row + 2 * start : start_row + 2 * stop : 2]
+            calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
+        calls += [(part.fill, 0.0) for part in (target[:start], target[stop:]) if part.size]
+    (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (halves[:, :-1], halves[:, 1:]))
+    flat = planes.reshape(4, -1, copy=False)
+    return [
+        *calls,
+        (np.subtract, even, even_2, flat[0]),
+        (np.add, odd, even_2, flat[1]),
+        (np.subtract, even_2, odd, flat[2]),
+        (np.subtract, odd, odd_2, flat[3]),
+    ]
+
+
+@twin()
+def winograd_output(planes: Array, y: Array, /, *, flat: Array) -> Calls:
+    """Return calls that write the rows of y (rows, samples, columns, channels) and overwrite the planes.
+
+    ``planes`` is (4, tiles, samples, columns, channels), a view of the ``flat`` (4, columns, channels).
+    """
+    even, odd = y[::2], y[1::2]
+    return [
+        (np.add, flat[0], flat[1], flat[0]),
+        (np.add, flat[0], flat[2], flat[0]),
+        (np.copyto, even, planes[0]),
+        (np.subtract, flat[1], flat[2], flat[1]),
+        (np.subtract, flat[1], flat[3], flat[1]),
+        (np.copyto, odd, planes[1, : len(odd)]),
+    ]
+
+
+@twin()
+def winograd_gradient(dy: Array, planes: Array, /, *, flat: Array) -> Calls:
+    """Return calls that write the gradients of the planes; the last one is written with opposite sign.
+
+    ``planes`` is as in :func:`winograd_output`, 0 in columns beyond those of dy. The
+    calls also write other columns of ``flat``.
+    """
+    even, odd = dy[::2], dy[1::2]
+    inside = planes[:, :, :, : dy.shape[2]]
+    missing = inside[3, len(odd) :]
+    return [
+        (np.copyto, inside[0], even),
+        (np.copyto, inside[3, : len(odd)], odd),
+        *([(missing.fill, 0.0)] if missing.size else []),
+        (np.add, flat[0], flat[3], flat[1]),
+        (np.subtract, flat[0], flat[3], flat[2]),
+    ]
+
+
 class Winograd:
     """Correlation of X (N, C, H, W) with kernels (1, filters, C, 3, k), or with ``gradient`` the kernel's gradient."""
 
@@ -97,6 +167,7 @@ class Winograd:
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], filters: int, *, gradient: bool = False) -> None:
         self._ctx, self._x = ctx, X.transpose(self.order)
+        self._served = _served(winograd_input, self._x)
         self._down, across = axes
         self._taps, self._out = across.kernel, across.out
         self._row = RowLayout.of(across)
@@ -115,6 +186,7 @@ class Winograd:
         if Y.size == 0:
             return []
         y, filters = Y.transpose(self.order), Y.shape[1]
+        bind = winograd_output if _served(winograd_output, y) else winograd_output.numpy
         U, calls = self._kernel(kernel)
         V, M = self._planes(self._x.shape[-1]), self._planes(filters)
         halves, zeros = self._halves(V)
@@ -124,15 +196,7 @@ class Winograd:
             for windows, m in self._matrices(V, M, chunk, _row_limit(U[0].size, _LEAST_ROWS)):
                 calls.append((np.matmul, windows, U.reshape(4, *(1,) * (m.ndim - 3), *U.shape[1:]), m))
             flat, rows = self._products(M, chunk)
-            even, odd = self._pairs(y, chunk)
-            calls += [
-                (np.add, flat[0], flat[1], flat[0]),
-                (np.add, flat[0], flat[2], flat[0]),
-                (np.copyto, even, rows[0]),
-                (np.subtract, flat[1], flat[2], flat[1]),
-                (np.subtract, flat[1], flat[3], flat[1]),
-                (np.copyto, odd, rows[1, : len(odd)]),
-            ]
+            calls += bind(rows[:, :, :, : self._out], self._region(y, chunk), flat=flat)
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
@@ -187,9 +251,11 @@ class Winograd:
 
     def _halves(self, V: Array) -> tuple[Array, Calls]:
         """Return buffers for the even and the odd rows of a chunk of X, and calls that fill the zeros of them and of V."""
+        tail = V[:, self._rows * self._samples * self._period :]
+        if self._served:  # the kernel reads X
+            return V[:2, :0], [(tail.fill, 0.0)] if tail.size else []
         rows = (self._rows + 1) * self._samples
         halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
-        tail = V[:, self._rows * self._samples * self._period :]
         view = self._by_row(halves, (rows,))
         zeros = view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail
         return halves, [(part.fill, 0.0) for part in zeros if part.size]
@@ -209,10 +275,9 @@ class Winograd:
         columns = int(np.prod(shape)) * self._period
         return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
 
-    def _pairs(self, y: Array, chunk: TileChunk) -> tuple[Array, Array]:
-        """Return the even and the odd rows of a chunk of the output; with an odd number of rows the last odd is missing."""
-        first, end = 2 * chunk.tiles.start, 2 * chunk.tiles.stop
-        return y[first:end:2, chunk.samples], y[first + 1 : end : 2, chunk.samples]
+    def _region(self, y: Array, chunk: TileChunk) -> Array:
+        """Return the rows of a chunk of the output; with an odd number of rows the last tile has one."""
+        return y[2 * chunk.tiles.start : 2 * chunk.tiles.stop, chunk.samples]
 
     def _matrices(self, V: Array, M: Array, chunk: TileChunk, limit: int) -> Iterator[tuple[Array, Array]]:
         """Yield windows (4, …, rows, k·C) and their rows of M (4, …, rows, depth), of at most ``limit`` rows each."""
@@ -233,10 +298,9 @@ class Winograd:
                 yield _view(V, row * k, axes, size), _view(M, row * k, axes, depth)
 
     def _products(self, M: Array, chunk: TileChunk) -> tuple[Array, Array]:
-        """Return a chunk's planes of products, flat and as (4, tile, sample, column, depth)."""
+        """Return a chunk's planes of products, flat and as (4, tile, sample, column, depth) with all columns."""
         flat = M[:, : chunk.rows * self._step]
-        rows = flat.reshape(4, *chunk.shape, self._step, M.shape[-1], copy=False)
-        return flat, rows[:, :, :, : self._out]
+        return flat, flat.reshape(4, *chunk.shape, self._step, M.shape[-1], copy=False)
 
     def _kernel(self, kernel: Array) -> tuple[Array, Calls]:
         """Return the transformed kernel (4, k·C, filters) and the calls that compute it."""
@@ -254,44 +318,32 @@ class Winograd:
         return U.reshape(4, -1, top.shape[-1]), calls
 
     def _transform(self, halves: Array, V: Array, chunk: TileChunk) -> Calls:
-        """Return calls that write the planes of a chunk of X: sums and differences of its rows; rows outside X are 0."""
-        tiles, samples = chunk.shape
-        lead, skip, columns = self._row.lead, self._row.skip, self._row.columns
-        rows = self._by_row(halves, (tiles + 1, samples))
-        x = self._x[:, chunk.samples, skip : skip + columns]
-        calls: Calls = []
-        for parity, target in enumerate(rows):
-            first = 2 * chunk.tiles.start + parity - self._down.begin
-            inside = [k for k in range(tiles + 1) if 0 <= first + 2 * k < len(x)] or [0, -1]
-            start, stop = inside[0], inside[-1] + 1
-            if stop > start:
-                source = x[first + 2 * start : first + 2 * stop : 2]
-                calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
-            calls += [(part.fill, 0.0) for part in (target[:start], target[stop:]) if part.size]
-        (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (rows[:, :-1], rows[:, 1:]))
-        target = V.reshape(4, -1)[:, : even.size]
-        return [
-            *calls,
-            (np.subtract, even, even_2, target[0]),
-            (np.add, odd, even_2, target[1]),
-            (np.subtract, even_2, odd, target[2]),
-            (np.subtract, odd, odd_2, target[3]),
-        ]
+        """Return calls that write the planes of a chunk of X."""
+        row = self._row
+        x = self._x[:, chunk.samples, row.skip : row.skip + row.columns]
+        place = np.array([2 * chunk.tiles.start - self._down.begin, row.lead], np.intc)
+        planes = self._by_row(V, chunk.shape)
+        if self._served:
+            return winograd_input(x, planes, place, halves=halves)
+        return winograd_input.numpy(x, planes, place, halves=self._by_row(halves, (chunk.shape[0] + 1, chunk.shape[1])))
 
     def _transform_gradient(self, dy: Array, D: Array, chunk: TileChunk) -> Calls:
-        """Return calls that write the gradients of the products' planes; the last plane is written with opposite sign."""
-        flat, d = self._products(D, chunk)
-        even, odd = self._pairs(dy, chunk)
+        """Return calls that write the gradients of the planes of products."""
+        flat, planes = self._products(D, chunk)
         beyond = self._padded_columns(chunk.rows) - chunk.rows * self._period
-        padded = D[:, : flat.shape[1] + beyond]
-        zeros = d[3, len(odd) :], padded[::3, flat.shape[1] :]
-        return [
-            (np.copyto, d[0], even),
-            (np.copyto, d[3, : len(odd)], odd),
-            *((part.fill, 0.0) for part in zeros if part.size),
-            (np.add, padded[0], padded[3], padded[1]),
-            (np.subtract, padded[0], padded[3], padded[2]),
-        ]
+        padded, region = D[:, : flat.shape[1] + beyond], self._region(dy, chunk)
+        if _served(winograd_gradient, dy):
+            zeros = padded[:, flat.shape[1] :]
+            calls = winograd_gradient(region, planes, flat=flat)
+        else:
+            zeros = padded[::3, flat.shape[1] :]
+            calls = winograd_gradient.numpy(region, planes, flat=padded)
+        return [*([(zeros.fill, 0.0)] if zeros.size else []), *calls]
+
+
+def _served(kernel: Twin[Any], image: Array) -> bool:
+    """Whether there is a compiled kernel that serves the image: its channels must be contiguous."""
+    return kernel.compiled and (image.shape[-1] == 1 or image.strides[-1] == image.itemsize)
 
 
 def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int) -> Array:

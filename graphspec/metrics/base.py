@@ -57,14 +57,18 @@ class MetricState:
         mask: Array | None = None,
         lengths: Mapping[str, Array] | None = None,
     ) -> None:
-        """Add a batch to the counters.
+        """Add a batch to the counters. A metric overrides :meth:`count` instead: other processes may count batches, too.
 
         Args:
             y_true: the targets; None for a metric of the head's values only.
             mask: bool, (N, T): False hides a time step.
             lengths: for CTC, optionally ``length`` (labels) and ``input_length`` (time steps) of every row.
         """
-        self.counters += self.metric.count(y_true, y_pred, mask, lengths or {})
+        self.counters += self.count(y_true, y_pred, mask, lengths or {})
+
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
+        """Return the counters of one batch."""
+        return self.metric.count(y_true, y_pred, mask, lengths)
 
     def result(self) -> float | Array:
         """Return the result, or an array of several, over all batches since the last reset; 0 if nothing was counted."""

@@ -54,13 +54,7 @@ class _MeanOfLoss(MetricState):
         super().__init__(metric, y_pred)
         self._loss, self._compute = loss, compute
 
-    def update(
-        self,
-        y_true: Array | None,
-        y_pred: Array,
-        mask: Array | None = None,
-        lengths: Mapping[str, Array] | None = None,
-    ) -> None:
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
         assert y_true is not None
         head = Value("y_pred", Type("float32", y_pred.shape), "input")
         target = self._loss.target(head)
@@ -70,7 +64,7 @@ class _MeanOfLoss(MetricState):
         values = visible(outputs["values"], mask)
         if "counts" in outputs:
             values = values[visible(outputs["counts"], mask)]
-        self.counters += total(values)
+        return total(values)
 
 
 def values_of(loss: Loss, head: Value, target: Type) -> Graph:

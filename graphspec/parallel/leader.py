@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from graphspec.arrays.blas import one_thread
 from graphspec.parallel.group import Place
 from graphspec.parallel.team import Team
+from graphspec.parallel.validation import VALIDATE, Batches
 
 if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
     from graphspec.parallel.step import Step
+    from graphspec.runtime.evaluation import Evaluation
     from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.running_metrics import RunningMetrics
 
@@ -24,6 +27,7 @@ class Leader:
 
     Args:
         document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
+        validation: the rows that the workers validate, if they are many.
 
     Raises:
         OSError: processes or shared memory are not available; nothing has changed then.
@@ -36,11 +40,12 @@ class Leader:
         running: RunningMetrics,
         document: Mapping[str, Any],
         size: int,
+        validation: Dataset | None = None,
     ) -> None:
         state = self._optimizer_state = optimizer_state
         gradient, slots = state.gradient, state.slots
         shapes = {name: (array.shape, array.dtype) for name, array in slots.items()}
-        self._team = Team(step, state.optimizer, running, shapes, document, Place(workers=size))
+        self._team = Team(step, state.optimizer, running, shapes, document, Place(workers=size), validation=validation)
         self.size, self.processes, self.member = size, self._team.processes, self._team.member
         self._others = [running.views(counters) for counters in self.member.counters[1:]]
         self._stack = ExitStack()
@@ -67,6 +72,23 @@ class Leader:
         if running is not None:
             for views in self._others:
                 running.include(views)
+
+    # Validation.
+
+    @property
+    def validates(self) -> bool:
+        """Whether the workers validate together."""
+        return self._team.sharing.batches > 0
+
+    def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:
+        """Evaluate the validation rows with all workers; return ``running`` with the bits of this process alone.
+
+        Args:
+            between: called before each batch of this process; what it raises ends the evaluation.
+        """
+        self.member.order[0] = VALIDATE
+        batches = Batches(self.member.arrays, 0, self.size)
+        return batches.launch(evaluation, running, self.member.signals, between)
 
     def check(self) -> None:
         """Raise GS604 (RunError) if a worker has died."""

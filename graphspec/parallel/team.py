@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.memory_maps import describe_map
 from graphspec.arrays.split import shard_slice
+from graphspec.arrays.system_memory import free
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
@@ -16,6 +17,7 @@ from graphspec.parallel.group import Place
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.processes import Processes
 from graphspec.parallel.shared_memory import allocate
+from graphspec.parallel.validation import PREFIX, Sharing, nbytes
 
 if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
@@ -40,9 +42,11 @@ class Team:
         document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
         place: of this process.
         between: the group of the ranks.
+        validation: the rows that the processes validate, if they are many.
 
     Attributes:
         member: computes this process's shards.
+        sharing: how the processes get the validation rows, if they share them.
 
     Raises:
         OSError: processes or shared memory are not available; nothing has changed then.
@@ -57,6 +61,7 @@ class Team:
         document: Mapping[str, Any],
         place: Place,
         between: MpiGroup | None = None,
+        validation: Dataset | None = None,
     ) -> None:
         self._step, self._loader, self._optimizer = step, step.loader, optimizer
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
@@ -70,7 +75,10 @@ class Team:
             rows.pop("chosen", None)
         lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
         arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
-        memory = allocate(arrays)
+        whole, room = {} if scatters else rows, free() - nbytes(arrays)
+        self.sharing = Sharing.of(validation, self._loader.batch_size, running, whole, room, place.workers)
+        maps |= {f"{PREFIX}rows/{name}": where for name, where in self.sharing.maps.items()}
+        memory = allocate(arrays | self.sharing.layout())
         self._scattered: dict[str, Array] = {}
         try:
             shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
@@ -79,6 +87,7 @@ class Team:
             else:
                 for name, array in rows.items():
                     shared[name][...] = array
+            self.sharing = self.sharing.copy(memory.arrays)
             signals = self.processes.start(memory, self._message(document, maps))
             lookups = partial(step.lookups, optimizer)
             self.member = Member(memory.arrays, signals, place, partition, step.network, lookups, between)
@@ -118,6 +127,7 @@ class Team:
             "shuffle": self._loader.shuffle and not self._scattered,
             "total": len(self._loader.dataset) if self._scattered else None,
             "maps": maps,
+            "validation": self.sharing.same,
         }
 
     def close(self) -> None:

@@ -47,13 +47,15 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.step import Step
     from graphspec.parallel.sync import Pipes, Signals, Spin
+    from graphspec.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.runtime.parameters import Parameters
 
     place = replace(Place(**message["place"]), worker=message["rank"])
     rank, size = place.worker, place.workers
     arrays = attach(message["memory"])
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
-    rows |= {name: open_map(where) for name, where in message["maps"].items()}
+    maps = {name: open_map(where) for name, where in message["maps"].items()}
+    rows |= {name: array for name, array in maps.items() if not name.startswith(PREFIX)}
     for module in message["plugins"]:
         import_module(module)
     adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
@@ -84,11 +86,15 @@ def serve(message: dict[str, Any]) -> NoReturn:
     weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
     vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments)
     follower = Follower(step, member.bind, member.update(optimizer, vectors, clock, rate))
-    order = member.order
+    order, same = member.order, message["validation"]
+    validator = Validator(arrays | maps, same, network, parameters, message["batch_size"], rank, size)
     while True:
         signals.wait()
         clock.step, rate.value = order[2], member.rate[0]
-        follower.step(order[0], order[1])
+        if order[0] == VALIDATE:
+            validator.run()
+        else:
+            follower.step(order[0], order[1])
         signals.notify()
 
 

@@ -13,10 +13,10 @@ from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.objective import Network
 from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.metrics import MetricState
 from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
-    from graphspec.metrics import MetricState
     from graphspec.metrics.base import Direction
     from graphspec.runtime.head_counts import HeadCounts
     from graphspec.runtime.records import Sums
@@ -117,6 +117,31 @@ class RunningMetrics:
         """Add the counters (:meth:`views`) of another worker."""
         for entry, counters in zip(self._metrics, views, strict=True):
             entry.state.counters += counters
+
+    # Totals of one batch, for another worker to add.
+
+    @property
+    def totals(self) -> int:
+        """The number of all totals: the losses, and the counters of all metrics."""
+        return len(self._sums) + self.counters
+
+    @property
+    def sums_batches(self) -> bool:
+        """Whether every metric adds the counters of a batch at once, so that it does not matter who counts it."""
+        return all(type(entry.state).update is MetricState.update for entry in self._metrics)
+
+    def store(self, vector: Array) -> None:
+        """Write all totals to a float64 vector."""
+        vector[: len(self._sums)] = list(self._sums.values())
+        for entry, view in zip(self._metrics, self.views(vector[len(self._sums) :]), strict=True):
+            view[...] = entry.state.counters
+
+    def add_stored(self, rows: int, vector: Array) -> None:
+        """Add one batch of ``rows`` rows whose totals another object has stored: the same bits as :meth:`add`."""
+        self._rows += rows
+        for key, value in zip(self._sums, vector[: len(self._sums)].tolist(), strict=True):
+            self._sums[key] += value
+        self.include(self.views(vector[len(self._sums) :]))
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """Return the losses and metrics so far, with ``prefix`` before their keys."""

@@ -15,12 +15,11 @@ from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available
 from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import check
-from graphspec.compiler.fetches import fetches
 from graphspec.compiler.objective import objective_for
 from graphspec.compiler.trainable import refuse_memory
 from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.batches import in_batches
-from graphspec.data.check import BatchLoader, Dataset, DataSignature, refused
+from graphspec.data.check import Dataset, DataSignature, refused
 from graphspec.data.known_forms import KnownForms
 from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
@@ -33,6 +32,7 @@ from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
 from graphspec.runtime.build import build_program
+from graphspec.runtime.evaluation import Evaluation
 from graphspec.runtime.optimizer_state import OptimizerState
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.prelude import Prelude
@@ -224,23 +224,18 @@ class Session:
         Args:
             between: called before each batch; what it raises ends the evaluation.
         """
-        objective = self.objective(arrays)
-        loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
-        counted = () if heads is None else heads.names
-        running, graph = RunningMetrics(self, heads), objective.graph.with_outputs(fetches(self, objective, counted))
-        loader.start(0)
+        evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():
-            for batch in range(loader.batches):
+            for batch in range(evaluation.loader.batches):
                 between()
-                rows = loader.rows(batch)
-                shapes = loader.shapes(rows)
-                bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
-                with self.programs.borrow(("evaluate", counted, *sorted(shapes.items())), bound) as program:
-                    loader.copy(batch, program.feeds)
-                    with settings():
-                        program.run()
-                    running.add(rows, program.fetches, program.feeds)
+                evaluation.add(batch, running)
         return running
+
+    def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
+        """Return the evaluation of prepared arrays, batch by batch."""
+        counted = () if heads is None else heads.names
+        objective = self.objective(arrays)
+        return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
 
     def objective(self, arrays: Dataset) -> Objective:
         """Return the graph with losses, for the sample weights and lengths that ``arrays`` contain; it is built once."""

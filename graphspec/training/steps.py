@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,14 @@ from graphspec.parallel.leader import Leader
 from graphspec.parallel.step import Step
 from graphspec.runtime.program import Program, no_rows
 from graphspec.runtime.program_cache import ProgramCache
+from graphspec.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from graphspec.compiler.objective import Objective
-    from graphspec.data.batches import BatchLoader
+    from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.ir.graph import Array
     from graphspec.parallel.mpi import Ranks
     from graphspec.parallel.rank_leader import RankLeader
-    from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
 
 
@@ -33,7 +33,15 @@ class TrainingSteps:
         own_cache: the model's programs for one process, which view its own memory, while there are others.
     """
 
-    def __init__(self, model: Session, objective: Objective, loader: BatchLoader, running: RunningMetrics) -> None:
+    def __init__(
+        self,
+        model: Session,
+        objective: Objective,
+        loader: BatchLoader,
+        running: RunningMetrics,
+        validation: Dataset | None = None,
+    ) -> None:
+        self._validation = validation
         self.model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
         self.own_cache: ProgramCache | None = None
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
@@ -59,6 +67,18 @@ class TrainingSteps:
         if self.leader is not None:
             self.leader.finish_step(running)
 
+    def validate(self, rows: Dataset, between: Callable[[], None]) -> RunningMetrics:
+        """Evaluate the validation rows: with the other workers if they are many, which changes no bit.
+
+        Args:
+            between: called before each batch of this process; what it raises ends the evaluation.
+        """
+        size, leader = self.loader.batch_size, self.leader
+        if not isinstance(leader, Leader) or not leader.validates:
+            return self.model.evaluate_prepared(rows, size, between=between)
+        with self.model.access.reading():
+            return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
+
     def check(self) -> None:
         """Raise GS604 (RunError) if a worker has died."""
         if self.leader is not None:
@@ -78,7 +98,7 @@ class TrainingSteps:
             OSError: processes or shared memory are not available; nothing has changed then.
         """
         self._cache_programs()
-        self.leader = Leader(self.common, self.optimizer_state, self._running, self._document(), size)
+        self.leader = Leader(self.common, self.optimizer_state, self._running, self._document(), size, self._validation)
         # The cached programs view this process's memory, not the shared one.
         self.own_cache, self.model.programs = self.model.programs, ProgramCache()
 

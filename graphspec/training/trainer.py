@@ -95,7 +95,7 @@ class Trainer:
         self.history: dict[str, list[float]] = {}
         self._history_text = HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
-        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
+        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
         self._auto: AutoWorkers | None = None
         self.resumed = False
         self.reported: Collection[str] = ()
@@ -256,7 +256,7 @@ class Trainer:
         for state in self.states:
             state.on_test_begin()
         try:
-            return self.model.evaluate_prepared(rows, self.loader.batch_size, between=between)
+            return self.steps.validate(rows, between)
         except _ValidationStoppedError:
             pass
         finally:

@@ -22,6 +22,7 @@ typedef struct {
     int ndim;
     const ptrdiff_t *shape; /* ndim numbers */
     const ptrdiff_t *strides; /* bytes */
+    ptrdiff_t item;         /* bytes of an element */
 } gk_array;
 
 typedef void (*gk_run)(const gk_array *);

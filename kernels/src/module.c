@@ -276,7 +276,7 @@ static int fill(Call *self, PyObject *const *operands, Py_ssize_t given)
         Py_ssize_t size = 1;
         for (int axis = 0; axis < view->ndim; axis++)
             size *= view->shape[axis];
-        self->arrays[k] = (gk_array){view->buf, size, view->ndim, view->shape, view->strides};
+        self->arrays[k] = (gk_array){view->buf, size, view->ndim, view->shape, view->strides, view->itemsize};
         bytes += size * view->itemsize;
         if (mark.single && size != 1) {
             PyErr_Format(PyExc_ValueError, "%s: operand %d must have one element, has %zd", kernel->name, k, size);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compiled_kernels import FOUND
+from bits import FOUND
 
 from graphspec.kernels import compiled
 

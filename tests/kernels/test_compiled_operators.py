@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled_kernels import FOUND, TESTED_APART, assert_same_bits, needs_kernels, numbers, run
+from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
+from compiled_kernels import TESTED_APART
 from graphs import Array
 
 from graphspec.kernels.cell_activations import gate

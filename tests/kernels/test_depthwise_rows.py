@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.kernels import depthwise_rows
+from graphspec.kernels import compiled, depthwise_rows
 from graphspec.kernels import fast as choice
 from graphspec.kernels.windows import Axis
 
@@ -21,6 +21,7 @@ Convolution = tuple[list[Array | None], dict[str, Any]]
 @pytest.fixture(params=[True, False], ids=["rows", "planes"])
 def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", request.param)
+    monkeypatch.setattr(compiled, "LIBRARY", None)
 
 
 @pytest.fixture(params=["as measured", "small chunks"])

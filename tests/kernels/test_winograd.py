@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from golden_cases import Case, load_layers
 from golden_run import assert_golden
 from graphs import build, feed, scalar_loss
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
 from graphspec.graph.target import Target
+from graphspec.kernels import compiled, winograd
 from graphspec.kernels import fast as choice
-from graphspec.kernels import winograd
 from graphspec.kernels.windows import Axis
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -155,3 +156,52 @@ def test_one_matrix_per_column_if_many_windows_cross_rows() -> None:
     assert not by_column(32, 8, 1, gradient=True)
     assert not by_column(32, 32, 1)
     assert not by_column(2, 13, 0)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 3, 16])
+@pytest.mark.parametrize(("rows", "out", "begin"), [(6, 6, 1), (7, 7, 1), (5, 3, 0), (9, 4, -2), (2, 9, 5), (0, 2, 1)])
+@pytest.mark.parametrize("wide", [False, True], ids=["contiguous", "part of an image"])
+def test_compiled_sums_give_the_bits_of_numpy(
+    rows: int, out: int, begin: int, channels: int, wide: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    samples, columns, lead, period = 3, 5, 1, 7
+    tiles = -(-out // 2)
+    part = slice(1, 1 + channels) if wide else slice(None)
+    x, dy = (numbers(random, (n, samples, columns, channels + 2 * wide), dtype)[..., part] for n in (rows, out))
+    products = numbers(random, (4, tiles * samples * period, channels), dtype)
+    place = np.array([-begin, lead], np.intc)
+    shape = 4, tiles, samples, period, channels
+    results = []
+    for library in (None, FOUND):
+        monkeypatch.setattr(compiled, "LIBRARY", library)
+        V, M, D, y = (np.zeros(shape, dtype), products.copy(), np.zeros(shape, dtype), np.zeros_like(dy))
+        halves = np.zeros((2, tiles + 1, samples, period, channels), dtype)
+        calls = [
+            winograd.winograd_input(x, V, place, halves=halves),
+            winograd.winograd_output(M.reshape(shape)[:, :, :, :columns], y, flat=M),
+            winograd.winograd_gradient(dy, D, flat=D.reshape(4, -1)),
+        ]
+        assert [hasattr(found[0][0], "uses") for found in calls] == [library is not None] * 3
+        for found in calls:
+            run(found)
+        results.append((V, y, D))
+    for name, a, b in zip(("input", "output", "gradient"), *results, strict=True):
+        assert_same_bits(a, b, name)
+
+
+@needs_kernels
+def test_compiled_sums_refuse_images_that_do_not_fit() -> None:
+    planes, x = np.zeros((4, 2, 3, 5, 8), np.float32), np.zeros((4, 3, 5, 8), np.float32)
+    place = np.array([0, 1], np.intc)
+    with pytest.raises(ValueError, match="does not fit into the planes"):
+        FOUND.bind("winograd_input", x, planes, place)
+    for wrong in (x[:2], np.zeros((4, 3, 6, 8), np.float32)):
+        with pytest.raises(ValueError, match="does not fit the planes"):
+            FOUND.bind("winograd_output", planes, wrong)
+        with pytest.raises(ValueError, match="does not fit the planes"):
+            FOUND.bind("winograd_gradient", wrong, planes)
+    with pytest.raises(ValueError, match="not contiguous"):
+        FOUND.bind("winograd_output", planes, np.zeros((4, 3, 5, 16), np.float32)[..., ::2])

@@ -77,6 +77,7 @@ SLOW = (
     "parallel/test_exchange.py",
     "parallel/test_leader.py",
     "parallel/test_processes.py",
+    "parallel/test_validation.py::test_the_bits_are",
     "parallel/test_worker.py",
     "report/sections/test_network.py::test_a_large_network",
     "report/sections/test_network.py::test_enter_on_a_box",
