@@ -33,6 +33,7 @@ PLACES = {
     "specs/README.md": "specs.md",
     "specs/data/README.md": "specs-data.md",
     "benchmarks/README.md": "benchmarks.md",
+    "kernels/README.md": "kernels.md",
     "examples/README.md": "examples.md",
     "examples/drawing-pad/README.md": "examples-drawing-pad.md",
     "examples/review-box/README.md": "examples-review-box.md",

@@ -50,7 +50,14 @@ def crop() -> Case:
     return Case("RandomCrop", {"spec": spec})
 
 
-CASES = [*chosen(), crop()]
+def position() -> Case:
+    """Keras has no PositionEmbedding: KerasHub has."""
+    layers = [{"name": "y", "type": "PositionEmbedding", "sequence_length": 40}]
+    spec = {"graphspec": 1, "name": "position", "inputs": {"x": {"shape": [None, 3]}}, "layers": layers}
+    return Case("PositionEmbedding", {"spec": spec | {"outputs": {"y": {}}}})
+
+
+CASES = [*chosen(), crop(), position()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

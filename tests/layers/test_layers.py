@@ -90,6 +90,8 @@ SHAPES: list[tuple[str, dict[str, Any], list[Dims], Dims | list[Dims]]] = [
     ("Dot", {"axes": -1}, [("N", 2, 3, 4), ("N", "time", 4)], ("N", 2, 3, "time")),
     ("Embedding", {"input_dim": 9, "output_dim": 4}, [("N", "time")], ("N", "time", 4)),
     ("Embedding", {"input_dim": 9, "output_dim": 4}, [("N",)], ("N", 4)),
+    ("PositionEmbedding", {"sequence_length": 9}, [SEQUENCE], SEQUENCE),
+    ("PositionEmbedding", {"sequence_length": 9}, [TIME], TIME),
     ("LSTM", {"units": 5}, [TIME], ("N", 5)),
     ("LSTM", {"units": 5, "return_sequences": True, "go_backwards": True, "dropout": 0.5}, [TIME], ("N", "time", 5)),
     ("LSTM", {"units": 5, "return_state": True}, [TIME], [("N", 5)] * 3),

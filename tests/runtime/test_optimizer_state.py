@@ -9,6 +9,7 @@ import pytest
 from optimizer_layouts import LAYOUTS
 from signalling import spinning, together
 
+from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import Initializer
@@ -16,8 +17,8 @@ from graphspec.ir.graph import Layout, Param, Segment
 from graphspec.kernels.group import LocalGroup
 from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
 from graphspec.parallel import group as replicas
-from graphspec.parallel.group import ProcessGroup
-from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
+from graphspec.parallel.group import Place, ProcessGroup
+from graphspec.runtime.optimizer_state import initial_slots
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
@@ -63,14 +64,15 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
 
         def work(rank: int) -> None:
             clock, rate = Clock(), Rate(optimizer.learning_rate)
-            group = LocalGroup() if ranks == 1 else ProcessGroup(signals[rank], scratch, rank, ranks)
+            group = LocalGroup() if ranks == 1 else ProcessGroup(signals[rank], scratch, Place(rank, ranks))
             partition = divide(optimizer, segments, length, ranks)
             vectors = Vectors.of_workers(weights, shared, slots, segments)
-            calls = bind_shard_update(optimizer, vectors, clock, rate, group, partition)
+            part = vectors.part(partition.parts[rank], list(partition.summed(rank)))
+            calls = optimizer.bind(part, clock, rate, group)
             for clock.step, parts in enumerate(gradients):
-                total = parts[0].copy()
-                for part in parts[1:]:
-                    total += part
+                total, *_ = copies = [part.copy() for part in parts]
+                for f, *a in sum_into_first(copies):
+                    f(*a)
                 shared[rank][...] = parts[rank] if ranks > 1 else total
                 if ranks > 1:
                     signals[rank].barrier()

@@ -174,6 +174,13 @@ def embedding(d: Drawing, t: Tensor) -> Args | None:
     return args | ({"embeddings_constraint": d.constraint()} if d.chance(0.1) else {})
 
 
+@draws("PositionEmbedding")
+def position_embedding(d: Drawing, t: Tensor) -> Args | None:
+    if len(t.shape) < 2 or t.ids is not None or not isinstance(t.shape[-2], int) or t.features is None:
+        return None
+    return {"sequence_length": t.shape[-2] + d.int(0, 2)}
+
+
 @draws("Identity")
 def identity(d: Drawing, t: Tensor) -> Args | None:
     return {}

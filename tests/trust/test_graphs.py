@@ -130,7 +130,7 @@ def test_rows_have_gaps_and_odd_texts_and_models_learn() -> None:
     """What is drawn for layers of records has what they are for."""
     seen, learning = set[str](), 0
     for kind in ("Impute", "IntegerLookup", "StringLookup", "DateParts"):
-        for seed in range(8):
+        for seed in range(16):
             drawn = draw(random.Random(seed), most=1, kind=kind)
             model = gs.compile(drawn.document)
             learning += model.learns

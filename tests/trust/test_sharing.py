@@ -178,7 +178,7 @@ def test_a_program_that_failed_is_not_used_again() -> None:
 def test_a_second_fit_binds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bound = list[int]()
     bind = Step.bind
-    monkeypatch.setattr(Step, "bind", lambda *given: bound.append(1) or bind(*given))
+    monkeypatch.setattr(Step, "bind", lambda *given, **named: bound.append(1) or bind(*given, **named))
     x, y = rows("dense", 20, 1)  # two batches of 8, one of 4
     # In one process: with several, programs view memory that ends with them.
     model, once = gs.compile(spec("dense", workers=1)), gs.compile(spec("dense", workers=1))
