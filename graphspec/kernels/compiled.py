@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from graphspec.errors import UsageError
 from graphspec.kernels.fast import FORCED, KERNELS
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.ir.graph import Array, Node
 
 ABI = 1
 """The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
@@ -68,16 +68,22 @@ def version() -> str | None:
 
 ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient"})
 """The kernels with which results are rounded in another way: they sum in another order than their twins, or are used where
-NumPy's sums would be ``einsum``'s."""
+NumPy's sums would be ``einsum``'s. All are of convolutions with groups (:func:`rounds_otherwise`)."""
 
 
-def refuse_other_version(recorded: object, directory: Path) -> None:
+def rounds_otherwise(nodes: Iterable[Node]) -> bool:
+    """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
+    return bool(ROUNDING) and any(node.attrs.get("group", 1) != 1 for node in nodes)
+
+
+def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
     """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
 
     Args:
         recorded: what :func:`version` was then.
+        nodes: of the graph.
     """
-    if ROUNDING and recorded != version():
+    if recorded != version() and rounds_otherwise(nodes):
         then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
         text = f"the run in {directory} was started with {then}, but there is {now} here: "
         fix = "install it" if recorded else f"set {KERNELS}=fast"

@@ -245,7 +245,7 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
         raise UsageError(
             f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
         )
-    compiled.refuse_other_version(record.plan.get("compiled"), directory)
+    compiled.refuse_other_version(record.plan.get("compiled"), directory, model.graph.nodes)
     if model.spec.training.shards is not None:
         pass  # any number of workers gives the same bits
     elif ranks > 1 or model.spec.training.workers == "mpi":

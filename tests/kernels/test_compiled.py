@@ -17,6 +17,7 @@ from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
 from compiled_kernels import TESTED_APART
 from graphs import Array
+from lowering import lower
 
 from graphspec.arrays.calls import Calls
 from graphspec.errors import UsageError
@@ -315,18 +316,24 @@ def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
     assert record["plan"]["compiled"] is None
     record["plan"]["compiled"] = "0.1.0"
     path.write_text(json.dumps(record), encoding="utf-8")
-    monkeypatch.setattr(compiled, "ROUNDING", frozenset())
     more = ["train", spec, "--out", out, "--no-report", "--resume", "--set"]
     assert graphspec(*more, "training.epochs=2").exit_code == 0  # these give NumPy's bits
     assert json.loads(path.read_text(encoding="utf-8"))["plan"]["compiled"] is None
     path.write_text(json.dumps(record), encoding="utf-8")
-    monkeypatch.setattr(compiled, "ROUNDING", frozenset({"sums"}))
+    monkeypatch.setattr(compiled, "rounds_otherwise", lambda nodes: True)
     refused = graphspec(*more, "training.epochs=3")
     assert refused.exit_code == 2
     said = (
         "was started with graphspec-kernels 0.1.0, but there is no graphspec-kernels here: install it, or start again"
     )
     assert said in " ".join(refused.stderr.split())
+
+
+def test_only_convolutions_with_groups_may_round_in_another_way() -> None:
+    for layer, expected in (("Conv2D", False), ("DepthwiseConv2D", True), ("SeparableConv2D", True)):
+        arguments = {"kernel_size": 3} | ({} if layer == "DepthwiseConv2D" else {"filters": 4})
+        graph, _ = lower({"type": layer, **arguments}, ("N", 6, 6, 2))
+        assert compiled.rounds_otherwise(graph.nodes) is expected, layer
 
 
 @needs_kernels
