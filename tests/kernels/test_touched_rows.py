@@ -9,7 +9,7 @@ from signalling import spinning, together
 from graphspec.arrays.calls import Calls
 from graphspec.kernels.touched_rows import TouchedRows, unique
 from graphspec.parallel import group as replicas
-from graphspec.parallel.group import ProcessGroup
+from graphspec.parallel.group import Place, ProcessGroup
 
 
 def run(calls: Calls) -> None:
@@ -77,7 +77,7 @@ def test_workers_share_their_ids(noted: list[list[int] | None]) -> None:
             rows[rank].reserve(len(ids))
             rows[rank].begin(np.zeros((6, 2)))
             rows[rank].add(np.array(ids, np.int64))
-        run(rows[rank].share(ProcessGroup(signals[rank], scratch, rank, size)))
+        run(rows[rank].share(ProcessGroup(signals[rank], scratch, Place(rank, size))))
 
     together(size, work)
     for touched in rows:

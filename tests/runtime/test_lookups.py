@@ -18,7 +18,7 @@ from graphspec.ir.graph import Param, Segment
 from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
 from graphspec.optimizers.rows import Lookup
 from graphspec.parallel import group as replicas
-from graphspec.parallel.group import ProcessGroup
+from graphspec.parallel.group import Place, ProcessGroup
 from graphspec.runtime import lookups
 from graphspec.runtime.lookups import lookups_of
 from graphspec.runtime.optimizer_state import initial_slots
@@ -228,7 +228,7 @@ def test_workers_update_their_parts_of_the_rows(
 
         def work(rank: int) -> None:
             own, clock = lookups_of(optimizer, segments), Clock()
-            group = ProcessGroup(signals[rank], scratch, rank, ranks)
+            group = ProcessGroup(signals[rank], scratch, Place(rank, ranks))
             vectors = Vectors.of_workers(weights, shared, slots, segments, own)
             partition = divide(optimizer, segments, at, ranks)
             part = vectors.part(partition.parts[rank], list(partition.summed(rank)))
