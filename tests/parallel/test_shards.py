@@ -87,11 +87,10 @@ def test_results_are_those_without_shards(alone: Any) -> None:
 @pytest.mark.parametrize(
     ("ranks", "local", "names"),
     [
-        (2, 1, (*CASES, *OPTIMIZERS)),
         (4, 1, (*CASES, *OPTIMIZERS)),
         (2, 2, ("images", "sentences", "catalogue", "Muon")),
     ],
-    ids=["two", "four", "two of two"],
+    ids=["four", "two of two"],
 )
 def test_ranks_give_the_bits_of_one_process(
     ranks: int, local: int, names: tuple[str, ...], alone: Any, tmp_path: Path
