@@ -39,7 +39,7 @@ const gk_kernel gk_normalize_gradient = {
 };
 #else
 
-/* normal = x inverse; y = normal scale + bias. */
+/* normal = x inverse; y = normal scale + bias. x may be normal: then it is read once only. */
 GK_CLONES static void NAME(normalize)(const gk_array *a)
 {
     const ptrdiff_t rows = a[0].shape[0], width = a[0].shape[1];
@@ -52,8 +52,16 @@ GK_CLONES static void NAME(normalize)(const gk_array *a)
             GK_INDEPENDENT
             for (ptrdiff_t j = 0; j < width; j++)
                 normal[j] = x[j] * f;
-        }
-        if (bias) {
+            if (bias) {
+                GK_INDEPENDENT
+                for (ptrdiff_t j = 0; j < width; j++)
+                    y[j] = normal[j] * scale[j] + bias[j];
+            } else {
+                GK_INDEPENDENT
+                for (ptrdiff_t j = 0; j < width; j++)
+                    y[j] = normal[j] * scale[j];
+            }
+        } else if (bias) {
             GK_INDEPENDENT
             for (ptrdiff_t j = 0; j < width; j++)
                 y[j] = x[j] * f * scale[j] + bias[j];

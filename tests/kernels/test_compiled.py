@@ -296,7 +296,7 @@ def test_joined_operators_give_the_bits_of_numpy(
         program.run()
         results.append((gradient, parameters.vectors["state"].copy()))
         found = [call[0] for call in program.calls if hasattr(call[0], "uses")]
-        names = {call.__name__ for call in found}
+        names = {call.__name__ for call in found if not call.__name__.startswith("winograd")}  # where all are forced
         assert names == (set() if kernels is None else {"scale_shift", "norm_gradient", "relu_gradient"})
         taken = {tuple(x is not None for x in c.operands[4:]) for c in found if c.__name__ == "scale_shift"}
         assert taken == (set() if kernels is None else {(False, True), (True, True)})
