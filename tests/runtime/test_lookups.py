@@ -15,6 +15,7 @@ from graphspec.arrays.pairwise import sum_into_first
 from graphspec.arrays.random import Clock
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Param, Segment
+from graphspec.kernels import fast
 from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
 from graphspec.optimizers.rows import Lookup
 from graphspec.parallel import group as replicas
@@ -112,6 +113,7 @@ def test_a_gradient_with_other_terms_is_not_kept_by_rows(case: str, monkeypatch:
 
 
 def test_small_weights_and_long_batches_have_whole_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "FAST", None)  # the choice by size
     spec = spec_of(network())
     assert not trained(spec).optimizer_state.lookups
     monkeypatch.setattr(lookups, "MIN_ELEMENTS", 1)
