@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 HERE = Path(__file__).parent
+_NOTHING = subprocess.DEVNULL  # mpiexec reads all of its input, also what is meant for the process that starts it
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # containers
 
 
@@ -44,12 +45,15 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 def job(*programs: Sequence[object], ranks: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a job of ``ranks`` processes of a Python program; several programs get one process each."""
     command, environment = _command(programs, ranks), _environment(variables)
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    return subprocess.run(
+        command, stdin=_NOTHING, capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
 
 
 def started(program: Sequence[object], output: IO[bytes], ranks: int = 2) -> subprocess.Popen[bytes]:
     """Start a job of ``ranks`` processes of a Python program, and return the launcher."""
-    return subprocess.Popen(_command([program], ranks), stdout=output, stderr=output, env=_environment({}))
+    command = _command([program], ranks)
+    return subprocess.Popen(command, stdin=_NOTHING, stdout=output, stderr=output, env=_environment({}))
 
 
 @cache
