@@ -70,7 +70,6 @@ def quickest(trainers: list[Trainer], rounds: int) -> list[float]:
     return best
 
 
-@settings()
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.embeddings", description=__doc__)
     parser.add_argument(

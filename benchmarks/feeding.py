@@ -35,7 +35,7 @@ def measure(name: str, lasting: float) -> tuple[float, float, float]:
     loader = trainer.loader
     gathers, shuffles, steps = list[float](), list[float](), list[float]()
     make = loader.filler
-    loader.filler = lambda feeds, count: timed(make(feeds, count), gathers)  # type: ignore[method-assign]
+    loader.filler = lambda feeds, part: timed(make(feeds, part), gathers)  # type: ignore[method-assign]
     loader.start = timed(loader.start, shuffles)  # type: ignore[method-assign]
     step = timed(trainer.step, steps)
     while sum(steps) < lasting or trainer.epoch < 3:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from graphspec_kernels import __version__
 
 from benchmarks.kernel_operators import operators
 from benchmarks.networks import ROWS
@@ -173,8 +172,10 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"steps of {', '.join(ROWS)}; none by default")
     add_page(parser)
     options = parser.parse_args()
+    if compiled.LIBRARY is None:
+        parser.error("graphspec-kernels is not there, or GRAPHSPEC_KERNELS forbids it: `pip install ./kernels`")
     windows = {**depthwise_taps(28, 96), **sums_of_rows(32, 32)}
-    kernels, lines = compiled.load("compiled"), []
+    kernels, version, lines = compiled.load("compiled"), compiled.version(), []
     compiled.LIBRARY = kernels
     with settings():
         for what, (twin, make) in {
@@ -189,7 +190,7 @@ def main() -> None:
         for name in options.workloads:
             numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
             lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
-    head = ["", "NumPy", f"graphspec-kernels {__version__}", "ratio"]
+    head = ["", "NumPy", f"graphspec-kernels {version}", "ratio"]
     publish("kernels", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
 

@@ -6,13 +6,12 @@ a network between them adds its own time.
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from statistics import median
 
 from benchmarks.networks import ROWS, spec
 from benchmarks.prepare import rows_of
-from benchmarks.steps import next_batch, trainer_of
+from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
 from graphspec.arrays.calls import settings
@@ -31,14 +30,9 @@ def seconds(name: str, ranks: Ranks | None, size: int, lasting: float) -> tuple[
         trainer.steps.join(size)
     else:
         trainer.steps.join_ranks(ranks)
-    times: list[float] = []
     try:
         with settings():
-            while sum(times) < lasting or len(times) < 7:
-                next_batch(trainer)
-                start = time.perf_counter()
-                trainer.step()
-                times.append(time.perf_counter() - start)
+            times = step_times(trainer, lasting, 7)
     finally:
         trainer.steps.leave()
     return median(times[2:]), model.parameters.vectors["trainable"].size

@@ -5,13 +5,12 @@ W5 and the like choose the networks.
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from statistics import median
 
 from benchmarks.networks import ROWS, spec
 from benchmarks.prepare import rows_of
-from benchmarks.steps import next_batch, trainer_of
+from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
 from graphspec.arrays.blas import one_thread
@@ -27,17 +26,11 @@ def seconds(name: str, workers: int, shards: int | None, lasting: float) -> floa
     trainer = trainer_of(model, rows_of(name, model.spec.training.batch_size))
     if workers > 1 or shards is not None:
         trainer.steps.join(workers)
-    times: list[float] = []
     try:
         with settings(), one_thread():
-            while sum(times) < lasting or len(times) < 7:
-                next_batch(trainer)
-                start = time.perf_counter()
-                trainer.step()
-                times.append(time.perf_counter() - start)
+            return min(step_times(trainer, lasting, 7)[2:])
     finally:
         trainer.steps.leave()
-    return min(times[2:])
 
 
 def main() -> None:

@@ -43,15 +43,20 @@ def next_batch(trainer: Trainer) -> None:
         trainer.loader.start(trainer.epoch)
 
 
-def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
-    """The quickest step: what else the machine does must not count."""
+def step_times(trainer: Trainer, lasting: float, least: int = 5) -> list[float]:
+    """Seconds of each of at least ``least`` steps, which last ``lasting`` seconds together."""
     times: list[float] = []
-    while sum(times) < lasting or len(times) < 5:
+    while sum(times) < lasting or len(times) < least:
         next_batch(trainer)
         start = time.perf_counter()
         trainer.step()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return times
+
+
+def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
+    """The quickest step: what else the machine does must not count."""
+    return min(step_times(trainer, lasting))
 
 
 def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]:

@@ -15,7 +15,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser
 from collections import defaultdict
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 
 import graphspec as gs
 from benchmarks.scaling import wire
-from benchmarks.steps import next_batch, trainer_of
+from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, publish, table, where
 from graphspec.api import Model
 from graphspec.arrays.calls import settings
@@ -64,17 +63,11 @@ def seconds(model: Model, features: int, ranks: Ranks) -> list[float]:
     rows = random.standard_normal((10 * BATCH, features), np.float32), random.integers(0, CLASSES, 10 * BATCH)
     trainer = trainer_of(model, rows)
     trainer.steps.join_ranks(ranks)
-    times = []
     try:
         with settings():
-            for _ in range(WARM_UP + TIMED):
-                next_batch(trainer)
-                start = time.perf_counter()
-                trainer.step()
-                times.append(time.perf_counter() - start)
+            return step_times(trainer, 0.0, WARM_UP + TIMED)[WARM_UP:]
     finally:
         trainer.steps.leave()
-    return times[WARM_UP:]
 
 
 def as_rank(*, normalized: bool) -> None:

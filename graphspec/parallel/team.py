@@ -63,7 +63,7 @@ class Team:
         between: MpiGroup | None = None,
         validation: Dataset | None = None,
     ) -> None:
-        self._step, self._loader, self._optimizer = step, step.loader, optimizer
+        self._step, self._loader = step, step.loader
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
         partition = step.divide(optimizer, place.total, shard_kernels=alone)
         self._shards = len(partition.parts)

@@ -155,9 +155,7 @@ class _Side:
         self._steps: dict[str, Any] = {"leader": steps.leader, "programs": steps.programs, "own_cache": steps.own_cache}
         self._model: dict[str, Any] = {"programs": model.programs}
         self._parameters: dict[str, Any] = {"vectors": model.parameters.vectors}
-        self._state: dict[str, Any] = {
-            name: getattr(state, name) for name in ("gradient", "slots", "calls", "run", "collect")
-        }
+        self._state: dict[str, Any] = {name: getattr(state, name) for name in _OF_STATE}
         self._threads = None if blas is None else blas.get()
 
     def install(self, steps: TrainingSteps) -> None:

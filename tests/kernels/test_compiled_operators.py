@@ -251,6 +251,22 @@ def test_gathered_rows_are_summed_in_the_order_of_the_ids(size: Sizes, dtype: An
 
 
 @needs_kernels
+@pytest.mark.parametrize("bias", [False, True])
+def test_rows_are_normalized_in_place(bias: bool, library: Any) -> None:
+    """LayerNormalization centres its rows in the memory that keeps them for backward: x is normal."""
+    random = np.random.default_rng(4)
+    x, inverse = numbers(random, (33, 100), np.float32), numbers(random, (33, 1), np.float32)
+    scale, y = numbers(random, (100,), np.float32), np.zeros((33, 100), np.float32)
+    shift = numbers(random, (100,), np.float32) if bias else None
+    other, expected = x.copy(), y.copy()
+    TWINS["normalize"].bound([x, inverse, x, y, scale, shift])()
+    wide = expected, scale, scale if shift is None else shift
+    run(TWINS["normalize"].numpy(other, inverse, other, expected, scale, shift, wide=wide))
+    assert_same_bits(x, other)
+    assert_same_bits(y, expected)
+
+
+@needs_kernels
 def test_ids_out_of_range_are_skipped(library: Any) -> None:
     total, rows = np.ones((3, 4), np.float32), np.full((5, 4), 2, np.float32)
     call = TWINS["add_rows"].bound([total, np.array([0, -1, 3, 2**62, 0]), rows])
