@@ -1,7 +1,7 @@
 /* Sums of the columns of a matrix: of x and its squares, and of gradients and their products with x.
  *
  * A column is added row by row, starting at 0, so the order depends on no instruction set: it is that of NumPy's
- * add.reduce and einsum. Four rows at a time: a sum is then loaded and stored for every fourth row only.
+ * add.reduce and einsum. Two rows at a time would be quicker in the second-level cache, and slower where memory is.
  */
 
 #ifndef REAL
@@ -53,107 +53,48 @@ const gk_kernel gk_gradient_sums = {
 };
 #else
 
-#define GK_SQUARE(I)                        \
-    {                                       \
-        const REAL v = x[I * width + j];    \
-        s = s + v;                          \
-        q = GK_MULTIPLY_ADD(v, v, q);       \
-    }
-
-/* Add one or two rows from row i. */
-GK_INLINE void NAME(square_sums_rows)(const gk_array *a, ptrdiff_t i, int two)
-{
-    const ptrdiff_t width = a[0].shape[1];
-    const REAL *x = (const REAL *)a[0].data + i * width;
-    REAL *sums = a[1].data, *squares = a[2].data;
-    const int first = i == 0;
-    GK_INDEPENDENT
-    for (ptrdiff_t j = 0; j < width; j++) {
-        REAL s = first ? 0 : sums[j], q = first ? 0 : squares[j];
-        GK_SQUARE(0)
-        if (two)
-            GK_SQUARE(1)
-        sums[j] = s;
-        squares[j] = q;
-    }
-}
-
-#undef GK_SQUARE
-
 GK_CLONES static void NAME(square_sums)(const gk_array *a)
 {
     const ptrdiff_t rows = a[0].shape[0], width = a[0].shape[1];
-    ptrdiff_t i = 0;
-    for (; i + 2 <= rows; i += 2)
-        NAME(square_sums_rows)(a, i, 1);
-    for (; i < rows; i++)
-        NAME(square_sums_rows)(a, i, 0);
-    for (ptrdiff_t j = 0; !rows && j < width; j++)
-        ((REAL *)a[1].data)[j] = ((REAL *)a[2].data)[j] = 0;
-}
-
-/* Load a gradient, 0 where `active` is, and x: all rows first, since a store to one row could be taken for a load from
- * the next while only the low bits of addresses are compared. */
-#define GK_LOAD(I)                                                        \
-    const ptrdiff_t k##I = I * width + j;                                 \
-    const REAL d##I = masked && !active[k##I] ? 0 : dy[k##I], x##I = x[k##I];
-/* Add it, and store it multiplied by the column's scale. */
-#define GK_ADD(I)                                                         \
-    s = s + d##I;                                                         \
-    p = GK_MULTIPLY_ADD(x##I, d##I, p);
-#define GK_STORE(I)                                                       \
-    dy[k##I] = scaled ? d##I * scale[j] : d##I;
-
-/* Add one or two rows from row i. */
-GK_INLINE void NAME(gradient_sums_rows)(
-    const gk_array *a, ptrdiff_t i, int two, int summed, int masked, int scaled)
-{
-    const ptrdiff_t width = a[0].shape[1];
-    const REAL *x = (const REAL *)a[0].data + i * width, *scale = a[5].data;
-    REAL *dy = (REAL *)a[1].data + i * width, *sums = a[2].data, *products = a[3].data;
-    const BITS *active = masked ? (const BITS *)a[4].data + i * width : NULL;
-    const int first = i == 0;
-    (void)active, (void)scale;
-    GK_INDEPENDENT
-    for (ptrdiff_t j = 0; j < width; j++) {
-        REAL s = first || !summed ? 0 : sums[j], p = first ? 0 : products[j];
-        GK_LOAD(0)
-        if (two) {
-            GK_LOAD(1)
-            GK_ADD(0)
-            GK_ADD(1)
-            if (masked || scaled) {
-                GK_STORE(0)
-                GK_STORE(1)
-            }
-        } else {
-            GK_ADD(0)
-            if (masked || scaled) {
-                GK_STORE(0)
-            }
-        }
-        if (summed)
+    REAL *sums = a[1].data, *squares = a[2].data;
+    for (ptrdiff_t j = 0; j < width; j++)
+        sums[j] = squares[j] = 0;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const REAL *x = (const REAL *)a[0].data + i * width;
+        GK_INDEPENDENT
+        for (ptrdiff_t j = 0; j < width; j++) {
+            const REAL v = x[j], s = sums[j] + v, q = GK_MULTIPLY_ADD(v, v, squares[j]);
             sums[j] = s;
-        products[j] = p;
+            squares[j] = q;
+        }
     }
 }
 
-#undef GK_LOAD
-#undef GK_ADD
-#undef GK_STORE
-
+/* A gradient becomes 0 where `active` is, is added, then multiplied by the scale of its column. */
 GK_INLINE void NAME(gradient_sums_of)(const gk_array *a, int summed, int masked, int scaled)
 {
     const ptrdiff_t rows = a[0].shape[0], width = a[0].shape[1];
-    ptrdiff_t i = 0;
-    for (; i + 2 <= rows; i += 2)
-        NAME(gradient_sums_rows)(a, i, 1, summed, masked, scaled);
-    for (; i < rows; i++)
-        NAME(gradient_sums_rows)(a, i, 0, summed, masked, scaled);
-    for (ptrdiff_t j = 0; !rows && j < width; j++) {
+    REAL *sums = a[2].data, *products = a[3].data;
+    const REAL *scale = a[5].data;
+    for (ptrdiff_t j = 0; j < width; j++) {
         if (summed)
-            ((REAL *)a[2].data)[j] = 0;
-        ((REAL *)a[3].data)[j] = 0;
+            sums[j] = 0;
+        products[j] = 0;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const REAL *x = (const REAL *)a[0].data + i * width;
+        REAL *dy = (REAL *)a[1].data + i * width;
+        const BITS *active = masked ? (const BITS *)a[4].data + i * width : NULL;
+        GK_INDEPENDENT
+        for (ptrdiff_t j = 0; j < width; j++) {
+            const REAL d = masked && !active[j] ? 0 : dy[j];
+            const REAL s = summed ? sums[j] + d : 0, p = GK_MULTIPLY_ADD(x[j], d, products[j]);
+            if (summed)
+                sums[j] = s;
+            products[j] = p;
+            if (masked || scaled)
+                dy[j] = scaled ? d * scale[j] : d;
+        }
     }
 }
 
