@@ -31,6 +31,7 @@ from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
+from graphspec.runtime.batches_in_threads import add_batches
 from graphspec.runtime.build import build_program
 from graphspec.runtime.evaluation import Evaluation
 from graphspec.runtime.optimizer_state import OptimizerState
@@ -221,14 +222,14 @@ class Session:
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
+        Many batches are computed by several threads, which changes no bit.
+
         Args:
             between: called before each batch; what it raises ends the evaluation.
         """
         evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():
-            for batch in range(evaluation.loader.batches):
-                between()
-                evaluation.add(batch, running)
+            add_batches(evaluation, running, between)
         return running
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
