@@ -90,7 +90,7 @@ class _InOrder:
                         self._between()
                         program = stack.enter_context(self._evaluation.borrow(batch))
                         self._evaluation.load(batch, program)
-                    self._evaluation.run(program)
+                    program.run_apart()
                     with self._changed:
                         self._changed.wait_for(partial(self._settled, batch))
                         if self._added != batch:

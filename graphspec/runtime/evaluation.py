@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphspec.arrays.calls import settings
 from graphspec.compiler.fetches import fetches
 from graphspec.data.batches import BatchLoader
 from graphspec.graph.target import Target
@@ -58,11 +57,6 @@ class Evaluation:
         """Copy the rows of a batch into its program; one thread at a time may do this."""
         self.loader.copy(batch, program.feeds)
 
-    def run(self, program: Program) -> None:
-        """Compute the batch that has been loaded."""
-        with settings():
-            program.run()
-
     def add(self, batch: int, program: Program, running: RunningMetrics) -> None:
         """Add a computed batch to ``running``."""
         running.add(self.loader.rows(batch), program.fetches, program.feeds)
@@ -71,5 +65,5 @@ class Evaluation:
         """Compute a batch, and add it to ``running``."""
         with self.borrow(batch) as program:
             self.load(batch, program)
-            self.run(program)
+            program.run_apart()
             self.add(batch, program, running)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.arguments import mapping
-from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available
 from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import check
@@ -281,10 +280,10 @@ class Session:
             return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
 
         key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.graph.inputs])
-        with self.access.reading(), self.programs.borrow(key, bound) as program, settings():
+        with self.access.reading(), self.programs.borrow(key, bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
-            program.run()
+            program.run_apart()
             return {head: array.copy() for head, array in program.fetches.items()}
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
