@@ -5,6 +5,7 @@ from __future__ import annotations
 TESTED_APART = {
     "adam_idle",
     "add_rows",
+    "centre",
     "gather_sum",
     "gather_sum_gradient",
     "gelu",
