@@ -12,7 +12,7 @@ from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.attend import added_to_scores, blocks, largest, part, softmax
+from graphspec.kernels.attend import added_to_scores, blocks, gradient, part, softmax
 from graphspec.kernels.common import reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
@@ -185,14 +185,14 @@ class Attention(Op):
             for term in terms:
                 calls.append((np.add, scores.reshape(by_head), part(term, block), scores.reshape(by_head)))
             row_max = ctx.scratch((*lead, 1, columns))
-            calls += largest(ctx, scores, row_max)
+            chosen = None if kept is None else part(kept, block)
+            used = scores if chosen is None else ctx.scratch(flat)
+            product = None if chosen is None else used
+            calls += softmax(ctx, scores, row_max, masked=bool(terms), kept=chosen, product=product)
             if seen is not None:
                 flags = ctx.scratch(row_max.shape, np.bool_)
                 calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
-            calls += softmax(ctx, scores, row_max, masked=bool(terms))
-            if kept is not None:
-                scores = _product(ctx, scores, part(kept, block), calls)
-            left = scores.reshape(by_head).transpose(0, 1, 3, 4, 2)
+            left = used.reshape(by_head).transpose(0, 1, 3, 4, 2)
             calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
 
         def backward(dY: Array) -> Calls:
@@ -220,11 +220,8 @@ class Attention(Op):
                 calls += [*_columns(ctx, d, None, gradients := ctx.scratch((*lead, width, columns)))]
                 calls.append((np.vecdot, d, part(grouped(y), block), dot))
                 calls += batched(ctx, part(v, block), gradients, dS)
-                if kept is not None:
-                    calls.append((np.multiply, dS, part(kept, block), dS))
-                calls += [(np.subtract, dS, flat, dS), (np.multiply, dS, W, dS)]
-                if seen is not None:
-                    calls.append((np.multiply, dS, part(seen, block), dS))
+                factors = (None if X is None else part(X, block) for X in (kept, seen))
+                calls += gradient(dS, next(factors), flat, W, next(factors))
                 by_query = dS.reshape(*lead, S, per_group, T).transpose(0, 1, 3, 4, 2)
                 if whole is not None:
                     calls.append((np.copyto, part(whole, block), by_query))

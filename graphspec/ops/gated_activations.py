@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
-from graphspec.kernels.common import output_for, saved_like, scratch_like
+from graphspec.kernels.common import clip, output_for, saved_like, scratch_like
 from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
@@ -78,7 +77,7 @@ def normal_argument(
     calls: Calls = [(np.square, x, square)]
     if exponent is not None:
         calls.append((np.multiply, square, minus_half, exponent))
-    calls += [(partial(np.minimum, out=square), square, most), (np.multiply, square, first, argument)]
+    calls += [clip(square, np.array(0, x.dtype), most, square), (np.multiply, square, first, argument)]
     for c in others[:-1]:
         calls += [(np.add, argument, c, argument), (np.multiply, argument, square, argument)]
     return [*calls, (np.add, argument, others[-1], argument), (np.multiply, x, argument, argument)]
@@ -154,7 +153,7 @@ class Gelu(Gated):
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
         calls: Calls = [
             (np.square, X, square),
-            (partial(np.minimum, out=square), square, ctx.constant(100.0)),  # beyond this tanh is ±1, in float64 too
+            clip(square, ctx.constant(0.0), ctx.constant(100.0), square),  # beyond this tanh is ±1, in float64 too
             (np.multiply, square, ctx.constant(b), gate),
             (np.add, gate, ctx.constant(a), gate),
             (np.multiply, gate, X, gate),
@@ -207,7 +206,7 @@ class Mish(Gated):
         x, e, gate, denominator = (scratch_like(ctx, X) for _ in range(4))
         two = ctx.constant(2.0)
         calls: Calls = [
-            (partial(np.minimum, out=x), X, ctx.constant(20.0)),  # beyond this the gate is 1, in float64 too
+            clip(X, ctx.constant(-math.inf), ctx.constant(20.0), x),  # beyond this the gate is 1, in float64 too
             (np.exp, x, e),
             (np.add, e, two, gate),
             (np.multiply, gate, e, gate),
@@ -242,8 +241,7 @@ class HardSwish(Gated):
         calls: Calls = [
             (np.multiply, X, ctx.constant(1 / 6), sixth),
             (np.add, sixth, ctx.constant(0.5), gate),
-            (partial(np.maximum, out=gate), gate, zero),
-            (partial(np.minimum, out=gate), gate, one),
+            clip(gate, zero, one, gate),
             (np.multiply, X, gate, Y),
         ]
         if slope is None:

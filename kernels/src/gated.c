@@ -31,9 +31,35 @@ GK_CLONES static void NAME(half_tanh)(const gk_array *a)
         y[i] = y[i] * half + half;
 }
 
+/* x P(min(x^2, most)) of seven coefficients, in registers. */
+GK_INLINE REAL NAME(gk_seven)(REAL x, REAL square, REAL most, const REAL *c)
+{
+    const REAL z = square > most ? most : square;
+    return x * ((((((z * c[0] + c[1]) * z + c[2]) * z + c[3]) * z + c[4]) * z + c[5]) * z + c[6]);
+}
+
 /* argument = x P(min(x^2, most)), with the highest power first; exponent = -x^2 / 2. */
 GK_CLONES static void NAME(normal_argument)(const gk_array *a)
 {
+    if (a[1].size == 7) {
+        const REAL *x = a[0].data, *given = a[1].data, most = *(REAL *)a[2].data, minus_half = *(REAL *)a[3].data;
+        const REAL c[7] = {given[0], given[1], given[2], given[3], given[4], given[5], given[6]};
+        const ptrdiff_t count = a[0].size;
+        REAL *argument = a[4].data, *exponent = a[5].data;
+        if (exponent) {
+            GK_INDEPENDENT
+            for (ptrdiff_t i = 0; i < count; i++) {
+                const REAL value = x[i], square = value * value;
+                exponent[i] = square * minus_half;
+                argument[i] = NAME(gk_seven)(value, square, most, c);
+            }
+        } else {
+            GK_INDEPENDENT
+            for (ptrdiff_t i = 0; i < count; i++)
+                argument[i] = NAME(gk_seven)(x[i], x[i] * x[i], most, c);
+        }
+        return;
+    }
     const REAL *x = a[0].data, *coefficients = a[1].data, most = *(REAL *)a[2].data, minus_half = *(REAL *)a[3].data;
     const ptrdiff_t terms = a[1].size;
     REAL *argument = a[4].data, *exponent = a[5].data;

@@ -21,3 +21,18 @@ TESTED_APART = {
     "silu",
 }
 """The kernels with cases in other files than ``tests/kernels/test_compiled.py``."""
+
+OF_SOFTMAX = {
+    "binary_gradient",
+    "binary_terms",
+    "class_gradient",
+    "divide_by_sum",
+    "logistic",
+    "logistic_argument",
+    "logistic_gradient",
+    "pick",
+    "softmax_gradient",
+    "subtract_largest",
+    "tanh_gradient",
+}
+"""The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""
