@@ -14,6 +14,7 @@ from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.attend import added_to_scores, blocks, gradient, part, softmax
 from graphspec.kernels.common import reduce_to
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
 from graphspec.ops.base import Inference, Op, op
@@ -173,7 +174,7 @@ class Attention(Op):
             lead = b.shape[:2]
             by_head, flat = (*lead, S, per_group, T), (*lead, S, columns)
             scores = ctx.scratch(flat) if weights is None else part(weights, block)
-            calls += [*_columns(ctx, a, factor, queries := ctx.scratch((*lead, size, columns)))]
+            calls += [*scaled_columns(a, factor, queries := ctx.scratch((*lead, size, columns)))]
             calls += batched(ctx, b, queries, scores)
             if self.softcap > 0:
                 tanh = scores if capped is None else part(capped, block)
@@ -217,7 +218,7 @@ class Attention(Op):
                     continue
                 dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
                 flat = dot.reshape(*lead, 1, columns)
-                calls += [*_columns(ctx, d, None, gradients := ctx.scratch((*lead, width, columns)))]
+                calls += [*scaled_columns(d, None, gradients := ctx.scratch((*lead, width, columns)))]
                 calls.append((np.vecdot, d, part(grouped(y), block), dot))
                 calls += batched(ctx, part(v, block), gradients, dS)
                 factors = (None if X is None else part(X, block) for X in (kept, seen))
@@ -283,10 +284,14 @@ def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int 
     return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
 
 
-def _columns(ctx: Context, X: Array, factor: Array | None, out: Array) -> Calls:
-    """Return the call that writes ``factor`` times the rows of X (n, groups, per_group, T, size) as columns of ``out``."""
-    target = out.reshape(*out.shape[:3], *X.shape[2:4]).transpose(0, 1, 3, 4, 2)
-    return [(np.copyto, target, X) if factor is None else (np.multiply, X, factor, target)]
+@twin()
+def scaled_columns(x: Array, factor: Array | None, out: Array, /) -> Calls:
+    """Return the call that writes ``factor`` times the rows of x (n, groups, per_group, T, size) as columns of ``out``.
+
+    ``out`` (n, groups, size, per_group · T).
+    """
+    target = out.reshape(*out.shape[:3], *x.shape[2:4], copy=False).transpose(0, 1, 3, 4, 2)
+    return [(np.copyto, target, x) if factor is None else (np.multiply, x, factor, target)]
 
 
 def _rows(ctx: Context, X: Array) -> tuple[Array, Calls]:

@@ -68,8 +68,12 @@ GK_INLINE REAL NAME(gk_largest)(const REAL *x, ptrdiff_t n, REAL m)
             for (ptrdiff_t j = 0; j < GK_LANES; j++)
                 lanes[j] = GK_LARGER(lanes[j], x[k + j]);
         }
-        for (ptrdiff_t j = 0; j < GK_LANES; j++)
-            m = GK_LARGER(m, lanes[j]);
+        for (ptrdiff_t half = GK_LANES / 2; half; half /= 2) {
+            GK_SHORT
+            for (ptrdiff_t j = 0; j < half; j++)
+                lanes[j] = GK_LARGER(lanes[j], lanes[j + half]);
+        }
+        m = GK_LARGER(m, lanes[0]);
     }
     for (; k < n; k++)
         m = GK_LARGER(m, x[k]);

@@ -16,9 +16,9 @@ from graphs import Array
 from graphspec.arrays.calls import Calls
 from graphspec.kernels import softmax
 from graphspec.kernels.compiled import TWINS
-from graphspec.ops import activations, loss
+from graphspec.ops import activations, attention, loss
 
-MODULES = (activations, loss, softmax)
+MODULES = (activations, attention, loss, softmax)
 """The modules with twins, which register them."""
 
 SIZES = (
@@ -144,6 +144,20 @@ def test_a_label_that_is_no_class_is_noted(outer: int, library: Any) -> None:
 
 @needs_kernels
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(2, 3, 2, 20, 5), (1, 4, 1, 33, 8), (2, 1, 3, 1, 1), (1, 2, 2, 0, 4)])
+def test_rows_of_heads_become_columns(size: tuple[int, ...], dtype: Any, library: Any) -> None:
+    n, groups, heads, rows, width = size
+    x = numbers(np.random.default_rng(5), (n, rows, groups, heads, width), dtype)
+    for order in ((0, 2, 3, 1, 4), (0, 2, 3, 4, 1)):  # side by side in the last axis, and one after the other
+        view = np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order)).transpose(0, 2, 3, 1, 4)
+        for factor in (None, np.array(0.3, dtype)):
+            out = np.zeros((n, groups, width, heads * rows), dtype)
+            check("scaled_columns", ("out",), {"x": view, "factor": factor, "out": out})
+    check("scaled_columns", ("out",), {"x": x.transpose(0, 2, 3, 1, 4), "factor": None, "out": out})
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [0, 1, 7, 33, 5000])
 def test_sigmoids(size: int, dtype: Any, library: Any) -> None:
     random = np.random.default_rng(4)
@@ -172,6 +186,12 @@ def test_wrong_shapes_are_refused(library: Any) -> None:
         ("divide_by_sum", [x, sums, None, x.copy(), None], "differ in number"),
         ("softmax_gradient", [x, None, sums, x[:1].copy(), None], "differ in number"),
         ("softmax_gradient", [x, None, sums, x.copy(), sums[:1].copy()], "a number for each sum"),
+        ("scaled_columns", [x, None, x.copy()], "needs rows"),
+        (
+            "scaled_columns",
+            [np.ones((2, 3, 4, 5, 6), np.float32), None, np.ones((2, 3, 5, 20), np.float32)],
+            "differ in",
+        ),
         ("pick", [x, places, places[:1].copy(), None, places.copy(), sums], "a number for each label"),
         ("class_gradient", [x, sums, sums, places[:1].copy(), sums.copy(), places[:1].copy()], "for each label"),
         ("class_gradient", [x[0], sums, sums, places, sums.copy(), places[:1].copy()], "outer, classes, inner"),

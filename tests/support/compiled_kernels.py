@@ -31,6 +31,7 @@ OF_SOFTMAX = {
     "logistic_argument",
     "logistic_gradient",
     "pick",
+    "scaled_columns",
     "softmax_gradient",
     "subtract_largest",
     "tanh_gradient",
