@@ -294,6 +294,18 @@ def binary_gradient(t: Array, targets: Array, dy: Array, /, *, one: Array) -> Ca
     return [(np.add, t, one, t), (np.divide, one, t, t), (np.subtract, t, targets, t), (np.multiply, dy, t, dy)]
 
 
+@twin()
+def squared_error(x: Array, targets: Array, error: Array, square: Array, /) -> Calls:
+    """Return calls for ``error = x - targets`` and ``square = error²``."""
+    return [(np.subtract, x, targets, error), (np.square, error, square)]
+
+
+@twin()
+def squared_error_gradient(dy: Array, scale: Array, error: Array, /) -> Calls:
+    """Return calls for ``dy = scale · dy``, a number for each row, and ``error = error · dy``."""
+    return [(np.multiply, dy, scale, dy), (np.multiply, error, dy[:, None], error)]
+
+
 @op
 class SquaredError(Op):
     """``Y = Σ (X - targets)² / n`` over the n elements of the last axis.
@@ -313,17 +325,16 @@ class SquaredError(Op):
         Y = ctx.out()
         units = X.shape[-1]
         E = (ctx.save_for_backward if ctx.wants(0) else ctx.scratch)(X.shape)
-        calls: Calls = [(np.subtract, X, targets, E)]
-        if units == 1:
-            calls.append((np.square, E[..., 0], Y))
-        else:
-            squares = ctx.scratch(X.shape)
+        squares = Y[..., None] if units == 1 else ctx.scratch(X.shape)
+        calls: Calls = squared_error(X, targets, E, squares)
+        if units != 1:
             mean = ctx.constant(np.full(units, 1 / max(units, 1)))
-            matrix = squares.reshape(Y.size, units)
-            calls += [(np.square, E, squares), (np.dot, matrix, mean, Y.reshape(-1))]
+            calls.append((np.dot, squares.reshape(Y.size, units), mean, Y.reshape(-1)))
 
         def backward(dY: Array) -> Calls:  # dX = 2 / n · (X - targets) · dY
             ctx.give_grad(0, E)
-            return [(np.multiply, dY, ctx.constant(2 / max(units, 1)), dY), (np.multiply, E, dY[..., None], E)]
+            dy, copies = as_vector(ctx, dY)
+            scale = ctx.constant(2 / max(units, 1))
+            return [*copies, *squared_error_gradient(dy, scale, E.reshape(Y.size, units))]
 
         return Y, calls, backward

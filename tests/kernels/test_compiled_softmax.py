@@ -174,6 +174,17 @@ def test_sigmoids(size: int, dtype: Any, library: Any) -> None:
 
 
 @needs_kernels
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(16, 1), (1, 1), (70, 33), (0, 3), (5, 0)])
+def test_squared_errors(size: tuple[int, int], dtype: Any, library: Any) -> None:
+    random = np.random.default_rng(6)
+    x, targets, error, square = (numbers(random, size, dtype) for _ in range(4))
+    check("squared_error", ("error", "square"), {"x": x, "targets": targets, "error": error, "square": square})
+    operands = {"dy": numbers(random, size[0], dtype), "scale": np.array(0.3, dtype), "error": error}
+    check("squared_error_gradient", ("dy", "error"), operands)
+
+
+@needs_kernels
 def test_wrong_shapes_are_refused(library: Any) -> None:
     x, sums = np.ones((2, 3, 4), np.float32), np.ones((2, 1, 4), np.float32)
     places = np.zeros(8, np.int64)
@@ -192,6 +203,7 @@ def test_wrong_shapes_are_refused(library: Any) -> None:
             [np.ones((2, 3, 4, 5, 6), np.float32), None, np.ones((2, 3, 5, 20), np.float32)],
             "differ in",
         ),
+        ("squared_error_gradient", [places[:2].astype(np.float32), x[0, 0, :1].copy(), x[0].copy()], "for each row"),
         ("pick", [x, places, places[:1].copy(), None, places.copy(), sums], "a number for each label"),
         ("class_gradient", [x, sums, sums, places[:1].copy(), sums.copy(), places[:1].copy()], "for each label"),
         ("class_gradient", [x[0], sums, sums, places, sums.copy(), places[:1].copy()], "outer, classes, inner"),

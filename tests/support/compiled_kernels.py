@@ -33,6 +33,8 @@ OF_SOFTMAX = {
     "pick",
     "scaled_columns",
     "softmax_gradient",
+    "squared_error",
+    "squared_error_gradient",
     "subtract_largest",
     "tanh_gradient",
 }
