@@ -96,6 +96,37 @@ def gelu(x: Array, tanh: Array, half: Array, scale: Array, y: Array, slope: Arra
 
 
 @twin()
+def gelu_by_tanh(  # noqa: PLR0913 (the operands of the kernel)
+    x: Array,
+    tanh: Array,
+    half: Array,
+    most: Array,
+    cubic: Array,
+    linear: Array,
+    y: Array,
+    slope: Array,
+    /,
+    *,
+    square: Array,
+) -> Calls:
+    """Calls for ``y = x · g``, ``slope = g + (g - g²) · x · (min(x², most) · cubic + linear)``, with ``g = ½ + ½ · tanh``.
+
+    ``tanh`` and ``square``, which is ``min(x², most)`` before, are overwritten.
+    """
+    return [
+        *half_tanh.numpy(tanh, half),
+        (np.square, tanh, slope),
+        (np.subtract, tanh, slope, slope),
+        (np.multiply, slope, x, slope),
+        (np.multiply, square, cubic, square),
+        (np.add, square, linear, square),
+        (np.multiply, slope, square, slope),
+        (np.add, slope, tanh, slope),
+        (np.multiply, x, tanh, y),
+    ]
+
+
+@twin()
 def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slope: Array | None, /) -> Calls:
     """Calls for ``y = x · g`` and its derivative, ``g + alpha · y · (1 - g)``, with ``g = ½ + ½ · tanh``."""
     calls = [*half_tanh.numpy(tanh, half), (np.multiply, x, tanh, y)]
@@ -149,28 +180,15 @@ class Gelu(Gated):
 
     def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
-        square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
+        square, gate, half = scratch_like(ctx, X), scratch_like(ctx, X), ctx.constant(0.5)
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
-        calls: Calls = [
-            (np.square, X, square),
-            clip(square, ctx.constant(0.0), ctx.constant(100.0), square),  # beyond this tanh is ±1, in float64 too
-            (np.multiply, square, ctx.constant(b), gate),
-            (np.add, gate, ctx.constant(a), gate),
-            (np.multiply, gate, X, gate),
-            (np.tanh, gate, gate),
-            *half_tanh(gate, ctx.constant(0.5)),
-        ]
-        if slope is not None:  # gate + 2x · gate · (1 - gate) · (a + 3b · x²)
-            calls += [
-                (np.square, gate, slope),
-                (np.subtract, gate, slope, slope),
-                (np.multiply, slope, X, slope),
-                (np.multiply, square, ctx.constant(6 * b), square),
-                (np.add, square, ctx.constant(2 * a), square),
-                (np.multiply, slope, square, slope),
-                (np.add, slope, gate, slope),
-            ]
-        return [*calls, (np.multiply, X, gate, Y)]
+        most = ctx.constant(100.0)  # beyond this tanh is ±1, in float64 too
+        calls = normal_argument(X, ctx.constant(np.array([b, a])), most, ctx.constant(-0.5), gate, None, square=square)
+        calls.append((np.tanh, gate, gate))
+        if slope is None:
+            return [*calls, *half_tanh(gate, half), (np.multiply, X, gate, Y)]
+        cubic, linear = ctx.constant(6 * b), ctx.constant(2 * a)
+        return [*calls, *gelu_by_tanh(X, gate, half, most, cubic, linear, Y, slope, square=square)]
 
 
 @op

@@ -123,6 +123,21 @@ def class_gradient(
     ]
 
 
+@twin()
+def target_gradient(
+    z: Array, sums: Array, dy: Array, target_sums: Array, targets: Array, /, *, scale: Array, product: Array
+) -> Calls:
+    """Return calls for ``z = z · dy · target_sums / sums - targets · dy``; z and targets (outer, classes, inner)."""
+    shape = (z.shape[0], 1, z.shape[2])
+    return [
+        (np.multiply, dy, target_sums, scale),
+        (np.divide, scale, sums, scale),
+        (np.multiply, z, scale.reshape(shape), z),
+        (np.multiply, targets, dy.reshape(shape, copy=False), product),
+        (np.subtract, z, product, z),
+    ]
+
+
 def subtract_label(ctx: Context, z: Array, sums: Array, dy: Array, indices: Array) -> Calls:
     """Return the calls of :func:`class_gradient`, which raise IndexError if an index is out of range."""
     values, wrong = ctx.scratch(dy.shape), ctx.scratch((1,), np.int64)
@@ -229,14 +244,14 @@ class SoftmaxCrossEntropy(Op):
 
         def backward(dY: Array) -> Calls:  # dX = (Σ targets · softmax - targets) · dY
             dy, calls = as_vector(ctx, dY)
-            scale, product = ctx.scratch((y.size,)), scratch_like(ctx, Z.classes_first)
-            calls += [
-                (np.multiply, dy, target_sums, scale),
-                (np.divide, scale, Z.sums, scale),
-                (np.multiply, Z.matrix, scale, Z.matrix),
-                (np.multiply, t, dy.reshape(Y.shape), product),
-                (np.subtract, Z.classes_first, product, Z.classes_first),
-            ]
+            try:
+                flat = t.reshape(Z.matrix.shape, copy=False)
+            except ValueError:  # the leading axes of the targets are in another order
+                flat = ctx.scratch(Z.matrix.shape)
+                calls.append((np.copyto, flat.reshape(t.shape, copy=False), t))
+            flat = (flat if Z.row_step == 1 else flat.T).reshape(Z.block.shape)
+            scale, product = ctx.scratch((y.size,)), ctx.scratch(Z.block.shape)
+            calls += target_gradient(Z.block, Z.sums, dy, target_sums, flat, scale=scale, product=product)
             return calls + Z.give_gradient(ctx)
 
         return Y, calls, backward

@@ -18,6 +18,17 @@ static const char *gk_check_class_gradient(const gk_array *a)
                                                                                            : NULL;
 }
 
+static const char *gk_check_target_gradient(const gk_array *a)
+{
+    if (a[0].ndim != 3 || a[4].ndim != 3)
+        return "needs arrays (outer, classes, inner)";
+    for (int k = 0; k < 3; k++)
+        if (a[0].shape[k] != a[4].shape[k])
+            return "the targets have another shape";
+    const ptrdiff_t rows = a[0].shape[0] * a[0].shape[2];
+    return a[1].size != rows || a[2].size != rows || a[3].size != rows ? "needs a number for each row" : NULL;
+}
+
 /* An index that is not below `size`, as np.take with mode "clip" reads it. */
 GK_INLINE ptrdiff_t gk_clipped(int64_t index, ptrdiff_t size)
 {
@@ -31,6 +42,10 @@ const gk_kernel gk_pick = {"pick", "z labels:q starts:q step:q()? indices:q! val
 const gk_kernel gk_class_gradient = {
     "class_gradient", "z! sums dy indices:q values! wrong:q!()", gk_check_class_gradient, class_gradient_float,
     class_gradient_double,
+};
+const gk_kernel gk_target_gradient = {
+    "target_gradient", "z! sums dy target_sums targets~", gk_check_target_gradient, target_gradient_float,
+    target_gradient_double,
 };
 #else
 
@@ -90,6 +105,46 @@ GK_CLONES static void NAME(class_gradient)(const gk_array *a)
             *wrong = indices[r];
         else
             z[at] = values[r];
+    }
+}
+
+/* n elements of z, one column each, or of one row: z scale - target dy. */
+GK_INLINE void NAME(gk_less_targets)(REAL *z, const REAL *scale, const REAL *dy, ptrdiff_t by, const char *targets,
+                                     ptrdiff_t step, ptrdiff_t n)
+{
+    if (step == (ptrdiff_t)sizeof(REAL)) {
+        const REAL *t = (const REAL *)targets;
+        GK_INDEPENDENT
+        for (ptrdiff_t j = 0; j < n; j++)
+            z[j] = z[j] * scale[j * by] - t[j] * dy[j * by];
+    } else {
+        GK_INDEPENDENT
+        for (ptrdiff_t j = 0; j < n; j++)
+            z[j] = z[j] * scale[j * by] - *(const REAL *)(targets + j * step) * dy[j * by];
+    }
+}
+
+/* scale = dy target_sums / sums; z = z scale - targets dy. */
+GK_CLONES static void NAME(target_gradient)(const gk_array *a)
+{
+    const ptrdiff_t outer = a[0].shape[0], classes = a[0].shape[1], inner = a[0].shape[2], *steps = a[4].strides;
+    const REAL *sums = a[1].data, *dy = a[2].data, *target_sums = a[3].data;
+    REAL scale[GK_TILE];
+    for (ptrdiff_t o = 0; o < outer; o++) {
+        for (ptrdiff_t start = 0; start < inner; start += GK_TILE) {
+            const ptrdiff_t n = GK_MIN(GK_TILE, inner - start), row = o * inner + start;
+            const char *targets = (const char *)a[4].data + o * steps[0] + start * steps[2];
+            REAL *z = (REAL *)a[0].data + o * classes * inner + start;
+            GK_INDEPENDENT
+            for (ptrdiff_t j = 0; j < n; j++)
+                scale[j] = dy[row + j] * target_sums[row + j] / sums[row + j];
+            if (inner == 1) {
+                NAME(gk_less_targets)(z, scale, dy + row, 0, targets, steps[1], classes);
+                continue;
+            }
+            for (ptrdiff_t k = 0; k < classes; k++)
+                NAME(gk_less_targets)(z + k * inner, scale, dy + row, 1, targets + k * steps[1], steps[2], n);
+        }
     }
 }
 #endif

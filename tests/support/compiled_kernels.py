@@ -27,6 +27,7 @@ OF_SOFTMAX = {
     "binary_terms",
     "class_gradient",
     "divide_by_sum",
+    "gelu_by_tanh",
     "logistic",
     "logistic_argument",
     "logistic_gradient",
@@ -37,5 +38,6 @@ OF_SOFTMAX = {
     "squared_error_gradient",
     "subtract_largest",
     "tanh_gradient",
+    "target_gradient",
 }
 """The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""
