@@ -25,7 +25,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels import common, compiled, depthwise, winograd
+from graphspec.kernels import common, compiled, depthwise, max_pool, winograd
 from graphspec.kernels.compiled import TWINS, join, load
 from graphspec.ops import activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot
 from graphspec.optimizers import adam, momentum, squares
@@ -34,7 +34,7 @@ from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.parameters import Parameters
 
 OPERATORS = (activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
-MODULES = (*OPERATORS, adam, common, depthwise, momentum, squares, winograd)
+MODULES = (*OPERATORS, adam, common, depthwise, max_pool, momentum, squares, winograd)
 """The modules with twins, which register them."""
 
 GLOROT, ONES = (INITIALIZERS.parse(name) for name in ("glorot_uniform", "ones"))
@@ -54,7 +54,15 @@ def nonnegative(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
     return np.maximum(numbers(random, shape, dtype), np.array(0, dtype))
 
 
-OF_WINDOWS = {"depthwise", "depthwise_gradient", "winograd_gradient", "winograd_input", "winograd_output"}
+OF_WINDOWS = {
+    "depthwise",
+    "depthwise_gradient",
+    "max_pool",
+    "max_pool_gradient",
+    "winograd_gradient",
+    "winograd_input",
+    "winograd_output",
+}
 """Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
 
 
