@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
-from compiled_kernels import TESTED_APART
+from compiled_kernels import OF_SOFTMAX, TESTED_APART
 from graphs import Array
 from lowering import lower
 
@@ -25,7 +25,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels import common, compiled, depthwise, winograd
+from graphspec.kernels import common, compiled, depthwise, max_pool, winograd
 from graphspec.kernels.compiled import TWINS, join, load
 from graphspec.ops import activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot
 from graphspec.optimizers import adam, momentum, squares
@@ -34,7 +34,7 @@ from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.parameters import Parameters
 
 OPERATORS = (activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
-MODULES = (*OPERATORS, adam, common, depthwise, momentum, squares, winograd)
+MODULES = (*OPERATORS, adam, common, depthwise, max_pool, momentum, squares, winograd)
 """The modules with twins, which register them."""
 
 GLOROT, ONES = (INITIALIZERS.parse(name) for name in ("glorot_uniform", "ones"))
@@ -54,7 +54,15 @@ def nonnegative(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
     return np.maximum(numbers(random, shape, dtype), np.array(0, dtype))
 
 
-OF_WINDOWS = {"depthwise", "depthwise_gradient", "winograd_gradient", "winograd_input", "winograd_output"}
+OF_WINDOWS = {
+    "depthwise",
+    "depthwise_gradient",
+    "max_pool",
+    "max_pool_gradient",
+    "winograd_gradient",
+    "winograd_input",
+    "winograd_output",
+}
 """Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
 
 
@@ -182,7 +190,7 @@ def test_a_kernel_gives_the_bits_of_its_twin(case: Case, dtype: Any, library: An
 @needs_kernels
 def test_every_kernel_has_a_twin_and_cases(library: Any) -> None:
     assert {name: twin.operands for name, twin in TWINS.items()} == library.operands()
-    assert {case.kernel for case in CASES} == {*TWINS} - OF_WINDOWS - TESTED_APART
+    assert {case.kernel for case in CASES} == {*TWINS} - OF_WINDOWS - OF_SOFTMAX - TESTED_APART
 
 
 def test_without_kernels_twins_are_numpy(without: None) -> None:
@@ -272,7 +280,7 @@ def test_the_calls_before_an_update_are_joined_with_it(library: Any) -> None:
         assert join([call, *update]) == [call, *update]
 
 
-NORMALIZATION = {"gradient_sums", "norm_gradient", "relu_gradient", "scale_shift", "square_sums"}
+NORMALIZATION = {"gradient_sums", "norm_gradient", "relu_gradient", "scale_shift", "square_sums", "tanh_gradient"}
 
 
 def residual(g: Builder, x: Value) -> Value:
