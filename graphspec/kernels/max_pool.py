@@ -103,7 +103,7 @@ def _of_channels(X: Array, Y: Array) -> bool:
 
 
 def _is_faster(X: Array, Y: Array) -> bool:
-    return X.shape[1] >= _CHANNELS if _of_channels(X, Y) else Y.shape[-1] >= _ROW
+    return bool(X.shape[1] >= _CHANNELS if _of_channels(X, Y) else Y.shape[-1] >= _ROW)
 
 
 def _other_order(X: Array, Y: Array) -> bool:
