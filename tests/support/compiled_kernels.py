@@ -5,6 +5,7 @@ from __future__ import annotations
 TESTED_APART = {
     "adam_idle",
     "add_rows",
+    "centre",
     "gather_sum",
     "gather_sum_gradient",
     "gelu",
@@ -40,4 +41,4 @@ OF_SOFTMAX = {
     "tanh_gradient",
     "target_gradient",
 }
-"""The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""
+"""The kernels with cases in ``tests/kernels/test_softmax.py``."""
