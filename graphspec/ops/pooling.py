@@ -16,6 +16,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.kernels.max_pool import OnePass
 from graphspec.kernels.max_taps import MaxTaps, Taps, along
 from graphspec.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
 from graphspec.ops.base import Op, op
@@ -126,31 +127,42 @@ class MaxPool(Op):
             return X, [], lambda dY: _pass_gradient(ctx, dY)
         Y = ctx.out(like=X)
         if not ctx.wants(0):
-            stages = Stages(ctx, X, planes_first(X, axes))
-            return Y, [call for x, y in sample_blocks(axes, X, Y) for call in in_stages(maxima, stages, x, y)], None
+            order = planes_first(X, axes)
+
+            def reduced() -> Calls:
+                stages = Stages(ctx, X, order)
+                return [call for x, y in sample_blocks(axes, X, Y) for call in in_stages(maxima, stages, x, y)]
+
+            return Y, OnePass(ctx, X, Y, order[::-1], reduced, differentiated=False).calls, None
         order = axes[::-1]  # the last axis first: row by row
-        steps = [Taps(k, a) for k, a in order]
-        stages = Stages(ctx, X, order)
-        calls: Calls = []
         blocks: list[list[MaxTaps]] = []
-        for x, y in sample_blocks(axes, X, Y):
-            arrays = stages.between(x, y)
-            pairs = zip(steps, arrays, arrays[1:], strict=False)
-            blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
-            calls += [call for largest in blocks[-1] for call in largest.calls]
+
+        def with_taps() -> Calls:
+            steps, stages = [Taps(k, a) for k, a in order], Stages(ctx, X, order)
+            for x, y in sample_blocks(axes, X, Y):
+                arrays = stages.between(x, y)
+                pairs = zip(steps, arrays, arrays[1:], strict=False)
+                blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
+            return [call for block in blocks for largest in block for call in largest.calls]
+
+        pooling = OnePass(ctx, X, Y, axes, with_taps, differentiated=True)
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            stages = Stages(ctx, X, order)
-            calls: Calls = []
-            for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
-                arrays = stages.between(dx, dy)
-                for n, largest in enumerate(reversed(block)):
-                    calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
-            return calls
 
-        return Y, calls, backward
+            def by_axis() -> Calls:
+                stages = Stages(ctx, X, order)
+                calls: Calls = []
+                for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
+                    arrays = stages.between(dx, dy)
+                    for n, largest in enumerate(reversed(block)):
+                        calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
+                return calls
+
+            return pooling.gradient(ctx, dY, dX, by_axis)
+
+        return Y, pooling.calls, backward
 
 
 def _pass_gradient(ctx: Context, dY: Array) -> Calls:
