@@ -4,13 +4,10 @@ GK_KERNEL(adagrad)
 GK_KERNEL(adam)
 GK_KERNEL(adam_idle)
 GK_KERNEL(add_rows)
-<<<<<<< HEAD
-GK_KERNEL(centre)
-=======
 GK_KERNEL(binary_gradient)
 GK_KERNEL(binary_terms)
+GK_KERNEL(centre)
 GK_KERNEL(class_gradient)
->>>>>>> 387e9079feb37f7afddf4f292bcd073a1293c783
 GK_KERNEL(clip_gradient)
 GK_KERNEL(depthwise)
 GK_KERNEL(depthwise_gradient)
@@ -18,11 +15,8 @@ GK_KERNEL(divide_by_sum)
 GK_KERNEL(gather_sum)
 GK_KERNEL(gather_sum_gradient)
 GK_KERNEL(gelu)
-<<<<<<< HEAD
-GK_KERNEL(gradient_sums)
-=======
 GK_KERNEL(gelu_by_tanh)
->>>>>>> 387e9079feb37f7afddf4f292bcd073a1293c783
+GK_KERNEL(gradient_sums)
 GK_KERNEL(gru_factors)
 GK_KERNEL(gru_gates)
 GK_KERNEL(gru_state)
@@ -47,16 +41,13 @@ GK_KERNEL(scale_shift)
 GK_KERNEL(scaled_columns)
 GK_KERNEL(sgd)
 GK_KERNEL(silu)
-<<<<<<< HEAD
-GK_KERNEL(square_sums)
-=======
 GK_KERNEL(softmax_gradient)
+GK_KERNEL(square_sums)
 GK_KERNEL(squared_error)
 GK_KERNEL(squared_error_gradient)
 GK_KERNEL(subtract_largest)
 GK_KERNEL(tanh_gradient)
 GK_KERNEL(target_gradient)
->>>>>>> 387e9079feb37f7afddf4f292bcd073a1293c783
 GK_KERNEL(winograd_gradient)
 GK_KERNEL(winograd_input)
 GK_KERNEL(winograd_output)
