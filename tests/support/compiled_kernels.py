@@ -41,4 +41,4 @@ OF_SOFTMAX = {
     "tanh_gradient",
     "target_gradient",
 }
-"""The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""
+"""The kernels with cases in ``tests/kernels/test_softmax.py``."""
