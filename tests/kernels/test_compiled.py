@@ -27,13 +27,24 @@ from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import common, compiled, depthwise, max_pool, winograd
 from graphspec.kernels.compiled import TWINS, join, load
-from graphspec.ops import activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot
+from graphspec.ops import (
+    activations,
+    attention,
+    batch_norm,
+    gated_activations,
+    gru,
+    indexing,
+    layer_norm,
+    loss,
+    lstm,
+    multi_hot,
+)
 from graphspec.optimizers import adam, momentum, squares
 from graphspec.runtime.build import build_program
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.parameters import Parameters
 
-OPERATORS = (activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
+OPERATORS = (activations, attention, batch_norm, gated_activations, gru, indexing, layer_norm, loss, lstm, multi_hot)
 MODULES = (*OPERATORS, adam, common, depthwise, max_pool, momentum, squares, winograd)
 """The modules with twins, which register them."""
 
@@ -108,7 +119,7 @@ def of_channels(
             yield Case(kernel, {"x": numbers, **operands, **extra}, (), scratch, sizes, "-".join([kernel, *chosen]))
 
 
-def of_columns(kernel: str, operands: dict[str, Any], optional: dict[str, Any]) -> Iterator[Case]:
+def of_columns(kernel: str, operands: dict[str, Any], **optional: Any) -> Iterator[Case]:
     """Cases of sums of columns of a matrix, with every choice of optional operands."""
     sizes = ((0, 4), (1, 1), (1, 40), (2, 33), (3, 50), (70, 33), (9, 1024), (8, 1280))
     for count in range(len(optional) + 1):
@@ -144,12 +155,8 @@ CASES = [
     *of_channels(
         "norm_gradient", {"dy": numbers, "slopes": vector, "offsets": vector, "factors": vector}, ("weights",), ("t",)
     ),
-    *of_columns("square_sums", {"sums": vector, "squares": vector}, {}),
-    *of_columns(
-        "gradient_sums",
-        {"dy": numbers, "products": vector},
-        {"sums": vector, "active": nonnegative, "scale": vector},
-    ),
+    *of_columns("square_sums", {"sums": vector, "squares": vector}),
+    *of_columns("gradient_sums", {"dy": numbers, "products": vector}, sums=vector, active=nonnegative, scale=vector),
     Case(
         "clip_gradient", {"y": numbers, "low": scalar(-0.5), "dy": numbers}, scratch=("masks",), id="clip_gradient-low"
     ),
