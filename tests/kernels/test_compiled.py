@@ -27,13 +27,23 @@ from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import common, compiled, depthwise, max_pool, winograd
 from graphspec.kernels.compiled import TWINS, join, load
-from graphspec.ops import activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot
+from graphspec.ops import (
+    activations,
+    batch_norm,
+    conv_pool,
+    gated_activations,
+    gru,
+    indexing,
+    layer_norm,
+    lstm,
+    multi_hot,
+)
 from graphspec.optimizers import adam, momentum, squares
 from graphspec.runtime.build import build_program
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.parameters import Parameters
 
-OPERATORS = (activations, batch_norm, gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
+OPERATORS = (activations, batch_norm, conv_pool, gated_activations, gru, indexing, layer_norm, lstm, multi_hot)
 MODULES = (*OPERATORS, adam, common, depthwise, max_pool, momentum, squares, winograd)
 """The modules with twins, which register them."""
 
@@ -55,6 +65,8 @@ def nonnegative(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
 
 
 OF_WINDOWS = {
+    "conv_pool",
+    "conv_pool_gradient",
     "depthwise",
     "depthwise_gradient",
     "max_pool",
