@@ -20,7 +20,7 @@ from benchmarks.tables import add_page, publish, table, where
 from graphspec.arrays.calls import Calls, runner, settings
 from graphspec.kernels import compiled
 from graphspec.kernels.blocks import BLOCK_ELEMENTS
-from graphspec.kernels.channels import norm_gradient, scale_shift
+from graphspec.kernels.channels import gradient_sums, norm_gradient, scale_shift, square_sums
 from graphspec.kernels.common import clip_gradient
 from graphspec.kernels.depthwise import depthwise, depthwise_gradient
 from graphspec.kernels.winograd import winograd_gradient, winograd_input, winograd_output
@@ -82,6 +82,7 @@ def channels(rows: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Call
     bits = np.empty(matrix, np.uint32)
     v, w = normal(width), normal(width)
     parts = blocks(matrix[0], BLOCK_ELEMENTS // width)
+    sums = np.empty((2, len(parts), width), np.float32)
     shape = f"{rows:,} × {count}"
     low, high, masks = number(0.0), number(0.8), np.empty((2, *matrix), np.bool_)
     return {
@@ -96,6 +97,14 @@ def channels(rows: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Call
         f"its gradient, {shape}": (
             norm_gradient,
             lambda f: [c for s in parts for c in f(x[s], y[s], v, w, v, None, t=t[: s.stop - s.start])],
+        ),
+        f"its sums of x and x², {shape}": (
+            square_sums,
+            lambda f: [c for s, *to in zip(parts, *sums, strict=True) for c in f(x[s], *to)],
+        ),
+        f"its gradient's sums, {shape}": (
+            gradient_sums,
+            lambda f: [c for s, *to in zip(parts, *sums, strict=True) for c in f(x[s], y[s], *to, None, None)],
         ),
         f"ReLU's gradient, {shape}": (
             relu_gradient,

@@ -18,6 +18,7 @@ from graphspec.kernels.blocks import CACHE_ELEMENTS
 from graphspec.kernels.common import as_words, bit_mask
 from graphspec.kernels.context import Context
 from graphspec.kernels.fast import use_fast_kernel
+from graphspec.kernels.softmax import divide_by_sum, softmax_gradient, subtract_largest
 
 Block = tuple[slice, slice]
 """Some samples and some groups of heads."""
@@ -70,18 +71,40 @@ def largest(ctx: Context, scores: Array, out: Array) -> Calls:
     return calls or [(np.copyto, out, scores)]
 
 
-def softmax(ctx: Context, scores: Array, row_max: Array, *, masked: bool) -> Calls:
+def softmax(
+    ctx: Context,
+    scores: Array,
+    row_max: Array,
+    *,
+    masked: bool,
+    kept: Array | None = None,
+    product: Array | None = None,
+) -> Calls:
     """Return calls that replace scores (n, groups, S, columns) by their softmax over the keys.
 
     Args:
-        row_max: their maximum over the keys; overwritten.
+        row_max: (n, groups, 1, columns), gets their maximum over the keys, or the lowest number if all are -∞.
         masked: whether some scores may be -∞. A query with only such scores gets zeros.
+        kept, product: factors of the softmax, and what gets their product with it.
     """
     total, ones = ctx.scratch(row_max.shape), ctx.constant(np.ones((1, scores.shape[2])))
-    calls: Calls = []
-    if masked:  # in a row of -inf, exp must return 0, not NaN
-        calls.append((partial(np.maximum, out=row_max), row_max, ctx.constant(np.finfo(ctx.dtype).min)))
-    calls += [(np.subtract, scores, row_max, scores), (np.exp, scores, scores), (np.matmul, ones, scores, total)]
-    if masked:  # a query without a key sums to 0; all other sums are at least 1
-        calls.append((partial(np.maximum, out=total), total, ctx.constant(1.0)))
-    return [*calls, (np.reciprocal, total, total), (np.multiply, scores, total, scores)]
+    least = ctx.constant(np.finfo(ctx.dtype).min) if masked else None  # in a row of -inf, exp must return 0, not NaN
+    some = ctx.constant(1.0) if masked else None  # a query without a key sums to 0; all other sums are at least 1
+    by_key, maxima, totals = (_blocks(X) for X in (scores, row_max, total))
+    return [
+        *subtract_largest(by_key, least, maxima, by_key, maxima=lambda: largest(ctx, scores, row_max), source=by_key),
+        (np.exp, scores, scores),
+        (np.matmul, ones, scores, total),
+        *divide_by_sum(by_key, totals, some, *(None if X is None else _blocks(X) for X in (kept, product))),
+    ]
+
+
+def gradient(dS: Array, kept: Array | None, dot: Array, W: Array, seen: Array | None) -> Calls:
+    """Return calls for ``dS = (dS · kept - dot) · W · seen``; shapes (n, groups, S, columns), with S 1 for dot and seen."""
+    full = (None if X is None else _blocks(X) for X in (dS, kept, dot, W, seen))
+    return softmax_gradient(*full)  # type: ignore[arg-type]
+
+
+def _blocks(X: Array) -> Array:
+    """A view with the axes of samples and groups joined."""
+    return X.reshape(-1, *X.shape[2:], copy=False)

@@ -8,17 +8,19 @@ layouts are processed in blocks that stay in the cache between the calls of one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.calls import Calls
+from graphspec.arrays.calls import Calls, runner
 from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Value
+from graphspec.kernels import compiled
 from graphspec.kernels.blocks import BLOCK_ELEMENTS, each_block
+from graphspec.kernels.common import unsigned
 from graphspec.kernels.compiled import Neighbour, twin
 from graphspec.kernels.context import Context, need, need_float
 from graphspec.kernels.fast import use_fast_kernel
@@ -111,6 +113,55 @@ def norm_gradient(
     return [*calls, (np.multiply, dy, factors, dy), (np.add, dy, t, dy)]
 
 
+@twin()
+def square_sums(x: Array, sums: Array, squares: Array, /) -> Calls:
+    """Return calls for the sums of x's columns and of their squares: x (rows, width), sums and squares (width,).
+
+    Each column is added row by row, whatever the processor, so that a kernel can have the same bits.
+    """
+    return [(np.add.reduce, x, 0, None, sums), (partial(np.einsum, "ij,ij->j", out=squares), x, x)]
+
+
+@twin(before=(Neighbour("active", "relu_gradient", ("active", "dy")),))
+def gradient_sums(
+    x: Array, dy: Array, sums: Array | None, products: Array, active: Array | None, scale: Array | None, /
+) -> Calls:
+    """Return calls for the sums of the columns of dy and of ``x · dy``, in the shapes and the order of :func:`square_sums`.
+
+    Before, dy becomes 0 where ``active`` is; after, it is multiplied by ``scale`` (width,), if asked for.
+    """
+    calls: Calls = [(partial(np.einsum, "ij,ij->j", out=products), x, dy)]
+    if sums is not None:
+        calls.insert(0, (np.add.reduce, dy, 0, None, sums))
+    if active is not None:
+        gradient, kept = unsigned(dy), np.zeros_like(unsigned(dy))
+        calls = [(np.sign, unsigned(active), kept), (np.multiply, gradient, kept, gradient), *calls]
+    return calls if scale is None else [*calls, (np.multiply, dy, scale, dy)]
+
+
+def _round_alike(dtype: np.dtype[Any]) -> bool:
+    """Return whether there are kernels of sums, and they give NumPy's bits on this machine.
+
+    NumPy's ``einsum`` multiplies and adds with one rounding if it is built for processors that can, the kernels if they
+    are built for ARM64. Neither is documented, so it is tried out.
+    """
+    return square_sums.compiled and gradient_sums.compiled and same_roundings(compiled.LIBRARY, dtype)
+
+
+@lru_cache
+def same_roundings(library: Any, dtype: np.dtype[Any]) -> bool:
+    """Return whether ``library`` sums squares and products with the bits of NumPy."""
+    x, dy = np.random.default_rng(0).standard_normal((2, 5, 67)).astype(dtype)
+    for sums, rows in ((square_sums, (x,)), (gradient_sums, (x, dy))):
+        absent = [None] * (len(sums.operands) - len(rows) - 2)
+        found, expected = np.zeros((2, 2, x.shape[1]), dtype)
+        library.bind(sums.name, *rows, *found, *absent)()
+        runner(sums.numpy(*rows, *expected, *absent))()
+        if found.tobytes() != expected.tobytes():
+            return False
+    return True
+
+
 class Channels:
     """The partition into blocks of arrays with ``shape`` (N, C, …) and axes in memory ``order``.
 
@@ -180,7 +231,7 @@ class Channels:
 class Sums:
     """A sum for each channel, accumulated block by block: :meth:`add` each block in order, then call :meth:`total`.
 
-    With a factor for each block it is the sum of the products of two arrays.
+    :meth:`add_squares` and :meth:`add_products` add to two sums at once, in one pass where that is compiled.
     """
 
     def __init__(self, channels: Channels, ctx: Context) -> None:
@@ -195,17 +246,43 @@ class Sums:
             self._ones = ctx.constant(np.ones(channels.inner))
         self._ones_of_parts = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
-    def add(self, block: Array, factor: Array | None = None) -> Calls:
-        """Return calls that add the next block, or its product with ``factor``."""
-        start = self._at
-        self._at += 1 if self._channels.last else len(block)
-        parts = self._parts[start, : block.shape[1]] if self._channels.last else self._parts[start : self._at]
-        if factor is not None:
-            products = "ij,ij->j" if self._channels.last else "ijk,ijk->ij"
-            return [(partial(np.einsum, products, out=parts), block, factor)]
+    def add(self, block: Array) -> Calls:
+        """Return calls that add the next block."""
+        parts = self._next(block)
         if self._channels.last:
             return [(np.dot, self._ones[: len(block)], block, parts)]
         return [(np.matmul, block, self._ones, parts)]
+
+    def add_squares(self, squares: Sums, block: Array) -> Calls:
+        """Return calls that add the next block, and its squares to ``squares``."""
+        if self._channels.last:
+            make = square_sums if _round_alike(block.dtype) else square_sums.numpy
+            return make(block, self._next(block), squares._next(block))
+        return [*self.add(block), *squares._add_products(block, block)]
+
+    def add_products(self, x: Array, dy: Array, gradient: Sums | None, scale: Array | None = None) -> Calls:
+        """Return calls that add the next block of ``x · dy``, and dy to ``gradient``; then multiply dy by ``scale``.
+
+        Args:
+            scale: a spread vector.
+        """
+        scale = None if scale is None else self._channels.over(dy, scale)
+        if self._channels.last:
+            make = gradient_sums if _round_alike(dy.dtype) else gradient_sums.numpy
+            return make(x, dy, None if gradient is None else gradient._next(dy), self._next(dy), None, scale)
+        calls = [] if gradient is None else gradient.add(dy)
+        calls += self._add_products(x, dy)
+        return calls if scale is None else [*calls, (np.multiply, dy, scale, dy)]
+
+    def _add_products(self, x: Array, y: Array) -> Calls:
+        """Return the call that adds the next block of ``x · y``, (outer, C, inner)."""
+        return [(partial(np.einsum, "ijk,ijk->ij", out=self._next(x)), x, y)]
+
+    def _next(self, block: Array) -> Array:
+        """Return the parts of the sum that belong to the next block."""
+        start = self._at
+        self._at += 1 if self._channels.last else len(block)
+        return self._parts[start, : block.shape[1]] if self._channels.last else self._parts[start : self._at]
 
     def restart(self) -> Sums:
         """Start at the first block again: the next calls compute another sum in the same memory."""

@@ -14,13 +14,14 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
-from graphspec.kernels import depthwise_rows
+from graphspec.kernels import depthwise_rows, one_filter
 from graphspec.kernels.channels import contiguous
 from graphspec.kernels.context import Context
 from graphspec.kernels.depthwise import Depthwise, compiled_pays
 from graphspec.kernels.depthwise_rows import DepthwiseRows
 from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.one_axis import OneAxis, long_axis
+from graphspec.kernels.one_filter import OneFilter
 from graphspec.kernels.patches import Patches, patches
 from graphspec.kernels.windows import Axis
 from graphspec.kernels.winograd import Winograd, fits, pays
@@ -49,6 +50,8 @@ def correlation(
         if by_rows and use_fast_kernel(depthwise_rows.pays(X, axes)):
             return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
+    if one_filter.fits(X, kernel, axes) and use_fast_kernel(one_filter.pays(kernel, gradient=gradient)):
+        return OneFilter(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)
     if groups == 1 and (index := long_axis(axes)) is not None:
@@ -70,6 +73,8 @@ class PatchProducts:
     def forward(self, kernel: Array, Y: Array) -> Calls:
         patches = self._patches
         packed, calls = _pack(self._ctx, kernel, (0, *range(3, kernel.ndim), 2, 1))
+        if packed.strides[-1] != packed.itemsize and patches.untransposed(packed):
+            packed, calls = contiguous(self._ctx, packed, (0, 1, 2))
         try:
             return calls + patches.multiply(packed, patches.rows(Y))
         except ValueError:  # Y has another memory order

@@ -21,12 +21,13 @@ from graphspec.kernels.blocks import CACHE_ELEMENTS
 from graphspec.kernels.channels import channel_order
 from graphspec.kernels.common import as_records
 from graphspec.kernels.context import Context
-from graphspec.kernels.matmul import SMALL
+from graphspec.kernels.matmul import SMALL, single_call, worth_transposing
 from graphspec.kernels.windows import Axis, ceil
 
 _PARTIAL_SUMS = 1 << 18  # elements in the partial sums of a weight gradient
-# A product of a weight gradient sums at most 128 rows if BLAS need not pack it, and packs it if that allows fewer than 48.
-_SUMMED_ROWS, _LEAST_TILE = 128, 48
+# A product of a weight gradient sums at most 256 rows if BLAS need not pack it, and packs it if that allows fewer than 48.
+_SUMMED_ROWS, _LEAST_TILE = 256, 48
+_MANY_ROWS = 512  # for at least as many it pays to copy a transposed kernel
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Patches:
         groups, batches, rows, _ = self.shape
         shape = (batches, rows, groups, Y.shape[1] // groups)
         return Y.transpose(self.order).reshape(shape, copy=False).transpose(2, 0, 1, 3)
+
+    def untransposed(self, kernel: Array) -> bool:
+        """Return whether to copy a kernel (groups, kernel·channels, out) that is transposed in memory, by measured rules."""
+        _, batches, rows, _ = self.shape
+        _, k, n = kernel.shape
+        return batches * rows >= _MANY_ROWS and worth_transposing(min(rows, SMALL // max(k * n, 1)), k, n)
 
     def multiply(self, kernel: Array, out: Array) -> Calls:
         """Return calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
@@ -106,11 +113,13 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
     """
     if groups == 1 and X.size and all(a.trivial for a in axes):
         order = channel_order(X)
+        if X.shape[1] == 1:
+            order = (*(k for k in order if k != 1), 1)
         ordered = X.transpose(order)
         if order[-1] == 1 and ordered.flags.c_contiguous:
-            matrix = ordered.reshape(1, ordered.shape[0], -1, ordered.shape[-1])
-            _, batches, n_rows, depth = matrix.shape
-            return Patches((1, batches, n_rows, depth), order, [], [RowChunk([], matrix, slice(0, n_rows))])
+            matrix = ordered.reshape(1, 1, -1, ordered.shape[-1])
+            n_rows, depth = matrix.shape[2:]
+            return Patches((1, 1, n_rows, depth), order, [], [RowChunk([], matrix, slice(0, n_rows))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
@@ -206,6 +215,8 @@ def _multiply(A: Array, B: Array, out: Array) -> Calls:
 
     Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
     """
+    if A.shape[3] == 1 and A.shape[:2] == (1, 1) and all(X.flags.c_contiguous for X in (A, B, out)) and out.size:
+        return [single_call(A[0, 0], B[0], out[0, 0])]  # np.matmul has no BLAS for it
     B = B[:, None]
     m, limit = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
     if limit < 16 or m <= limit:

@@ -39,6 +39,36 @@ def relu_gradient(y: Array, dy: Array, /, *, mask: Array) -> Calls:
     return [(np.sign, unsigned(y), mask), (np.multiply, gradient, mask, gradient)]
 
 
+@twin()
+def logistic_argument(x: Array, most: Array, y: Array, /, *, lowest: Array) -> Calls:
+    """Return calls for ``y = min(-x, most)``; ``lowest`` is -∞."""
+    return [negate(x, y), clip(y, lowest, most, y)]
+
+
+@twin()
+def logistic(y: Array, /, *, one: Array) -> Calls:
+    """Return calls for ``y = 1 / (y + 1)``."""
+    return [(np.add, y, one, y), (np.divide, one, y, y)]
+
+
+@twin()
+def logistic_gradient(y: Array, dy: Array, /, *, t: Array) -> Calls:
+    """Return calls for ``dy = dy · (y - y²)``."""
+    return [(np.square, y, t), (np.subtract, y, t, t), (np.multiply, dy, t, dy)]
+
+
+@twin()
+def tanh_gradient(y: Array, dy: Array, /, *, one: Array, t: Array) -> Calls:
+    """Return calls for ``dy = dy · (1 - y²)``."""
+    return [(np.square, y, t), (np.subtract, one, t, t), (np.multiply, dy, t, dy)]
+
+
+def exp_of_negative(ctx: Context, X: Array, Y: Array) -> Calls:
+    """Return calls for ``Y = exp(-X)``, or the largest number that exp gives without an overflow."""
+    most = ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
+    return [*logistic_argument(X, most, Y, lowest=ctx.constant(-inf)), (np.exp, Y, Y)]
+
+
 def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
     """Calls that write ``scale`` where ``Y > 0``, else 0."""
     positive = scratch_like(ctx, Y, np.bool_)
@@ -280,18 +310,10 @@ class Sigmoid(Unary):
     activation, value_range = "sigmoid", Range(0, 1)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        one, limit = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
-        return [
-            negate(X, Y),
-            (partial(np.minimum, out=Y), Y, limit),
-            (np.exp, Y, Y),
-            (np.add, Y, one, Y),
-            (np.divide, one, Y, Y),
-        ]
+        return [*exp_of_negative(ctx, X, Y), *logistic(Y, one=ctx.constant(1.0))]
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        t = scratch_like(ctx, dY)
-        return [(np.square, Y, t), (np.subtract, Y, t, t), (np.multiply, dY, t, dY)]
+        return logistic_gradient(Y, dY, t=scratch_like(ctx, dY))
 
 
 @op
@@ -325,8 +347,7 @@ class Tanh(Unary):
         return [(np.tanh, X, Y)]
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        t = scratch_like(ctx, dY)
-        return [(np.square, Y, t), (np.subtract, ctx.constant(1.0), t, t), (np.multiply, dY, t, dY)]
+        return tanh_gradient(Y, dY, one=ctx.constant(1.0), t=scratch_like(ctx, dY))
 
 
 @op

@@ -12,8 +12,9 @@ from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.attend import added_to_scores, blocks, largest, part, softmax
+from graphspec.kernels.attend import added_to_scores, blocks, gradient, part, softmax
 from graphspec.kernels.common import reduce_to
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
 from graphspec.ops.base import Inference, Op, op
@@ -173,7 +174,7 @@ class Attention(Op):
             lead = b.shape[:2]
             by_head, flat = (*lead, S, per_group, T), (*lead, S, columns)
             scores = ctx.scratch(flat) if weights is None else part(weights, block)
-            calls += [*_columns(ctx, a, factor, queries := ctx.scratch((*lead, size, columns)))]
+            calls += [*scaled_columns(a, factor, queries := ctx.scratch((*lead, size, columns)))]
             calls += batched(ctx, b, queries, scores)
             if self.softcap > 0:
                 tanh = scores if capped is None else part(capped, block)
@@ -185,14 +186,14 @@ class Attention(Op):
             for term in terms:
                 calls.append((np.add, scores.reshape(by_head), part(term, block), scores.reshape(by_head)))
             row_max = ctx.scratch((*lead, 1, columns))
-            calls += largest(ctx, scores, row_max)
+            chosen = None if kept is None else part(kept, block)
+            used = scores if chosen is None else ctx.scratch(flat)
+            product = None if chosen is None else used
+            calls += softmax(ctx, scores, row_max, masked=bool(terms), kept=chosen, product=product)
             if seen is not None:
                 flags = ctx.scratch(row_max.shape, np.bool_)
                 calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
-            calls += softmax(ctx, scores, row_max, masked=bool(terms))
-            if kept is not None:
-                scores = _product(ctx, scores, part(kept, block), calls)
-            left = scores.reshape(by_head).transpose(0, 1, 3, 4, 2)
+            left = used.reshape(by_head).transpose(0, 1, 3, 4, 2)
             calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
 
         def backward(dY: Array) -> Calls:
@@ -217,14 +218,11 @@ class Attention(Op):
                     continue
                 dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
                 flat = dot.reshape(*lead, 1, columns)
-                calls += [*_columns(ctx, d, None, gradients := ctx.scratch((*lead, width, columns)))]
+                calls += [*scaled_columns(d, None, gradients := ctx.scratch((*lead, width, columns)))]
                 calls.append((np.vecdot, d, part(grouped(y), block), dot))
                 calls += batched(ctx, part(v, block), gradients, dS)
-                if kept is not None:
-                    calls.append((np.multiply, dS, part(kept, block), dS))
-                calls += [(np.subtract, dS, flat, dS), (np.multiply, dS, W, dS)]
-                if seen is not None:
-                    calls.append((np.multiply, dS, part(seen, block), dS))
+                factors = (None if X is None else part(X, block) for X in (kept, seen))
+                calls += gradient(dS, next(factors), flat, W, next(factors))
                 by_query = dS.reshape(*lead, S, per_group, T).transpose(0, 1, 3, 4, 2)
                 if whole is not None:
                     calls.append((np.copyto, part(whole, block), by_query))
@@ -286,10 +284,14 @@ def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int 
     return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
 
 
-def _columns(ctx: Context, X: Array, factor: Array | None, out: Array) -> Calls:
-    """Return the call that writes ``factor`` times the rows of X (n, groups, per_group, T, size) as columns of ``out``."""
-    target = out.reshape(*out.shape[:3], *X.shape[2:4]).transpose(0, 1, 3, 4, 2)
-    return [(np.copyto, target, X) if factor is None else (np.multiply, X, factor, target)]
+@twin()
+def scaled_columns(x: Array, factor: Array | None, out: Array, /) -> Calls:
+    """Return the call that writes ``factor`` times the rows of x (n, groups, per_group, T, size) as columns of ``out``.
+
+    ``out`` (n, groups, size, per_group · T).
+    """
+    target = out.reshape(*out.shape[:3], *x.shape[2:4], copy=False).transpose(0, 1, 3, 4, 2)
+    return [(np.copyto, target, x) if factor is None else (np.multiply, x, factor, target)]
 
 
 def _rows(ctx: Context, X: Array) -> tuple[Array, Calls]:

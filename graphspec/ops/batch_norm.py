@@ -209,7 +209,7 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     first, second = channels.sums(), channels.sums()
     calls: Calls = [(pilot.fill, 0.0)]
     for (x,) in channels.blocks(data.rows):
-        calls += [*first.add(x), *second.add(x, x)]
+        calls += first.add_squares(second, x)
     calls += [
         *first.total(total),
         *second.total(square),
@@ -227,8 +227,7 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
         difference = channels.like(x, block)
         shifted += [
             (np.subtract, x, channels.over(x, pilots), difference),
-            *first.add(difference),
-            *second.add(difference, difference),
+            *first.add_squares(second, difference),
         ]
     calls += branch(offset, [*shifted, *first.total(total), *second.total(square)], [])
     n = ctx.constant(own_samples)
@@ -265,14 +264,14 @@ def _gradient_sums(
     gradient, product = channels.sums(), channels.sums()
     for x, dy in channels.blocks(X, dY):
         t = channels.like(x, block)
-        exact += [(np.subtract, x, channels.over(x, means), t), *product.add(t, dy), *gradient.add(dy)]
+        exact += [(np.subtract, x, channels.over(x, means), t), *product.add_products(t, dy, gradient)]
     exact += [*gradient.total(sums[0]), *product.total(sums[1])]
     if offset is None:
         return exact
     gradient, product, t = gradient.restart(), product.restart(), ctx.scratch(mean.shape)
     quick: Calls = []
     for x, dy in channels.blocks(X, dY):
-        quick += [*gradient.add(dy), *product.add(x, dy)]
+        quick += product.add_products(x, dy, gradient)
     quick += [
         *gradient.total(sums[0]),
         *product.total(sums[1]),

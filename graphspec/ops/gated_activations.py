@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
-from graphspec.kernels.common import output_for, saved_like, scratch_like
+from graphspec.kernels.common import clip, output_for, saved_like, scratch_like
 from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
@@ -78,7 +77,7 @@ def normal_argument(
     calls: Calls = [(np.square, x, square)]
     if exponent is not None:
         calls.append((np.multiply, square, minus_half, exponent))
-    calls += [(partial(np.minimum, out=square), square, most), (np.multiply, square, first, argument)]
+    calls += [clip(square, np.array(0, x.dtype), most, square), (np.multiply, square, first, argument)]
     for c in others[:-1]:
         calls += [(np.add, argument, c, argument), (np.multiply, argument, square, argument)]
     return [*calls, (np.add, argument, others[-1], argument), (np.multiply, x, argument, argument)]
@@ -94,6 +93,37 @@ def gelu(x: Array, tanh: Array, half: Array, scale: Array, y: Array, slope: Arra
     if slope is not None:
         calls += [(np.multiply, slope, x, slope), (np.multiply, slope, scale, slope), (np.add, slope, tanh, slope)]
     return [*calls, (np.multiply, x, tanh, y)]
+
+
+@twin()
+def gelu_by_tanh(  # noqa: PLR0913 (the operands of the kernel)
+    x: Array,
+    tanh: Array,
+    half: Array,
+    most: Array,
+    cubic: Array,
+    linear: Array,
+    y: Array,
+    slope: Array,
+    /,
+    *,
+    square: Array,
+) -> Calls:
+    """Calls for ``y = x · g``, ``slope = g + (g - g²) · x · (min(x², most) · cubic + linear)``, with ``g = ½ + ½ · tanh``.
+
+    ``tanh`` and ``square``, which is ``min(x², most)`` before, are overwritten.
+    """
+    return [
+        *half_tanh.numpy(tanh, half),
+        (np.square, tanh, slope),
+        (np.subtract, tanh, slope, slope),
+        (np.multiply, slope, x, slope),
+        (np.multiply, square, cubic, square),
+        (np.add, square, linear, square),
+        (np.multiply, slope, square, slope),
+        (np.add, slope, tanh, slope),
+        (np.multiply, x, tanh, y),
+    ]
 
 
 @twin()
@@ -150,28 +180,15 @@ class Gelu(Gated):
 
     def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
-        square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
+        square, gate, half = scratch_like(ctx, X), scratch_like(ctx, X), ctx.constant(0.5)
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
-        calls: Calls = [
-            (np.square, X, square),
-            (partial(np.minimum, out=square), square, ctx.constant(100.0)),  # beyond this tanh is ±1, in float64 too
-            (np.multiply, square, ctx.constant(b), gate),
-            (np.add, gate, ctx.constant(a), gate),
-            (np.multiply, gate, X, gate),
-            (np.tanh, gate, gate),
-            *half_tanh(gate, ctx.constant(0.5)),
-        ]
-        if slope is not None:  # gate + 2x · gate · (1 - gate) · (a + 3b · x²)
-            calls += [
-                (np.square, gate, slope),
-                (np.subtract, gate, slope, slope),
-                (np.multiply, slope, X, slope),
-                (np.multiply, square, ctx.constant(6 * b), square),
-                (np.add, square, ctx.constant(2 * a), square),
-                (np.multiply, slope, square, slope),
-                (np.add, slope, gate, slope),
-            ]
-        return [*calls, (np.multiply, X, gate, Y)]
+        most = ctx.constant(100.0)  # beyond this tanh is ±1, in float64 too
+        calls = normal_argument(X, ctx.constant(np.array([b, a])), most, ctx.constant(-0.5), gate, None, square=square)
+        calls.append((np.tanh, gate, gate))
+        if slope is None:
+            return [*calls, *half_tanh(gate, half), (np.multiply, X, gate, Y)]
+        cubic, linear = ctx.constant(6 * b), ctx.constant(2 * a)
+        return [*calls, *gelu_by_tanh(X, gate, half, most, cubic, linear, Y, slope, square=square)]
 
 
 @op
@@ -207,7 +224,7 @@ class Mish(Gated):
         x, e, gate, denominator = (scratch_like(ctx, X) for _ in range(4))
         two = ctx.constant(2.0)
         calls: Calls = [
-            (partial(np.minimum, out=x), X, ctx.constant(20.0)),  # beyond this the gate is 1, in float64 too
+            clip(X, ctx.constant(-math.inf), ctx.constant(20.0), x),  # beyond this the gate is 1, in float64 too
             (np.exp, x, e),
             (np.add, e, two, gate),
             (np.multiply, gate, e, gate),
@@ -242,8 +259,7 @@ class HardSwish(Gated):
         calls: Calls = [
             (np.multiply, X, ctx.constant(1 / 6), sixth),
             (np.add, sixth, ctx.constant(0.5), gate),
-            (partial(np.maximum, out=gate), gate, zero),
-            (partial(np.minimum, out=gate), gate, one),
+            clip(gate, zero, one, gate),
             (np.multiply, X, gate, Y),
         ]
         if slope is None:

@@ -35,6 +35,12 @@ class Rows:
 
 
 @twin()
+def centre(x: Array, mean: Array, y: Array, /) -> Calls:
+    """Return calls for ``y = x - mean``: x and y (rows, size), mean (rows, 1)."""
+    return [(np.subtract, x, mean, y)]
+
+
+@twin()
 def normalize(
     x: Array,
     inverse: Array,
@@ -99,7 +105,7 @@ def normalize_rows(
         these = slice(start, start := start + len(xr))
         m, i = mean[these], inverse[these]
         if centred:
-            calls += [(np.dot, xr, mean_weights, m[:, 0]), (np.subtract, xr, m, hr)]
+            calls += [(np.dot, xr, mean_weights, m[:, 0]), *centre(xr, m, hr)]
         source = hr if centred else xr
         calls += [
             (np.vecdot, source, source, i[:, 0]),
@@ -126,13 +132,14 @@ def normalize_rows(
             hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
             these = slice(start, start := start + len(hr))
             m, s, i = mean[these], projection[these], inverse[these]
-            if dB is not None:
-                calls += bias_sums.add(dy)
+            over = scale_tiled if ctx.wants(0) else None
             if dScale is not None:
-                calls += [(np.multiply, dy, h, t), *scale_sums.add(t)]
-            if not ctx.wants(0):
+                calls += scale_sums.add_products(h, dy, None if dB is None else bias_sums, over)
+            else:
+                calls += bias_sums.add(dy) if dB is not None else []
+                calls += [] if over is None else [(np.multiply, dy, channels.over(dy, over), dy)]
+            if over is None:
                 continue
-            calls.append((np.multiply, dy, channels.over(dy, scale_tiled), dy))
             if centred:
                 calls.append((np.dot, dr, mean_weights, m[:, 0]))
             calls += [

@@ -15,7 +15,10 @@ from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_vector, negate, scratch_like
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.kernels.softmax import subtract_largest
+from graphspec.ops.activations import exp_of_negative
 from graphspec.ops.base import Op, op
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
@@ -32,6 +35,7 @@ class Exponentials:
     Attributes:
         classes_first: Z with the class axis first, then X's leading axes.
         matrix: Z as (classes, rows); either axis may be the slower one in memory.
+        block: Z as (1, classes, rows) or (rows, classes, 1), in C order.
         memory: Z's buffer as a vector; class k of row r is at ``k · class_step + r · row_step``.
         feature_major: True if the classes are the slowest axis of X in memory.
         sums: ``Σ exp Z`` of each row, which :meth:`exp` writes.
@@ -42,7 +46,7 @@ class Exponentials:
         classes, lead = X.shape[-1], X.shape[:-1]
         rows = prod(lead)
         allocate = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
-        x, maximum = last_axis_first(X), ctx.scratch(lead)
+        x = last_axis_first(X)
         self.feature_major = x.flags.c_contiguous
         if classes <= _CLASSES_FIRST or self.feature_major:
             block = allocate((classes, *lead))
@@ -52,13 +56,28 @@ class Exponentials:
             block = allocate((*lead, classes))
             self.classes_first, self.memory = last_axis_first(block), block.reshape(-1)
             self.matrix, self.class_step, self.row_step = block.reshape(rows, classes).T, 1, classes
-        self.calls: Calls = []
-        if self.classes_first.flags.c_contiguous and not self.feature_major:
-            self.calls.append((np.copyto, self.classes_first, x))
-            x = self.classes_first
-        self.calls += [(np.maximum.reduce, x, 0, None, maximum), (np.subtract, x, maximum, self.classes_first)]
+        shape = (1, classes, rows) if self.row_step == 1 else (rows, classes, 1)
+        self.block = block.reshape(shape)
+        try:
+            flat = x.reshape(classes, rows, copy=False)
+            flat = flat if self.row_step == 1 else flat.T
+            self.calls = self._subtract_largest(ctx, flat.reshape(shape))
+        except ValueError:  # the leading axes of X are in another order
+            self.calls = [(np.copyto, self.classes_first, x), *self._subtract_largest(ctx, self.block)]
         self.ones = ctx.constant(np.ones(classes))
         self.sums = allocate((rows,))
+
+    def _subtract_largest(self, ctx: Context, x: Array) -> Calls:
+        """Return the calls that write Z = X - max X, of X in the shape of ``block``."""
+        z, largest = self.block, ctx.scratch((self.block.shape[0], 1, self.block.shape[2]))
+        copied = x is not z and self.row_step == 1 and not self.feature_major
+        source = z if copied else x
+
+        def maxima() -> Calls:
+            copy: Calls = [(np.copyto, z, x)] if copied else []
+            return [*copy, (np.maximum.reduce, source, 1, None, largest, True)]
+
+        return subtract_largest(x, None, largest, z, maxima=maxima, source=source)
 
     def exp(self) -> Calls:
         """Return the calls that replace Z by ``exp Z`` and write its sums."""
@@ -75,6 +94,58 @@ class Exponentials:
             return []
         target = ctx.grad(0)
         return [] if target is None else [(np.copyto, target, dX)]
+
+
+@twin()
+def pick(z: Array, labels: Array, starts: Array, step: Array | None, indices: Array, values: Array, /) -> Calls:
+    """Return calls for ``indices = labels · step + starts``, and ``values``, the elements of the vector z there."""
+    at: Calls = [(np.add, labels, starts, indices)]
+    if step is not None:
+        at = [(np.multiply, labels, step, indices), (np.add, indices, starts, indices)]
+    return [*at, (z.take, indices.reshape(-1, copy=False), None, values, "clip")]
+
+
+@twin()
+def class_gradient(
+    z: Array, sums: Array, dy: Array, indices: Array, values: Array, wrong: Array, /, *, scale: Array
+) -> Calls:
+    """Return calls for ``z = z · dy / sums``, less ``dy`` at the indices; z (outer, classes, inner) has a sum for each row.
+
+    An index out of range is an IndexError; the kernel writes it to ``wrong`` instead, or 0. ``values`` are scratch.
+    """
+    memory = z.reshape(-1, copy=False)
+    return [
+        (np.divide, dy, sums, scale),
+        (np.multiply, z, scale.reshape(z.shape[0], 1, z.shape[2]), z),
+        (memory.take, indices, None, values, "clip"),
+        (np.subtract, values, dy, values),
+        (memory.__setitem__, indices, values),
+    ]
+
+
+@twin()
+def target_gradient(
+    z: Array, sums: Array, dy: Array, target_sums: Array, targets: Array, /, *, scale: Array, product: Array
+) -> Calls:
+    """Return calls for ``z = z · dy · target_sums / sums - targets · dy``; z and targets (outer, classes, inner)."""
+    shape = (z.shape[0], 1, z.shape[2])
+    return [
+        (np.multiply, dy, target_sums, scale),
+        (np.divide, scale, sums, scale),
+        (np.multiply, z, scale.reshape(shape), z),
+        (np.multiply, targets, dy.reshape(shape, copy=False), product),
+        (np.subtract, z, product, z),
+    ]
+
+
+def subtract_label(ctx: Context, z: Array, sums: Array, dy: Array, indices: Array) -> Calls:
+    """Return the calls of :func:`class_gradient`, which raise IndexError if an index is out of range."""
+    values, wrong = ctx.scratch(dy.shape), ctx.scratch((1,), np.int64)
+    kernel = class_gradient.bound([z, sums, dy, indices, values, wrong])
+    if kernel is None:
+        return class_gradient.numpy(z, sums, dy, indices, values, wrong, scale=ctx.scratch(dy.shape))
+    check: Calls = [(z.reshape(-1, copy=False).take, wrong, None, values[:1])] if z.size else []
+    return [(kernel,), *check]
 
 
 def need_logits(X: Value) -> None:
@@ -114,14 +185,10 @@ class SparseSoftmaxCrossEntropy(Op):
         indices, label_values = allocate(labels.shape, np.int64), ctx.scratch((rows,))
         row_starts = ctx.constant(np.arange(rows).reshape(labels.shape) * Z.row_step, np.int64)
         y, flat_indices = Y.reshape(-1), indices.reshape(-1)
-        calls: Calls = [*Z.calls]
-        if Z.class_step == 1:
-            calls.append((np.add, labels, row_starts, indices))
-        else:
-            step = ctx.constant(Z.class_step, np.int64)
-            calls += [(np.multiply, labels, step, indices), (np.add, indices, row_starts, indices)]
-        calls += [
-            (Z.memory.take, flat_indices, None, label_values, "clip"),
+        step = None if Z.class_step == 1 else ctx.constant(Z.class_step, np.int64)
+        calls: Calls = [
+            *Z.calls,
+            *pick(Z.memory, labels, row_starts, step, indices, label_values),
             *Z.exp(),
             (np.log, Z.sums, y),
             (np.subtract, y, label_values, y),
@@ -129,14 +196,7 @@ class SparseSoftmaxCrossEntropy(Op):
 
         def backward(dY: Array) -> Calls:  # dX = (softmax - one_hot) · dY
             dy, calls = as_vector(ctx, dY)
-            scale, label_values = ctx.scratch((rows,)), ctx.scratch((rows,))
-            calls += [
-                (np.divide, dy, Z.sums, scale),
-                (np.multiply, Z.matrix, scale, Z.matrix),
-                (Z.memory.take, flat_indices, None, label_values, "clip"),
-                (np.subtract, label_values, dy, label_values),
-                (Z.memory.__setitem__, flat_indices, label_values),
-            ]
+            calls += subtract_label(ctx, Z.block, Z.sums, dy, flat_indices)
             return calls + Z.give_gradient(ctx)
 
         return Y, calls, backward
@@ -184,14 +244,14 @@ class SoftmaxCrossEntropy(Op):
 
         def backward(dY: Array) -> Calls:  # dX = (Σ targets · softmax - targets) · dY
             dy, calls = as_vector(ctx, dY)
-            scale, product = ctx.scratch((y.size,)), scratch_like(ctx, Z.classes_first)
-            calls += [
-                (np.multiply, dy, target_sums, scale),
-                (np.divide, scale, Z.sums, scale),
-                (np.multiply, Z.matrix, scale, Z.matrix),
-                (np.multiply, t, dy.reshape(Y.shape), product),
-                (np.subtract, Z.classes_first, product, Z.classes_first),
-            ]
+            try:
+                flat = t.reshape(Z.matrix.shape, copy=False)
+            except ValueError:  # the leading axes of the targets are in another order
+                flat = ctx.scratch(Z.matrix.shape)
+                calls.append((np.copyto, flat.reshape(t.shape, copy=False), t))
+            flat = (flat if Z.row_step == 1 else flat.T).reshape(Z.block.shape)
+            scale, product = ctx.scratch((y.size,)), ctx.scratch(Z.block.shape)
+            calls += target_gradient(Z.block, Z.sums, dy, target_sums, flat, scale=scale, product=product)
             return calls + Z.give_gradient(ctx)
 
         return Y, calls, backward
@@ -214,35 +274,51 @@ class SigmoidCrossEntropy(Op):
     def bind(self, ctx: Context, logits: Array, targets: Array) -> Bound:
         Y, t = ctx.out(like=logits), scratch_like(ctx, logits)
         calls: Calls = [
-            (partial(np.maximum, out=Y), logits, ctx.zeros_like(logits)),
-            (np.multiply, logits, targets, t),
-            (
-                np.subtract,
-                Y,
-                t,
-                Y,
-            ),  # exactly 0 if the logit has the target's sign: the small term below keeps its digits
-            (np.absolute, logits, t),
-            negate(t, t),
+            *binary_terms(logits, targets, Y, t, zeros=ctx.zeros_like(logits)),
             (np.exp, t, t),
             (np.log1p, t, t),
             (np.add, Y, t, Y),
         ]
 
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
-            t, one = scratch_like(ctx, logits), ctx.constant(1.0)
+            t = scratch_like(ctx, logits)
             ctx.give_grad(0, dY)
-            return [
-                negate(logits, t),
-                (partial(np.minimum, out=t), t, ctx.constant(87.0 if t.dtype == np.float32 else 708.0)),
-                (np.exp, t, t),
-                (np.add, t, one, t),
-                (np.divide, one, t, t),
-                (np.subtract, t, targets, t),
-                (np.multiply, dY, t, dY),
-            ]
+            return [*exp_of_negative(ctx, logits, t), *binary_gradient(t, targets, dY, one=ctx.constant(1.0))]
 
         return Y, calls, backward
+
+
+@twin()
+def binary_terms(x: Array, targets: Array, y: Array, exponent: Array, /, *, zeros: Array) -> Calls:
+    """Return calls for ``y = max(x, 0) - x · targets`` and ``exponent = -|x|``.
+
+    ``y`` is exactly 0 if the logit has the target's sign: the small term that is added to it keeps its digits.
+    """
+    return [
+        (partial(np.maximum, out=y), x, zeros),
+        (np.multiply, x, targets, exponent),
+        (np.subtract, y, exponent, y),
+        (np.absolute, x, exponent),
+        negate(exponent, exponent),
+    ]
+
+
+@twin()
+def binary_gradient(t: Array, targets: Array, dy: Array, /, *, one: Array) -> Calls:
+    """Return calls for ``dy = dy · (1 / (t + 1) - targets)``; ``t`` is overwritten."""
+    return [(np.add, t, one, t), (np.divide, one, t, t), (np.subtract, t, targets, t), (np.multiply, dy, t, dy)]
+
+
+@twin()
+def squared_error(x: Array, targets: Array, error: Array, square: Array, /) -> Calls:
+    """Return calls for ``error = x - targets`` and ``square = error²``."""
+    return [(np.subtract, x, targets, error), (np.square, error, square)]
+
+
+@twin()
+def squared_error_gradient(dy: Array, scale: Array, error: Array, /) -> Calls:
+    """Return calls for ``dy = scale · dy``, a number for each row, and ``error = error · dy``."""
+    return [(np.multiply, dy, scale, dy), (np.multiply, error, dy[:, None], error)]
 
 
 @op
@@ -264,17 +340,16 @@ class SquaredError(Op):
         Y = ctx.out()
         units = X.shape[-1]
         E = (ctx.save_for_backward if ctx.wants(0) else ctx.scratch)(X.shape)
-        calls: Calls = [(np.subtract, X, targets, E)]
-        if units == 1:
-            calls.append((np.square, E[..., 0], Y))
-        else:
-            squares = ctx.scratch(X.shape)
+        squares = Y[..., None] if units == 1 else ctx.scratch(X.shape)
+        calls: Calls = squared_error(X, targets, E, squares)
+        if units != 1:
             mean = ctx.constant(np.full(units, 1 / max(units, 1)))
-            matrix = squares.reshape(Y.size, units)
-            calls += [(np.square, E, squares), (np.dot, matrix, mean, Y.reshape(-1))]
+            calls.append((np.dot, squares.reshape(Y.size, units), mean, Y.reshape(-1)))
 
         def backward(dY: Array) -> Calls:  # dX = 2 / n · (X - targets) · dY
             ctx.give_grad(0, E)
-            return [(np.multiply, dY, ctx.constant(2 / max(units, 1)), dY), (np.multiply, E, dY[..., None], E)]
+            dy, copies = as_vector(ctx, dY)
+            scale = ctx.constant(2 / max(units, 1))
+            return [*copies, *squared_error_gradient(dy, scale, E.reshape(Y.size, units))]
 
         return Y, calls, backward

@@ -13,6 +13,7 @@ from graphspec.codes import Code
 from graphspec.ir.dims import Dim, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import contiguous
+from graphspec.kernels.common import copy_rows
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
@@ -97,7 +98,7 @@ class Resize(Op):
             Y = ctx.out(like=X)
             return (
                 Y,
-                [(np.copyto, Y[taps], X) for taps in phases(X.ndim, repeats)],
+                [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)],
                 lambda dY: sum_of_repeats(ctx, dY, repeats),
             )
         return separable(ctx, X, weights)
@@ -147,7 +148,9 @@ def sum_of_repeats(ctx: Context, dY: Array, repeats: dict[int, int]) -> Calls:
     dX = ctx.grad(0)
     assert dX is not None
     first, *others = (dY[taps] for taps in phases(dY.ndim, repeats))
-    return [(np.copyto, dX, first), *((np.add, dX, part, dX) for part in others)]
+    if not others:
+        return [(np.copyto, dX, first)]
+    return [(np.add, first, others[0], dX), *((np.add, dX, part, dX) for part in others[1:])]
 
 
 def resample(ctx: Context, X: Array, Y: Array, matrices: list[tuple[int, Array]]) -> Calls:

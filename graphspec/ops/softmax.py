@@ -12,6 +12,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
 from graphspec.kernels.common import output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
+from graphspec.kernels.softmax import middle, softmax_gradient, subtract_largest
 from graphspec.ops.base import Op, op
 
 _TRANSPOSED = 32  # up to this many classes, maxima over the rows of a transposed copy are faster than over each row
@@ -48,6 +49,14 @@ def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
     return [*calls, (np.copyto, columns, rows.T), (np.maximum.reduce, columns, 0, None, maxima)]
 
 
+def less_maximum(ctx: Context, X: Array, axis: int, maxima: Array, Y: Array) -> Calls:
+    """Return the calls for ``Y = X - max X`` along ``axis``, and the maxima."""
+    if not (X.flags.c_contiguous and Y.flags.c_contiguous):
+        return [*maximum(ctx, X, axis, maxima), (np.subtract, X, maxima, Y)]
+    x, largest, y = (middle(A, axis) for A in (X, maxima, Y))
+    return subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
+
+
 def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
     """Return X's shape with size 1 on ``axis``."""
     return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
@@ -66,8 +75,7 @@ class Softmax(Normalized):
         Y = output_for(ctx, (0, X))
         maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
         calls: Calls = [
-            *maximum(ctx, X, at, maxima),
-            (np.subtract, X, maxima, Y),
+            *less_maximum(ctx, X, at, maxima, Y),
             (np.exp, Y, Y),
             *sum_axes(ctx, Y, (at,), total),
             (np.divide, Y, total, Y),
@@ -76,11 +84,12 @@ class Softmax(Normalized):
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
             t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
             ctx.give_grad(0, dY)
+            plain = dY.flags.c_contiguous and Y.flags.c_contiguous
+            dy, sums, y = (middle(A, at) if plain else A for A in (dY, total, Y))
             return [
                 (np.multiply, dY, Y, t),
                 *sum_axes(ctx, t, (at,), total),
-                (np.subtract, dY, total, dY),
-                (np.multiply, dY, Y, dY),
+                *(softmax_gradient if plain else softmax_gradient.numpy)(dy, None, sums, y, None),
             ]
 
         return Y, calls, backward
@@ -103,8 +112,7 @@ class LogSoftmax(Normalized):
             scratch_like(ctx, X),
         )
         calls: Calls = [
-            *maximum(ctx, X, at, maxima),
-            (np.subtract, X, maxima, Y),
+            *less_maximum(ctx, X, at, maxima, Y),
             (np.exp, Y, t),
             *sum_axes(ctx, t, (at,), total),
             (np.log, total, total),

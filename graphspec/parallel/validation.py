@@ -151,7 +151,7 @@ class Batches:
                 self._claims[batch] = 1
                 between()
                 running.reset()
-                evaluation.add(batch, running)
+                evaluation.compute(batch, running)
                 running.store(self._totals[batch])
 
     def launch(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphspec.arrays.calls import settings
 from graphspec.compiler.fetches import fetches
 from graphspec.data.batches import BatchLoader
 from graphspec.graph.target import Target
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from graphspec.compiler.objective import Network, Objective
     from graphspec.data.batches import Dataset
     from graphspec.runtime.parameters import Parameters
-    from graphspec.runtime.program_cache import ProgramCache
+    from graphspec.runtime.program import Program
+    from graphspec.runtime.program_cache import Loan, ProgramCache
     from graphspec.runtime.running_metrics import RunningMetrics
 
 
@@ -47,13 +47,23 @@ class Evaluation:
         self.loader = BatchLoader(rows, batch_size, shuffle=False, seed=self._seed)
         self.loader.start(0)
 
-    def add(self, batch: int, running: RunningMetrics) -> None:
-        """Compute a batch, and add it to ``running``."""
-        rows = self.loader.rows(batch)
-        shapes = self.loader.shapes(rows)
+    def borrow(self, batch: int) -> Loan:
+        """Lend the program for a batch of this size, for a ``with`` block."""
+        shapes = self.loader.shapes(self.loader.rows(batch))
         bound = partial(build_program, self._graph, self._parameters, Target(shapes), seed=self._seed)
-        with self._programs.borrow(("evaluate", self._counted, *sorted(shapes.items())), bound) as program:
-            self.loader.copy(batch, program.feeds)
-            with settings():
-                program.run()
-            running.add(rows, program.fetches, program.feeds)
+        return self._programs.borrow(("evaluate", self._counted, *sorted(shapes.items())), bound)
+
+    def load(self, batch: int, program: Program) -> None:
+        """Copy the rows of a batch into its program; one thread at a time may do this."""
+        self.loader.copy(batch, program.feeds)
+
+    def add(self, batch: int, program: Program, running: RunningMetrics) -> None:
+        """Add a computed batch to ``running``."""
+        running.add(self.loader.rows(batch), program.fetches, program.feeds)
+
+    def compute(self, batch: int, running: RunningMetrics) -> None:
+        """Compute a batch, and add it to ``running``."""
+        with self.borrow(batch) as program:
+            self.load(batch, program)
+            program.run_apart()
+            self.add(batch, program, running)

@@ -113,6 +113,8 @@ def _uses(call: Call) -> list[Use] | None:
         results += operands[:1]
     elif f is np.dot:
         results += operands[2:]
+    elif isinstance(owner, np.ufunc) and f.__name__ == "reduce":
+        results += operands[3:]
     elif isinstance(owner, np.ndarray) and f.__name__ == "fill":
         results.append(owner)
     elif isinstance(owner, np.ndarray) and f.__name__ == "clip":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graphspec.arrays.calls import runner
+from graphspec.arrays.calls import apart, runner
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -49,6 +49,11 @@ class Program:
     def run(self) -> Callable[[], None]:
         """Make all calls. Changes of ``calls`` after the first run have no effect."""
         return runner(self.calls)
+
+    @cached_property
+    def run_apart(self) -> Callable[[], None]:
+        """Do as :meth:`run`, under the settings that programs need."""
+        return apart(self.run)
 
     def describe(self) -> str:
         """Return the program as text, with one line per node: phase, node, and the names of its calls."""

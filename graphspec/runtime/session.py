@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.arguments import mapping
-from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available
 from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import check
@@ -31,6 +30,7 @@ from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
+from graphspec.runtime.batches_in_threads import add_batches
 from graphspec.runtime.build import build_program
 from graphspec.runtime.evaluation import Evaluation
 from graphspec.runtime.optimizer_state import OptimizerState
@@ -221,14 +221,14 @@ class Session:
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
+        Many batches are computed by several threads, which changes no bit.
+
         Args:
             between: called before each batch; what it raises ends the evaluation.
         """
         evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():
-            for batch in range(evaluation.loader.batches):
-                between()
-                evaluation.add(batch, running)
+            add_batches(evaluation, running, between)
         return running
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
@@ -280,10 +280,10 @@ class Session:
             return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
 
         key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.graph.inputs])
-        with self.access.reading(), self.programs.borrow(key, bound) as program, settings():
+        with self.access.reading(), self.programs.borrow(key, bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
-            program.run()
+            program.run_apart()
             return {head: array.copy() for head, array in program.fetches.items()}
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:

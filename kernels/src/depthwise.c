@@ -10,6 +10,7 @@
 
 #define MOST_TAPS 256
 #define MOST_AXES 5
+#define SHORT_ROW 8192 /* bytes of a row of outputs: up to here it pays to compute four at once (measured) */
 
 /* The taps that a row of outputs uses: where each reads for column 0, its row in w, and the columns that use it. */
 typedef struct {
@@ -80,10 +81,24 @@ static ptrdiff_t next(const gk_array *y, ptrdiff_t *at)
     return offset;
 }
 
-/* Compilers keep sums of eight in registers, but not those of more. */
+/* Compilers keep sums of eight in registers, but not those of more; where functions have many, only as vectors. */
 #define EIGHT(STATEMENT)             \
     for (int j = 0; j < 8; j++)      \
         STATEMENT
+#if defined(__GNUC__)
+#define VECTOR(REAL) REAL __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias))
+#define LOAD(p) (*(const NAME(vector) *)(p))
+#define PRODUCT(to, p, q) to = LOAD(p) * LOAD(q)
+#define ADD_PRODUCT(to, p, q) to = to + LOAD(p) * LOAD(q)
+#define STORE(p, from) *(NAME(vector) *)(p) = from
+#define ADD_TO(p, from) *(NAME(vector) *)(p) = LOAD(p) + from
+#else
+#define VECTOR(REAL) struct { REAL j[8]; }
+#define PRODUCT(to, p, q) EIGHT(to.j[j] = (p)[j] * (q)[j];)
+#define ADD_PRODUCT(to, p, q) EIGHT(to.j[j] = to.j[j] + (p)[j] * (q)[j];)
+#define STORE(p, from) EIGHT((p)[j] = from.j[j];)
+#define ADD_TO(p, from) EIGHT((p)[j] = (p)[j] + from.j[j];)
+#endif
 
 /* The channels in pieces: PIECE(n) for n of them from c. */
 #define EACH_PIECE(count, most, PIECE)           \
@@ -113,6 +128,8 @@ const gk_kernel gk_depthwise_gradient = {
     "depthwise_gradient", "x~ sums! dy~ steps:i taps:i", check, depthwise_gradient_float, depthwise_gradient_double,
 };
 #else
+
+typedef VECTOR(REAL) NAME(vector);
 
 /* 8n channels of an output, or one. With `whole` the first tap's product begins the sum, else 0 does. */
 GK_INLINE void NAME(sum_taps)(REAL *y, const char *const *x, const REAL *const *w, int count, int whole, ptrdiff_t shift,
@@ -157,11 +174,56 @@ GK_INLINE void NAME(sum_taps)(REAL *y, const char *const *x, const REAL *const *
         EIGHT(y[j + 24] = fourth[j];)
 }
 
+/* The same, 8n channels, for four outputs in a row, `step` bytes of x and `width` of y apart: each tap's weights are loaded once. */
+GK_INLINE void NAME(sum_taps_of_four)(REAL *y, const char *const *x, const REAL *const *w, int count, int whole,
+                                      ptrdiff_t shift, ptrdiff_t c, const int n, ptrdiff_t step, ptrdiff_t width)
+{
+    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
+#define COLUMN(DO, p, q, i)                                             \
+    {                                                                   \
+        const REAL *v = (const REAL *)(x[t] + (shift + (i) * step)) + c; \
+        DO(p, v, u);                                                    \
+        if (n == 2)                                                     \
+            DO(q, v + 8, u + 8);                                        \
+    }
+#define TAP(DO)                      \
+    {                                \
+        const REAL *u = w[t] + c;    \
+        COLUMN(DO, p0, q0, 0)        \
+        COLUMN(DO, p1, q1, 1)        \
+        COLUMN(DO, p2, q2, 2)        \
+        COLUMN(DO, p3, q3, 3)        \
+    }
+    int t = 0;
+    if (whole) {
+        TAP(PRODUCT)
+        t = 1;
+    }
+    for (; t < count; t++)
+        TAP(ADD_PRODUCT)
+#undef COLUMN
+#undef TAP
+#define OUTPUT(p, q, i)                                       \
+    {                                                         \
+        REAL *r = (REAL *)((char *)y + (i) * width) + c;      \
+        STORE(r, p);                                          \
+        if (n == 2)                                           \
+            STORE(r + 8, q);                                  \
+    }
+    OUTPUT(p0, q0, 0)
+    OUTPUT(p1, q1, 1)
+    OUTPUT(p2, q2, 2)
+    OUTPUT(p3, q3, 3)
+#undef OUTPUT
+}
+
 GK_CLONES static void NAME(depthwise)(const gk_array *a)
 {
     const gk_array *y = a + 2;
     const int last = y->ndim - 2, *tap = a[4].data;
     const ptrdiff_t channels = y->shape[last + 1], step = ((const int *)a[3].data)[last] * a[0].strides[last];
+    const ptrdiff_t width = y->strides[last];
+    const int short_rows = y->shape[last] * channels * (ptrdiff_t)sizeof(REAL) <= SHORT_ROW;
     int whole = a[4].shape[0] > 0;
     for (int k = 0; whole && k <= last; k++)
         whole = tap[1 + 3 * k] == 0 && tap[2 + 3 * k] == y->shape[k];
@@ -186,8 +248,20 @@ GK_CLONES static void NAME(depthwise)(const gk_array *a)
                 }
                 end = GK_MIN(end, limit);
             }
-            for (ptrdiff_t i = o; i < end; i++) {
-                REAL *target = (REAL *)((char *)y->data + offset + i * y->strides[last]);
+            ptrdiff_t i = o;
+            for (; short_rows && i + 4 <= end; i += 4) {
+                char *target = (char *)y->data + offset + i * width;
+#define PIECE(n)                                                                                                    \
+    if (n == 0)                                                                                                     \
+        for (int k = 0; k < 4; k++)                                                                                 \
+            NAME(sum_taps)((REAL *)(target + k * width), x, w, count, whole, (i - o + k) * step, c, 0);             \
+    else                                                                                                            \
+        NAME(sum_taps_of_four)((REAL *)target, x, w, count, whole, (i - o) * step, c, n, step, width)
+                EACH_PIECE(channels, 2, PIECE)
+#undef PIECE
+            }
+            for (; i < end; i++) {
+                REAL *target = (REAL *)((char *)y->data + offset + i * width);
 #define PIECE(n) NAME(sum_taps)(target, x, w, count, whole, (i - o) * step, c, n)
                 EACH_PIECE(channels, 4, PIECE)
 #undef PIECE
@@ -196,81 +270,86 @@ GK_CLONES static void NAME(depthwise)(const gk_array *a)
     }
 }
 
-/* Add the products of columns `from` to `to` to the sums of 8n channels, or one: of one tap or of three in turn. */
+/* Add a row's products, summed column by column, to the sums of 8n channels, or one: of one tap, or of 3 or 5 in turn. */
 GK_INLINE void NAME(sum_columns)(REAL *sums, const Row *row, int t, const int taps, const gk_array *a, const char *dy,
-                                 ptrdiff_t from, ptrdiff_t to, ptrdiff_t c, const int n)
+                                 ptrdiff_t c, const int n)
 {
     const int last = a[2].ndim - 2;
     const ptrdiff_t step = ((const int *)a[3].data)[last] * a[0].strides[last], channels = a[2].shape[last + 1];
-    const ptrdiff_t shift = c * (ptrdiff_t)sizeof(REAL), width = a[2].strides[last];
-    const ptrdiff_t at_p = row->offset[t] + shift, at_q = taps == 3 ? row->offset[t + 1] + shift : 0;
-    const ptrdiff_t at_r = taps == 3 ? row->offset[t + 2] + shift : 0;
-    const char *x = a[0].data;
-    REAL p[8] = {0}, q[8] = {0}, r[8] = {0}, p2[8] = {0}, q2[8] = {0}, r2[8] = {0}, old[8];
-#define COLUMN(sum, at, from)                                                    \
-    {                                                                            \
-        const REAL *v = (const REAL *)(x + (at + o * step)) + from, *w = g + from; \
-        if (n == 0)                                                              \
-            sum[0] = sum[0] + v[0] * w[0];                                       \
-        else                                                                     \
-            EIGHT(sum[j] = sum[j] + v[j] * w[j];)                                \
+    const ptrdiff_t width = a[2].strides[last];
+    const REAL *x = (const REAL *)a[0].data + c, *g0 = (const REAL *)dy + c;
+    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, p4 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, q4 = {0};
+    REAL s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0;
+    int first = row->from[t], end = row->to[t], from = first, to = end; /* of any tap; of all */
+    for (int k = t + 1; k < t + taps; k++) {
+        first = GK_MIN(first, row->from[k]);
+        from = row->from[k] > from ? row->from[k] : from;
+        end = row->to[k] > end ? row->to[k] : end;
+        to = GK_MIN(to, row->to[k]);
     }
-    for (ptrdiff_t o = from; o < to; o++) {
-        const REAL *g = (const REAL *)(dy + (shift + o * width));
-        COLUMN(p, at_p, 0)
-        if (taps == 3) {
-            COLUMN(q, at_q, 0)
-            COLUMN(r, at_r, 0)
-        }
-        if (n == 2)
-            COLUMN(p2, at_p, 8)
-        if (n == 2 && taps == 3) {
-            COLUMN(q2, at_q, 8)
-            COLUMN(r2, at_r, 8)
-        }
+    if (from >= to)
+        from = to = end;
+#define EACH_TAP(DO)        \
+    DO(0, s0, p0, q0)       \
+    if (taps >= 3) {        \
+        DO(1, s1, p1, q1)   \
+        DO(2, s2, p2, q2)   \
+    }                       \
+    if (taps == 5) {        \
+        DO(3, s3, p3, q3)   \
+        DO(4, s4, p4, q4)   \
     }
+#define COLUMN(k, s, p, q)                                                                 \
+    {                                                                                      \
+        const REAL *v = (const REAL *)((const char *)x + (row->offset[t + k] + o * step)); \
+        if (n == 0)                                                                        \
+            s = s + v[0] * g[0];                                                           \
+        if (n >= 1)                                                                        \
+            ADD_PRODUCT(p, v, g);                                                          \
+        if (n == 2)                                                                        \
+            ADD_PRODUCT(q, v + 8, g + 8);                                                  \
+    }
+#define COLUMN_IF(k, s, p, q) if (row->from[t + k] <= o && o < row->to[t + k]) COLUMN(k, s, p, q)
+#define COLUMNS(begin, stop, DO)                                      \
+    for (ptrdiff_t o = begin; o < stop; o++) {                        \
+        const REAL *g = (const REAL *)((const char *)g0 + o * width); \
+        EACH_TAP(DO)                                                  \
+    }
+    COLUMNS(first, from, COLUMN_IF)
+    COLUMNS(from, to, COLUMN)
+    COLUMNS(to, end, COLUMN_IF)
+#define TOTAL(k, s, p, q)                                 \
+    {                                                     \
+        REAL *r = sums + row->number[t + k] * channels + c; \
+        if (n == 0)                                       \
+            r[0] = r[0] + s;                              \
+        if (n >= 1)                                       \
+            ADD_TO(r, p);                                 \
+        if (n == 2)                                       \
+            ADD_TO(r + 8, q);                             \
+    }
+    EACH_TAP(TOTAL)
+#undef EACH_TAP
 #undef COLUMN
-#define TOTAL(low, high, number)                     \
-    {                                                \
-        REAL *s = sums + (number)*channels + c;      \
-        if (n == 0) {                                \
-            s[0] = s[0] + low[0];                    \
-        } else {                                     \
-            EIGHT(old[j] = s[j];)                    \
-            EIGHT(s[j] = old[j] + low[j];)           \
-        }                                            \
-        if (n == 2) {                                \
-            EIGHT(old[j] = s[j + 8];)                \
-            EIGHT(s[j + 8] = old[j] + high[j];)      \
-        }                                            \
-    }
-    TOTAL(p, p2, row->number[t])
-    if (taps == 3) {
-        TOTAL(q, q2, row->number[t + 1])
-        TOTAL(r, r2, row->number[t + 2])
-    }
+#undef COLUMN_IF
+#undef COLUMNS
 #undef TOTAL
 }
 
-/* The sums of a row of outputs: three taps read the columns that they share together. */
+/* The sums of a row of outputs: five or three taps read its columns together. */
 GK_INLINE void NAME(sum_row)(REAL *sums, const Row *row, const gk_array *a, const char *dy, ptrdiff_t c, const int n)
 {
-    for (int t = 0; t < row->count; t += 3) {
-        const int taps = GK_MIN(3, row->count - t);
-        ptrdiff_t from = 0, to = taps < 3 ? 0 : a[2].shape[a[2].ndim - 2];
-        for (int k = t; k < t + taps; k++) {
-            from = row->from[k] > from ? row->from[k] : from;
-            to = GK_MIN(to, row->to[k]);
-        }
-        const int shared = from < to;
-        if (shared)
-            NAME(sum_columns)(sums, row, t, 3, a, dy, from, to, c, n);
-        for (int k = t; k < t + taps; k++) {
-            const ptrdiff_t end = shared ? from : row->to[k];
-            if (row->from[k] < end)
-                NAME(sum_columns)(sums, row, k, 1, a, dy, row->from[k], end, c, n);
-            if (shared && to < row->to[k])
-                NAME(sum_columns)(sums, row, k, 1, a, dy, to, row->to[k], c, n);
+    for (int t = 0; t < row->count;) {
+        const int left = row->count - t;
+        if (left >= 5 && left != 6 && left != 9) {
+            NAME(sum_columns)(sums, row, t, 5, a, dy, c, n);
+            t += 5;
+        } else if (left >= 3) {
+            NAME(sum_columns)(sums, row, t, 3, a, dy, c, n);
+            t += 3;
+        } else {
+            NAME(sum_columns)(sums, row, t, 1, a, dy, c, n);
+            t += 1;
         }
     }
 }

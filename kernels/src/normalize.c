@@ -1,4 +1,4 @@
-/* Normalization of rows, for LayerNormalization and RMSNormalization: what follows the sums of the rows. */
+/* Normalization of rows, for LayerNormalization and RMSNormalization: what is beside the sums of the rows. */
 
 #ifndef REAL
 #include "kernels.h"
@@ -8,6 +8,11 @@ static const char *gk_check_rows(const gk_array *a, int matrix, int column, int 
     return a[matrix].ndim != 2 || a[column].size != a[matrix].shape[0] || a[other].size != a[matrix].size
                ? "rows differ in number or size"
                : NULL;
+}
+
+static const char *gk_check_centre(const gk_array *a)
+{
+    return gk_check_rows(a, 0, 1, 2);
 }
 
 static const char *gk_check_normalize(const gk_array *a)
@@ -30,6 +35,7 @@ static const char *gk_check_normalize_gradient(const gk_array *a)
 #define SOURCE "normalize.c"
 #include "each_real.h"
 
+const gk_kernel gk_centre = {"centre", "x mean y!", gk_check_centre, centre_float, centre_double};
 const gk_kernel gk_normalize = {
     "normalize", "x inverse normal!? y! scale bias?", gk_check_normalize, normalize_float, normalize_double,
 };
@@ -38,6 +44,19 @@ const gk_kernel gk_normalize_gradient = {
     normalize_gradient_float, normalize_gradient_double,
 };
 #else
+
+/* y = x - mean. */
+GK_CLONES static void NAME(centre)(const gk_array *a)
+{
+    const ptrdiff_t rows = a[0].shape[0], width = a[0].shape[1];
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const REAL *x = (const REAL *)a[0].data + r * width, m = ((const REAL *)a[1].data)[r];
+        REAL *y = (REAL *)a[2].data + r * width;
+        GK_INDEPENDENT
+        for (ptrdiff_t j = 0; j < width; j++)
+            y[j] = x[j] - m;
+    }
+}
 
 /* normal = x inverse; y = normal scale + bias. x may be normal: then it is read once only. */
 GK_CLONES static void NAME(normalize)(const gk_array *a)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
-from compiled_kernels import TESTED_APART
+from compiled_kernels import OF_SOFTMAX, TESTED_APART
 from graphs import Array
 from lowering import lower
 
@@ -120,6 +120,15 @@ def of_channels(
             yield Case(kernel, {"x": numbers, **operands, **extra}, (), scratch, sizes, "-".join([kernel, *chosen]))
 
 
+def of_columns(kernel: str, operands: dict[str, Any], optional: dict[str, Any]) -> Iterator[Case]:
+    """Cases of sums of columns of a matrix, with every choice of optional operands."""
+    sizes = ((0, 4), (1, 1), (1, 40), (2, 33), (3, 50), (70, 33), (9, 1024), (8, 1280))
+    for count in range(len(optional) + 1):
+        for chosen in combinations(optional, count):
+            extra = {name: optional[name] for name in chosen}
+            yield Case(kernel, {"x": numbers, **operands, **extra}, (), (), sizes, "-".join([kernel, *chosen]))
+
+
 ADAM = {
     "u": numbers,
     "v": positive,
@@ -146,6 +155,12 @@ CASES = [
     *of_channels("scale_shift", {"shifts": vector, "y": numbers}, ("factors", "added", "relu")),
     *of_channels(
         "norm_gradient", {"dy": numbers, "slopes": vector, "offsets": vector, "factors": vector}, ("weights",), ("t",)
+    ),
+    *of_columns("square_sums", {"sums": vector, "squares": vector}, {}),
+    *of_columns(
+        "gradient_sums",
+        {"dy": numbers, "products": vector},
+        {"sums": vector, "active": nonnegative, "scale": vector},
     ),
     Case(
         "clip_gradient", {"y": numbers, "low": scalar(-0.5), "dy": numbers}, scratch=("masks",), id="clip_gradient-low"
@@ -187,7 +202,7 @@ def test_a_kernel_gives_the_bits_of_its_twin(case: Case, dtype: Any, library: An
 @needs_kernels
 def test_every_kernel_has_a_twin_and_cases(library: Any) -> None:
     assert {name: twin.operands for name, twin in TWINS.items()} == library.operands()
-    assert {case.kernel for case in CASES} == {*TWINS} - OF_WINDOWS - TESTED_APART
+    assert {case.kernel for case in CASES} == {*TWINS} - OF_WINDOWS - OF_SOFTMAX - TESTED_APART
 
 
 def test_without_kernels_twins_are_numpy(without: None) -> None:
@@ -277,6 +292,9 @@ def test_the_calls_before_an_update_are_joined_with_it(library: Any) -> None:
         assert join([call, *update]) == [call, *update]
 
 
+NORMALIZATION = {"gradient_sums", "norm_gradient", "relu_gradient", "scale_shift", "square_sums", "tanh_gradient"}
+
+
 def residual(g: Builder, x: Value) -> Value:
     """A loss after blocks of batch normalization, ReLU and an addition, all in place."""
 
@@ -317,7 +335,9 @@ def test_joined_operators_give_the_bits_of_numpy(
         results.append((gradient, parameters.vectors["state"].copy()))
         found = [call[0] for call in program.calls if hasattr(call[0], "uses")]
         names = {call.__name__ for call in found if not call.__name__.startswith("winograd")}  # where all are forced
-        assert names == (set() if kernels is None else {"scale_shift", "norm_gradient", "relu_gradient"})
+        assert names == (set() if kernels is None else NORMALIZATION)
+        masked = {c.operands[4] is not None for c in found if c.__name__ == "gradient_sums"}
+        assert masked == (set() if kernels is None else {False, True})
         taken = {tuple(x is not None for x in c.operands[4:]) for c in found if c.__name__ == "scale_shift"}
         assert taken == (set() if kernels is None else {(False, True), (True, True)})
     assert np.any(results[0][0])

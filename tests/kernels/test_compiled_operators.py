@@ -133,6 +133,7 @@ def of_gated() -> Iterator[Case]:
 def of_normalize() -> Iterator[Case]:
     """Cases of LayerNormalization, of r rows of n numbers."""
     sizes = ((1, 1), (3, 7), (5, 64), (33, 100), (0, 3))
+    yield Case("centre", "rn", sizes, {"x": "r n", "mean": "r 1", "y": "r n"}, ("y",), {}, "centre")
     for normal in ({}, {"normal": "r n"}):
         for bias in ({}, {"bias": "n"}):
             operands = {"x": "r n", "inverse": "r 1", "y": "r n", "scale": "n", **normal, **bias}
@@ -308,6 +309,9 @@ def test_wrong_shapes_are_refused(library: Any) -> None:
         ("gather_sum", [places, x, np.ones((2, 4), np.float32)], "needs ids for each sum"),
         ("gather_sum", [places, x, np.ones((3, 5), np.float32)], "does not fit the sums"),
         ("lstm_state", [x, x.copy(), None], "do not fit the state"),
+        ("centre", [x, x[:, 0].copy(), x[:2].copy()], "differ in number or size"),
+        ("gradient_sums", [x, x, None, x[0].copy(), None, None], "x is the gradient"),
+        ("square_sums", [x, x[0].copy(), x[0, :3].copy()], "differ in width"),
         ("normalize", [x, x[:, :1].copy(), None, x.copy(), x[0, :3].copy(), None], "does not fit the rows"),
     ]
     for kernel, operands, text in wrong:

@@ -128,7 +128,7 @@ class Counted:
 
     begun: list[int]
 
-    def add(self, batch: int, running: Any) -> None:
+    def compute(self, batch: int, running: Any) -> None:
         self.begun.append(batch)
 
 

@@ -73,8 +73,9 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
             (a.fill, float(random.integers(9))),
             (a.clip, np.float64(1.0), np.float64(5.0), memory[random.integers(8, 32) :][: len(a)]),
             (np.dot, memory[:3], memory[3:6], memory[random.integers(8, 32) :][:1].reshape(())),
+            (np.add.reduce, memory[:6].reshape(2, 3), 0, None, memory[random.integers(8, 32) :][:3]),
             (lambda: np.add(a, 1, a),),
-        ][random.choice(7, p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05])]
+        ][random.choice(8, p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.05, 0.05])]
 
     parts = [
         Part(("forward", str(k)), [call() for _ in range(random.integers(1, 12))], bool(random.random() < 0.9))

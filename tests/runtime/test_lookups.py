@@ -31,8 +31,9 @@ HEADS = {"y": {"loss": "mse"}}
 
 
 def spec_of(layers: list[dict[str, Any]], optimizer: Any = "adam", **training: Any) -> dict[str, Any]:
+    """Trained in one process: others would not have what a test changes."""
     inputs = {name: {"shape": [STEPS], "dtype": "int64"} for name in ("a", "b")}
-    training = {"optimizer": optimizer, "epochs": 3, "batch_size": 8, "seed": 5} | training
+    training = {"optimizer": optimizer, "epochs": 3, "batch_size": 8, "seed": 5, "workers": 1} | training
     return {"graphspec": 1, "name": "l", "inputs": inputs, "layers": layers, "outputs": HEADS, "training": training}
 
 
@@ -59,7 +60,7 @@ def rows(count: int = 37) -> tuple[dict[str, Array], Array]:
 
 
 def trained(spec: dict[str, Any]) -> gs.Model:
-    model = gs.compile(spec, ["training.workers=1"])
+    model = gs.compile(spec)
     model.fit(*rows(), verbose=0)
     return model
 
@@ -119,7 +120,7 @@ def test_small_weights_and_long_batches_have_whole_gradients(monkeypatch: pytest
     monkeypatch.setattr(lookups, "MIN_ELEMENTS", 1)
     for rows_per_id, kept in ((300 // 40, True), (300 // 40 + 1, False)):
         monkeypatch.setattr(lookups, "ROWS_PER_ID", rows_per_id)
-        model = gs.compile(spec, ["training.workers=1"])  # other processes have the usual limits
+        model = gs.compile(spec)
         model.fit({name: ids[:8] for name, ids in rows()[0].items()}, rows()[1][:8], epochs=1, verbose=0)
         assert all((lookup.touched.count == 40) == kept for lookup in model.optimizer_state.lookups)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 TESTED_APART = {
     "adam_idle",
     "add_rows",
+    "centre",
     "gather_sum",
     "gather_sum_gradient",
     "gelu",
@@ -21,3 +22,23 @@ TESTED_APART = {
     "silu",
 }
 """The kernels with cases in other files than ``tests/kernels/test_compiled.py``."""
+
+OF_SOFTMAX = {
+    "binary_gradient",
+    "binary_terms",
+    "class_gradient",
+    "divide_by_sum",
+    "gelu_by_tanh",
+    "logistic",
+    "logistic_argument",
+    "logistic_gradient",
+    "pick",
+    "scaled_columns",
+    "softmax_gradient",
+    "squared_error",
+    "squared_error_gradient",
+    "subtract_largest",
+    "tanh_gradient",
+    "target_gradient",
+}
+"""The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""

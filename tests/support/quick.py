@@ -42,6 +42,7 @@ SLOW = (
     "kernels/test_matmul.py",
     "kernels/test_max_taps.py",
     "kernels/test_one_axis.py",
+    "kernels/test_one_filter.py",
     "kernels/test_winograd.py",
     "language/test_expand.py::test_expanding_is_linear",
     "language/test_expand.py::test_long_chains",
