@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kernel_softmax import softmaxes
 from graphspec.arrays.calls import Calls
 from graphspec.kernels.cell_activations import gate
 from graphspec.kernels.compiled import of_rows
@@ -78,6 +79,7 @@ def operators() -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
     )
     add("its gradient after its sums", normalize_gradient, h, dy, row, row, row, t=normal(512, 128))
     found["Adam, 20,000 rows × 32 without a gradient"] = adam_idle, idle_rows
+    found |= softmaxes(ctx, normal, number)
     return found
 
 

@@ -23,6 +23,7 @@ IMAGES = {
     "dilated": ((2, 9, 9), [Axis(9, 9, 3, 1, 2, 2), Axis(9, 5, 3, 1, 2, 0)]),
     "cropped": ((2, 9, 9), [Axis(9, 6, 2, 1, 1, -2), Axis(9, 4, 4, 1, 1, -1)]),
     "padding beyond the kernel": ((1, 2, 2), [Axis(2, 9, 2, 1, 1, 4), Axis(2, 8, 2, 1, 1, 3)]),
+    "5 × 5": ((2, 6, 11), [Axis(6, 6, 5, 1, 1, 2), Axis(11, 11, 5, 1, 1, 2)]),
     "one axis": ((2, 30), [Axis(30, 28, 5, 1, 1, 1)]),
     "three axes": ((2, 3, 4, 5), [Axis(n, n, 3, 1, 1, 1) for n in (3, 4, 5)]),
     "no samples": ((0, 4, 4), [Axis(4, 4, 3, 1, 1, 1)] * 2),
@@ -97,27 +98,31 @@ def test_the_compiled_gradient_sums_each_row(case: str, dtype: Any, monkeypatch:
 
 
 @needs_kernels
-def test_the_compiled_gradient_is_the_sum_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("taps", [1, 3, 4, 5])
+def test_the_compiled_gradient_is_the_sum_of_rows(taps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bits depend on the order of the sum alone: rows of outputs, each summed column by column."""
     monkeypatch.setattr(compiled, "LIBRARY", FOUND)
     monkeypatch.setattr("graphspec.kernels.fast.FAST", True)
     random = np.random.default_rng(5)
     x, dy = (random.normal(size=(2, 5, 6, 27)).astype(np.float32) for _ in range(2))
-    gradient = np.zeros((27, 1, 1, 1, 1), np.float32)
-    axes = [Axis(5, 5, 1, 1, 1, 0), Axis(6, 6, 1, 1, 1, 0)]
+    gradient = np.zeros((27, 1, 1, taps, taps), np.float32)
+    begin = taps // 2
+    axes = [Axis(n, n, taps, 1, 1, begin) for n in (5, 6)]
     channels_first = (0, 3, 1, 2)
     run(
         Depthwise(Memory(np.float32), x.transpose(channels_first), axes).kernel_gradient(
             dy.transpose(channels_first), gradient
         )
     )
-    total = np.zeros(27, np.float32)
-    for x_row, d_row in zip(x.reshape(10, 6, 27), dy.reshape(10, 6, 27), strict=True):
-        row = np.zeros(27, np.float32)
-        for a, b in zip(x_row, d_row, strict=True):
-            row = row + a * b
-        total = total + row
-    assert_same_bits(gradient.reshape(27), total)
+    for down, right in np.ndindex(taps, taps):
+        total = np.zeros(27, np.float32)
+        for n, o in np.ndindex(2, 5):
+            row = np.zeros(27, np.float32)
+            for p in range(6):
+                if 0 <= o + down - begin < 5 and 0 <= p + right - begin < 6:
+                    row = row + x[n, o + down - begin, p + right - begin] * dy[n, o, p]
+            total = total + row
+        assert_same_bits(gradient[:, 0, 0, down, right], total)
 
 
 @needs_kernels

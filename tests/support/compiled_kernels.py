@@ -41,7 +41,7 @@ OF_SOFTMAX = {
     "tanh_gradient",
     "target_gradient",
 }
-"""The kernels with cases in ``tests/kernels/test_compiled_softmax.py``."""
+"""The kernels with cases in ``tests/kernels/test_softmax.py``."""
 
 OF_WINDOWS = {
     "conv_pool",
