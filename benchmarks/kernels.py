@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kernel_operators import operators
+from benchmarks.kernel_pooling import pooling
 from benchmarks.networks import ROWS
 from benchmarks.steps import next_batch, of_workload
 from benchmarks.tables import add_page, publish, table, where
@@ -193,6 +194,7 @@ def main() -> None:
             **channels(16_384, 32),
             **windows,
             **operators(),
+            **pooling(),
         }.items():
             numpy, own = race([runner(make(twin.numpy)), runner(make(twin))], LASTING)
             lines.append([what, f"{numpy * 1e6:.1f} µs", f"{own * 1e6:.1f} µs", f"{own / numpy:.2f}"])

@@ -99,7 +99,7 @@ def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]]) -> bool:
 
 def _of_channels(X: Array, Y: Array) -> bool:
     """Return whether the kernels process rows of all channels, which must be contiguous."""
-    return X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize
+    return bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)
 
 
 def _is_faster(X: Array, Y: Array) -> bool:

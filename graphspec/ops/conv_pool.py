@@ -12,13 +12,18 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import contiguous
 from graphspec.kernels.common import as_words, fold, negate
+from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need
 from graphspec.kernels.correlation import correlation
+from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.windows import ceil, output_dims, per_axis, window_axes
 from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import Conv
 
+_TAPS = 256  # of a window, at most, in the compiled kernels
+_ROW = 32  # from so many elements on, rows are faster in the compiled kernel even without a gradient (measured)
 _BLOCK = 1 << 18  # elements of all taps of a block: 1 MiB of float32, which stays in the L2 cache until the maximum
 
 
@@ -73,24 +78,21 @@ class ConvPool(Op):
         ctx.reset(start)
         Y = ctx.out(order=order)
         blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(self.window)))
-        saved_masks: list[list[Array]] = []
+        saved: list[Pooled] = []
         calls: Calls = []
         for block in blocks:
             ctx.reset(start)
             y = Y[block]
             shape = (*y.shape[:2], y.shape[2] * rows, *y.shape[3:])
-            results = [_in_order(ctx.scratch, shape, order) for _ in planes]
+            memory = ctx.scratch((len(planes), *(shape[k] for k in order)))
+            results = [plane.transpose(np.argsort(order)) for plane in memory]
             planes_end = ctx.mark()
             for plane, result in zip(planes, results, strict=True):
                 ctx.reset(planes_end)
                 calls += correlation(ctx, X[block], kernel.shape, plane).forward(kernel, result)
-            values = _taps(results, rows)
-            calls += fold(np.maximum, values, y)
-            if ctx.wants(1):
-                masks = [_in_order(ctx.save_for_backward, shape, order, np.int8) for _ in planes]
-                calls += _first_largest(values, y, _taps([mask.view(np.bool_) for mask in masks], rows))
-                calls += [negate(mask, mask) for mask in masks]
-                saved_masks.append(masks)
+            pooled = Pooled(ctx, memory, y, order, rows)
+            calls += pooled.calls
+            saved.append(pooled)
 
         def backward(dY: Array) -> Calls:
             dW = ctx.grad(1)
@@ -99,19 +101,88 @@ class ConvPool(Op):
             parts, total = ctx.scratch((len(blocks) * len(planes), dW.size)), ctx.scratch((dW.size,))
             start, unused_parts = ctx.mark(), iter(parts)
             calls: Calls = []
-            for block, masks in zip(blocks, saved_masks, strict=True):
-                dy = as_words(dY[block])[:, :, :, None]
-                for plane, mask in zip(planes, masks, strict=True):
+            for block, pooled in zip(blocks, saved, strict=True):
+                for k, plane in enumerate(planes):
                     ctx.reset(start)
-                    dP = _in_order(ctx.scratch, mask.shape, order)
-                    bits = _split_rows(as_words(dP), rows)
-                    calls += [(np.copyto, bits, _split_rows(mask, rows)), (np.bitwise_and, bits, dy, bits)]
+                    dP = _in_order(ctx.scratch, pooled.shape, order)
+                    calls += pooled.gradient(ctx, dY[block], dP, k)
                     form = correlation(ctx, X[block], kernel.shape, plane, gradient=True)
                     calls += form.kernel_gradient(dP, _as_kernel(next(unused_parts).reshape(inner))[None])
             calls.append((np.dot, ctx.constant(np.ones(len(parts))), parts, total))
             return [*calls, (np.copyto, dW, _as_kernel(total.reshape(inner)))]
 
         return Y, calls, backward
+
+
+@twin()
+def conv_pool(planes: Array, y: Array, largest: Array | None, /, *, by_mask: Callable[[], Calls]) -> Calls:
+    """Return calls that write the maxima y (windows, n) of planes (P, windows, rows, n).
+
+    Args:
+        largest: uint8 (windows, n), which receives the first largest tap, ``row · P + plane``; None if there is no gradient.
+        by_mask: returns NumPy's calls, which save masks in place of ``largest``.
+    """
+    return by_mask()
+
+
+@twin()
+def conv_pool_gradient(largest: Array, dy: Array, dx: Array, place: Array, /, *, by_mask: Callable[[], Calls]) -> Calls:
+    """Return calls that write the gradient dx (windows, rows, n) of plane ``place[0]`` of ``place[1]`` planes."""
+    return by_mask()
+
+
+class Pooled:
+    """The maxima y (N, O, …) of planes, with axes in memory ``order``, and what their gradient needs.
+
+    Attributes:
+        calls: write y, and save the largest taps.
+        shape: of a plane.
+    """
+
+    def __init__(self, ctx: Context, memory: Array, y: Array, order: Sequence[int], rows: int) -> None:
+        self._order, self._rows, self._count = order, rows, len(memory)
+        planes = [plane.transpose(np.argsort(order)) for plane in memory]
+        self.shape = planes[0].shape
+        self._masks: list[Array] = []
+        self._largest: Array | None = None
+        values = _taps(planes, rows)
+
+        def by_mask() -> Calls:
+            calls = fold(np.maximum, values, y)
+            if ctx.wants(1):
+                masks = [_in_order(ctx.save_for_backward, self.shape, order, np.int8) for _ in planes]
+                calls += _first_largest(values, y, _taps([mask.view(np.bool_) for mask in masks], rows))
+                calls += [negate(mask, mask) for mask in masks]
+                self._masks = masks
+            return calls
+
+        ordered = y.transpose(order)
+        after = math.prod(ordered.shape[order.index(2) + 1 :]) if rows > 1 else y.size  # one row of all windows
+        fits = conv_pool.compiled and ordered.flags.c_contiguous and len(values) <= _TAPS and y.size > 0
+        if not fits or not use_fast_kernel(ctx.wants(1) or after >= _ROW):
+            self.calls = by_mask()
+            return
+        flat = ordered.reshape(-1, after, copy=False)
+        if ctx.wants(1):
+            self._largest = ctx.save_for_backward(flat.shape, np.uint8)
+        self.calls = conv_pool(memory.reshape(len(memory), -1, rows, after), flat, self._largest, by_mask=by_mask)
+        if self._masks:
+            self._largest = None
+
+    def gradient(self, ctx: Context, dy: Array, dP: Array, plane: int) -> Calls:
+        """Return calls that write the gradient of a plane."""
+
+        def by_mask() -> Calls:
+            bits, mask = (_split_rows(x, self._rows) for x in (as_words(dP), self._masks[plane]))
+            return [(np.copyto, bits, mask), (np.bitwise_and, bits, as_words(dy)[:, :, :, None], bits)]
+
+        if self._largest is None:
+            return by_mask()
+        lying, calls = contiguous(ctx, dy, self._order)
+        windows, after = self._largest.shape
+        dx = dP.transpose(self._order).reshape(windows, self._rows, after, copy=False)
+        place = np.array([plane, self._count], np.intc)
+        return calls + conv_pool_gradient(self._largest, lying.reshape(windows, after), dx, place, by_mask=by_mask)
 
 
 def _blocks(samples: int, elements: int) -> Iterator[slice]:

@@ -6,8 +6,10 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import combinations
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
-from compiled_kernels import OF_SOFTMAX, TESTED_APART
+from compiled_kernels import OF_SOFTMAX, OF_WINDOWS, TESTED_APART
 from graphs import Array
 from lowering import lower
 
@@ -25,28 +27,15 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels import common, compiled, depthwise, max_pool, winograd
+from graphspec.kernels import compiled
 from graphspec.kernels.compiled import TWINS, join, load
-from graphspec.ops import (
-    activations,
-    attention,
-    batch_norm,
-    gated_activations,
-    gru,
-    indexing,
-    layer_norm,
-    loss,
-    lstm,
-    multi_hot,
-)
-from graphspec.optimizers import adam, momentum, squares
 from graphspec.runtime.build import build_program
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.parameters import Parameters
 
-OPERATORS = (activations, attention, batch_norm, gated_activations, gru, indexing, layer_norm, loss, lstm, multi_hot)
-MODULES = (*OPERATORS, adam, common, depthwise, max_pool, momentum, squares, winograd)
-"""The modules with twins, which register them."""
+for package in map(import_module, ("graphspec.kernels", "graphspec.ops", "graphspec.optimizers")):
+    for module in iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)  # which registers its twins
 
 GLOROT, ONES = (INITIALIZERS.parse(name) for name in ("glorot_uniform", "ones"))
 
@@ -63,18 +52,6 @@ def positive(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
 def nonnegative(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
     """What ReLU returns, and NaN."""
     return np.maximum(numbers(random, shape, dtype), np.array(0, dtype))
-
-
-OF_WINDOWS = {
-    "depthwise",
-    "depthwise_gradient",
-    "max_pool",
-    "max_pool_gradient",
-    "winograd_gradient",
-    "winograd_input",
-    "winograd_output",
-}
-"""Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
 
 
 @dataclass(frozen=True)

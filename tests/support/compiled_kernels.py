@@ -42,3 +42,16 @@ OF_SOFTMAX = {
     "target_gradient",
 }
 """The kernels with cases in ``tests/kernels/test_softmax.py``."""
+
+OF_WINDOWS = {
+    "conv_pool",
+    "conv_pool_gradient",
+    "depthwise",
+    "depthwise_gradient",
+    "max_pool",
+    "max_pool_gradient",
+    "winograd_gradient",
+    "winograd_input",
+    "winograd_output",
+}
+"""Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
