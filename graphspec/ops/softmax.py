@@ -15,6 +15,7 @@ from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.kernels.softmax import middle, softmax_gradient, subtract_largest
 from graphspec.ops.base import Op, op
 
+_FEW = 8  # rows, whose maxima take less time than a transposed copy
 _TRANSPOSED = 32  # up to this many classes, maxima over the rows of a transposed copy are faster than over each row
 _HALVED = (
     128  # up to this many classes, the elementwise maximum of two halves first reduces them to _TRANSPOSED or fewer
@@ -40,6 +41,8 @@ def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
         return [(np.maximum.reduce, X, axis, None, out, True)]
     calls: Calls = []
     rows = X.reshape(-1, X.shape[axis])
+    if len(rows) <= _FEW:
+        return [(np.maximum.reduce, X, axis, None, out, True)]
     while rows.shape[1] > _TRANSPOSED:
         half = -(-rows.shape[1] // 2)
         larger = ctx.scratch((len(rows), half), X.dtype)

@@ -2,5 +2,5 @@
 
 from graphspec_kernels._core import ABI, Call, bind, operands
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["ABI", "Call", "__version__", "bind", "operands"]
