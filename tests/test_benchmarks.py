@@ -87,13 +87,13 @@ def test_ratios_are_to_the_best_peer(results: list[Result]) -> None:
     row = ratios(results).splitlines()[2]
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
         *("recommender", "6.00", "2.00"),
-        *("4.00 torch", "**1.50**", "0.50", "1.00"),
-        *("3.00 jax, tuned", "**2.00**", "0.67", "1.00"),
+        *("4.00 torch", "**1.50**", "0.50", "0.95, 0.80"),
+        *("3.00 jax, tuned", "**2.00**", "0.67", "1.10, 0.90"),
         *("–", "–"),
     ]
     text = page(results, "a machine")
     assert "- jax (recommender): no wheel" in text
-    assert "recommender, graphspec, as installed: 1.50 of torch, wanted 1.00: the step is 50% too long" in text
+    assert "recommender, graphspec, as installed: 1.50 of torch, wanted 0.95: the step is 58% too long" in text
     assert "- gru: no peer to compare with" in text
 
 
