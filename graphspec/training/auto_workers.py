@@ -28,6 +28,7 @@ _ROUNDS = 5  # comparisons of a choice that is not clear
 _BLOCK_SECONDS, _MAX_BLOCK_SECONDS = 0.05, 0.3  # of timed steps in a row
 _BLOCK_STEPS, _MIN_BLOCK_STEPS = 5, 3
 _WARM_UP_STEPS = 2
+_SETTLE_SECONDS = 0.15  # until the threads of OpenBLAS, or the workers, of the other side sleep: they spin for 0.1 s
 _TRIAL_SECONDS, _TRIAL_SHARE = 1.0, 0.02  # of the remaining run: after the longer of both, no further round begins
 _KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other side is timed
 _OF_STATE = ("gradient", "slots", "calls", "run", "collect")
@@ -138,6 +139,7 @@ class AutoWorkers:
 
     def _timed(self, side: _Side, other: _Side, epoch: int) -> list[float]:
         side.install(self._steps)
+        time.sleep(_SETTLE_SECONDS)
         times = _block(self._steps, epoch, other.arrays)
         side.forget()
         return times
