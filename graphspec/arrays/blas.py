@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -50,19 +51,33 @@ def small_kernels() -> bool:
     return blas is not None and blas.core in _WITH_SMALL_KERNELS and blas.get() == 1
 
 
+_open: list[list[int]] = []
+"""For each block of :func:`one_thread` that is open, in the order of their beginnings, the number of threads after it."""
+_opening = threading.Lock()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit this process's OpenBLAS to one thread inside the ``with`` block.
 
-    Another BLAS is not changed: set its environment variable before Python starts.
+    Blocks of several threads of Python may overlap: the last one that ends restores what was before the first. Another BLAS
+    is not changed: set its environment variable before Python starts.
     """
     blas = openblas()
     if blas is None:
         yield
         return
-    before = blas.get()
-    blas.set(1)
+    with _opening:
+        own = [blas.get()]
+        _open.append(own)
+        blas.set(1)
     try:
         yield
     finally:
-        blas.set(before)
+        with _opening:
+            at = next(k for k, block in enumerate(_open) if block is own)
+            del _open[at]
+            if at == len(_open):
+                blas.set(own[0])
+            else:  # a later block still needs one thread
+                _open[at][0] = own[0]
