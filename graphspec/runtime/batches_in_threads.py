@@ -80,16 +80,20 @@ class _InOrder:
     def _work(self) -> None:
         batch = self._added
         try:
-            while not self._failed:
+            while True:
                 with ExitStack() as stack:
                     # A batch has its program before a later one asks for one: none waits for a batch that waits for it.
                     with self._taking:
-                        batch = next(self._left, -1)
+                        batch = -1 if self._failed else next(self._left, -1)
                         if batch < 0:
                             return
-                        self._between()
-                        program = stack.enter_context(self._evaluation.borrow(batch))
-                        self._evaluation.load(batch, program)
+                        try:
+                            self._between()
+                            program = stack.enter_context(self._evaluation.borrow(batch))
+                            self._evaluation.load(batch, program)
+                        except BaseException as error:  # no other batch is taken after this one
+                            self._fail(batch, error)
+                            return
                     program.run_apart()
                     with self._changed:
                         self._changed.wait_for(partial(self._settled, batch))

@@ -121,10 +121,11 @@ def test_several_evaluations_at_once_do_not_wait_for_each_other(threads: Any) ->
     """There are as many programs as cores: a thread that has one must not need another's."""
     model, (x, y) = gs.compile(SPEC), rows(800)
     threads(3)
-    expected = model.evaluate(x, y)
+    expected, before = model.evaluate(x, y), openblas().get()  # type: ignore[union-attr]
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: model.evaluate(x, y), range(8)):
             same(expected, found)
+    assert openblas().get() == before  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["housing", "bikes"])
