@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 GOLDEN = TESTS / "golden"
 NOT_KERAS: dict[str, dict[str, str]] = {
-    **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "schedule", "regularizer", "constraint")},
+    **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "regularizer", "constraint")},
     "layer": {
         "DateParts": "layers/test_dates.py",
         "HashedCrossing": "layers/test_hashing.py",
@@ -23,6 +23,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "MinMaxScaling": "layers/test_scaling.py",
         "PositionEmbedding": "layers/test_core.py",
     },
+    "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),
     "metric": {
         "AccuracyOfLoss": "metrics/test_accuracy.py",
         "CharacterErrorRate": "metrics/test_sequences.py",

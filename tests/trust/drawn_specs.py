@@ -62,6 +62,10 @@ SCHEDULE_ARGS: dict[str, Args] = {
     "PiecewiseConstantDecay": {"boundaries": [1, 3], "values": [0.001, 0.0005, 0.0001]},
     "CosineDecay": {"initial_learning_rate": 0.001, "decay_steps": 4},
     "CosineDecayRestarts": {"initial_learning_rate": 0.001, "first_decay_steps": 2},
+    "LinearWarmup": {"learning_rate": 0.001, "warmup_steps": 3},
+    "Sequential": {"schedules": [0.001, {"type": "Noam", "d_model": 64, "warmup_steps": 100}], "boundaries": [2]},
+    "Noam": {"d_model": 64, "warmup_steps": 100},
+    "OneCycle": {"max_learning_rate": 0.001, "total_steps": 10},
 }
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
