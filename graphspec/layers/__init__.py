@@ -53,6 +53,7 @@ LAYERS.found_in(
         "reshaping": "Flatten Reshape Permute RepeatVector",
         "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
+        "tensors": "Parameter Constant",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
