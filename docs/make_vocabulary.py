@@ -71,7 +71,7 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),

@@ -52,6 +52,7 @@ LAYERS.found_in(
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
         "spectral": "SpectralNormalization",
+        "tensors": "Parameter Constant",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose

@@ -186,6 +186,7 @@ ELSEWHERE = (
     | dict.fromkeys(("Hashing", "HashedCrossing"), "layers/test_hashing.py")
     | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
     | {"TextVectorization": "layers/test_text.py"}
+    | dict.fromkeys(("Parameter", "Constant"), "layers/test_tensors.py")
 )
 """Layers with shape tests in another file."""
 

@@ -216,3 +216,11 @@ def draws(*names: str) -> Callable[[Callable[..., Args | None]], Callable[..., A
         return template
 
     return register
+
+
+def kinds_in(node: Args) -> list[str]:
+    """The type of a node, and of the layers and cells within it."""
+    inner = [node.get("layer"), *(c if isinstance(c := node.get("cell"), list) else [c]), *node.get("cells", [])]
+    found = [kind for i in inner if isinstance(i, dict) for kind in kinds_in(i)]
+    found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
+    return [*([node["type"]] if "type" in node else []), *found]
