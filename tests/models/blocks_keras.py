@@ -36,5 +36,15 @@ class TokenAndPositionEmbedding(layers.Layer):
         return self.token_emb.compute_mask(x)
 
 
+class Masked(layers.Layer):
+    """Values with the mask of their words: an attention takes the mask off the values that it reads."""
+
+    def call(self, inputs):
+        return inputs[0] + 0.0
+
+    def compute_mask(self, inputs, mask=None):
+        return ops.not_equal(inputs[1], 0)
+
+
 EMBEDDINGS = [("^embed/token_emb/", "token/"), ("^embed/pos_emb/", "place/")]
 """What the spec calls the parts of a TokenAndPositionEmbedding that is called `embed`."""
