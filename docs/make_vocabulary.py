@@ -85,7 +85,7 @@ PAGES = {
         "Preparing columns and texts",
         ("scaling", "missing", "lookup", "preprocessing", "hashing", "discretization", "text", "dates"),
     ),
-    "pictures": Page("Preparing pictures", ("image", "augmentation")),
+    "pictures": Page("Preparing pictures and sound", ("image", "augmentation", "sound")),
     "losses": Page("Losses", (), ("loss",)),
     "metrics": Page("Metrics", (), ("metric",)),
     "optimizers": Page("Optimizers and schedules", (), ("optimizer", "schedule")),

@@ -51,6 +51,7 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
+        "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
         "transposed": """

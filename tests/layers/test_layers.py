@@ -177,6 +177,7 @@ ELSEWHERE = (
         ),
         "layers/test_image.py",
     )
+    | dict.fromkeys(("MelSpectrogram", "STFTSpectrogram"), "layers/test_sound.py")
     | {"DateParts": "layers/test_dates.py", "Impute": "layers/test_missing.py"}
     | dict.fromkeys(("Log1p", "MinMaxScaling"), "layers/test_scaling.py")
     | dict.fromkeys(

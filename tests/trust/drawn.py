@@ -134,7 +134,7 @@ class Drawing:
         return {"type": name, **args} if required or (args and self.chance(0.6)) else name
 
     def initializer(self, *, matrix: bool = False) -> Any:
-        name = self.among([n for n in INITIALIZERS.primary() if n not in ("Identity",) or matrix])
+        name = self.among([n for n in INITIALIZERS.primary() if n != "STFT" and (n != "Identity" or matrix)])
         args: dict[str, Args] = {"Constant": {"value": self.number(-0.5, 0.5)}, "Orthogonal": {"gain": 0.5}}
         if name in ("Zeros", "Ones", "Constant") and self.chance(0.7):
             name = "GlorotUniform"
