@@ -7,8 +7,8 @@ A model is three files. `<name>.yaml` is the spec. `<name>.py` is the same model
 ``build()`` returns it compiled, ``rows(rng)`` its inputs and targets, and ``RENAMED`` are pairs of a pattern and its
 replacement for names of weights that are not the spec's. `<name>.safetensors` is what this script writes:
 ``inputs``, ``targets``, ``weights``, ``outputs`` (at inference), ``gradients`` of the loss, ``state`` (moving statistics
-after that step), and ``losses`` of three steps on these rows by the model's optimizer. A model whose attention has padded queries has
-``seen(inputs)``, by head: what Keras answers elsewhere depends on the path that its attention takes.
+after that step), and ``losses`` of three steps on these rows by the model's optimizer. A model whose attention has padded
+queries has ``seen(inputs)``, by head: what Keras answers elsewhere depends on the path that its attention takes.
 """
 
 from __future__ import annotations
