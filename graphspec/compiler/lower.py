@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from graphspec.codes import Code
 from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
+from graphspec.compiler.operands import operands
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
 from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
@@ -159,19 +160,22 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     if layer is None or missing or unknown:
         return None
     least, most = layer.arity
-    if len(refs) < least or (most is not None and len(refs) > most):
+    got = len(refs) + len(node.written)
+    if got < least or (most is not None and got > most):
         count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {len(refs)}"
+        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {got}"
         hint = None
-        if len(refs) > 1 and most == 1:
+        if got > 1 and most == 1:
             hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
-        elif len(refs) == 1 and layer.pairs_with_itself:
+        elif got == 1 and layer.pairs_with_itself:
             name = refs[0].name
             hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
-        elif len(refs) < least:
-            hint = f"list them: `inputs: [{format_names([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+        elif got < least:
+            hint = (
+                f"list them: `inputs: [{format_names([*map(operand_text, node.operands()), *['…'] * (least - got)])}]`"
+            )
         else:
-            hint = f"remove {len(refs) - (most or 0)} of them"
+            hint = f"remove {got - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
@@ -184,7 +188,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
     before = len(result.graph.nodes)
     try:
-        values = layer.lower(g, *inputs, **calls)
+        values = layer.lower(g, *operands(g, layer, node, inputs), **calls)
         outputs = values if isinstance(values, tuple) else (values,)
         if not layer.penalizes_itself:
             g.penalize(getattr(layer, "activity_regularizer", None), *outputs)

@@ -1,0 +1,24 @@
+"""The inputs of a layer: values of other nodes, and constants for the numbers among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+    from graphspec.language.declarations import NodeDecl
+    from graphspec.layers.base import Layer
+
+
+def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value | None]) -> list[Value | None]:
+    """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
+    found = list(values)
+    for position in sorted(node.written):
+        found.insert(position, None)
+    others = [X for X in values if X is not None]
+    for position, number in node.written.items():
+        if number is not None:
+            found[position] = layer.number(g, number, position, others)
+    return found
