@@ -71,7 +71,7 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
@@ -87,7 +87,7 @@ PAGES = {
         "Preparing columns and texts",
         ("scaling", "missing", "lookup", "preprocessing", "hashing", "discretization", "text", "dates"),
     ),
-    "pictures": Page("Preparing pictures", ("image", "augmentation")),
+    "pictures": Page("Preparing pictures and sound", ("image", "augmentation", "sound")),
     "losses": Page("Losses", (), ("loss",)),
     "metrics": Page("Metrics", (), ("metric",)),
     "optimizers": Page("Optimizers and schedules", (), ("optimizer", "schedule")),

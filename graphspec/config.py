@@ -170,7 +170,7 @@ class Registry(Generic[T]):
         self._modules |= {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
 
     def made_by(self, module: str, prefix: str) -> None:
-        """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one, ``prefix.`` begins each."""
+        """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one or None."""
         self._made[prefix] = module
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
@@ -201,9 +201,9 @@ class Registry(Generic[T]):
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
-            if name not in (module := import_module(maker)).names():
+            if (made := import_module(maker).make(name)) is None:
                 return None
-            self._classes[name] = module.make(name)
+            self._classes[name] = made
         return self._classes.get(name)
 
     def public(self) -> list[str]:

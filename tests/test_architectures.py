@@ -25,8 +25,11 @@ SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 PARAMETERS = {
     "autoencoder": 278_369,
     "bilstm_tagger": 2_164_217,
+    "deeplab_v3_plus": 11_857_236,  # Keras's example
     "densenet121": 8_062_504,  # keras.applications
+    "efficientnet_b0": 5_330_564,  # keras.applications: 5,330,571 with the 7 numbers of the Normalization
     "inception_v3": 23_851_784,  # keras.applications
+    "mlp_mixer": 59_880_472,  # of Mixer-B/16 with 1,000 classes
     "mobilenet_v2": 3_538_984,  # keras.applications
     "resnet50": 25_636_712,  # keras.applications
     "text_cnn": 2_714_201,
@@ -37,8 +40,15 @@ PARAMETERS = {
     "wide_and_deep": 43_977,
 }
 SMALLER = {
+    "deeplab_v3_plus": ["vars.size=32", "vars.coarse=2"],
     "densenet121": ["vars.size=64"],
+    "efficientnet_b0": ["vars.size=32"],
     "inception_v3": ["vars.size=96"],
+    "mlp_mixer": [
+        *("vars.size=32", "vars.patches=4", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32"),
+        "vars.depth=2",
+        "layers.object.kernel_initializer=lecun_normal",  # zeros give no other weight a gradient in the first step
+    ],
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
     "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],

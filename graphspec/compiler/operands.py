@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from graphspec.layers.base import Layer
 
 
-def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value | None]) -> list[Value | None]:
+def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:
     """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
-    found = list(values)
+    found: list[Value | None] = list(values)
     for position in sorted(node.written):
         found.insert(position, None)
-    others = [X for X in values if X is not None]
     for position, number in node.written.items():
         if number is not None:
-            found[position] = layer.number(g, number, position, others)
+            found[position] = layer.number(g, number, position, values)
     return found

@@ -11,9 +11,10 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
+from graphspec.language.entry_types import starts_alone, type_name
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.layer_hints import unknown_block_hint
-from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
+from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.records import declare_inputs
 from graphspec.language.substitute import Substitution
@@ -155,7 +156,8 @@ class _Expander:
             if self.overflow:
                 scope.incomplete = True
                 return
-            above = self._entry(scope, entry, above)
+            item = self._entry(scope, entry, above)
+            above = above if starts_alone(scope, entry) else item
 
     def _has_room(self, scope: Scope, layers: Tree) -> bool:
         """Count the entries of a list with their copies before building them. Return whether they fit the limits."""
@@ -191,9 +193,11 @@ class _Expander:
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(copies or 1):
-            if item is not None:
+            if item is not None and sources:
                 sources, written = [InputRef(scope, item=item, mark=item.mark)], {}
-            copy_name = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
+            copy_name = (
+                (f"{name}_{copy + 1}" if copies else name) if name else scope.default_name(type_name(scope, entry))
+            )
             item = self._item(scope, entry, kind, copy_name, sources)
             item.written = written
         assert item is not None
@@ -223,29 +227,13 @@ class _Expander:
         path = entry.path if at is None else at.path
         claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
 
-    def _default_name(self, scope: Scope, entry: Tree) -> str:
-        """Return a default name from the entry's type. A share uses the type of its owner."""
-        visited: list[str] = []
-        while (share := entry.get("share")) is not None and isinstance(share.value, str):
-            if share.value in scope.shared_types:
-                break
-            scope.shared_types[share.value] = "layer"  # preliminary, and final for a cycle of shares
-            visited.append(share.value)
-            owner = locate(scope, share.value)
-            entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
-        if share is not None and isinstance(share.value, str):
-            type_name = scope.shared_types[share.value]
-        else:
-            at = entry.get("type") or entry.get("block")
-            type_name = at.value if at is not None and isinstance(at.value, str) else "layer"
-        scope.shared_types.update(dict.fromkeys(visited, type_name))
-        return scope.default_name(type_name)
-
     def _sources(
         self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]
     ) -> list[InputRef | None]:
         """Return the sources of an entry's inputs: ``inputs`` without numbers, or else the node above."""
         inputs = entry.get("inputs")
+        if (inputs is None or inputs.value == []) and starts_alone(scope, entry):
+            return []
         if inputs is None:
             return [self._default_source(scope, entry, above)]
         return self._named(scope, inputs, "inputs", written)

@@ -52,7 +52,9 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
+        "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
+        "tensors": "Parameter Constant",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose

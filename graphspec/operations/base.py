@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, Neutral
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, NEUTRAL, Layer, Number, weak_dtype
+from graphspec.layers.base import LAYERS, NEUTRAL, Layer, Number
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -36,6 +36,7 @@ class Operation(Layer):
     handles_mask = True
     takes_numbers = True
     takes_absent = True
+    takes_values_as_they_are = True
     neutral: ClassVar[Mapping[str, Neutral]] = {k: v for k, v in NEUTRAL.items() if k != "activity_regularizer"}
     function: ClassVar[Function]
     signed_by: ClassVar[Function | None] = None
@@ -62,10 +63,9 @@ class Operation(Layer):
         return found.with_mask(None)
 
     def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
-        """Return the constant for a number: it has exactly the written shape, for axis 0 counts as any other."""
         if index in self.integers:
             return g.constant(value)  # a float is no index: the function refuses it
-        return g.constant(value, weak_dtype(value, [X.dtype for k, X in enumerate(others) if k not in self.integers]))
+        return super().number(g, value, index, others)
 
 
 def operation(function: Function) -> type[Operation]:

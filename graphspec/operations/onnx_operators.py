@@ -39,9 +39,11 @@ def names() -> tuple[str, ...]:
     return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported)
 
 
-def make(name: str) -> type[Operation]:
-    """Return the layer of an operator: ``onnx.ReduceSum``."""
-    op = OPS[name.removeprefix(PREFIX)]
+def make(name: str) -> type[Operation] | None:
+    """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
+    op = OPS.get(name.removeprefix(PREFIX))
+    if op is None or not op.exported:
+        return None
     annotations = get_type_hints(op)
     fields: dict[str, Any] = {
         key: (_argument(annotations[key]), ... if default is REQUIRED else _plain(default))

@@ -177,6 +177,7 @@ ELSEWHERE = (
         ),
         "layers/test_image.py",
     )
+    | dict.fromkeys(("MelSpectrogram", "STFTSpectrogram"), "layers/test_sound.py")
     | {"DateParts": "layers/test_dates.py", "Impute": "layers/test_missing.py"}
     | dict.fromkeys(("Log1p", "MinMaxScaling"), "layers/test_scaling.py")
     | dict.fromkeys(
@@ -186,6 +187,7 @@ ELSEWHERE = (
     | dict.fromkeys(("Hashing", "HashedCrossing"), "layers/test_hashing.py")
     | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
     | {"TextVectorization": "layers/test_text.py"}
+    | dict.fromkeys(("Parameter", "Constant"), "layers/test_tensors.py")
 )
 """Layers with shape tests in another file."""
 
