@@ -70,6 +70,9 @@ SCHEDULE_ARGS: dict[str, Args] = {
 }
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
+KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+"""The layers that are drawn."""
+
 
 @dataclass
 class Drawn:
@@ -91,7 +94,7 @@ class Drawn:
 
 def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
     """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
-    return _Growth(drawn, most).spec(kind or drawn.choice(LAYERS.primary()))
+    return _Growth(drawn, most).spec(kind or drawn.choice(KINDS))
 
 
 class _Growth:
@@ -117,7 +120,7 @@ class _Growth:
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
-            self.layer(LAYERS.primary())
+            self.layer(KINDS)
             if d.chance(0.1):
                 self.share()
             if d.chance(0.1):
