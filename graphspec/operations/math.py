@@ -1,4 +1,4 @@
-"""Operations of ``keras.ops`` for sums of exponentials, the largest elements, and frames of signals."""
+"""Operations of ``keras.ops`` for the largest predictions, and for frames of signals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from graphspec.errors import ShapeError
 from graphspec.initializers import WINDOW, spectral_window
 from graphspec.ir.dims import show
 from graphspec.layers.base import as_float, cast_to
-from graphspec.operations.base import Axes, KeepDims, operation
-from graphspec.operations.reduction import axes_of
+from graphspec.operations.base import operation
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -23,37 +22,6 @@ if TYPE_CHECKING:
 Count = Annotated[PositiveInt, Field(description="How many of the largest elements count.")]
 Length = Annotated[PositiveInt, Field(description="The elements of a sequence.")]
 Stride = Annotated[PositiveInt, Field(description="The elements from one sequence to the next.")]
-
-
-@operation
-def erf(g: Builder, x: Value) -> Value:
-    """The error function."""
-    return g.Erf(as_float(g, x))
-
-
-@operation
-def rsqrt(g: Builder, x: Value) -> Value:
-    """``1 / √x``."""
-    return g.Reciprocal(g.Sqrt(as_float(g, x)))
-
-
-@operation
-def logsumexp(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """``log Σ exp(x)`` over axes, which does not overflow."""
-    x, axes = as_float(g, x), axes_of(axis, x)
-    return g.ReduceLogSumExp(x, axes=tuple(axes), keepdims=int(keepdims)) if axes else x
-
-
-@operation
-def top_k(
-    g: Builder,
-    x: Value,
-    *,
-    k: Count,
-    sorted: Annotated[bool, Field(description="Whether they must be in order; they always are.")] = True,  # noqa: A002
-) -> tuple[Value, ...]:
-    """The largest elements along the last axis, in order, and their indices, int64."""
-    return g.TopK(x, g.constant([k]))
 
 
 @operation

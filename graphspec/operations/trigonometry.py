@@ -1,4 +1,4 @@
-"""Trigonometric and hyperbolic functions and their inverses, infinity, sums of logarithms, triangles of matrices."""
+"""The angle of a point, infinity by its sign, sums of powers of two, triangles of matrices."""
 
 from __future__ import annotations
 
@@ -20,69 +20,9 @@ Diagonal = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 
 
 
 @operation
-def tan(g: Builder, x: Value) -> Value:
-    """The tangent."""
-    return g.Tan(as_float(g, x))
-
-
-@operation
-def arcsin(g: Builder, x: Value) -> Value:
-    """The inverse of the sine; NaN outside -1 … 1."""
-    return g.Asin(as_float(g, x))
-
-
-@operation
-def arccos(g: Builder, x: Value) -> Value:
-    """The inverse of the cosine; NaN outside -1 … 1."""
-    return g.Acos(as_float(g, x))
-
-
-@operation
-def arctan(g: Builder, x: Value) -> Value:
-    """The inverse of the tangent."""
-    return g.Atan(as_float(g, x))
-
-
-@operation
 def arctan2(g: Builder, x1: Value, x2: Value) -> Value:
     """The angle of the point (x2, x1), from -π to π; -0 counts as 0."""
     return sound.arctan2(g, as_float(g, x1), as_float(g, x2))
-
-
-@operation
-def sinh(g: Builder, x: Value) -> Value:
-    """The hyperbolic sine."""
-    return g.Sinh(as_float(g, x))
-
-
-@operation
-def cosh(g: Builder, x: Value) -> Value:
-    """The hyperbolic cosine."""
-    return g.Cosh(as_float(g, x))
-
-
-@operation
-def arcsinh(g: Builder, x: Value) -> Value:
-    """The inverse of the hyperbolic sine."""
-    return g.Asinh(as_float(g, x))
-
-
-@operation
-def arccosh(g: Builder, x: Value) -> Value:
-    """The inverse of the hyperbolic cosine; NaN below 1."""
-    return g.Acosh(as_float(g, x))
-
-
-@operation
-def arctanh(g: Builder, x: Value) -> Value:
-    """The inverse of the hyperbolic tangent; NaN outside -1 … 1."""
-    return g.Atanh(as_float(g, x))
-
-
-@operation
-def isinf(g: Builder, x: Value) -> Value:
-    """Whether each element is infinite, bool."""
-    return g.IsInf(as_float(g, x))
 
 
 @operation
@@ -97,26 +37,12 @@ def isneginf(g: Builder, x: Value) -> Value:
     return g.IsInf(as_float(g, x), detect_positive=0)
 
 
-def _log_sum(g: Builder, a: Value, b: Value, base: float) -> Value:
-    """Emit ``log(baseᵃ + baseᵇ)`` to the same base, by ``max + log(1 + base^-|a - b|)``."""
-    scale = math.log(base)
-    apart = g.Neg(g.Abs(g.Sub(a, b)))
-    if scale == 1:
-        return g.Add(g.Max(a, b), g.Softplus(apart))
-    more = g.Softplus(g.Mul(apart, g.constant(scale)))
-    return g.Add(g.Max(a, b), g.Mul(more, g.constant(1 / scale)))
-
-
-@operation
-def logaddexp(g: Builder, x1: Value, x2: Value) -> Value:
-    """``log(exp(x1) + exp(x2))``, which does not overflow."""
-    return _log_sum(g, as_float(g, x1), as_float(g, x2), math.e)
-
-
 @operation
 def logaddexp2(g: Builder, x1: Value, x2: Value) -> Value:
     """``log₂(2^x1 + 2^x2)``, which does not overflow."""
-    return _log_sum(g, as_float(g, x1), as_float(g, x2), 2.0)
+    a, b, scale = as_float(g, x1), as_float(g, x2), math.log(2)
+    more = g.Softplus(g.Mul(g.Neg(g.Abs(g.Sub(a, b))), g.constant(scale)))  # log(1 + 2^-|a - b|)
+    return g.Add(g.Max(a, b), g.Mul(more, g.constant(1 / scale)))
 
 
 def _triangle(g: Builder, x: Value, k: int, upper: int) -> Value:
