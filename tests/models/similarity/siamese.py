@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+RENAMED = [("^sequential/", "")]
+
 
 def build():
     twin = keras.Sequential(
@@ -13,7 +15,8 @@ def build():
             layers.Conv2D(6, 3, activation="relu", name="twin:conv_2"),
             layers.Flatten(),
             layers.Dense(5, activation="sigmoid", name="twin:vector"),
-        ]
+        ],
+        name="sequential",
     )
     left, right = keras.Input((10, 10, 1), name="left"), keras.Input((10, 10, 1), name="right")
     distance = ops.abs(twin(left) - twin(right))
