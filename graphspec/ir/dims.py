@@ -215,6 +215,18 @@ def fixed_size(shape: Shape) -> int:
     return math.prod(int(d) for d in shape)
 
 
+_ROWS = re.compile(r"(?<![\w.])N(?![\w.])")
+
+
+def has_rows(shape: Shape) -> bool:
+    """Return whether the batch axis ``N`` is in a dimension of a shape.
+
+    >>> [has_rows(shape) for shape in (("N", 4), ("N*time", 4), ("N_1", 4), (3,))]
+    [True, True, False, False]
+    """
+    return any(isinstance(d, str) and (d == "N" or _ROWS.search(d) is not None) for d in shape)
+
+
 def show_dim(d: Dim) -> str:
     """Return a dimension as text, with ``height/8`` for what :func:`divide` divides."""
     if isinstance(d, int) or "//" not in d:

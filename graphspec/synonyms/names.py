@@ -168,6 +168,7 @@ LAYERS: Mapping[str, str] = {
     **_each("module", "modulelist", "network", hint="write its layers as nodes, or as a block if they are repeated"),
     **_each("resnet", "resnet18", "resnet50", "vgg", "vgg16", "bert", "efficientnet", "mobilenet", hint=_PRETRAINED),
     **_each("backbone", "densenet121", "mobilenetv2", "inceptionv3", "unet", hint=_PRETRAINED),
+    **_each("convnext", "deeplab", "mixer", "swin", "vit", "visiontransformer", hint=_PRETRAINED),
 }
 
 LOSSES: Mapping[str, str] = {

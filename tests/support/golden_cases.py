@@ -15,12 +15,14 @@ GOLDEN = TESTS / "golden"
 NOT_KERAS: dict[str, dict[str, str]] = {
     **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "regularizer", "constraint")},
     "layer": {
+        "Constant": "layers/test_tensors.py",
         "DateParts": "layers/test_dates.py",
         "HashedCrossing": "layers/test_hashing.py",
         "Hashing": "layers/test_hashing.py",
         "Impute": "layers/test_missing.py",
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
+        "Parameter": "layers/test_tensors.py",
         "PositionEmbedding": "layers/test_core.py",
     },
     "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),

@@ -17,8 +17,9 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
 from trust.drawn_records import ids_of, is_fresh, may_take
+from trust.drawn_tensors import joining
 
 Array = np.ndarray[Any, Any]
 LOSS_KINDS: dict[str, tuple[str | None, str]] = {
@@ -69,6 +70,9 @@ SCHEDULE_ARGS: dict[str, Args] = {
 }
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
+KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+"""The layers that are drawn."""
+
 
 @dataclass
 class Drawn:
@@ -90,7 +94,7 @@ class Drawn:
 
 def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
     """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
-    return _Growth(drawn, most).spec(kind or drawn.choice(LAYERS.primary()))
+    return _Growth(drawn, most).spec(kind or drawn.choice(KINDS))
 
 
 class _Growth:
@@ -116,7 +120,7 @@ class _Growth:
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
-            self.layer(LAYERS.primary())
+            self.layer(KINDS)
             if d.chance(0.1):
                 self.share()
             if d.chance(0.1):
@@ -200,6 +204,8 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
+                if node["inputs"] == []:
+                    return self.joined(node, t)
                 if kind != "DateParts":
                     return self.add(node)
                 fill = {"name": f"n{len(self.layers) + 1}", "type": "Impute", "inputs": node["name"]}
@@ -226,14 +232,24 @@ class _Growth:
             ids, bounded = ids_of(node, value, taken)
             gaps = node.get("type") == "DateParts"
             self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded))
-        self.result.used.update(_kinds(node))
+        self.result.used.update(kinds_in(node))
         return True
+
+    def joined(self, node: Args, t: Tensor) -> bool:
+        """A node without inputs, and the layers that join it with ``t``."""
+        *before, last = joining(self.d, node, t)
+        self.layers += before
+        if taken := self.add(last):
+            self.result.used[node["type"]] += 1
+        else:
+            del self.layers[-len(before) :]
+        return taken
 
     def share(self) -> None:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
-        owners = [n for n in owners if n["type"] != "DateParts"]
+        owners = [n for n in owners if n["type"] != "DateParts" and any(t.ref == n["inputs"] for t in d.pool)]
         if not owners:
             return
         owner = d.among(owners)
@@ -383,11 +399,3 @@ def _refs(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
     return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
-
-
-def _kinds(node: Args) -> list[str]:
-    """The type of a node, and of the layers and cells within it."""
-    inner = [node.get("layer"), *(c if isinstance(c := node.get("cell"), list) else [c]), *node.get("cells", [])]
-    found = [kind for i in inner if isinstance(i, dict) for kind in _kinds(i)]
-    found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
-    return [*([node["type"]] if "type" in node else []), *found]
