@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, Config, NonNegative, invalid
@@ -44,7 +44,8 @@ class WeightGroup(Config):
         return any(fnmatchcase(name, pattern) for pattern in self.patterns())
 
 
-Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST]
+_SCHEMA = {"type": "array", "items": {"type": "object"}}  # `validate` checks the groups: the schema stays small
+Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema(_SCHEMA)]
 
 
 @dataclass(frozen=True)

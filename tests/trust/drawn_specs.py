@@ -362,7 +362,6 @@ class _Growth:
             optimizer["learning_rate"] = {"type": schedule, **SCHEDULE_ARGS[schedule]}
         optimizer |= d.some(weight_decay=0.01) if d.chance(0.3) else {}
         optimizer |= d.one({}, {}, {}, {"clipnorm": 1.0}, {"clipvalue": 0.5}, {"global_clipnorm": 1.0})
-        optimizer |= {"groups": [{"weights": "*", "learning_rate_scale": 0.5}]} if d.chance(0.1) else {}
         ema = d.chance(0.15)
         if ema:
             optimizer |= {"use_ema": True, **d.some(ema_momentum=0.9, ema_overwrite_frequency=2)}
