@@ -31,6 +31,7 @@ from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS
+from graphspec.layers.operation_names import OPERATIONS
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
@@ -79,7 +80,7 @@ PAGES = {
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
-    "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
+    "operations": Page("Operations", tuple(f"operations/{file}" for file in OPERATIONS)),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
     "reshaping": Page("Reshaping", ("reshaping", "padding", "upsampling")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),

@@ -140,6 +140,10 @@ def operation(node: dict[str, Any], value: Any) -> Any:
     names = list(inspect.signature(function).parameters)
     if names[0] in ("xs", "arrays") or function in LISTS:
         return function(x, **args)
+    if function is keras.ops.average and len(x) == 2:
+        return function(x[0], weights=x[1], **args)
+    if function is keras.ops.digitize:
+        args["bins"] = np.asarray(args["bins"])
     return function(*x, **args) if "subscripts" not in args else function(args["subscripts"], *x)
 
 
