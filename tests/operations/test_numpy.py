@@ -97,11 +97,13 @@ def test_mistakes(node: dict[str, Any], code: str, text: str) -> None:
 
 
 def test_infinities_and_gaps() -> None:
-    x = np.array([[np.nan, np.inf, -np.inf, 1.0]], np.float32)
-    for name in ("isnan", "isinf", "isfinite"):
-        np.testing.assert_array_equal(value({"type": f"ops.{name}"}, x), getattr(np, name)(x))
-    found = value({"type": "ops.nan_to_num", "nan": 3.0, "posinf": 7.0}, x)
-    np.testing.assert_array_equal(found, np.nan_to_num(x, nan=3.0, posinf=7.0))
+    x = np.array([[0.0, 1, -1, 2]], np.float32)
+    odd = np.array([[np.nan, np.inf, -np.inf, np.inf]], np.float32)
+    divided = {"name": "q", "type": "ops.divide", "inputs": ["x", 0.0]}
+    for name, more in (("isnan", {}), ("isinf", {}), ("isfinite", {}), ("nan_to_num", {"nan": 3.0, "posinf": 7.0})):
+        layers = [divided, {"name": "y", "type": f"ops.{name}", **more}]
+        found = gs.compile(spec({"type": "Identity"}, shape=[4]) | {"layers": layers}).predict({"x": x})
+        np.testing.assert_array_equal(found, getattr(np, name)(odd, **more))
     np.testing.assert_allclose(
         value({"type": "ops.expm1"}, np.array([[1e-6, -1e-6, 30, -30]], np.float32))[0, :2], [1e-6, -1e-6], rtol=1e-5
     )

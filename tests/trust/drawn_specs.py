@@ -16,7 +16,7 @@ from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
-from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
@@ -397,4 +397,5 @@ def _node(ref: str) -> str:
 def _refs(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
+    names = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
+    return [*names, *node.get("initial_state", [])]
