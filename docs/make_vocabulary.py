@@ -50,6 +50,8 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
+    ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
+    ({"type": "ops.cast", "dtype": "int64"}, TABLE),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 

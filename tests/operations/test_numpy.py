@@ -44,6 +44,11 @@ def test_broadcast_to() -> None:
     assert problem.code == "GS302"
 
 
+def test_cast() -> None:
+    assert value({"type": "ops.cast", "dtype": "int64"}).tolist() == X.astype(np.int64).tolist()
+    assert value({"type": "ops.cast", "dtype": "bool"}).all()
+
+
 def test_statistics_over_the_batch() -> None:
     np.testing.assert_allclose(beside({"type": "ops.mean", "axis": 0}), np.broadcast_to(X.mean(0), X.shape), atol=1e-6)
     np.testing.assert_allclose(beside({"type": "ops.max"}), np.full(X.shape, X.max()), atol=1e-6)
