@@ -71,7 +71,6 @@ SCHEDULE_ARGS: dict[str, Args] = {
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
 KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
-"""The layers that are drawn."""
 
 
 @dataclass
@@ -397,5 +396,5 @@ def _node(ref: str) -> str:
 def _refs(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
-    names = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
-    return [*names, *node.get("initial_state", [])]
+    given = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
+    return [*given, *node.get("initial_state", [])]
