@@ -110,7 +110,8 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
         primary, *others = _aliases(registry, cls)
         text = first_sentence(paragraphs_of(cls)[0])
         if is_operation(registry, cls):
-            names.append({"const": primary, "title": primary, "description": text})
+            # few words, for there are many: ONNX documents its operators
+            names.append({"const": primary} | ({} if primary.startswith("onnx.") else {"description": text}))
         elif registry in (LAYERS, CELLS, COLUMNS):
             names.append({"const": primary, "title": primary, "description": describe_class(cls)})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]

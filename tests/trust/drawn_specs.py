@@ -16,7 +16,7 @@ from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
-from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
@@ -71,7 +71,6 @@ SCHEDULE_ARGS: dict[str, Args] = {
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
 KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
-"""The layers that are drawn."""
 
 
 @dataclass
@@ -397,4 +396,5 @@ def _node(ref: str) -> str:
 def _refs(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
+    given = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
+    return [*given, *node.get("initial_state", [])]
