@@ -59,7 +59,18 @@ def position() -> Case:
     return Case("PositionEmbedding", {"spec": spec | {"outputs": {"y": {}}}})
 
 
-CASES = [*chosen(), crop(), position()]
+def tensors() -> Case:
+    """Keras has no Parameter and no Constant: tensors without a batch axis."""
+    layers = [
+        {"name": "query", "type": "Parameter", "shape": [4, 3]},
+        {"name": "scale", "type": "Constant", "value": [0.5, 2, -1]},
+        {"name": "y", "type": "Multiply", "inputs": ["query", "scale", "x"]},
+    ]
+    spec = {"graphspec": 1, "name": "tensors", "inputs": {"x": {"shape": [4, 3]}}, "layers": layers}
+    return Case("tensors", {"spec": spec | {"outputs": {"y": {}}}})
+
+
+CASES = [*chosen(), crop(), position(), tensors()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
