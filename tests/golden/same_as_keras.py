@@ -102,7 +102,6 @@ DRAWN: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
     "gamma": lambda random, shape: random.uniform(0.5, 1.5, shape),
     "beta": lambda random, shape: random.normal(0, 0.3, shape),
     "bias": lambda random, shape: random.normal(0, 0.3, shape),
-    "value": lambda random, shape: random.uniform(0.1, 0.5, shape),
     "moving_mean": lambda random, shape: random.normal(0, 0.3, shape),
     "moving_variance": lambda random, shape: random.uniform(0.3, 1.5, shape),
     "kernel": lambda random, shape: random.normal(0, np.prod(shape[:-1]) ** -0.5, shape),

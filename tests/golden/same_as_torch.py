@@ -106,7 +106,7 @@ def windows_attend(w: Weights, name: str, x: Tensor, heads: int, shift: int, siz
 def swin_t(w: Weights, image: Tensor) -> Tensor:
     x = w.norm("stem_norm", w.stem(image, 4), 1e-5)
     for stage, (depth, heads) in enumerate(SWIN, 1):
-        if stage > 1:  # torchvision takes the four places by columns
+        if stage > 1:  # torchvision takes the four places column by column
             x = torch.cat([x[:, a::2, b::2] for a in (0, 1) for b in (0, 1)], -1)
             x = w.dense(f"merge{stage}/reduce", w.norm(f"merge{stage}/norm", x, 1e-5))
         for k, letter in enumerate("abcdef"[:depth]):
@@ -136,8 +136,9 @@ def compared(name: str) -> str:
     weights = {key: drawn(key, value.shape, random).astype(np.float32) for key, value in model.weights.items()}
     model.set_weights(weights)
     image = random.normal(size=(2, 224, 224, 3)).astype(np.float32)
+    exact = Weights({key: torch.tensor(value).double() for key, value in weights.items()})
     with torch.no_grad():
-        expected = NETWORKS[name](Weights({k: torch.tensor(v).double() for k, v in weights.items()}), torch.tensor(image).double())
+        expected = NETWORKS[name](exact, torch.tensor(image).double())
     difference = np.abs(expected.numpy() - model.predict(image)).max() / expected.std().item()
     return f"{name:16} {sum(v.size for v in weights.values()):12,} {difference:.1e}"
 
