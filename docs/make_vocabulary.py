@@ -71,11 +71,11 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum", "tensors")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors", "messages")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
-    "attention": Page("Attention layers", ("attention", "multi_head")),
+    "attention": Page("Attention layers", ("attention", "multi_head", "positions")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization", ("regularization",)),
     "merging": Page("Merging", ("merging",)),

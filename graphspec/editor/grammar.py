@@ -20,6 +20,7 @@ from graphspec.language.parse import REQUIRED
 from graphspec.language.schema import (
     BLOCK,
     NODE_KEYS,
+    OPTION,
     SHARE,
     accepted,
     block_schema,
@@ -172,6 +173,7 @@ def class_fields(cls: type[Config]) -> dict[str, Field]:
     found, required = arguments(cls)
     own = {key: Field(value, key in required) for key, value in found.items()}
     calls = {key: Field(_CALLS) for key in getattr(cls, "call_arguments", ())}
+    calls |= {key: Field(OPTION) for key in getattr(cls, "call_options", ())}
     return dict(sorted(own.items(), key=lambda item: not item[1].required)) | calls
 
 

@@ -54,6 +54,13 @@ NODE_KEYS: dict[str, Schema] = {
         "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
 }
+OPTION: Schema = {
+    "title": "true or false",
+    "type": ["boolean", "string"],
+    "pattern": VARIABLE_DEFINITION["pattern"],
+    "errorMessage": "Expected true or false.",
+    "description": "Keras's call argument. Default: false.",
+}
 SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 _ANY: Schema = {"description": "", "allOf": [True]}
@@ -326,6 +333,7 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
         key: {**_NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
         for key in getattr(cls, "call_arguments", ())
     }
+    calls |= {key: dict(OPTION) for key in getattr(cls, "call_options", ())}  # `share` changes each on its own
     common = _common(registry)
     own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in common}
     typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **_neutral(own)}
@@ -345,12 +353,13 @@ def _node() -> Schema:
         "additionalProperties": True,
     }
     instance = {"title": "block", "properties": {"block": BLOCK, "params": params, **copies}}
+    options = {key: dict(OPTION) for cls in LAYERS for key in cls.call_options}
     return {
         "title": "layer",
         "type": "object",
         "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
-        "then": {"title": "share", "properties": {"share": SHARE}},
+        "then": {"title": "share", "properties": {"share": SHARE, **options}},
         "else": {
             "if": _has("block"),
             "then": instance,

@@ -15,7 +15,7 @@ LAYERS.found_in(
         """,
         "regularization": """
             Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
-            ActivityRegularization
+            ActivityRegularization StochasticDepth DropPath
         """,
         "attention": "Attention AdditiveAttention",
         "image": "Resizing CenterCrop",
@@ -26,7 +26,7 @@ LAYERS.found_in(
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
-        "core": "Dense Embedding PositionEmbedding Identity Masking Rescaling",
+        "core": "Dense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
         "depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
@@ -42,7 +42,14 @@ LAYERS.found_in(
         "text": "TextVectorization",
         "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
         "multi_head": "MultiHeadAttention GroupQueryAttention",
-        "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
+        "messages": "GatherNodes SegmentSum SegmentMean SegmentMax",
+        "normalization": """
+            BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
+        """,
+        "positions": """
+            PositionEmbedding TokenAndPositionEmbedding SinePositionEncoding RotaryEmbedding ClassToken
+            RelativePositionBias
+        """,
         "pooling": """
             MaxPooling1D MaxPool1D MaxPooling2D MaxPool2D MaxPooling3D MaxPool3D AveragePooling1D AvgPool1D
             AveragePooling2D AvgPool2D AveragePooling3D AvgPool3D GlobalMaxPooling1D GlobalMaxPool1D
@@ -50,7 +57,7 @@ LAYERS.found_in(
             GlobalAveragePooling1D GlobalAvgPool1D GlobalAveragePooling2D GlobalAvgPool2D
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
-        "reshaping": "Flatten Reshape Permute RepeatVector",
+        "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
         "transposed": """

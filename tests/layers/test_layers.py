@@ -187,6 +187,16 @@ ELSEWHERE = (
     | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
     | {"TextVectorization": "layers/test_text.py"}
     | dict.fromkeys(("Parameter", "Constant"), "layers/test_tensors.py")
+    | dict.fromkeys(
+        (
+            *("ClassToken", "RelativePositionBias", "ReversibleEmbedding", "RotaryEmbedding", "SinePositionEncoding"),
+            "TokenAndPositionEmbedding",
+        ),
+        "layers/test_positions.py",
+    )
+    | dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_messages.py")
+    | dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py")
+    | dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py")
 )
 """Layers with shape tests in another file."""
 

@@ -201,7 +201,7 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
-                if node["inputs"] == []:
+                if node["inputs"] == [] or kind == "RelativePositionBias":
                     return self.joined(node, t)
                 if kind != "DateParts":
                     return self.add(node)
@@ -246,7 +246,8 @@ class _Growth:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
-        owners = [n for n in owners if n["type"] != "DateParts" and any(t.ref == n["inputs"] for t in d.pool)]
+        known = {t.ref for t in d.pool}
+        owners = [n for n in owners if n["type"] != "DateParts" and {n["inputs"], n["name"]} <= known]
         if not owners:
             return
         owner = d.among(owners)
