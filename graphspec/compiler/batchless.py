@@ -40,9 +40,7 @@ def lower_layer(
     return tuple(_without_rows(g, v) for v in run(*_replaced(inputs, calls, rows)))
 
 
-def _outputs(
-    layer: Layer, g: Builder, options: Mapping[str, bool], inputs: Inputs, calls: Calls
-) -> tuple[Value, ...]:
+def _outputs(layer: Layer, g: Builder, options: Mapping[str, bool], inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
     values = layer.lower(g, *inputs, **calls, **options)
     outputs = values if isinstance(values, tuple) else (values,)
     if not layer.penalizes_itself:

@@ -9,13 +9,14 @@ from graphspec.codes import Code
 from graphspec.compiler.batchless import lower_layer
 from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
+from graphspec.compiler.operands import operands
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
 from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
@@ -177,21 +178,23 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     if layer is None or missing or unknown:
         return None
     least, most = layer.arity
-    if len(refs) < least or (most is not None and len(refs) > most):
+    got = len(refs) + len(node.written)
+    if got < least or (most is not None and got > most):
         count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {len(refs)}"
+        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {got}"
         hint = None
         if most == 0:
             hint = "remove `inputs`"
-        elif len(refs) > 1 and most == 1:
+        elif got > 1 and most == 1:
             hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
-        elif len(refs) == 1 and layer.pairs_with_itself:
+        elif got == 1 and layer.pairs_with_itself:
             name = refs[0].name
             hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
-        elif len(refs) < least:
-            hint = f"list them: `inputs: [{format_names([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+        elif got < least:
+            listed = [*map(operand_text, node.operands()), *["…"] * (least - got)]
+            hint = f"list them: `inputs: [{format_names(listed)}]`"
         else:
-            hint = f"remove {len(refs) - (most or 0)} of them"
+            hint = f"remove {got - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
@@ -206,7 +209,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     try:
         known = [v for v in inputs if v is not None]
         named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, known, named, node.options)
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem

@@ -20,6 +20,7 @@ from graphspec.language.records import declare_inputs
 from graphspec.language.substitute import Substitution
 from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
 from graphspec.language.weight_sharing import resolve_shares
+from graphspec.language.written_inputs import refuse, written_inputs
 
 MAX_NODES = 100_000
 """The largest number of concrete nodes of a spec."""
@@ -187,16 +188,18 @@ class _Expander:
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
         kind = entry_kind(entry, self.problems, share_options(scope, entry))
-        sources = self._sources(scope, entry, above)
+        written = {} if kind == "block" else written_inputs(entry)
+        sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(copies or 1):
             if item is not None and sources:
-                sources = [InputRef(scope, item=item, mark=item.mark)]
+                sources, written = [InputRef(scope, item=item, mark=item.mark)], {}
             copy_name = (
                 (f"{name}_{copy + 1}" if copies else name) if name else scope.default_name(type_name(scope, entry))
             )
             item = self._item(scope, entry, kind, copy_name, sources)
+            item.written = written
         assert item is not None
         if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
@@ -224,17 +227,21 @@ class _Expander:
         path = entry.path if at is None else at.path
         claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
 
-    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[InputRef | None]:
-        """Return the sources of an entry's inputs: ``inputs``, or else the node above."""
+    def _sources(
+        self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]
+    ) -> list[InputRef | None]:
+        """Return the sources of an entry's inputs: ``inputs`` without numbers, or else the node above."""
         inputs = entry.get("inputs")
         if (inputs is None or inputs.value == []) and starts_alone(scope, entry):
             return []
         if inputs is None:
             return [self._default_source(scope, entry, above)]
-        return self._named(scope, inputs, "inputs")
+        return self._named(scope, inputs, "inputs", written)
 
-    def _named(self, scope: Scope, at: Tree, key: str) -> list[InputRef | None]:
-        """Return the sources for one name or a list of names."""
+    def _named(
+        self, scope: Scope, at: Tree, key: str, written: Mapping[int, Tree] | None = None
+    ) -> list[InputRef | None]:
+        """Return the sources for one name or a list of names, without the values at the positions ``written``."""
         if at.unknown and at.value is None:
             return [None]
         names = at.value if isinstance(at.value, list) else [at]
@@ -243,16 +250,14 @@ class _Expander:
             self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
             return [None]
         sources: list[InputRef | None] = []
-        for value in names:
+        for value in (value for k, value in enumerate(names) if k not in (written or {})):
             if isinstance(value.value, str):
                 sources.append(InputRef.named(scope, value))
                 continue
             if not value.unknown:
-                message = f"`{key}` must contain names, not {describe(value)}"
-                hint = "write a node's name, or `name:k` for its output k"
-                self.problems.value(value, Code.WRONG_TYPE, message, hint=hint)
+                refuse(value, key, self.problems)
             sources.append(None)
-        return sources
+        return sources or [None]
 
     def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> InputRef | None:
         """Return the source of a node without ``inputs``: the node above, or the only input."""
@@ -329,7 +334,9 @@ class _Expander:
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
         """Fill ``item`` with the nodes of ``block``."""
         item.failed = True
-        if block.wrong:
+        for value in item.written.values():
+            refuse(value, "inputs", self.problems)
+        if block.wrong or item.written:
             return
         if len(item.sources) != len(block.inputs):
             names = format_names(block.inputs)

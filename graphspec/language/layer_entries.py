@@ -40,9 +40,7 @@ def entry_kind(entry: Tree, problems: Problems, options: Sequence[str] = ()) -> 
         wrong = [key for key in entry.value if key not in (*SHARE_KEYS, *options)]
         for key in wrong:
             message = f"`{key}`{_of(entry)} cannot be used with `share`, which copies everything from its owner"
-            problems.key(
-                entry, key, Code.WRONG_SHARE, message, hint=_beside_share(options)
-            )
+            problems.key(entry, key, Code.WRONG_SHARE, message, hint=_beside_share(options))
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value:
         if "type" in entry.value:

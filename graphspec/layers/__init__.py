@@ -3,6 +3,7 @@
 from typing import Any
 
 from graphspec.layers.base import CELLS, LAYERS, Layer
+from graphspec.layers.operation_names import OPERATIONS, REFUSED_OPERATIONS
 from graphspec.layers.refused import REFUSED, REFUSED_CELLS
 
 LAYERS.found_in(
@@ -22,7 +23,10 @@ LAYERS.found_in(
         "augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
         """,
-        "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
+        "padding": """
+            ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
+            UpSampling1D UpSampling2D UpSampling3D
+        """,
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
@@ -40,9 +44,11 @@ LAYERS.found_in(
         "lookup": "StringLookup IntegerLookup",
         "hashing": "Hashing HashedCrossing",
         "text": "TextVectorization",
-        "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
+        "merging": """
+            Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+            GatherNodes SegmentSum SegmentMean SegmentMax
+        """,
         "multi_head": "MultiHeadAttention GroupQueryAttention",
-        "messages": "GatherNodes SegmentSum SegmentMean SegmentMax",
         "normalization": """
             BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
         """,
@@ -58,19 +64,21 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
+        "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
         """,
-        "upsampling": "UpSampling1D UpSampling2D UpSampling3D",
         "wrappers": "Bidirectional TimeDistributed",
     },
 )
+LAYERS.found_in("graphspec.operations", OPERATIONS)
+LAYERS.made_by("graphspec.operations.onnx_operators", "onnx")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
-LAYERS.refused |= REFUSED
+LAYERS.refused |= REFUSED | REFUSED_OPERATIONS
 CELLS.refused |= REFUSED_CELLS
 
 

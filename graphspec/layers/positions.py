@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
 Wavelength = Annotated[Positive, Field(description="The longest wavelength, in positions times 2π.")]
-Adds = Annotated[bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")]
+Adds = Annotated[
+    bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")
+]
 
 
 def positions(g: Builder, length: Value) -> Value:
@@ -115,7 +117,9 @@ class TokenAndPositionEmbedding(Layer):
             Y = tokens.lower(g, X, reverse=reverse)
         if reverse:
             return Y
-        place = PositionEmbedding(sequence_length=self.sequence_length, initializer=self.embeddings_initializer, add=True)
+        place = PositionEmbedding(
+            sequence_length=self.sequence_length, initializer=self.embeddings_initializer, add=True
+        )
         with g.part("position_embedding"):
             return place.lower(g, Y).with_mask(Y.mask)
 
@@ -265,9 +269,9 @@ class RelativePositionBias(Layer):
     takes_values_as_they_are = True
 
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
-    window_size: Annotated[Size2 | None, Field(description="Height and width of Swin's window; null for T5's buckets.")] = (
-        None
-    )
+    window_size: Annotated[
+        Size2 | None, Field(description="Height and width of Swin's window; null for T5's buckets.")
+    ] = None
     num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
     max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
     bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
@@ -296,7 +300,9 @@ class RelativePositionBias(Layer):
             if length != height * width:
                 shown = length if isinstance(length, int) else "a length that varies"
                 text = f"needs {height * width} steps for a window of {height} · {width}, got {shown}"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="one step per pixel of the window", key="window_size")
+                raise ShapeError(
+                    Code.SIZES_DO_NOT_FIT, text, hint="one step per pixel of the window", key="window_size"
+                )
         y, x = (k.reshape(-1) for k in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
         rows, columns = y[:, None] - y + height - 1, x[:, None] - x + width - 1
         return g.constant(rows * (2 * width - 1) + columns)

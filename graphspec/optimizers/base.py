@@ -16,7 +16,8 @@ from graphspec.ir.graph import Segment
 from graphspec.kernels.compiled import Neighbour, join
 from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
 from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
-from graphspec.schedules import LearningRate, Schedule
+from graphspec.schedules import LearningRate as LearningRate  # re-exported for the optimizers
+from graphspec.schedules import Schedule
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Call, Calls

@@ -138,7 +138,9 @@ LAYERS: Mapping[str, str] = {
     **_each("positionalembedding", "positionalencoding", "positionencoding", hint=_POSITIONS),
     **_each("sinusoidalembedding", "sinusoidalpositionalencoding", "posenc", hint="SinePositionEncoding"),
     **_each("rope", "rotary", "rotarypositionalembedding", hint="RotaryEmbedding"),
-    **_each("pixelshuffle", "pixelunshuffle", hint="use DepthToSpace or SpaceToDepth: the channels are in another order"),
+    **_each(
+        "pixelshuffle", "pixelunshuffle", hint="use DepthToSpace or SpaceToDepth: the channels are in another order"
+    ),
     **_each("extractpatches", "patchify", hint="Patches"),
     **_each("clstoken", "cls", hint="ClassToken"),
     **_each("bilstm", "bidirectionallstm", hint=_BIDIRECTIONAL.format("LSTM")),
@@ -170,6 +172,7 @@ LAYERS: Mapping[str, str] = {
     **_each("module", "modulelist", "network", hint="write its layers as nodes, or as a block if they are repeated"),
     **_each("resnet", "resnet18", "resnet50", "vgg", "vgg16", "bert", "efficientnet", "mobilenet", hint=_PRETRAINED),
     **_each("backbone", "densenet121", "mobilenetv2", "inceptionv3", "unet", hint=_PRETRAINED),
+    **_each("convnext", "deeplab", "mixer", "swin", "vit", "visiontransformer", hint=_PRETRAINED),
 }
 
 LOSSES: Mapping[str, str] = {

@@ -78,7 +78,10 @@ def layer_cases() -> list[Case]:
                 {"name": "y", "share": "e", "reverse": True},
                 values={"ids": [[1, 4, 1], [0, 2, 4]]},
             )
-            for name, more in {"tied": {"mask_zero": True, "logit_soft_cap": 0.5}, "untied": {"tie_weights": False}}.items()
+            for name, more in {
+                "tied": {"mask_zero": True, "logit_soft_cap": 0.5},
+                "untied": {"tie_weights": False},
+            }.items()
         ),
         masked("Embedding-mask_zero", GAPS, outputs={"y": {"layer": "embed"}}),
         masked("mask-Identity", GAPS, {"name": "y", "type": "Identity"}),

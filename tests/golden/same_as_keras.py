@@ -1,13 +1,14 @@
 """Networks of `specs/architectures` beside Keras's: parameters, and logits with the same random weights.
 
 Run by hand, with Keras 3 and PyTorch installed: `KERAS_BACKEND=torch python tests/golden/same_as_keras.py [NAME …]`.
-Weights are matched by the order in which both create their layers.
+Layers are matched by the order in which both create them, and their weights by rank.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def efficientnet_b0(size: int) -> Any:
     return model
 
 
+def convnext_tiny(size: int) -> Any:
+    """Keras's, whose layers are listed in the order of their use: those that halve the pixels are created first."""
+    model = application("ConvNeXtTiny")(size)
+    created[:] = model.layers
+    return model
+
+
 def deeplab_v3_plus(size: int) -> Any:
     """As in https://keras.io/examples/vision/deeplabv3_plus/, of a preprocessed image."""
 
@@ -69,6 +77,7 @@ def application(name: str) -> Callable[[int], Any]:
 
 LOGITS = ["layers.object.activation=linear"]
 NETWORKS: dict[str, tuple[Callable[[int], Any], int, list[str]]] = {
+    "convnext_tiny": (convnext_tiny, 64, LOGITS),
     "deeplab_v3_plus": (deeplab_v3_plus, 128, ["vars.coarse=8", "layers.part.activation=linear"]),
     "densenet121": (application("DenseNet121"), 96, LOGITS),
     "efficientnet_b0": (efficientnet_b0, 224, LOGITS),
@@ -83,6 +92,7 @@ DRAWN: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
     "gamma": lambda random, shape: random.uniform(0.5, 1.5, shape),
     "beta": lambda random, shape: random.normal(0, 0.3, shape),
     "bias": lambda random, shape: random.normal(0, 0.3, shape),
+    "value": lambda random, shape: random.uniform(0.1, 0.5, shape),
     "moving_mean": lambda random, shape: random.normal(0, 0.3, shape),
     "moving_variance": lambda random, shape: random.uniform(0.3, 1.5, shape),
     "kernel": lambda random, shape: random.normal(0, np.prod(shape[:-1]) ** -0.5, shape),
@@ -91,17 +101,28 @@ DRAWN: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
 """Random weights by role: every layer shifts, scales and keeps the order of magnitude."""
 
 
+def by_rank(weights: Iterable[Any]) -> list[Any]:
+    """The weights of a layer, or pairs of a name and a weight: kernels before biases."""
+    return sorted(weights, key=lambda w: -len((w[1] if isinstance(w, tuple) else w).shape))
+
+
 def compared(name: str) -> str:
     """A line: parameters there and here, and the largest difference in standard deviations of the logits."""
     build, size, settings = NETWORKS[name]
     created.clear()
     theirs = build(size)
     used = {id(layer) for layer in theirs.layers}
-    learnt = [w for layer in created if id(layer) in used for w in layer.weights if layer.name != "normalization"]
+    learnt = [
+        weight
+        for layer in created
+        if id(layer) in used and layer.name != "normalization"
+        for weight in (layer.weights if isinstance(layer, keras.Sequential) else by_rank(layer.weights))
+    ]
     ours = gs.compile(str(FOLDER / f"{name}.yaml"), [f"vars.size={size}", *settings])
     random = np.random.default_rng(0)
     weights = {}
-    for (key, value), weight in zip(ours.weights.items(), learnt, strict=True):
+    nodes = groupby(ours.weights.items(), lambda item: item[0].rpartition("/")[0])
+    for (key, value), weight in zip((w for _, node in nodes for w in by_rank(node)), learnt, strict=True):
         role = key.rpartition("/")[2]
         weights[key] = DRAWN[role](random, value.shape).astype(np.float32)
         weight.assign(weights[key].reshape(weight.shape))

@@ -109,7 +109,9 @@ def computed(layer: dict[str, Any], *arrays: Any, varies: bool = False, **weight
     document = {"graphspec": 1, "name": "one", "inputs": inputs, "layers": layers, "outputs": heads}
     model = gs.compile(document)
     model.set_weights({f"y/{name}": value for name, value in weights.items()})
-    feeds = dict(zip(names, arrays, strict=True)) | ({"none": np.zeros((len(arrays[0]), 1))} if "none" in inputs else {})
+    feeds = dict(zip(names, arrays, strict=True)) | (
+        {"none": np.zeros((len(arrays[0]), 1))} if "none" in inputs else {}
+    )
     return next(iter(model.run(feeds).values()))
 
 
@@ -162,7 +164,13 @@ def test_a_token_in_front_is_not_masked() -> None:
 
 def test_tokens_with_positions_and_the_way_back() -> None:
     layers = [
-        {"name": "e", "type": "TokenAndPositionEmbedding", "vocabulary_size": 9, "sequence_length": 6, "embedding_dim": 4},
+        {
+            "name": "e",
+            "type": "TokenAndPositionEmbedding",
+            "vocabulary_size": 9,
+            "sequence_length": 6,
+            "embedding_dim": 4,
+        },
         {"name": "y", "share": "e", "reverse": True},
     ]
     document = {"graphspec": 1, "name": "t", "inputs": {"x": {"shape": [None], "dtype": "int64"}}, "layers": layers}

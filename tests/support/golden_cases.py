@@ -25,10 +25,16 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Parameter": "layers/test_tensors.py",
         "PositionEmbedding": "layers/test_positions.py",
         **dict.fromkeys(
-            ("ClassToken", "RelativePositionBias", "RotaryEmbedding", "SinePositionEncoding", "TokenAndPositionEmbedding"),
+            (
+                "ClassToken",
+                "RelativePositionBias",
+                "RotaryEmbedding",
+                "SinePositionEncoding",
+                "TokenAndPositionEmbedding",
+            ),
             "layers/test_positions.py",
         ),
-        **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_messages.py"),
+        **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),
     },

@@ -17,7 +17,7 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
@@ -70,6 +70,9 @@ SCHEDULE_ARGS: dict[str, Args] = {
 }
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
+KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+"""The layers that are drawn."""
+
 
 @dataclass
 class Drawn:
@@ -91,7 +94,7 @@ class Drawn:
 
 def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
     """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
-    return _Growth(drawn, most).spec(kind or drawn.choice(LAYERS.primary()))
+    return _Growth(drawn, most).spec(kind or drawn.choice(KINDS))
 
 
 class _Growth:
@@ -117,14 +120,14 @@ class _Growth:
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
-            self.layer(LAYERS.primary())
+            self.layer(KINDS)
             if d.chance(0.1):
                 self.share()
             if d.chance(0.1):
                 self.block()
         outputs = self.heads()
         self.result.document = {**self.document(outputs), "training": self.training(outputs)}
-        used = {i for node in self.layers for i in _refs(node)} | {head["layer"] for head in outputs.values()}
+        used = {i for node in self.layers for i in refs_in(node)} | {head["layer"] for head in outputs.values()}
         for name in list(self.inputs):  # an input that nothing takes is an error of its own
             if name not in used:
                 del self.inputs[name]
@@ -143,7 +146,7 @@ class _Growth:
         needed = {_node(head["layer"]) for head in outputs.values()}
         for node in reversed(self.layers):
             if node["name"] in needed:
-                needed |= {_node(ref) for ref in _refs(node)} | {node.get("share", "")}
+                needed |= {_node(ref) for ref in refs_in(node)} | {node.get("share", "")}
         self.layers[:] = [node for node in self.layers if node["name"] in needed]
         for name in [n for n in self.inputs if n not in needed]:
             del self.inputs[name]
@@ -221,7 +224,7 @@ class _Growth:
         name = f"{node['name']}_{node['repeat']}" if "repeat" in node else node["name"]
         made = checked.lowered.outputs.get(name)
         every = made if made is not None else (checked.lowered.graph.outputs["out"],)
-        taken = [t for t in self.d.pool if t.ref in _refs(node)]
+        taken = [t for t in self.d.pool if t.ref in refs_in(node)]
         for k, value in enumerate(every):
             ref = node["name"] if k == 0 else f"{node['name']}:{k}"
             mask = None if value.mask is None else value.mask.rank - 1
@@ -390,9 +393,3 @@ class _Growth:
 
 def _node(ref: str) -> str:
     return ref.split(":")[0]
-
-
-def _refs(node: Args) -> list[str]:
-    """The values that a node takes."""
-    given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]

@@ -61,7 +61,13 @@ def test_messages_of_padded_graphs_train_and_are_exported(kind: str, tmp_path: P
         {"name": "y", "type": "GlobalAveragePooling1D"},
         {"name": "z", "type": "GlobalMaxPooling1D", "inputs": "both"},
     ]
-    document = {"graphspec": 1, "name": "g", "inputs": INPUTS, "layers": layers, "outputs": {"y": {"loss": "mse"}, "z": {}}}
+    document = {
+        "graphspec": 1,
+        "name": "g",
+        "inputs": INPUTS,
+        "layers": layers,
+        "outputs": {"y": {"loss": "mse"}, "z": {}},
+    }
     model = gs.compile(document)
     rows = {"nodes": NODES, "edges": EDGES, "values": VALUES}
     before = model.run(rows)["y"]
@@ -77,9 +83,17 @@ def test_messages_of_padded_graphs_train_and_are_exported(kind: str, tmp_path: P
     ("layer", "inputs", "words"),
     [
         ("GatherNodes", [source("x", ("N", 4, 2)), source("i", ("N", 5))], "needs integer indices"),
-        ({"type": "GatherNodes", "column": 2}, [source("x", ("N", 4, 2)), source("i", ("N", 5, 2), "int64")], "column 2"),
+        (
+            {"type": "GatherNodes", "column": 2},
+            [source("x", ("N", 4, 2)), source("i", ("N", 5, 2), "int64")],
+            "column 2",
+        ),
         ("SegmentSum", [source("x", ("N", 5, 2)), source("i", ("N", 5), "int64")], "needs `num_segments` or a third"),
-        ({"type": "SegmentSum", "num_segments": 3}, [source("x", ("N", 5, 2)), source("i", ("N", 4), "int64")], "indices"),
+        (
+            {"type": "SegmentSum", "num_segments": 3},
+            [source("x", ("N", 5, 2)), source("i", ("N", 4), "int64")],
+            "indices",
+        ),
         (
             {"type": "SegmentSum", "num_segments": 3},
             [source("x", ("N", 5, 2)), source("i", ("N", 5), "int64"), source("n", ("N", 3, 2))],
@@ -93,7 +107,11 @@ def test_what_is_refused(layer: Any, inputs: list[Any], words: str) -> None:
 
 
 def test_an_index_that_does_not_exist() -> None:
-    document = {"graphspec": 1, "name": "g", "inputs": {"nodes": {"shape": [4, 2]}, "i": {"shape": [5], "dtype": "int64"}}}
+    document = {
+        "graphspec": 1,
+        "name": "g",
+        "inputs": {"nodes": {"shape": [4, 2]}, "i": {"shape": [5], "dtype": "int64"}},
+    }
     layers = [{"name": "y", "type": "GatherNodes", "inputs": ["nodes", "i"]}]
     model = gs.compile(document | {"layers": layers, "outputs": {"y": {}}})
     with pytest.raises(gs.SpecError, match="4"):
