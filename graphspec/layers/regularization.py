@@ -209,3 +209,22 @@ class ActivityRegularization(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return as_float(g, X)
+
+
+@LAYERS.add("StochasticDepth", "DropPath")
+class StochasticDepth(Layer):
+    """In training, set all of a random sample to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
+
+    It stands at the end of a residual branch, before Add: for some samples the branch is then left out. As torchvision's
+    with mode "row", and KerasCV's DropPath.
+
+    Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
+    """
+
+    supports_masking = True
+
+    rate: Annotated[DropRate, Field(description="The fraction of samples for which the input becomes 0.")] = 0.5
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))
