@@ -32,6 +32,7 @@ LAYERS.found_in(
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
+        "gradients": "StopGradient",
         "einsum": "EinsumDense",
         "discretization": "Discretization",
         "missing": "Impute",
@@ -51,6 +52,7 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
+        "sampling": "Sampling RandomNormal RandomUniform GumbelSoftmax",
         "spectral": "SpectralNormalization",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose

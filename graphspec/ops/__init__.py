@@ -19,7 +19,9 @@ OPS.found_in(
         "conv_transpose": "ConvTranspose",
         "convolution": "Conv",
         "ctc": "CTCLoss",
-        "dropout": "Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise",
+        "dropout": """
+            Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample StraightThrough
+        """,
         "einsum": "Einsum",
         "erf": "Erf",
         "gated_activations": "Gelu Swish Mish HardSwish",
@@ -41,13 +43,13 @@ OPS.found_in(
         "resize": "Resize",
         "rnn": "RNN",
         "scatter": "ScatterElements",
-        "shape": "Identity Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Cast",
+        "shape": "Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Cast",
         "sharded": "ShardedGemm",
         "slicing": "Concat Split Slice Pad Tile",
         "softmax": "Softmax LogSoftmax",
         "spectral": "SpectralScale",
         "strings": "LabelEncoder StringNormalizer Tokenizer MurmurHash3",
         "warp": "AffineWarp",
-        "whole_batch": "BatchSum CircleLoss",
+        "whole_batch": "BatchSum CircleLoss InfoNCE",
     },
 )

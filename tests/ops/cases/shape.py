@@ -96,6 +96,9 @@ CASES = {
     "Shape": OpCase(
         shape_of, "it gives integers", no_rows=[Example([normal(0, 4)]), Example([normal(0, 4)], {"start": 1})]
     ),
+    "StopGradient": OpCase(
+        None, "no gradient flows through it", no_rows=[Example([normal(0, 4)])], allocates=[Example([X])]
+    ),
     "Squeeze": OpCase(
         squeeze,
         [with_ints((2, 1, 3), ints(1)), Example([normal(1, 3, 1)])],
