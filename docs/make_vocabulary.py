@@ -76,7 +76,7 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
@@ -84,13 +84,15 @@ PAGES = {
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization", "sampling", "gradients")),
     "merging": Page("Merging", ("merging",)),
+    "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
+    "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
     "reshaping": Page("Reshaping", ("reshaping", "padding", "upsampling")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),
     "records": Page(
         "Preparing columns and texts",
         ("scaling", "missing", "lookup", "preprocessing", "hashing", "discretization", "text", "dates"),
     ),
-    "pictures": Page("Preparing pictures", ("image", "augmentation")),
+    "pictures": Page("Preparing pictures and sound", ("image", "augmentation", "sound")),
     "losses": Page("Losses", (), ("loss",)),
     "metrics": Page("Metrics", (), ("metric",)),
     "optimizers": Page("Optimizers and schedules", (), ("optimizer", "schedule")),
@@ -136,6 +138,9 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
     head, mark, _ = written.partition(MARK)
     if not mark or not head.strip():
         raise ValueError(f"docs/vocabulary/{name}.md must begin with a title and an introduction, and then '{MARK}'")
+    if of_operations(PAGES[name]):
+        tables = ("\n".join(table(file, operators)) for file in PAGES[name].files)
+        return "\n\n".join([head + MARK, *tables]) + "\n"
     groups = groups_of(PAGES[name])
     level = "##" if len(groups) == 1 else "###"
     parts = [head + MARK]
@@ -146,6 +151,39 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
             lowers = operators.get(cls.__name__) if kind == "layer" else None
             parts.append("\n".join(entry(REGISTRIES[kind], cls, lowers, level)))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def of_operations(found: Page) -> bool:
+    """Whether a page has operations: many, each with a line in a table."""
+    return found.files[:1] != () and found.files[0].startswith("operations/")
+
+
+def table(file: str, operators: dict[str, set[str]]) -> Iterator[str]:
+    """The operations of a file: what each takes, does and lowers to."""
+    yield f"## {title_of(file)}"
+    yield ""
+    classes = families()[file]
+    lowers = any(operators.get(cls.__name__) for cls in classes) and not file.endswith("onnx_operators")
+    yield "| operation | |" + (" lowers to |" if lowers else "")
+    yield "| --- | --- |" + (" --- |" if lowers else "")
+    for cls in classes:
+        text = re.sub(r"``(.+?)``", r"`\1`", " ".join(inspect.cleandoc(cls.__doc__ or "").split())).replace("|", "\\|")
+        found = ", ".join(operator(op) for op in sorted(operators.get(cls.__name__, ())))
+        yield f"| `{signature(cls)}` | {text} |" + (f" {found} |" if lowers else "")
+
+
+def title_of(file: str) -> str:
+    """The heading of a file of operations: `arithmetic` → Arithmetic."""
+    return file.rpartition("/")[2].replace("_", " ").capitalize().replace("Onnx", "ONNX")
+
+
+def signature(cls: Any) -> str:
+    """What an operation takes: `ops.sum(x, axis: null, keepdims: false)`."""
+    defaults = (
+        name if field.is_required() else f"{name}: {json.dumps(field.default)}"
+        for name, field in cls.model_fields.items()
+    )
+    return f"{cls.__name__}({', '.join([*cls.input_names(), *defaults])})"
 
 
 def groups_of(found: Page) -> dict[str, list[type[Config]]]:
@@ -203,6 +241,9 @@ def contents() -> Iterator[str]:
 def listed(name: str) -> str:
     """The names of a page, each with a link to its entry."""
     texts = []
+    if of_operations(PAGES[name]):
+        classes = (cls for file in PAGES[name].files for cls in families()[file])
+        return ", ".join(f"[{cls.__name__}](vocabulary/{name}.md#{anchor(title_of(file_of(cls)))})" for cls in classes)
     for kind, classes in groups_of(PAGES[name]).items():
         registry = REGISTRIES[kind]
         links = (f"[{names(registry, c)[0]}](vocabulary/{name}.md#{anchor(heading(registry, c))})" for c in classes)
@@ -226,8 +267,14 @@ def families() -> dict[str, list[type[Config]]]:
     """The layers by the file that they are in."""
     found: dict[str, list[type[Config]]] = defaultdict(list)
     for cls in LAYERS:
-        found[cls.__module__.rsplit(".", 1)[-1]].append(cls)
+        found[file_of(cls)].append(cls)
     return dict(found)
+
+
+def file_of(cls: type) -> str:
+    """The file of a layer, with its folder if it is an operation."""
+    folder, _, file = cls.__module__.rpartition(".")
+    return f"operations/{file}" if folder.endswith("operations") else file
 
 
 def names(registry: Registry[Any], cls: type[Config]) -> list[str]:

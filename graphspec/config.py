@@ -154,6 +154,7 @@ class Registry(Generic[T]):
         self.example = example
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
+        self._made: dict[str, str] = {}
         self._folded: dict[str, list[str]] = {}
         self._folded_refused: dict[str, str] = {}
         self._folded_count = -1
@@ -166,7 +167,11 @@ class Registry(Generic[T]):
         A module is imported when one of its names is first looked up, since building all classes takes longer than
         checking a spec.
         """
-        self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+        self._modules |= {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+
+    def made_by(self, module: str, prefix: str) -> None:
+        """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one or None."""
+        self._made[prefix] = module
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
         """Return a class decorator that registers a class under ``names`` (default: the class's name).
@@ -195,6 +200,10 @@ class Registry(Generic[T]):
         """Return the class of this name, or None. Imports its module if necessary."""
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
+        elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
+            if (made := import_module(maker).make(name)) is None:
+                return None
+            self._classes[name] = made
         return self._classes.get(name)
 
     def public(self) -> list[str]:
@@ -221,7 +230,8 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Return all names, including aliases, in order."""
-        return [*self._modules, *(name for name in self._classes if name not in self._modules)]
+        made = dict.fromkeys(name for maker in self._made.values() for name in import_module(maker).names())
+        return list(dict.fromkeys([*self._modules, *made, *self._classes]))
 
     def plugins(self) -> list[str]:
         """Return the names of the modules outside graphspec that registered classes."""
@@ -240,19 +250,22 @@ class Registry(Generic[T]):
         count = len(names) + len(self.refused)
         if count != self._folded_count:
             self._folded, self._folded_count = {}, count
-            for known in names:
+            for known in (known for known in names if "." not in known):
                 self._folded.setdefault(fold(known), []).append(known)
             self._folded_refused = {fold(known): hint for known, (_, hint) in self.refused.items()}
         return self._folded.get(fold(name), [])
 
     def suggest(self, name: str) -> str | None:
         """Return a hint for an unknown ``name``: what others call so, a similar name, or all names if there are few."""
+        family = [known for known in self.names() if known.startswith(f"{name.partition('.')[0]}.")]
+        if "." in name and family:  # ops.summ
+            return did_you_mean(name, family) or f"they are {', '.join(family[:_FEW])}, …"
         call = re.fullmatch(r"([\w.]+)\((.*)\)", name)
         last = (call[1] if call else name).rpartition(".")[2]  # torch.nn.Linear, keras.layers.Dense(64)
         if (call or last != name) and self.get(last) is not None:
             arguments = call is not None and call[2]
             return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
-        names = self.names()
+        names = [known for known in self.names() if "." not in known]
         same = self.same(last)
         if not same and (refused := self._folded_refused.get(fold(last))) is not None:
             return refused

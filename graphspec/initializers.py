@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.arrays.layout import Array
 from graphspec.codes import Code
-from graphspec.config import Config, Ints, Positive, Registry, only_base
+from graphspec.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 
@@ -27,11 +27,7 @@ class Initializer(Config):
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
-_SPECTRUM = ("spectrograms are not available yet", "compute them before, and feed them as an input")
-INITIALIZERS.refused |= {
-    "Initializer": only_base("initializers", "use glorot_uniform"),
-    **dict.fromkeys(("STFT", "STFTInitializer", "stft"), _SPECTRUM),
-}
+INITIALIZERS.refused |= {"Initializer": only_base("initializers", "use glorot_uniform")}
 
 
 @INITIALIZERS.add("Zeros", "zeros", "zero")
@@ -256,6 +252,76 @@ class Orthogonal(RandomInitializer):
         q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
         return np.asarray(self.gain * (q.T if rows < columns else q).reshape(shape))
+
+
+COSINES = {
+    "hann": (0.5, 0.5),
+    "hamming": (0.54, 0.46),
+    "blackman": (0.42, 0.5, 0.08),
+    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
+    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
+    "boxcar": (1.0,),
+}
+"""The weights of the cosines of 0, 1, 2, … periods that a window is the sum of."""
+WINDOW = "The weights of a frame's samples: a name, or a list of them; null for none."
+Window = Annotated[
+    Literal["hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"] | tuple[float, ...] | None,
+    FROM_LIST,
+    Field(description=WINDOW),
+]
+
+
+def spectral_window(window: str | tuple[float, ...] | None, length: int, periodic: bool) -> Array:
+    """Return the weights (length,) in float64; a ``periodic`` window ends one sample before it would repeat itself."""
+    if window is None or length == 1:
+        return np.ones(length)
+    if not isinstance(window, str):
+        return np.asarray(window, np.float64)
+    x = np.linspace(-np.pi, np.pi, length + periodic)[:length]
+    return np.asarray(sum(a * np.cos(k * x) for k, a in enumerate(COSINES[window])), np.float64)
+
+
+@INITIALIZERS.add("STFT", "stft", "STFTInitializer")
+class STFT(Initializer):
+    """The Fourier transform of a windowed frame, ``cos(-2π t f / F) · window[t]`` (``sin`` for ``side: imag``).
+
+    It is for kernels (T, 1, F // 2 + 1) of convolutions along time, with T samples and frequencies 0 … F // 2.
+    """
+
+    side: Annotated[Literal["real", "imag"], Field(description="Whether the part is real or imaginary.")] = "real"
+    window: Window = "hann"
+    scaling: Annotated[
+        Literal["density", "spectrum"] | None,
+        Field(description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."),
+    ] = "density"
+    periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
+            text = f"needs a kernel (samples, 1, frequencies), but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+        if isinstance(self.window, tuple) and len(self.window) != shape[0]:
+            text = f"has a window of {len(self.window)} numbers for {shape[0]} samples"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=f"give a window of {shape[0]} numbers")
+        if self.window is not None and self.scaling and not self._scale(self._curve(shape[0])):
+            hint = "use longer frames, `periodic: true` or `scaling: null`"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has a window of zeros for {shape[0]} samples", hint=hint)
+
+    def _curve(self, length: int) -> Array:
+        return spectral_window(self.window, length, self.periodic)
+
+    def _scale(self, curve: Array) -> float:
+        if self.window is None or self.scaling is None:
+            return 1.0
+        return float(np.sqrt(np.square(curve).sum()) if self.scaling == "density" else np.abs(curve).sum())
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        length, _, frequencies = shape
+        angle = -2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / (2 * (frequencies - 1))
+        curve = self._curve(length)
+        wave = (np.cos(angle) if self.side == "real" else np.sin(angle)) * curve[:, None] / self._scale(curve)
+        return wave[:, None, :].astype(np.float32)
 
 
 __all__ = ["INITIALIZERS", "Initializer"]

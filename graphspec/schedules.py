@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, NonNegative, Positive, Registry, invalid, only_base
+from graphspec.codes import Code
+from graphspec.config import Config, NonNegative, Positive, PositiveInt, Registry, invalid, only_base
+from graphspec.synonyms.values import number_hint
 
 
 class Schedule(Config):
@@ -19,6 +24,31 @@ class Schedule(Config):
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", "CosineDecay")
 SCHEDULES.refused["LearningRateSchedule"] = only_base("schedules", "use ExponentialDecay, or a number")
+
+
+def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
+    return invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
+
+
+def _number_or_schedule(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
+        raise _not_a_rate()
+    if isinstance(value, str) and (hint := number_hint(value)) is not None:
+        raise _not_a_rate(hint)
+    return value if isinstance(value, int | float) else SCHEDULES.parse(value)
+
+
+LearningRate = Annotated[
+    NonNegative | Schedule,
+    BeforeValidator(_number_or_schedule),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"x-kind": "schedule"}]}),
+]
+"""A learning rate: a number, or a schedule."""
+
+
+def rate_at(rate: float | Schedule, step: int) -> float:
+    """Return a learning rate at ``step``."""
+    return rate(step) if isinstance(rate, Schedule) else rate
 
 
 class Decay(Schedule):
@@ -76,6 +106,11 @@ class PolynomialDecay(Schedule):
         return float(span * (1 - p) ** self.power + self.end_learning_rate)
 
 
+def _need_increase(boundaries: list[float] | list[int]) -> None:
+    if any(a >= b for a, b in pairwise(boundaries)):
+        raise invalid("must increase", key="boundaries", show_value=True)
+
+
 @SCHEDULES.add()
 class PiecewiseConstantDecay(Schedule):
     """``values[k]`` up to and including step ``boundaries[k]``; the last value after the last boundary."""
@@ -89,8 +124,7 @@ class PiecewiseConstantDecay(Schedule):
         if len(self.values) != len(self.boundaries) + 1:
             text = f"must have one more value than `boundaries`, got {len(self.values)} for {len(self.boundaries)}"
             raise invalid(text, key="values")
-        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
-            raise invalid("must increase", key="boundaries", show_value=True)
+        _need_increase(self.boundaries)
         return self
 
     def __call__(self, step: int) -> float:
@@ -151,6 +185,109 @@ class CosineDecayRestarts(Schedule):
             fraction /= length
         cosine = 0.5 * self.m_mul**restarts * (1 + math.cos(math.pi * fraction))
         return float(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
+
+
+@SCHEDULES.add()
+class LinearWarmup(Schedule):
+    """From ``initial_learning_rate`` linearly to the start of another rate in ``warmup_steps``, then that rate.
+
+    The other rate's steps begin after the warm-up.
+    """
+
+    learning_rate: LearningRate = Field(description="The rate after the warm-up: a number, or a schedule.")
+    warmup_steps: PositiveInt = Field(description="Steps, not epochs, of the warm-up.")
+    initial_learning_rate: NonNegative = Field(0.0, description="The rate at step 0.")
+
+    def __call__(self, step: int) -> float:
+        if step >= self.warmup_steps:
+            return rate_at(self.learning_rate, step - self.warmup_steps)
+        target = rate_at(self.learning_rate, 0)
+        return self.initial_learning_rate + (target - self.initial_learning_rate) * step / self.warmup_steps
+
+
+@SCHEDULES.add()
+class Sequential(Schedule):
+    """Several rates, one after the other; each counts its steps from 0.
+
+    ``schedules[k]`` begins at step ``boundaries[k-1]``: PyTorch's SequentialLR and its milestones.
+    """
+
+    schedules: list[LearningRate] = Field(min_length=1, description="Numbers and schedules, in order.")
+    boundaries: list[PositiveInt] = Field(description="The steps at which the second, third, … schedule begins.")
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Sequential:
+        if len(self.schedules) != len(self.boundaries) + 1:
+            text = f"must have one less than `schedules`, got {len(self.boundaries)} for {len(self.schedules)}"
+            raise invalid(text, key="boundaries")
+        _need_increase(self.boundaries)
+        return self
+
+    def __call__(self, step: int) -> float:
+        k = sum(step >= boundary for boundary in self.boundaries)
+        return rate_at(self.schedules[k], step - (self.boundaries[k - 1] if k else 0))
+
+
+@SCHEDULES.add()
+class Noam(Schedule):
+    """``scale · d_model^−½ · min(t^−½, t · warmup_steps^−3/2)`` with t = step + 1: up linearly, then down with 1/√t.
+
+    Vaswani et al., *Attention is all you need*, NeurIPS 2017.
+    """
+
+    d_model: PositiveInt = Field(description="The size of the network's vectors.")
+    warmup_steps: PositiveInt = Field(4000, description="Steps, not epochs, of the warm-up.")
+    scale: Positive = Field(1.0, description="A factor of the rate.")
+
+    def __call__(self, step: int) -> float:
+        t = step + 1
+        return float(self.scale * self.d_model**-0.5 * min(t**-0.5, t * self.warmup_steps**-1.5))
+
+
+@SCHEDULES.add()
+class OneCycle(Schedule):
+    """From ``max_learning_rate / div_factor`` up to the maximum, then down to a tiny rate: PyTorch's OneCycleLR.
+
+    The last rate is the first one divided by ``final_div_factor``; it stays after ``total_steps``. With ``three_phase``
+    the rate first falls to where it began, as slowly as it rose. Smith and Topin, *Super-convergence*, arXiv:1708.07120.
+    """
+
+    max_learning_rate: Positive = Field(description="The largest rate.")
+    total_steps: int = Field(ge=2, description="Steps, not epochs, of the cycle.")
+    pct_start: float = Field(0.3, gt=0, lt=1, description="The part of the steps in which the rate rises.")
+    anneal_strategy: Literal["cos", "linear"] = Field("cos", description="The form of the rise and of the fall.")
+    div_factor: Positive = Field(25.0, description="The largest rate divided by the first one.")
+    final_div_factor: Positive = Field(1e4, description="The first rate divided by the last one.")
+    three_phase: bool = Field(False, description="Whether the rate falls in two phases.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> OneCycle:
+        stop = self._phases()[0][0]
+        if stop <= 0:
+            raise invalid(f"leaves no step to rise in: it needs more than {1 / self.total_steps:g}", key="pct_start")
+        if self.three_phase and self.pct_start > 0.5:
+            raise invalid("must be at most 0.5 with `three_phase`", key="pct_start", show_value=True)
+        return self
+
+    def _phases(self) -> list[tuple[float, float, float]]:
+        """Return the last step of each phase, with the rate before and after it."""
+        high, rise = self.max_learning_rate, self.pct_start * self.total_steps - 1
+        low = high / self.div_factor
+        last = low / self.final_div_factor
+        if self.three_phase:
+            return [(rise, low, high), (2 * rise, high, low), (self.total_steps - 1, low, last)]
+        return [(rise, low, high), (self.total_steps - 1, high, last)]
+
+    def __call__(self, step: int) -> float:
+        start, after = 0.0, 0.0
+        for stop, before, after in self._phases():
+            if step <= stop:
+                p = (step - start) / (stop - start)
+                if self.anneal_strategy == "linear":
+                    return before + (after - before) * p
+                return after + (before - after) / 2 * (1 + math.cos(math.pi * p))
+            start = stop
+        return after
 
 
 __all__ = ["SCHEDULES", "Schedule"]

@@ -29,6 +29,7 @@ FLOORS = """
     language
     callbacks
     metrics
+    operations
     layers losses
     activations regularizers
     graph

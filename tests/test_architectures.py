@@ -18,6 +18,7 @@ from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.export.rows import seeded
 from graphspec.graph.id_bounds import input_bounds
+from graphspec.ir.dims import evaluate
 
 FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
@@ -25,24 +26,46 @@ SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 PARAMETERS = {
     "autoencoder": 278_369,
     "bilstm_tagger": 2_164_217,
+    "convnext_tiny": 28_589_128,  # keras.applications
+    "deeplab_v3_plus": 11_857_236,  # Keras's example
     "densenet121": 8_062_504,  # keras.applications
+    "efficientnet_b0": 5_330_564,  # keras.applications: 5,330,571 with the 7 numbers of the Normalization
+    "espcn": 59_657,  # Keras's example
     "inception_v3": 23_851_784,  # keras.applications
+    "mlp_mixer": 59_880_472,  # of Mixer-B/16 with 1,000 classes
     "mobilenet_v2": 3_538_984,  # keras.applications
     "resnet50": 25_636_712,  # keras.applications
     "text_cnn": 2_714_201,
     "transformer_encoder": 3_419_396,
     "unet": 31_030_593,
     "vgg16": 138_357_544,  # keras.applications
+    "vit_b16": 86_567_656,  # torchvision
     "wavenet": 101_216,
     "wide_and_deep": 43_977,
 }
 SMALLER = {
+    "convnext_tiny": [
+        *("vars.size=32", "vars.layer_scale=0.1"),  # 1e-6 gives the branches hardly a gradient
+        *(f"layers.stage3{k}.params.wide=64" for k in "abcdefghi"),
+        *(f"layers.stage4{k}.params.wide=64" for k in "abc"),
+    ],
+    "deeplab_v3_plus": ["vars.size=32", "vars.coarse=2"],
     "densenet121": ["vars.size=64"],
+    "efficientnet_b0": ["vars.size=32"],
     "inception_v3": ["vars.size=96"],
+    "mlp_mixer": [
+        *("vars.size=32", "vars.patches=4", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32"),
+        "vars.depth=2",
+        "layers.object.kernel_initializer=lecun_normal",  # zeros give no other weight a gradient in the first step
+    ],
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
     "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],
     "vgg16": ["vars.size=32", "vars.wide=64"],
+    "vit_b16": [
+        *("vars.size=32", "vars.patches=4", "vars.tokens=5", "vars.channels=32", "vars.head=8", "vars.heads=4"),
+        *("vars.hidden=32", "vars.depth=2", "layers.object.kernel_initializer=lecun_normal"),
+    ],
 }
 
 
@@ -63,8 +86,10 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
     """Made-up inputs and targets that fit the network."""
     bounds = input_bounds(model.graph)
 
+    sizes = {d: length for v in model.graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)}
+
     def filled(shape: Any) -> tuple[int, ...]:
-        return count, *(d if isinstance(d, int) else length for d in shape[1:])
+        return count, *(evaluate(d, sizes) or length for d in shape[1:])
 
     x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}

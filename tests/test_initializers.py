@@ -10,7 +10,7 @@ import pytest
 from golden_cases import Case, load
 
 from graphspec.errors import ShapeError
-from graphspec.initializers import INITIALIZERS, Initializer, fans
+from graphspec.initializers import COSINES, INITIALIZERS, STFT, Initializer, fans, spectral_window
 
 
 def draw(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> np.ndarray[Any, Any]:
@@ -30,7 +30,7 @@ def test_moments_match_keras(case: Case) -> None:
         return
     assert x.std() == pytest.approx(std, rel=0.02, abs=1e-7)
     kind = config["type"] if "distribution" not in config else config["distribution"]
-    if "niform" in kind or kind in ("Zeros", "Ones", "Constant", "Identity"):
+    if "niform" in kind or kind in ("Zeros", "Ones", "Constant", "Identity", "STFT"):
         assert x.min() == pytest.approx(case.args["min"], abs=1e-6 + 0.01 * std)
         assert x.max() == pytest.approx(case.args["max"], abs=1e-6 + 0.01 * std)
     elif kind not in ("RandomNormal", "untruncated_normal"):
@@ -56,9 +56,36 @@ def test_fans_match_keras() -> None:
 
 @pytest.mark.parametrize("name", INITIALIZERS.names())
 def test_values_are_float32_of_the_shape(name: str) -> None:
-    x = draw(name, (4, 3))
+    shape = (4, 1, 3) if INITIALIZERS.get(name) is STFT else (4, 3)
+    x = draw(name, shape)
     assert x.dtype == np.float32
-    assert x.shape == (4, 3)
+    assert x.shape == shape
+
+
+@pytest.mark.parametrize("window", [*COSINES, None])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_stft_is_the_transform_of_a_windowed_frame(window: str | None, periodic: bool) -> None:
+    frame, curve = np.random.default_rng(0).standard_normal(12), spectral_window(window, 12, periodic)
+    parts = [
+        np.einsum(
+            "t,tcf->f", frame, draw({"type": "STFT", "side": side, "window": window, "periodic": periodic}, (12, 1, 9))
+        )
+        for side in ("real", "imag")
+    ]
+    scale = 1 if window is None else np.sqrt(np.square(curve).sum())
+    np.testing.assert_allclose(parts[0] + 1j * parts[1], np.fft.rfft(frame * curve, 16) / scale, atol=1e-5)
+
+
+def test_stft_refuses_other_kernels() -> None:
+    for code, shape, more in (
+        ("GS301", (4, 3), {}),
+        ("GS301", (4, 2, 3), {}),
+        ("GS304", (4, 1, 3), {"window": [1.0, 2.0]}),
+        ("GS105", (2, 1, 2), {}),
+    ):
+        with pytest.raises(ShapeError) as raised:
+            INITIALIZERS.parse({"type": "STFT", **more}).check(shape)
+        assert raised.value.code == code
 
 
 def test_names() -> None:

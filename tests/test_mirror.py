@@ -14,6 +14,7 @@ OWN = {
     "consumers": "apps in other languages, and the files and records that they are given",
     "diagnostics": "broken specs and their answers",
     "golden": "values of Keras, and how they are made",
+    "models": "models that people write, as specs and in Keras",
     "support": "helpers",
     "trust": "attacks, and what they have found",
 }

@@ -63,7 +63,8 @@ def test_every_page_begins_with_an_example_and_a_picture(vocabulary: ModuleType)
     for name in vocabulary.PAGES:
         head = (DOCS / "vocabulary" / f"{name}.md").read_text(encoding="utf-8").partition(vocabulary.MARK)[0]
         assert re.match(r"# .+\n\n[A-Z`](?s:.+)\.\n\n```yaml\n", head), name
-        assert re.search(rf"^!\[.{{20,}}\]\(\.\./pictures/{name}\.svg\)$", head, re.M), name
+        shown = re.search(rf"^!\[.{{20,}}\]\(\.\./pictures/{name}\.svg\)$", head, re.M)
+        assert shown or vocabulary.of_operations(vocabulary.PAGES[name]), name
 
 
 def test_every_argument_is_described() -> None:
@@ -72,7 +73,7 @@ def test_every_argument_is_described() -> None:
         for kind, registry in REGISTRIES.items()
         for cls in registry
         for name, field in cls.model_fields.items()
-        if not field.description
+        if not field.description and not cls.__name__.startswith("onnx.")  # ONNX describes its attributes
     ]
     assert not missing
 
@@ -80,7 +81,8 @@ def test_every_argument_is_described() -> None:
 def test_every_layer_is_known_by_what_it_lowers_to(vocabulary: ModuleType) -> None:
     """Layers without a golden case, or whose cases do not compile, would name no operators."""
     found = vocabulary.lowered()
-    assert {cls.__name__ for cls in REGISTRIES["layer"]} - found.keys() == {"Activation"}
+    unknown = {cls.__name__ for cls in REGISTRIES["layer"]} - found.keys()
+    assert {name for name in unknown if not name.startswith("onnx.")} == {"Activation", "Constant", "Parameter"}
     nothing = {name for name, operators in found.items() if not operators}
     assert {"Dropout", "GaussianNoise", "Identity", "RandomFlip"} <= nothing
     assert not {"Dense", "Masking", "Rescaling"} & nothing

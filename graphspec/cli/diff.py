@@ -61,7 +61,7 @@ class _Side:
     Attributes:
         kind: ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one).
         source: what is checked: a path, or the document in an ONNX file; None for a file of another program.
-        adapted: what its network has learnt; None for a spec, and for a network that learns nothing.
+        adapted: what its network has learnt; None if it learns nothing, and for a spec whose constants name no files.
     """
 
     path: Path
@@ -79,9 +79,10 @@ class _Side:
         from graphspec.compiler.check import check
         from graphspec.compiler.differences import Network
 
-        spec, lowered = check(self.source, allow_outside=True, adapted=Adapted()).require()
+        adapted = self.adapted or Adapted()
+        spec, lowered = check(self.source, allow_outside=True, adapted=adapted.of_files()).require()
         if learnt:
-            _, lowered = check(self.source, allow_outside=True, adapted=self.adapted or Adapted()).require()
+            _, lowered = check(self.source, allow_outside=True, adapted=adapted).require()
         return Network(spec, lowered)
 
 
@@ -102,7 +103,18 @@ def _side(path: Path) -> _Side:
 
         found = contained_spec(path)
         return _Side(path, "onnx") if found is None else _Side(path, "graphspec", *found)
-    return _Side(path, "spec", str(path))
+    return _Side(path, "spec", str(path), _arrays(path))
+
+
+def _arrays(path: Path) -> Adapted | None:
+    """Return the arrays that the constants of a spec name; None if there are none, or one cannot be read."""
+    from graphspec.compiler.adapted import Adapted
+    from graphspec.compiler.array_files import arrays_of, read_arrays
+    from graphspec.language.parse import parse
+
+    spec, _ = parse(path)
+    arrays = {} if spec is None else arrays_of(read_arrays(spec)[0].nodes)
+    return Adapted(arrays) if arrays else None
 
 
 def compare(old: Path, new: Path) -> dict[str, Any]:

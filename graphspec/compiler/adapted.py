@@ -54,6 +54,10 @@ class Adapted:
         assert isinstance(heads, Mapping)
         return cls(layers, heads, rows)
 
+    def of_files(self) -> Adapted:
+        """Return the arrays of constants alone, which came from files and give sizes of their own."""
+        return Adapted({name: state for name, state in self.layers.items() if "array" in state})
+
     @property
     def sha256(self) -> str:
         """The hash of the record, independent of the order of keys."""

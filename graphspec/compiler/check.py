@@ -58,7 +58,8 @@ def check(
         source: a path, a dict, a parsed ``Spec``, or a text, a ``GivenText``.
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
-        adapted: what the network has learnt from its training rows; files of vocabularies are not opened then.
+        adapted: what the network has learnt from its training rows; files of vocabularies and constants are not
+            opened then.
         allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
@@ -66,6 +67,7 @@ def check(
         ValueError: ``adapted`` does not fit the spec.
     """
     from graphspec.compiler.adapted import fill_in
+    from graphspec.compiler.array_files import read_arrays
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
@@ -78,9 +80,10 @@ def check(
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     if adapted is None:
-        spec, unread = read_vocabularies(spec)
-        found = [*found, *unread]
-    else:  # it contains the vocabularies of files
+        for read in (read_vocabularies, read_arrays):
+            spec, unread = read(spec)
+            found = [*found, *unread]
+    else:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
     spec = spec.allowing(allow) if allow else spec
     order, linked = link(spec)

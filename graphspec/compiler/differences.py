@@ -13,7 +13,7 @@ from graphspec.compiler.cost import cost
 from graphspec.compiler.link import link
 from graphspec.compiler.lowered import Lowered
 from graphspec.compiler.plain_values import TYPE, Change, changes, plain
-from graphspec.language.declarations import HeadDecl, InputDecl, NodeDecl, Ref, Spec
+from graphspec.language.declarations import HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 
 ADDED, REMOVED, CHANGED, RENAMED = "added", "removed", "changed", "renamed"
 
@@ -178,6 +178,8 @@ class _Comparison:
         inputs, call = of(node.inputs), {key: of(refs) for key, refs in node.call.items()}
         if inputs is None or None in call.values():
             return None
+        for position in sorted(node.written):
+            inputs.insert(position, operand_text(node.written[position]))
         where = {"inputs": inputs} | call
         if node.share is not None:  # everything else is its owner's
             share = self._names.get(node.share, node.share) if renamed else node.share

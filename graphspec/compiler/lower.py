@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
+from graphspec.compiler.batchless import lower_layer
 from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
+from graphspec.compiler.operands import operands
 from graphspec.compiler.targets import check_target, fails, lower_target
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
 from graphspec.graph.prelude import not_computable, repeatable
+from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.head_values import given_of, node_of
 from graphspec.language.tree import format_names
 
@@ -45,6 +48,8 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             value_or_none = result.value(head.layer)
             if value_or_none is not None and value_or_none.type.is_string:
                 result.diagnostics.append(_text_head(head, head.layer, result))
+            elif value_or_none is not None and not has_rows(value_or_none.shape):
+                result.diagnostics.append(_head_without_rows(head, head.layer, result))
             elif value_or_none is not None:
                 result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
                 _read_target(head, result.graph.outputs[head.name], result)
@@ -89,6 +94,14 @@ def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
     return Diagnostic.at(head.mark, Code.WRONG_DTYPE, text, path=head.tree.path, hint=hint, nodes=nodes)
 
 
+def _head_without_rows(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
+    """Return GS301 for a head that is the same for all rows."""
+    text = f"head '{head.name}' has no batch axis: it depends on no input, so there is one for all rows"
+    hint = "name a node that depends on an input; Add, Multiply and Concatenate join this one with a batch"
+    nodes = (result.node_ref(layer),)
+    return Diagnostic.at(head.mark, Code.WRONG_RANK, text, path=head.tree.path, hint=hint, nodes=nodes)
+
+
 def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str] | None:
     """Return message and hint if one of ``refs`` is text and the layer ``subject`` takes numbers."""
     texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
@@ -124,7 +137,13 @@ def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
         fixed = repeatable(result.graph.nodes) if fixed is None else fixed
         refs = [r for r in node.inputs if r is not None]
         values = [v for r in refs if (v := result.value(r)) is not None]
-        if any(v.node is not None and v.node.name not in fixed for v in values):
+        if values and not any(has_rows(v.shape) for v in values):
+            text = (
+                f"{node.type} '{visible(node.name)}' learns from the training rows, but its input is the same for all"
+            )
+            hint = "give it what it would learn: " + format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+        elif any(v.node is not None and v.node.name not in fixed for v in values):
             text = f"{node.type} '{visible(node.name)}' learns from the training rows, before training, but its input "
             hint = "feed it from inputs, or give it what it would learn: "
             hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
@@ -189,19 +208,23 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     if layer is None or missing or unknown:
         return None
     least, most = layer.arity
-    if len(refs) < least or (most is not None and len(refs) > most):
+    got = len(refs) + len(node.written)
+    if got < least or (most is not None and got > most):
         count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {len(refs)}"
+        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {got}"
         hint = None
-        if len(refs) > 1 and most == 1:
+        if most == 0:
+            hint = "remove `inputs`"
+        elif got > 1 and most == 1:
             hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
-        elif len(refs) == 1 and layer.pairs_with_itself:
+        elif got == 1 and layer.pairs_with_itself:
             name = refs[0].name
             hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
-        elif len(refs) < least:
-            hint = f"list them: `inputs: [{format_names([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+        elif got < least:
+            listed = [*map(operand_text, node.operands()), *["…"] * (least - got)]
+            hint = f"list them: `inputs: [{format_names(listed)}]`"
         else:
-            hint = f"remove {len(refs) - (most or 0)} of them"
+            hint = f"remove {got - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
@@ -214,10 +237,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
     before = len(result.graph.nodes)
     try:
-        values = layer.lower(g, *inputs, **calls)
-        outputs = values if isinstance(values, tuple) else (values,)
-        if not layer.penalizes_itself:
-            g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
+        known = [v for v in inputs if v is not None]
+        given = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), given)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem
@@ -235,7 +257,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         text, hint = f"{subject} has a size that needs more than 64 bits", "make its sizes smaller"
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.VALUE_NOT_ALLOWED, text, hint, None))
         return None
-    return _propagate_mask(node, owner, result, all_refs, [v for v in inputs if v is not None], outputs)
+    return _propagate_mask(node, owner, result, all_refs, known, outputs)
 
 
 _DEFAULT_HINTS = {

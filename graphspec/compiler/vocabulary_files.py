@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.codes import Code
+from graphspec.compiler.array_files import arrays_of
 from graphspec.errors import Diagnostic, Problem, ProblemError
 from graphspec.layers.indexed import Lookup
 from graphspec.layers.vocabularies import read_vocabulary
@@ -26,9 +27,9 @@ def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
     return replace(spec, nodes=nodes), found
 
 
-def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, list[str | int]]]:
-    """Return the vocabularies that came from files, by node, in the form of what layers learn."""
-    found = {}
+def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
+    """Return the vocabularies and arrays that came from files, by node, in the form of what layers learn."""
+    found = arrays_of(nodes)
     for node in nodes:
         named = node.tree.get("vocabulary")
         layer = node.layer

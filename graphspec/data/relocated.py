@@ -113,9 +113,12 @@ def portable_document(spec: Spec) -> dict[str, Any]:
     for callback in callbacks if isinstance(callbacks, list) else []:
         if isinstance(callback, dict):
             callback.update({key: _last(callback[key]) for key in _CALLBACK_PATHS if key in callback})
-    for layer in _mappings(document.get("layers")):
-        if isinstance(layer.get("vocabulary"), str):
-            layer["vocabulary"] = _last(layer["vocabulary"])
+    blocks = document.get("blocks")
+    bodies = [document, *(_mappings(list(blocks.values())) if isinstance(blocks, dict) else [])]
+    for layer in (layer for body in bodies for layer in _mappings(body.get("layers"))):
+        for key in ("vocabulary", "file"):
+            if isinstance(layer.get(key), str):
+                layer[key] = _last(layer[key])
     return document
 
 

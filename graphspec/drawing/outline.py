@@ -12,6 +12,7 @@ from graphspec.config import Config
 from graphspec.graph.prelude import computed_once
 from graphspec.ir.dims import show
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
@@ -246,7 +247,7 @@ class _Outline:
         node = members[0]
         title = f"{name} × {copies}" if copies > 1 else name
         family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
-        words = " · ".join([node.type or "", *_arguments(node.layer)])
+        words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
         lines = [words, self._shape(members[-1], members), self._when(members)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.ir.dims import show
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.language.declarations import operand_text
 from graphspec.text import columns, count, display_width, shorten_end, shorten_middle
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def _shape(shape: Sequence[Any]) -> str:
 
 
 def _inputs(node: NodeDecl) -> str:
-    refs = [ref for ref in node.inputs if ref is not None]
+    refs = node.operands()
     refs += [ref for group in node.call.values() for ref in group if ref is not None]
-    return ", ".join(ref.name if ref.output == 0 else f"{ref.name}:{ref.output}" for ref in refs)
+    return ", ".join(map(operand_text, refs))
 
 
 def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:

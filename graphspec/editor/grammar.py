@@ -21,16 +21,12 @@ from graphspec.language.schema import (
     BLOCK,
     NODE_KEYS,
     SHARE,
-    accepted,
     block_schema,
-    describe_class,
     document_properties,
-    first_sentence,
-    paragraphs_of,
-    primary_name,
     record_schema,
     section_schema,
 )
+from graphspec.language.schema_classes import accepted, describe_class, first_sentence, paragraphs_of, primary_name
 from graphspec.language.schema_values import Schema, arguments
 from graphspec.language.sections import InputKeys
 from graphspec.layers import CELLS, LAYERS
@@ -180,7 +176,9 @@ def named_class(registry: Registry[Any], name: str | None) -> type[Config] | Non
     if not name:
         return None
     found: type[Config] | None = registry.get(name)
-    if found is None and (near := re.search(r"did you mean '(\w+)'|^write `(\w+)`", registry.suggest(name) or "")):
+    if found is None and (
+        near := re.search(r"did you mean '([\w.]+)'|^write `([\w.]+)`", registry.suggest(name) or "")
+    ):
         found = registry.get(near[1] or near[2])
     return found
 

@@ -15,7 +15,9 @@ from graphspec.editor.problems import place_of
 from graphspec.editor.shapes import Result, results, shape_text
 from graphspec.ir.graph import Value
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema_values import Schema
+from graphspec.layers.base import Number
 from graphspec.text import count
 
 _INSTANCES = 4
@@ -99,11 +101,18 @@ def _result(analysis: Analysis, node: Node, found: Result) -> str:
         lines.append(", ".join(parts))
     decl = next((decl for decl in analysis.nodes.get(node.path, ()) if decl.name == found.name), None)
     if decl is not None and analysis.lowered is not None:
-        refs = [ref for ref in decl.inputs if ref is not None]
-        inputs = [(f"`{r.name}`" + (f":{r.output}" if r.output else ""), analysis.lowered.value(r)) for r in refs]
-        known = [name + (f" `{shape_text(value.shape)}`" if value is not None else "") for name, value in inputs]
+        refs = [] if None in decl.inputs else decl.operands()
+        inputs = [(operand, analysis.lowered.value(operand) if isinstance(operand, Ref) else None) for operand in refs]
+        known = [_read(operand) + (f" `{shape_text(v.shape)}`" if v is not None else "") for operand, v in inputs]
         lines += [f"reads {', '.join(known)}"] if known else []
     return "  \n".join(lines)
+
+
+def _read(operand: Ref | Number | None) -> str:
+    """Return an input as Markdown."""
+    if isinstance(operand, Ref):
+        return f"`{operand.name}`" + (f":{operand.output}" if operand.output else "")
+    return f"`{operand_text(operand)}`"
 
 
 def _outputs(values: tuple[Value, ...]) -> str:

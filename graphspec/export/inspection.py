@@ -321,6 +321,6 @@ def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
         vocabulary = getattr(node.layer, "vocabulary", None)
         if isinstance(vocabulary, list | tuple):
             found.update(dict.fromkeys(vocabulary))
-        elif len(node.inputs) == 1:
+        elif len(node.inputs) == 1 and not node.written:
             reached.add(node.name)
     return {"count": len(found), "values": list(found)[:_MAX_KNOWN]} if found else None

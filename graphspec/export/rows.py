@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.errors import ShapeError
 from graphspec.export.unusual import TEXTS, UNUSUAL_TEXTS, Keys, drawn, keys_of
 from graphspec.graph.id_bounds import input_bounds
-from graphspec.ir.graph import STRING, Array, numpy_dtype
+from graphspec.ir.dims import divided_exactly, factors
+from graphspec.ir.graph import STRING, Array, Graph, numpy_dtype
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.runtime.session import Session
 
 LENGTHS = (3, 7, 16, 40, 100)  # sizes to try for variable axes
+_LARGEST = 512  # a size to try
 RANDOM = "random rows"
 _PARTS = {"test": "the test data", "train": "the training data"}
 
@@ -90,7 +93,19 @@ def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
         longest = {s: int(own[s]) for s in symbols}
         tried = [t for t in tried if all(t[s] <= longest[s] for s in symbols)] + [longest]
     accepted = [t for t in tried if _accepts(model, t)]
+    step = _divisor(model.whole)
+    if len(accepted) < 2 and step > 1 and rows.arrays is None:
+        multiples = ({s: step * (n + k) for k, s in enumerate(symbols)} for n in (1, 2, 5))
+        accepted += [t for t in multiples if t not in tried and _accepts(model, t)]
     return accepted[:3]
+
+
+def _divisor(graph: Graph) -> int:
+    """Return a common multiple of the numbers that Reshape divides sizes by; 1 if it is large."""
+    dims = {d for node in graph.nodes for v in node.outputs for d in v.shape if isinstance(d, str)}
+    divided = [divided_exactly(name) for d in dims for name in factors(d)[1]]
+    common = math.lcm(*(found[1] for found in divided if found))
+    return common if common <= _LARGEST else 1
 
 
 def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:

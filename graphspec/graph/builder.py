@@ -70,12 +70,14 @@ class Builder(Operators):
         owner: the spec node whose name prefixes all names.
         weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
         trainable: False freezes the weights that this builder creates.
+        one_row: the layer's inputs are a batch of one row, which stands for values without a batch axis.
     """
 
     graph: Graph
     owner: str
     weights: str = ""
     trainable: bool = True
+    one_row: bool = False
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
@@ -224,8 +226,9 @@ class Builder(Operators):
     def penalize(self, regularizer: Lowers | None, *outputs: Value) -> None:
         """Add the penalty on a layer's outputs to the loss, averaged over the batch; as in Keras, masks are ignored."""
         if regularizer is not None:
+            share = self.RowShare if self.one_row else self.PerRow
             with self.part("activity"):
-                self.graph.penalties += [self.PerRow(regularizer.lower(self, Y)) for Y in outputs]
+                self.graph.penalties += [share(regularizer.lower(self, Y)) for Y in outputs]
 
     @contextmanager
     def part(self, name: str) -> Iterator[Builder]:

@@ -161,8 +161,9 @@ def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: i
         names += [""] * (positions[key] + 1 - len(names))
         names[positions[key]] = f"{node.name}/{key}"
         constants.append(tensor_of(f"{node.name}/{key}", np.asarray(value)))
-    if node.op == "Cast":
-        attrs["to"] = element_type(node.attrs["to"])
+    for key in {"Cast": ["to"], "EyeLike": ["dtype"]}.get(node.op, []):
+        if key in attrs:
+            attrs[key] = element_type(node.attrs[key])
     return helper.make_node(node.op, names, outputs, name=node.name, domain=domain or None, **attrs), constants
 
 

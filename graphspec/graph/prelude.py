@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8
+_NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such as a size
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
 
@@ -42,9 +44,10 @@ def cut(graph: Graph) -> Cut | None:
     by_numpy = all(OPS[n.op].has_kernel for n in nodes)
     if by_numpy and len(graph.inputs) < _MANY_INPUTS:
         return None
+    alike = _without_rows(nodes)
     fixed = repeatable(nodes)
-    chosen = _before_the_cut(graph, nodes, fixed)
-    parts = _split(graph, nodes, chosen)
+    chosen = _before_the_cut(graph, [n for n in nodes if n.name not in alike], fixed - alike, alike)
+    parts = _split(graph, nodes, chosen, alike)
     return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
 
@@ -82,6 +85,15 @@ def repeatable(nodes: Iterable[Node]) -> set[str]:
     return found
 
 
+def _without_rows(nodes: Iterable[Node]) -> set[str]:
+    """Return the names of the nodes that depend on constants alone. Each part of a graph computes those that it reads."""
+    found: set[str] = set()
+    for node in nodes:
+        if OPS[node.op].has_kernel and all(v is None or v.kind == "constant" or _name(v) in found for v in node.inputs):
+            found.add(node.name)
+    return found
+
+
 def _name(value: Value) -> str:
     return value.node.name if value.node is not None else ""
 
@@ -94,11 +106,11 @@ def _bytes(kind: Type) -> int:
     return size
 
 
-def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str]) -> set[str]:
+def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str]) -> set[str]:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
-    Each value is an edge whose capacity is its bytes per row; texts cannot cross. A node that is computed before the cut has
-    its inputs computed there, too.
+    Each value is an edge whose capacity is its bytes per row; texts cannot cross, and what has no rows only if it must. A
+    node that is computed before the cut has its inputs computed there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
 
@@ -109,13 +121,14 @@ def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str]) -> set[str
         flow.add_edge(a, b, **({} if capacity is None else {"capacity": capacity}))
 
     def add(value: Value) -> None:
-        edge(("in", value.name), ("out", value.name), None if value.type.is_string else _bytes(value.type))
+        capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
+        edge(("in", value.name), ("out", value.name), None if value.type.is_string else capacity)
 
     for value in graph.inputs.values():
         add(value)
         edge(start, ("in", value.name))
     for node in nodes:
-        sources = [v for v in node.inputs if v is not None and v.kind != "constant"]
+        sources = [v for v in node.inputs if v is not None and v.kind != "constant" and _name(v) not in alike]
         if node.name not in fixed:
             for v in sources:
                 if v.kind == "input" or _name(v) in fixed:
@@ -137,9 +150,9 @@ def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str]) -> set[str
     return {n.name for n in nodes if n.name in fixed and all(("in", v.name) in before for v in n.outputs)}
 
 
-def _split(graph: Graph, nodes: list[Node], chosen: set[str]) -> Cut:
-    """Return the prelude of the ``chosen`` nodes, and the rest."""
-    first = [n for n in nodes if n.name in chosen]
+def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -> Cut:
+    """Return the prelude of the ``chosen`` nodes, and the rest; both compute what they read of the nodes ``alike``."""
+    first = [n for n in nodes if n.name in chosen | alike]
     others = [n for n in nodes if n.name not in chosen]
     inputs: dict[str, Value] = {}
     crossing: dict[str, Value] = {}
@@ -169,6 +182,7 @@ def _split(graph: Graph, nodes: list[Node], chosen: set[str]) -> Cut:
     rest.loss_inputs = {name: v for name, value in graph.loss_inputs.items() if (v := current(value)) is not None}
     rest.penalties = [v for value in graph.penalties if (v := current(value)) is not None]
     rest.inputs = {name: inputs[name] for name in graph.inputs if name in inputs} | inputs
+    rest.nodes = rest.needed(_roots(rest))
     prelude = Graph(graph.name, nodes=first, outputs=crossing)
     used = {v.name for n in first for v in n.inputs if v is not None and v.kind == "input"}
     prelude.inputs = {name: v for name, v in graph.inputs.items() if name in used}

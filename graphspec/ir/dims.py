@@ -117,6 +117,28 @@ def ceildiv(d: Dim, k: int) -> Dim:
     return d if k == 1 else exact if (exact := quotient(d, k)) is not None else floordiv(add(d, k - 1), k)
 
 
+def divide(d: Dim, k: int) -> Dim:
+    """Return ``d / k``, which works out for the sizes that are allowed; for others it is rounded up.
+
+    The form ``⌊(k·d + k(k − 1)) / k²⌋`` is one that no layer computes by chance.
+    """
+    found = quotient(d, k)
+    return found if found is not None else floordiv(add(mul(d, k), k * (k - 1)), k * k)
+
+
+_EXACT = re.compile(r"^\((?P<times>.+)\+(?P<more>\d+)\)//(?P<square>\d+)$")
+
+
+def divided_exactly(d: str) -> tuple[Dim, int] | None:
+    """Return the dimension and the divisor of a result of :func:`divide`, else None."""
+    match = _EXACT.match(d)
+    k = math.isqrt(int(match["square"])) if match else 0
+    if match is None or k < 2 or k * k != int(match["square"]) or int(match["more"]) != k * (k - 1):
+        return None
+    found = quotient(match["times"], k)
+    return None if found is None else (found, k)
+
+
 def product(shape: Shape) -> Dim:
     """Return the product of all dimensions."""
     total: Dim = 1
@@ -193,10 +215,31 @@ def fixed_size(shape: Shape) -> int:
     return math.prod(int(d) for d in shape)
 
 
+_ROWS = re.compile(r"(?<![\w.])N(?![\w.])")
+
+
+def has_rows(shape: Shape) -> bool:
+    """Return whether the batch axis ``N`` is in a dimension of a shape.
+
+    >>> [has_rows(shape) for shape in (("N", 4), ("N*time", 4), ("N_1", 4), (3,))]
+    [True, True, False, False]
+    """
+    return any(isinstance(d, str) and (d == "N" or _ROWS.search(d) is not None) for d in shape)
+
+
+def show_dim(d: Dim) -> str:
+    """Return a dimension as text, with ``height/8`` for what :func:`divide` divides."""
+    if isinstance(d, int) or "//" not in d:
+        return str(d)
+    number, names = factors(d)
+    parts = [f"{_group(show_dim(found[0]))}/{found[1]}" if (found := divided_exactly(n)) else _group(n) for n in names]
+    return "*".join([*parts, *([str(number)] if number != 1 else [])]) if len(names) > 1 or number != 1 else parts[0]
+
+
 _SHOWN = 60  # characters of a dimension in a message
 
 
 def show(shape: Shape) -> str:
     """Return a shape as text: ``(N, 28, 28, 64)``. A sum of many sizes is cut."""
-    dims = [text if len(text := str(d)) <= _SHOWN else f"{text[:_SHOWN]}…" for d in shape]
+    dims = [text if len(text := show_dim(d)) <= _SHOWN else f"{text[:_SHOWN]}…" for d in shape]
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"

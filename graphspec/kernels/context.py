@@ -37,6 +37,8 @@ class Context(Protocol):
     """This worker's slice of the batch."""
     total: int
     """The length of the batch over all workers: losses are scaled by it, never by ``len(X)``."""
+    alike: bool
+    """True if no input of this node has a batch axis: all workers compute the same."""
     outputs: int
     """The number of outputs of this node."""
     owner: str
@@ -91,7 +93,7 @@ class Context(Protocol):
         """Return whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
 
     def all_reduce(self, array: Array) -> Calls:
-        """Return calls that replace ``array`` by its sum over the group of workers."""
+        """Return calls that replace ``array`` by its sum over the group of workers; none if they compute :attr:`alike`."""
 
     def sharded(self, i: int) -> ShardedKernel:
         """Return the memory that the workers share for the sharded kernel, input ``i``."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
-    from graphspec.layers.base import Layer
+    from graphspec.layers.base import Layer, Number
     from graphspec.losses import Loss
     from graphspec.metrics import Metric
     from graphspec.optimizers import Optimizer
@@ -29,6 +29,13 @@ class Ref:
     output: int
     mark: Mark
     path: str = field(default="", compare=False)
+
+
+def operand_text(operand: Ref | Number | None) -> str:
+    """Return an input as a spec writes it: ``x``, ``lstm:1``, ``0.5``, ``[0, -1]`` or ``null``."""
+    if isinstance(operand, Ref):
+        return operand.name if operand.output == 0 else f"{operand.name}:{operand.output}"
+    return "null" if operand is None else str(operand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class NodeDecl:
     Attributes:
         layer: None if the layer is wrong; the output of the node is then unknown.
         inputs: None for each name that is unknown and has been reported.
+        written: the numbers, lists of numbers and nulls (absent inputs) among the inputs, by their positions.
         share: the node whose weights it uses; ``layer`` is then the layer of that node.
         call: Keras's call arguments, as lists of references.
         within: for a node of a block, the entry of ``layers`` that instantiates the block.
@@ -71,6 +79,14 @@ class NodeDecl:
     call: dict[str, list[Ref | None]]
     tree: Tree = field(repr=False, compare=False)
     within: Tree | None = field(default=None, repr=False, compare=False)
+    written: dict[int, Number | None] = field(default_factory=dict)
+
+    def operands(self) -> list[Ref | Number | None]:
+        """Return the inputs in their order, with the numbers among them."""
+        found: list[Ref | Number | None] = list(self.inputs)
+        for position in sorted(self.written):
+            found.insert(position, self.written[position])
+        return found
 
     @property
     def instance(self) -> NodeRef | None:

@@ -11,14 +11,16 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import HeadRefs, Ref
+from graphspec.language.entry_types import starts_alone, type_name
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.layer_hints import unknown_block_hint
-from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
+from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.records import declare_inputs
 from graphspec.language.substitute import Substitution
 from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
 from graphspec.language.weight_sharing import resolve_shares
+from graphspec.language.written_inputs import refuse, written_inputs
 
 MAX_NODES = 100_000
 """The largest number of concrete nodes of a spec."""
@@ -154,7 +156,8 @@ class _Expander:
             if self.overflow:
                 scope.incomplete = True
                 return
-            above = self._entry(scope, entry, above)
+            item = self._entry(scope, entry, above)
+            above = above if starts_alone(scope, entry) else item
 
     def _has_room(self, scope: Scope, layers: Tree) -> bool:
         """Count the entries of a list with their copies before building them. Return whether they fit the limits."""
@@ -185,14 +188,18 @@ class _Expander:
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
         kind = entry_kind(entry, self.problems)
-        sources = self._sources(scope, entry, above)
+        written = {} if kind == "block" else written_inputs(entry)
+        sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(copies or 1):
-            if item is not None:
-                sources = [InputRef(scope, item=item, mark=item.mark)]
-            copy_name = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
+            if item is not None and sources:
+                sources, written = [InputRef(scope, item=item, mark=item.mark)], {}
+            copy_name = (
+                (f"{name}_{copy + 1}" if copies else name) if name else scope.default_name(type_name(scope, entry))
+            )
             item = self._item(scope, entry, kind, copy_name, sources)
+            item.written = written
         assert item is not None
         if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
@@ -220,33 +227,21 @@ class _Expander:
         path = entry.path if at is None else at.path
         claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
 
-    def _default_name(self, scope: Scope, entry: Tree) -> str:
-        """Return a default name from the entry's type. A share uses the type of its owner."""
-        visited: list[str] = []
-        while (share := entry.get("share")) is not None and isinstance(share.value, str):
-            if share.value in scope.shared_types:
-                break
-            scope.shared_types[share.value] = "layer"  # preliminary, and final for a cycle of shares
-            visited.append(share.value)
-            owner = locate(scope, share.value)
-            entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
-        if share is not None and isinstance(share.value, str):
-            type_name = scope.shared_types[share.value]
-        else:
-            at = entry.get("type") or entry.get("block")
-            type_name = at.value if at is not None and isinstance(at.value, str) else "layer"
-        scope.shared_types.update(dict.fromkeys(visited, type_name))
-        return scope.default_name(type_name)
-
-    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[InputRef | None]:
-        """Return the sources of an entry's inputs: ``inputs``, or else the node above."""
+    def _sources(
+        self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]
+    ) -> list[InputRef | None]:
+        """Return the sources of an entry's inputs: ``inputs`` without numbers, or else the node above."""
         inputs = entry.get("inputs")
+        if (inputs is None or inputs.value == []) and starts_alone(scope, entry):
+            return []
         if inputs is None:
             return [self._default_source(scope, entry, above)]
-        return self._named(scope, inputs, "inputs")
+        return self._named(scope, inputs, "inputs", written)
 
-    def _named(self, scope: Scope, at: Tree, key: str) -> list[InputRef | None]:
-        """Return the sources for one name or a list of names."""
+    def _named(
+        self, scope: Scope, at: Tree, key: str, written: Mapping[int, Tree] | None = None
+    ) -> list[InputRef | None]:
+        """Return the sources for one name or a list of names, without the values at the positions ``written``."""
         if at.unknown and at.value is None:
             return [None]
         names = at.value if isinstance(at.value, list) else [at]
@@ -255,16 +250,14 @@ class _Expander:
             self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
             return [None]
         sources: list[InputRef | None] = []
-        for value in names:
+        for value in (value for k, value in enumerate(names) if k not in (written or {})):
             if isinstance(value.value, str):
                 sources.append(InputRef.named(scope, value))
                 continue
             if not value.unknown:
-                message = f"`{key}` must contain names, not {describe(value)}"
-                hint = "write a node's name, or `name:k` for its output k"
-                self.problems.value(value, Code.WRONG_TYPE, message, hint=hint)
+                refuse(value, key, self.problems)
             sources.append(None)
-        return sources
+        return sources or [None]
 
     def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> InputRef | None:
         """Return the source of a node without ``inputs``: the node above, or the only input."""
@@ -341,7 +334,9 @@ class _Expander:
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
         """Fill ``item`` with the nodes of ``block``."""
         item.failed = True
-        if block.wrong:
+        for value in item.written.values():
+            refuse(value, "inputs", self.problems)
+        if block.wrong or item.written:
             return
         if len(item.sources) != len(block.inputs):
             names = format_names(block.inputs)

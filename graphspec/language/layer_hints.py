@@ -29,6 +29,8 @@ def unknown_layer_hint(entry: Tree, name: str, blocks: Sequence[str]) -> str:
         params = {key: child for key, child in entry.value.items() if key not in ENTRY_KEYS}
         written = f", params: {_flow(params)}" if params else ""
         return f"'{block}' is a block: write `block: {block}{written}` instead of `type: {name}`"
+    if (operation := _operation_hint(name)) is not None:
+        return operation
     if synonym("layer", name) is None and not LAYERS.same(name):
         activation = next(iter(ACTIVATIONS.same(name)), None)
         if activation is not None:
@@ -36,6 +38,39 @@ def unknown_layer_hint(entry: Tree, name: str, blocks: Sequence[str]) -> str:
             return f"it is an activation: write {node}, or `activation: {activation}` in the layer before"
     close = LAYERS.suggest(name) or did_you_mean(name, blocks)
     return close or "docs/vocabulary.md and `graphspec schema` list the layers"
+
+
+def _operation_hint(name: str) -> str | None:
+    """Return a hint for an operation that is written otherwise: ``keras.ops.sum``, ``np.sum``, ``torch.sum``, ``sum``."""
+    module, _, last = name.removesuffix("()").rpartition(".")
+    known = f"ops.{last}"
+    if known in LAYERS.refused and module in _ARRAY_MODULES:
+        return "; ".join(LAYERS.refused[known])
+    if known not in LAYERS.names() or module not in ("", *_ARRAY_MODULES):
+        return None
+    if module or not LAYERS.same(last):
+        layer = None if module else synonym("layer", last)
+        return f"write `{known}`" + (f"; for a layer, {layer}" if layer else "")
+    return None
+
+
+_ARRAY_MODULES = (
+    *(
+        "keras.ops",
+        "keras.backend",
+        "K",
+        "keras.ops.numpy",
+        "np",
+        "numpy",
+        "np.linalg",
+        "numpy.linalg",
+        "jnp",
+        "jax.numpy",
+    ),
+    *("torch", "torch.linalg", "torch.special", "F", "torch.nn.functional", "tf", "tf.math", "tf.linalg", "tensorflow"),
+    *("keras.ops.linalg", "keras.ops.nn", "keras.ops.image", "keras.ops.math", "keras.ops.core", "ops.numpy", "ops.nn"),
+)
+"""Where others have the functions that are operations here."""
 
 
 def unknown_block_hint(entry: Tree, name: str, blocks: Collection[str]) -> str:

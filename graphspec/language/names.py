@@ -34,8 +34,11 @@ def bad_name(subject: str, text: str) -> tuple[str, str]:
 
 
 def snake_case(name: str) -> str:
-    """Return the snake case of ``name`` by Keras's rule: ``MaxPooling2D`` → ``max_pooling2d``, ``ReLU`` → ``re_lu``."""
-    name = re.sub(r"\W+", "", name)
+    """Return the snake case of ``name`` by Keras's rule: ``MaxPooling2D`` → ``max_pooling2d``, ``ReLU`` → ``re_lu``.
+
+    Of an operation it is the last part: ``ops.sum`` → ``sum``, ``onnx.ReduceSum`` → ``reduce_sum``.
+    """
+    name = re.sub(r"\W+", "", name.rpartition(".")[2])
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -52,6 +55,7 @@ class Item:
     Attributes:
         full: the concrete name, such as ``mix/one`` inside a block instance.
         sources: the inputs; None for each one that is unknown.
+        written: the numbers, lists of numbers and nulls among the inputs, by their positions.
         inner: for a block instance, the scope of its nodes.
         outputs: for a block instance, its outputs.
         owner: for a node that shares weights, the node that owns them.
@@ -72,6 +76,7 @@ class Item:
         "sources",
         "trainable",
         "tree",
+        "written",
     )
 
     def __init__(self, kind: Literal["input", "node", "block", "share"], name: str, scope: Scope, tree: Tree) -> None:
@@ -79,6 +84,7 @@ class Item:
         self.name, self.full, self.scope, self.tree = name, scope.prefix + name, scope, tree
         self.mark = tree.first_key
         self.sources: list[InputRef | None] = []
+        self.written: dict[int, Tree] = {}
         self.inner: Scope | None = None
         self.outputs: list[InputRef] = []
         self.owner: Item | None = None

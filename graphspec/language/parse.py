@@ -20,6 +20,7 @@ from graphspec.language.read import read
 from graphspec.language.search_section import parse_search
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
+from graphspec.language.written_inputs import check_written
 from graphspec.layers import LAYERS, Layer
 from graphspec.synonyms.keys import found
 from graphspec.synonyms.sections import DOCUMENT
@@ -155,21 +156,24 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
             layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems, blocks)
     for item in expanded.unused:
         _calls(item, problems)
+        check_written(item, LAYERS.get(_type((item.owner or item).tree) or ""), problems)
     nodes = []
     for item in expanded.nodes:
         owner = item.owner or item
         layer = None if item.failed else layers.get(id(owner.tree))
+        written = check_written(item, LAYERS.get(_type(owner.tree) or ""), problems)
         nodes.append(
             NodeDecl(
                 name=item.full,
                 type=_type(owner.tree),
                 layer=layer,
-                inputs=expanded.refs[item.full],
+                inputs=expanded.refs[item.full] if written is not None else [None],
                 share=None if item.owner is None else item.owner.full,
                 trainable=owner.trainable,
                 call=_calls(item, problems),
                 tree=item.tree,
                 within=item.scope.outermost,
+                written=written or {},
             )
         )
     return nodes

@@ -8,36 +8,52 @@ conditions follows the names, so that one ``pattern`` refuses unknown ones, with
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphspec.callbacks.accepted_without_effect import Refused
 from graphspec.config import Config, Neutral, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.data_sources import DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
-from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Schema, arguments, share, shown
+from graphspec.language.schema_classes import (
+    NAMES,
+    arguments_schema,
+    common,
+    definitions_of,
+    known_schema,
+    names_schema,
+    neutral,
+    paragraphs_of,
+    reference,
+)
+from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Schema, arguments, share
 from graphspec.language.search_schema import search_schema, space_schema
 from graphspec.language.search_section import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
-from graphspec.layers import CELLS, LAYERS
+from graphspec.layers import LAYERS
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
-_NAMES: Schema = {
+_NUMBER: Schema = {"type": "number"}
+_INPUTS: Schema = {
     "anyOf": [
         {"type": "string", "title": "name"},
-        {"type": "array", "title": "list of names", "items": {"type": "string"}, "minItems": 1},
+        {
+            "type": "array",
+            "title": "list of names",
+            "items": {
+                "anyOf": [{"type": ["string", "number", "null"]}, {"type": "array", "items": _NUMBER, "minItems": 1}]
+            },
+            "minItems": 1,
+        },
     ]
 }
 NODE_KEYS: dict[str, Schema] = {
     "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
     "inputs": {
-        **_NAMES,
-        "description": "One name or a list: inputs, nodes, or `node:k` for output k. Default: the node above.",
+        **_INPUTS,
+        "description": "One name or a list: inputs, nodes, or `node:k` for output k. Default: the node above. "
+        "Operations take numbers, too.",
     },
     "trainable": {
         "type": ["boolean", "string"],
@@ -56,15 +72,6 @@ NODE_KEYS: dict[str, Schema] = {
 }
 SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
-_ANY: Schema = {"description": "", "allOf": [True]}
-"""An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
-compares titles and texts."""
-_MANY = 5
-"""The number of arguments that the text of a class lists."""
-_GROUP = 7
-"""The number of conditions from which one in front of them saves time."""
-_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
-"""Arguments that this text leaves out."""
 
 
 def schema() -> Schema:
@@ -77,11 +84,10 @@ def schema() -> Schema:
     }
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
-        definitions[f"{kind}-name"] = _names(kind, registry)
-        definitions[f"{kind}-known"] = _known(registry)
-        definitions[f"{kind}-arguments"] = _when(kind, registry)
-        for cls in accepted(registry):
-            definitions[f"{kind}.{primary_name(registry, cls)}"] = _typed(registry, cls)
+        definitions[f"{kind}-name"] = names_schema(kind, registry)
+        definitions[f"{kind}-known"] = known_schema(registry)
+        definitions[f"{kind}-arguments"] = arguments_schema(kind, registry)
+        definitions |= definitions_of(kind, registry)
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "graphspec",
@@ -134,22 +140,13 @@ def section_schema(cls: type[Config]) -> Schema:
     properties, required = arguments(cls)
     closed: Schema = {"title": _title(cls), "type": "object", "properties": properties, "additionalProperties": False}
     closed |= {"description": paragraphs[0]} if (paragraphs := paragraphs_of(cls))[0] else {}
-    closed |= _neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
+    closed |= neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
     return closed if not required else {**closed, "required": required}
 
 
 def _title(cls: type[Config]) -> str:
     """Return the name of a section of the document: ``TrainingKeys`` are of `training`."""
     return {"HeadKeys": "head", "DataKeys": "data source"}.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
-
-
-def _neutral(keys: Mapping[str, Neutral]) -> Schema:
-    """Return the schema of keys that are accepted without effect. Editors do not offer what stands in a pattern."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for key, neutral in keys.items():
-        groups.setdefault(neutral.values, []).append(key)
-    patterns = {f"^({'|'.join(names)})$": {"enum": [*values]} if values else {} for values, names in groups.items()}
-    return {"patternProperties": patterns} if patterns else {}
 
 
 def _input_or_record() -> Schema:
@@ -189,156 +186,26 @@ def _mapping(value: Schema, description: str) -> Schema:
     return {"type": "object", "additionalProperties": value, "description": description}
 
 
-def paragraphs_of(cls: type) -> list[str]:
-    """Return the docstring of ``cls`` as Markdown, by paragraphs: one at least, empty if Python drops docstrings."""
-    text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
-    text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
-    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, without sources in brackets."""
-    text = re.sub(r" \([^()]*\b(19|20)\d\d\)", "", text)
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", text, maxsplit=1)[0]
-
-
-def describe_class(cls: type[Config]) -> str:
-    """Return what an editor says about a class: what it does, its shapes, and its main arguments."""
-    paragraphs = paragraphs_of(cls)
-    shapes = [first_sentence(paragraph) for paragraph in paragraphs if paragraph.startswith("Shapes: ")]
-    found, required = arguments(cls)
-    main = [
-        f"{key} = {shown(argument['default'])}" if "default" in argument else key
-        for key, argument in sorted(found.items(), key=lambda item: item[0] not in required)
-        if not argument.get("doNotSuggest") and not _MINOR.search(key)
-    ]
-    main = main[:_MANY] + ["…"] * (len(main) > _MANY or len(main) < len(found))
-    takes = f"Arguments: {', '.join(main)}" if main not in ([], ["…"]) else ""
-    return "\n\n".join(part for part in (first_sentence(paragraphs[0]), *shapes, takes) if part)
-
-
-def accepted(registry: Registry[Any]) -> list[type[Config]]:
-    """Return the classes of a registry without those that the compiler refuses."""
-    return [cls for cls in registry if not issubclass(cls, Refused)]
-
-
-def _reference(name: str) -> Schema:
-    """Return a reference to a definition."""
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _aliases(registry: Registry[Any], cls: type) -> list[str]:
-    """Return all names of ``cls``, the primary one first."""
-    return [name for name in registry.names() if registry.get(name) is cls]
-
-
-def primary_name(registry: Registry[Any], cls: type) -> str:
-    """Return the primary name of ``cls``."""
-    return _aliases(registry, cls)[0]
-
-
-def _exactly(names: Sequence[str]) -> str:
-    """Return the pattern of some names."""
-    return f"^({'|'.join(names)})$" if len(names) > 1 else f"^{names[0]}$"
-
-
-def _names(kind: str, registry: Registry[Any]) -> Schema:
-    """Return the schema of a text: the name of a class, with what an editor says about it, or a variable.
-
-    The text of a layer, a cell or a column is all that is shown, thus it lists the arguments. An activation, a loss or
-    another object is often the value of an argument that has a text of its own: a list of one value adds a line to it.
-    """
-    names: list[Schema] = []
-    for cls in accepted(registry):
-        primary, *others = _aliases(registry, cls)
-        text = first_sentence(paragraphs_of(cls)[0])
-        if registry in (LAYERS, CELLS, COLUMNS):
-            names.append({"const": primary, "title": primary, "description": describe_class(cls)})
-            names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
-        else:
-            names += [{"enum": [name], "title": name, "enumDescriptions": [text]} for name in (primary, *others)]
-    variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
-    return {"if": variable, "else": _reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
-
-
-def _known(registry: Registry[Any]) -> Schema:
-    """Return the condition of a known name. Editors cannot suggest one, and all names would make a long message."""
-    names = [name for cls in accepted(registry) for name in _aliases(registry, cls)]
-    return {
-        "pattern": _exactly(names),
-        "errorMessage": f"There is no {registry.kind} of this name; `graphspec validate` suggests one.",
-    }
-
-
-def _when(kind: str, registry: Registry[Any]) -> Schema:
-    """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments.
-
-    Without a known type, any arguments are allowed: the type is the problem, or a variable. Conditions of many classes are
-    grouped by the first letter of their names, since an editor tries all of a group.
-    """
-    groups: dict[str, list[Schema]] = {}
-    for cls in accepted(registry):
-        names = _aliases(registry, cls)
-        condition = {"if": _of_type(_exactly(names)), "then": _reference(f"{kind}.{names[0]}")}
-        letters = {name[0] for name in names}
-        groups.setdefault(letters.pop() if len(letters) == 1 else "", []).append(condition)
-    conditions = groups.pop("", [])
-    for letter, group in groups.items():
-        conditions += group if len(group) < _GROUP else [{"if": _of_type(f"^{letter}"), "then": {"allOf": group}}]
-    known = {"type": "string", "allOf": [_reference(f"{kind}-known")]}
-    named = {"type": "object", "properties": {"type": known}, "required": ["type"]}
-    return {"if": named, "then": {"allOf": conditions}, "else": {"additionalProperties": True}}
-
-
-def _of_type(pattern: str) -> Schema:
-    """Return the condition of a mapping whose ``type`` has a pattern."""
-    return {"properties": {"type": {"pattern": pattern}}}
-
-
 def _choice(kind: str, registry: Registry[Any]) -> Schema:
     """Return the schema of an object of a registry: its name, or a mapping with ``type``. Arguments add both types."""
     return {
-        "properties": {"type": {"type": "string", "allOf": [_reference(f"{kind}-name")]}},
+        "properties": {"type": {"type": "string", "allOf": [reference(f"{kind}-name")]}},
         "required": ["type"],
-        **_neutral(_common(registry)),
-        "allOf": [_reference(f"{kind}-name")],
+        **neutral(common(registry)),
+        "allOf": [reference(f"{kind}-name")],
         "if": {"type": "object"},  # a condition, since editors offer alternatives as items of a list
-        "then": _reference(f"{kind}-arguments"),
+        "then": reference(f"{kind}-arguments"),
         "unevaluatedProperties": False,
     }
-
-
-def _common(registry: Registry[Any]) -> dict[str, Neutral]:
-    """Return the keys that all classes of a registry accept without effect."""
-    first, *others = accepted(registry)
-    return {
-        key: neutral
-        for key, neutral in first.neutral.items()
-        if all(cls.neutral.get(key) == neutral for cls in others)
-        and all(key not in cls.model_fields for cls in (first, *others))
-    }
-
-
-def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
-    """Return the schema of the arguments of ``cls``; the mapping around them forbids all other keys."""
-    properties, required = arguments(cls)
-    calls = {
-        key: {**_NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
-        for key in getattr(cls, "call_arguments", ())
-    }
-    common = _common(registry)
-    own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in common}
-    typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **_neutral(own)}
-    return {**typed, "required": required} if required else typed
 
 
 def _node() -> Schema:
     """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
     copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat")}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
-    kinds = {"type": "string", "allOf": [_reference("layer-name")]}
-    layer = {"title": "layer", "properties": {"type": kinds, **copies}, **_neutral(_of_nodes())}
-    layer["allOf"] = [_reference("layer-arguments")]
+    kinds = {"type": "string", "allOf": [reference("layer-name")]}
+    layer = {"title": "layer", "properties": {"type": kinds, **copies}, **neutral(_of_nodes())}
+    layer["allOf"] = [reference("layer-arguments")]
     undecided = {
         "properties": {"type": kinds, "block": BLOCK, "share": SHARE},
         "allOf": [{"required": ["type"]}],  # apart from the properties: else editors offer a skeleton with `type` alone
@@ -367,7 +234,7 @@ def _has(key: str) -> Schema:
 
 def _of_nodes() -> dict[str, Neutral]:
     """Return the keys that every layer accepts without effect, and that a node does not define."""
-    return {key: neutral for key, neutral in _common(LAYERS).items() if key not in NODE_KEYS}
+    return {key: neutral for key, neutral in common(LAYERS).items() if key not in NODE_KEYS}
 
 
 def block_schema() -> Schema:
@@ -378,10 +245,10 @@ def block_schema() -> Schema:
         "properties": {
             "description": {"type": "string", "description": "What the block is for."},
             "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
-            "inputs": {**_NAMES, "description": "Names of the block's inputs."},
+            "inputs": {**NAMES, "description": "Names of the block's inputs."},
             "layers": {"type": "array", "items": {"$ref": "#/$defs/node"}, "description": "The block's nodes."},
             "outputs": {
-                **_NAMES,
+                **NAMES,
                 "description": "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k.",
             },
         },

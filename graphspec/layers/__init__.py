@@ -3,6 +3,7 @@
 from typing import Any
 
 from graphspec.layers.base import CELLS, LAYERS, Layer
+from graphspec.layers.operation_names import OPERATIONS, REFUSED_OPERATIONS
 from graphspec.layers.refused import REFUSED, REFUSED_CELLS
 
 LAYERS.found_in(
@@ -53,7 +54,9 @@ LAYERS.found_in(
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
         "sampling": "Sampling RandomNormal RandomUniform GumbelSoftmax",
+        "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
+        "tensors": "Parameter Constant",
         "transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
@@ -62,9 +65,11 @@ LAYERS.found_in(
         "wrappers": "Bidirectional TimeDistributed",
     },
 )
+LAYERS.found_in("graphspec.operations", OPERATIONS)
+LAYERS.made_by("graphspec.operations.onnx_operators", "onnx")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
-LAYERS.refused |= REFUSED
+LAYERS.refused |= REFUSED | REFUSED_OPERATIONS
 CELLS.refused |= REFUSED_CELLS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
+import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.activations import ACTIVATIONS, Activation
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from graphspec.layers.learners import Learner
 
 T = TypeVar("T")
+Number = int | float | list[int] | list[float] | list[int | float]
+"""A number, or a list of numbers, in place of an input."""
 
 
 def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
@@ -103,8 +106,16 @@ class Layer(Config):
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, passed as ``calls``."""
     pairs_with_itself: ClassVar[bool] = False
     """True if two inputs are often the same node (attention)."""
+    broadcasts_rows: ClassVar[bool] = False
+    """True if an input of one row fits inputs of many rows: one without a batch axis is then not repeated for each row."""
+    takes_values_as_they_are: ClassVar[bool] = False
+    """True if ``lower`` gets inputs without a batch axis as they are. All other layers see them as a batch of one row."""
     takes_missing: ClassVar[bool] = False
     """True if NaN in its input stands for a missing number, which the layer handles."""
+    takes_numbers: ClassVar[bool] = False
+    """True if numbers and lists of numbers may stand among its inputs (operations, merging)."""
+    takes_absent: ClassVar[bool] = False
+    """True if null may stand for an optional input."""
     takes_strings: ClassVar[bool] = False
     """True if the layer takes texts. All others take numbers only."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
@@ -122,6 +133,13 @@ class Layer(Config):
                 shapes of its inputs.
         """
         raise NotImplementedError
+
+    def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
+        """Return the constant for a number, or a list of numbers, that is written in place of the input ``index``.
+
+        An integer has the dtype of the first of the ``others``.
+        """
+        return g.constant(value, weak_dtype(value, [X.dtype for X in others]))
 
     @property
     def gaps_allowed(self) -> bool:
@@ -174,19 +192,19 @@ class Layer(Config):
 
         Args:
             state: True for a weight that is not trained, such as a moving mean.
-            prefix: the prefix of the arguments, if it is not the role's name.
+            prefix: the prefix of the arguments, if it is not the role's name; "" for arguments without one.
         """
-        prefix = prefix or role.removesuffix("_kernel")
-        initializer = initializer or getattr(self, f"{prefix}_initializer")
-        penalty = getattr(self, f"{prefix}_regularizer", None)
-        constraint = getattr(self, f"{prefix}_constraint", None)
+        prefix = f"{role.removesuffix('_kernel')}_" if prefix is None else f"{prefix}_" * bool(prefix)
+        initializer = initializer or getattr(self, f"{prefix}initializer")
+        penalty = getattr(self, f"{prefix}regularizer", None)
+        constraint = getattr(self, f"{prefix}constraint", None)
         for argument, value in (("initializer", initializer), ("regularizer", penalty), ("constraint", constraint)):
             try:
                 if value is not None:
                     value.check(tuple(shape))
             except ShapeError as error:
                 text = f"has the {argument} {type(value).__name__}, which {error.problem.message}"
-                raise error.changed(message=text, key=f"{prefix}_{argument}") from None
+                raise error.changed(message=text, key=f"{prefix}{argument}") from None
         return g.param(role, shape, initializer, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
@@ -197,6 +215,13 @@ CELLS: Registry[Layer] = Registry("cell", "LSTMCell")
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer inside another layer, by name or mapping."""
+
+
+def weak_dtype(value: Number, others: Sequence[str]) -> str:
+    """Return the dtype of a number beside inputs of these dtypes: an integer has theirs, a float is float32."""
+    if "float32" in others or np.asarray(value).dtype.kind == "f":
+        return "float32"
+    return next((dtype for dtype in others if dtype != "bool"), "int64")
 
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:

@@ -30,6 +30,8 @@ class Merge(Layer):
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     handles_mask = True
+    takes_numbers = True
+    broadcasts_rows = True
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 _INPUT = ("inputs of the graph are not nodes", "declare it under `inputs`: `inputs: {x: {shape: [4]}}`")
-_SOUND = ("spectrograms are not available yet", "compute them beforehand, and feed them as an input")
 _COLOUR = (
     "colour augmentations other than brightness and contrast are not available yet",
     "use RandomBrightness and RandomContrast, or augment the images beforehand",
@@ -84,8 +83,6 @@ REFUSED = {
         "a spec has no bounding boxes",
         "pad them beforehand, and feed them as an input of fixed size",
     ),
-    "MelSpectrogram": _SOUND,
-    "STFTSpectrogram": _SOUND,
     "TorchModuleWrapper": ("a spec contains no code", "write the module's layers as nodes"),
     "TFSMLayer": ("a spec contains no code", "write the model's layers as nodes"),
     "JaxLayer": ("a spec contains no code", "write the function as layers"),

@@ -7,7 +7,7 @@ sizes is a matrix product with a constant matrix along each axis.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -77,7 +77,7 @@ def resized(
     shrinks = any(not isinstance(d, int) or d > n for d, n in zip(X.shape[2:], size, strict=True))
     if interpolation == "bilinear" and not (antialias and shrinks):
         sizes = g.ints([g.size(X, 0), g.size(X, 1), *size])
-        attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        attributes: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         return g.Resize(X, None, None, sizes, **attributes)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
@@ -95,7 +95,11 @@ def resized(
 
 def repeated(g: Builder, X: Value, times: Sequence[int]) -> Value:
     """Emit the channels-first ``X`` with each element repeated along the spatial axes; their sizes may vary."""
-    attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    attributes: dict[str, Any] = {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+    }
     return g.Resize(X, None, g.constant([1.0, 1.0, *times], "float32"), **attributes)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field
 
 from graphspec.codes import Code
-from graphspec.config import Ints, PositiveInt, invalid
+from graphspec.config import FROM_LIST, Ints, PositiveInt, invalid
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, show, show_dim
+from graphspec.ir.dims import product as count
 from graphspec.layers.base import LAYERS, Layer, need_rank
+from graphspec.layers.size_formulas import Formulas, Size, parse, product
 from graphspec.layers.spatial import DataFormat
 
 if TYPE_CHECKING:
@@ -38,9 +41,13 @@ class Flatten(Layer):
         return g.reshape(X, (0, size))  # 0 keeps the batch
 
 
-def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    if any(d < 1 and d != -1 for d in shape) or shape.count(-1) > 1:
-        raise invalid("must have sizes of at least 1, and at most one -1 for the remaining size", show_value=True)
+def _sizes(shape: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if any(isinstance(d, int) and d < -1 for d in shape) or shape.count(-1) > 1:
+        text = "must have sizes of at least 1, 0 for the size at that place, and at most one -1 for the remaining size"
+        raise invalid(text, show_value=True)
+    for d in shape:
+        if isinstance(d, str):
+            parse(d)
     return shape
 
 
@@ -48,32 +55,67 @@ def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
 class Reshape(Layer):
     r"""The same values in another shape.
 
+    A size is a number, a name of a size that varies, such as ``time``, or a formula of them: ``time * 2``, ``height / 4``.
+    A division must work out; a batch for which it does not is an error.
+
     Shapes: (batch, …) → (batch, \*target_shape).
     """
 
     target_shape: Annotated[
-        Ints,
+        tuple[int | str, ...],
+        FROM_LIST,
         AfterValidator(_sizes),
-        Field(description="The sizes without the batch; one may be -1 for the remaining size."),
+        Field(
+            description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
+            "place; one may be -1 for the remaining size."
+        ),
     ]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        shape, target = X.shape[1:], self.target_shape
-        if all(isinstance(d, int) for d in shape):
-            total = math.prod(cast("tuple[int, ...]", shape))
-            known = math.prod(d for d in target if d != -1)
-            if total % known or (-1 not in target and total != known):
-                what = f"{known} elements" if -1 not in target else f"a multiple of {known}"
-                text = (
-                    f"cannot reshape {show(shape)}, which has {total} elements, to {show(target)}, which needs {what}"
-                )
-                hint = f"set one size to -1, or choose sizes whose product is {total}"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
-            target = tuple(total // known if d == -1 else d for d in target)
-        elif -1 not in target:
-            text = f"cannot reshape {show(shape)}, which varies, to the fixed {show(target)}"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="use -1 for the size that varies", key="target_shape")
-        return g.reshape(X, (0, *target))
+        shape = X.shape[1:]
+        formulas = Formulas(g, X, "target_shape")
+        sizes = [self._size(formulas, shape, k) for k in range(len(self.target_shape))]
+        total, known = product(map(Size.of, shape)), product(size for size in sizes if size is not None)
+        rest = total.times(known, -1)
+        if rest != Size() if None not in sizes else not rest.divides or not (rest.atoms or rest.is_integer):
+            raise self._misfit(shape, total, known)
+        found = [rest if size is None else size for size in sizes]
+        dims = [
+            0 if d == 0 else formulas.value(size) if size.atoms else int(size.coefficient)
+            for d, size in zip(self.target_shape, found, strict=True)
+        ]
+        if count(shape) == count(tuple(size.dim for size in found)):
+            return g.reshape(X, (0, *dims))
+        # Divisions are rounded up. If one has a remainder, there are fewer elements than wanted, and Reshape fails.
+        dims = [g.size(X, k + 1) if d == 0 else d for k, d in enumerate(dims)]
+        wanted = reduce(g.Mul, (g.constant([d]) if isinstance(d, int) else d for d in dims))
+        flat = g.Slice(g.reshape(X, (0, -1)), g.constant([0]), wanted, g.constant([1]))
+        return g.reshape(flat, (0, *dims))
+
+    def _size(self, formulas: Formulas, shape: Shape, k: int) -> Size | None:
+        """Return size ``k`` of the target; None for -1."""
+        d = self.target_shape[k]
+        if isinstance(d, str):
+            return formulas.size(parse(d))
+        if d == 0 and k >= len(shape):
+            text = f"has a 0 for axis {k + 1}, which {show(shape)} does not have"
+            raise ShapeError(Code.WRONG_RANK, text, hint="write the size itself", key="target_shape")
+        return None if d == -1 else Size.of(shape[k] if d == 0 else d)
+
+    def _misfit(self, shape: Shape, total: Size, known: Size) -> ShapeError:
+        target = f"({', '.join(map(str, self.target_shape))}{',' if len(self.target_shape) == 1 else ''})"
+        if total.atoms and not known.atoms and -1 not in self.target_shape:
+            text = f"cannot reshape {show(shape)}, which varies, to the fixed {target}"
+            hint = "use -1 for the size that varies, or its name"
+            return ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="target_shape")
+        what = (
+            f"{show_dim(known.dim)} elements" if -1 not in self.target_shape else f"a multiple of {show_dim(known.dim)}"
+        )
+        text = (
+            f"cannot reshape {show(shape)}, which has {show_dim(total.dim)} elements, to {target}, which needs {what}"
+        )
+        hint = f"set one size to -1, or choose sizes whose product is {show_dim(total.dim)}"
+        return ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
 
 
 def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -50,7 +50,8 @@ class SpectralNormalization(Layer):
             return g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
 
         # As in Keras, the kernel of a recurrent layer belongs to its cell.
-        if "recurrent_initializer" not in type(self.layer).model_fields:
+        takes_one = self.layer.arity[0] <= 1 and self.layer.arity[1] != 0
+        if takes_one and "recurrent_initializer" not in type(self.layer).model_fields:
             with g.rewriting({"kernel": divided, "embeddings": divided}):
                 Y = self.layer.lower(g, X)
         if not found:

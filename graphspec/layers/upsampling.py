@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -56,7 +56,7 @@ class UpSampling2D(Layer):
             need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
         Y = channels_first(g, X, 2, self.data_format)
         if self.interpolation == "bilinear":
-            attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+            attributes: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
             Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **attributes)
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)

@@ -125,9 +125,10 @@ class TimeDistributed(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
-        arity = self.layer.arity[0]
-        if arity > 1:
-            text = f"cannot wrap {type(self.layer).__name__}, which needs {arity} or more inputs"
+        least, most = self.layer.arity
+        if least > 1 or most == 0:
+            takes = f"needs {least} or more inputs" if least > 1 else "takes no input"
+            text = f"cannot wrap {type(self.layer).__name__}, which {takes}"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer with one input", key="layer")
         if self.layer.learns:
             text = f"cannot wrap {type(self.layer).__name__}, which would have to learn from the training rows"

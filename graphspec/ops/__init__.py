@@ -29,24 +29,30 @@ OPS.found_in(
         "gru": "GRU",
         "indexing": "Gather GatherElements OneHot Range CheckIds",
         "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
-        "linalg": "Gemm MatMul",
-        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor IsNaN Where",
+        "linalg": "Gemm MatMul Trilu EyeLike",
+        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor IsNaN IsInf Where",
         "loss": "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError",
         "loss_reduction": "ReduceLoss PerRow RowShare",
         "lstm": "LSTM",
         "masked_norm": "MaskedBatchNormalization",
-        "math": "Clip Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not",
+        "math": """
+        Clip Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not
+        Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh
+    """,
         "multi_hot": "MultiHot GatherSum",
         "pooling": "MaxPool AveragePool",
         "recurrent_dropout": "DropoutLSTM DropoutGRU DropoutRNN",
-        "reduce": "ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd CumSum",
-        "resize": "Resize",
+        "reduce": """
+        ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd ReduceLogSum ReduceLogSumExp
+        CumSum
+    """,
+        "resize": "Resize DepthToSpace SpaceToDepth",
         "rnn": "RNN",
-        "scatter": "ScatterElements",
-        "shape": "Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Cast",
+        "scatter": "ScatterElements ScatterND GatherND",
+        "shape": "Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast",
         "sharded": "ShardedGemm",
         "slicing": "Concat Split Slice Pad Tile",
-        "softmax": "Softmax LogSoftmax",
+        "softmax": "Softmax LogSoftmax Hardmax",
         "spectral": "SpectralScale",
         "strings": "LabelEncoder StringNormalizer Tokenizer MurmurHash3",
         "warp": "AffineWarp",

@@ -62,7 +62,8 @@ class BatchNormalization(Op):
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         if learning:
             count = (X.shape[1],)
-            samples = X.size // max(X.shape[1], 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+            workers = 1 if ctx.alike else ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+            samples = X.size // max(X.shape[1], 1) * workers
             share, offset = ctx.constant(1 / max(samples, 1)), ctx.save_for_backward((), np.bool_)
             mean, var = ctx.save_for_backward(count), ctx.scratch(count)
             calls += batch_statistics(ctx, data, mean, var, share, offset)

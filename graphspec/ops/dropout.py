@@ -29,13 +29,13 @@ def random_words(
     """Random integers of ``dtype``, (rows, elements per row), for noise of ``shape``; and the calls that draw them.
 
     The first axis of ``shape`` is the batch or a multiple of it, such as N·T. With ``same`` all workers draw the same
-    integers.
+    integers, as for values without a batch axis.
     """
     rows, own_samples = shape[0], ctx.rows.stop - ctx.rows.start
     width = int(np.prod(shape[1:], dtype=np.int64))
     per_word = 8 // np.dtype(dtype).itemsize
     words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
-    first = 0 if same or not own_samples else ctx.rows.start * (rows // own_samples)
+    first = 0 if same or ctx.alike or not own_samples else ctx.rows.start * (rows // own_samples)
     stream = ctx.stream(purpose if seed is None else f"{purpose} {seed}")
     return words.view(dtype)[:, :width], [(stream.fill, words, first)]
 

@@ -1,4 +1,4 @@
-"""Matrix products: Gemm, MatMul."""
+"""Operators on matrices: the products Gemm and MatMul, Trilu, which keeps a triangle, and EyeLike, a diagonal of ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.ir.ranges import Range
+from graphspec.kernels.common import as_words, output_for, reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.matmul import batched, matmul
 from graphspec.ops.base import Op, op
+from graphspec.ops.shape import integer
 
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
@@ -213,3 +215,60 @@ def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
         return rows, []
     copy = ctx.scratch(X.shape, X.dtype)
     return copy.reshape(-1, X.shape[-1]), [(np.copyto, copy, X)]
+
+
+@op
+class Trilu(Op):
+    """The upper triangle of each matrix on the last two axes, from diagonal ``k`` on; the lower one if ``upper`` is 0.
+
+    All other elements are 0. Selects on the bits of the elements, so NaN and infinity outside the triangle become 0 too.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    upper: int = 1
+
+    def infer(self, X: Value, k: Value | None = None) -> Type:
+        need(X.rank >= 2, f"needs matrices on the last two axes, got {X.type}")
+        if k is not None:
+            integer(k, "k")
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, k: Array | None = None) -> Bound:
+        known_k = None if k is None else ctx.known(1)
+        diagonal = 0 if known_k is None else int(known_k.reshape(()))
+        rows, columns = X.shape[-2:]
+        chosen = np.tri(rows, columns, diagonal - self.upper, np.int8)
+        words = as_words(X)
+        mask = ctx.constant(-(1 - chosen if self.upper else chosen), words.dtype)
+        Y = output_for(ctx, (0, X))
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            d = as_words(dY)
+            return [(np.bitwise_and, d, mask, d)]
+
+        return Y, [(np.bitwise_and, words, mask, as_words(Y))], backward
+
+
+@op
+class EyeLike(Op):
+    """Ones on diagonal ``k`` and zeros elsewhere, in the shape of the matrix X; ``dtype`` by name, by default that of X."""
+
+    keeps_in, keeps_out, piecewise_constant = (), False, True
+    value_range = Range(0, 1)
+
+    dtype: str | None = None
+    k: int = 0
+
+    def infer(self, X: Value) -> Type:
+        need(X.rank == 2, f"needs a matrix, got {X.type}")
+        dtype = X.dtype if self.dtype is None else self.dtype
+        supported = np.dtype(dtype).kind in "fiub" and dtype != "float64"
+        need(supported, f"does not support {dtype}", code=Code.WRONG_DTYPE)
+        return Type(dtype, X.shape)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        rows, columns = X.shape
+        return Y, [(np.copyto, Y, ctx.constant(np.eye(rows, columns, self.k), Y.dtype))], None

@@ -1,4 +1,4 @@
-"""Comparisons, boolean operators, IsNaN and Where."""
+"""Comparisons, boolean operators, IsNaN, IsInf and Where."""
 
 from __future__ import annotations
 
@@ -104,6 +104,29 @@ class IsNaN(Op):
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_))
         return Y, [(np.isnan, X, Y)], None
+
+
+@op
+class IsInf(Op):
+    """``Y`` is true where X is infinite, if the sign is among those to be detected; no gradient."""
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+
+    detect_negative: int = 1
+    detect_positive: int = 1
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        return Type("bool", X.shape)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_))
+        if self.detect_negative and self.detect_positive:
+            return Y, [(np.isinf, X, Y)], None
+        if not (self.detect_negative or self.detect_positive):
+            return Y, [(Y.fill, False)], None
+        return Y, [(np.equal, X, ctx.constant(np.inf if self.detect_positive else -np.inf), Y)], None
 
 
 @op

@@ -1,4 +1,4 @@
-"""Elementwise functions of one input: exponentials, powers, rounding, signs, bounds."""
+"""Elementwise functions of one input: exponentials, trigonometry, rounding, signs, bounds."""
 
 from __future__ import annotations
 
@@ -213,3 +213,130 @@ class Clip(Op):
             return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
 
         return Y, calls, backward
+
+
+class OfInput(Unary):
+    """A function whose derivative is computed from X."""
+
+    keeps_in, keeps_out = (0,), False
+
+
+def one_minus_square(ctx: Context, X: Array, out: Array) -> Calls:
+    """Return the calls for ``out = (1 - X) · (1 + X)``, which is exact near ±1, unlike ``1 - X²``."""
+    one, t = ctx.constant(1.0), scratch_like(ctx, out)
+    return [(np.subtract, one, X, out), (np.add, one, X, t), (np.multiply, out, t, out)]
+
+
+@op
+class Tan(Unary):
+    """``Y = tan(X)``."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.tan, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY · (1 + Y²)
+        t = scratch_like(ctx, dY)
+        return [(np.square, Y, t), (np.add, t, ctx.constant(1.0), t), (np.multiply, dY, t, dY)]
+
+
+@op
+class Asin(OfInput):
+    """``Y = arcsin(X)``; NaN outside -1 … 1."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arcsin, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY / √(1 - X²)
+        t = scratch_like(ctx, dY)
+        return [*one_minus_square(ctx, X, t), (np.sqrt, t, t), (np.divide, dY, t, dY)]
+
+
+@op
+class Acos(OfInput):
+    """``Y = arccos(X)``; NaN outside -1 … 1."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arccos, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = -dY / √(1 - X²)
+        t = scratch_like(ctx, dY)
+        return [*one_minus_square(ctx, X, t), (np.sqrt, t, t), (np.divide, dY, t, dY), negate(dY, dY)]
+
+
+@op
+class Atan(OfInput):
+    """``Y = arctan(X)``."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arctan, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY / (1 + X²)
+        t = scratch_like(ctx, dY)
+        return [(np.square, X, t), (np.add, t, ctx.constant(1.0), t), (np.divide, dY, t, dY)]
+
+
+@op
+class Sinh(OfInput):
+    """``Y = (exp(X) - exp(-X)) / 2``."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.sinh, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.cosh, X, t), (np.multiply, dY, t, dY)]
+
+
+@op
+class Cosh(OfInput):
+    """``Y = (exp(X) + exp(-X)) / 2``."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.cosh, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.sinh, X, t), (np.multiply, dY, t, dY)]
+
+
+@op
+class Asinh(OfInput):
+    """``Y = arsinh(X) = log(X + √(X² + 1))``."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arcsinh, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY / √(X² + 1)
+        t = scratch_like(ctx, dY)
+        return [(np.hypot, X, ctx.constant(1.0), t), (np.divide, dY, t, dY)]
+
+
+@op
+class Acosh(OfInput):
+    """``Y = arcosh(X) = log(X + √(X² - 1))``; NaN below 1."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arccosh, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY / (√(X - 1) · √(X + 1))
+        one, t, u = ctx.constant(1.0), scratch_like(ctx, dY), scratch_like(ctx, dY)
+        return [
+            (np.subtract, X, one, t),
+            (np.add, X, one, u),
+            (np.sqrt, t, t),
+            (np.sqrt, u, u),
+            (np.multiply, t, u, t),
+            (np.divide, dY, t, dY),
+        ]
+
+
+@op
+class Atanh(OfInput):
+    """``Y = artanh(X) = log((1 + X) / (1 - X)) / 2``; NaN outside -1 … 1."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.arctanh, X, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # dX = dY / (1 - X²)
+        t = scratch_like(ctx, dY)
+        return [*one_minus_square(ctx, X, t), (np.divide, dY, t, dY)]

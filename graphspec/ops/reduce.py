@@ -18,7 +18,7 @@ from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
-from graphspec.kernels.common import copy_cast, scratch_like, sum_axes
+from graphspec.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
@@ -327,3 +327,60 @@ class CumSum(Op):
             return [] if dX is None else accumulate(dY, dX, not self.reverse)
 
         return Y, accumulate(X, Y, bool(self.reverse)), backward
+
+
+def of_nothing(Y: Array) -> tuple[Calls, Gradient]:
+    """Return the call for ``Y = log 0``, and the gradient of an input without elements."""
+    return [(Y.fill, -np.inf)], lambda dY, dY_kept, dX: []
+
+
+@op
+class ReduceLogSum(Reduction):
+    """``Y = log(Σ X)``."""
+
+    keeps_in, keeps_out = (), False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        if not X.size:
+            return of_nothing(Y)
+        total = saved_like(ctx, Y)
+
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            return [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
+
+        return [*sum_axes(ctx, X, axes, total), (np.log, total, Y)], gradient
+
+
+@op
+class ReduceLogSumExp(Reduction):
+    """``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, so that nothing overflows.
+
+    m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN.
+    """
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        if not X.size:
+            return of_nothing(Y)
+        largest = ctx.constant(np.finfo(X.dtype).max, X.dtype)
+        lowest = ctx.constant(np.finfo(X.dtype).min, X.dtype)
+        maxima, t = scratch_like(ctx, kept), scratch_like(ctx, X)
+        calls: Calls = [
+            (partial(np.maximum.reduce, keepdims=True, initial=lowest), X, axes, None, maxima),
+            (partial(np.minimum, out=maxima), maxima, largest),
+            (np.subtract, X, maxima, t),
+            (np.exp, t, t),
+            *sum_axes(ctx, t, axes, kept),
+            (np.log, kept, kept),
+            (np.add, kept, maxima, kept),
+        ]
+
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:  # dX = exp(X - Y) · dY
+            finite = scratch_like(ctx, kept)
+            return [
+                (partial(np.maximum, out=finite), kept, lowest),
+                (np.subtract, X, finite, dX),
+                (np.exp, dX, dX),
+                (np.multiply, dX, dY_kept, dX),
+            ]
+
+        return calls, gradient

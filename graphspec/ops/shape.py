@@ -265,6 +265,24 @@ class Shape(Op):
 
 
 @op
+class Size(Op):
+    """The number of elements of X, an int64 scalar; no gradient."""
+
+    is_view, takes_texts = True, True
+    keeps_in, keeps_out = (), False
+
+    def infer(self, X: Value) -> Type:
+        return Type("int64", ())
+
+    def dims(self, X: Value) -> tuple[Dim, ...]:
+        return (product(X.shape),)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        return Y, [(np.copyto, Y, ctx.constant(X.size, np.int64))], None
+
+
+@op
 class Cast(Op):
     """X converted to the dtype ``to``, by name; ONNX files contain ONNX's number of the dtype. No gradient.
 

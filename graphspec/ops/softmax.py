@@ -1,4 +1,4 @@
-"""Softmax and LogSoftmax: functions along one axis."""
+"""Softmax, LogSoftmax and Hardmax: functions along one axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
-from graphspec.kernels.common import output_for, scratch_like, sum_axes
+from graphspec.kernels.common import copy_cast, output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.kernels.softmax import middle, softmax_gradient, subtract_largest
 from graphspec.ops.base import Op, op
@@ -133,3 +133,28 @@ class LogSoftmax(Normalized):
             ]
 
         return Y, calls, backward
+
+
+@op
+class Hardmax(Normalized):
+    """``Y`` is 1 at the first largest element along ``axis``, 0 elsewhere; no gradient."""
+
+    keeps_in, keeps_out, piecewise_constant = (), False, True
+    value_range = Range(0, 1)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
+        Y = ctx.out()
+        source, calls = np.moveaxis(X, at, -1), list[tuple[object, ...]]()
+        if not source.flags.c_contiguous:  # argmax would allocate a copy in every call
+            copy = ctx.scratch(source.shape, X.dtype)
+            source, calls = copy, [(np.copyto, copy, source)]
+        ids, hot = ctx.scratch(source.shape[:-1], np.int64), ctx.scratch(source.shape, np.bool_)
+        calls += [
+            (source.argmax, -1, ids),
+            (np.equal, ids[..., None], ctx.constant(np.arange(X.shape[at]), np.int64), hot),
+            (copy_cast, np.moveaxis(Y, at, -1), hot),
+        ]
+        return Y, calls, None

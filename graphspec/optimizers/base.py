@@ -9,17 +9,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
 from graphspec.kernels.compiled import Neighbour, join
 from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
 from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
-from graphspec.schedules import SCHEDULES, Schedule
-from graphspec.synonyms.values import number_hint
+from graphspec.schedules import LearningRate as LearningRate  # re-exported for the optimizers
+from graphspec.schedules import Schedule
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Call, Calls
@@ -38,23 +36,6 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
     return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
-def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
-    return invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
-
-
-def _number_or_schedule(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
-        raise _not_a_rate()
-    if isinstance(value, str) and (hint := number_hint(value)) is not None:
-        raise _not_a_rate(hint)
-    return value if isinstance(value, int | float) else SCHEDULES.parse(value)
-
-
-LearningRate = Annotated[
-    NonNegative | Schedule,
-    BeforeValidator(_number_or_schedule),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"x-kind": "schedule"}]}),
-]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]
 """Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""

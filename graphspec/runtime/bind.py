@@ -17,6 +17,7 @@ from graphspec.graph.id_bounds import Ranges, id_ranges
 from graphspec.graph.passes.shard_products import shared_buffers
 from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
+from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.compiled import join_two
 from graphspec.kernels.context import Backward
@@ -57,6 +58,7 @@ class Binder:
         self.nodes = graph.needed(roots)
         self.shapes = shapes
         self.types = infer_shapes(graph, self.nodes, shapes)
+        self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())
         results = [v for node in self.nodes for v in node.outputs]
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
         largest = max(sizes, default=1)

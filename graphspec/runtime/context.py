@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.arrays.layout import axis_order
 from graphspec.arrays.random import Stream
+from graphspec.ir.dims import has_rows
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.blocks import each_block
 
@@ -47,6 +48,8 @@ class Binding(Protocol):
     requested: set[str]
     """Names of the inputs whose gradients the caller requested."""
     after: Calls
+    has_rows: bool
+    """Whether the batch axis of the graph's inputs has its name."""
 
     def dtype_of(self, value_type: Type, /) -> np.dtype[Any]: ...
     def zeros(self, X: Array, /) -> Array: ...
@@ -62,6 +65,7 @@ class NodeContext:
         self._binder, self._node, self.index = binder, node, index
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
         self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)
+        self.alike = binder.has_rows and not any(v is not None and has_rows(v.shape) for v in node.inputs)
         self.owner = node.owner
         self.pending: Calls = []
 
@@ -160,7 +164,7 @@ class NodeContext:
         return value is not None and self._binder.may_overwrite(value, self._node, self.index)
 
     def all_reduce(self, array: Array) -> Calls:
-        return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
+        return [] if self.group.size == 1 or self.alike else [(self.group.all_reduce, array)]
 
     def sharded(self, i: int) -> ShardedKernel:
         value = self._node.inputs[i]

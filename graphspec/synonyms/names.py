@@ -168,6 +168,7 @@ LAYERS: Mapping[str, str] = {
     **_each("module", "modulelist", "network", hint="write its layers as nodes, or as a block if they are repeated"),
     **_each("resnet", "resnet18", "resnet50", "vgg", "vgg16", "bert", "efficientnet", "mobilenet", hint=_PRETRAINED),
     **_each("backbone", "densenet121", "mobilenetv2", "inceptionv3", "unet", hint=_PRETRAINED),
+    **_each("convnext", "deeplab", "mixer", "swin", "vit", "visiontransformer", hint=_PRETRAINED),
 }
 
 LOSSES: Mapping[str, str] = {
@@ -294,16 +295,10 @@ SCHEDULES: Mapping[str, str] = {
     **_each("steplr", "step", "multisteplr", "constant", hint="PiecewiseConstantDecay"),
     **_each("cosineannealinglr", "cosineannealing", "cosine", hint="CosineDecay"),
     **_each("cosineannealingwarmrestarts", hint="CosineDecayRestarts"),
-    **_each(
-        "warmup",
-        "linearwarmup",
-        "onecyclelr",
-        "onecycle",
-        hint=(
-            "use a warm-up: `{type: CosineDecay, initial_learning_rate: 0.0, warmup_target: 0.001, warmup_steps: 100, "
-            "decay_steps: 1000}`"
-        ),
-    ),
+    **_each("warmup", "warmuplr", "gradualwarmup", hint="LinearWarmup"),
+    **_each("onecyclelr", hint="OneCycle"),
+    **_each("sequentiallr", "joinschedules", "chainedscheduler", hint="Sequential"),
+    **_each("transformer", "noamlr", "inversesquareroot", "inversesqrt", "rsqrt", hint="Noam"),
     **_each("exponentiallr", "exponential", hint="ExponentialDecay"),
     **_each("linearlr", "linear", "polynomiallr", "polynomial", hint="PolynomialDecay"),
     **_each("inversetime", "timedecay", hint="InverseTimeDecay"),

@@ -176,4 +176,4 @@ def test_layers_of_the_prelude(
 def test_every_layer_is_exported() -> None:
     exported = {LAYERS.get(name) for case in CASES for name, _ in mentions(case.spec)}
     exported |= {LAYERS.get(layer["type"]) for layer, *_ in LEARNING}
-    assert not [cls.__name__ for cls in LAYERS if cls not in exported]
+    assert not [cls.__name__ for cls in LAYERS if cls not in exported and not cls.__name__.startswith("onnx.")]

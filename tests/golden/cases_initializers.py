@@ -7,6 +7,7 @@ from typing import Any
 Args = dict[str, Any]
 
 
+WINDOWS = ("blackman", "nuttall", "blackmanharris", "flattop", "boxcar")
 INITIALIZERS: list[Args] = [
     {"type": "GlorotUniform"},
     {"type": "GlorotNormal"},
@@ -25,5 +26,10 @@ INITIALIZERS: list[Args] = [
     {"type": "Orthogonal"},
     {"type": "Orthogonal", "gain": 2.0},
     {"type": "Identity"},
+    {"type": "STFT"},
+    {"type": "STFT", "side": "imag", "window": "hamming", "scaling": "spectrum", "periodic": True},
+    {"type": "STFT", "window": None},
+    *({"type": "STFT", "side": "imag", "window": window, "scaling": None} for window in WINDOWS),
 ]
 INITIALIZER_SHAPES = [(64, 48), (48, 64), (40,), (5, 16, 24), (3, 3, 16, 24), (3, 3, 24, 16)]
+STFT_SHAPES = [(12, 1, 9)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from functools import partial
 from pathlib import Path
@@ -104,6 +105,10 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         return keras.tree.flatten(values[node])[int(k or 0)]
 
     for node in spec["layers"]:
+        if node.get("type", "").startswith("ops."):
+            values[node["name"]] = operation(node, value)
+            previous = node["name"]
+            continue
         args = {key: item for key, item in node.items() if key not in ("name", "inputs", "share")}
         taken = node.get("inputs", previous)
         x = [value(name) for name in taken] if isinstance(taken, list) else value(taken)
@@ -124,6 +129,30 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         previous = node["name"]
     outputs = {head: value(item.get("layer", head)) for head, item in spec["outputs"].items()}
     return keras.Model(inputs=inputs, outputs=outputs), layers
+
+
+def operation(node: dict[str, Any], value: Any) -> Any:
+    """What an operation of `keras.ops` gives: inputs in the order of its signature, numbers among them."""
+    function = getattr(keras.ops, node["type"].removeprefix("ops."))
+    given = node["inputs"] if isinstance(node["inputs"], list) else [node["inputs"]]
+    x = [value(item) if isinstance(item, str) else vector(item) for item in given]
+    args = {k: tuple(v) if isinstance(v, list) else v for k, v in node.items() if k not in ("name", "type", "inputs")}
+    names = list(inspect.signature(function).parameters)
+    if names[0] in ("xs", "arrays") or function in LISTS:
+        return function(x, **args)
+    return function(*x, **args) if "subscripts" not in args else function(args["subscripts"], *x)
+
+
+def vector(item: Any) -> Any:
+    """A number as it is; a list of numbers as a tensor."""
+    if not isinstance(item, list):
+        return item
+    array = np.asarray(item)
+    return keras.ops.convert_to_tensor(array, dtype="int64" if array.dtype.kind == "i" else keras.config.floatx())
+
+
+LISTS = (keras.ops.stack,)
+"""Operations of a list whose parameter has the name of a single value."""
 
 
 def projects(layer: Any) -> bool:

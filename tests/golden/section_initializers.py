@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from cases_initializers import INITIALIZER_SHAPES, INITIALIZERS
+from cases_initializers import INITIALIZER_SHAPES, INITIALIZERS, STFT_SHAPES
 from keras_models import (
     Section,
     plain,
@@ -21,10 +21,10 @@ def section() -> Section:
     section = Section("initializers")
     for config in INITIALIZERS:
         args = {k: v for k, v in config.items() if k != "type"}
-        for shape in INITIALIZER_SHAPES:
+        for shape in STFT_SHAPES if config["type"] == "STFT" else INITIALIZER_SHAPES:
             if config["type"] in ("Orthogonal", "Identity") and len(shape) != 2:
                 continue
-            fixed = config["type"] in ("Zeros", "Ones", "Constant", "Orthogonal", "Identity")
+            fixed = config["type"] in ("Zeros", "Ones", "Constant", "Orthogonal", "Identity", "STFT")
             repeats = 1 if fixed else -(-200_000 // int(np.prod(shape)))
             draws = np.stack(
                 [plain(initializer_of(config["type"], args, seed)(shape, dtype="float64")) for seed in range(repeats)]
@@ -39,7 +39,7 @@ def section() -> Section:
 
 
 def initializer_of(cls: str, args: dict[str, Any], seed: int) -> Any:
-    seeded = {} if cls in ("Zeros", "Ones", "Constant", "Identity") else {"seed": seed}
+    seeded = {} if cls in ("Zeros", "Ones", "Constant", "Identity", "STFT") else {"seed": seed}
     return getattr(keras.initializers, cls)(**args, **seeded)
 
 

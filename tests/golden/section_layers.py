@@ -36,6 +36,15 @@ def masks_of(y: dict[str, Any]) -> dict[str, Any]:
     return {head: m for head, m in masks.items() if m is not None and m.ndim < y[head].ndim}
 
 
+def descend(total: Any) -> None:
+    """Run backward; torch has none for `floor_divide`, which is constant between its jumps."""
+    try:
+        total.backward()
+    except RuntimeError as error:
+        if "floor_divide is not implemented" not in str(error):
+            raise
+
+
 def section(family: str) -> Section:
     """Per case: inputs, weights, outputs, masks (where there are), cotangents; gradients of Σ output · cotangent."""
     section = Section(f"layers_{family}")
@@ -46,21 +55,23 @@ def section(family: str) -> Section:
         weights, inputs = draw_weights(rng, named), draw_inputs(rng, case)
         x = tensors(inputs)
         y = model(x, training=case.get("training", False))
-        cotangents = {head: exact(rng.normal(size=tuple(t.shape))) for head, t in y.items()}
-        total = sum((t * backend.convert_to_tensor(cotangents[head])).sum() for head, t in y.items())
-        if total.requires_grad:
-            total.backward()
+        floats = {head: t for head, t in y.items() if backend.is_float_dtype(t.dtype)}
+        cotangents = {head: exact(rng.normal(size=tuple(t.shape))) for head, t in floats.items()}
+        total = sum((t * backend.convert_to_tensor(cotangents[head])).sum() for head, t in floats.items())
+        if floats and total.requires_grad:
+            descend(total)
         masks = masks_of(y)
         section.add(
             case["id"],
-            {"spec": case["spec"], "training": case.get("training", False)},
+            {"spec": case["spec"], "training": case.get("training", False)}
+            | ({"mixes": True} if case.get("mixes") else {}),
             inputs=inputs,
             weights=weights,
             outputs={head: plain(t) for head, t in y.items()},
             masks={head: plain(m) for head, m in masks.items()},
             cotangents=cotangents,
             state=state(named) if case.get("training") else {},
-            **gradients(named, x),
+            **(gradients(named, x) if floats else {}),
         )
     return section
 

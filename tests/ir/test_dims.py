@@ -11,7 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphspec.ir.dims import Dim, add, ceildiv, evaluate, floordiv, mul, product, quotient, show, subtract
+from graphspec.ir.dims import (
+    Dim,
+    add,
+    ceildiv,
+    divide,
+    divided_exactly,
+    evaluate,
+    floordiv,
+    mul,
+    product,
+    quotient,
+    show,
+    show_dim,
+    subtract,
+)
 
 SIZES = {"N": 6, "time": 11, "a.b": 5, "my-input_1": 7, "my": 2, "<labels of y>": 3, "t": 4}
 Pair = tuple[Dim, int]
@@ -124,3 +138,20 @@ def test_a_long_sum_of_sizes_is_cut() -> None:
     assert shown.endswith("…)")
     assert len(shown) < 70
     assert show(("N", 4)) == "(N, 4)"
+
+
+@pytest.mark.parametrize(
+    ("d", "k", "shown"), [("time", 7, "time/7"), ("time*2", 3, "(time*2)/3"), ("h*w", 2, "(h*w)/2")]
+)
+def test_exact_division_is_recognised_and_rounds_up(d: str, k: int, shown: str) -> None:
+    divided = divide(d, k)
+    assert isinstance(divided, str)
+    assert divided_exactly(divided) == (d, k)
+    assert show_dim(mul(divided, 5)) == f"{shown}*5"
+    for time in (1, 6, 7, 20):
+        sizes = {"time": time, "h": time, "w": 3}
+        exact = evaluate(d, sizes)
+        assert exact is not None
+        assert evaluate(divided, sizes) == -(-exact // k)
+    assert divide("time*14", 7) == "time*2"
+    assert divided_exactly("(time+6)//7") is None  # rounded by another layer

@@ -140,11 +140,11 @@ NETWORKS: dict[str, tuple[list[Array], dict[str, Any]]] = {
 @pytest.mark.parametrize("op", NETWORKS)
 def test_operators_with_tiles(op: str, tiny: list[Tiling], monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, attributes = NETWORKS[op]
-    tiled = run(op, inputs, dtype=np.float64, **attributes)
+    tiled = run(op, inputs, frozenset(), np.float64, **attributes)
     check_gradients(op, inputs, list(range(len(inputs))), **attributes)
     assert any(p.parts > 1 for p in tiny)
     monkeypatch.setattr(choice, "FAST", False)
-    for a, b in zip(tiled, run(op, inputs, dtype=np.float64, **attributes), strict=True):
+    for a, b in zip(tiled, run(op, inputs, frozenset(), np.float64, **attributes), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 

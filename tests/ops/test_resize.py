@@ -9,10 +9,10 @@ from layouts import both_layouts, normal, same
 
 
 @pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
-@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners"])
-@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"])
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 def test_resize(mode: str, coordinates: str, nearest: str) -> None:
-    if mode == "linear" and nearest != "floor":
+    if mode != "nearest" and nearest != "floor":
         return
     attrs = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
     X = normal(0, 2, 3, 4, 5)

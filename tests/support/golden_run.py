@@ -60,15 +60,17 @@ def store_of(graph: Graph, weights: Dataset, dtype: Any = np.float64) -> Paramet
     return parameters
 
 
-def cotangent_loss(graph: Graph) -> Value:
-    """``Σ output · cotangent`` over the heads; the cotangents are targets ``<head>/cotangent``."""
+def cotangent_loss(graph: Graph) -> Value | None:
+    """``Σ output · cotangent`` over the heads of floats; the cotangents are targets ``<head>/cotangent``."""
     g = Builder(graph, "loss")
     terms = []
     for name, value in graph.outputs.items():
+        if not value.type.is_float:
+            continue
         cotangent = Value(f"{name}/cotangent", Type("float32", value.shape), "target")
         graph.targets[cotangent.name] = cotangent
         terms.append(g.ReduceSum(g.Mul(value, cotangent), keepdims=0))
-    return terms[0] if len(terms) == 1 else g.Sum(*terms)
+    return g.Sum(*terms) if len(terms) > 1 else terms[0] if terms else None
 
 
 def run(

@@ -63,6 +63,7 @@ def run(
     inputs: list[Array | None],
     constants: set[int] = frozenset(),
     dtype: Any = np.float32,
+    /,
     *,
     training: bool = False,
     **attrs: Any,

@@ -35,7 +35,7 @@ def test_every_target_exists(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_name_of_the_vocabulary_is_no_synonym(kind: str) -> None:
-    names = {fold(name) for name in REGISTRIES[kind].names()}
+    names = {fold(name) for name in REGISTRIES[kind].names() if "." not in name}
     assert not names & set(NAMES[kind])
     assert all(name == fold(name) for name in NAMES[kind])
 

@@ -134,7 +134,7 @@ class Drawing:
         return {"type": name, **args} if required or (args and self.chance(0.6)) else name
 
     def initializer(self, *, matrix: bool = False) -> Any:
-        name = self.among([n for n in INITIALIZERS.primary() if n not in ("Identity",) or matrix])
+        name = self.among([n for n in INITIALIZERS.primary() if n != "STFT" and (n != "Identity" or matrix)])
         args: dict[str, Args] = {"Constant": {"value": self.number(-0.5, 0.5)}, "Orthogonal": {"gain": 0.5}}
         if name in ("Zeros", "Ones", "Constant") and self.chance(0.7):
             name = "GlorotUniform"
@@ -216,3 +216,11 @@ def draws(*names: str) -> Callable[[Callable[..., Args | None]], Callable[..., A
         return template
 
     return register
+
+
+def kinds_in(node: Args) -> list[str]:
+    """The type of a node, and of the layers and cells within it."""
+    inner = [node.get("layer"), *(c if isinstance(c := node.get("cell"), list) else [c]), *node.get("cells", [])]
+    found = [kind for i in inner if isinstance(i, dict) for kind in kinds_in(i)]
+    found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
+    return [*([node["type"]] if "type" in node else []), *found]

@@ -161,6 +161,33 @@ def resizing(d: Drawing, t: Tensor) -> Args | None:
     return args
 
 
+@draws("STFTSpectrogram")
+def stft_spectrogram(d: Drawing, t: Tensor) -> Args | None:
+    """Without angles, which jump where two runtimes round differently."""
+    if (parts := split(d, t, 1)) is None:
+        return None
+    over, _, form = parts
+    length = d.int(2, min(5, over[0])) if isinstance(over[0], int) else 4
+    if isinstance(over[0], int) and over[0] < length:
+        return None
+    mode = d.one("log", "magnitude", "psd", "real", "imag", "stft")
+    args = {"mode": mode, "frame_length": length, "padding": "same", "periodic": True, **form}
+    return args | d.some(fft_length=8, window=d.one("hamming", "blackman", None), scaling="spectrum", expand_dims=True)
+
+
+@draws("MelSpectrogram")
+def mel_spectrogram(d: Drawing, t: Tensor) -> Args | None:
+    if t.rank != 1 or not t.is_float or t.features is None or t.features < 4:
+        return None
+    args = {
+        "fft_length": 2 * d.int(2, 3),
+        "sequence_stride": d.int(1, 3),
+        "sampling_rate": 100,
+        "num_mel_bins": d.int(1, 3),
+    }
+    return args | {"min_power": 0.01} | d.some(window="hamming", power_to_db=False, mag_exp=1.0, top_db=5.0)
+
+
 @draws("CenterCrop", "RandomCrop")
 def crop(d: Drawing, t: Tensor, name: str) -> Args | None:
     if (parts := split(d, t, 2)) is None or not t.fixed or not t.is_float:

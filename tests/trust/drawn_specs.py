@@ -17,9 +17,10 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
 from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
+from trust.drawn_tensors import joining
 
 Array = np.ndarray[Any, Any]
 METRIC_ARGS: dict[str, Args] = {
@@ -38,8 +39,15 @@ SCHEDULE_ARGS: dict[str, Args] = {
     "PiecewiseConstantDecay": {"boundaries": [1, 3], "values": [0.001, 0.0005, 0.0001]},
     "CosineDecay": {"initial_learning_rate": 0.001, "decay_steps": 4},
     "CosineDecayRestarts": {"initial_learning_rate": 0.001, "first_decay_steps": 2},
+    "LinearWarmup": {"learning_rate": 0.001, "warmup_steps": 3},
+    "Sequential": {"schedules": [0.001, {"type": "Noam", "d_model": 64, "warmup_steps": 100}], "boundaries": [2]},
+    "Noam": {"d_model": 64, "warmup_steps": 100},
+    "OneCycle": {"max_learning_rate": 0.001, "total_steps": 10},
 }
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
+
+KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+"""The layers that are drawn."""
 
 
 @dataclass
@@ -62,7 +70,7 @@ class Drawn:
 
 def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
     """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
-    return _Growth(drawn, most).spec(kind or drawn.choice(LAYERS.primary()))
+    return _Growth(drawn, most).spec(kind or drawn.choice(KINDS))
 
 
 class _Growth:
@@ -88,7 +96,7 @@ class _Growth:
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
-            self.layer(LAYERS.primary())
+            self.layer(KINDS)
             if d.chance(0.1):
                 self.share()
             if d.chance(0.1):
@@ -173,6 +181,8 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
+                if node["inputs"] == []:
+                    return self.joined(node, t)
                 if kind != "DateParts":
                     return self.add(node)
                 fill = {"name": f"n{len(self.layers) + 1}", "type": "Impute", "inputs": node["name"]}
@@ -199,14 +209,24 @@ class _Growth:
             ids, bounded = ids_of(node, value, taken)
             gaps = node.get("type") == "DateParts"
             self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded))
-        self.result.used.update(_kinds(node))
+        self.result.used.update(kinds_in(node))
         return True
+
+    def joined(self, node: Args, t: Tensor) -> bool:
+        """A node without inputs, and the layers that join it with ``t``."""
+        *before, last = joining(self.d, node, t)
+        self.layers += before
+        if taken := self.add(last):
+            self.result.used[node["type"]] += 1
+        else:
+            del self.layers[-len(before) :]
+        return taken
 
     def share(self) -> None:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
-        owners = [n for n in owners if n["type"] != "DateParts"]
+        owners = [n for n in owners if n["type"] != "DateParts" and any(t.ref == n["inputs"] for t in d.pool)]
         if not owners:
             return
         owner = d.among(owners)
@@ -377,11 +397,3 @@ def _refs(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
     return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
-
-
-def _kinds(node: Args) -> list[str]:
-    """The type of a node, and of the layers and cells within it."""
-    inner = [node.get("layer"), *(c if isinstance(c := node.get("cell"), list) else [c]), *node.get("cells", [])]
-    found = [kind for i in inner if isinstance(i, dict) for kind in _kinds(i)]
-    found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
-    return [*([node["type"]] if "type" in node else []), *found]

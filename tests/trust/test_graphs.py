@@ -16,14 +16,14 @@ from specs import blobs, dense_spec
 from trust.drawn import TEMPLATES
 from trust.drawn_records import MISSING
 from trust.drawn_rows import inputs
-from trust.drawn_specs import draw
+from trust.drawn_specs import KINDS, draw
 
 
 def test_every_layer_has_a_template() -> None:
-    assert set(TEMPLATES) == set(LAYERS.primary())
+    assert set(TEMPLATES) >= {name for name in LAYERS.primary() if "." not in name}
 
 
-@pytest.mark.parametrize("kind", LAYERS.primary())
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_layer_is_reached(kind: str) -> None:
     """By seeds one after the other: what a seed draws depends on chance, that one of four has the layer does not."""
     assert any(draw(random.Random(seed), most=1, kind=kind).used[kind] for seed in range(4))

@@ -124,7 +124,7 @@ def test_what_keras_writes_is_taken_and_has_our_defaults(key: str) -> None:
 def test_the_list_is_long_enough() -> None:
     """That the two tests above look at something."""
     assert len(WRITTEN) > 250
-    assert sum(not built(key) for key in FOUND) > 50
+    assert sum(not built(key) for key in FOUND) > 40
 
 
 def neutral_keys() -> Iterator[tuple[str, str, str]]:

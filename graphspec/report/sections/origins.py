@@ -117,6 +117,8 @@ def _learnt(model: Session) -> str:
 
 
 def _values(value: Any) -> str:
+    if isinstance(value, Mapping) and "shape" in value:  # the array of a file
+        return text(f"{value.get('dtype')}{value['shape']}")
     if not isinstance(value, list):
         return text(shorten_end(_one(value), _VALUES))
     shown, size = [], 0

@@ -59,9 +59,9 @@ def ids_of(shape: tuple[int, ...], tokens: int) -> Array:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_vectors_match_the_definition(count: bool, dtype: Any) -> None:
     for ids in (IDS, IDS[:, :1], IDS[None], IDS[0], IDS[:, :0], IDS.T):
-        (Y,) = run("MultiHot", [ids], dtype=dtype, depth=7, count=int(count))
+        (Y,) = run("MultiHot", [ids], frozenset(), dtype, depth=7, count=int(count))
         np.testing.assert_array_equal(Y, vectors(ids, 7, count=count))
-    (Y,) = run("MultiHot", [IDS, np.full(IDS.shape, 0.5)], dtype=dtype, depth=7, count=1)
+    (Y,) = run("MultiHot", [IDS, np.full(IDS.shape, 0.5)], frozenset(), dtype, depth=7, count=1)
     np.testing.assert_array_equal(Y, vectors(IDS, 7, count=True) / 2)
 
 
@@ -70,7 +70,7 @@ def test_vectors_match_the_definition(count: bool, dtype: Any) -> None:
 def test_sums_are_products_with_the_vectors(count: int, width: int) -> None:
     W = _RANDOM.standard_normal((7, width))
     for ids in (IDS, IDS[:, :1], np.stack([IDS, IDS[::-1]]), IDS[0], IDS[:, :0], np.tile(IDS, (300, 200))):
-        (Y,) = run("GatherSum", [ids, W], dtype=np.float64, count=count)
+        (Y,) = run("GatherSum", [ids, W], frozenset(), np.float64, count=count)
         np.testing.assert_allclose(Y, vectors(ids, 7, count=bool(count)) @ W, rtol=1e-12, atol=1e-12)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from ops.cases.case import Example, OpCase, normal
 from ops.cases.draw import Draw
 from ops.cases.elementwise import X, large
@@ -24,6 +25,21 @@ def matmul(d: Draw) -> Example:
     if len(right) == 2:
         right = d.partner(lead) + right
     return Example([d.normal(*left), d.normal(*right)])
+
+
+def trilu(d: Draw) -> Example:
+    A = d.floats(2, 4).astype(d.choice(["float32", "int64", "float32"]))
+    k = np.array(d.integer(-4, 4), np.int64) if d.flag() else None
+    return Example(
+        [np.where(A > 1, np.asarray(np.inf, A.dtype), A) if A.dtype.kind == "f" else A, k],
+        {"upper": d.flag()},
+        set() if k is None else {1},
+    )
+
+
+def eye_like(d: Draw) -> Example:
+    dtype = d.choice([None, "float32", "int64", "int32"])
+    return Example([d.floats(2, 2)], {"k": d.integer(-3, 3)} | ({} if dtype is None else {"dtype": dtype}))
 
 
 CASES = {
@@ -70,5 +86,17 @@ CASES = {
             Example([large(20, 60, 100), large(20, 100, 80)]),
             Example([large(60, 100), large(20, 100, 80)]),
         ],
+    ),
+    "EyeLike": OpCase(eye_like, "it is constant", [Example([normal(0, 3)])], [Example([X])]),
+    "Trilu": OpCase(
+        trilu,
+        [
+            Example([normal(3, 4)]),
+            Example([normal(3, 4)], {"upper": 0}),
+            Example([normal(2, 4, 3), np.array(1)], {"upper": 0}, {1}),
+            Example([normal(2, 3, 3), np.array(-1)], {}, {1}),
+        ],
+        no_rows=[Example([normal(0, 4, 3)], {"upper": 0})],
+        allocates=[Example([X], {"upper": upper}) for upper in (0, 1)],
     ),
 }

@@ -23,6 +23,12 @@ def with_nan(d: Draw) -> Example:
     return Example([np.where(d.bools(X.shape), np.float32(np.nan), X)])
 
 
+def with_infinity(d: Draw) -> Example:
+    X = d.floats(scale=3.0)
+    X = np.where(d.bools(X.shape), np.copysign(np.float32(np.inf), X), X)
+    return Example([X], {"detect_negative": d.flag(), "detect_positive": d.flag()})
+
+
 def comparison(*more: str) -> OpCase:
     dtypes = ("float32", "int32", "int64", *more)
     return OpCase(drawn_few(*dtypes), NO_FLOATS, without_rows(two(), broadcast), [Example([X, ROW])])
@@ -38,6 +44,7 @@ CASES = {
     "Equal": comparison("bool"),
     "Greater": comparison(),
     "GreaterOrEqual": comparison(),
+    "IsInf": OpCase(with_infinity, NO_FLOATS, without_rows(one(), batch(0)), [Example([X])]),
     "IsNaN": OpCase(with_nan, NO_FLOATS, without_rows(one(), batch(0)), [Example([X])]),
     "Less": comparison(),
     "LessOrEqual": comparison(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ops.cases.case import Example, OpCase, normal, positive
-from ops.cases.draw import Draw
+from ops.cases.draw import Array, Draw
 from ops.cases.elementwise import X, of_one, stepped
 
 
@@ -16,6 +16,15 @@ def clip(d: Draw) -> Example:
 
 def numbers(d: Draw) -> Example:
     return Example([d.floats(scale=3.0)])
+
+
+def inside(*shape: int) -> Array:
+    """Numbers between -0.9 and 0.9."""
+    return positive(*shape) * 1.125 - 1.35
+
+
+def above_one(*shape: int) -> Array:
+    return positive(*shape) + 1.0
 
 
 CASES = {
@@ -41,4 +50,13 @@ CASES = {
     "Sign": stepped(lambda d: Example([np.asarray(d.ints(d.shape(), -2, 3), np.float32)])),
     "Sin": of_one(),
     "Sqrt": of_one(positive, between=(0.01, 9.0)),
+    "Acos": of_one(inside, between=(-1.0, 1.0)),
+    "Acosh": of_one(above_one, between=(1.0, 9.0)),
+    "Asin": of_one(inside, between=(-1.0, 1.0)),
+    "Asinh": of_one(),
+    "Atan": of_one(),
+    "Atanh": of_one(inside, between=(-0.99, 0.99)),
+    "Cosh": of_one(),
+    "Sinh": of_one(),
+    "Tan": of_one(inside, between=(-1.4, 1.4)),
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ops.cases.case import Example, OpCase, Strategy, ints, normal, with_ints
+from ops.cases.case import Example, OpCase, Strategy, ints, normal, positive, with_ints
 from ops.cases.draw import Array, Draw
 from ops.cases.elementwise import X, large
 
@@ -66,6 +67,12 @@ MEAN.allocates = [
     *(Example([large(20, 60, 100)], {"axes": axes}) for axes in ((0,), (1,), (2,), (0, 2), (1, 2))),
 ]
 
+
+def positive_only(d: Draw) -> Example:
+    example = drawn("float32")(d)
+    return Example([np.abs(a) + np.float32(0.1) for a in example.inputs if a is not None], example.attrs)
+
+
 CASES = {
     "CumSum": OpCase(
         cum_sum,
@@ -98,4 +105,6 @@ CASES = {
         allocates=[Example([X, ints(axis)], {"keepdims": 0}, {1}) for axis in (0, 1)],
     ),
     "ReduceSumSquare": reduction("float32", "int32"),
+    "ReduceLogSum": replace(reduction("float32", make=positive), draw=positive_only),
+    "ReduceLogSumExp": reduction("float32"),
 }

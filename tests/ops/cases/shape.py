@@ -99,6 +99,7 @@ CASES = {
     "StopGradient": OpCase(
         None, "no gradient flows through it", no_rows=[Example([normal(0, 4)])], allocates=[Example([X])]
     ),
+    "Size": OpCase(lambda d: Example([d.floats()]), "it gives integers", [Example([normal(0, 4)])], [Example([X])]),
     "Squeeze": OpCase(
         squeeze,
         [with_ints((2, 1, 3), ints(1)), Example([normal(1, 3, 1)])],

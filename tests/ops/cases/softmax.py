@@ -18,4 +18,18 @@ def over_an_axis() -> OpCase:
     return OpCase(softmax, [*one(), *more], none, [Example([X])])
 
 
-CASES = {"LogSoftmax": over_an_axis(), "Softmax": over_an_axis()}
+def hardmax(d: Draw) -> Example:
+    X = d.coarse()
+    return Example([X], {"axis": d.axis(X)})
+
+
+CASES = {
+    "Hardmax": OpCase(
+        hardmax,
+        "its derivative is 0",
+        [Example([normal(0, 4, 3)], {"axis": axis}) for axis in (1, 2)],
+        [Example([X], {"axis": axis}) for axis in (0, 1)],
+    ),
+    "LogSoftmax": over_an_axis(),
+    "Softmax": over_an_axis(),
+}

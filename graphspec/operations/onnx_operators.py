@@ -1,0 +1,91 @@
+"""ONNX's operators as layers ``onnx.<name>``, made from the operators: attributes are arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from functools import cache, partial
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import create_model
+
+from graphspec.codes import Code
+from graphspec.config import FROM_LIST
+from graphspec.errors import ShapeError
+from graphspec.operations.base import Operation
+from graphspec.ops import OPS, Op
+from graphspec.ops.base import REQUIRED, declared_attributes
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+    from graphspec.layers.base import Number
+
+PREFIX = "onnx."
+
+
+class OnnxOperator(Operation):
+    """Base: one operator of ONNX."""
+
+    def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
+        """Return the constant for a number: as ONNX promotes nothing, ``1`` is int64 and ``1.0`` is float32."""
+        return g.constant(value)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all operators that a file may contain."""
+    return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported)
+
+
+def make(name: str) -> type[Operation] | None:
+    """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
+    op = OPS.get(name.removeprefix(PREFIX))
+    if op is None or not op.exported:
+        return None
+    annotations = get_type_hints(op)
+    fields: dict[str, Any] = {
+        key: (_argument(annotations[key]), ... if default is REQUIRED else _plain(default))
+        for key, default in declared_attributes(op).items()
+    }
+    made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
+    made.function = staticmethod(partial(emit, op.__name__))
+    made.signed_by = staticmethod(op.infer)
+    made.arity = _arity(op)
+    made.takes_strings = op.takes_texts
+    return made
+
+
+def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Value | tuple[Value, ...]:
+    """Emit one operator.
+
+    Raises:
+        ShapeError: the attributes and the inputs do not go together.
+    """
+    try:
+        found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        hint = "docs/vocabulary/onnx.md lists its inputs and attributes"
+        text = f"does not take these inputs and attributes: {error or type(error).__name__}"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint) from None
+    return found
+
+
+def _arity(op: type[Op]) -> tuple[int, int | None]:
+    """Return the least and the largest number of inputs of an operator."""
+    _, *inputs = inspect.signature(op.infer).parameters.values()
+    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
+    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
+
+
+def _argument(kind: Any) -> Any:
+    """Return the type of an attribute as one of an argument: a sequence is a tuple, made from a list."""
+    parts = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    lists = [part for part in parts if get_origin(part) is Sequence]
+    found: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
+    return Annotated[found, FROM_LIST] if lists else found
+
+
+def _plain(default: Any) -> Any:
+    return tuple(default) if isinstance(default, list) else default

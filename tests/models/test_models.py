@@ -1,0 +1,103 @@
+"""Models that people write, as specs: forward, gradients, steps and export are those of Keras (`make_golden.py`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_run import fitting, run, store_of
+from paths import ROOT, TESTS
+from safetensors.numpy import load_file
+
+import graphspec as gs
+from graphspec.compiler.check import check
+from graphspec.compiler.objective import add_losses
+from graphspec.graph.onnx_session import session
+
+FOLDER = TESTS / "models"
+MODELS = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.glob("*/*.yaml"))]
+WARNED = {
+    "audio/wavenet": {"GS204"},  # nobody reads the last residual
+    "series/nbeats": {"GS204"},  # nobody reads the rest of the last block
+    "text/attention_seq2seq": {"GS308"},  # a layer with initial states ignores its mask
+}
+"""Codes of warnings about models that are so in Keras, too."""
+Arrays = dict[str, dict[str, np.ndarray[Any, Any]]]
+
+
+def golden(name: str) -> Arrays:
+    """The stored arrays by kind and name; `losses` is a kind with one array, called ``""``."""
+    found: Arrays = {}
+    for key, array in load_file(FOLDER / f"{name}.safetensors").items():
+        kind, _, rest = key.partition("/")
+        found.setdefault(kind, {})[rest] = array
+    return found
+
+
+def still(name: str) -> list[str]:
+    """Settings without chance: `vars.drop` is the rate of dropout, by convention of these specs."""
+    return ["vars.drop=0"] if "\nvars:" in (text := spec_of(name).read_text("utf-8")) and "drop:" in text else []
+
+
+def spec_of(name: str) -> Path:
+    return FOLDER / f"{name}.yaml"
+
+
+def assert_near(found: Any, expected: Any, share: float, what: str) -> None:
+    """The same names and shapes; differences are at most a share of the largest value."""
+    assert found.keys() == expected.keys(), what
+    for name, array in expected.items():
+        assert found[name].shape == array.shape, f"{what} {name}: {found[name].shape}, expected {array.shape}"
+        largest = np.max(np.abs(array), initial=1e-3)
+        np.testing.assert_allclose(found[name] / largest, array / largest, rtol=0, atol=share, err_msg=f"{what} {name}")
+
+
+def test_every_model_is_whole_and_on_the_page() -> None:
+    page = (ROOT / "docs" / "from-keras.md").read_text("utf-8")
+    for name in MODELS:
+        assert (FOLDER / f"{name}.py").is_file(), name
+        assert f"(../tests/models/{name}.yaml)" in page, name
+    files = {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.safetensors")}
+    assert files == {*MODELS}
+    assert sum(path.stat().st_size for path in FOLDER.glob("*/*.safetensors")) < 2.5e6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_and_statistics_are_those_of_keras(name: str) -> None:
+    checked = check(str(spec_of(name)), still(name))
+    assert {str(d.code) for d in checked.diagnostics} == WARNED.get(name, set())
+    spec, lowered = checked.require()
+    values = golden(name)
+    objective = add_losses(lowered.graph, spec)
+    graph = objective.graph
+    assert objective.total is not None
+    targets = {head: fitting(a, graph.targets[head].type) for head, a in values.get("targets", {}).items()}
+    parameters = store_of(graph, values["weights"])
+    found, gradients, _ = run(
+        graph, parameters, values["inputs"] | targets, {"loss": objective.total}, loss=objective.total, training=True
+    )
+    np.testing.assert_allclose(found["loss"], values["losses"][""][0], rtol=1e-5)
+    assert_near(gradients, values["gradients"], 1e-5, "gradient of")
+    assert_near(parameters.get(group="state"), values.get("state", {}), 1e-5, "state")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_steps_and_the_file_are_those_of_keras(name: str, tmp_path: Path) -> None:
+    model, values = gs.compile(str(spec_of(name)), still(name)), golden(name)
+    model.set_weights(values["weights"])
+    inputs, outputs = values["inputs"], values["outputs"]
+    rows = len(next(iter(inputs.values())))
+    seen = values.get("seen", {})
+    outputs = {head: array[seen.get(head, ...)] for head, array in outputs.items()}
+    predicted = model.predict(inputs, batch_size=rows)
+    heads = predicted if isinstance(predicted, dict) else dict(zip(outputs, [predicted], strict=True))
+    assert_near({head: array[seen.get(head, ...)] for head, array in heads.items()}, outputs, 1e-5, "output")
+    proof = model.export(tmp_path / "model.onnx", rows=inputs)
+    assert {*proof.differences} >= {*outputs}
+    answers = session((tmp_path / "model.onnx").read_bytes(), threads=1).run(list(outputs), inputs)
+    answers = [answer[seen.get(head, ...)] for head, answer in zip(outputs, answers, strict=True)]
+    assert_near(dict(zip(outputs, answers, strict=True)), outputs, 1e-5, "output of the file")
+    history = model.fit(inputs, values["targets"], epochs=3, batch_size=rows, shuffle=False, verbose=0)
+    np.testing.assert_allclose(history.history["loss"], values["losses"][""], rtol=1e-4)
