@@ -82,7 +82,7 @@ PAGES = {
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
     "attention": Page("Attention layers", ("attention", "multi_head")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
-    "regularization": Page("Regularization and random values", ("regularization", "sampling", "gradients")),
+    "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
     "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),

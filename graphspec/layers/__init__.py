@@ -16,7 +16,7 @@ LAYERS.found_in(
         """,
         "regularization": """
             Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
-            ActivityRegularization
+            ActivityRegularization Sampling RandomNormal RandomUniform GumbelSoftmax StopGradient
         """,
         "attention": "Attention AdditiveAttention",
         "image": "Resizing CenterCrop",
@@ -33,7 +33,6 @@ LAYERS.found_in(
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
-        "gradients": "StopGradient",
         "einsum": "EinsumDense",
         "discretization": "Discretization",
         "missing": "Impute",
@@ -53,7 +52,6 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
-        "sampling": "Sampling RandomNormal RandomUniform GumbelSoftmax",
         "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",

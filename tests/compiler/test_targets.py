@@ -151,6 +151,17 @@ def test_contrastive_pairs_have_targets_in_the_data() -> None:
         model.fit({"x": X, "other": X}, same * 2, verbose=0)
 
 
+def test_two_towers_learn_their_scale() -> None:
+    towers = [{"name": n, "type": "Dense", "units": 3, "inputs": i} for n, i in (("a", "x"), ("b", "other"))]
+    scale = {"name": "scale", "type": "Parameter", "shape": [], "initializer": "ones"}
+    heads = {"pair": {"layer": ["a", "b", "scale"], "loss": "clip"}, "text": {"layer": "a"}, "picture": {"layer": "b"}}
+    model = gs.compile(document([*towers, scale], heads) | {"inputs": TWO})
+    before = model.evaluate({"x": X, "other": X**2})["loss"]
+    model.fit({"x": X, "other": X**2}, epochs=3, verbose=0)
+    assert model.evaluate({"x": X, "other": X**2})["loss"] < before
+    assert model.weights["scale/value"] != 1
+
+
 @pytest.mark.parametrize("heads", [VAE_HEADS, SIMCLR_HEADS], ids=["vae", "simclr"])
 def test_workers_give_the_same_bits_with_shards(heads: dict[str, Any]) -> None:
     layers, inputs = (VAE, {"x": TWO["x"]}) if heads is VAE_HEADS else (SIMCLR, TWO)

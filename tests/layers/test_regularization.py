@@ -1,4 +1,4 @@
-"""Layers with random values: what they are in training and otherwise, and what is exported of them."""
+"""Random values: what they are in training and otherwise, and in files; StopGradient. Others: test_normalization.py."""
 
 from __future__ import annotations
 
@@ -146,3 +146,27 @@ def test_bad_arguments(layer: dict[str, Any], code: str, says: str) -> None:
     errors = [d for d in error.value.diagnostics if d.is_error]
     assert [d.code for d in errors] == [code], errors
     assert says in str(errors[0])
+
+
+def stopped_network(stop: bool) -> dict[str, Any]:
+    between = [{"name": "stop", "type": "StopGradient"}] if stop else []
+    return {
+        "graphspec": 1,
+        "name": "stopped",
+        "inputs": {"x": {"shape": [4]}},
+        "layers": [{"name": "a", "type": "Dense", "units": 3}, *between, {"name": "y", "type": "Dense", "units": 1}],
+        "outputs": {"y": {"loss": "mse"}},
+    }
+
+
+def test_what_is_before_it_is_not_trained(tmp_path: Path) -> None:
+    stopped, plain = gs.compile(stopped_network(True)), gs.compile(stopped_network(False))
+    np.testing.assert_array_equal(stopped.predict(X[:20, :4]), plain.predict(X[:20, :4]))
+    before = stopped.weights
+    for model in (stopped, plain):
+        model.fit(X[:20, :4], X[:20, :1], epochs=2, verbose=0)
+    assert (stopped.weights["a/kernel"] == before["a/kernel"]).all()
+    assert (stopped.weights["y/kernel"] != before["y/kernel"]).all()
+    assert (plain.weights["a/kernel"] != before["a/kernel"]).all()
+    stopped.export(tmp_path / "y.onnx")
+    assert [node.op_type for node in onnx.load(tmp_path / "y.onnx").graph.node] == ["Gemm", "Gemm"]
