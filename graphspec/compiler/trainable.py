@@ -1,7 +1,7 @@
 """Check whether a network can be trained.
 
 It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
-when it is trained. The optimizer can update its sparse weights (GS105).
+when it is trained. The optimizer can update its sparse weights, and its groups have weights (GS105).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Ref
 from graphspec.ops import operator
+from graphspec.optimizers.weight_groups import unmatched
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
@@ -89,11 +90,24 @@ def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     return found
 
 
+def check_groups(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS105 for patterns of the optimizer's groups that match no trainable weight."""
+    names = [p.name for p in lowered.graph.params.values() if p.trainable]
+    groups = spec.training.optimizer.groups
+    if not groups or not names or any(d.is_error for d in lowered.diagnostics):
+        return []
+    found = []
+    for k, problem in unmatched(groups, names):
+        at = spec.tree.find(("training", "optimizer", "groups", k, "weights"))[0] or spec.tree
+        found.append(Diagnostic.of(f"group {k + 1} of the optimizer", problem, at.mark, path=at.path))
+    return found
+
+
 def _not_by_rows(optimizer: Optimizer, name: str, lowered: Lowered) -> Problem | None:
     kind = type(optimizer).__name__
     if not optimizer.updates_rows():
         text, hint = f"{kind} updates whole weights", "use an optimizer such as Adam, Adagrad or SGD"
-    elif optimizer.weight_decay:
+    elif optimizer.decay_of(name):
         text, hint = f"the `weight_decay` of {kind} changes all rows in every step", "use an optimizer without it"
     elif optimizer.gradient_accumulation_steps:
         text, hint = "`gradient_accumulation_steps` adds up gradients of all rows", "use a larger `batch_size` instead"

@@ -47,6 +47,7 @@ _TYPES = {
     "int_type": "an integer",
     "int_from_float": "an integer",
     "list_type": "a list",
+    "model_type": "a mapping",
     "none_required": "null",
     "string_type": "text",
     "tuple_type": "a list",
@@ -257,6 +258,10 @@ def _problem(error: Mapping[str, Any], value: Tree | None) -> Problem:
     """Return the problem that an error of pydantic stands for."""
     quoted = "" if value is None else f", not {describe(value)}"
     problem: Problem | None = error.get("ctx", {}).get("problem")
+    if problem is None and error["type"] == "missing" and isinstance(key := error["loc"][-1], str):
+        return Problem(Code.MISSING_KEY, f"needs `{key}`")
+    if problem is None and error["type"] == "extra_forbidden":
+        return Problem(Code.UNKNOWN_KEY, "is no known key")
     if problem is None:
         return Problem(Code.VALUE_NOT_ALLOWED, _requirement(error) + quoted)
     return replace(problem, message=problem.message + quoted) if error["ctx"]["show_value"] else problem

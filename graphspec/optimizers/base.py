@@ -16,6 +16,7 @@ from graphspec.ir.graph import Segment
 from graphspec.kernels.compiled import Neighbour, join
 from graphspec.optimizers.rows import Lookup, Rows, RowUpdate
 from graphspec.optimizers.vectors import BLOCK, Vectors, blocks
+from graphspec.optimizers.weight_groups import Groups, Settings, runs, settings_of
 from graphspec.schedules import LearningRate as LearningRate  # re-exported for the optimizers
 from graphspec.schedules import Schedule
 
@@ -102,6 +103,11 @@ class Optimizer(Config):
         None, description="Without effect: the loss would be multiplied by it and the gradients divided by it."
     )
     gradient_accumulation_steps: int | None = Field(None, ge=2, description="The number of steps per update.")
+    groups: Groups = Field(
+        (),
+        description="Settings of some weights: `weights`, patterns of their names, with a `learning_rate`, "
+        "`learning_rate_scale` or `weight_decay`.",
+    )
 
     @model_validator(mode="after")
     def _one_clip(self) -> Optimizer:
@@ -174,7 +180,8 @@ class Optimizer(Config):
 
     def skips_rows(self) -> bool:
         """Return whether rows with a gradient of 0 need fewer calls, for the same bits."""
-        if self.weight_decay or self.gradient_accumulation_steps or self.clips() or not self.updates_rows():
+        decays = self.weight_decay or any(group.weight_decay for group in self.groups)
+        if decays or self.gradient_accumulation_steps or self.clips() or not self.updates_rows():
             return False
         x, factor = np.zeros(0, np.float32), np.zeros((), np.float32)
         return self.idle(x, x, dict.fromkeys(self.moments(), x), *(factor for _ in self.factors(0, 1.0))) is not None
@@ -208,9 +215,28 @@ class Optimizer(Config):
         """
         P, G, segments = v.P, v.G, v.segments
         every = self.gradient_accumulation_steps or 1
-        factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
-        shrink = np.ones((), P.dtype)
+        clip = self._clip(G, segments, group)
+        sums: Calls = []
+        if (
+            clip or every > 1 or type(self).updates is not Optimizer.updates
+        ):  # otherwise summed block by block, in the cache
+            sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
+            v = replace(v, others=())
+        touched = [call for lookup in v.lookups for call in lookup.touched.share(group)]
+        calls: Calls = [*clip, *touched, *self._updates(v, clock, rate)]
+        if every > 1:
+            calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock, group)
+        if self.use_ema:
+            calls += self._average(P, v.slots["average"], every, clock)
+        return [*sums, *calls, *constrain(P, segments)]
 
+    def _updates(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
+        """Return the calls of :meth:`updates`, after one that computes the scalars of the step."""
+        every = self.gradient_accumulation_steps or 1
+        if self.groups:
+            return self._updates_of_groups(v, clock, rate)
+        factors = [np.zeros((), v.P.dtype) for _ in self.factors(0, 1.0)]
+        shrink = np.ones((), v.P.dtype)
         decay, fills = self.weight_decay, [array.fill for array in factors]
 
         def begin() -> None:
@@ -220,20 +246,43 @@ class Optimizer(Config):
             if decay:
                 shrink.fill(1 - decay * learning_rate)
 
-        clip = self._clip(G, segments, group)
-        sums: Calls = []
-        if (
-            clip or every > 1 or type(self).updates is not Optimizer.updates
-        ):  # otherwise summed block by block, in the cache
-            sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
-            v = replace(v, others=())
-        touched = [call for lookup in v.lookups for call in lookup.touched.share(group)]
-        calls: Calls = [(begin,), *clip, *touched, *self.updates(v, shrink, factors)]
-        if every > 1:
-            calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock, group)
-        if self.use_ema:
-            calls += self._average(P, v.slots["average"], every, clock)
-        return [*sums, *calls, *constrain(P, segments)]
+        return [(begin,), *self.updates(v, shrink, factors)]
+
+    def _updates_of_groups(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
+        """Return the calls of :meth:`_updates`, each run of weights with the same settings by itself."""
+        every = self.gradient_accumulation_steps or 1
+        known: list[tuple[Settings, Optimizer, list[Array], Array]] = []
+        calls: Calls = []
+        for settings, run in runs(self.groups, v.spans, v.P.size):
+            found = next((each for each in known if each[0] == settings), None)
+            if found is None:
+                own = self._with(settings)
+                scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
+                found = settings, own, scalars, np.ones((), v.P.dtype)
+                known.append(found)
+            _, own, factors, shrink = found
+            calls += own.updates(v.cut_out(run), shrink, factors)
+
+        def begin() -> None:
+            current = rate.advance(clock.step)
+            for settings, own, factors, shrink in known:
+                learning_rate = settings.rate(self.learning_rate, clock.step, current)
+                for array, value in zip(factors, own.factors(clock.step // every, learning_rate), strict=True):
+                    array.fill(value)
+                if own.weight_decay:
+                    shrink.fill(1 - own.weight_decay * learning_rate)
+
+        return [(begin,), *calls]
+
+    def _with(self, settings: Settings) -> Optimizer:
+        if settings.weight_decay is None:
+            return self
+        keys = [key for key in ("weight_decay", "adam_weight_decay") if key in type(self).model_fields]
+        return self.model_copy(update=dict.fromkeys(keys, settings.weight_decay))
+
+    def decay_of(self, name: str) -> float:
+        """Return the weight decay of a weight."""
+        return self._with(settings_of(self.groups, name)).weight_decay or 0.0
 
     def elementwise(self) -> bool:
         """Return True if a step updates every element independently, except for constraints: shards may split weights."""

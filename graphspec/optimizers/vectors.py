@@ -38,6 +38,7 @@ class Vectors:
         others: the gradients of other workers that have not been added to ``G`` yet.
         summed: the ranges of ``G`` that ``others`` are added to.
         lookups: the weights, or their parts, whose gradients are known to be 0 except in a few rows.
+        cut: in a part of the weights, ``segments`` and the pieces of other weights.
     """
 
     P: Array
@@ -47,6 +48,12 @@ class Vectors:
     others: Sequence[Array] = ()
     summed: Sequence[slice] = ()
     lookups: Sequence[Lookup] = ()
+    cut: Sequence[Segment] | None = None
+
+    @property
+    def spans(self) -> Sequence[Segment]:
+        """The position of every weight, and of the pieces of others."""
+        return self.segments if self.cut is None else self.cut
 
     @classmethod
     def of_workers(
@@ -79,7 +86,17 @@ class Vectors:
             [gradient[part] for gradient in self.others],
             summed,
             [lookup.within(part) for lookup in self.lookups],
+            [
+                Segment(s.param, max(s.start, part.start) - part.start, min(s.stop, part.stop) - part.start)
+                for s in self.spans
+                if s.start < part.stop and part.start < s.stop
+            ],
         )
+
+    def cut_out(self, run: slice) -> Vectors:
+        """Return the operands of a range, of which the same is summed as of the whole."""
+        summed = [(max(s.start, run.start), min(s.stop, run.stop)) for s in self.summed]
+        return self.part(run, [slice(start - run.start, stop - run.start) for start, stop in summed if start < stop])
 
     def blocks(self) -> list[slice]:
         """Return the range between the looked-up weights in blocks that fit into the cache."""

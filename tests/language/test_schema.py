@@ -131,7 +131,15 @@ def test_the_schema_is_small() -> None:
 
 FORM = ("102", "103", "104", "105", "109", "111")
 """Codes of mistakes in the form of a spec: keys, types, values, names."""
-BEYOND = {"105_adamw", "105_bidirectional", "105_callbacks", "105_delimiter", "105_float32", "105_monitor"}
+BEYOND = {
+    "105_adamw",
+    "105_bidirectional",
+    "105_callbacks",
+    "105_delimiter",
+    "105_float32",
+    "105_groups",
+    "105_monitor",
+}
 BEYOND |= {f"105_search_{name}" for name in ("bounds", "grid", "order", "values")} | {"102_search_paths", "105_sparse"}
 """Mistakes that follow from several values, or from the precision of numbers."""
 UNREADABLE = {"104_keys"}
