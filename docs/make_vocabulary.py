@@ -84,7 +84,19 @@ PAGES = {
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
-    "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
+    "operations": Page(
+        "Operations",
+        (
+            *(
+                "operations/arithmetic",
+                "operations/reduction",
+                "operations/trigonometry",
+                "operations/math",
+                "operations/nn",
+            ),
+            *("operations/nn_activations", "operations/image"),
+        ),
+    ),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
     "reshaping": Page("Reshaping", ("reshaping", "padding", "upsampling")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),
