@@ -109,7 +109,8 @@ def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str
         return None
     from graphspec.layers import LAYERS
 
-    able = [name for name in LAYERS.primary() if (cls := LAYERS.get(name)) is not None and cls.takes_strings]
+    known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
+    able = [name for name, cls in known if cls is not None and cls.takes_strings]
     text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
     return text, f"put a layer that takes texts between them: {format_names(able)}"
 
