@@ -239,8 +239,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     before = len(result.graph.nodes)
     try:
         known = [v for v in inputs if v is not None]
-        given = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, operands(g, layer, node, known), given)
+        named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem
