@@ -49,6 +49,11 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
+    ({"type": "Sampling", "inputs": ["x", "x"]}, TABLE),
+    ({"type": "RandomNormal"}, TABLE),
+    ({"type": "RandomUniform"}, TABLE),
+    ({"type": "GumbelSoftmax"}, TABLE),
+    ({"type": "StopGradient"}, TABLE),
     (
         {"type": "TokenAndPositionEmbedding", "vocabulary_size": 9, "sequence_length": 4, "embedding_dim": 2},
         {"shape": [4], "dtype": "int64"},
@@ -90,7 +95,7 @@ PAGES = {
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
     "attention": Page("Attention layers", ("attention", "multi_head", "positions")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
-    "regularization": Page("Regularization", ("regularization",)),
+    "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
     "operations": Page(
         "Operations",

@@ -16,6 +16,7 @@ LAYERS.found_in(
         """,
         "regularization": """
             Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
+            ActivityRegularization Sampling RandomNormal RandomUniform GumbelSoftmax StopGradient
             ActivityRegularization StochasticDepth DropPath
         """,
         "attention": "Attention AdditiveAttention",
