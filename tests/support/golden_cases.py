@@ -28,12 +28,11 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
         "Parameter": "layers/test_tensors.py",
-        "PositionEmbedding": "layers/test_core.py",
         "RandomNormal": "layers/test_regularization.py",
         "RandomUniform": "layers/test_regularization.py",
         "Sampling": "layers/test_regularization.py",
-        "StopGradient": "layers/test_regularization.py",
         "PositionEmbedding": "layers/test_positions.py",
+        "StopGradient": "layers/test_regularization.py",
         **dict.fromkeys(
             (
                 "ClassToken",

@@ -17,9 +17,8 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
-from trust.drawn_losses import LOSS_KINDS
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
+from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
