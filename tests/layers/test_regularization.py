@@ -1,7 +1,4 @@
-"""Random values: what they are in training and otherwise, and in files; StopGradient; StochasticDepth and LayerScale.
-
-Others: test_normalization.py.
-"""
+"""Random values: what they are in training and otherwise, and in files; StopGradient, StochasticDepth, LayerScale."""
 
 from __future__ import annotations
 
