@@ -14,6 +14,13 @@ from graphspec.language.column_types import COLUMNS
 from graphspec.language.schema_values import VARIABLE_DEFINITION, Schema, arguments, shown
 from graphspec.layers import CELLS, LAYERS
 
+OPTION: Schema = {
+    "title": "true or false",
+    "type": ["boolean", "string"],
+    "pattern": VARIABLE_DEFINITION["pattern"],
+    "errorMessage": "Expected true or false.",
+    "description": "Keras's call argument. Default: false.",
+}
 NAMES: Schema = {
     "anyOf": [
         {"type": "string", "title": "name"},
@@ -116,7 +123,8 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
             names.append({"const": primary, "title": primary, "description": describe_class(cls)})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
-            names += [{"enum": [name], "title": name, "enumDescriptions": [text]} for name in (primary, *others)]
+            texts = {primary: text} | dict.fromkeys(others, f"Another name of {primary}.")
+            names += [{"enum": [name], "title": name, "enumDescriptions": [about]} for name, about in texts.items()]
     variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
     return {"if": variable, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
 
@@ -209,6 +217,7 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
         key: {**NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
         for key in getattr(cls, "call_arguments", ())
     }
+    calls |= {key: dict(OPTION) for key in getattr(cls, "call_options", ())}  # `share` changes each on its own
     shared = common(registry)
     own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in shared}
     typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **neutral(own)}

@@ -67,7 +67,7 @@ def exact(x: Any) -> np.ndarray:
 
 NAMED = ("count_weights", "attention_mask", "query_mask", "value_mask", "key_mask")
 """Call arguments that are a node each."""
-FLAGS = ("use_causal_mask", "return_attention_scores")
+FLAGS = ("use_causal_mask", "return_attention_scores", "reverse")
 CALL_ARGUMENTS = {"initial_state", "mask", *NAMED, *FLAGS}
 
 

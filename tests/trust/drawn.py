@@ -224,3 +224,10 @@ def kinds_in(node: Args) -> list[str]:
     found = [kind for i in inner if isinstance(i, dict) for kind in kinds_in(i)]
     found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
     return [*([node["type"]] if "type" in node else []), *found]
+
+
+def refs_in(node: Args) -> list[str]:
+    """The values that a node takes."""
+    given = node["inputs"]
+    given = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
+    return [*given, *node.get("initial_state", [])]
