@@ -49,6 +49,11 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
+    ({"type": "Sampling", "inputs": ["x", "x"]}, TABLE),
+    ({"type": "RandomNormal"}, TABLE),
+    ({"type": "RandomUniform"}, TABLE),
+    ({"type": "GumbelSoftmax"}, TABLE),
+    ({"type": "StopGradient"}, TABLE),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 
@@ -77,7 +82,7 @@ PAGES = {
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
     "attention": Page("Attention layers", ("attention", "multi_head")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
-    "regularization": Page("Regularization", ("regularization",)),
+    "regularization": Page("Regularization and random values", ("regularization", "sampling", "gradients")),
     "merging": Page("Merging", ("merging",)),
     "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),

@@ -108,14 +108,19 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         description=_text(sections.get("description"), "description", problems) or "",
         inputs=inputs,
         nodes=_parse_nodes(expanded, problems, block_names(tree)),
-        heads=heads,
+        heads={name: head for name, head in heads.items() if not head.only_trained},
         training=parse_training(sections.get("training"), problems),
         data=parse_data(
-            sections.get("data"), base, list(declared) if isinstance(declared, dict) else [], list(heads), problems
+            sections.get("data"),
+            base,
+            list(declared) if isinstance(declared, dict) else [],
+            [h.name for h in heads.values() if h.loss is None or h.needs_data],
+            problems,
         ),
         document={key: child.plain() for key, child in tree.value.items() if key != "search"},
         tree=tree,
         base=base,
+        terms={name: head for name, head in heads.items() if head.only_trained},
         search=None if (search := tree.get("search")) is None else parse_search(search, problems),
     )
 

@@ -33,6 +33,7 @@ LAYERS.found_in(
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
+        "gradients": "StopGradient",
         "einsum": "EinsumDense",
         "discretization": "Discretization",
         "missing": "Impute",
@@ -52,6 +53,7 @@ LAYERS.found_in(
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector",
+        "sampling": "Sampling RandomNormal RandomUniform GumbelSoftmax",
         "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",

@@ -187,8 +187,9 @@ LOSSES: Mapping[str, str] = {
     **_each("jaccard", hint="dice"),
     **_each("poissonnll", hint="poisson"),
     **_each("ctcloss", hint="ctc"),
-    **_each("cosine", "cosineembedding", hint="cosine_similarity"),
-    **_each("triplet", "tripletmargin", "contrastive", hint="circle"),
+    **_each("cosineembedding", hint="cosine_similarity"),
+    **_each("tripletmargin", hint="triplet"),
+    **_each("simclr", "ntxentloss", hint="info_nce"),
     **_each("quantile", "pinball", "gaussiannll", hint="there is no such loss: use mean_absolute_error, the median's"),
     **_each("multilabelsoftmargin", hint="binary_crossentropy"),
     **_each(

@@ -18,35 +18,11 @@ from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
+from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
 Array = np.ndarray[Any, Any]
-LOSS_KINDS: dict[str, tuple[str | None, str]] = {
-    "circle": (None, "ids"),
-    "binary_crossentropy": ("sigmoid", "bits"),
-    "binary_focal_crossentropy": ("sigmoid", "bits"),
-    "categorical_crossentropy": ("softmax", "one_hot"),
-    "categorical_focal_crossentropy": ("softmax", "one_hot"),
-    "sparse_categorical_crossentropy": ("softmax", "ids"),
-    "categorical_generalized_cross_entropy": ("softmax", "ids"),
-    "kl_divergence": ("softmax", "shares"),
-    "ctc": (None, "labels"),
-    "hinge": ("tanh", "signs"),
-    "squared_hinge": ("tanh", "signs"),
-    "categorical_hinge": (None, "one_hot"),
-    "dice": ("sigmoid", "bits"),
-    "tversky": ("sigmoid", "bits"),
-    "mean_squared_error": (None, "real"),
-    "mean_absolute_error": (None, "real"),
-    "huber": (None, "real"),
-    "log_cosh": (None, "real"),
-    "mean_absolute_percentage_error": ("softplus", "positive"),
-    "mean_squared_logarithmic_error": ("softplus", "positive"),
-    "poisson": ("softplus", "positive"),
-    "cosine_similarity": (None, "real"),
-}
-"""The activation that gives a loss what it takes, and what its targets are."""
 METRIC_ARGS: dict[str, Args] = {
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
@@ -143,7 +119,8 @@ class _Growth:
         """Leave out what reaches no head, as people do; sometimes not: that is a warning only."""
         if self.d.chance(0.1):
             return
-        needed = {_node(head["layer"]) for head in outputs.values()}
+        layers = [head["layer"] for head in outputs.values()]
+        needed = {_node(ref) for layer in layers for ref in (layer if isinstance(layer, list) else [layer])}
         for node in reversed(self.layers):
             if node["name"] in needed:
                 needed |= {_node(ref) for ref in _refs(node)} | {node.get("share", "")}
@@ -308,6 +285,9 @@ class _Growth:
             loss = "mean_squared_error"
         if loss == "circle" and t.rank != 1:
             loss = "huber"
+        if not LOSSES.get(loss).has_output:  # type: ignore[union-attr]
+            self.term(t, loss, outputs)
+            loss = "log_cosh"
         activation, targets = LOSS_KINDS[loss]
         bare = activation is None and targets == "real" and t.is_float and t.mask is None and d.chance(0.2)
         bare = bare and t.ref not in self.inputs
@@ -352,6 +332,25 @@ class _Growth:
             return
         self.result.targets[name] = targets
         self.result.used.update([f"loss {loss}", *(f"metric {m if isinstance(m, str) else m['type']}" for m in chosen)])
+
+    def term(self, t: Tensor, loss: str, outputs: Args) -> None:
+        """A head without an output, over one to three Dense layers on one value."""
+        if not t.fixed:
+            return
+        nodes, ref = [], t.ref
+        for _ in range(LOSSES.get(loss).nodes[0]):  # type: ignore[union-attr]
+            if t.rank > 1:
+                ref = f"n{len(self.layers)}"
+                if not self.add({"name": ref, "type": "Flatten", "inputs": t.ref}):
+                    return
+            nodes.append(f"n{len(self.layers)}")
+            if not self.add({"name": nodes[-1], "type": "Dense", "units": 3, "activation": "tanh", "inputs": ref}):
+                return
+        name = f"h{len(outputs)}"
+        outputs[name] = {"layer": nodes if len(nodes) > 1 else nodes[0], "loss": loss}
+        if LOSS_KINDS[loss][1] != "none":
+            self.result.targets[name] = LOSS_KINDS[loss][1]
+        self.result.used.update([f"loss {loss}"])
 
     def training(self, outputs: Args) -> Args:
         d = self.d

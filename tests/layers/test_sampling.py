@@ -1,0 +1,148 @@
+"""Layers with random values: what they are in training and otherwise, and what is exported of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import graphspec as gs
+from graphspec.errors import SpecError
+from graphspec.graph.target import Target
+from graphspec.runtime.build import build_program
+
+Array = np.ndarray[Any, Any]
+X = np.random.default_rng(0).uniform(-1, 1, (400, 6)).astype(np.float32)
+
+
+def network(*layers: dict[str, Any], inputs: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    nodes = [*layers, {"name": "y", "type": "Dense", "units": 2}]
+    last = layers[-1]["name"]
+    return {
+        "graphspec": 1,
+        "name": "random",
+        "inputs": inputs or {"x": {"shape": [6]}},
+        "layers": nodes,
+        "outputs": {"y": {"loss": "mse"}, "values": {"layer": last}},
+        **more,
+    }
+
+
+def values(model: Any, feeds: dict[str, Array], *, training: bool) -> Array:
+    """The values of the layer under test."""
+    shapes = {name: array.shape for name, array in feeds.items()}
+    program = build_program(model.graph, model.parameters, Target(shapes), training=training, seed=3)
+    for name, array in feeds.items():
+        program.feeds[name][...] = array
+    program.run()
+    return program.fetches["values"].copy()
+
+
+MOMENTS = [
+    ({"type": "RandomNormal", "mean": 2.0, "stddev": 0.5}, 2.0, 2.0, 0.25),
+    ({"type": "RandomUniform", "minval": -1.0, "maxval": 3.0}, 1.0, 1.0, 4 / 3),
+]
+
+
+@pytest.mark.parametrize(("layer", "otherwise", "mean", "variance"), MOMENTS)
+def test_values_in_the_shape_of_the_input(
+    layer: dict[str, Any], otherwise: float, mean: float, variance: float
+) -> None:
+    model = gs.compile(network({"name": "r", **layer}))
+    assert (values(model, {"x": X}, training=False) == otherwise).all()
+    found = values(model, {"x": X}, training=True)
+    assert found.shape == X.shape
+    assert abs(found.mean() - mean) < 0.06
+    assert abs(found.var() - variance) < 0.06
+    np.testing.assert_array_equal(values(model, {"x": X * 0}, training=True), found)
+
+
+def test_sampling_is_the_mean_or_a_sample() -> None:
+    half = [
+        {"name": f"h{k}", "type": "Dense", "units": 6, "kernel_initializer": "zeros", "inputs": "x"} for k in (0, 1)
+    ]
+    half[0]["bias_initializer"] = {"type": "Constant", "value": 3.0}
+    half[1]["bias_initializer"] = {"type": "Constant", "value": float(np.log(4))}
+    model = gs.compile(network(*half, {"name": "z", "type": "Sampling", "inputs": ["h0", "h1"]}))
+    assert (values(model, {"x": X}, training=False) == 3).all()
+    found = values(model, {"x": X}, training=True)
+    assert abs(found.mean() - 3) < 0.1
+    assert abs(found.std() - 2) < 0.1
+
+
+def test_sampling_with_the_callers_noise(tmp_path: Path) -> None:
+    inputs = {"x": {"shape": [6]}, "noise": {"shape": [3]}}
+    layers = [{"name": n, "type": "Dense", "units": 3, "inputs": "x"} for n in ("mean", "log_variance")]
+    model = gs.compile(
+        network(*layers, {"name": "z", "type": "Sampling", "inputs": ["mean", "log_variance", "noise"]}, inputs=inputs)
+    )
+    noise = np.random.default_rng(1).standard_normal((len(X), 3)).astype(np.float32)
+    w = model.weights
+    mean, log_variance = (X @ w[f"{n}/kernel"] + w[f"{n}/bias"] for n in ("mean", "log_variance"))
+    expected = mean + np.exp(log_variance / 2) * noise
+    found = model.predict({"x": X, "noise": noise})["values"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(values(model, {"x": X, "noise": noise}, training=True), found)
+    assert "batch sizes" in str(model.export(tmp_path / "z.onnx"))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax(hard: bool, tmp_path: Path) -> None:
+    logits = np.tile(np.log(np.array([0.1, 0.2, 0.7], np.float32)), (3000, 1))
+    layer = {"name": "choice", "type": "GumbelSoftmax", "temperature": 0.2, "hard": hard}
+    model = gs.compile(network(layer, inputs={"x": {"shape": [3]}}))
+    powers = np.array([0.1, 0.2, 0.7]) ** 5
+    expected = np.array([0, 0, 1]) if hard else powers / powers.sum()
+    np.testing.assert_allclose(values(model, {"x": logits}, training=False)[0], expected, atol=1e-6)
+    found = values(model, {"x": logits}, training=True)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    assert (set(np.unique(found)) == {0.0, 1.0}) == hard
+    chosen = np.bincount(found.argmax(1), minlength=3) / len(found)
+    np.testing.assert_allclose(
+        chosen, [0.1, 0.2, 0.7], atol=0.03
+    )  # the Gumbel-max trick draws with these probabilities
+    model.export(tmp_path / "choice.onnx")
+    ops = {node.op_type for node in onnx.load(tmp_path / "choice.onnx").graph.node}
+    assert not any("Random" in op or "Noise" in op for op in ops)
+
+
+def test_training_is_repeated_and_resumed_exactly() -> None:
+    layers = [{"name": n, "type": "Dense", "units": 3, "inputs": "x"} for n in ("a", "b")]
+    layers += [
+        {"name": "z", "type": "Sampling", "inputs": ["a", "b"]},
+        {"name": "g", "type": "GumbelSoftmax", "hard": True},
+    ]
+    spec = network(*layers, training={"optimizer": "adam", "batch_size": 100})
+    y = X[:, :2]
+    whole, again, parts = (gs.compile(spec) for _ in range(3))
+    whole.fit(X, y, epochs=3, verbose=0)
+    again.fit(X, y, epochs=3, verbose=0)
+    for _ in range(3):
+        parts.fit(X, y, epochs=1, verbose=0)
+    for name, weight in whole.weights.items():
+        np.testing.assert_array_equal(again.weights[name], weight)
+        np.testing.assert_array_equal(parts.weights[name], weight)
+    assert np.abs(whole.weights["a/kernel"] - gs.compile(spec).weights["a/kernel"]).max() > 0.01
+    assert np.abs(whole.weights["b/kernel"] - gs.compile(spec).weights["b/kernel"]).max() > 0.001
+
+
+@pytest.mark.parametrize(
+    ("layer", "code", "says"),
+    [
+        ({"type": "Sampling"}, "GS203", "takes 2 to 3 inputs, got 1"),
+        ({"type": "Sampling", "inputs": ["x", "wide"]}, "GS302", "needs inputs of one shape, got (N, 6) and (N, 7)"),
+        ({"type": "RandomUniform", "minval": 2.0}, "GS105", "has a maxval of 1 below its minval of 2"),
+        ({"type": "GumbelSoftmax", "temperature": 0.0}, "GS105", "temperature"),
+        ({"type": "GumbelSoftmax", "axis": 0}, "GS301", "has no axis 0"),
+    ],
+)
+def test_bad_arguments(layer: dict[str, Any], code: str, says: str) -> None:
+    wide = {"name": "wide", "type": "Dense", "units": 7, "inputs": "x"}
+    with pytest.raises(SpecError) as error:
+        gs.compile(network(wide, {"name": "r", "inputs": "x", **layer}))
+    errors = [d for d in error.value.diagnostics if d.is_error]
+    assert [d.code for d in errors] == [code], errors
+    assert says in str(errors[0])
