@@ -245,6 +245,7 @@ class Spec:
     Attributes:
         document: the plain document with overrides, before variables and blocks are expanded.
         base: the folder of the spec, to which file names are relative; None for a dict.
+        draws: whether its weights are drawn; False if they exist, and files of initial values are not opened.
         search: the section ``search``, which is no part of ``document``: training ignores it.
     """
 
@@ -259,6 +260,7 @@ class Spec:
     tree: Tree = field(repr=False, compare=False)
     base: Path | None = None
     search: Search | None = None
+    draws: bool = True
 
     def __repr__(self) -> str:
         counts = ((len(self.inputs), "input"), (len(self.nodes), "layer"), (len(self.heads), "head"))

@@ -146,6 +146,9 @@ class Remembering(Gated):
 
     def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
+            if self.bias_initializer.one_shape:
+                text, hint = "has a bias from an array, a part of which is set to 1", "set `unit_forget_bias: false`"
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="bias_initializer")
             options["initializer"] = ForgetBias(start=self.bias_initializer)
         return super().weight(g, role, shape, **options)
 
