@@ -32,10 +32,11 @@ def announce(model: Session, trainer: Trainer) -> None:
     """Print what the training reads and trains: rows, targets, parameters. No file is read for this."""
     for line in _rows(model, trainer):
         out_wrapped(line)
-    heads = [head for head in model.spec.heads.values() if head.loss is not None]
+    heads = model.spec.trained
     width = terminal_width(sys.stdout) or _PIPED
     for head in heads[:_HEADS]:
-        found = summarize(head, model.graph.outputs[head.name], trainer.loader.dataset)
+        value = model.graph.outputs.get(head.name)
+        found = None if value is None else summarize(head, value, trainer.loader.dataset)
         if found is not None:
             out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
     if len(heads) > _HEADS:

@@ -71,7 +71,7 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
         owner.trainable += param.size if param.trainable else 0
         owner.frozen += 0 if param.trainable else param.size
     input_shapes, types, lengths = _assume(graph, batch_size)
-    for node in graph.needed(graph.outputs.values()):
+    for node in graph.needed(graph.trained_roots()):
         if node.owner in nodes:
             op, outputs = operator(node), [types[v.name].type for v in node.outputs]
             shapes = [() if v is None else types.get(v.name, v).shape for v in node.inputs]
@@ -100,7 +100,7 @@ def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, 
         ShapeError: no length fits.
     """
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
-    needed = graph.needed(graph.outputs.values())
+    needed = graph.needed(graph.trained_roots())
     problem: ShapeError | None = None
     for length in _LENGTHS:
         lengths = dict.fromkeys(symbols, length)

@@ -188,14 +188,14 @@ class _Comparison:
         return settings | {TYPE: _kind(node), "trainable": node.trainable} | where
 
     def _heads(self) -> list[Difference]:
-        old, new = self._old.spec.heads, self._new.spec.heads
+        old, new = self._old.spec.all_heads, self._new.spec.all_heads
         pairs = {name: target for name in old if (target := self._names.get(name, name)) in new}
         found = []
         for name, head in old.items():
             if name not in pairs:
                 found.append(Difference(REMOVED, name, name, settings=_told_of(head)))
                 continue
-            before = _head(head) | {"layer": _ref(head.layer, self._names, keep=True)}
+            before = _head(head) | _nodes(head, self._names)
             differences = changes(before, _head(new[pairs[name]]))
             if differences:
                 found.append(Difference(CHANGED, pairs[name], name, changes=differences))
@@ -236,9 +236,16 @@ def _input(declared: InputDecl) -> dict[str, Any]:
     return {"shape": shape} | rest
 
 
+def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the nodes of a head."""
+    layers = [_ref(ref, names, keep=True) for ref in head.layers]
+    return {"layer": layers if head.others else layers[0], "target": _ref(head.target, names, keep=True)}
+
+
 def _head(head: HeadDecl) -> dict[str, Any]:
     return {
-        "layer": _ref(head.layer, None),
+        **_nodes(head, None),
+        "target_gradient": head.target_gradient or None,
         "loss": plain(head.loss),
         "weight": head.weight,
         "metrics": plain(head.metrics),

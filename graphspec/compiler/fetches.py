@@ -25,6 +25,11 @@ def mask_of(head: str) -> str:
     return f"mask:{head}"
 
 
+def target_of(head: str) -> str:
+    """Return the name of the value with which a head compares, if that is computed by the network."""
+    return f"target:{head}"
+
+
 def losses_of(objective: Objective) -> list[str]:
     """Return the names of all losses, the total first."""
     return [TOTAL, *map(loss_of, objective.losses)]
@@ -32,7 +37,7 @@ def losses_of(objective: Objective) -> list[str]:
 
 def logged_losses(spec: Spec) -> dict[str, str]:
     """Return the fetch of every logged loss by Keras's key: ``loss`` and, with several heads, ``<head>_loss``."""
-    heads = [h.name for h in spec.heads.values() if h.loss is not None] if len(spec.heads) > 1 else []
+    heads = [h.name for h in spec.trained] if len(spec.all_heads) > 1 else []
     return {"loss": TOTAL} | {f"{head}_loss": loss_of(head) for head in heads}
 
 
@@ -45,4 +50,6 @@ def fetches(network: Network, objective: Objective, counted: Collection[str] = (
             found[head.name] = value
             if value.mask is not None:
                 found[mask_of(head.name)] = value.mask
+            if head.name in objective.targets:
+                found[target_of(head.name)] = objective.targets[head.name]
     return found

@@ -12,10 +12,12 @@ from graphspec.callbacks.outputs import Output, check_outputs
 from graphspec.codes import Code
 from graphspec.compiler.fetches import logged_losses
 from graphspec.compiler.lowered import Lowered
-from graphspec.errors import Diagnostic, Mark, Problem
+from graphspec.compiler.targets import check_target, fails
+from graphspec.errors import Diagnostic, Mark, NodeRef, Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Value
 from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.head_values import node_of
 from graphspec.metrics import METRICS, targets_of
 from graphspec.text import count
 
@@ -39,21 +41,101 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         value = lowered.graph.outputs.get(head.name)
         if value is None:
             continue
-        nodes = () if head.layer is None else (lowered.node_ref(head.layer),)
-        for keys, subject, problem in _problems(head, value):
-            mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
-            found.append(Diagnostic.of(subject, problem, mark, path=path, nodes=nodes))
+        nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
+        problems = [*_problems(head, value), *_target(head, value, lowered)]
+        found += [_diagnose(head, *problem, nodes) for problem in problems]
+    for head in spec.terms.values():
+        nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
+        found += [_diagnose(head, *problem, nodes) for problem in _term(head, lowered)]
     return found + _stratify(spec, lowered.graph.outputs)
+
+
+def _diagnose(head: HeadDecl, keys: KeyPath, subject: str, problem: Problem, nodes: tuple[NodeRef, ...]) -> Diagnostic:
+    mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
+    return Diagnostic.of(subject, problem, mark, path=path, nodes=nodes)
+
+
+def _target(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+    """Return what is wrong with the target of a head that names an input or a node."""
+    name = f"head '{head.name}'"
+    if head.target is None:
+        if head.target_gradient:
+            problem = Problem(Code.VALUE_NOT_ALLOWED, "has `target_gradient`, but no `target`", "remove it")
+            return [(("target_gradient",), name, problem)]
+        return []
+    if head.loss is None:
+        text = "has a `target`, but no loss that compares with it"
+        return [(("target",), name, Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `target`"))]
+    for key, given in (("scale", head.scale), ("class_weight", head.class_weight)):
+        if given is not None:
+            text = (
+                f"cannot have `{key}`, which is computed from targets in the data: its target is '{head.target.name}'"
+            )
+            return [((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`"))]
+    target = lowered.value(head.target)
+    if target is None or fails(head.loss, value):
+        return []
+    problem_or_none = check_target(head.loss, value, target)
+    return [] if problem_or_none is None else [(("target",), name, problem_or_none)]
+
+
+def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+    """Return the problems of a head without an output."""
+    name, loss = f"head '{head.name}'", head.loss
+    if head.wrong or None in head.layers:
+        return []
+    if loss is None:
+        text = "has several nodes, but no loss that compares them"
+        return [
+            (("layer",), name, Problem(Code.LOSS_MISMATCH, text, "set a loss such as `info_nce`, or name one node"))
+        ]
+    least, most = loss.nodes
+    given, kind = len(head.layers), type(loss).__name__
+    if not least <= given <= most:
+        return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
+    for key in ("metrics", "labels", "class_weight", "scale"):
+        if head.tree.get(key) is not None and getattr(head, key):
+            text = f"cannot have `{key}`: with {kind} it is a term of the loss, without an output"
+            return [
+                ((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`, or add a head without a loss"))
+            ]
+    values = [lowered.graph.loss_inputs.get(node_of(head.name, k)) for k in range(given)]
+    known = [value for value in values if value is not None]
+    if len(known) < given:
+        return []
+    found = loss.check_values(known)
+    if not found and known[0].shape[:1] != ("N",):
+        text = f"needs one value per row, but the node has shape {show(known[0].shape)}"
+        found = [Problem(Code.LOSS_MISMATCH, text, "name a node with the batch axis")]
+    return [(("loss",), f"{loss.label} of {name}", p) for p in found] or _target(head, known[0], lowered)
+
+
+def _wrong_count(head: HeadDecl, loss: Loss) -> Problem:
+    """Return GS402 for a loss over another number of nodes."""
+    least, most = loss.nodes
+    kind, given = type(loss).__name__, len(head.layers)
+    if most == 1:
+        text = f"has {given} nodes, but {kind} compares one node with a target"
+        names = [ref.name for ref in head.layers if ref is not None]
+        hint = f"write `layer: {names[0]}` and `target: {names[1]}`" if len(names) == 2 else "name one node"
+        return Problem(Code.LOSS_MISMATCH, text, hint)
+    wanted = f"{least}" if least == most else f"{least} or {most}"
+    text = f"has {count(given, 'node')}, but {kind} compares {wanted}"
+    return Problem(Code.LOSS_MISMATCH, text, f"list them: `layer: {getattr(loss, 'names', '[a, b]')}`")
 
 
 def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     """Return GS405 if `stratify` names a head without one class per row."""
     source = spec.data.get("validation")
     value = outputs.get(source.stratify or "") if source is not None else None
-    if source is None or value is None or value.rank == 2:
+    if source is None or value is None:
+        return []
+    head = spec.heads[source.stratify or ""]
+    if value.rank == 2 and (head.loss is None or head.needs_data):
         return []
     at = source.tree.find(("stratify",))[0] or source.tree
-    text = f"`stratify` needs one class per row, but head '{source.stratify}' has shape {show(value.shape)}"
+    has = f"has shape {show(value.shape)}" if value.rank != 2 else "has no targets in the data"
+    text = f"`stratify` needs one class per row, but head '{source.stratify}' {has}"
     return [
         Diagnostic.at(at.mark, Code.CLASSES_MISMATCH, text, path=at.path, hint="leave it out, or name another head")
     ]
@@ -227,7 +309,7 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
 
 def prefix_of(spec: Spec, head: HeadDecl) -> str:
     """Return the prefix of a head's metrics in logs, as in Keras."""
-    return f"{head.name}_" if len(spec.heads) > 1 else ""
+    return f"{head.name}_" if len(spec.all_heads) > 1 else ""
 
 
 def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:

@@ -113,9 +113,10 @@ def _unused_nodes(
     spec: Spec, before: Edges, after: Edges, declared: dict[str, NodeDecl], cyclic: set[str]
 ) -> list[Diagnostic]:
     """Return GS204 for nodes on which no head depends: for the last node of a chain, or for the instance of a block."""
-    if not spec.heads or any(head.layer is None for head in spec.heads.values()) or any(map(_uncertain, spec.nodes)):
+    every = spec.all_heads.values()
+    if not every or any(None in head.layers for head in every) or any(map(_uncertain, spec.nodes)):
         return []  # a wrong reference, already reported, may be meant for any node
-    heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
+    heads = [ref.name for h in every for ref in (*h.layers, h.target) if ref is not None and ref.name in declared]
     alive: set[str] = set()
     stack = list(heads)
     while stack:

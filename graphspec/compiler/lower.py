@@ -11,6 +11,7 @@ from graphspec.compiler.batchless import lower_layer
 from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
 from graphspec.compiler.operands import operands
+from graphspec.compiler.targets import check_target, fails, lower_target
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
@@ -18,6 +19,7 @@ from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref, operand_text
+from graphspec.language.head_values import given_of, node_of
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
@@ -52,10 +54,38 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
                 result.diagnostics.append(_head_without_rows(head, head.layer, result))
             elif value_or_none is not None:
                 result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
+                _read_target(head, result.graph.outputs[head.name], result)
+    for term in spec.terms.values():
+        _read_term(term, result)
     result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
     result.diagnostics += _not_learnable(spec, result)
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
+
+
+def _read_term(head: HeadDecl, result: Lowered) -> None:
+    """Let the losses read the nodes of a head without an output."""
+    for k, ref in enumerate(head.layers):
+        if ref is None or not _exists(ref, result, f"head '{head.name}'") or (value := result.value(ref)) is None:
+            continue
+        if value.type.is_string:
+            result.diagnostics.append(_text_head(head, ref, result))
+        else:
+            result.graph.loss_inputs[node_of(head.name, k)] = value
+    if (first := result.graph.loss_inputs.get(node_of(head.name, 0))) is not None:
+        _read_target(head, first, result)
+
+
+def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
+    """Let the losses read the node or input with which a head compares, if it fits: the others are reported later."""
+    if head.target is None or head.layer is None or not _exists(head.target, result, f"head '{head.name}'"):
+        return
+    target = result.value(head.target)
+    if target is None or head.loss is None or fails(head.loss, y_pred) or check_target(head.loss, y_pred, target):
+        return
+    g = Builder(result.graph, head.layer.name)
+    with g.part(f"{head.name}_target"):
+        result.graph.loss_inputs[given_of(head.name)] = lower_target(g, head, y_pred, target)
 
 
 def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
@@ -218,8 +248,8 @@ def _lower_node(
     before = len(result.graph.nodes)
     try:
         known = [v for v in inputs if v is not None]
-        given = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, operands(g, layer, node, known), given)
+        named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+from graphspec.language.head_values import given_of, nodes_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -37,11 +38,13 @@ class Objective:
     Attributes:
         total: the scalar to minimise.
         losses: every head's own loss, by head.
+        targets: the values with which heads compare that are computed by the network, by head.
     """
 
     graph: Graph
     total: Value
     losses: dict[str, Value] = field(default_factory=dict)
+    targets: dict[str, Value] = field(default_factory=dict)
 
 
 def add_losses(
@@ -51,7 +54,7 @@ def add_losses(
     weighted: Mapping[str, int] | None = None,
     lengths: Collection[str] = (),
 ) -> Objective:
-    """Return a copy of ``graph`` with a target for every head that has a loss, the heads' losses, and the scalar total.
+    """Return a copy of ``graph`` with the targets that the data have, the heads' losses, and the scalar total.
 
     Args:
         weighted: the rank of ``<head>_sample_weight``, for heads that have this array.
@@ -61,32 +64,40 @@ def add_losses(
 
     graph = graph.copy()
     losses: dict[str, Value] = {}
-    for head in spec.heads.values():
-        if head.loss is None:
-            continue
-        y_pred = graph.outputs[head.name]
+    given: dict[str, Value] = {}
+    for head in spec.trained:
+        assert head.loss is not None
+        predicted = nodes_of(graph, head)
+        y_pred, y_true = predicted[0], None
         g = Builder(graph, f"{head.name}.loss")
-        y_true = _target(graph, head.name, head.loss.target(y_pred))
+        if head.needs_data:
+            y_true = _target(graph, head.name, head.loss.target(y_pred))
+        elif head.target is not None:
+            y_true = given[head.name] = graph.loss_inputs[given_of(head.name)]
         ctc_lengths = {}
         for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
             if name in lengths:
                 ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
-        values = head.loss.lower(g, *_standardized(g, head, y_true, y_pred), **ctc_lengths)
+        compared, predicted = _standardized(g, head, y_true, predicted)
+        values = head.loss.lower_values(g, compared, predicted, **ctc_lengths)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
             weight = _target(graph, head.name + WEIGHT, Type("float32", shape))
         mask = y_pred.mask if head.loss.uses_mask else None
         losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
-    return Objective(graph, _total(graph, spec, losses), losses)
+    return Objective(graph, _total(graph, spec, losses), losses, given)
 
 
-def _standardized(g: Builder, head: HeadDecl, *values: Value) -> tuple[Value, ...]:
-    """Return target and output as the loss sees them: ``(value − mean) / deviation`` for a standardized target."""
-    if head.statistics is None:
-        return values
+def _standardized(
+    g: Builder, head: HeadDecl, y_true: Value | None, predicted: list[Value]
+) -> tuple[Value | None, list[Value]]:
+    """Return target and outputs as the loss sees them: ``(value − mean) / deviation`` for a standardized target."""
+    if head.statistics is None or y_true is None:
+        return y_true, predicted
     mean, deviation = (g.constant(number, "float32") for number in head.statistics)
-    return tuple(g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in values)
+    y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
+    return y_true, predicted
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:
@@ -99,7 +110,7 @@ def _target(graph: Graph, name: str, type_: Type) -> Value:
 def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
     """Return ``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
     g = Builder(graph, "total.loss")
-    weights = {name: spec.heads[name].weight for name in losses}
+    weights = {name: spec.all_heads[name].weight for name in losses}
     divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
     terms = []
     for name, loss in losses.items():

@@ -120,7 +120,7 @@ def _not_by_rows(optimizer: Optimizer, name: str, lowered: Lowered) -> Problem |
 
 def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
     """Return GS404 if there is nothing to train. Heads and layers with errors count as trainable."""
-    if not any(head.loss is not None or head.wrong for head in spec.heads.values()):
+    if not any(head.loss is not None or head.wrong for head in spec.all_heads.values()):
         hint = "give a head a loss, such as `loss: mean_squared_error`"
         return Problem(Code.NOTHING_TO_TRAIN, "has no head with a loss: there is nothing to train", hint)
     if len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
@@ -162,7 +162,7 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
     """Return the node whose values need the most memory."""
     from graphspec.graph.shapes import infer_shapes
 
-    nodes = graph.needed(graph.outputs.values())
+    nodes = graph.needed(graph.trained_roots())
     types = infer_shapes(graph, nodes, shapes)
     sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""

@@ -271,7 +271,7 @@ class _Check(Reporter):
             if isinstance(converted, Strings) and not expected.is_string:
                 expected = Type("string", ("N",))
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = checked_weights(converted, signature.targets[name.removesuffix(WEIGHT)], self._sizes)
+                converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             else:
                 converted = reshape(
                     converted,
@@ -281,10 +281,10 @@ class _Check(Reporter):
                     is_input=section == "inputs",
                 )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
-                limits, hint = (
-                    signature.limits[name],
-                    "set `input_dim` of the Embedding above the largest id, or correct the ids",
-                )
+                limits, hint = signature.limits[name], "set `input_dim` of the Embedding above the largest id"
+                if name in signature.class_inputs:
+                    hint = "the head that compares with it needs a unit for each class, counted from 0"
+                hint = f"{hint}, or correct the ids"
                 check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
             if name in signature.targets and section == "targets":
                 converted = self._checked_target(name, converted, subject)
@@ -352,7 +352,7 @@ class _Check(Reporter):
 
     def _dataset(self) -> Dataset:
         signature = self.signature
-        weights = {h: self.arrays[h + WEIGHT] for h in signature.targets if h + WEIGHT in self.arrays}
+        weights = {h: self.arrays[h + WEIGHT] for h in signature.weighted if h + WEIGHT in self.arrays}
         lengths = {h + s for h in signature.ctc for s in (LENGTH, STEPS)}
         return Dataset(
             {n: self.arrays[n] for n in signature.inputs},

@@ -17,6 +17,8 @@ class DataSignature:
 
     Attributes:
         inputs, targets: types by input and by head.
+        unlabelled: types of the heads with a loss that need no targets, but may have sample weights.
+        class_inputs: inputs with which heads compare: their ids are classes.
         classes: the number of classes of each head whose targets are ids.
         ignored: the additional id that a head allows (``ignore_class``).
         probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
@@ -42,9 +44,18 @@ class DataSignature:
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
+    unlabelled: Mapping[str, Type] = field(default_factory=dict)
+    class_inputs: frozenset[str] = frozenset()
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
+
+    @property
+    def weighted(self) -> Mapping[str, Type]:
+        """The heads that may have sample weights, with the types of what they compare."""
+        return {**self.targets, **self.unlabelled}
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
         heads = list(self.targets)
-        return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
+        return [h + WEIGHT for h in self.weighted] + [
+            h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)
+        ]

@@ -19,6 +19,7 @@ from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph, Type
+from graphspec.language.head_values import nodes_of
 from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ Data = Array | Mapping[str, Array] | Any | None
 
 def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSignature:
     """Return the data that a graph requires: types of inputs, targets of heads with a loss, and ranges of ids."""
-    trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
-    values = {h.name: graph.outputs[h.name] for h in trained}
+    trained = [h for h in spec.all_heads.values() if h.needs_data] if targets else []
+    others = [h for h in spec.trained if not h.needs_data] if targets else []
+    values = {h.name: nodes_of(graph, h)[0] for h in trained}
     target_kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
     ctc = frozenset(h.name for h in spec.heads.values() if h.loss is not None and targets_of(h.loss) == "labels")
     axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
@@ -56,8 +58,19 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},
+        unlabelled={h.name: _compared(graph, h) for h in others},
+        class_inputs=frozenset(h.target.name for h in others if h.target is not None and h.loss is not None),
         steps=lambda shapes: _steps(graph, ctc, shapes),
     )
+
+
+def _compared(graph: Graph, head: HeadDecl) -> Type:
+    """Return the type of what a head without targets in the data compares: sample weights have its leading axes."""
+    value = nodes_of(graph, head)[0]
+    assert head.loss is not None
+    if head.target is not None:
+        return head.loss.target(value)
+    return value.type if head.loss.nodes == (1, 1) else Type("float32", value.shape[:1])
 
 
 def _gaps(spec: Spec) -> frozenset[str]:
@@ -72,7 +85,7 @@ def _gaps(spec: Spec) -> frozenset[str]:
         for ref in node.inputs:
             if ref is not None:
                 readers.setdefault(ref.name, []).append(layer is not None and layer.gaps_allowed)
-    heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
+    heads = {ref.name for h in spec.all_heads.values() for ref in (*h.layers, h.target) if ref is not None}
     able = [n for n, declared in spec.inputs.items() if declared.dtype in ("float32", "int64", "string")]
     return frozenset(n for n in able if n not in heads and all(readers.get(n, [False])))
 
@@ -153,7 +166,7 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
         by_name(x, list(needed.inputs), "input", needed.columns),
         by_name(y, [*heads, *needed.extras()] if is_frame(y) else heads, "head"),
         needed,
-        by_name(sample_weight, heads, "head"),
+        by_name(sample_weight, list(needed.weighted), "head"),
     )
     if arrays is None:
         raise SpecError(found)

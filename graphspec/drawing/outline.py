@@ -115,11 +115,13 @@ class _Outline:
         variables = self.spec.tree.get("vars")
         outermost = Instance("", params=dict(variables.plain() or {}) if variables is not None else {})
         waiting = deque(self._fill(top, outermost, self.spec.nodes))
-        for head in self.spec.heads.values():
+        for head in self.spec.all_heads.values():
             if head.layer is not None:
                 key = f"head {head.name}"
                 top.boxes[key] = _head(head)
-                top.link(self._box_of(top, head.layer.name), key)
+                for ref in (*head.layers, head.target):
+                    if ref is not None:
+                        top.link(self._box_of(top, ref.name), key)
         yield top
         drawn: set[str] = set()
         while waiting:
@@ -319,4 +321,8 @@ def _head(head: HeadDecl) -> Box:
     loss = f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss"
     metrics = ", ".join(metric.key for metric in head.metrics)
     lines = [loss + (f" · weight {head.weight:g}" if head.weight != 1 else "")]
+    if head.target is not None:
+        lines.append(f"compared with {head.target.name}")
+    if head.only_trained:
+        lines.append("for training only")
     return Box("head", head.name, [*lines, f"metrics {metrics}"] if metrics else lines)

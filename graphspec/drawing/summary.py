@@ -45,7 +45,7 @@ def summary_lines(
     lines, left_out = table_lines(folded, width)
     yield from lines
     yield ""
-    for head in spec.heads.values():
+    for head in spec.all_heads.values():
         yield from _wrapped(f"head {head.name}: {_head(head)}", width)
     for line in _footer(spec, lowered, costs, rows, once):
         yield from _wrapped(line, width)
@@ -63,13 +63,18 @@ def _wrapped(text: str, width: int | None) -> list[str]:
 def _head(head: HeadDecl) -> str:
     """Return ``of topic, loss …, metrics …``."""
     parts = []
-    if head.layer is not None and (head.layer.name, head.layer.output) != (head.name, 0):
-        parts.append(f"of {head.layer.name}" + (f":{head.layer.output}" if head.layer.output else ""))
+    names = [f"{ref.name}:{ref.output}" if ref.output else ref.name for ref in head.layers if ref is not None]
+    if names != [head.name]:
+        parts.append(f"of {' and '.join(names)}")
+    if head.target is not None:
+        parts.append(f"compared with {head.target.name}" + (f":{head.target.output}" if head.target.output else ""))
     parts.append(f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss")
     if head.weight != 1:
         parts.append(f"weight {head.weight:g}")
     if head.metrics:
         parts.append("metrics " + ", ".join(metric.key for metric in head.metrics))
+    if head.only_trained:
+        parts.append("for training only")
     return ", ".join(parts)
 
 

@@ -209,6 +209,8 @@ def _referable(analysis: Analysis, at: Cursor, scope: Scope) -> Iterable[tuple[s
         return [(name, _shape_of(analysis, name, scope)) for name in names if name != own or not is_node]
     if path[:1] == ["outputs"] and key == "layer":
         return [(name, _shape_of(analysis, name)) for name in scope.nodes]
+    if path[:1] == ["outputs"] and key == "target":
+        return [(name, _shape_of(analysis, name)) for name in (*scope.inputs, *scope.nodes)]
     if path[:1] == ["data"] and key == "stratify":
         return [(name, "head") for name in _keys_of(analysis, "outputs")]
     return ()

@@ -107,7 +107,7 @@ def definition(analysis: Analysis, offset: int) -> Span | None:
         return None
     entry, _ = at  # a node without a name has a default one
     within = entry.parent.entry if entry.key is None else entry
-    if within is None or within.key not in ("inputs", "share", "layer"):
+    if within is None or within.key not in ("inputs", "share", "layer", "target"):
         return None
     name = entry.node.text.partition(":")[0]
     node = next((node for node in analysis.spec.nodes if node.name == name), None)
@@ -242,9 +242,12 @@ def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
             for scalar in _scalars(scope.container.get("outputs")):
                 yield from _named(analysis, scope, scalar)
     for entry in _entries(root.get("outputs")):
+        for scalar in _scalars(entry.node.get("target")):
+            yield from _named(analysis, top, scalar)
         layer = entry.node.get("layer")
         if layer is not None:
-            yield from _named(analysis, top, layer)
+            for scalar in _scalars(layer):
+                yield from _named(analysis, top, scalar)
         elif (symbol := top.find(str(entry.key))) is not None and (span := key_span(analysis, entry)) is not None:
             yield Occurrence(symbol, span)
     for part in _entries(root.get("data")):

@@ -52,6 +52,8 @@ def evaluate_answers(
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:
         why = "trained layers decide which steps of its heads count"
+        if graph.loss_inputs:
+            why = "its loss reads values of trained layers that the file does not compute"
         raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
     session = Session(spec, replace(lowered, graph=graph))
     if graph.params and weights is not None:
@@ -70,7 +72,7 @@ def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
     types = {name: value.type for name, value in found.graph.inputs.items()}
     chosen = rows.chosen
-    feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items()}
+    feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items() if name in types}
 
     def run(batch: dict[str, Array]) -> dict[str, Array]:
         given = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
@@ -90,11 +92,14 @@ def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
 def _of_answers(graph: Graph) -> Graph:
     """Return a graph whose heads are inputs; what is left of the network computes their masks."""
     heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
-    nodes = graph.needed(v.mask for v in heads.values() if v.mask is not None)
+    masks = [v.mask for v in heads.values() if v.mask is not None]
+    nodes = graph.needed([*masks, *graph.loss_inputs.values()])
     read = {v.name: v for node in nodes for v in node.inputs if v is not None}
-    read |= {v.mask.name: v.mask for v in heads.values() if v.mask is not None}
+    read |= {v.name: v for v in (*masks, *graph.loss_inputs.values())}
     inputs = {name: value for name, value in graph.inputs.items() if name in read}
     params = {name: graph.params[name] for name, value in read.items() if value.kind == "param"}
     values = {name: value for name, value in graph.values.items() if name in params}
     inputs |= {v.name: v for v in heads.values()}
-    return Graph(graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads)
+    return Graph(
+        graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads, loss_inputs=graph.loss_inputs
+    )

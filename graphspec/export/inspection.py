@@ -248,7 +248,7 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
     """
     graph, needed = lowered.graph, data_signature(spec, lowered.graph)
     inputs = []
-    for name, value in graph.inputs.items():
+    for name, value in graph.without_losses().inputs.items():
         limits = needed.limits.get(name)
         missing: str | int | None = None
         if value.type.is_string:

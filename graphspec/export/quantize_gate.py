@@ -89,7 +89,7 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
         SpecError: GS704, it loses too much, has values that are not finite, or there is nothing to quantize.
         UsageError: there are no rows to judge by, or no losses.
     """
-    if all(head.loss is None for head in model.spec.heads.values()):
+    if not model.spec.trained:
         raise UsageError(
             "a quantized network is judged by its losses and metrics, and no head has a loss; give one a loss"
         )

@@ -109,7 +109,7 @@ def read_exported(file: Path) -> Exported:
         raise UsageError(f"{file} contains a wrong record of what the network has learnt: {text}") from None
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
-    graph = lowered.graph
+    graph = lowered.graph.without_losses()
     heads = {name: value.type for name, value in graph.outputs.items()}
     label_types = {
         h.name + LABEL: Type(STRING, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None

@@ -75,8 +75,8 @@ class _Runner:
 
     def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
         self.parameters = parameters
-        shapes = {name: feeds[name].shape for name in model.graph.inputs}
-        self._program = build_program(model.graph, parameters, Target(shapes), seed=model.seed)
+        shapes = {name: feeds[name].shape for name in model.answering.inputs}
+        self._program = build_program(model.answering, parameters, Target(shapes), seed=model.seed)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for name, buffer in self._program.feeds.items():

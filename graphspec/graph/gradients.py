@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from graphspec.ir.graph import Graph, Node
+from graphspec.ops import OPS
 
 
 def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:
@@ -23,6 +24,8 @@ def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[
         for v in node.inputs:
             if v is not None and v.param is not None and v.param.trainable:
                 needed.add(v.name)
+        if OPS[node.op].stops_gradient:
+            continue
         if node.name in on_path and any(v is not None and v.name in needed for v in node.inputs):
             needed.update(v.name for v in node.outputs if v.type.is_float)
     return needed

@@ -85,7 +85,7 @@ def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
     if all(node.op != CHECK for node in graph.nodes):
         return found
     known = Ranges()
-    for node in reversed(graph.needed([*graph.roots(), *graph.penalties])):
+    for node in reversed(graph.needed([*graph.trained_roots(), *graph.penalties])):
         of_outputs = [found[v.name] for v in node.outputs if v.name in found]
         if not of_outputs and node.op != CHECK:
             continue
@@ -136,7 +136,7 @@ def input_bounds(graph: Graph) -> dict[str, tuple[int, int]]:
 def _all_found(graph: Graph, inputs: Mapping[str, Range]) -> bool:
     """Whether the ranges guarantee that all lookups find a row."""
     known = Ranges(inputs)
-    checks = [n for n in graph.needed(graph.outputs.values()) if n.op == CHECK]
+    checks = [n for n in graph.needed(graph.trained_roots()) if n.op == CHECK]
     return all(known.of(v).within(Range(0, n.attrs["size"] - 1)) for n in checks if (v := n.inputs[0]) is not None)
 
 

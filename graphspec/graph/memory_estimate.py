@@ -40,7 +40,7 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     from graphspec.graph.target import Target
 
     graph = prepare(graph, FOR_PRODUCTS, Target(shapes))
-    nodes = graph.needed(graph.outputs.values())
+    nodes = graph.needed(graph.trained_roots())
     try:
         sizes = shapes_of(graph, nodes, shapes)
     except ShapeError:  # a window is longer than the assumed 16 elements

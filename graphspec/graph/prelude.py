@@ -68,9 +68,9 @@ def not_computable(graph: Graph) -> list[Node]:
 
 
 def _roots(graph: Graph) -> list[Value]:
-    """Return everything that a graph computes, with the masks of its outputs and the penalties."""
-    masks = [v.mask for v in graph.outputs.values() if v.mask is not None]
-    return [*graph.roots(), *masks, *graph.penalties]
+    """Return everything that a training computes, with the masks of the heads and the penalties."""
+    roots = graph.trained_roots()
+    return [*roots, *(v.mask for v in roots if v.mask is not None), *graph.penalties]
 
 
 def repeatable(nodes: Iterable[Node]) -> set[str]:
@@ -179,6 +179,7 @@ def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -
         known.update((v.name, v) for v in copy.outputs)
         rest.nodes.append(copy)
     rest.outputs = {name: v for name, value in graph.outputs.items() if (v := current(value)) is not None}
+    rest.loss_inputs = {name: v for name, value in graph.loss_inputs.items() if (v := current(value)) is not None}
     rest.penalties = [v for value in graph.penalties if (v := current(value)) is not None]
     rest.inputs = {name: inputs[name] for name in graph.inputs if name in inputs} | inputs
     rest.nodes = rest.needed(_roots(rest))

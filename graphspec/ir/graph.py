@@ -262,6 +262,7 @@ class Graph:
     Attributes:
         values: the values of the parameters, by name.
         outputs: the values to compute, by name: the spec's outputs, or a program's fetches.
+        loss_inputs: the values that the losses read besides the outputs, by name.
         penalties: the scalars of regularizers, which are added to the loss.
         loss: the scalar to differentiate.
         learnt: the sizes that are still to be learnt from data, by name; the graph can be run only if there are none.
@@ -277,14 +278,32 @@ class Graph:
     penalties: list[Value] = field(default_factory=list)
     loss: Value | None = None
     learnt: dict[str, LearntSize] = field(default_factory=dict)
+    loss_inputs: dict[str, Value] = field(default_factory=dict)
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
         """Return this graph with other outputs and another loss."""
-        return replace(self, outputs=dict(outputs), loss=loss)
+        return replace(self, outputs=dict(outputs), loss=loss, loss_inputs={})
+
+    def without_losses(self) -> Graph:
+        """Return the graph that predicts: without what only the losses read, and without the inputs that only they need."""
+        if not self.loss_inputs:
+            return self
+        answers = [*self.outputs.values(), *self.penalties]
+        answers += [v.mask for v in answers if v.mask is not None]
+        nodes = self.needed(answers)
+        others = self.needed(self.loss_inputs.values())
+        read = _inputs_of(nodes, answers)
+        only_losses = _inputs_of(others, self.loss_inputs.values()) - read
+        inputs = {name: v for name, v in self.inputs.items() if name not in only_losses}
+        return replace(self, inputs=inputs, nodes=nodes, loss_inputs={})
 
     def roots(self) -> list[Value]:
         """Return everything that the graph computes: the outputs and the loss."""
         return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
+
+    def trained_roots(self) -> list[Value]:
+        """Return everything that a training computes: the outputs, and what else the losses read."""
+        return [*self.roots(), *self.loss_inputs.values()]
 
     def needed(self, values: Iterable[Value]) -> list[Node]:
         """Return the nodes that ``values`` depend on, in topological order."""
@@ -311,7 +330,13 @@ class Graph:
             list(self.penalties),
             self.loss,
             dict(self.learnt),
+            dict(self.loss_inputs),
         )
+
+
+def _inputs_of(nodes: Iterable[Node], values: Iterable[Value]) -> set[str]:
+    """Return the names of what nodes read, and of the values themselves."""
+    return {v.name for node in nodes for v in node.inputs if v is not None} | {v.name for v in values}
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class NodeDecl:
         share: the node whose weights it uses; ``layer`` is then the layer of that node.
         call: Keras's call arguments, as lists of references.
         within: for a node of a block, the entry of ``layers`` that instantiates the block.
+        options: Keras's call arguments that are true or false.
         mark: the position of the first key of the node.
     """
 
@@ -79,6 +80,7 @@ class NodeDecl:
     call: dict[str, list[Ref | None]]
     tree: Tree = field(repr=False, compare=False)
     within: Tree | None = field(default=None, repr=False, compare=False)
+    options: dict[str, bool] = field(default_factory=dict)
     written: dict[int, Number | None] = field(default_factory=dict)
 
     def operands(self) -> list[Ref | Number | None]:
@@ -104,6 +106,14 @@ class NodeDecl:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadRefs:
+    """The nodes of a head, and its target if that is an input or a node; each None if it is unknown."""
+
+    layers: tuple[Ref | None, ...] = (None,)
+    target: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeadDecl:
     """A head.
 
@@ -113,6 +123,9 @@ class HeadDecl:
         statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
         description: what it is, for the readers of an exported file.
+        others: for a loss over pairs or triplets, the nodes after ``layer``.
+        target: the input or node with which the loss compares, instead of an array of the data.
+        target_gradient: whether the gradient flows into ``target``, too.
     """
 
     name: str
@@ -128,6 +141,24 @@ class HeadDecl:
     scale: Literal["standard"] | None = None
     statistics: tuple[float, float] | None = None
     description: str = ""
+    others: tuple[Ref | None, ...] = ()
+    target: Ref | None = None
+    target_gradient: bool = False
+
+    @property
+    def layers(self) -> tuple[Ref | None, ...]:
+        """All nodes that the loss compares."""
+        return (self.layer, *self.others)
+
+    @property
+    def only_trained(self) -> bool:
+        """Whether the head is a term of the loss alone: no output of predictions and files."""
+        return bool(self.others) or (self.loss is not None and not self.loss.has_output)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the loss compares with an array of the data, not with a node or with nothing."""
+        return self.loss is not None and self.loss.targets != "none" and self.target is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +278,8 @@ class Spec:
         base: the folder of the spec, to which file names are relative; None for a dict.
         draws: whether its weights are drawn; False if they exist, and files of initial values are not opened.
         search: the section ``search``, which is no part of ``document``: training ignores it.
+        heads: the heads with an output.
+        terms: the heads that are for training only.
     """
 
     name: str
@@ -261,9 +294,20 @@ class Spec:
     base: Path | None = None
     search: Search | None = None
     draws: bool = True
+    terms: dict[str, HeadDecl] = field(default_factory=dict)
+
+    @property
+    def all_heads(self) -> dict[str, HeadDecl]:
+        """The heads with an output, then those that are for training only."""
+        return self.heads | self.terms
+
+    @property
+    def trained(self) -> list[HeadDecl]:
+        """All heads with a loss."""
+        return [head for head in self.all_heads.values() if head.loss is not None]
 
     def __repr__(self) -> str:
-        counts = ((len(self.inputs), "input"), (len(self.nodes), "layer"), (len(self.heads), "head"))
+        counts = ((len(self.inputs), "input"), (len(self.nodes), "layer"), (len(self.all_heads), "head"))
         parts = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
         return f"<graphspec.Spec '{shorten(printable(self.name))}': {parts}>"
 

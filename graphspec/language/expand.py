@@ -10,8 +10,8 @@ from typing import cast
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
-from graphspec.language.declarations import Ref
-from graphspec.language.entry_types import starts_alone, type_name
+from graphspec.language.declarations import HeadRefs, Ref
+from graphspec.language.entry_types import share_options, starts_alone, type_name
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.layer_hints import unknown_block_hint
 from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, resolve
@@ -41,7 +41,7 @@ class Expanded:
         nodes: the concrete nodes, in the order of the file.
         unused: nodes of unused blocks, which are only checked.
         refs: the inputs of each node, by its concrete name.
-        heads: the source of each head.
+        heads: the nodes of each head.
         overflow: whether the spec is too large, which ends the expansion.
     """
 
@@ -49,7 +49,7 @@ class Expanded:
     nodes: list[Item]
     unused: list[Item]
     refs: dict[str, list[Ref | None]]
-    heads: dict[str, Ref | None]
+    heads: dict[str, HeadRefs]
     top: Scope
     overflow: bool
     problems: Problems = field(repr=False)
@@ -187,7 +187,7 @@ class _Expander:
                 )
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
-        kind = entry_kind(entry, self.problems)
+        kind = entry_kind(entry, self.problems, share_options(scope, entry))
         written = {} if kind == "block" else written_inputs(entry)
         sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)

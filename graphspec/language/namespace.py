@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphspec.codes import Code
 from graphspec.errors import Mark, shorten
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
@@ -64,11 +64,11 @@ def _order(position: Position) -> tuple[bool, int, int]:
     return (mark.line is None, mark.line or 0, mark.column or 0)
 
 
-def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[str, Ref | None]:
-    """Return the source of each head. Check the heads' names and the names that are generated from them."""
+def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[str, HeadRefs]:
+    """Return the nodes of each head. Check the heads' names and the names that are generated from them."""
     if outputs is None or not isinstance(outputs.value, dict):
         return {}
-    heads: dict[str, Ref | None] = {}
+    heads: dict[str, HeadRefs] = {}
     positions = dict(top.positions)
     for name, head in outputs.value.items():
         mark = outputs.key_marks.get(name, head.mark)
@@ -76,7 +76,8 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
         if not is_name(name):
             message, hint = bad_name("head name", name)
             problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=path, hint=hint)
-        heads[name] = _resolve_head(top, name, head, mark, path, problems)
+        layers = _resolve_layers(top, name, head, mark, path, problems)
+        heads[name] = HeadRefs(layers, _resolve_target(top, name, head, problems))
         positions.setdefault(name, (mark, path))
     for name, head in outputs.value.items():
         for suffix, purpose in _generated(head):
@@ -92,6 +93,46 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
                     later[0], Code.DUPLICATE_NAME, message, path=later[1], subject=generated, hint="rename one of them"
                 )
     return heads
+
+
+_NAME_HINT = "write a node's name, or `name:k` for its output k"
+
+
+def _resolve_target(top: Scope, name: str, head: Tree, problems: Problems) -> Ref | None:
+    """Return the input or node with which a head's loss compares; None if it compares with the data, or if it is wrong."""
+    target = head.get("target")
+    if target is None or target.unknown or target.value is None:
+        return None
+    if not isinstance(target.value, str):
+        message = f"`target` of head '{name}' must be the name of an input or a node, not {describe(target)}"
+        problems.value(target, Code.WRONG_TYPE, message, hint=_NAME_HINT)
+        return None
+    return resolve(InputRef.named(top, target), problems)
+
+
+def _resolve_layers(
+    top: Scope, name: str, head: Tree, mark: Mark, path: str, problems: Problems
+) -> tuple[Ref | None, ...]:
+    """Return the source of a head, or the sources of a loss over several nodes: a list in ``layer``."""
+    layer = head.get("layer")
+    if layer is None or not isinstance(layer.value, list) or layer.unknown:
+        return (_resolve_head(top, name, head, mark, path, problems),)
+    own = top.names.get(name)
+    if own is not None:
+        _clash(name, (mark, path), "head", top.positions[name], _kind(own), problems)
+    if not layer.value:
+        problems.value(layer, Code.WRONG_INPUT_COUNT, f"`layer` of head '{name}' is empty", hint=_NAME_HINT)
+        return (None,)
+    found: list[Ref | None] = []
+    for item in layer.value:
+        if isinstance(item.value, str):
+            found.append(resolve(InputRef.named(top, item), problems))
+            continue
+        if not item.unknown:
+            message = f"`layer` of head '{name}' must contain names, not {describe(item)}"
+            problems.value(item, Code.WRONG_TYPE, message, hint=_NAME_HINT)
+        found.append(None)
+    return tuple(found)
 
 
 def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, problems: Problems) -> Ref | None:
@@ -110,7 +151,7 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
         return None if layer is not None else resolve(InputRef.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
         message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
-        problems.value(layer, Code.WRONG_TYPE, message, hint="write a node's name, or `name:k` for its output k")
+        problems.value(layer, Code.WRONG_TYPE, message, hint=_NAME_HINT)
         return None
     ref = resolve(InputRef.named(top, layer), problems)
     named = locate(top, layer.value.partition(":")[0])

@@ -13,7 +13,7 @@ from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
 from graphspec.ir.graph import STRING
-from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
+from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.head_losses import loss_hint
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
@@ -60,12 +60,18 @@ INPUT_KEYS = (*InputKeys.model_fields, "columns")
 
 
 class HeadKeys(Config):
-    """A head: a node that is trained and exported."""
+    """A head: a node that is trained and exported, or a term of the loss."""
 
-    layer: str | None = Field(
-        None, description="The node, by default the node with the head's name; `node:k` for output k."
+    layer: str | list[str] | None = Field(
+        None,
+        description="The node, by default the node with the head's name; `node:k` for output k. A list for losses over "
+        "pairs and triplets.",
     )
     loss: named(LOSSES, Loss | None) = Field(None, description="A loss; without it the head is not trained.")  # type: ignore[valid-type]
+    target: str | None = Field(
+        None, description="An input or a node with which the loss compares, instead of an array of the data."
+    )
+    target_gradient: bool = Field(False, description="Whether the gradient flows into `target`, too.")
     weight: FiniteWeight = Field(1.0, description="The head's weight in the total loss.")
     metrics: list[named(METRICS, Metric)] = Field([], description="Metrics of this head.")  # type: ignore[valid-type]
     class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = Field(
@@ -197,12 +203,12 @@ def _no_name_hint(value: str) -> str:
 
 
 def parse_heads(
-    tree: Tree, refs: dict[str, Ref | None], problems: Problems, nodes: Mapping[str, Tree] | None = None
+    tree: Tree, refs: dict[str, HeadRefs], problems: Problems, nodes: Mapping[str, Tree] | None = None
 ) -> dict[str, HeadDecl]:
     """Return the heads by name, with everything that is valid.
 
     Args:
-        refs: the source of each head.
+        refs: the nodes of each head.
         nodes: the entries of the nodes by their concrete names, for hints.
     """
     if not mapping(tree, "`outputs`", problems, "for example `y: {loss: mean_squared_error}`"):
@@ -218,7 +224,7 @@ def parse_heads(
         hint = f"for example `{name}: {{loss: mean_squared_error}}`"
         keys = None
         if mapping(body, subject, problems, hint):
-            ref, loss = refs.get(name), body.get("loss")
+            ref, loss = refs.get(name, HeadRefs()).layers[0], body.get("loss")
             better = (
                 None if loss is None else loss_hint(loss.plain(), None if ref is None else (nodes or {}).get(ref.name))
             )
@@ -228,9 +234,10 @@ def parse_heads(
         before = len(problems.found)
         weights = _class_weight(name, keys, body, problems)
         mark = tree.key_marks.get(name, child.mark)
+        found = refs.get(name, HeadRefs())
         heads[name] = HeadDecl(
             name=name,
-            layer=refs.get(name),
+            layer=found.layers[0],
             loss=keys.loss,
             weight=keys.weight,
             metrics=list(keys.metrics),
@@ -241,7 +248,14 @@ def parse_heads(
             mark=mark,
             tree=body,
             wrong=wrong or len(problems.found) > before,
+            others=found.layers[1:],
+            target=found.target,
+            target_gradient=keys.target_gradient,
         )
+    if heads and all(head.only_trained and not head.wrong for head in heads.values()):
+        text = "all heads are for training only: the network has no output to predict or to export"
+        hint = "add a head without a loss, for example `embedding: {layer: …}`"
+        problems.value(tree, Code.VALUE_NOT_ALLOWED, text, hint=hint)
     return heads
 
 

@@ -20,6 +20,9 @@ LOSSES.found_in(
         "ctc": "ctc CTC",
         "hinge": "hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge",
         "overlap": "dice Dice tversky Tversky",
+        "pairs": """
+            contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP
+        """,
         "regression": """
             mean_squared_error MeanSquaredError mse MSE mean_absolute_error MeanAbsoluteError mae MAE
             huber Huber huber_loss log_cosh LogCosh logcosh
@@ -27,6 +30,7 @@ LOSSES.found_in(
             mean_squared_logarithmic_error MeanSquaredLogarithmicError msle MSLE poisson Poisson
             cosine_similarity CosineSimilarity
         """,
+        "value": "value Value",
     },
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-Targets = Literal["like", "one_hot", "ids", "groups", "labels"]
+Targets = Literal["like", "one_hot", "ids", "groups", "labels", "none"]
 """The form of the targets.
 
 ``like``: values of the head's shape. ``one_hot``: one-hot rows. ``ids``: class ids, one unit of the head per class.
-``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids.
+``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids. ``none``: there are no targets.
 """
 
 EPSILON = 1e-7  # Keras's backend epsilon: probabilities are clipped to EPSILON … 1 - EPSILON
@@ -58,6 +58,10 @@ class Loss(Config):
     """The name in messages."""
     targets: ClassVar[Targets] = "like"
     """The form of the targets."""
+    nodes: ClassVar[tuple[int, int]] = (1, 1)
+    """The least and the largest number of nodes that it compares."""
+    has_output: ClassVar[bool] = True
+    """Whether its head is an output of the network; False if the head is a term of the loss alone."""
     fits: ClassVar[Literal["classes", "numbers"] | None] = None
     """Whether the head is trained to predict classes or numbers; None if both are possible."""
     of_differences: ClassVar[bool] = False
@@ -91,6 +95,10 @@ class Loss(Config):
         found = self.check_shape(y_pred)
         return found or self.check_activation(y_pred)
 
+    def check_values(self, values: Sequence[Value]) -> list[Problem]:
+        """Return what does not fit this loss, :meth:`check`, for the values of all its nodes."""
+        return self.check(values[0])
+
     def check_shape(self, y_pred: Value) -> list[Problem]:
         mask = y_pred.mask if self.uses_mask else None
         if mask is not None and mask.rank > max(y_pred.rank - 1, 1):
@@ -116,6 +124,11 @@ class Loss(Config):
             The values. If they have a mask, masked values do not count.
         """
         raise NotImplementedError
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        """Emit one value per sample for the values of all nodes; ``y_true`` is None for a loss without targets."""
+        assert y_true is not None
+        return self.lower(g, y_true, values[0], **lengths)
 
 
 class OfProbabilities(Loss):

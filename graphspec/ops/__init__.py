@@ -19,7 +19,9 @@ OPS.found_in(
         "conv_transpose": "ConvTranspose",
         "convolution": "Conv",
         "ctc": "CTCLoss",
-        "dropout": "Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise",
+        "dropout": """
+            Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample StraightThrough
+        """,
         "einsum": "Einsum",
         "erf": "Erf",
         "gated_activations": "Gelu Swish Mish HardSwish",
@@ -47,13 +49,13 @@ OPS.found_in(
         "resize": "Resize DepthToSpace SpaceToDepth",
         "rnn": "RNN",
         "scatter": "ScatterElements ScatterND GatherND",
-        "shape": "Identity Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast",
+        "shape": "Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast",
         "sharded": "ShardedGemm",
         "slicing": "Concat Split Slice Pad Tile",
         "softmax": "Softmax LogSoftmax Hardmax",
         "spectral": "SpectralScale",
         "strings": "LabelEncoder StringNormalizer Tokenizer MurmurHash3",
         "warp": "AffineWarp",
-        "whole_batch": "BatchSum CircleLoss",
+        "whole_batch": "BatchSum CircleLoss InfoNCE",
     },
 )

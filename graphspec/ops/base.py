@@ -60,6 +60,8 @@ class Op:
     """Whether backward reads the outputs."""
     variadic: ClassVar[bool] = False
     """Whether it accepts any number of inputs."""
+    stops_gradient: ClassVar[bool] = False
+    """Whether no gradient flows through it: the loss does not depend on its inputs through it."""
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
     blockwise: ClassVar[bool] = False

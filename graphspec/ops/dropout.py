@@ -1,4 +1,4 @@
-"""Dropout and other noise in training; outside training these operators are the identity.
+"""Dropout and other noise in training; outside training these operators return their first input.
 
 The noise of a row depends on the seed, the node, the step and the row's index in the batch, not on the number of workers.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
+from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
@@ -74,6 +75,22 @@ def normal_noise(ctx: Context, X: Array, deviation: float, seed: int | None) -> 
         (np.multiply, first, radius, first),
         (np.sin, angle[:, : width - pairs], second),
         (np.multiply, second, radius[:, : width - pairs], second),
+    ]
+    return noise.reshape(X.shape), calls
+
+
+def uniform_noise(
+    ctx: Context, X: Array, bits: int, offset: float, seed: int | None, scale: float
+) -> tuple[Array, Calls]:
+    """Scratch of X's shape with elements ``(k + offset) · scale / 2^bits`` for random integers k below ``2^bits``."""
+    rows, width = X.shape[0], int(np.prod(X.shape[1:], dtype=np.int64))
+    words, calls = random_words(ctx, (rows, width), np.uint32, "uniform", seed)
+    integers, noise = ctx.scratch((rows, width), np.uint32), ctx.scratch((rows, width))
+    calls += [
+        (np.right_shift, words, ctx.constant(32 - bits, np.uint32), integers),
+        (copy_cast, noise, integers),
+        (np.add, noise, ctx.constant(offset), noise),
+        (np.multiply, noise, ctx.constant(scale * 2.0**-bits), noise),
     ]
     return noise.reshape(X.shape), calls
 
@@ -228,3 +245,110 @@ class GaussianNoise(Gaussian):
     def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class Sample(Op):
+    """In training ``Y = mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); at inference the mean.
+
+    Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    seed: int | None = None
+
+    def infer(self, mean: Value, log_variance: Value) -> Type:
+        need_float(mean, log_variance)
+        both = f"{show(mean.shape)} and {show(log_variance.shape)}"
+        need(mean.shape == log_variance.shape, f"needs a mean and a log variance of one shape, got {both}")
+        return infer_noise(mean)
+
+    def bind(self, ctx: Context, mean: Array, log_variance: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, mean)
+        noise, calls = normal_noise(ctx, mean, 1.0, self.seed)
+        Y, spread, half = ctx.out(), ctx.save_for_backward(mean.shape), ctx.constant(0.5)
+        calls += [
+            (np.multiply, log_variance, half, spread),
+            (np.exp, spread, spread),
+            (np.multiply, spread, noise, spread),
+            (np.add, mean, spread, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            dlog = ctx.grad(1)
+            calls: Calls = [] if dlog is None else [(np.multiply, dY, spread, dlog), (np.multiply, dlog, half, dlog)]
+            dmean = ctx.grad(0)
+            return calls if dmean is None else [*calls, (np.copyto, dmean, dY)]
+
+        return Y, calls, backward
+
+
+@op
+class UniformNoise(Op):
+    """In training, add noise that is uniformly distributed between ``-width`` and ``width``."""
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    width: float
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, X)
+        Y = ctx.out()
+        noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class GumbelNoise(Op):
+    """In training, add ``-log(-log u)`` with u uniformly distributed between 0 and 1: noise of the Gumbel distribution."""
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, X)
+        Y = ctx.out()
+        noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
+        for _ in range(2):
+            calls += [(np.log, noise, noise), (np.negative, noise, noise)]
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class StraightThrough(Op):
+    """``Y = X``, with the gradient of S in place of X's: X is a step function of S. ONNX has no such operator.
+
+    Shapes: X, S and Y are equal. Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic
+    Neurons for Conditional Computation*, 2013.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    def infer(self, X: Value, S: Value) -> Type:
+        need_float(X, S)
+        need(X.shape == S.shape, f"needs inputs of one shape, got {show(X.shape)} and {show(S.shape)}")
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, S: Array) -> Bound:
+        def backward(dY: Array) -> Calls:
+            dS, dX = ctx.grad(1), ctx.grad(0)
+            calls: Calls = [] if dS is None else [(np.copyto, dS, dY)]
+            return calls if dX is None else [*calls, (dX.fill, 0)]
+
+        return X, [], backward

@@ -84,6 +84,24 @@ class Identity(View):
 
 
 @op
+class StopGradient(View):
+    """``Y = X``, as a view through which no gradient flows. ONNX has no such operator."""
+
+    elementwise = True
+    keeps_in = ()
+    exported, identity_in_inference, stops_gradient = False, True, True
+
+    def infer(self, X: Value) -> Type:
+        return X.type
+
+    def dims(self, X: Value) -> tuple[Dim, ...] | None:
+        return X.known()
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return X, [], None
+
+
+@op
 class Reshape(View):
     """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 

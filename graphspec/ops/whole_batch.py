@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from graphspec.arrays.calls import Calls
@@ -12,7 +14,7 @@ from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
 _EXCLUDED = -1e30
-"""The exponent of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
+"""The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
 
 
 @op
@@ -154,3 +156,106 @@ class CircleLoss(Op):
             return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
 
         return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
+
+
+@op
+class InfoNCE(Op):
+    """The cross-entropy of finding the partner of each row among the rows of the whole batch, in both directions.
+
+    ``Y = ½ (ℓ(A, B) + ℓ(B, A))`` with ``ℓ(X, Z)[i] = −log softmax(scale · X[i] · C)`` at Z[i]; the candidates C are all
+    rows of Z, and with ``within`` also the other rows of X. Each worker reads the rows of all workers and computes the
+    values of its own rows.
+
+    Shapes: A and B (batch, features), scale () → Y (batch,). van den Oord et al., *Representation Learning with
+    Contrastive Predictive Coding*, 2018; Chen et al., *SimCLR*, ICML 2020.
+    """
+
+    keeps_in, keeps_out = (2,), False
+    exported = False
+
+    within: int = 1
+
+    def infer(self, A: Value, B: Value, scale: Value) -> Type:
+        need_float(A, B, scale)
+        need(A.rank == 2 and A.shape == B.shape, f"needs two inputs of rows, got {show(A.shape)} and {show(B.shape)}")
+        need(scale.rank == 0, f"needs a scalar scale, got {show(scale.shape)}")
+        return Type(A.dtype, A.shape[:1])
+
+    def bind(self, ctx: Context, A: Array, B: Array, scale: Array) -> Bound:
+        Y, n, total, own, within = ctx.out(), len(A), ctx.total, ctx.rows, bool(self.within)
+        views, width = (A, B), total * (1 + within)
+        every = ctx.save_for_backward((2, total, A.shape[1]))
+        shares = ctx.save_for_backward((2, n, width))  # each candidate's probability, for the rows of A and of B
+        peak, sums = ctx.scratch((n, 1)), ctx.scratch((n, 1))
+        partner = np.arange(n), np.arange(own.start, own.stop)
+        itself = partner[0], partner[1] + total
+
+        def gather() -> None:
+            every.fill(0)
+            every[0, own], every[1, own] = A, B
+
+        def forward() -> None:
+            Y.fill(0)
+            for view in range(2):
+                share = shares[view]
+                _products(views, every, view, share)
+                np.multiply(share, scale, out=share)
+                if within:
+                    share[itself] = _EXCLUDED
+                np.subtract(Y, share[partner], out=Y)
+                np.maximum.reduce(share, axis=1, out=peak, keepdims=True, initial=_EXCLUDED)
+                np.subtract(share, peak, out=share)
+                np.exp(share, out=share)
+                np.add.reduce(share, axis=1, out=sums, keepdims=True)
+                np.divide(share, sums, out=share)
+                np.log(sums, out=sums)
+                np.add(Y, peak[:, 0], out=Y)
+                np.add(Y, sums[:, 0], out=Y)
+            np.multiply(Y, 0.5, out=Y)
+
+        def backward(dY: Array) -> Calls:
+            gradients, dscale = (ctx.grad(0), ctx.grad(1)), ctx.grad(2)
+            G, cosines, half = ctx.scratch((n, width)), ctx.scratch((n, width)), ctx.scratch((n,))
+            direct, term = ctx.scratch((2, *A.shape)), ctx.scratch(A.shape)
+            all_rows, other = ctx.scratch(every.shape), ctx.scratch(every.shape[1:])
+
+            def slope() -> None:
+                np.multiply(dY, 0.5, out=half)
+                for array in (direct, all_rows, *([] if dscale is None else [dscale])):
+                    array.fill(0)
+                for view in range(2):
+                    np.copyto(G, shares[view])
+                    G[partner] -= 1
+                    np.multiply(G, half[:, None], out=G)
+                    if dscale is not None:
+                        _products(every[:, own], every, view, cosines)
+                        np.multiply(cosines, G, out=cosines)
+                        np.add(dscale, cosines.sum(), out=dscale)
+                    np.multiply(G, scale, out=G)
+                    for of, columns in _parts(G, view, total):
+                        np.matmul(columns, every[of], out=term)
+                        np.add(direct[view], term, out=direct[view])
+                        np.matmul(columns.T, every[view, own], out=other)
+                        np.add(all_rows[of], other, out=all_rows[of])
+
+            def collect() -> None:
+                for view, dX in enumerate(gradients):
+                    if dX is not None:
+                        np.add(direct[view], all_rows[view, own], out=dX)
+
+            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
+
+        return Y, [(gather,), *ctx.all_reduce(every), (forward,)], backward
+
+
+def _parts(columns: Array, view: int, total: int) -> Iterator[tuple[int, Array]]:
+    """Yield the columns of the candidates of a view's rows: those of the other view, then its own, each with its view."""
+    yield 1 - view, columns[:, :total]
+    if columns.shape[1] > total:
+        yield view, columns[:, total:]
+
+
+def _products(views: Sequence[Array] | Array, every: Array, view: int, out: Array) -> None:
+    """Write the products of a view's rows with their candidates."""
+    for of, columns in _parts(out, view, every.shape[1]):
+        np.matmul(views[view], every[of].T, out=columns)

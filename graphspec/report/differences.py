@@ -33,8 +33,12 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
         flat |= _of(place, node.layer) | {f"{place}.inputs": sources, f"{place}.trainable": _value(node.trainable)}
         if node.share is not None:
             flat[f"{place}.share"] = node.share
-    for head in spec.heads.values():
+    for head in spec.all_heads.values():
         place = f"outputs.{head.name}"
+        if head.others:
+            flat[f"{place}.layer"] = ", ".join(ref.name for ref in head.layers if ref is not None)
+        if head.target is not None:
+            flat[f"{place}.target"] = head.target.name
         flat |= _of(f"{place}.loss", head.loss)
         flat[f"{place}.weight"] = _value(head.weight)
         flat[f"{place}.metrics"] = ", ".join(metric.key for metric in head.metrics)

@@ -95,8 +95,8 @@ def _losses(model: Session, scored: Scored, group: Array, drawn: Array) -> Sampl
         total, count = (np.bincount(group, weights=part, minlength=drawn.shape[1]) for part in parts)
         with np.errstate(divide="ignore", invalid="ignore"):
             by_head[name] = float(total.sum() / count.sum()), (drawn @ total) / (drawn @ count)
-    found = {f"{name}_loss": values for name, values in by_head.items() if len(spec.heads) > 1}
-    weights = {head.name: head.weight for head in spec.heads.values() if head.loss is not None}
+    found = {f"{name}_loss": values for name, values in by_head.items() if len(spec.all_heads) > 1}
+    weights = {head.name: head.weight for head in spec.trained}
     divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
     if weights and by_head.keys() == weights.keys() and divisor:
         middle = sum(weights[name] / divisor * by_head[name][0] for name in weights)

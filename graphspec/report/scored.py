@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.arrays.calls import settings
-from graphspec.compiler.fetches import mask_of
+from graphspec.compiler.fetches import mask_of, target_of
 from graphspec.data.batches import Dataset
 from graphspec.data.check import BatchLoader
 from graphspec.graph.target import Target
@@ -113,10 +113,11 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}
         losses = found.get(_LOSS + name)
         value = model.graph.outputs[name]
+        target = found.get(target_of(name), _of(kept, name))
         mask = found.get(mask_of(name))
         if losses is not None:
             losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
-        heads[name] = HeadAnswers(head, value, found[name], _of(kept, name), mask, losses, lengths)
+        heads[name] = HeadAnswers(head, value, found[name], target, mask, losses, lengths)
     return Scored(part, raw, total, rows, heads, running.logs(), running.meanings(), running.tables())
 
 
@@ -181,6 +182,8 @@ def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
         wanted[name] = value
         if value.mask is not None:
             wanted[mask_of(name)] = value.mask
+        if name in objective.targets:
+            wanted[target_of(name)] = objective.targets[name]
         node = reduced.get(objective.losses[name].name) if name in objective.losses else None
         if node is not None and node.inputs[0] is not None and node.inputs[0].rank:
             wanted[_LOSS + name] = node.inputs[0]

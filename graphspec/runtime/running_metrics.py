@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.fetches import logged_losses, mask_of
+from graphspec.compiler.fetches import logged_losses, mask_of, target_of
 from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.objective import Network
 from graphspec.ir.graph import Array
@@ -85,9 +85,11 @@ class RunningMetrics:
         for entry in self._metrics:
             head = entry.head
             lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
-            entry.state.update(targets.get(head), fetches[head], fetches.get(mask_of(head)), lengths)
+            target = fetches.get(target_of(head), targets.get(head))
+            entry.state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
         for head, state in [] if self.heads is None else self.heads.states():
-            state.update(targets[head], fetches[head], fetches.get(mask_of(head)))
+            target = fetches.get(target_of(head), targets.get(head))
+            state.update(target, fetches[head], fetches.get(mask_of(head)))
 
     @property
     def rows(self) -> int:

@@ -60,8 +60,10 @@ class Session:
 
     Attributes:
         spec: the parsed spec, with everything that was learnt.
-        whole: the operator graph from raw inputs to heads, which is exported.
-        graph: the part of ``whole`` that is trained and computed by NumPy; the same graph if there is no prelude.
+        full: the operator graph from raw inputs to heads, with everything that the losses read.
+        whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
+        graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
+        answering: the part of ``whole`` that NumPy computes, as ``graph`` is of ``full``.
         prelude: the part that onnxruntime computes once per row, before training; None if there is none.
         adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
         cache: the folder for prepared rows; None to keep them in memory.
@@ -109,10 +111,12 @@ class Session:
 
     def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
-        self.spec, self.whole, self.warnings = spec, graph, list(warnings)
-        parts = None if graph.learnt else cut(graph)
-        self.graph = _without_texts(graph) if parts is None else parts.rest
-        self.prelude = None if parts is None else Prelude(parts.prelude)
+        self.spec, self.full, self.warnings = spec, graph, list(warnings)
+        self.whole = graph.without_losses()
+        self.graph, self.prelude = _parted(graph)
+        self.answering, self._first = self.graph.without_losses(), self.prelude
+        if self.whole.inputs.keys() != graph.inputs.keys():
+            self.answering, self._first = _parted(self.whole)
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
@@ -159,7 +163,7 @@ class Session:
     @property
     def needed(self) -> DataSignature:
         """The signature of the data that the network needs: inputs and targets."""
-        return self.once("needed", lambda: data_signature(self.spec, self.whole))
+        return self.once("needed", lambda: data_signature(self.spec, self.full))
 
     @property
     def needed_inputs(self) -> DataSignature:
@@ -201,11 +205,11 @@ class Session:
         )
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the inputs of the trained graph for one batch of raw inputs."""
-        if self.prelude is None:
+        """Return the inputs of ``answering`` for one batch of raw inputs."""
+        if self._first is None:
             return dict(feeds)
-        found = self.prelude.run(feeds)
-        return {name: found[name] if name in found else feeds[name] for name in self.graph.inputs}
+        found = self._first.run(feeds)
+        return {name: found[name] if name in found else feeds[name] for name in self.answering.inputs}
 
     # Computation.
 
@@ -272,15 +276,15 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
         """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
         self.require_adapted()
-        if self.prelude is not None:
+        if self._first is not None:
             feeds = self.through_prelude(feeds)
 
         def bound() -> Program:
-            graph = self.graph if values is None else self.graph.with_outputs(values)
-            shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
+            graph = self.answering if values is None else self.answering.with_outputs(values)
+            shapes = {name: tuple(feeds[name].shape) for name in self.answering.inputs}
             return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
 
-        key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.graph.inputs])
+        key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.answering.inputs])
         with self.access.reading(), self.programs.borrow(key, bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
@@ -289,7 +293,7 @@ class Session:
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""
-        heads = {head: self.graph.outputs[head].mask for head in sorted(self.needed.ctc)}
+        heads = {head: self.answering.outputs[head].mask for head in sorted(self.needed.ctc)}
         masks = {head: mask for head, mask in heads.items() if mask is not None}
         if not masks:
             return dict.fromkeys(heads)
@@ -360,6 +364,12 @@ class Session:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         memo[id(self)] = twin = copy(self)
         return twin
+
+
+def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
+    """Return the part of a graph that NumPy computes, and what onnxruntime computes before it."""
+    parts = None if graph.learnt else cut(graph)
+    return (_without_texts(graph), None) if parts is None else (parts.rest, Prelude(parts.prelude))
 
 
 def _without_texts(graph: Graph) -> Graph:

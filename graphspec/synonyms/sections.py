@@ -66,9 +66,7 @@ HEAD = table(
         **each("label_smoothing", to=_OF_LOSS % "categorical_crossentropy, label_smoothing: 0.1"),
         **each("delta", to=_OF_LOSS % "huber, delta: 1.0"),
         **each("reduction", to=_OF_LOSS % "mean_squared_error, reduction: sum"),
-        **each(
-            "column", "target", "file", to="write the column in `data`: `train: {file: …, targets: {head: column}}`"
-        ),
+        **each("column", "file", to="write the column in `data`: `train: {file: …, targets: {head: column}}`"),
     }
 )
 

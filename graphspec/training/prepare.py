@@ -221,7 +221,7 @@ def _apply_class_weights(
     model: Session, arrays: Dataset, class_weight: Mapping[Any, Any] | Literal["balanced"] | None
 ) -> None:
     """Multiply the sample weights of the training rows by their class weights."""
-    heads = [h for h in model.spec.heads.values() if h.loss is not None]
+    heads = [h for h in model.spec.heads.values() if h.needs_data]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
     nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())
     if isinstance(class_weight, Mapping) and nested and set(class_weight) <= {h.name for h in heads}:

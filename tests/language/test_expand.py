@@ -193,7 +193,7 @@ def test_clashes_are_reported_at_the_later_place(text: str, place: tuple[int, in
 def test_a_head_may_have_the_name_of_its_layer(run: Any) -> None:
     text = INPUT + "layers:\n- {name: a, type: D, repeat: 2}\noutputs: {a: {layer: 'a:1'}, a_2: {}, b: {layer: a_1}}\n"
     expanded = fine(run(text))
-    assert {name: ref and (ref.name, ref.output) for name, ref in expanded.heads.items()} == {
+    assert {name: ref and (ref.name, ref.output) for name, found in expanded.heads.items() for ref in found.layers} == {
         "a": ("a_2", 1),
         "a_2": ("a_2", 0),
         "b": ("a_1", 0),

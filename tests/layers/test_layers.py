@@ -70,6 +70,11 @@ SHAPES: list[tuple[str, dict[str, Any], list[Dims], Dims | list[Dims]]] = [
     ("MaxPooling2D", {"data_format": "channels_first"}, [("N", 3, 8, 6)], ("N", 3, 4, 3)),
     ("AveragePooling2D", {"pool_size": 3, "padding": "same"}, [IMAGE], ("N", 3, 2, 3)),
     ("GlobalMaxPooling1D", {}, [TIME], ("N", 3)),
+    ("Sampling", {}, [TIME, TIME, TIME], TIME),
+    ("RandomNormal", {"stddev": 2.0}, [TIME], TIME),
+    ("RandomUniform", {"minval": -1.0}, [TIME], TIME),
+    ("GumbelSoftmax", {"axis": 1, "hard": True}, [SEQUENCE], SEQUENCE),
+    ("StopGradient", {}, [TIME], TIME),
     ("GlobalMaxPooling2D", {"keepdims": True}, [IMAGE], ("N", 1, 1, 3)),
     ("GlobalAveragePooling1D", {"keepdims": True}, [TIME], ("N", 1, 3)),
     ("GlobalAveragePooling2D", {"data_format": "channels_first", "keepdims": True}, [("N", 3, 8, 6)], ("N", 3, 1, 1)),
@@ -188,6 +193,16 @@ ELSEWHERE = (
     | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
     | {"TextVectorization": "layers/test_text.py"}
     | dict.fromkeys(("Parameter", "Constant"), "layers/test_tensors.py")
+    | dict.fromkeys(
+        (
+            *("ClassToken", "RelativePositionBias", "ReversibleEmbedding", "RotaryEmbedding", "SinePositionEncoding"),
+            "TokenAndPositionEmbedding",
+        ),
+        "layers/test_positions.py",
+    )
+    | dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py")
+    | dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py")
+    | dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py")
 )
 """Layers with shape tests in another file."""
 
@@ -310,4 +325,5 @@ def test_arguments_without_effect_are_accepted() -> None:
 @pytest.mark.parametrize("name", LAYERS.names())
 def test_aliases_are_keras_names(name: str) -> None:
     assert LAYERS.get(name) is not None
-    assert name[0].isupper()
+    module, _, last = name.rpartition(".")
+    assert module.split(".")[0] in ("ops", "onnx") or (not module and last[0].isupper())

@@ -24,23 +24,29 @@ KERAS_NAMES = {
     "CategoricalFocalCrossentropy": "categorical_focal_crossentropy",
     "CategoricalGeneralizedCrossEntropy": "categorical_generalized_cross_entropy",
     "CategoricalHinge": "categorical_hinge",
+    "CLIP": "clip",
     "Circle": "circle",
+    "Contrastive": "contrastive",
+    "Cosine": "cosine",
     "CosineSimilarity": "cosine_similarity",
     "Dice": "dice",
     "Hinge": "hinge",
+    "InfoNCE": "info_nce nt_xent",
     "KLDivergence": "kl_divergence KLD kld",
     "LogCosh": "log_cosh",
     "MeanAbsolutePercentageError": "mean_absolute_percentage_error MAPE mape",
     "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error MSLE msle",
     "Poisson": "poisson",
     "SquaredHinge": "squared_hinge",
+    "Triplet": "triplet",
     "Tversky": "tversky",
+    "Value": "value",
 }
 
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_loss_names(name: str) -> None:
-    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 22
+    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 28
     assert LOSSES.get(name) is not None
     assert {LOSSES.get(alias) for alias in KERAS_NAMES[name].split()} == {LOSSES.get(name)}
 

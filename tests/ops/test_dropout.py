@@ -13,6 +13,8 @@ from layouts import lying, normal
 
 from graphspec.arrays.random import Clock
 from graphspec.arrays.split import shard_slice
+from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target
 from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.ops import OPS
@@ -26,6 +28,8 @@ NOISE: list[tuple[str, dict[str, Any]]] = [
     ("AlphaDropout", {"rate": 0.3, "shared": (0, 1)}),
     ("GaussianDropout", {"deviation": 0.5}),
     ("GaussianNoise", {"deviation": 0.5}),
+    ("GumbelNoise", {}),
+    ("UniformNoise", {"width": 0.5}),
 ]
 
 
@@ -147,3 +151,39 @@ def test_dropout_mask_does_not_depend_on_memory_order() -> None:
     with lying((0, 3, 1, 2)):
         moved = dropped(np.ascontiguousarray(X.transpose(0, 2, 3, 1)), 0.5)[0]
     np.testing.assert_array_equal(moved, expected)
+
+
+def test_statistics_of_other_noise() -> None:
+    X = np.full((300, 401), 2.0, np.float32)
+    uniform = trained("UniformNoise", X, width=0.5) - X
+    assert -0.5 <= uniform.min() < -0.499
+    assert 0.499 < uniform.max() <= 0.5
+    assert abs(uniform.mean()) < 0.01
+    assert abs(uniform.var() - 1 / 12) < 0.001
+    gumbel = trained("GumbelNoise", np.zeros_like(X))
+    assert np.isfinite(gumbel).all()
+    assert abs(gumbel.mean() - 0.57722) < 0.02
+    assert abs(gumbel.var() - np.pi**2 / 6) < 0.05
+
+
+def test_the_gradient_of_a_step_goes_to_what_it_is_of() -> None:
+    X, S = np.eye(3, dtype=np.float32), np.full((3, 3), 0.3, np.float32)
+    graph, Y = build("StraightThrough", [X, S])
+    names = list(graph.inputs)
+    loss = Builder(graph, "loss").ReduceSum(Y, keepdims=0)
+    shapes = dict.fromkeys(names, X.shape)
+    program = build_program(
+        graph.with_outputs({"y": Y}, loss), Parameters(graph), Target(shapes, input_grads=names), training=True
+    )
+    for name, array in zip(names, (X, S), strict=True):
+        program.feeds[name][...] = array
+    program.run()
+    np.testing.assert_array_equal(program.fetches["y"], X)
+    assert (program.grads[names[0]] == 0).all()
+    assert (program.grads[names[1]] == 1).all()
+
+
+def test_samples_and_steps_are_strict() -> None:
+    for op in ("Sample", "StraightThrough"):
+        with pytest.raises(ShapeError):
+            build(op, [np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)])

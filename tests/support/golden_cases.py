@@ -13,17 +13,39 @@ from safetensors.numpy import load_file
 
 GOLDEN = TESTS / "golden"
 NOT_KERAS: dict[str, dict[str, str]] = {
-    **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "regularizer", "constraint")},
+    **{kind: {} for kind in ("cell", "activation", "optimizer", "regularizer", "constraint")},
+    "loss": {
+        **dict.fromkeys(("CLIP", "Contrastive", "Cosine", "InfoNCE", "Triplet"), "losses/test_pairs.py"),
+        "Value": "losses/test_value.py",
+    },
     "layer": {
         "Constant": "layers/test_tensors.py",
         "DateParts": "layers/test_dates.py",
         "HashedCrossing": "layers/test_hashing.py",
         "Hashing": "layers/test_hashing.py",
+        "GumbelSoftmax": "layers/test_regularization.py",
         "Impute": "layers/test_missing.py",
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
         "Parameter": "layers/test_tensors.py",
-        "PositionEmbedding": "layers/test_core.py",
+        "PositionEmbedding": "layers/test_positions.py",
+        **dict.fromkeys(
+            (
+                "ClassToken",
+                "RelativePositionBias",
+                "RotaryEmbedding",
+                "SinePositionEncoding",
+                "TokenAndPositionEmbedding",
+            ),
+            "layers/test_positions.py",
+        ),
+        **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
+        **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
+        **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),
+        "RandomNormal": "layers/test_regularization.py",
+        "RandomUniform": "layers/test_regularization.py",
+        "Sampling": "layers/test_regularization.py",
+        "StopGradient": "layers/test_regularization.py",
     },
     "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),
     "metric": {

@@ -61,6 +61,23 @@ def noise(d: Drawing, t: Tensor) -> Args | None:
     return {"stddev": d.number(0, 1)} if t.is_float else None
 
 
+@draws("RandomNormal", "RandomUniform", "GumbelSoftmax", "StopGradient")
+def random_values(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if name == "StopGradient":
+        return None if t.is_text else {}
+    if name == "GumbelSoftmax":
+        return {"temperature": 0.5, **d.some(hard=True, seed=3)} if t.is_float and t.rank and t.features else None
+    return d.some(stddev=0.5) if name == "RandomNormal" else d.some(minval=-1.0)
+
+
+@draws("Sampling")
+def sampling(d: Drawing, t: Tensor) -> Args | None:
+    if not t.is_float:
+        return None
+    others = d.others(lambda o: o.is_float and o.shape == t.shape)
+    return {"inputs": [t.ref, *(d.among([t, *others]).ref for _ in range(d.int(1, 2)))]}
+
+
 @draws("ActivityRegularization")
 def penalty(d: Drawing, t: Tensor) -> Args | None:
     return d.some(l1=0.01, l2=0.02) if t.is_float else None
@@ -178,7 +195,7 @@ def embedding(d: Drawing, t: Tensor) -> Args | None:
 def position_embedding(d: Drawing, t: Tensor) -> Args | None:
     if len(t.shape) < 2 or t.ids is not None or not isinstance(t.shape[-2], int) or t.features is None:
         return None
-    return {"sequence_length": t.shape[-2] + d.int(0, 2)}
+    return d.some(sequence_length=t.shape[-2] + d.int(0, 2), add=True)
 
 
 @draws("Identity")

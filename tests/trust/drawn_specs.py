@@ -17,36 +17,12 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
+from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
 Array = np.ndarray[Any, Any]
-LOSS_KINDS: dict[str, tuple[str | None, str]] = {
-    "circle": (None, "ids"),
-    "binary_crossentropy": ("sigmoid", "bits"),
-    "binary_focal_crossentropy": ("sigmoid", "bits"),
-    "categorical_crossentropy": ("softmax", "one_hot"),
-    "categorical_focal_crossentropy": ("softmax", "one_hot"),
-    "sparse_categorical_crossentropy": ("softmax", "ids"),
-    "categorical_generalized_cross_entropy": ("softmax", "ids"),
-    "kl_divergence": ("softmax", "shares"),
-    "ctc": (None, "labels"),
-    "hinge": ("tanh", "signs"),
-    "squared_hinge": ("tanh", "signs"),
-    "categorical_hinge": (None, "one_hot"),
-    "dice": ("sigmoid", "bits"),
-    "tversky": ("sigmoid", "bits"),
-    "mean_squared_error": (None, "real"),
-    "mean_absolute_error": (None, "real"),
-    "huber": (None, "real"),
-    "log_cosh": (None, "real"),
-    "mean_absolute_percentage_error": ("softplus", "positive"),
-    "mean_squared_logarithmic_error": ("softplus", "positive"),
-    "poisson": ("softplus", "positive"),
-    "cosine_similarity": (None, "real"),
-}
-"""The activation that gives a loss what it takes, and what its targets are."""
 METRIC_ARGS: dict[str, Args] = {
     "PrecisionAtRecall": {"recall": 0.5},
     "RecallAtPrecision": {"precision": 0.5},
@@ -127,7 +103,7 @@ class _Growth:
                 self.block()
         outputs = self.heads()
         self.result.document = {**self.document(outputs), "training": self.training(outputs)}
-        used = {i for node in self.layers for i in _refs(node)} | {head["layer"] for head in outputs.values()}
+        used = {i for node in self.layers for i in refs_in(node)} | set(_heads(outputs))
         for name in list(self.inputs):  # an input that nothing takes is an error of its own
             if name not in used:
                 del self.inputs[name]
@@ -143,10 +119,10 @@ class _Growth:
         """Leave out what reaches no head, as people do; sometimes not: that is a warning only."""
         if self.d.chance(0.1):
             return
-        needed = {_node(head["layer"]) for head in outputs.values()}
+        needed = {_node(ref) for ref in _heads(outputs)}
         for node in reversed(self.layers):
             if node["name"] in needed:
-                needed |= {_node(ref) for ref in _refs(node)} | {node.get("share", "")}
+                needed |= {_node(ref) for ref in refs_in(node)} | {node.get("share", "")}
         self.layers[:] = [node for node in self.layers if node["name"] in needed]
         for name in [n for n in self.inputs if n not in needed]:
             del self.inputs[name]
@@ -204,7 +180,7 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
-                if node["inputs"] == []:
+                if node["inputs"] == [] or kind == "RelativePositionBias":
                     return self.joined(node, t)
                 if kind != "DateParts":
                     return self.add(node)
@@ -224,7 +200,7 @@ class _Growth:
         name = f"{node['name']}_{node['repeat']}" if "repeat" in node else node["name"]
         made = checked.lowered.outputs.get(name)
         every = made if made is not None else (checked.lowered.graph.outputs["out"],)
-        taken = [t for t in self.d.pool if t.ref in _refs(node)]
+        taken = [t for t in self.d.pool if t.ref in refs_in(node)]
         for k, value in enumerate(every):
             ref = node["name"] if k == 0 else f"{node['name']}:{k}"
             mask = None if value.mask is None else value.mask.rank - 1
@@ -249,7 +225,8 @@ class _Growth:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
-        owners = [n for n in owners if n["type"] != "DateParts" and any(t.ref == n["inputs"] for t in d.pool)]
+        known = {t.ref for t in d.pool}
+        owners = [n for n in owners if n["type"] != "DateParts" and {n["inputs"], n["name"]} <= known]
         if not owners:
             return
         owner = d.among(owners)
@@ -308,6 +285,9 @@ class _Growth:
             loss = "mean_squared_error"
         if loss == "circle" and t.rank != 1:
             loss = "huber"
+        if not LOSSES.get(loss).has_output:  # type: ignore[union-attr]
+            self.term(t, loss, outputs)
+            loss = "log_cosh"
         activation, targets = LOSS_KINDS[loss]
         bare = activation is None and targets == "real" and t.is_float and t.mask is None and d.chance(0.2)
         bare = bare and t.ref not in self.inputs
@@ -353,6 +333,25 @@ class _Growth:
         self.result.targets[name] = targets
         self.result.used.update([f"loss {loss}", *(f"metric {m if isinstance(m, str) else m['type']}" for m in chosen)])
 
+    def term(self, t: Tensor, loss: str, outputs: Args) -> None:
+        """A head without an output, over one to three Dense layers on one value."""
+        if not t.fixed:
+            return
+        nodes, ref = [], t.ref
+        for _ in range(LOSSES.get(loss).nodes[0]):  # type: ignore[union-attr]
+            if t.rank > 1:
+                ref = f"n{len(self.layers)}"
+                if not self.add({"name": ref, "type": "Flatten", "inputs": t.ref}):
+                    return
+            nodes.append(f"n{len(self.layers)}")
+            if not self.add({"name": nodes[-1], "type": "Dense", "units": 3, "activation": "tanh", "inputs": ref}):
+                return
+        name = f"h{len(outputs)}"
+        outputs[name] = {"layer": nodes if len(nodes) > 1 else nodes[0], "loss": loss}
+        if LOSS_KINDS[loss][1] != "none":
+            self.result.targets[name] = LOSS_KINDS[loss][1]
+        self.result.used.update([f"loss {loss}"])
+
     def training(self, outputs: Args) -> Args:
         d = self.d
         kind = d.among(OPTIMIZERS.primary())
@@ -394,7 +393,7 @@ def _node(ref: str) -> str:
     return ref.split(":")[0]
 
 
-def _refs(node: Args) -> list[str]:
-    """The values that a node takes."""
-    given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
+def _heads(outputs: Args) -> list[str]:
+    """The nodes of all heads."""
+    layers = [head["layer"] for head in outputs.values()]
+    return [ref for layer in layers for ref in (layer if isinstance(layer, list) else [layer])]

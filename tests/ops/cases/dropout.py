@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ops.cases.case import Elsewhere, Example, OpCase, normal
+from ops.cases.case import Elsewhere, Example, OpCase, batch, normal
 from ops.cases.elementwise import X, large
 
 RATE, ON = np.array(0.3), np.array(True)
 CUBE = large(30, 40, 100)
+SHAPES = ((4, 3, 5), (3, 2, 4, 3))
 
 
 def noise(*settings: dict[str, Any]) -> OpCase:
     """An operator that changes numbers at random while a network is trained."""
-    shapes = ((4, 3, 5), (3, 2, 4, 3))
     return OpCase(
         None,
         [
             Example([normal(*shape)], attrs, training=training)
             for attrs in settings
-            for shape in shapes
+            for shape in SHAPES
             for training in (True, False)
         ],
         allocates=[Example([CUBE], attrs, training=True) for attrs in settings],
@@ -37,4 +37,18 @@ CASES = {
     "GaussianDropout": noise({"deviation": 0.5}),
     "GaussianNoise": noise({"deviation": 0.5}),
     "SharedDropout": noise({"rate": 0.3, "shared": (1,)}, {"rate": 0.3, "shared": (0, 2)}),
+    "GumbelNoise": noise({}),
+    "Sample": OpCase(
+        None,
+        [Example([normal(*shape), normal(*shape)], training=on) for shape in SHAPES for on in (True, False)],
+        allocates=[Example([CUBE, CUBE], training=True)],
+        batched=batch(0, 1),
+    ),
+    "StraightThrough": OpCase(
+        None,
+        Elsewhere("ops/test_dropout.py"),
+        no_rows=[Example([normal(0, 3), normal(0, 3)])],
+        allocates=[Example([CUBE, CUBE])],
+    ),
+    "UniformNoise": noise({"width": 0.5}),
 }

@@ -96,6 +96,9 @@ CASES = {
     "Shape": OpCase(
         shape_of, "it gives integers", no_rows=[Example([normal(0, 4)]), Example([normal(0, 4)], {"start": 1})]
     ),
+    "StopGradient": OpCase(
+        None, "no gradient flows through it", no_rows=[Example([normal(0, 4)])], allocates=[Example([X])]
+    ),
     "Size": OpCase(lambda d: Example([d.floats()]), "it gives integers", [Example([normal(0, 4)])], [Example([X])]),
     "Squeeze": OpCase(
         squeeze,
