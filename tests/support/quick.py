@@ -99,6 +99,8 @@ SLOW = (
     "test_diagnostics.py::test_json",
     "test_distribution.py",
     "test_extend.py::test_workers_import",
+    "test_initial_arrays.py::test_runs",
+    "test_initial_arrays.py::test_workers",
     "test_initializers.py::test_moments",
     "test_pictures.py::test_a_picture_is_current",
     "test_prepare_specs_data.py",
