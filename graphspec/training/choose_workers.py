@@ -12,6 +12,7 @@ from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.text import count
 from graphspec.training.auto_workers import AutoWorkers
+from graphspec.training.mixed_rows import mixing, refuse_mixed_rows
 
 if TYPE_CHECKING:
     from graphspec.training.steps import TrainingSteps
@@ -56,11 +57,16 @@ def choose_workers(
         exactly: use the requested number even if there are fewer cores, since another number would give other bits.
 
     Raises:
-        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally.
+        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or an operation mixes the rows
+            of a batch that is to be divided.
         RunError: GS602, the memory is too small for the gradients of all shards.
     """
+    if steps.shards is not None and steps.shards > 1:
+        refuse_mixed_rows(steps.model, f"shards: {steps.shards}")
     if steps.ranks is not None:
         local = workers_per_rank(steps.model.spec.training.workers)
+        if steps.ranks.size * local > 1:
+            refuse_mixed_rows(steps.model, "workers: mpi")
         refuse_indivisible(steps.shards, steps.ranks.size, local)
         if local > (cores := usable_cores()):
             remedy = f"`mpiexec --bind-to none`, `srun --cpus-per-task={local}`"
@@ -68,7 +74,9 @@ def choose_workers(
         steps.join_ranks(steps.ranks, local)
         return steps.ranks.size * local, None
     auto = None
-    if requested == "mpi":
+    if isinstance(requested, int) and requested > 1:
+        refuse_mixed_rows(steps.model, f"workers: {requested}")
+    if requested == "mpi" or (requested == "auto" and mixing(steps.model.spec, steps.model.full) is not None):
         size = 1
     elif requested == "auto":
         auto = AutoWorkers(
