@@ -1,8 +1,8 @@
 """Whether operators keep the rows of a batch apart: shards of a batch then give the same as the batch.
 
 Each value has the axis of its rows, or none. Layers have it in front, and those whose rows influence each other, such as
-BatchNormalization, add up their sums over all workers. Operations of a spec may do anything with the axis: the rules below know
-what operators do with it, and what they do not know counts as mixing.
+BatchNormalization, add up their sums over all workers. Operations of a spec may do anything with the axis: the rules below
+know what operators do with it, and what they do not know counts as mixing.
 """
 
 from __future__ import annotations
@@ -266,14 +266,14 @@ def _normalized(node: Node, given: Sequence[Axis]) -> int:
 
 
 _ELEMENTWISE = """
-    Abs Neg Sign Acos Acosh Asin Asinh Atan Atanh Cosh Sinh Gelu HardSwish Mish Swish Ceil Celu Cos Elu Erf Exp Floor HardSigmoid
-    LeakyRelu Log Not Reciprocal Relu Round Selu Shrink Sigmoid Sin Softplus Softsign Sqrt Tan Tanh ThresholdedRelu IsInf IsNaN
-    Cast Identity StopGradient Clip Add Div Mean Mod Mul Sub Sum Max Min And Equal Greater GreaterOrEqual Less LessOrEqual Or Xor
-    Pow PRelu Where Expand CheckIds StraightThrough
+    Abs Neg Sign Acos Acosh Asin Asinh Atan Atanh Cosh Sinh Gelu HardSwish Mish Swish Ceil Celu Cos Elu Erf Exp Floor
+    HardSigmoid LeakyRelu Log Not Reciprocal Relu Round Selu Shrink Sigmoid Sin Softplus Softsign Sqrt Tan Tanh
+    ThresholdedRelu IsInf IsNaN Cast Identity StopGradient Clip Add Div Mean Mod Mul Sub Sum Max Min And Equal Greater
+    GreaterOrEqual Less LessOrEqual Or Xor Pow PRelu Where Expand CheckIds StraightThrough
 """
 _FIRST_IS_BATCH = """
-    AveragePool MaxPool GlobalAveragePool GlobalMaxPool Conv ConvTranspose DepthToSpace SpaceToDepth Resize GroupNormalization
-    BatchNormalization Attention Gemm
+    AveragePool MaxPool GlobalAveragePool GlobalMaxPool Conv ConvTranspose DepthToSpace SpaceToDepth Resize
+    GroupNormalization BatchNormalization Attention Gemm
 """
 _SHAPED = ("Reshape", "Expand", "ConstantOfShape", "Slice", "TopK", "Tile", "Pad", "Range")
 _OF_SIZES = ("Gather", "Concat", "Unsqueeze", "Squeeze", "Cast", "Identity", "Slice")

@@ -32,21 +32,30 @@ MIXED: list[list[dict[str, Any]]] = [
     [{"type": "ops.roll", "shift": 1, "axis": 0}],
     [{"type": "ops.sort", "axis": 0}],
     [{"name": "m", "type": "ops.max"}, {"type": "ops.divide", "inputs": ["h", "m"]}],
-    [{"name": "t", "type": "ops.transpose"}, {"name": "p", "type": "ops.matmul", "inputs": ["h", "t"]}]
-    + [{"type": "ops.matmul", "inputs": ["p", "h"]}],
+    [
+        {"name": "t", "type": "ops.transpose"},
+        {"name": "p", "type": "ops.matmul", "inputs": ["h", "t"]},
+        {"type": "ops.matmul", "inputs": ["p", "h"]},
+    ],
     [{"type": "onnx.Softmax", "axis": 0}],
     [{"name": "m", "type": "ops.take", "inputs": ["h", 0], "axis": 0}, {"type": "ops.add", "inputs": ["h", "m"]}],
     [{"name": "t", "type": "ops.transpose"}, {"type": "ops.reshape", "newshape": [-1, 6]}],
-    [{"name": "e", "type": "ops.einsum", "subscripts": "ni,nj->ij", "inputs": ["h", "h"]}]
-    + [{"type": "ops.matmul", "inputs": ["h", "e"]}],
+    [
+        {"name": "e", "type": "ops.einsum", "subscripts": "ni,nj->ij", "inputs": ["h", "h"]},
+        {"type": "ops.matmul", "inputs": ["h", "e"]},
+    ],
 ]
 APART: list[list[dict[str, Any]]] = [
     [{"type": "ops.softmax"}, {"type": "ops.multiply", "inputs": ["h", 2.0]}, {"type": "ops.cumsum", "axis": 1}],
     [{"type": "ops.mean", "axis": -1, "keepdims": True}],
     [{"type": "ops.reshape", "newshape": [-1, 2, 3]}, {"type": "ops.flip", "axis": 2}, {"type": "ops.max", "axis": 1}],
     [{"name": "t", "type": "ops.transpose"}, {"type": "ops.sort", "axis": 0}, {"type": "ops.transpose"}],
-    [{"name": "a", "type": "ops.expand_dims", "axis": -1}, {"name": "b", "type": "ops.expand_dims", "axis": 1}]
-    + [{"type": "ops.squeeze", "axis": 1}, {"type": "ops.squeeze", "axis": -1}],
+    [
+        {"name": "a", "type": "ops.expand_dims", "axis": -1},
+        {"name": "b", "type": "ops.expand_dims", "axis": 1},
+        {"type": "ops.squeeze", "axis": 1},
+        {"type": "ops.squeeze", "axis": -1},
+    ],
     [
         {"type": "ops.concatenate", "inputs": ["h", "h"], "axis": 1},
         {"type": "ops.take", "inputs": ["h", [0, 2]], "axis": 1},
