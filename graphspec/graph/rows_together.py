@@ -1,0 +1,38 @@
+"""Find what compares the rows of a batch with each other, so that a part of the batch would give something else."""
+
+from __future__ import annotations
+
+from graphspec.ir.dims import has_rows
+from graphspec.ir.graph import Graph, Node, Shape
+
+WHOLE = (
+    "train with `workers: 1` and without `shards`; the losses info_nce, clip and circle compare the rows of all workers"
+)
+"""The hint for workers, which have a part of the rows each."""
+_SIZES = frozenset(["Shape", "Size"])
+"""Operators that read shapes, not rows."""
+_ALONG = frozenset(["Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "GatherElements", "ScatterElements", "TopK"])
+"""Operators along an axis that keep it in their output."""
+
+
+def compares_rows(graph: Graph) -> Node | None:
+    """Return the first node whose rows depend on other rows of the batch, apart from losses and penalties.
+
+    It joins the rows (its output has no batch axis), pairs them (two batch axes), or is an operator along the batch axis.
+    Batch normalization is none of them: workers share its statistics.
+    """
+    for node in graph.needed(graph.trained_roots()):
+        read = [_batch_axes(v.shape) for v in node.inputs if v is not None]
+        if node.op in _SIZES or not any(read):
+            continue
+        if any(len(_batch_axes(v.shape)) != 1 for v in node.outputs):
+            return node
+        if node.op in _ALONG and node.inputs[0] is not None:
+            shape = node.inputs[0].shape
+            if int(node.attrs.get("axis", -1)) % len(shape) in _batch_axes(shape):
+                return node
+    return None
+
+
+def _batch_axes(shape: Shape) -> list[int]:
+    return [axis for axis, size in enumerate(shape) if has_rows((size,))]
