@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphspec.ir.dims import has_rows
-from graphspec.ir.graph import Graph, Node, Shape
+from graphspec.ir.dims import Shape, has_rows
+from graphspec.ir.graph import Graph, Node
 
 WHOLE = (
     "train with `workers: 1` and without `shards`; the losses info_nce, clip and circle compare the rows of all workers"
@@ -11,8 +11,10 @@ WHOLE = (
 """The hint for workers, which have a part of the rows each."""
 _SIZES = frozenset(["Shape", "Size"])
 """Operators that read shapes, not rows."""
-_ALONG = frozenset(["Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "GatherElements", "ScatterElements", "TopK"])
-"""Operators along an axis that keep it in their output."""
+_ALONG = frozenset(
+    ["Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "TopK", "Gather", "GatherElements", "ScatterElements"]
+)
+"""Operators along the axis ``axis``."""
 
 
 def compares_rows(graph: Graph) -> Node | None:
@@ -27,11 +29,21 @@ def compares_rows(graph: Graph) -> Node | None:
             continue
         if any(len(_batch_axes(v.shape)) != 1 for v in node.outputs):
             return node
-        if node.op in _ALONG and node.inputs[0] is not None:
-            shape = node.inputs[0].shape
-            if int(node.attrs.get("axis", -1)) % len(shape) in _batch_axes(shape):
-                return node
+        shape = next(v.shape for v in node.inputs if v is not None)
+        if any(shape[axis] == "N" for axis in _axes(node)):
+            return node
     return None
+
+
+def _axes(node: Node) -> list[int]:
+    """Return the axes along which an operator works, if it keeps them in its output.
+
+    CumSum is none of them: masked recurrent layers count rows with it. They also gather steps from rows with their steps.
+    """
+    if node.op in _ALONG:
+        return [int(node.attrs.get("axis", 0 if node.op.startswith(("Gather", "Scatter")) else -1))]
+    axes = node.inputs[3] if node.op == "Slice" and len(node.inputs) > 3 else None
+    return [] if axes is None or axes.data is None else [int(axis) for axis in axes.data.reshape(-1)]
 
 
 def _batch_axes(shape: Shape) -> list[int]:

@@ -24,6 +24,7 @@ TOGETHER = [
     {"type": "ops.max"} | X,
     {"type": "onnx.Softmax", "axis": 0} | X,
     {"type": "onnx.Gemm", "transB": 1, "inputs": ["x", "x"]},
+    {"type": "ops.flip", "axis": 0} | X,
 ]
 
 
