@@ -54,6 +54,19 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "RandomUniform"}, TABLE),
     ({"type": "GumbelSoftmax"}, TABLE),
     ({"type": "StopGradient"}, TABLE),
+    (
+        {"type": "TokenAndPositionEmbedding", "vocabulary_size": 9, "sequence_length": 4, "embedding_dim": 2},
+        {"shape": [4], "dtype": "int64"},
+    ),
+    *(({"type": name}, {"shape": ["time", 4]}) for name in ("SinePositionEncoding", "RotaryEmbedding", "ClassToken")),
+    *(({"type": name}, TABLE) for name in ("LayerScale", "StochasticDepth")),
+    ({"type": "Patches", "patch_size": 2}, {"shape": [4, 4, 4]}),
+    *(({"type": name, "block_size": 2}, {"shape": [4, 4, 4]}) for name in ("SpaceToDepth", "DepthToSpace")),
+    ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
+    *(
+        ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})
+        for name in ("SegmentSum", "SegmentMean", "SegmentMax")
+    ),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 
@@ -80,13 +93,25 @@ PAGES = {
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),
-    "attention": Page("Attention layers", ("attention", "multi_head")),
+    "attention": Page("Attention layers", ("attention", "multi_head", "positions")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
-    "operations": Page("Operations", ("operations/arithmetic", "operations/reduction")),
+    "operations": Page(
+        "Operations",
+        (
+            *(
+                "operations/arithmetic",
+                "operations/reduction",
+                "operations/trigonometry",
+                "operations/math",
+                "operations/nn",
+            ),
+            *("operations/nn_activations", "operations/image"),
+        ),
+    ),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
-    "reshaping": Page("Reshaping", ("reshaping", "padding", "upsampling")),
+    "reshaping": Page("Reshaping", ("reshaping", "padding")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),
     "records": Page(
         "Preparing columns and texts",

@@ -7,6 +7,7 @@ too. Beside inputs that have it, a value is repeated for each row, unless the la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphspec.ir.dims import has_rows
@@ -20,24 +21,27 @@ Inputs = Sequence["Value | None"]
 Calls = Mapping[str, Sequence["Value"]]
 
 
-def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
+def lower_layer(
+    layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]
+) -> tuple[Value, ...]:
     """Return the outputs of a layer, some of whose inputs may lack the batch axis."""
+    run = partial(_outputs, layer, g, options)
     every = [*(v for v in inputs if v is not None), *(v for values in calls.values() for v in values)]
     with_rows = [v for v in every if has_rows(v.shape)]
     if layer.takes_values_as_they_are or len(with_rows) == len(every):
-        return _outputs(layer, g, inputs, calls)
+        return run(inputs, calls)
     if with_rows:
         like = next((v for v in with_rows if v.shape[0] == "N"), with_rows[0])
         size = None if layer.broadcasts_rows else g.size(like, 0)
         rows = {v.name: v if has_rows(v.shape) else _with_rows(g, v, size) for v in every}
-        return _outputs(layer, g, *_replaced(inputs, calls, rows))
+        return run(*_replaced(inputs, calls, rows))
     g.one_row = True
     rows = {v.name: _with_rows(g, v, None) for v in every}
-    return tuple(_without_rows(g, v) for v in _outputs(layer, g, *_replaced(inputs, calls, rows)))
+    return tuple(_without_rows(g, v) for v in run(*_replaced(inputs, calls, rows)))
 
 
-def _outputs(layer: Layer, g: Builder, inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
-    values = layer.lower(g, *inputs, **calls)
+def _outputs(layer: Layer, g: Builder, options: Mapping[str, bool], inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
+    values = layer.lower(g, *inputs, **calls, **options)
     outputs = values if isinstance(values, tuple) else (values,)
     if not layer.penalizes_itself:
         g.penalize(getattr(layer, "activity_regularizer", None), *outputs)

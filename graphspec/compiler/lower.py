@@ -109,7 +109,8 @@ def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str
         return None
     from graphspec.layers import LAYERS
 
-    able = [name for name in LAYERS.primary() if (cls := LAYERS.get(name)) is not None and cls.takes_strings]
+    known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
+    able = [name for name, cls in known if cls is not None and cls.takes_strings]
     text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
     return text, f"put a layer that takes texts between them: {format_names(able)}"
 
@@ -238,8 +239,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     before = len(result.graph.nodes)
     try:
         known = [v for v in inputs if v is not None]
-        given = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, operands(g, layer, node, known), given)
+        named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem

@@ -26,7 +26,14 @@ from graphspec.language.schema import (
     record_schema,
     section_schema,
 )
-from graphspec.language.schema_classes import accepted, describe_class, first_sentence, paragraphs_of, primary_name
+from graphspec.language.schema_classes import (
+    OPTION,
+    accepted,
+    describe_class,
+    first_sentence,
+    paragraphs_of,
+    primary_name,
+)
 from graphspec.language.schema_values import Schema, arguments
 from graphspec.language.sections import InputKeys
 from graphspec.layers import CELLS, LAYERS
@@ -168,6 +175,7 @@ def class_fields(cls: type[Config]) -> dict[str, Field]:
     found, required = arguments(cls)
     own = {key: Field(value, key in required) for key, value in found.items()}
     calls = {key: Field(_CALLS) for key in getattr(cls, "call_arguments", ())}
+    calls |= {key: Field(OPTION) for key in getattr(cls, "call_options", ())}
     return dict(sorted(own.items(), key=lambda item: not item[1].required)) | calls
 
 

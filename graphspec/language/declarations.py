@@ -67,6 +67,7 @@ class NodeDecl:
         share: the node whose weights it uses; ``layer`` is then the layer of that node.
         call: Keras's call arguments, as lists of references.
         within: for a node of a block, the entry of ``layers`` that instantiates the block.
+        options: Keras's call arguments that are true or false.
         mark: the position of the first key of the node.
     """
 
@@ -79,6 +80,7 @@ class NodeDecl:
     call: dict[str, list[Ref | None]]
     tree: Tree = field(repr=False, compare=False)
     within: Tree | None = field(default=None, repr=False, compare=False)
+    options: dict[str, bool] = field(default_factory=dict)
     written: dict[int, Number | None] = field(default_factory=dict)
 
     def operands(self) -> list[Ref | Number | None]:

@@ -32,3 +32,11 @@ def starts_alone(scope: Scope, entry: Tree) -> bool:
         return False
     layer = LAYERS.get(type_name(scope, entry))
     return layer is not None and layer.arity == (0, 0)
+
+
+def share_options(scope: Scope, entry: Tree) -> tuple[str, ...]:
+    """Return the keys of a share that are call arguments of its owner's layer, such as ``reverse``."""
+    if entry.get("share") is None:
+        return ()
+    layer = LAYERS.get(type_name(scope, entry))
+    return () if layer is None else layer.call_options

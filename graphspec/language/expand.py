@@ -12,6 +12,8 @@ from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.entry_types import starts_alone, type_name
+from graphspec.language.declarations import Ref
+from graphspec.language.entry_types import share_options, starts_alone, type_name
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.layer_hints import unknown_block_hint
 from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, resolve
@@ -187,7 +189,7 @@ class _Expander:
                 )
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
-        kind = entry_kind(entry, self.problems)
+        kind = entry_kind(entry, self.problems, share_options(scope, entry))
         written = {} if kind == "block" else written_inputs(entry)
         sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)

@@ -186,7 +186,7 @@ def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None
 def _fields(cls: type[Config]) -> list[str]:
     """Return the keys that ``cls`` accepts."""
     fields = [field.alias or name for name, field in cls.model_fields.items()]
-    return [*fields, *getattr(cls, "call_arguments", ())]
+    return [*fields, *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
 
 
 def _keys_hint(cls: type[Config]) -> str:

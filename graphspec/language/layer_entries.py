@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphspec.codes import Code
 from graphspec.errors import did_you_mean
 from graphspec.language.names import MAX_NAME, EntryKind, bad_name, is_name
@@ -28,15 +30,17 @@ def entry_name(entry: Tree, problems: Problems) -> str | None:
     return name.value if 0 < len(name.value) <= MAX_NAME else None
 
 
-def entry_kind(entry: Tree, problems: Problems) -> EntryKind:
-    """Return the kind of an entry. Report keys that do not go together."""
+def entry_kind(entry: Tree, problems: Problems, options: Sequence[str] = ()) -> EntryKind:
+    """Return the kind of an entry. Report keys that do not go together.
+
+    Args:
+        options: further keys of a share, call arguments of its layer.
+    """
     if "share" in entry.value:
-        wrong = [key for key in entry.value if key not in SHARE_KEYS]
+        wrong = [key for key in entry.value if key not in (*SHARE_KEYS, *options)]
         for key in wrong:
             message = f"`{key}`{_of(entry)} cannot be used with `share`, which copies everything from its owner"
-            problems.key(
-                entry, key, Code.WRONG_SHARE, message, hint="beside `share`, only `name` and `inputs` are allowed"
-            )
+            problems.key(entry, key, Code.WRONG_SHARE, message, hint=_beside_share(options))
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value:
         if "type" in entry.value:
@@ -67,6 +71,11 @@ def entry_kind(entry: Tree, problems: Problems) -> EntryKind:
         hint = "name the layer: `type: Dense`"
         problems.node(entry, Code.MISSING_KEY, f"{subject} needs `type`, `block` or `share`", subject="type", hint=hint)
     return "failed"
+
+
+def _beside_share(options: Sequence[str]) -> str:
+    keys = ["`name`", "`inputs`", *(f"`{key}`" for key in options)]
+    return f"beside `share`, only {', '.join(keys[:-1])} and {keys[-1]} are allowed"
 
 
 def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:

@@ -173,6 +173,7 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
                 call=_calls(item, problems),
                 tree=item.tree,
                 within=item.scope.outermost,
+                options=_options(item, problems),
                 written=written or {},
             )
         )
@@ -210,7 +211,7 @@ def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer
         hint = unknown_layer_hint(tree, kind, blocks)
         problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
-    without = (*ENTRY_KEYS, *cls.call_arguments)
+    without = (*ENTRY_KEYS, *cls.call_arguments, *cls.call_options)
     copied = item_name(tree) if tree.get("repeat") is not None else None  # an error concerns all copies
     name = item.full if copied is None else item.scope.prefix + copied
     return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
@@ -236,3 +237,19 @@ def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
                 problems.value(value, Code.WRONG_TYPE, message, hint=hint)
         calls[key] = refs
     return calls
+
+
+def _options(item: Item, problems: Problems) -> dict[str, bool]:
+    """Return Keras's call arguments of a node that are true or false."""
+    cls = LAYERS.get(_type((item.owner or item).tree) or "")
+    options: dict[str, bool] = {}
+    for key in cls.call_options if cls is not None else ():
+        value = item.tree.get(key)
+        if value is None or value.unknown:
+            continue
+        if not isinstance(value.value, bool):
+            message = f"`{key}` of '{item.full}' must be true or false, not {describe(value)}"
+            problems.value(value, Code.WRONG_TYPE, message, hint=type_hint(value, "true or false") or "write true")
+            continue
+        options[key] = value.value
+    return options

@@ -18,6 +18,7 @@ from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
 from graphspec.language.schema_classes import (
     NAMES,
+    OPTION,
     arguments_schema,
     common,
     definitions_of,
@@ -212,12 +213,13 @@ def _node() -> Schema:
         "additionalProperties": True,
     }
     instance = {"title": "block", "properties": {"block": BLOCK, "params": params, **copies}}
+    options = {key: dict(OPTION) for cls in LAYERS for key in cls.call_options}
     return {
         "title": "layer",
         "type": "object",
         "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
-        "then": {"title": "share", "properties": {"share": SHARE}},
+        "then": {"title": "share", "properties": {"share": SHARE, **options}},
         "else": {
             "if": _has("block"),
             "then": instance,

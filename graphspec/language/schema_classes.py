@@ -14,6 +14,13 @@ from graphspec.language.column_types import COLUMNS
 from graphspec.language.schema_values import VARIABLE_DEFINITION, Schema, arguments, shown
 from graphspec.layers import CELLS, LAYERS
 
+OPTION: Schema = {
+    "title": "true or false",
+    "type": ["boolean", "string"],
+    "pattern": VARIABLE_DEFINITION["pattern"],
+    "errorMessage": "Expected true or false.",
+    "description": "Keras's call argument. Default: false.",
+}
 NAMES: Schema = {
     "anyOf": [
         {"type": "string", "title": "name"},
@@ -208,6 +215,7 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
         key: {**NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
         for key in getattr(cls, "call_arguments", ())
     }
+    calls |= {key: dict(OPTION) for key in getattr(cls, "call_options", ())}  # `share` changes each on its own
     shared = common(registry)
     own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in shared}
     typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **neutral(own)}

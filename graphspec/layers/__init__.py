@@ -17,17 +17,21 @@ LAYERS.found_in(
         "regularization": """
             Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
             ActivityRegularization Sampling RandomNormal RandomUniform GumbelSoftmax StopGradient
+            ActivityRegularization StochasticDepth DropPath
         """,
         "attention": "Attention AdditiveAttention",
         "image": "Resizing CenterCrop",
         "augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
         """,
-        "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
+        "padding": """
+            ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
+            UpSampling1D UpSampling2D UpSampling3D
+        """,
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
-        "core": "Dense Embedding PositionEmbedding Identity Masking Rescaling",
+        "core": "Dense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
         "depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
@@ -41,9 +45,18 @@ LAYERS.found_in(
         "lookup": "StringLookup IntegerLookup",
         "hashing": "Hashing HashedCrossing",
         "text": "TextVectorization",
-        "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
+        "merging": """
+            Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+            GatherNodes SegmentSum SegmentMean SegmentMax
+        """,
         "multi_head": "MultiHeadAttention GroupQueryAttention",
-        "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
+        "normalization": """
+            BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
+        """,
+        "positions": """
+            PositionEmbedding TokenAndPositionEmbedding SinePositionEncoding RotaryEmbedding ClassToken
+            RelativePositionBias
+        """,
         "pooling": """
             MaxPooling1D MaxPool1D MaxPooling2D MaxPool2D MaxPooling3D MaxPool3D AveragePooling1D AvgPool1D
             AveragePooling2D AvgPool2D AveragePooling3D AvgPool3D GlobalMaxPooling1D GlobalMaxPool1D
@@ -51,7 +64,7 @@ LAYERS.found_in(
             GlobalAveragePooling1D GlobalAvgPool1D GlobalAveragePooling2D GlobalAvgPool2D
             GlobalAveragePooling3D GlobalAvgPool3D
         """,
-        "reshaping": "Flatten Reshape Permute RepeatVector",
+        "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
         "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
@@ -59,7 +72,6 @@ LAYERS.found_in(
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
         """,
-        "upsampling": "UpSampling1D UpSampling2D UpSampling3D",
         "wrappers": "Bidirectional TimeDistributed",
     },
 )

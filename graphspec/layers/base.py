@@ -104,6 +104,8 @@ class Layer(Config):
     """True if ``lower`` applies ``activity_regularizer`` itself, to values other than the outputs."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, passed as ``calls``."""
+    call_options: ClassVar[tuple[str, ...]] = ()
+    """Keras's call arguments that are true or false (``reverse``): keys of the node, also of one with ``share``."""
     pairs_with_itself: ClassVar[bool] = False
     """True if two inputs are often the same node (attention)."""
     broadcasts_rows: ClassVar[bool] = False

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt, invalid
+from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -117,6 +117,65 @@ class Embedding(Layer):
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 
 
+Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
+
+
+@LAYERS.add("ReversibleEmbedding")
+class ReversibleEmbedding(Layer):
+    """An Embedding that also maps vectors back to one number per id: ``x @ embeddingsᵀ``.
+
+    The way back is another node, with `share` and `reverse: true`. Without ``tie_weights`` it has weights of its own,
+    ``reverse_embeddings``. ``logit_soft_cap`` c makes its results ``c · tanh(x / c)``. As in Keras, it has no mask.
+
+    Shapes: integers (batch, …) → (batch, …, output_dim); reversed (batch, …, output_dim) → (batch, …, input_dim).
+    Press and Wolf, *Using the Output Embedding to Improve Language Models*, 2016.
+    """
+
+    handles_mask = True
+    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
+
+    input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
+    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    tie_weights: Tied = True
+    embeddings_initializer: InitializerField = default_initializer("uniform")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_constraint: Constraint = None
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    logit_soft_cap: Annotated[
+        Positive | None, Field(description="The largest absolute value of the way back; null for any.")
+    ] = None
+
+    def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
+        if reverse:
+            return self._back(g, X)
+        return Embedding(
+            input_dim=self.input_dim,
+            output_dim=self.output_dim,
+            embeddings_initializer=self.embeddings_initializer,
+            embeddings_regularizer=self.embeddings_regularizer,
+            embeddings_constraint=self.embeddings_constraint,
+            mask_zero=self.mask_zero,
+        ).lower(g, X)
+
+    def _back(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)")
+        X = as_float(g, X)
+        if X.features != self.output_dim:
+            text = f"needs vectors of {self.output_dim} numbers for the way back to ids, got {X.features}"
+            hint = "a Dense before it gives them that size"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="reverse")
+        if self.tie_weights:
+            kernel = g.transpose(self.weight(g, "embeddings", (self.input_dim, self.output_dim)), (1, 0))
+        else:
+            start = self.embeddings_initializer
+            kernel = self.weight(g, "reverse_embeddings", (self.output_dim, self.input_dim), initializer=start)
+        Y: Value = g.MatMul(X, kernel)
+        if self.logit_soft_cap is not None:
+            cap = g.constant(self.logit_soft_cap, "float32")
+            Y = g.Mul(g.Tanh(g.Div(Y, cap)), cap)
+        return Y.with_mask(None)
+
+
 @LAYERS.add("Identity")
 class Identity(Layer):
     """The unchanged input, under another name.
@@ -171,40 +230,4 @@ class Rescaling(Layer):
                 raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per feature", key=key)
             if key == "scale" or np.any(values):
                 Y = g.emit(op, (Y, g.constant(values)), {})
-        return Y
-
-
-@LAYERS.add("PositionEmbedding")
-class PositionEmbedding(Layer):
-    """One trained vector per position: rows 0, 1, 2, … of ``embeddings``, the same for every sample.
-
-    Only the shape of the input counts. Its values do not: add the result to them with Add. The layer is KerasHub's. Its
-    formula for sequences longer than ``sequence_length`` is not available.
-
-    Shapes: (batch, …, time, features) → the same.
-    """
-
-    supports_masking = True
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
-
-    sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
-    initializer: InitializerField = default_initializer("glorot_uniform")
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, "(batch, time, features)", hint="feed it vectors, such as the output of an Embedding")
-        X = as_float(g, X)
-        table = self.weight(g, "embeddings", (self.sequence_length, X.features), initializer=self.initializer)
-        length = g.size(X, -2)
-        if isinstance(length, int):
-            if length > self.sequence_length:
-                text = f"has {self.sequence_length} positions for sequences of length {length}"
-                hint = f"set `sequence_length: {length}`"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="sequence_length")
-            if length < self.sequence_length:
-                table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
-        else:
-            positions = g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
-            positions = g.CheckIds(positions, size=self.sequence_length, argument="sequence_length")
-            table = g.Gather(table, positions, axis=0)
-        Y: Value = g.Expand(table, g.Shape(X))
         return Y

@@ -236,3 +236,22 @@ class UnitNormalization(Layer):
         if len(axes) == 1:
             return g.LpNormalization(X, axis=axes[0], p=2)
         return g.unit(X, axes, _MIN_NORM)
+
+
+@LAYERS.add("LayerScale")
+class LayerScale(Layer):
+    """``x · gamma``, one trained factor per feature, small at first: at the end of a residual branch, before Add.
+
+    Shapes: (batch, …, features) → the same. Touvron et al., *Going Deeper with Image Transformers*, ICCV 2021.
+    """
+
+    supports_masking = True
+
+    init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    gamma_constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)")
+        start = INITIALIZERS.parse({"type": "Constant", "value": self.init_values})
+        return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))

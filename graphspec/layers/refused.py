@@ -43,10 +43,6 @@ REFUSED = {
     ),
     "Pipeline": ("it is a list of layers", "write them as nodes, or as a block if they are repeated"),
     **dict.fromkeys(("Sequential", "Functional", "Model"), _NESTED),
-    "ReversibleEmbedding": (
-        "an embedding that also maps vectors back to ids is not available yet",
-        "use Embedding, and Dense with `input_dim` units for the way back: each has its own weights",
-    ),
     "TernaryDense": ("weights of -1, 0 and 1 are not available", "use Dense"),
     "LocallyConnected1D": _LOCAL,
     "LocallyConnected2D": _LOCAL,

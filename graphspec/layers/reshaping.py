@@ -1,4 +1,4 @@
-"""Layers that rearrange values: Flatten, Reshape, Permute, RepeatVector."""
+"""Layers that rearrange values: Flatten, Reshape, Permute, RepeatVector; and images by tiles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pydantic import AfterValidator, Field
 
 from graphspec.codes import Code
-from graphspec.config import FROM_LIST, Ints, PositiveInt, invalid
+from graphspec.config import FROM_LIST, Ints, PositiveInt, Size2, invalid
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Shape, show, show_dim
 from graphspec.ir.dims import product as count
 from graphspec.layers.base import LAYERS, Layer, need_rank
 from graphspec.layers.size_formulas import Formulas, Size, parse, product
-from graphspec.layers.spatial import DataFormat
+from graphspec.layers.spatial import DataFormat, need_spatial
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -157,3 +157,89 @@ class RepeatVector(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, 2, "(batch, features)", hint="add Flatten before it")
         return g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1]))
+
+
+class Tiles(Layer):
+    """Base: images of tiles of fixed size, channels last inside."""
+
+    data_format: DataFormat = None
+
+    def image(self, g: Builder, X: Value) -> Value:
+        """Return images with the channels last."""
+        need_spatial(X, 2, self.data_format)
+        return g.transpose(X, (0, 2, 3, 1)) if self.data_format == "channels_first" else X
+
+    def result(self, g: Builder, Y: Value) -> Value:
+        """Return images with the channels where they were."""
+        return g.transpose(Y, (0, 3, 1, 2)) if self.data_format == "channels_first" else Y
+
+    def tiled(self, g: Builder, X: Value, height: int, width: int, key: str) -> Value:
+        """Return (batch, rows, columns, height, width, channels) from images (batch, …, …, channels)."""
+        sizes = X.fixed(1), X.fixed(2)
+        if sizes[0] % height or sizes[1] % width:
+            text = f"cannot divide images of {sizes[0]} · {sizes[1]} pixels into tiles of {height} · {width}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="crop or resize them first", key=key)
+        rows, columns = sizes[0] // height, sizes[1] // width
+        split = g.reshape(X, (0, rows, height, columns, width, X.features))
+        return g.transpose(split, (0, 1, 3, 2, 4, 5))
+
+
+@LAYERS.add("Patches")
+class Patches(Tiles):
+    """Images cut into patches that do not overlap, row by row: each is a vector of its pixels.
+
+    A Dense layer after it is the patch embedding of a vision transformer. In a vector, pixels are in the order of their
+    rows, then columns, then channels.
+
+    Shapes: (batch, height, width, channels) → (batch, patches, patch height · patch width · channels).
+    """
+
+    patch_size: Annotated[Size2, Field(description="Height and width of a patch.")]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        height, width = self.patch_size
+        Y = self.tiled(g, self.image(g, X), height, width, "patch_size")
+        return g.reshape(Y, (0, Y.fixed(1) * Y.fixed(2), height * width * Y.features))
+
+
+BlockSize = Annotated[int, Field(ge=1, le=1 << 15, description="Height and width of a block of pixels.")]
+
+
+@LAYERS.add("SpaceToDepth")
+class SpaceToDepth(Tiles):
+    """Blocks of pixels become channels, as in TensorFlow: in a block by rows, then columns, then channels.
+
+    Shapes: (batch, height, width, c) → (batch, height / b, width / b, b² · c) for the block size b.
+    """
+
+    block_size: BlockSize
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        b = self.block_size
+        Y = self.tiled(g, self.image(g, X), b, b, "block_size")
+        return self.result(g, g.reshape(Y, (0, Y.fixed(1), Y.fixed(2), b * b * Y.features)))
+
+
+@LAYERS.add("DepthToSpace")
+class DepthToSpace(Tiles):
+    """Channels become blocks of pixels: the reverse of SpaceToDepth, as in TensorFlow. Also called pixel shuffle.
+
+    PyTorch's PixelShuffle has the channels of its input in another order.
+
+    Shapes: (batch, height, width, b² · c) → (batch, b · height, b · width, c) for the block size b.
+    Shi et al., *Real-Time Single Image and Video Super-Resolution*, CVPR 2016.
+    """
+
+    block_size: BlockSize
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X, b = self.image(g, X), self.block_size
+        if X.features % (b * b):
+            text = f"cannot make blocks of {b} · {b} pixels from {X.features} channels"
+            hint = f"give it a multiple of {b * b} channels"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="block_size")
+        channels = X.features // (b * b)
+        height, width = g.size(X, 1), g.size(X, 2)
+        split = g.transpose(g.reshape(X, (0, height, width, b, b, channels)), (0, 1, 3, 2, 4, 5))
+        sizes = [n * b if isinstance(n, int) else g.Mul(n, g.constant([b])) for n in (height, width)]
+        return self.result(g, g.reshape(split, (0, *sizes, channels)))

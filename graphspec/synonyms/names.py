@@ -136,8 +136,13 @@ LAYERS: Mapping[str, str] = {
     **_each("transformer", "transformerencoder", "transformerencoderlayer", "transformerblock", hint=_TRANSFORMER),
     **_each("transformerdecoder", "transformerdecoderlayer", "encoderlayer", "decoderlayer", hint=_TRANSFORMER),
     **_each("positionalembedding", "positionalencoding", "positionencoding", hint=_POSITIONS),
-    **_each("sinepositionencoding", "tokenandpositionembedding", "sinusoidalembedding", "posenc", hint=_POSITIONS),
-    **_each("rotaryembedding", "rope", hint=_POSITIONS),
+    **_each("sinusoidalembedding", "sinusoidalpositionalencoding", "posenc", hint="SinePositionEncoding"),
+    **_each("rope", "rotary", "rotarypositionalembedding", hint="RotaryEmbedding"),
+    **_each(
+        "pixelshuffle", "pixelunshuffle", hint="use DepthToSpace or SpaceToDepth: the channels are in another order"
+    ),
+    **_each("extractpatches", "patchify", hint="Patches"),
+    **_each("clstoken", "cls", hint="ClassToken"),
     **_each("bilstm", "bidirectionallstm", hint=_BIDIRECTIONAL.format("LSTM")),
     **_each("bigru", "bidirectionalgru", hint=_BIDIRECTIONAL.format("GRU")),
     **_each("birnn", hint=_BIDIRECTIONAL.format("SimpleRNN")),
@@ -159,7 +164,6 @@ LAYERS: Mapping[str, str] = {
     **_each("dropout1d", hint="SpatialDropout1D"),
     **_each("dropout2d", hint="SpatialDropout2D"),
     **_each("dropout3d", hint="SpatialDropout3D"),
-    **_each("droppath", "stochasticdepth", hint="use Dropout with `noise_shape: [null, 1, 1]` before the Add"),
     **_each("noise", "gaussian", hint="GaussianNoise"),
     **_each("pass", "noop", "passthrough", hint="Identity"),
     **_each("dropconnect", hint="Dropout"),

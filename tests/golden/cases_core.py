@@ -69,6 +69,20 @@ def layer_cases() -> list[Case]:
             "Embedding-int32", {"ids": {"shape": [2, 2], "dtype": "int32"}}, embed, values={"ids": [[[1, 4], [3, 1]]]}
         ),
         graph("Embedding-scalar", {"ids": {"shape": [], "dtype": "int64"}}, embed, values={"ids": [1, 3, 3]}),
+        *(
+            graph(
+                f"ReversibleEmbedding-{name}",
+                ids,
+                {"name": "e", "type": "ReversibleEmbedding", "input_dim": 5, "output_dim": 2, **more},
+                {"name": "d", "type": "Dense", "units": 2, "activation": "tanh"},
+                {"name": "y", "share": "e", "reverse": True},
+                values={"ids": [[1, 4, 1], [0, 2, 4]]},
+            )
+            for name, more in {
+                "tied": {"mask_zero": True, "logit_soft_cap": 0.5},
+                "untied": {"tie_weights": False},
+            }.items()
+        ),
         masked("Embedding-mask_zero", GAPS, outputs={"y": {"layer": "embed"}}),
         masked("mask-Identity", GAPS, {"name": "y", "type": "Identity"}),
         masking("Masking-default", GAPS, outputs={"y": {"layer": "mask"}}),

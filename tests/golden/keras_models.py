@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def exact(x: Any) -> np.ndarray:
 
 NAMED = ("count_weights", "attention_mask", "query_mask", "value_mask", "key_mask")
 """Call arguments that are a node each."""
-FLAGS = ("use_causal_mask", "return_attention_scores")
+FLAGS = ("use_causal_mask", "return_attention_scores", "reverse")
 CALL_ARGUMENTS = {"initial_state", "mask", *NAMED, *FLAGS}
 
 
@@ -133,14 +134,16 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
 
 def operation(node: dict[str, Any], value: Any) -> Any:
     """What an operation of `keras.ops` gives: inputs in the order of its signature, numbers among them."""
-    function = getattr(keras.ops, node["type"].removeprefix("ops."))
+    function = attrgetter(node["type"].removeprefix("ops."))(keras.ops)
     given = node["inputs"] if isinstance(node["inputs"], list) else [node["inputs"]]
     x = [value(item) if isinstance(item, str) else vector(item) for item in given]
     args = {k: tuple(v) if isinstance(v, list) else v for k, v in node.items() if k not in ("name", "type", "inputs")}
     names = list(inspect.signature(function).parameters)
     if names[0] in ("xs", "arrays") or function in LISTS:
         return function(x, **args)
-    return function(*x, **args) if "subscripts" not in args else function(args["subscripts"], *x)
+    if names[-1] in ("args", "kwargs"):
+        return function(*x, **args)
+    return function(**dict(zip([name for name in names if name not in args], x, strict=False)), **args)
 
 
 def vector(item: Any) -> Any:

@@ -33,6 +33,20 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "RandomUniform": "layers/test_regularization.py",
         "Sampling": "layers/test_regularization.py",
         "StopGradient": "layers/test_regularization.py",
+        "PositionEmbedding": "layers/test_positions.py",
+        **dict.fromkeys(
+            (
+                "ClassToken",
+                "RelativePositionBias",
+                "RotaryEmbedding",
+                "SinePositionEncoding",
+                "TokenAndPositionEmbedding",
+            ),
+            "layers/test_positions.py",
+        ),
+        **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
+        **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
+        **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),
     },
     "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),
     "metric": {

@@ -18,6 +18,8 @@ SLOW = (
     "cli/test_screens.py",
     "cli/test_stopping.py",
     "cli/test_train.py",
+    "compiler/test_batchless.py::test_networks_of_parameters",
+    "compiler/test_batchless.py::test_workers_give_the_same_bits",
     "compiler/test_check.py::test_any_document_gets_an_answer",
     "compiler/test_check.py::test_time_grows",
     "compiler/test_differences.py::test_every_node_that",

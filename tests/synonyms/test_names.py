@@ -90,7 +90,7 @@ def test_suggestions(registry: Registry[Config], name: str, hint: str) -> None:
 
 
 def test_positions_are_not_just_an_embedding() -> None:
-    for name in ("PositionalEmbedding", "PositionalEncoding", "TokenAndPositionEmbedding"):
+    for name in ("PositionalEmbedding", "PositionalEncoding"):
         hint = LAYERS.suggest(name)
         assert hint is not None
         assert "PositionEmbedding" in hint

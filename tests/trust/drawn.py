@@ -224,3 +224,9 @@ def kinds_in(node: Args) -> list[str]:
     found = [kind for i in inner if isinstance(i, dict) for kind in kinds_in(i)]
     found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
     return [*([node["type"]] if "type" in node else []), *found]
+
+
+def refs_in(node: Args) -> list[str]:
+    """The values that a node takes."""
+    given = node["inputs"]
+    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]

@@ -195,7 +195,7 @@ def embedding(d: Drawing, t: Tensor) -> Args | None:
 def position_embedding(d: Drawing, t: Tensor) -> Args | None:
     if len(t.shape) < 2 or t.ids is not None or not isinstance(t.shape[-2], int) or t.features is None:
         return None
-    return {"sequence_length": t.shape[-2] + d.int(0, 2)}
+    return d.some(sequence_length=t.shape[-2] + d.int(0, 2), add=True)
 
 
 @draws("Identity")

@@ -19,6 +19,7 @@ from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
 from trust.drawn_losses import LOSS_KINDS
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
@@ -103,7 +104,7 @@ class _Growth:
                 self.block()
         outputs = self.heads()
         self.result.document = {**self.document(outputs), "training": self.training(outputs)}
-        used = {i for node in self.layers for i in _refs(node)} | {head["layer"] for head in outputs.values()}
+        used = {i for node in self.layers for i in refs_in(node)} | {head["layer"] for head in outputs.values()}
         for name in list(self.inputs):  # an input that nothing takes is an error of its own
             if name not in used:
                 del self.inputs[name]
@@ -123,7 +124,7 @@ class _Growth:
         needed = {_node(ref) for layer in layers for ref in (layer if isinstance(layer, list) else [layer])}
         for node in reversed(self.layers):
             if node["name"] in needed:
-                needed |= {_node(ref) for ref in _refs(node)} | {node.get("share", "")}
+                needed |= {_node(ref) for ref in refs_in(node)} | {node.get("share", "")}
         self.layers[:] = [node for node in self.layers if node["name"] in needed]
         for name in [n for n in self.inputs if n not in needed]:
             del self.inputs[name]
@@ -181,7 +182,7 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
-                if node["inputs"] == []:
+                if node["inputs"] == [] or kind == "RelativePositionBias":
                     return self.joined(node, t)
                 if kind != "DateParts":
                     return self.add(node)
@@ -201,7 +202,7 @@ class _Growth:
         name = f"{node['name']}_{node['repeat']}" if "repeat" in node else node["name"]
         made = checked.lowered.outputs.get(name)
         every = made if made is not None else (checked.lowered.graph.outputs["out"],)
-        taken = [t for t in self.d.pool if t.ref in _refs(node)]
+        taken = [t for t in self.d.pool if t.ref in refs_in(node)]
         for k, value in enumerate(every):
             ref = node["name"] if k == 0 else f"{node['name']}:{k}"
             mask = None if value.mask is None else value.mask.rank - 1
@@ -226,7 +227,8 @@ class _Growth:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
-        owners = [n for n in owners if n["type"] != "DateParts" and any(t.ref == n["inputs"] for t in d.pool)]
+        known = {t.ref for t in d.pool}
+        owners = [n for n in owners if n["type"] != "DateParts" and {n["inputs"], n["name"]} <= known]
         if not owners:
             return
         owner = d.among(owners)
@@ -391,9 +393,3 @@ class _Growth:
 
 def _node(ref: str) -> str:
     return ref.split(":")[0]
-
-
-def _refs(node: Args) -> list[str]:
-    """The values that a node takes."""
-    given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]

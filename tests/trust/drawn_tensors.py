@@ -39,11 +39,79 @@ def constant(d: Drawing, t: Tensor) -> Args | None:
 
 def joining(d: Drawing, node: Args, t: Tensor) -> list[Args]:
     """The node, sometimes a layer of its value alone, and a layer that joins it with ``t``."""
-    nodes = [node]
-    if d.chance(0.4) and node.get("shape"):
+    nodes, name = [node], node["name"]
+    if node["type"] == "RelativePositionBias":
+        nodes.append({"name": f"{name}a", "type": "Flatten", "inputs": name})
+        nodes.append({"name": f"{name}b", "type": "Dense", "units": t.features, "inputs": f"{name}a"})
+    elif d.chance(0.4) and node.get("shape"):
         dense = {"type": "Dense", "units": node["shape"][-1]}
         between = d.one({"type": "LayerNormalization"}, dense, {"type": "Dropout", "rate": 0.3})
-        nodes.append({"name": f"{node['name']}b", "inputs": node["name"], **between, **d.some(trainable=False)})
+        nodes.append({"name": f"{name}b", "inputs": name, **between, **d.some(trainable=False)})
     both = [t.ref, nodes[-1]["name"]]
     join = {"type": d.one("Add", "Multiply", "Maximum"), "inputs": d.one(both, both[::-1])}
-    return [*nodes, {"name": f"{node['name']}c", **join}]
+    return [*nodes, {"name": f"{name}c", **join}]
+
+
+# Positions, tiles and messages
+
+
+@draws("SinePositionEncoding", "RotaryEmbedding", "ClassToken")
+def positions(d: Drawing, t: Tensor, name: str) -> Args | None:
+    turned = name == "RotaryEmbedding"
+    if not t.is_float or t.features is None or not (t.rank == 2 or (t.rank > 1 and not turned and name[0] == "S")):
+        return None
+    if turned:
+        return d.some(max_wavelength=20.0, scaling_factor=2.0) if t.features % 2 == 0 else None
+    return d.some(initializer="ones") if name == "ClassToken" else d.some(max_wavelength=20.0, add=True)
+
+
+@draws("RelativePositionBias")
+def relative(d: Drawing, t: Tensor) -> Args | None:
+    if t.rank < 2 or not t.is_float or t.features is None or t.mask is not None or not isinstance(t.shape[0], int):
+        return None
+    buckets = d.some(num_buckets=8, bidirectional=False, max_distance=9)
+    return {"num_heads": d.int(1, 3), **({"window_size": [1, t.shape[0]]} if d.chance(0.4) else buckets)}
+
+
+@draws("ReversibleEmbedding", "TokenAndPositionEmbedding")
+def tokens(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if t.ids is None or t.rank > 2 or (name[0] == "T" and t.rank != 1):
+        return None
+    size = t.ids + d.int(0, 2)
+    if name == "ReversibleEmbedding":
+        return {"input_dim": size, "output_dim": d.int(1, 4), **d.some(mask_zero=t.rank == 1, tie_weights=False)}
+    longest = t.shape[0] if isinstance(t.shape[0], int) else 9
+    return {"vocabulary_size": size, "sequence_length": longest, "embedding_dim": d.int(1, 4), **d.some(mask_zero=True)}
+
+
+@draws("StochasticDepth", "LayerScale")
+def branches(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if not t.is_float or t.features is None:
+        return None
+    return d.some(rate=0.2, seed=4) if name == "StochasticDepth" else d.some(init_values=0.3, gamma_regularizer="l2")
+
+
+@draws("Patches", "SpaceToDepth", "DepthToSpace")
+def tiles(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if t.rank != 3 or t.features is None or t.dtype == "bool":
+        return None
+    if name == "DepthToSpace":
+        return {"block_size": 2 if t.features % 4 == 0 else 1}
+    sizes = [[k for k in (1, 2, 3) if n % k == 0] if isinstance(n, int) else [] for n in t.shape[:2]]
+    if name == "Patches" and all(sizes):
+        return {"patch_size": [d.among(size) for size in sizes]}
+    both = [k for k in sizes[0] if k in sizes[1]]
+    return {"block_size": d.among(both)} if both and name != "Patches" else None
+
+
+@draws("GatherNodes", "SegmentSum", "SegmentMean", "SegmentMax")
+def messages(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if not t.is_float or t.rank != 2 or t.features is None:
+        return None
+    steps = t.shape[0]
+    fits = d.others(lambda o: o.ids is not None and o.rank == 1 and o.dtype != "bool")
+    if name == "GatherNodes":
+        ids = [o for o in fits if isinstance(steps, int) and o.ids is not None and o.ids <= steps]
+        return {"inputs": [t.ref, d.among(ids).ref]} if ids else None
+    ids = [o for o in fits if o.shape[0] == steps]
+    return {"inputs": [t.ref, d.among(ids).ref], "num_segments": d.int(1, 4)} if ids else None

@@ -1,0 +1,131 @@
+"""Operations of ``keras.ops.image``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from graphspec.codes import Code
+from graphspec.config import Natural, Size2
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, as_float
+from graphspec.layers.image import Resizing
+from graphspec.layers.padding import pad_or_crop
+from graphspec.layers.resampling import Interpolation
+from graphspec.layers.spatial import DataFormat, need_spatial
+from graphspec.operations.base import Function, Operation, layer_class
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+
+Border = Annotated[Natural | None, Field(description="The rows or columns on this side; null: what the target leaves.")]
+Target = Annotated[Natural | None, Field(description="The size afterwards; null: what the borders leave.")]
+
+
+Given = tuple[int | None, int | None, int | None]
+"""The first border, the second one and the target, of which two are given."""
+
+
+def image(function: Function) -> type[Operation]:
+    """Make a layer from a function and register it under ``ops.image.<its name>`` (a decorator)."""
+    made = layer_class(f"ops.image.{function.__name__}", function)
+    LAYERS.add(made.__name__)(made)
+    return made
+
+
+@image
+def resize(
+    g: Builder,
+    images: Value,
+    *,
+    size: Annotated[Size2, Field(description="The height and width of the output.")],
+    interpolation: Interpolation = "bilinear",
+    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images of another size, as the layer Resizing."""
+    layer = Resizing(
+        height=size[0], width=size[1], interpolation=interpolation, antialias=antialias, data_format=data_format
+    )
+    return layer.lower(g, images)
+
+
+@image
+def rgb_to_grayscale(g: Builder, images: Value, *, data_format: DataFormat = None) -> Value:
+    """``0.2989 · red + 0.587 · green + 0.114 · blue``, one channel."""
+    need_spatial(images, 2, data_format)
+    axis = 1 if data_format == "channels_first" else 3
+    if images.fixed(axis) != 3:
+        raise ShapeError(Code.SIZES_DO_NOT_FIT, f"needs 3 channels, got {images.fixed(axis)}", key="data_format")
+    weights = g.constant([0.2989, 0.587, 0.114] if axis == 3 else [[[0.2989]], [[0.587]], [[0.114]]])
+    return g.ReduceSum(g.Mul(as_float(g, images), weights), g.constant([axis]), keepdims=1)
+
+
+def borders(
+    size: int, before: int | None, after: int | None, target: int | None, sign: int, key: str
+) -> tuple[int, int]:
+    """Return both borders of an axis, of which two of three numbers are given; ``sign`` is -1 for cropping."""
+    if sum(number is not None for number in (before, after, target)) != 2:
+        text = f"needs two of the three numbers of the {key}: both borders, or one and target_{key}"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
+    more = 0 if target is None else sign * (target - size)
+    found = (more - (after or 0) if before is None else before, more - (before or 0) if after is None else after)
+    if min(found) < 0:
+        text = f"needs borders {found[0]} and {found[1]} of the {key}, and no border is negative"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
+    return found
+
+
+def _bordered(
+    g: Builder,
+    images: Value,
+    rows: Given,
+    columns: Given,
+    form: DataFormat,
+    sign: int,
+) -> Value:
+    need_spatial(images, 2, form)
+    first = 2 if form == "channels_first" else 1
+    pairs = [
+        borders(images.fixed(axis), *numbers, sign, key)
+        for axis, numbers, key in ((first, rows, "height"), (first + 1, columns, "width"))
+    ]
+    return pad_or_crop(g, images, pairs, form, sign)
+
+
+@image
+def pad_images(  # noqa: PLR0913 (Keras's arguments)
+    g: Builder,
+    images: Value,
+    *,
+    top_padding: Border = None,
+    left_padding: Border = None,
+    bottom_padding: Border = None,
+    right_padding: Border = None,
+    target_height: Target = None,
+    target_width: Target = None,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images with zeros around them; of each axis, two of both borders and the target are given."""
+    rows, columns = (top_padding, bottom_padding, target_height), (left_padding, right_padding, target_width)
+    return _bordered(g, images, rows, columns, data_format, 1)
+
+
+@image
+def crop_images(  # noqa: PLR0913 (Keras's arguments)
+    g: Builder,
+    images: Value,
+    *,
+    top_cropping: Border = None,
+    left_cropping: Border = None,
+    bottom_cropping: Border = None,
+    right_cropping: Border = None,
+    target_height: Target = None,
+    target_width: Target = None,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images without their borders; of each axis, two of both borders and the target are given."""
+    rows, columns = (top_cropping, bottom_cropping, target_height), (left_cropping, right_cropping, target_width)
+    return _bordered(g, images, rows, columns, data_format, -1)
