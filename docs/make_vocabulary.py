@@ -62,6 +62,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     *(({"type": name}, TABLE) for name in ("LayerScale", "StochasticDepth")),
     ({"type": "Patches", "patch_size": 2}, {"shape": [4, 4, 4]}),
     *(({"type": name, "block_size": 2}, {"shape": [4, 4, 4]}) for name in ("SpaceToDepth", "DepthToSpace")),
+    ({"type": "DotInteraction", "inputs": ["x", "x"]}, TABLE),
     ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
     *(
         ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})
@@ -96,7 +97,7 @@ PAGES = {
     "attention": Page("Attention layers", ("attention", "multi_head", "positions")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
-    "merging": Page("Merging", ("merging",)),
+    "merging": Page("Merging", ("merging", "interaction")),
     "operations": Page(
         "Operations",
         (

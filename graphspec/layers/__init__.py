@@ -38,6 +38,7 @@ LAYERS.found_in(
             SeparableConv2D SeparableConvolution2D
         """,
         "einsum": "EinsumDense",
+        "interaction": "DotInteraction",
         "discretization": "Discretization",
         "missing": "Impute",
         "preprocessing": "CategoryEncoding",
