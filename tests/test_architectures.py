@@ -37,6 +37,7 @@ PARAMETERS = {
     "mobilenet_v2": 3_538_984,  # keras.applications
     "resnet50": 25_636_712,  # keras.applications
     "simclr": 11_508_288,  # ResNet-18 for small pictures has 11,168,832; statistics 9,600; projection 329,856
+    "swin_t": 28_288_354,  # torchvision
     "text_cnn": 2_714_201,
     "transformer_encoder": 3_419_396,
     "unet": 31_030_593,
@@ -65,11 +66,17 @@ SMALLER = {
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
     "simclr": ["vars.size=16", "vars.wide=64", "training.optimizer.learning_rate=0.1"],  # the first step has none
+    "swin_t": [
+        *("vars.size=64", "vars.window=2", "vars.places=4", "vars.shift=1", "vars.back=-1"),
+        *(f"layers.edges{k + 1}.params={{side: {16 >> k}, inner: {(16 >> k) - 1}}}" for k in range(3)),
+        *(f"layers.stage{k}.params.wide=64" for k in ("3a", "3b", "3c", "3d", "3e", "3f", "4a", "4b")),
+        "training.seed=2",  # drops no branch for both rows
+    ],
     "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],
     "vgg16": ["vars.size=32", "vars.wide=64"],
     "vit_b16": [
-        *("vars.size=32", "vars.patches=4", "vars.tokens=5", "vars.channels=32", "vars.head=8", "vars.heads=4"),
-        *("vars.hidden=32", "vars.depth=2", "layers.object.kernel_initializer=lecun_normal"),
+        *("vars.size=32", "vars.channels=32", "vars.head=8", "vars.heads=4", "vars.hidden=32", "vars.depth=2"),
+        "layers.object.kernel_initializer=lecun_normal",
     ],
 }
 

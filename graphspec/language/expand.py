@@ -11,8 +11,6 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import HeadRefs, Ref
-from graphspec.language.entry_types import starts_alone, type_name
-from graphspec.language.declarations import Ref
 from graphspec.language.entry_types import share_options, starts_alone, type_name
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.layer_hints import unknown_block_hint

@@ -16,8 +16,8 @@ LAYERS.found_in(
         """,
         "regularization": """
             Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
-            ActivityRegularization Sampling RandomNormal RandomUniform GumbelSoftmax StopGradient
-            ActivityRegularization StochasticDepth DropPath
+            ActivityRegularization StochasticDepth DropPath Sampling RandomNormal RandomUniform GumbelSoftmax
+            StopGradient
         """,
         "attention": "Attention AdditiveAttention",
         "image": "Resizing CenterCrop",

@@ -249,14 +249,6 @@ class RandomNormal(Layer):
     """Normally distributed random values in the shape of its input; outside training their mean.
 
     Shapes: (batch, …) → the same. The input's values do not matter.
-@LAYERS.add("StochasticDepth", "DropPath")
-class StochasticDepth(Layer):
-    """In training, set all of a random sample to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
-
-    It stands at the end of a residual branch, before Add: for some samples the branch is then left out. As torchvision's
-    with mode "row", and KerasCV's DropPath.
-
-    Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
     """
 
     supports_masking = True
@@ -340,6 +332,20 @@ class StopGradient(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.StopGradient(X)
+
+
+@LAYERS.add("StochasticDepth", "DropPath")
+class StochasticDepth(Layer):
+    """In training, set all of a random sample to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
+
+    It stands at the end of a residual branch, before Add: for some samples the branch is then left out. As torchvision's
+    with mode "row", and KerasCV's DropPath.
+
+    Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
+    """
+
+    supports_masking = True
+
     rate: Annotated[DropRate, Field(description="The fraction of samples for which the input becomes 0.")] = 0.5
     seed: Seed = None
 

@@ -1,4 +1,4 @@
-"""Networks of `specs/architectures` beside Keras's: parameters, and logits with the same random weights.
+"""Networks of `specs/architectures` beside Keras's: parameters, and outputs (logits) with the same random weights.
 
 Run by hand, with Keras 3 and PyTorch installed: `KERAS_BACKEND=torch python tests/golden/same_as_keras.py [NAME …]`.
 Layers are matched by the order in which both create them, and their weights by rank.
@@ -70,17 +70,27 @@ def deeplab_v3_plus(size: int) -> Any:
     return keras.Model(image, layers.Conv2D(20, 1, padding="same")(x))
 
 
+def espcn(size: int) -> Any:
+    """As in https://keras.io/examples/vision/super_resolution_sub_pixel/."""
+    x = image = keras.Input((size, size, 1))
+    for filters, kernel in ((64, 5), (64, 3), (32, 3), (9, 3)):
+        x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
+    x = ops.transpose(ops.reshape(x, (-1, size, size, 3, 3, 1)), (0, 1, 3, 2, 4, 5))
+    return keras.Model(image, ops.reshape(x, (-1, size * 3, size * 3, 1)))
+
+
 def application(name: str) -> Callable[[int], Any]:
     build = getattr(applications, name)
     return lambda size: build(weights=None, input_shape=(size, size, 3), classifier_activation=None)
 
 
-LOGITS = ["layers.object.activation=linear"]
+LOGITS = ["vars.size={size}", "layers.object.activation=linear"]
 NETWORKS: dict[str, tuple[Callable[[int], Any], int, list[str]]] = {
     "convnext_tiny": (convnext_tiny, 64, LOGITS),
-    "deeplab_v3_plus": (deeplab_v3_plus, 128, ["vars.coarse=8", "layers.part.activation=linear"]),
+    "deeplab_v3_plus": (deeplab_v3_plus, 128, ["vars.size=128", "vars.coarse=8", "layers.part.activation=linear"]),
     "densenet121": (application("DenseNet121"), 96, LOGITS),
     "efficientnet_b0": (efficientnet_b0, 224, LOGITS),
+    "espcn": (espcn, 50, []),
     "inception_v3": (application("InceptionV3"), 128, LOGITS),
     "mobilenet_v2": (application("MobileNetV2"), 96, LOGITS),
     "resnet50": (application("ResNet50"), 96, LOGITS),
@@ -92,7 +102,6 @@ DRAWN: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
     "gamma": lambda random, shape: random.uniform(0.5, 1.5, shape),
     "beta": lambda random, shape: random.normal(0, 0.3, shape),
     "bias": lambda random, shape: random.normal(0, 0.3, shape),
-    "value": lambda random, shape: random.uniform(0.1, 0.5, shape),
     "moving_mean": lambda random, shape: random.normal(0, 0.3, shape),
     "moving_variance": lambda random, shape: random.uniform(0.3, 1.5, shape),
     "kernel": lambda random, shape: random.normal(0, np.prod(shape[:-1]) ** -0.5, shape),
@@ -107,7 +116,7 @@ def by_rank(weights: Iterable[Any]) -> list[Any]:
 
 
 def compared(name: str) -> str:
-    """A line: parameters there and here, and the largest difference in standard deviations of the logits."""
+    """A line: parameters there and here, and the largest difference in standard deviations of the outputs."""
     build, size, settings = NETWORKS[name]
     created.clear()
     theirs = build(size)
@@ -118,7 +127,7 @@ def compared(name: str) -> str:
         if id(layer) in used and layer.name != "normalization"
         for weight in (layer.weights if isinstance(layer, keras.Sequential) else by_rank(layer.weights))
     ]
-    ours = gs.compile(str(FOLDER / f"{name}.yaml"), [f"vars.size={size}", *settings])
+    ours = gs.compile(str(FOLDER / f"{name}.yaml"), [setting.format(size=size) for setting in settings])
     random = np.random.default_rng(0)
     weights = {}
     nodes = groupby(ours.weights.items(), lambda item: item[0].rpartition("/")[0])
@@ -127,7 +136,7 @@ def compared(name: str) -> str:
         weights[key] = DRAWN[role](random, value.shape).astype(np.float32)
         weight.assign(weights[key].reshape(weight.shape))
     ours.set_weights(weights)
-    x = random.uniform(0, 255, (2, size, size, 3)).astype(np.float32)
+    x = random.uniform(0, 255, (2, *theirs.input_shape[1:])).astype(np.float32)
     expected, found = theirs.predict(x, verbose=0), ours.predict(x)
     difference = np.abs(expected - found).max() / expected.std()
     counts = theirs.count_params(), sum(w.size for w in weights.values())

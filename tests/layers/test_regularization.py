@@ -1,4 +1,4 @@
-"""Random values: what they are in training and otherwise, and in files; StopGradient. Others: test_normalization.py."""
+"""Random values: what they are in training and otherwise, and in files; StopGradient, StochasticDepth, LayerScale."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from lowering import lower, source, weights
 
 import graphspec as gs
 from graphspec.errors import SpecError
 from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).uniform(-1, 1, (400, 6)).astype(np.float32)
@@ -170,21 +172,6 @@ def test_what_is_before_it_is_not_trained(tmp_path: Path) -> None:
     assert (plain.weights["a/kernel"] != before["a/kernel"]).all()
     stopped.export(tmp_path / "y.onnx")
     assert [node.op_type for node in onnx.load(tmp_path / "y.onnx").graph.node] == ["Gemm", "Gemm"]
-
-
-"""StochasticDepth and LayerScale, at the end of residual branches."""
-
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-from lowering import lower, source, weights
-
-import graphspec as gs
-from graphspec.graph.target import Target
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 
 def test_some_samples_are_left_out() -> None:

@@ -29,11 +29,6 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
         "Parameter": "layers/test_tensors.py",
-        "PositionEmbedding": "layers/test_core.py",
-        "RandomNormal": "layers/test_regularization.py",
-        "RandomUniform": "layers/test_regularization.py",
-        "Sampling": "layers/test_regularization.py",
-        "StopGradient": "layers/test_regularization.py",
         "PositionEmbedding": "layers/test_positions.py",
         **dict.fromkeys(
             (
@@ -49,6 +44,10 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),
+        "RandomNormal": "layers/test_regularization.py",
+        "RandomUniform": "layers/test_regularization.py",
+        "Sampling": "layers/test_regularization.py",
+        "StopGradient": "layers/test_regularization.py",
     },
     "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),
     "metric": {

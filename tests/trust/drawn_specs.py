@@ -17,9 +17,8 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in
-from trust.drawn_losses import LOSS_KINDS
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
+from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 
@@ -104,7 +103,7 @@ class _Growth:
                 self.block()
         outputs = self.heads()
         self.result.document = {**self.document(outputs), "training": self.training(outputs)}
-        used = {i for node in self.layers for i in refs_in(node)} | {head["layer"] for head in outputs.values()}
+        used = {i for node in self.layers for i in refs_in(node)} | set(_heads(outputs))
         for name in list(self.inputs):  # an input that nothing takes is an error of its own
             if name not in used:
                 del self.inputs[name]
@@ -120,8 +119,7 @@ class _Growth:
         """Leave out what reaches no head, as people do; sometimes not: that is a warning only."""
         if self.d.chance(0.1):
             return
-        layers = [head["layer"] for head in outputs.values()]
-        needed = {_node(ref) for layer in layers for ref in (layer if isinstance(layer, list) else [layer])}
+        needed = {_node(ref) for ref in _heads(outputs)}
         for node in reversed(self.layers):
             if node["name"] in needed:
                 needed |= {_node(ref) for ref in refs_in(node)} | {node.get("share", "")}
@@ -393,3 +391,9 @@ class _Growth:
 
 def _node(ref: str) -> str:
     return ref.split(":")[0]
+
+
+def _heads(outputs: Args) -> list[str]:
+    """The nodes of all heads."""
+    layers = [head["layer"] for head in outputs.values()]
+    return [ref for layer in layers for ref in (layer if isinstance(layer, list) else [layer])]
