@@ -97,7 +97,7 @@ PAGES = {
     "attention": Page("Attention layers", ("attention", "multi_head", "positions")),
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
-    "merging": Page("Merging", ("merging", "interaction")),
+    "merging": Page("Merging", ("merging",)),
     "operations": Page(
         "Operations",
         (

@@ -40,7 +40,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
             ),
             "layers/test_positions.py",
         ),
-        "DotInteraction": "layers/test_interaction.py",
+        "DotInteraction": "layers/test_einsum.py",
         **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),
