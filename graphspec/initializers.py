@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
-from graphspec.arrays.layout import Array
+from graphspec.arrays.array_files import converted, find, refuse_values
+from graphspec.arrays.layout import Array as Values
+from graphspec.arrays.windows import spectral_window
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
-from graphspec.errors import ShapeError
+from graphspec.errors import ProblemError, ShapeError, UsageError
 from graphspec.ir.dims import show
+from graphspec.ir.learnt_size import LearntSize
+from graphspec.nested_numbers import Reals, check_given
 
 
 class Initializer(Config):
     """Draws the initial value of a weight in Keras's layout."""
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         """Return a float32 array of ``shape``; ``random`` is keyed by the seed and the weight's name."""
         raise NotImplementedError
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise :class:`ShapeError` (GS301) if this initializer is not defined for weights of ``shape``."""
+
+    def located(self, folder: Path | None) -> Self:
+        """Return the initializer with the folder of its file; None if the weights exist: the file is not opened then.
+
+        Raises:
+            ShapeError: the file cannot be read.
+        """
+        return self
+
+    @property
+    def one_shape(self) -> bool:
+        """True if the values are an array, which fits weights of one shape."""
+        return False
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
@@ -34,7 +52,7 @@ INITIALIZERS.refused |= {"Initializer": only_base("initializers", "use glorot_un
 class Zeros(Initializer):
     """All 0."""
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return np.zeros(shape, np.float32)
 
 
@@ -42,18 +60,86 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """All 1."""
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return np.ones(shape, np.float32)
 
 
 @INITIALIZERS.add("Constant", "constant")
 class Constant(Initializer):
-    """All ``value``."""
+    """All ``value``; a list is broadcast to the weight, as NumPy does."""
 
-    value: Annotated[float, Field(description="The value of every element.")] = 0.0
+    value: Annotated[Reals, Field(description="The value of every element, or nested lists that broadcast.")] = 0.0
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-        return np.full(shape, self.value, np.float32)
+    @property
+    def one_shape(self) -> bool:
+        return isinstance(self.value, tuple)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        got = np.shape(self.value)
+        fits = zip(reversed(got), reversed(shape), strict=False)
+        if len(got) > len(shape) or not all(n in (1, d) or isinstance(d, LearntSize) for n, d in fits):
+            text = f"has values of shape {show(got)} for a weight of shape {show(shape)}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="give values that broadcast to the weight's shape")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return np.full(shape, np.asarray(self.value, np.float32), np.float32)
+
+
+@INITIALIZERS.add("Array", "array")
+class Array(Initializer):
+    """The given values, of exactly the weight's shape: pretrained vectors, for example.
+
+    They are nested lists under ``value``, or in a ``file`` beside the spec or below its folder. The file is read when the
+    weights are created. A run has its weights, and does not need it.
+    """
+
+    value: Annotated[Reals | None, Field(description="The values, in nested lists.")] = None
+    file: Annotated[str | None, Field(description="A file .npy, .npz or .safetensors, in place of `value`.")] = None
+    key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_given(self.value, self.file, self.key, "file: vectors.npy")
+        return self
+
+    @property
+    def one_shape(self) -> bool:
+        return True
+
+    def located(self, folder: Path | None) -> Self:
+        changed = self.model_copy()
+        changed._folder = folder
+        return changed
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if self.file is None:
+            self._check_shape(np.asarray(self.value).shape, shape)
+        elif self._folder is not None:
+            try:
+                found = find(self._folder, self.file, self.key)
+                self._check_shape(found.shape, shape)
+                refuse_values(found)
+            except ProblemError as error:
+                known = error.problem
+                text = f"names the file '{self.file}', which {known.message}"
+                raise ShapeError(known.code, text, known.hint) from None
+
+    def _check_shape(self, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        sizes = zip(got, shape, strict=False)
+        if len(got) != len(shape) or not all(n == d or isinstance(d, LearntSize) for n, d in sizes):
+            text = f"has shape {show(got)}, but the weight has {show(shape)}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, "give one value for each element of the weight")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        if self.file is None:
+            return np.asarray(self.value, np.float32)
+        try:
+            self.check(shape)  # the file may have changed since the spec was checked
+            return converted(find(self._folder or Path(), self.file, self.key).read(), "float32")
+        except ProblemError as error:
+            raise UsageError(f"the initializer Array {error.problem.message}") from None
 
 
 @INITIALIZERS.add("Identity", "identity", "IdentityInitializer")
@@ -67,7 +153,7 @@ class Identity(Initializer):
             text = f"needs a matrix, but the weight has shape {show(shape)}"
             raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
 
 
@@ -76,17 +162,17 @@ class RandomInitializer(Initializer):
 
     seed: Annotated[int | None, Field(description="Seed of this weight, independent of the run's seed.")] = None
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         """Return a float64 array of ``shape``."""
         raise NotImplementedError
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         if self.seed is not None:
             random = np.random.Generator(np.random.Philox(self.seed % 2**64))
         return self.draw(shape, random).astype(np.float32)
 
 
-def truncated(shape: tuple[int, ...], random: np.random.Generator) -> Array:
+def truncated(shape: tuple[int, ...], random: np.random.Generator) -> Values:
     """Draw standard normal values; values beyond 2 standard deviations are drawn again."""
     z = random.standard_normal(shape)
     while (outside := np.abs(z) > 2.0).any():
@@ -101,7 +187,7 @@ class RandomNormal(RandomInitializer):
     mean: Annotated[float, Field(description="Mean.")] = 0.0
     stddev: Annotated[float, Field(ge=0.0, description="Standard deviation.")] = 0.05
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return random.standard_normal(shape) * self.stddev + self.mean
 
 
@@ -109,7 +195,7 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomNormal):
     """Normal(``mean``, ``stddev``), truncated at two ``stddev`` from the mean: values beyond are drawn again."""
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return truncated(shape, random) * self.stddev + self.mean
 
 
@@ -120,7 +206,7 @@ class RandomUniform(RandomInitializer):
     minval: Annotated[float, Field(description="Lower bound.")] = -0.05
     maxval: Annotated[float, Field(description="Upper bound.")] = 0.05
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return random.random(shape) * (self.maxval - self.minval) + self.minval
 
 
@@ -157,7 +243,7 @@ class Fans(RandomInitializer):
         """Return ``scale``, ``mode`` and ``distribution``."""
         return self.rule
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         scale, mode, distribution = self.variance_rule()
         fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
@@ -247,39 +333,19 @@ class Orthogonal(RandomInitializer):
             text = f"needs a matrix, but the weight has shape {show(shape)}"
             raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
         return np.asarray(self.gain * (q.T if rows < columns else q).reshape(shape))
 
 
-COSINES = {
-    "hann": (0.5, 0.5),
-    "hamming": (0.54, 0.46),
-    "blackman": (0.42, 0.5, 0.08),
-    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
-    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
-    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
-    "boxcar": (1.0,),
-}
-"""The weights of the cosines of 0, 1, 2, … periods that a window is the sum of."""
 WINDOW = "The weights of a frame's samples: a name, or a list of them; null for none."
 Window = Annotated[
     Literal["hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"] | tuple[float, ...] | None,
     FROM_LIST,
     Field(description=WINDOW),
 ]
-
-
-def spectral_window(window: str | tuple[float, ...] | None, length: int, periodic: bool) -> Array:
-    """Return the weights (length,) in float64; a ``periodic`` window ends one sample before it would repeat itself."""
-    if window is None or length == 1:
-        return np.ones(length)
-    if not isinstance(window, str):
-        return np.asarray(window, np.float64)
-    x = np.linspace(-np.pi, np.pi, length + periodic)[:length]
-    return np.asarray(sum(a * np.cos(k * x) for k, a in enumerate(COSINES[window])), np.float64)
 
 
 @INITIALIZERS.add("STFT", "stft", "STFTInitializer")
@@ -308,15 +374,15 @@ class STFT(Initializer):
             hint = "use longer frames, `periodic: true` or `scaling: null`"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has a window of zeros for {shape[0]} samples", hint=hint)
 
-    def _curve(self, length: int) -> Array:
+    def _curve(self, length: int) -> Values:
         return spectral_window(self.window, length, self.periodic)
 
-    def _scale(self, curve: Array) -> float:
+    def _scale(self, curve: Values) -> float:
         if self.window is None or self.scaling is None:
             return 1.0
         return float(np.sqrt(np.square(curve).sum()) if self.scaling == "density" else np.abs(curve).sum())
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         length, _, frequencies = shape
         angle = -2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / (2 * (frequencies - 1))
         curve = self._curve(length)

@@ -35,6 +35,7 @@ FLOORS = """
     graph
     ops optimizers constraints
     kernels initializers schedules
+    nested_numbers
     config ir
     arrays arguments called
     errors files synonyms gc_pause version explanations

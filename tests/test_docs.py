@@ -41,6 +41,16 @@ def completed(text: str) -> dict[str, Any]:
     return document
 
 
+@pytest.fixture
+def files_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the pages name as vocabularies and initial values, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("tokens.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    Path("words.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    np.save("vectors.npy", np.zeros((5, 50)))
+
+
+@pytest.mark.usefixtures("files_of_the_pages")
 @pytest.mark.parametrize(
     ("page", "line", "text"),
     [(page, line, text) for page in PAGES_WITH_SPECS for line, text in blocks(page)],
@@ -121,6 +131,8 @@ def specs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = {"embed": [(5000, 32)], "read": [(32, 96), (24, 96), (96,)] * 2, "sum_up": [(48, 64), (16, 64), (64,)]}
     lists = {f"{layer}/{k}": np.full(s, k + 1.0) for layer, found in shapes.items() for k, s in enumerate(found)}
     np.savez("from_keras.npz", **lists)  # type: ignore[arg-type]
+    lines = [f"{word} {' '.join(str(k + n / 8) for n in range(50))}\n" for k, word in enumerate(("the", "of", "und"))]
+    Path("glove.6B.50d.txt").write_text("".join(lines), encoding="utf-8")
 
 
 OURS = [(line, text) for line, text in blocks("from-keras.md", "python") if not text.startswith("# Keras\n")]
@@ -130,6 +142,13 @@ OURS = [(line, text) for line, text in blocks("from-keras.md", "python") if not 
 @pytest.mark.parametrize(("line", "text"), OURS, ids=lambda v: str(v) if isinstance(v, int) else "")
 def test_every_block_of_python_beside_keras_runs(line: int, text: str) -> None:
     run_block(text)
+
+
+@pytest.mark.usefixtures("specs_of_the_page")
+def test_word_vectors_begin_as_the_file_says() -> None:
+    run_block(next(text for _, text in OURS if "glove.6B" in text))
+    vectors = gs.compile("glove.yaml").weights["words/embeddings"]
+    np.testing.assert_array_equal(vectors[:, 8], [0, 0, 1, 2, 3])
 
 
 @pytest.mark.usefixtures("specs_of_the_page")

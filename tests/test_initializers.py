@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from golden_cases import Case, load
 
+from graphspec.arrays.windows import COSINES, spectral_window
 from graphspec.errors import ShapeError
-from graphspec.initializers import COSINES, INITIALIZERS, STFT, Initializer, fans, spectral_window
+from graphspec.initializers import INITIALIZERS, STFT, Initializer, fans
 
 
 def draw(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> np.ndarray[Any, Any]:
@@ -18,7 +19,14 @@ def draw(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> np.ndarray[
     return made(shape, np.random.Generator(np.random.Philox(seed)))
 
 
-@pytest.mark.parametrize("case", load("initializers"), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [c for c in load("initializers") if "array" in c.args], ids=lambda case: case.id)
+def test_an_array_is_broadcast_as_in_keras(case: Case) -> None:
+    value, shape, drawn = case.args["array"], tuple(case.args["shape"]), np.array(case.args["drawn"], np.float32)
+    np.testing.assert_array_equal(draw({"type": "Constant", "value": value}, shape), drawn)
+    np.testing.assert_array_equal(draw({"type": "Array", "value": drawn.tolist()}, shape), drawn)
+
+
+@pytest.mark.parametrize("case", [c for c in load("initializers") if "array" not in c.args], ids=lambda case: case.id)
 def test_moments_match_keras(case: Case) -> None:
     """Compare as many draws as in Keras's figures, whose own error is 1/√200,000."""
     config, shape = case.args["initializer"], tuple(case.args["shape"])
@@ -57,7 +65,7 @@ def test_fans_match_keras() -> None:
 @pytest.mark.parametrize("name", INITIALIZERS.names())
 def test_values_are_float32_of_the_shape(name: str) -> None:
     shape = (4, 1, 3) if INITIALIZERS.get(name) is STFT else (4, 3)
-    x = draw(name, shape)
+    x = draw({"type": name, "value": [[1, 2, 3]] * 4} if name in ("Array", "array") else name, shape)
     assert x.dtype == np.float32
     assert x.shape == shape
 

@@ -48,6 +48,7 @@ OF_MANY = {
     "test_distribution.py": "what the wheel and the source archive hold",
     "test_docs.py": "the pages in docs/",
     "test_exported_members.py": "what the package offers",
+    "test_initial_arrays.py": "arrays as initial values: specs, runs, workers, pickles",
     "test_mirror.py": "the places of tests",
     "test_prepare_specs_data.py": "specs/data/prepare.py",
     "test_python_page.py": "docs/python.md, and the examples of docstrings",

@@ -80,9 +80,9 @@ class _Side:
         from graphspec.compiler.differences import Network
 
         adapted = self.adapted or Adapted()
-        spec, lowered = check(self.source, allow_outside=True, adapted=adapted.of_files()).require()
+        spec, lowered = check(self.source, allow_outside=True, adapted=adapted.of_files(), draws=False).require()
         if learnt:
-            _, lowered = check(self.source, allow_outside=True, adapted=adapted).require()
+            _, lowered = check(self.source, allow_outside=True, adapted=adapted, draws=False).require()
         return Network(spec, lowered)
 
 

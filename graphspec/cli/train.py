@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,7 @@ from graphspec.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
+    from graphspec.compiler.check import Checked
     from graphspec.data.check import Dataset
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
@@ -73,7 +74,6 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.api import Model
     from graphspec.cli.preparing import show_preparing
     from graphspec.cli.progress import observer_for_stdout
-    from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.data.relocated import moved
     from graphspec.training.epoch_log import monitored
@@ -93,11 +93,8 @@ def train(  # noqa: PLR0913 (the options of the command)
     if suffix_of(spec) in DATA_SUFFIXES:
         command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
         raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
-    checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
+    checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets or ())
     declaration, lowered = checked.require()
-    if mpi and (more := with_mpi(declaration, sets)) is not None:
-        checked = check(str(spec), more, allow_outside=allow_outside, allow=allow or ())
-        declaration, lowered = checked.require()
     if data is not None:
         declaration = moved(declaration, data)
     print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
@@ -152,6 +149,21 @@ def train(  # noqa: PLR0913 (the options of the command)
         if not no_report:
             _report(model, directory, known)
     return None
+
+
+def _checked(
+    spec: Path, directory: Path | None, resume: bool, mpi: bool, *, sets: Sequence[str], **options: Any
+) -> Checked:
+    """Check the spec. A run that goes on has its weights: files of initial values are not opened then."""
+    from graphspec.compiler.check import check
+
+    checked = check(str(spec), sets, draws=not resume, **options)
+    declaration, _ = checked.require()
+    draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
+    more = with_mpi(declaration, sets) if mpi else None
+    if more is None and draws == declaration.draws:
+        return checked
+    return check(str(spec), sets if more is None else more, draws=draws, **options)
 
 
 def _check_export(spec: Spec, graph: Graph) -> None:

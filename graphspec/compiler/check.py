@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ def check(
     allow_outside: bool = False,
     adapted: Adapted | None = None,
     allow: Sequence[Path] = (),
+    draws: bool = True,
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
@@ -61,6 +62,7 @@ def check(
         adapted: what the network has learnt from its training rows; files of vocabularies and constants are not
             opened then.
         allow: folders besides the spec's in which files that a query names may be.
+        draws: whether the weights will be drawn. If not, they exist, and files of initial values are not opened.
 
     Raises:
         UsageError: an override is malformed or leads nowhere.
@@ -86,6 +88,7 @@ def check(
     else:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
     spec = spec.allowing(allow) if allow else spec
+    spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)
     lowered = lower(spec, order)
     linked = [lowered.with_shapes(d) for d in linked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
@@ -39,10 +40,11 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
         result.outputs[decl.name] = (value,)
         result.declared[decl.name] = decl
     layers = {node.name: node for node in spec.nodes}
+    folder = (spec.base or Path()) if spec.draws else None
     result.declared.update(layers)
     for node in order:  # the first of the nodes that share weights creates them
         if node.share is None or node.share in layers:
-            result.outputs[node.name] = _lower_node(node, layers, result)
+            result.outputs[node.name] = _lower_node(node, layers, result, folder)
     for head in spec.heads.values():
         if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
             value_or_none = result.value(head.layer)
@@ -196,8 +198,14 @@ def _exists(ref: Ref, result: Lowered, user: str) -> bool:
     return False
 
 
-def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) -> tuple[Value, ...] | None:
-    """Return the outputs of a node, or None if they are unknown because of an error."""
+def _lower_node(
+    node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None
+) -> tuple[Value, ...] | None:
+    """Return the outputs of a node, or None if they are unknown because of an error.
+
+    Args:
+        folder: the folder of files of initial values; None if they are not opened.
+    """
     owner = layers[node.share] if node.share is not None else node
     layer = owner.layer
     refs = [r for r in node.inputs if r is not None]
@@ -235,7 +243,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     if not layer.takes_strings and (found := _texts(all_refs, result, subject)) is not None:
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_DTYPE, *found, "inputs"))
         return None
-    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
+    trainable = owner.trainable and node.trainable
+    g = Builder(result.graph, node.name, owner.name, trainable=trainable, folder=folder)
     before = len(result.graph.nodes)
     try:
         known = [v for v in inputs if v is not None]

@@ -180,7 +180,7 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
     record["quantization"] = quantization if isinstance(quantization, dict) else None
     try:
         adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
-        checked = check(document, allow_outside=True, adapted=adapted)
+        checked = check(document, allow_outside=True, adapted=adapted, draws=False)
         spec, lowered = checked.require()
     except (GraphspecError, ValueError) as error:
         text = sanitized(str(error).splitlines()[0], _MAX_METADATA)

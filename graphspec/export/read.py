@@ -100,7 +100,7 @@ def read_exported(file: Path) -> Exported:
     if found.foreign is not None:
         raise UsageError(f"{file} has {found.foreign}: graphspec does not write such files")
     try:
-        checked = check(document, allow_outside=True, adapted=_adapted(found))
+        checked = check(document, allow_outside=True, adapted=_adapted(found), draws=False)
         spec, lowered = checked.require()
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -71,6 +72,7 @@ class Builder(Operators):
         weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
         trainable: False freezes the weights that this builder creates.
         one_row: the layer's inputs are a batch of one row, which stands for values without a batch axis.
+        folder: the folder of files of initial values; None if the weights exist, and the files are not opened.
     """
 
     graph: Graph
@@ -78,6 +80,7 @@ class Builder(Operators):
     weights: str = ""
     trainable: bool = True
     one_row: bool = False
+    folder: Path | None = None
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)

@@ -276,6 +276,7 @@ class Spec:
     Attributes:
         document: the plain document with overrides, before variables and blocks are expanded.
         base: the folder of the spec, to which file names are relative; None for a dict.
+        draws: whether its weights are drawn; False if they exist, and files of initial values are not opened.
         search: the section ``search``, which is no part of ``document``: training ignores it.
         heads: the heads with an output.
         terms: the heads that are for training only.
@@ -292,6 +293,7 @@ class Spec:
     tree: Tree = field(repr=False, compare=False)
     base: Path | None = None
     search: Search | None = None
+    draws: bool = True
     terms: dict[str, HeadDecl] = field(default_factory=dict)
 
     @property

@@ -197,7 +197,8 @@ class Layer(Config):
             prefix: the prefix of the arguments, if it is not the role's name; "" for arguments without one.
         """
         prefix = f"{role.removesuffix('_kernel')}_" if prefix is None else f"{prefix}_" * bool(prefix)
-        initializer = initializer or getattr(self, f"{prefix}initializer")
+        given: Initializer = initializer or getattr(self, f"{prefix}initializer")
+        initializer = given.located(g.folder)
         penalty = getattr(self, f"{prefix}regularizer", None)
         constraint = getattr(self, f"{prefix}constraint", None)
         for argument, value in (("initializer", initializer), ("regularizer", penalty), ("constraint", constraint)):

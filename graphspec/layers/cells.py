@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Value
 
 States = list["Value"]
+_PARTLY_SET = "has a bias from an array, a part of which is set to 1", "set `unit_forget_bias: false`"
 Reason = tuple[str, str, str | None]
 """Why a layer is unrolled step by step, how to avoid that, and the argument that causes it."""
 
@@ -96,8 +97,7 @@ class Weighted(Cell):
     bias_constraint: Constraint = None
     dropout: Annotated[DropRate, Field(description="Fraction of input features dropped, the same at every step.")] = 0.0
     recurrent_dropout: Annotated[
-        DropRate,
-        Field(description="Fraction of the state's features that every step drops, the same at every step."),
+        DropRate, Field(description="Fraction of the state's features that every step drops, the same at every step.")
     ] = 0.0
     seed: Seed = None
 
@@ -135,8 +135,7 @@ class ForgetBias(Initializer):
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         u = shape[0] // 4
-        parts = self.start((u,), random), np.ones(u, np.float32), self.start((2 * u,), random)
-        return np.concatenate(parts)
+        return np.concatenate([self.start((u,), random), np.ones(u, np.float32), self.start((2 * u,), random)])
 
 
 class Remembering(Gated):
@@ -146,6 +145,8 @@ class Remembering(Gated):
 
     def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
+            if self.bias_initializer.one_shape:
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, *_PARTLY_SET, key="bias_initializer")
             options["initializer"] = ForgetBias(start=self.bias_initializer)
         return super().weight(g, role, shape, **options)
 

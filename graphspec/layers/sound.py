@@ -9,10 +9,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from graphspec.arrays.layout import Array
+from graphspec.arrays.windows import spectral_window
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, Positive, PositiveInt, invalid
 from graphspec.errors import ShapeError
-from graphspec.initializers import STFT, WINDOW, Window, spectral_window
+from graphspec.initializers import STFT, WINDOW, Window
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Layout
 from graphspec.layers.base import LAYERS, Layer, as_float

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from graphspec.arrays.windows import spectral_window
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
-from graphspec.initializers import WINDOW, spectral_window
+from graphspec.initializers import WINDOW
 from graphspec.ir.dims import show
 from graphspec.layers.base import as_float, cast_to
 from graphspec.operations.base import operation

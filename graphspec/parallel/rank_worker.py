@@ -66,7 +66,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     for module in message["plugins"]:
         import_module(module)
     adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
-    spec, lowered = check(message["document"], allow_outside=True, adapted=adapted).require()
+    spec, lowered = check(message["document"], allow_outside=True, adapted=adapted, draws=False).require()
     parts = cut(lowered.graph)
     network = _Network(spec, lowered.graph if parts is None else parts.rest)
     data = Dataset.of(_rows(ranks, message["rows"]))

@@ -59,7 +59,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     for module in message["plugins"]:
         import_module(module)
     adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
-    checked = check(message["document"], allow_outside=True, adapted=adapted)  # rank 0 runs the callbacks
+    checked = check(message["document"], allow_outside=True, adapted=adapted, draws=False)  # rank 0 runs the callbacks
     spec, lowered = checked.require()
     parts = cut(lowered.graph)
     graph = lowered.graph if parts is None else parts.rest

@@ -102,7 +102,7 @@ class NetworkFacts:
 
 def lowered_again(model: Session) -> tuple[Spec, Lowered]:
     """Return the spec of a model with what it has learnt, and the outputs of its nodes."""
-    return check(model.spec, allow_outside=True, adapted=model.adapted).require()
+    return check(model.spec, allow_outside=True, adapted=model.adapted, draws=False).require()
 
 
 def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:

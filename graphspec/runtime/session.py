@@ -88,13 +88,14 @@ class Session:
         self._create_weights()
 
     def _create_weights(self) -> None:
-        """Create the weights, unless their shapes are still to be learnt."""
+        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set."""
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
             return
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
-        self.parameters.initialize(self.seed)
+        if self.spec.draws:
+            self.parameters.initialize(self.seed)
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set all attributes except the weights and what was learnt."""
@@ -135,7 +136,7 @@ class Session:
             SpecError: the network does not fit what was learnt.
             ValueError: ``adapted`` does not belong to this spec.
         """
-        checked = check(self.spec, allow_outside=True, adapted=adapted)
+        checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
         spec, lowered = checked.require()
         self._set_graph(spec, lowered.graph, checked.diagnostics)
         self.adapted = adapted

@@ -60,7 +60,7 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
     """
     adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
     while True:
-        resolved, lowered = check(spec, allow_outside=True, adapted=adapted).require()
+        resolved, lowered = check(spec, allow_outside=True, adapted=adapted, draws=False).require()
         nodes = _next_round(resolved)
         if not nodes:
             _refuse_too_large(resolved, adapted)

@@ -98,10 +98,15 @@ def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = 
     """
     spec, path = directory / "spec.json", directory / ADAPTED
     try:
-        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted)  # loading does not run callbacks
+        # loading runs no callbacks, and draws no weights
+        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted, draws=False)
     except ValueError as error:
         raise damaged(path, f"it does not fit spec.json beside it ({error})") from None
-    if adapted is not None and checked.errors and not check_spec(spec, allow_outside=True, allow=allow).errors:
+    if (
+        adapted is not None
+        and checked.errors
+        and not check_spec(spec, allow_outside=True, allow=allow, draws=False).errors
+    ):
         text = f"{checked.errors[0].message}"
         raise damaged(path, f"it does not fit spec.json beside it ({text})")
     if adapted is not None and checked.spec is not None:

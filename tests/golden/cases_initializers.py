@@ -31,5 +31,12 @@ INITIALIZERS: list[Args] = [
     {"type": "STFT", "window": None},
     *({"type": "STFT", "side": "imag", "window": window, "scaling": None} for window in WINDOWS),
 ]
+ARRAYS: list[tuple[Any, tuple[int, ...]]] = [
+    ([[0.5, -1, 2], [3, 4.25, 1e-3]], (2, 3)),
+    ([1, -2.5, 3], (2, 3)),
+    ([[7], [0.125]], (2, 3)),
+    ([2], (2, 1, 2)),
+]
+"""Values of Constant that are arrays, and the shapes that they broadcast to."""
 INITIALIZER_SHAPES = [(64, 48), (48, 64), (40,), (5, 16, 24), (3, 3, 16, 24), (3, 3, 24, 16)]
 STFT_SHAPES = [(12, 1, 9)]

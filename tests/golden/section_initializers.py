@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from cases_initializers import INITIALIZER_SHAPES, INITIALIZERS, STFT_SHAPES
+from cases_initializers import ARRAYS, INITIALIZER_SHAPES, INITIALIZERS, STFT_SHAPES
 from keras_models import (
     Section,
     plain,
@@ -35,6 +35,9 @@ def section() -> Section:
             entry = {"initializer": config, "shape": shape, **{k: float(v) for k, v in found.items()}}
             label = "_".join(str(v) for v in args.values())
             section.add("-".join(filter(None, [config["type"], label, "x".join(map(str, shape))])), entry)
+    for k, (value, shape) in enumerate(ARRAYS):
+        drawn = plain(keras.initializers.Constant(np.array(value))(shape, dtype="float32"))
+        section.add(f"array-{k}", {"array": value, "shape": shape, "drawn": drawn.tolist()})
     return section
 
 

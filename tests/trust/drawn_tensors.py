@@ -15,6 +15,11 @@ def _alone(d: Drawing, t: Tensor) -> list[int] | None:
     return shape[d.int(0, len(shape)) if d.chance(0.3) else 0 :]
 
 
+def _values(d: Drawing, sizes: list[int]) -> Any:
+    """Numbers in nested lists of these sizes."""
+    return [_values(d, sizes[1:]) for _ in range(sizes[0])] if sizes else d.number(-1, 1)
+
+
 @draws("Parameter")
 def parameter(d: Drawing, t: Tensor) -> Args | None:
     shape = _alone(d, t)
@@ -22,6 +27,10 @@ def parameter(d: Drawing, t: Tensor) -> Args | None:
         return None
     penalty = d.some(regularizer=d.regularizer(), constraint=d.one("non_neg", "max_norm") if len(shape) == 2 else None)
     start = {"initializer": d.initializer()} if len(shape) == 2 else d.some(initializer="ones")
+    if d.chance(0.2):
+        start = {"initializer": {"type": "Array", "value": _values(d, shape)}}
+    elif d.chance(0.1):
+        start = {"initializer": {"type": "Constant", "value": _values(d, shape[-1:])}}
     return {"shape": shape, "inputs": [], **start, **{k: v for k, v in penalty.items() if v is not None}}
 
 
@@ -30,11 +39,7 @@ def constant(d: Drawing, t: Tensor) -> Args | None:
     shape = _alone(d, t)
     if shape is None:
         return None
-
-    def values(sizes: list[int]) -> Any:
-        return [values(sizes[1:]) for _ in range(sizes[0])] if sizes else d.number(-1, 1)
-
-    return {"value": values(shape), "inputs": []}
+    return {"value": _values(d, shape), "inputs": []}
 
 
 def joining(d: Drawing, node: Args, t: Tensor) -> list[Args]:

@@ -1,0 +1,243 @@
+"""Arrays in files: ``.npy``, ``.npz``, ``.safetensors``. Nothing in them is ever executed."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from graphspec.arrays.layout import Array
+from graphspec.codes import Code
+from graphspec.errors import ProblemError
+from graphspec.text import count
+
+Dtype = Literal["float32", "int64", "bool"]
+KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}
+"""The dtype of a graph for each kind of NumPy's dtypes."""
+MAX_AXES = 32
+_HEADER = 1 << 24  # bytes of the description before the arrays of a file of safetensors
+_MAGIC = b"\x93NUMPY"
+_HINT = "write it with np.save, np.savez or safetensors, beside the spec"
+_SAFETENSORS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "BOOL": "?",
+    **{f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)},
+}
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array in a file.
+
+    Attributes:
+        member: its name in an archive of zip.
+        at: where its values begin, in the file or the member.
+        by_columns: whether the first axis is the fastest in memory, as in Fortran.
+        halves: whether the values are the upper halves of float32, bfloat16.
+    """
+
+    path: Path
+    member: str | None
+    at: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool = False
+    halves: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> Array:
+        """Return the values.
+
+        Raises:
+            ProblemError: GS501, they cannot be read.
+        """
+        with _problems(self.path.name), _opened(self.path, self.member) as file:
+            _skip(file, self.at)
+            values = np.empty(self.shape, self.dtype, order="F" if self.by_columns else "C")
+            flat = memoryview(values.reshape(-1, order="A").view(np.uint8).data)
+            read = 0
+            while read < self.nbytes and (block := file.readinto(flat[read : read + (1 << 24)])):  # type: ignore[attr-defined]
+                read += block
+            if read != self.nbytes:
+                raise ValueError("it is shorter than it says")
+        return (values.astype(np.uint32) << 16).view(np.float32) if self.halves else values
+
+
+def find(folder: Path, name: str, key: str | None) -> ArrayFile:
+    """Return the description of an array in a file beside or below ``folder``; its values are not read.
+
+    Raises:
+        ProblemError: GS501, the file cannot be read; GS513, it is elsewhere; GS103 or GS502, the key is missing or wrong;
+            GS504, it contains Python objects or texts.
+    """
+    if "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        text = "is neither beside the spec nor below its folder"
+        raise ProblemError(Code.OUTSIDE_FOLDER, text, hint="copy the file beside the spec")
+    path = folder / name
+    if path.exists() and not path.is_file():
+        raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=_HINT)
+    with _problems(name):
+        if name.lower().endswith(".npz"):
+            with zipfile.ZipFile(path) as archive:
+                entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+                entry = entries[_chosen(entries, key)]
+                with archive.open(entry) as member:
+                    return _of_numpy(member, entry.file_size, path, entry.filename)
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if name.lower().endswith(".safetensors"):
+                return _of_safetensors(file, size, path, key)
+            return _of_numpy(file, size, path, None)
+
+
+def has_names(name: str) -> bool:
+    """Return whether the arrays of a file have names."""
+    return name.lower().endswith((".npz", ".safetensors"))
+
+
+def converted(array: Array, dtype: Dtype | None) -> Array:
+    """Return an array as float32, int64 or bool; None for the one that is closest to its own dtype.
+
+    Raises:
+        ProblemError: GS505, a value is not finite. GS504, it has another kind of values, or does not fit the dtype.
+            GS105, it is empty or has too large numbers.
+    """
+    kind = array.dtype.kind
+    if kind not in KINDS:
+        what = "Python objects" if array.dtype.hasobject else f"values of dtype {array.dtype}"
+        raise ProblemError(Code.LOSSY_CONVERSION, f"contains {what}", hint="save numbers or booleans")
+    if not array.size:
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, "is empty", hint="it needs at least one value")
+    if array.ndim > MAX_AXES:
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, f"has more than {MAX_AXES} axes", hint="reshape it")
+    if kind == "f" and not (math.isfinite(low := float(array.min())) and math.isfinite(high := float(array.max()))):
+        raise ProblemError(Code.MISSING_VALUE, "contains NaN or infinity", hint="replace them by numbers")
+    chosen = dtype or KINDS[kind]
+    with np.errstate(over="ignore"):
+        beyond = chosen == "float32" and kind == "f" and bool(np.isinf(np.float32(max(-low, high))))
+    if beyond:
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, "has a number that exceeds float32", hint="scale it")
+    result = array.astype(chosen, copy=False)
+    if chosen != "float32" and not np.array_equal(result.astype(array.dtype), array):
+        text = f"has values that {chosen} cannot represent"
+        raise ProblemError(Code.LOSSY_CONVERSION, text, hint="leave `dtype` out, or convert the values")
+    return result
+
+
+def refuse_values(found: ArrayFile) -> None:
+    """Raise the problem of :func:`converted` if the values of a file are not numbers of float32; they are read once."""
+    stat = found.path.stat()
+    _refuse_values(found, (stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=256)
+def _refuse_values(found: ArrayFile, _: tuple[int, int]) -> None:
+    converted(found.read(), "float32")
+
+
+@contextmanager
+def _problems(name: str) -> Iterator[None]:
+    """Raise what goes wrong with a file as a ProblemError."""
+    try:
+        yield
+    except OSError as error:
+        text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
+        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        kind = "a file of safetensors" if name.lower().endswith(".safetensors") else "an array of NumPy"
+        text = f"is not {kind}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
+
+
+@contextmanager
+def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
+    if member is None:
+        with path.open("rb") as file:
+            yield file
+    else:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as inner:
+            yield inner
+
+
+def _skip(file: IO[bytes], count: int) -> None:
+    while count and (block := file.read(min(count, 1 << 20))):
+        count -= len(block)
+
+
+def _chosen(names: Mapping[str, Any], key: str | None) -> str:
+    """Return the name of the array that is meant: ``key``, or the only one."""
+    if key is None and len(names) != 1:
+        text = f"has {count(len(names), 'array')}"
+        raise ProblemError(Code.MISSING_KEY, text, hint=f"name one with `key`: {_some(names)}")
+    chosen = next(iter(names)) if key is None else key
+    if chosen not in names:
+        raise ProblemError(Code.MISSING_ARRAY, f"has no array '{chosen}'", hint=f"it has {_some(names)}")
+    return chosen
+
+
+def _some(names: Mapping[str, Any]) -> str:
+    shown = [f"'{name}'" for name in names][:8]
+    return ", ".join([*shown, *(["…"] if len(names) > len(shown) else [])]) or "none"
+
+
+def _of_numpy(file: IO[bytes], size: int, path: Path, member: str | None) -> ArrayFile:
+    content = io.BytesIO(file.read(1 << 16))
+    if not content.getvalue().startswith(_MAGIC):
+        raise ValueError("it does not start like an .npy file")
+    first = np.lib.format.read_magic(content)[0] == 1
+    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = header(content)
+    if dtype.hasobject:
+        raise ProblemError(Code.LOSSY_CONVERSION, "contains Python objects, which are pickles and are never read")
+    found = ArrayFile(path, member, content.tell(), tuple(shape), dtype, bool(by_columns))
+    return _whole(found, size - found.at)
+
+
+def _of_safetensors(file: IO[bytes], size: int, path: Path, key: str | None) -> ArrayFile:
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(_HEADER, size - 8):
+        raise ValueError("it does not start like a file of safetensors")
+    header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a mapping")
+    arrays = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    entry = arrays[_chosen(arrays, key)]
+    if not isinstance(entry, dict):
+        raise ValueError("its header is not a mapping of mappings")
+    kind = entry.get("dtype")
+    if kind not in _SAFETENSORS:
+        raise ProblemError(Code.LOSSY_CONVERSION, f"contains values of dtype {kind}", hint="save numbers or booleans")
+    shape, (begin, end) = _sizes(entry.get("shape")), _sizes(entry.get("data_offsets"))
+    dtype = np.dtype(_SAFETENSORS[kind])
+    found = ArrayFile(path, None, 8 + length + begin, shape, dtype, halves=kind == "BF16")
+    if 8 + length + end > size:
+        raise ValueError("it is shorter than it says")
+    return _whole(found, end - begin)
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
+        raise ValueError("its header has no shape or no offsets")
+    return tuple(value)
+
+
+def _whole(found: ArrayFile, size: int) -> ArrayFile:
+    """Return the array if the file has ``size`` bytes for it; else raise ValueError."""
+    if min(found.shape, default=0) < 0 or found.nbytes != size:
+        raise ValueError("its shape and its size differ")
+    return found
