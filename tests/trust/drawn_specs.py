@@ -16,7 +16,7 @@ from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
-from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
 from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
@@ -47,7 +47,6 @@ SCHEDULE_ARGS: dict[str, Args] = {
 REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
 
 KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
-"""The layers that are drawn."""
 
 
 @dataclass
