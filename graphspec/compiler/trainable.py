@@ -72,7 +72,7 @@ def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     if not several or (node := compares_rows(lowered.graph)) is None:
         return []
     at = spec.tree.find(("training", key))[0] or spec.tree
-    text = f"cuts the batch into parts, but '{visible(node.owner)}' compares all its rows"
+    text = f"is not possible: '{visible(node.owner)}' compares all rows of a batch, but each process has a part of them"
     return [Diagnostic.of(f"`{key}`", Problem(Code.VALUE_NOT_ALLOWED, text, WHOLE), at.mark, path=at.path)]
 
 

@@ -55,7 +55,8 @@ def test_rows_that_are_compared(node: dict[str, Any]) -> None:
     for training in ({"workers": 2}, {"shards": 4}):
         found = [f"{d.code}: {d.message}" for d in check(spec_of(node, **training)).errors]
         key = next(iter(training))
-        assert found == [f"GS105: `{key}` cuts the batch into parts, but 'z' compares all its rows"]
+        text = "is not possible: 'z' compares all rows of a batch, but each process has a part of them"
+        assert found == [f"GS105: `{key}` {text}"]
 
 
 @pytest.mark.usefixtures("two_cores")

@@ -104,6 +104,7 @@ SLOW = (
     "test_initializers.py::test_moments",
     "test_pictures.py::test_a_picture_is_current",
     "test_prepare_specs_data.py",
+    "test_specs.py::test_each_next_character",
     "test_specs_by_ranks.py",
     "test_tutorials.py::test_a_reader_succeeds",
     "test_vocabulary.py::test_every_layer_is_known",

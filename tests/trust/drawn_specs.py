@@ -296,7 +296,7 @@ class _Growth:
             units = 2
         if not bare:
             ref = f"n{len(self.layers)}"
-            units = d.int(units, 4)
+            units = 3 if targets == "one" else d.int(units, 4)  # a unit for each of three quantiles
             if not self.add({"name": ref, "type": "Dense", "units": units, "activation": activation, "inputs": t.ref}):
                 return
             if loss == "circle":
