@@ -174,8 +174,13 @@ def neutral(keys: Mapping[str, Neutral]) -> Schema:
     groups: dict[tuple[Any, ...], list[str]] = {}
     for key, neutral in keys.items():
         groups.setdefault(neutral.values, []).append(key)
-    patterns = {f"^({'|'.join(names)})$": {"enum": [*values]} if values else {} for values, names in groups.items()}
+    patterns = {_only(names): {"enum": [*values]} if values else {} for values, names in groups.items()}
     return {"patternProperties": patterns} if patterns else {}
+
+
+def _only(names: Sequence[str]) -> str:
+    """Return the pattern of these names."""
+    return f"^({'|'.join(names)})$" if len(names) > 1 else f"^{names[0]}$"
 
 
 def common(registry: Registry[Any]) -> dict[str, Neutral]:

@@ -44,8 +44,12 @@ class WeightGroup(Config):
         return any(fnmatchcase(name, pattern) for pattern in self.patterns())
 
 
-_SCHEMA = {"type": "array", "items": {"type": "object"}}  # `validate` checks the groups: the schema stays small
-Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema(_SCHEMA)]
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_NUMBER = {"type": "number", "minimum": 0}
+_RATE = {"anyOf": [_NUMBER, {"x-kind": "schedule"}]}
+_KEYS = {"weights": _TEXTS, "learning_rate": _RATE, "learning_rate_scale": _NUMBER, "weight_decay": _NUMBER}
+_GROUP = {"type": "object", "properties": _KEYS, "required": ["weights"], "additionalProperties": False}
+Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema({"type": "array", "items": _GROUP})]
 
 
 @dataclass(frozen=True)
