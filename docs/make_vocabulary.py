@@ -31,6 +31,7 @@ from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS
+from graphspec.layers.operation_names import OPERATIONS
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
@@ -49,6 +50,8 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
+    ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
+    ({"type": "ops.cast", "dtype": "int64"}, TABLE),
     ({"type": "Sampling", "inputs": ["x", "x"]}, TABLE),
     ({"type": "RandomNormal"}, TABLE),
     ({"type": "RandomUniform"}, TABLE),
@@ -62,6 +65,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     *(({"type": name}, TABLE) for name in ("LayerScale", "StochasticDepth")),
     ({"type": "Patches", "patch_size": 2}, {"shape": [4, 4, 4]}),
     *(({"type": name, "block_size": 2}, {"shape": [4, 4, 4]}) for name in ("SpaceToDepth", "DepthToSpace")),
+    ({"type": "DotInteraction", "inputs": ["x", "x"]}, TABLE),
     ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
     *(
         ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})
@@ -97,19 +101,7 @@ PAGES = {
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
-    "operations": Page(
-        "Operations",
-        (
-            *(
-                "operations/arithmetic",
-                "operations/reduction",
-                "operations/trigonometry",
-                "operations/math",
-                "operations/nn",
-            ),
-            *("operations/nn_activations", "operations/image"),
-        ),
-    ),
+    "operations": Page("Operations", tuple(f"operations/{file}" for file in OPERATIONS)),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
     "reshaping": Page("Reshaping", ("reshaping", "padding")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),

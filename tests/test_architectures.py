@@ -29,16 +29,19 @@ PARAMETERS = {
     "convnext_tiny": 28_589_128,  # keras.applications
     "deeplab_v3_plus": 11_857_236,  # Keras's example
     "densenet121": 8_062_504,  # keras.applications
+    "dlrm": 540_677_217,  # 33,762,577 rows of 16, as published; 155,984 below and 320,001 above the products
     "efficientnet_b0": 5_330_564,  # keras.applications: 5,330,571 with the 7 numbers of the Normalization
     "espcn": 59_657,  # Keras's example
     "inception_v3": 23_851_784,  # keras.applications
     "mlp_mixer": 59_880_472,  # of Mixer-B/16 with 1,000 classes
     "mobilenet_v2": 3_538_984,  # keras.applications
     "resnet50": 25_636_712,  # keras.applications
+    "simclr": 11_508_288,  # ResNet-18 for small pictures has 11,168,832; statistics 9,600; projection 329,856
     "swin_t": 28_288_354,  # torchvision
     "text_cnn": 2_714_201,
     "transformer_encoder": 3_419_396,
     "unet": 31_030_593,
+    "vae": 134_165,  # Keras's example: 69,076 and 65,089
     "vgg16": 138_357_544,  # keras.applications
     "vit_b16": 86_567_656,  # torchvision
     "wavenet": 101_216,
@@ -52,6 +55,7 @@ SMALLER = {
     ],
     "deeplab_v3_plus": ["vars.size=32", "vars.coarse=2"],
     "densenet121": ["vars.size=64"],
+    "dlrm": ["vars.rows=52", f"layers.first.value={[2 * k for k in range(26)]}"],
     "efficientnet_b0": ["vars.size=32"],
     "inception_v3": ["vars.size=96"],
     "mlp_mixer": [
@@ -61,6 +65,7 @@ SMALLER = {
     ],
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
+    "simclr": ["vars.size=16", "vars.wide=64", "training.optimizer.learning_rate=0.1"],  # the first step has none
     "swin_t": [
         *("vars.size=64", "vars.window=2", "vars.places=4", "vars.shift=1", "vars.back=-1"),
         *(f"layers.edges{k + 1}.params={{side: {16 >> k}, inner: {(16 >> k) - 1}}}" for k in range(3)),
@@ -100,8 +105,8 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
 
     x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}
-    for head in model.spec.heads.values():
-        if head.loss is not None:
+    for head in model.spec.all_heads.values():
+        if head.needs_data:
             value = model.graph.outputs[head.name]
             kind = head.loss.target(value)
             high = value.shape[-1] if kind.dtype == "int64" else 2

@@ -277,7 +277,7 @@ class _Check(Reporter):
                     converted,
                     expected,
                     self._sizes,
-                    squeeze=section == "targets" and not expected.is_float,
+                    squeeze=section == "targets",
                     is_input=section == "inputs",
                 )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":

@@ -35,7 +35,7 @@ from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.layers import LAYERS
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
-_NUMBER: Schema = {"type": "number"}
+_NUMBER: Schema = {"type": ["number", "string"], "pattern": VARIABLE_DEFINITION["pattern"]}
 _INPUTS: Schema = {
     "anyOf": [
         {"type": "string", "title": "name"},

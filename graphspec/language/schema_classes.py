@@ -34,6 +34,8 @@ _MANY = 5
 """The number of arguments that the text of a class lists."""
 _GROUP = 7
 """The number of conditions from which one in front of them saves time."""
+_ONNX = "onnx."
+"""The names of ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %."""
 _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
 """Arguments that this text leaves out."""
 
@@ -117,12 +119,16 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
         primary, *others = _aliases(registry, cls)
         text = first_sentence(paragraphs_of(cls)[0])
         if is_operation(registry, cls):
-            names.append({"const": primary, "title": primary, "description": text})
+            # few words, for there are many: ONNX documents its operators
+            names.append({"const": primary} | ({} if primary.startswith(_ONNX) else {"description": text}))
         elif registry in (LAYERS, CELLS, COLUMNS):
             names.append({"const": primary, "title": primary, "description": describe_class(cls)})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
-            names += [{"enum": [name], "title": name, "enumDescriptions": [text]} for name in (primary, *others)]
+            alike = primary.replace("_", "").lower()
+            for name in (primary, *others):
+                about = f"Another name of {primary}." if name != primary and name.lower() == alike else text
+                names.append({"enum": [name], "title": name, "enumDescriptions": [about]})
     variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
     return {"if": variable, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
 
@@ -140,7 +146,7 @@ def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
     """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments.
 
     Without a known type, any arguments are allowed: the type is the problem, or a variable. Conditions of many classes are
-    grouped by the first letter of their names, since an editor tries all of a group.
+    grouped by the first letter of their names, since an editor tries all of a group. ONNX's operators have any.
     """
     groups: dict[str, list[Schema]] = {}
     for cls in accepted(registry):
@@ -159,6 +165,8 @@ def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
         condition = {"if": _of_type(_exactly(alike)), "then": reference(f"{kind}.{alike[0]}")}
         families.setdefault(family, []).append(condition)
     conditions += [{"if": _of_type(rf"^{family}\."), "then": {"allOf": found}} for family, found in families.items()]
+    if any(name.startswith(_ONNX) for name in registry.names()):
+        conditions.append({"if": _of_type(rf"^{re.escape(_ONNX)}"), "then": {"additionalProperties": True}})
     known = {"type": "string", "allOf": [reference(f"{kind}-known")]}
     named = {"type": "object", "properties": {"type": known}, "required": ["type"]}
     return {"if": named, "then": {"allOf": conditions}, "else": {"additionalProperties": True}}
@@ -174,13 +182,8 @@ def neutral(keys: Mapping[str, Neutral]) -> Schema:
     groups: dict[tuple[Any, ...], list[str]] = {}
     for key, neutral in keys.items():
         groups.setdefault(neutral.values, []).append(key)
-    patterns = {_only(names): {"enum": [*values]} if values else {} for values, names in groups.items()}
+    patterns = {f"^({'|'.join(names)})$": {"enum": [*values]} if values else {} for values, names in groups.items()}
     return {"patternProperties": patterns} if patterns else {}
-
-
-def _only(names: Sequence[str]) -> str:
-    """Return the pattern of these names."""
-    return f"^({'|'.join(names)})$" if len(names) > 1 else f"^{names[0]}$"
 
 
 def common(registry: Registry[Any]) -> dict[str, Neutral]:
@@ -208,6 +211,8 @@ def signatures(registry: Registry[Any]) -> list[list[str]]:
     for cls in accepted(registry):
         if is_operation(registry, cls) and cls.model_fields:
             name = primary_name(registry, cls)
+            if name.startswith(_ONNX):
+                continue
             typed = {key: value for key, value in _typed(registry, cls).items() if key != "title"}
             groups.setdefault(f"{name.partition('.')[0]} {json.dumps(typed, sort_keys=True)}", []).append(name)
     return list(groups.values())

@@ -136,3 +136,10 @@ def argmax(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims 
 def argmin(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
     """The index of the smallest element along the axis, int64; of equal ones, the first."""
     return _where_extreme(g, x, g.ArgMin, axis, keepdims)
+
+
+@operation
+def logsumexp(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
+    """``log Σ exp(x)`` over axes, float32, without overflow."""
+    x, axes = as_float(g, x), axes_of(axis, x)
+    return g.ReduceLogSumExp(x, axes=tuple(axes), keepdims=int(keepdims)) if axes else x

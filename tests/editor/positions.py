@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from graphspec.layers import LAYERS
+
 CURSOR = "▮"
+EVERY_LAYER = len(LAYERS.names())
 SECTIONS = {
     "inputs": "inputs: {x: {shape: [8, 4]}}\n",
     "layers": "layers: [{name: y, type: Flatten}]\n",
@@ -61,10 +64,14 @@ COMPLETIONS = (
     Completion("layers:\n  - {name: a, type: Flatten}\n  - ▮\n", LAYER_KEYS, ("units", "node.ReLU"), 8),
     Completion("layers:\n  - {▮}", LAYER_KEYS, ("units", "node.ReLU"), 8),
     Completion("layers:\n  - name: a\n    ▮", ("type", "block", "share", "inputs"), ("name", "units"), 8),
-    Completion("layers:\n  - name: a\n    type: ▮", ("Dense", "Conv2D", "LSTM", "MaxPool2D"), ("Lambda", "Input")),
-    Completion("layers:\n  - {name: a, type: ▮}", ("Dense", "TextVectorization"), ("Lambda", "node.Dense")),
-    Completion("layers:\n  - {name: a, type: De▮}", ("Dense", "DepthwiseConv2D"), ("Lambda",)),
-    Completion("layers:\n  - type: ▮", ("Dense", "Flatten")),
+    Completion(
+        "layers:\n  - name: a\n    type: ▮", ("Dense", "Conv2D", "LSTM", "MaxPool2D"), ("Lambda", "Input"), EVERY_LAYER
+    ),
+    Completion(
+        "layers:\n  - {name: a, type: ▮}", ("Dense", "TextVectorization"), ("Lambda", "node.Dense"), EVERY_LAYER
+    ),
+    Completion("layers:\n  - {name: a, type: De▮}", ("Dense", "DepthwiseConv2D"), ("Lambda",), EVERY_LAYER),
+    Completion("layers:\n  - type: ▮", ("Dense", "Flatten"), (), EVERY_LAYER),
     # arguments: of the type alone
     Completion("layers:\n  - name: a\n    type: Dense\n    ▮", DENSE_KEYS, ("filters", "name", "block", "dtype"), 20),
     Completion("layers:\n  - name: a\n    type: Dense\n    u▮", ("units", "use_bias"), ("filters",), 20),
@@ -89,7 +96,7 @@ COMPLETIONS = (
     Completion("layers:\n  - {type: Dense, kernel_regularizer: {type: ▮}}", ("L2", "L1"), ("relu",)),
     Completion("layers:\n  - type: Dense\n    kernel_regularizer:\n      type: L2\n      ▮", ("l2",), ("l1",), 4),
     Completion("layers:\n  - {type: LSTM, stateful: ▮}", ("false",), ("true",), 2),
-    Completion("layers:\n  - type: TimeDistributed\n    layer:\n      type: ▮", ("Dense", "Conv2D")),
+    Completion("layers:\n  - type: TimeDistributed\n    layer:\n      type: ▮", ("Dense", "Conv2D"), (), EVERY_LAYER),
     Completion(
         "layers:\n  - type: TimeDistributed\n    layer:\n      type: Dense\n      ▮", ("units",), ("repeat", "inputs")
     ),
@@ -125,7 +132,7 @@ COMPLETIONS = (
     Completion("training:\n  optimizer:\n    type: ▮", ("Adam", "SGD"), ("Optimizer",)),
     Completion("training:\n  optimizer:\n    type: SGD\n    ▮", ("learning_rate", "momentum"), ("beta_1",), 30),
     Completion(
-        "training:\n  optimizer:\n    type: SGD\n    learning_rate:\n      type: ▮", ("CosineDecay",), ("SGD",), 8
+        "training:\n  optimizer:\n    type: SGD\n    learning_rate:\n      type: ▮", ("CosineDecay",), ("SGD",), 12
     ),
     Completion(
         "training:\n  callbacks:\n    - type: ▮", ("EarlyStopping", "CSVLogger"), ("LambdaCallback", "RemoteMonitor")
@@ -139,7 +146,9 @@ COMPLETIONS = (
         "data:\n  train:\n    file: a.csv\n    windows:\n      ▮", ("length", "horizon", "stride"), ("file",), 8
     ),
     Completion("blocks:\n  b:\n    ▮", ("params", "inputs", "layers", "outputs"), ("type",), 7),
-    Completion("blocks:\n  b:\n    inputs: x\n    layers:\n      - {type: ▮}", ("Dense", "LSTM"), ("Lambda",)),
+    Completion(
+        "blocks:\n  b:\n    inputs: x\n    layers:\n      - {type: ▮}", ("Dense", "LSTM"), ("Lambda",), EVERY_LAYER
+    ),
 )
 
 HOVERS = (

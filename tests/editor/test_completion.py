@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from editor.documents import BRANCHES, at_cursor
-from editor.positions import COMPLETIONS, Completion
+from editor.positions import COMPLETIONS, EVERY_LAYER, Completion
 
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.completion import Item, complete
@@ -31,13 +31,13 @@ HERE = (
     Completion(
         "layers:\n  - {name: a, type: Dense, u▮\n  - {name: b, type: Flatten}\n", ("units", "use_bias"), ("filters",)
     ),
-    Completion("layers:\n  - {name: a, type: ▮\n  - {name: b, type: Flatten}\n", ("Dense",), ()),
+    Completion("layers:\n  - {name: a, type: ▮\n  - {name: b, type: Flatten}\n", ("Dense",), (), EVERY_LAYER),
     Completion("layers:\n  - {name: a, type: Dense, activation: re▮\n  - {name: b}\n", ("relu",), ()),
     Completion(
         "layers:\n  - name: a\n    type: Dense\n    u▮\n  - {name: b, type: Flatten}\n", ("units",), ("filters",)
     ),
     Completion("layers:\n  - name: a\n    type: Dense\n    ▮\n    units: 2\n", ("activation",), ("units",)),
-    Completion('layers:\n  - {name: a, type: "De▮"}', ("Dense",), ()),
+    Completion('layers:\n  - {name: a, type: "De▮"}', ("Dense",), (), EVERY_LAYER),
     # an unknown type: the arguments of the one that it is like
     Completion("layers:\n  - {name: a, type: Dnse, ▮}", ("units", "activation"), ("filters",)),
     Completion("layers:\n  - {name: a, type: Linear, ▮}", ("units",), ("filters",)),

@@ -12,13 +12,20 @@ BOOL: dict[str, Any] = {"dtype": "bool"}
 
 
 def op(
-    name: str, label: str, *inputs: Any, mixes: bool = False, between: tuple[float, float] = (-2, 2), **args: Any
+    name: str,
+    label: str,
+    *inputs: Any,
+    mixes: bool = False,
+    beside: bool = False,
+    between: tuple[float, float] = (-2, 2),
+    **args: Any,
 ) -> Case:
     """One operation of inputs `a`, `b`, …, which are shapes or mappings; a number stands for itself, a
     tuple for a list of numbers.
 
     Args:
         mixes: whether a row of the output depends on several rows.
+        beside: whether the output has no batch axis: the head, which needs one, is then the sum of it and `a`.
         between: the bounds of random floats.
     """
     case = f"ops.{name}-{label}"
@@ -39,5 +46,12 @@ def op(
         values[key] = (random.uniform(low, high, size) if dtype == "float32" else drawn).astype(dtype)
         declared[key] = item
         listed.append(key)
-    node = {"name": "y", "type": f"ops.{name}", "inputs": listed if len(listed) > 1 else listed[0], **args}
-    return {"id": case, "spec": spec(case, declared, [node], {"y": {}}), "values": values, "mixes": mixes}
+    node = {
+        "name": "r" if beside else "y",
+        "type": f"ops.{name}",
+        "inputs": listed if len(listed) > 1 else listed[0],
+        **args,
+    }
+    joined = [{"name": "y", "type": "ops.add", "inputs": ["a", "r"]}] if beside else []
+    made = spec(case, declared, [node, *joined], {"y": {}})
+    return {"id": case, "spec": made, "values": values, "mixes": mixes or beside}

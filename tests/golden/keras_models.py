@@ -141,6 +141,12 @@ def operation(node: dict[str, Any], value: Any) -> Any:
     names = list(inspect.signature(function).parameters)
     if names[0] in ("xs", "arrays") or function in LISTS:
         return function(x, **args)
+    if function is keras.ops.average and len(x) == 2:
+        return function(x[0], weights=x[1], **args)
+    if function is keras.ops.digitize:
+        args["bins"] = np.asarray(args["bins"])
+    if "subscripts" in args:
+        return function(args["subscripts"], *x)
     if names[-1] in ("args", "kwargs"):
         return function(*x, **args)
     return function(**dict(zip([name for name in names if name not in args], x, strict=False)), **args)

@@ -109,7 +109,8 @@ def golden(name: str, module: ModuleType) -> Dataset:
     heads = list(y) or list(getattr(module, "HEADS", ["output"]))
     outputs = {key: plain(value) for key, value in by_head(model(x, training=False), heads).items()}
     found = model(x, training=True)
-    loss = model.compute_loss(x, keras.tree.map_structure(keras.ops.convert_to_tensor, fed(y)), found)
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, fed(y) if y else y))
+    loss = model.compute_loss(*tensors, found)
     loss.backward()
     trained = {key: v for key, v in variables.items() if v.trainable}
     gradients = {

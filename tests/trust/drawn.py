@@ -229,4 +229,5 @@ def kinds_in(node: Args) -> list[str]:
 def refs_in(node: Args) -> list[str]:
     """The values that a node takes."""
     given = node["inputs"]
-    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
+    given = [given] if isinstance(given, str) else [name for name in given if isinstance(name, str)]
+    return [*given, *node.get("initial_state", [])]

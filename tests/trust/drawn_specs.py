@@ -14,7 +14,7 @@ from graphspec.compiler.check import check
 from graphspec.layers import LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
-from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
 from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
@@ -288,7 +288,7 @@ class _Growth:
             units = 2
         if not bare:
             ref = f"n{len(self.layers)}"
-            units = d.int(units, 4)
+            units = 3 if targets == "one" else d.int(units, 4)  # a unit for each of three quantiles
             if not self.add({"name": ref, "type": "Dense", "units": units, "activation": activation, "inputs": t.ref}):
                 return
             if loss == "circle":
