@@ -16,7 +16,7 @@ from paths import ROOT
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
-from graphspec.export.rows import seeded
+from graphspec.export.rows import places_of, seeded
 from graphspec.graph.id_bounds import input_bounds
 from graphspec.ir.dims import evaluate
 
@@ -32,6 +32,7 @@ PARAMETERS = {
     "dlrm": 540_677_217,  # 33,762,577 rows of 16, as published; 155,984 below and 320,001 above the products
     "efficientnet_b0": 5_330_564,  # keras.applications: 5,330,571 with the 7 numbers of the Normalization
     "espcn": 59_657,  # Keras's example
+    "gin": 1_861_801,  # Hu et al.'s 1,860,900, two rows of padding, and the answer's 301
     "inception_v3": 23_851_784,  # keras.applications
     "mlp_mixer": 59_880_472,  # of Mixer-B/16 with 1,000 classes
     "mobilenet_v2": 3_538_984,  # keras.applications
@@ -57,6 +58,7 @@ SMALLER = {
     "densenet121": ["vars.size=64"],
     "dlrm": ["vars.rows=52", f"layers.first.value={[2 * k for k in range(26)]}"],
     "efficientnet_b0": ["vars.size=32"],
+    "gin": ["vars.width=16", "vars.hidden=32"],
     "inception_v3": ["vars.size=96"],
     "mlp_mixer": [
         *("vars.size=32", "vars.patches=4", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32"),
@@ -103,6 +105,7 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
     def filled(shape: Any) -> tuple[int, ...]:
         return count, *(evaluate(d, sizes) or length for d in shape[1:])
 
+    bounds = {name: (0, length) for name in places_of(model.graph)} | bounds
     x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}
     for head in model.spec.all_heads.values():
