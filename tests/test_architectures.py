@@ -39,6 +39,9 @@ PARAMETERS = {
     "resnet50": 25_636_712,  # keras.applications
     "simclr": 11_508_288,  # ResNet-18 for small pictures has 11,168,832; statistics 9,600; projection 329,856
     "swin_t": 28_288_354,  # torchvision
+    # vectors 60,320; eleven GRNs of 103,360 and one of 128,960; choices 157,780 and 130,735; LSTMs 410,880; three gates of
+    # 51,840; attention 64,000; a GRN before the last gate 103,360; the answer 483
+    "temporal_fusion_transformer": 2_348_998,
     "text_cnn": 2_714_201,
     "transformer_encoder": 3_419_396,
     "unet": 31_030_593,
@@ -74,6 +77,7 @@ SMALLER = {
         *(f"layers.stage{k}.params.wide=64" for k in ("3a", "3b", "3c", "3d", "3e", "3f", "4a", "4b")),
         "training.seed=2",  # drops no branch for both rows
     ],
+    "temporal_fusion_transformer": ["vars.past=6", "vars.future=3", "vars.steps=9", "vars.width=8", "vars.head=4"],
     "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],
     "vgg16": ["vars.size=32", "vars.wide=64"],
     "vit_b16": [
