@@ -26,6 +26,9 @@ SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 PARAMETERS = {
     "autoencoder": 278_369,
     "bilstm_tagger": 2_164_217,
+    # Before the blocks 582,336; sixteen blocks of 507,168: two halves of a feed-forward network 333,792, attention
+    # 104,832, convolution 68,256, normalization 288; the answer 148,480.
+    "conformer_s": 8_845_504,
     "convnext_tiny": 28_589_128,  # keras.applications
     "deeplab_v3_plus": 11_857_236,  # Keras's example
     "densenet121": 8_062_504,  # keras.applications
@@ -52,6 +55,10 @@ PARAMETERS = {
     "wide_and_deep": 43_977,
 }
 SMALLER = {
+    "conformer_s": [
+        *("vars.mels=20", "vars.coarse=4", "vars.dim=12", "vars.flat=48", "vars.wide=24", "vars.double=24", "vars.heads=2"),
+        *("vars.head=6", "vars.kernel=3", "vars.depth=2", "vars.pieces=5"),
+    ],
     "convnext_tiny": [
         *("vars.size=32", "vars.layer_scale=0.1"),  # 1e-6 gives the branches hardly a gradient
         *(f"layers.stage3{k}.params.wide=64" for k in "abcdefghi"),
@@ -117,6 +124,9 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
             value = model.graph.outputs[head.name]
             kind = head.loss.target(value)
             high = value.shape[-1] if kind.dtype == "int64" else 2
+            if head.loss.targets == "labels":
+                y[head.name] = random.integers(1, high, (count, 1))
+                continue
             y[head.name] = random.integers(0, high, filled(kind.shape)).astype(kind.dtype)
     return x, y
 
