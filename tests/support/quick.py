@@ -7,6 +7,7 @@ from pathlib import Path
 from paths import TESTS
 
 SLOW = (
+    "callbacks/test_weights.py::test_the_best",
     "cli/test_app.py",
     "cli/test_diff.py",
     "cli/test_init.py",
