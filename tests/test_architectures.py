@@ -56,7 +56,15 @@ PARAMETERS = {
 }
 SMALLER = {
     "conformer_s": [
-        *("vars.mels=20", "vars.coarse=4", "vars.dim=12", "vars.flat=48", "vars.wide=24", "vars.double=24", "vars.heads=2"),
+        *(
+            "vars.mels=20",
+            "vars.coarse=4",
+            "vars.dim=12",
+            "vars.flat=48",
+            "vars.wide=24",
+            "vars.double=24",
+            "vars.heads=2",
+        ),
         *("vars.head=6", "vars.kernel=3", "vars.depth=2", "vars.pieces=5"),
     ],
     "convnext_tiny": [
@@ -116,7 +124,7 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
     def filled(shape: Any) -> tuple[int, ...]:
         return count, *(evaluate(d, sizes) or length for d in shape[1:])
 
-    bounds = {name: (0, length) for name in places_of(model.graph)} | bounds
+    bounds = dict.fromkeys(places_of(model.graph), (0, length)) | bounds
     x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}
     for head in model.spec.all_heads.values():
