@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.cores import usable_cores
 from graphspec.codes import Code
+from graphspec.compiler.lowered import visible
 from graphspec.errors import RunError, UsageError
+from graphspec.graph.rows_together import WHOLE, compares_rows
 from graphspec.text import count
 from graphspec.training.auto_workers import AutoWorkers
 
@@ -56,11 +58,16 @@ def choose_workers(
         exactly: use the requested number even if there are fewer cores, since another number would give other bits.
 
     Raises:
-        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally.
+        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.
         RunError: GS602, the memory is too small for the gradients of all shards.
     """
+    together = compares_rows(steps.model.full)
     if steps.ranks is not None:
         local = workers_per_rank(steps.model.spec.training.workers)
+        if together is not None and steps.ranks.size > 1:
+            raise UsageError(
+                f"ranks cut the batch into parts, but '{visible(together.owner)}' compares all its rows: {WHOLE}"
+            )
         refuse_indivisible(steps.shards, steps.ranks.size, local)
         if local > (cores := usable_cores()):
             remedy = f"`mpiexec --bind-to none`, `srun --cpus-per-task={local}`"
@@ -69,6 +76,9 @@ def choose_workers(
         return steps.ranks.size * local, None
     auto = None
     if requested == "mpi":
+        size = 1
+    elif requested == "auto" and together is not None:
+        report(f"one worker: '{visible(together.owner)}' compares all rows of a batch")
         size = 1
     elif requested == "auto":
         auto = AutoWorkers(
