@@ -68,6 +68,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     *(({"type": name}, TABLE) for name in ("LayerScale", "StochasticDepth")),
     ({"type": "Patches", "patch_size": 2}, {"shape": [4, 4, 4]}),
     *(({"type": name, "block_size": 2}, {"shape": [4, 4, 4]}) for name in ("SpaceToDepth", "DepthToSpace")),
+    ({"type": "DotInteraction", "inputs": ["x", "x"]}, TABLE),
     ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
     *(
         ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})

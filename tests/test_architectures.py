@@ -16,7 +16,7 @@ from paths import ROOT
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
-from graphspec.export.rows import seeded
+from graphspec.export.rows import places_of, seeded
 from graphspec.graph.id_bounds import input_bounds
 from graphspec.ir.dims import evaluate
 
@@ -26,25 +26,47 @@ SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 PARAMETERS = {
     "autoencoder": 278_369,
     "bilstm_tagger": 2_164_217,
+    # Before the blocks 582,336; sixteen blocks of 507,168: two halves of a feed-forward network 333,792, attention
+    # 104,832, convolution 68,256, normalization 288; the answer 148,480.
+    "conformer_s": 8_845_504,
     "convnext_tiny": 28_589_128,  # keras.applications
     "deeplab_v3_plus": 11_857_236,  # Keras's example
     "densenet121": 8_062_504,  # keras.applications
+    "dlrm": 540_677_217,  # 33,762,577 rows of 16, as published; 155,984 below and 320,001 above the products
     "efficientnet_b0": 5_330_564,  # keras.applications: 5,330,571 with the 7 numbers of the Normalization
     "espcn": 59_657,  # Keras's example
+    "gin": 1_861_801,  # Hu et al.'s 1,860,900, two rows of padding, and the answer's 301
     "inception_v3": 23_851_784,  # keras.applications
     "mlp_mixer": 59_880_472,  # of Mixer-B/16 with 1,000 classes
     "mobilenet_v2": 3_538_984,  # keras.applications
     "resnet50": 25_636_712,  # keras.applications
+    "simclr": 11_508_288,  # ResNet-18 for small pictures has 11,168,832; statistics 9,600; projection 329,856
     "swin_t": 28_288_354,  # torchvision
+    # vectors 60,320; eleven GRNs of 103,360 and one of 128,960; choices 157,780 and 130,735; LSTMs 410,880; three gates of
+    # 51,840; attention 64,000; a GRN before the last gate 103,360; the answer 483
+    "temporal_fusion_transformer": 2_348_998,
     "text_cnn": 2_714_201,
     "transformer_encoder": 3_419_396,
     "unet": 31_030_593,
+    "vae": 134_165,  # Keras's example: 69,076 and 65,089
     "vgg16": 138_357_544,  # keras.applications
     "vit_b16": 86_567_656,  # torchvision
     "wavenet": 101_216,
     "wide_and_deep": 43_977,
 }
 SMALLER = {
+    "conformer_s": [
+        *(
+            "vars.mels=20",
+            "vars.coarse=4",
+            "vars.dim=12",
+            "vars.flat=48",
+            "vars.wide=24",
+            "vars.double=24",
+            "vars.heads=2",
+        ),
+        *("vars.head=6", "vars.kernel=3", "vars.depth=2", "vars.pieces=5"),
+    ],
     "convnext_tiny": [
         *("vars.size=32", "vars.layer_scale=0.1"),  # 1e-6 gives the branches hardly a gradient
         *(f"layers.stage3{k}.params.wide=64" for k in "abcdefghi"),
@@ -52,7 +74,9 @@ SMALLER = {
     ],
     "deeplab_v3_plus": ["vars.size=32", "vars.coarse=2"],
     "densenet121": ["vars.size=64"],
+    "dlrm": ["vars.rows=52", f"layers.first.value={[2 * k for k in range(26)]}"],
     "efficientnet_b0": ["vars.size=32"],
+    "gin": ["vars.width=16", "vars.hidden=32"],
     "inception_v3": ["vars.size=96"],
     "mlp_mixer": [
         *("vars.size=32", "vars.patches=4", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32"),
@@ -61,12 +85,14 @@ SMALLER = {
     ],
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
+    "simclr": ["vars.size=16", "vars.wide=64", "training.optimizer.learning_rate=0.1"],  # the first step has none
     "swin_t": [
         *("vars.size=64", "vars.window=2", "vars.places=4", "vars.shift=1", "vars.back=-1"),
         *(f"layers.edges{k + 1}.params={{side: {16 >> k}, inner: {(16 >> k) - 1}}}" for k in range(3)),
         *(f"layers.stage{k}.params.wide=64" for k in ("3a", "3b", "3c", "3d", "3e", "3f", "4a", "4b")),
         "training.seed=2",  # drops no branch for both rows
     ],
+    "temporal_fusion_transformer": ["vars.past=6", "vars.future=3", "vars.steps=9", "vars.width=8", "vars.head=4"],
     "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],
     "vgg16": ["vars.size=32", "vars.wide=64"],
     "vit_b16": [
@@ -98,13 +124,17 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
     def filled(shape: Any) -> tuple[int, ...]:
         return count, *(evaluate(d, sizes) or length for d in shape[1:])
 
+    bounds = dict.fromkeys(places_of(model.graph), (0, length)) | bounds
     x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}
-    for head in model.spec.heads.values():
-        if head.loss is not None:
+    for head in model.spec.all_heads.values():
+        if head.needs_data:
             value = model.graph.outputs[head.name]
             kind = head.loss.target(value)
             high = value.shape[-1] if kind.dtype == "int64" else 2
+            if head.loss.targets == "labels":
+                y[head.name] = random.integers(1, high, (count, 1))
+                continue
             y[head.name] = random.integers(0, high, filled(kind.shape)).astype(kind.dtype)
     return x, y
 

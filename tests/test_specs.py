@@ -122,7 +122,7 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict
         lines = f.readlines()
     for part, chosen in ("train", lines[:1500]), ("test", lines[1500:1900]):
         (folder / "data" / f"reviews_{part}.jsonl").write_text("".join(chosen), encoding="utf-8", newline="\n")
-    for name in "reviews", "reviews_lstm":
+    for name in "reviews", "reviews_lstm", "gpt":
         shutil.copy(SPECS[name], folder)
     return folder, [json.loads(line) for line in lines[1500:1900]]
 
@@ -138,6 +138,24 @@ def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any
     assert right == pytest.approx(model.evaluate()["accuracy"])
     alone = [file.answer("positive_label", {"text": texts[k : k + 1]}).item() for k in range(20)]
     assert alone == label[:20], "a row alone has the answer that it has among others"
+
+
+def test_each_next_character_is_right_as_often_as_evaluate_says(sentences: Any, tmp_path: Path) -> None:
+    folder, rows = sentences
+    sets = [f"vars.{name}" for name in ("longest=24", "and_one=25", "channels=16", "head=4", "hidden=32", "depth=1")]
+    sets += ["training.batch_size=64", "training.optimizer.learning_rate=0.02", "training.epochs=1"]
+    model = trained(folder / "gpt.yaml", *sets)
+    file = File(model, tmp_path / "net.onnx")
+    texts = [row["text"].lower() for row in rows]
+    known = set(file.signature["outputs"][1]["labels"])
+    label = file.answer("next_label", {"text": np.array(texts, object)[:, None]})
+    right = [
+        answer == (following if following in known else "[UNK]")
+        for text, answers in zip(texts, label.tolist(), strict=True)
+        for following, answer in zip([*text[1:], ""], answers, strict=False)
+    ]
+    assert np.mean(right) == pytest.approx(model.evaluate()["accuracy"])
+    assert np.mean(right) > 0.1, "0.16 are spaces"
 
 
 # Newswires and garments: made-up rows of the form of the real ones, which a script fetches.

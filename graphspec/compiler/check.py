@@ -73,7 +73,13 @@ def check(
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
-    from graphspec.compiler.trainable import check_groups, check_memory, check_sparse, check_training
+    from graphspec.compiler.trainable import (
+        check_groups,
+        check_memory,
+        check_sparse,
+        check_training,
+        check_workers,
+    )
     from graphspec.compiler.vocabulary_files import read_vocabularies
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
@@ -99,6 +105,7 @@ def check(
         *check_training(spec, lowered),
         *check_sparse(spec, lowered),
         *check_groups(spec, lowered),
+        *check_workers(spec, lowered),
     ]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if not any(d.is_error for d in found) and not lowered.graph.learnt:

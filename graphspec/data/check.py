@@ -145,7 +145,7 @@ def check_arrays(
     ):
         what = "input" if section == "inputs" else "head"
         for name in given:
-            if name not in required and name not in optional:
+            if name not in required and name not in optional and not (name in signature.unread and section == "inputs"):
                 hint = did_you_mean(name, required) or f"the {what}s are {', '.join(required) or 'none'}"
                 unknown = Problem(Code.MISSING_ARRAY, f"is given for {with_article(what)} that does not exist", hint)
                 check.report(section, name, unknown, f"array '{name}'")
@@ -277,7 +277,7 @@ class _Check(Reporter):
                     converted,
                     expected,
                     self._sizes,
-                    squeeze=section == "targets" and not expected.is_float,
+                    squeeze=section == "targets",
                     is_input=section == "inputs",
                 )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":

@@ -17,6 +17,7 @@ class DataSignature:
 
     Attributes:
         inputs, targets: types by input and by head.
+        unread: inputs of the spec that only the losses read; arrays for them may be given to predictions, without effect.
         unlabelled: types of the heads with a loss that need no targets, but may have sample weights.
         class_inputs: inputs with which heads compare: their ids are classes.
         classes: the number of classes of each head whose targets are ids.
@@ -46,6 +47,7 @@ class DataSignature:
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
     unlabelled: Mapping[str, Type] = field(default_factory=dict)
     class_inputs: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     @property

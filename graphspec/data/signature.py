@@ -60,6 +60,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},
         unlabelled={h.name: _compared(graph, h) for h in others},
         class_inputs=frozenset(h.target.name for h in others if h.target is not None and h.loss is not None),
+        unread=frozenset() if targets else frozenset(spec.inputs) - graph.inputs.keys(),
         steps=lambda shapes: _steps(graph, ctc, shapes),
     )
 

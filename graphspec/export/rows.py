@@ -15,7 +15,7 @@ from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.errors import ShapeError
 from graphspec.export.unusual import TEXTS, UNUSUAL_TEXTS, Keys, drawn, keys_of
 from graphspec.graph.id_bounds import input_bounds
-from graphspec.ir.dims import divided_exactly, factors
+from graphspec.ir.dims import divided_exactly, evaluate, factors
 from graphspec.ir.graph import STRING, Array, Graph, numpy_dtype
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def _sized(shape: Sequence[Any], lengths: Mapping[str, int]) -> tuple[int, ...]:
 def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
     """Return ``count`` rows: spread evenly over the available ones (with repeats) and cut to ``lengths``, or generated."""
     bounds = input_bounds(model.whole) if rows.arrays is None else {}
+    places = {name: evaluate(d, lengths) for name, d in places_of(model.whole).items()}
     feeds = {}
     for name, value in model.whole.inputs.items():
         sizes = _sized(value.shape[1:], lengths)
@@ -131,11 +132,30 @@ def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int])
             array = rows.arrays[name]
             chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
             feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(numpy_dtype(value.dtype))
+            if (size := places.get(name)) is not None:  # the axis has been cut, too
+                feeds[name] = np.minimum(feeds[name], size - 1)
         elif keys := keys_of(model.whole, name):
             feeds[name] = drawn(name, keys, (count, *sizes))
         else:
-            feeds[name] = seeded(name, value.dtype, (count, *sizes), bounds.get(name))
+            size = places.get(name)
+            limits = bounds.get(name) if size is None else (0, size)
+            feeds[name] = seeded(name, value.dtype, (count, *sizes), limits)
     return feeds
+
+
+def places_of(graph: Graph) -> dict[str, str]:
+    """Return ``input → size`` for the inputs that are places on an axis whose size varies, such as edges of graphs."""
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        data = node.inputs[0] if node.op == "GatherND" else None
+        axis = int(node.attrs.get("batch_dims", 0))
+        if data is not None and axis < data.rank and isinstance(size := data.shape[axis], str) and size != "N":
+            ids = node.inputs[1]
+            while ids is not None and ids.node is not None:
+                ids = ids.node.inputs[0]
+            if ids is not None and ids.kind == "input":
+                found[ids.name] = size
+    return found
 
 
 def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:

@@ -194,7 +194,7 @@ class _Expander:
         item: Item | None = None
         for copy in range(copies or 1):
             if item is not None and sources:
-                sources, written = [InputRef(scope, item=item, mark=item.mark)], {}
+                sources = [InputRef(scope, item=item, mark=item.mark), *sources[1:]]
             copy_name = (
                 (f"{name}_{copy + 1}" if copies else name) if name else scope.default_name(type_name(scope, entry))
             )

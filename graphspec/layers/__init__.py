@@ -37,7 +37,7 @@ LAYERS.found_in(
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
-        "einsum": "EinsumDense",
+        "einsum": "EinsumDense DotInteraction",
         "discretization": "Discretization",
         "missing": "Impute",
         "preprocessing": "CategoryEncoding",

@@ -154,10 +154,9 @@ class Lookup(Layer):
 
     def _depth(self, g: Builder) -> int:
         """Return the number of ids."""
-        if self.pad_to_max_tokens and self.max_tokens is not None:
-            return self.max_tokens
         tokens = self.tokens()
-        return self._first + (g.learnt("tokens") if tokens is None else len(tokens))
+        count = g.learnt("tokens") if tokens is None else len(tokens)  # also if the width does not depend on it
+        return self.max_tokens if self.pad_to_max_tokens and self.max_tokens is not None else self._first + count
 
     def _table(self, g: Builder, spelt: Callable[[Any], Sequence[Any]] = lambda token: (token,)) -> dict[Any, int]:
         """Return the id of each token of the vocabulary in each spelling; the first token with a spelling has it."""

@@ -23,6 +23,7 @@ LOSSES.found_in(
         "pairs": """
             contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP
         """,
+        "quantile": "quantile Quantile pinball Pinball",
         "regression": """
             mean_squared_error MeanSquaredError mse MSE mean_absolute_error MeanAbsoluteError mae MAE
             huber Huber huber_loss log_cosh LogCosh logcosh

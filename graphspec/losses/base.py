@@ -17,13 +17,14 @@ from graphspec.ops import OPS, Op
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
+    from graphspec.ir.graph import Array, Value
 
-Targets = Literal["like", "one_hot", "ids", "groups", "labels", "none"]
+Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
 """The form of the targets.
 
 ``like``: values of the head's shape. ``one_hot``: one-hot rows. ``ids``: class ids, one unit of the head per class.
-``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids. ``none``: there are no targets.
+``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids. ``one``: one value for all
+units of the last axis. ``none``: there are no targets.
 """
 
 EPSILON = 1e-7  # Keras's backend epsilon: probabilities are clipped to EPSILON … 1 - EPSILON
@@ -82,6 +83,10 @@ class Loss(Config):
     def class_axis(self, y_pred: Value) -> int | None:
         """The non-negative axis of the head with one unit per class; None if units do not stand for classes."""
         return None if self.targets == "groups" else y_pred.rank - 1
+
+    def point(self, answers: Array) -> Array:
+        """Return the one answer for each target, of answers that have several."""
+        return answers
 
     def check(self, y_pred: Value) -> list[Problem]:
         """Return what does not fit this loss: the head's shape (GS402, errors) or its activation (GS401, warnings).

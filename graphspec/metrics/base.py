@@ -37,6 +37,7 @@ TARGET_NAMES: dict[Targets, str] = {
     "like": "values of the head's shape",
     "groups": "group ids, which have no units in the head",
     "labels": "label sequences",
+    "one": "one value for all units",
     "none": "nothing",
 }
 

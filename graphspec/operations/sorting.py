@@ -74,11 +74,22 @@ def take(g: Builder, x: Value, indices: Value, *, axis: AxisOrNone = None) -> Va
 
 @operation
 def take_along_axis(g: Builder, x: Value, indices: Value, *, axis: AxisOrNone = None) -> Value:
-    """For each place, the element at the index there along the axis; the other axes of both are equal."""
+    """For each place, the element at the index there along the axis; the other axes of both are equal, or broadcast."""
     indices = as_indices(g, indices)
     if axis is None:
         x, indices, axis = g.reshape(x, [-1]), g.reshape(indices, [-1]), 0
-    return g.GatherElements(x, indices, axis=normalize_axis(axis, x.rank))
+    axis = normalize_axis(axis, x.rank)
+    both = _broadcast_beside(g, x, indices, axis), _broadcast_beside(g, indices, x, axis)
+    return g.GatherElements(*both, axis=axis)
+
+
+def _broadcast_beside(g: Builder, X: Value, other: Value, axis: int) -> Value:
+    """Emit X repeated over the axes of another value, except for one axis."""
+    beside = [k for k in range(X.rank) if k != axis]
+    if X.rank != other.rank or all(X.shape[k] == other.shape[k] or other.shape[k] == 1 for k in beside):
+        return X
+    expanded: Value = g.Expand(X, g.ints([1 if k == axis else g.size(other, k) for k in range(X.rank)]))
+    return expanded
 
 
 @operation

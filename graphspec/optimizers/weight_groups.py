@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, WithJsonSchema, model_validator
 
@@ -44,8 +44,18 @@ class WeightGroup(Config):
         return any(fnmatchcase(name, pattern) for pattern in self.patterns())
 
 
-_SCHEMA = {"type": "array", "items": {"type": "object"}}  # `validate` checks the groups: the schema stays small
-Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema(_SCHEMA)]
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_NUMBER = {"type": "number", "minimum": 0}
+_RATE = {"anyOf": [_NUMBER, {"x-kind": "schedule"}]}
+_KEYS: dict[str, dict[str, Any]] = {
+    "weights": _TEXTS,
+    "learning_rate": _RATE,
+    "learning_rate_scale": _NUMBER,
+    "weight_decay": _NUMBER,
+}
+_DESCRIBED = {k: {**v, "description": WeightGroup.model_fields[k].description} for k, v in _KEYS.items()}
+_GROUP = {"type": "object", "properties": _DESCRIBED, "required": ["weights"], "additionalProperties": False}
+Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema({"type": "array", "items": _GROUP})]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class HeadAnswers:
     Attributes:
         head: its declaration.
         value: its type and mask in the graph.
-        answers: its values, ``(n, …)``.
+        answers: its values, ``(n, …)``; of several quantiles the middle one.
         targets: as the loss reads them: class ids, one-hot rows, numbers or label sequences; None without a loss.
         mask: bool, ``(n, time)``, False where a time step does not count; None without a mask.
         losses: one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no
@@ -117,7 +117,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         mask = found.get(mask_of(name))
         if losses is not None:
             losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
-        heads[name] = HeadAnswers(head, value, found[name], target, mask, losses, lengths)
+        answers = found[name] if head.loss is None else head.loss.point(found[name])
+        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, lengths)
     return Scored(part, raw, total, rows, heads, running.logs(), running.meanings(), running.tables())
 
 

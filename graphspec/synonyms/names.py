@@ -194,7 +194,8 @@ LOSSES: Mapping[str, str] = {
     **_each("cosineembedding", hint="cosine_similarity"),
     **_each("tripletmargin", hint="triplet"),
     **_each("simclr", "ntxentloss", hint="info_nce"),
-    **_each("quantile", "pinball", "gaussiannll", hint="there is no such loss: use mean_absolute_error, the median's"),
+    **_each("quantileregression", "multiquantile", "quantiles", hint="quantile"),
+    **_each("gaussiannll", hint="there is no such loss: use quantile, or compute it and take the loss `value`"),
     **_each("multilabelsoftmargin", hint="binary_crossentropy"),
     **_each(
         "accuracy",

@@ -138,7 +138,8 @@ def test_views_of_two_inputs(tmp_path: Path) -> None:
     assert [*history] == ["loss", "pair_loss"]
     found = model.predict(X)  # the other view is for training only
     np.testing.assert_allclose(found, X @ model.weights["a/kernel"] + model.weights["a/bias"], rtol=1e-5, atol=1e-6)
-    model.export(tmp_path / "a.onnx")
+    np.testing.assert_array_equal(model.predict({"x": X, "other": X}), found)
+    model.export(tmp_path / "a.onnx", rows={"x": X, "other": X})
     assert [value.name for value in onnx.load(tmp_path / "a.onnx").graph.input] == ["x"]
 
 

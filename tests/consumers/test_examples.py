@@ -147,6 +147,33 @@ new MutationObserver(() => {
     assert (effects[strongest] > 0) == answer.startswith("Praise")
 
 
+# The writer.
+
+
+def test_a_writer_continues_sentences_as_it_has_read_them(tmp_path: Path) -> None:
+    shutil.copyfile(ROOT / "specs" / "gpt.yaml", tmp_path / "gpt.yaml")
+    texts = [f"the {noun} is {word}." for noun in ("cast", "plot") for word in ("dull", "wonderful")]
+    (tmp_path / "texts.jsonl").write_text(
+        "\n".join(json.dumps({"text": text}) for text in texts * 16), encoding="utf-8"
+    )
+    sets = [f"vars.{name}" for name in ("longest=24", "and_one=25", "channels=32", "head=8", "hidden=64", "depth=1")]
+    sets += ["data={train: {file: texts.jsonl}}", "training.batch_size=8", "training.epochs=20"]
+    model = gs.compile(tmp_path / "gpt.yaml", [*sets, "training.optimizer.learning_rate=0.005"])
+    model.fit(verbose=0)
+    model.export(tmp_path / "gpt.onnx")
+    script = EXAMPLES / "text-writer" / "write.py"
+    words = [str(tmp_path / "gpt.onnx"), "--start", "The ca", "--texts", "12", "--temperature", "0.5"]
+    found = [
+        subprocess.run([sys.executable, str(script), *words], check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert found[0] == found[1], "the seed decides"
+    assert set(found[0].splitlines()) == {"the cast is dull.", "the cast is wonderful."}
+    refused = subprocess.run([sys.executable, str(script), words[0], "--start", ""], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--start needs a character" in refused.stderr
+
+
 # The service and the job.
 
 RECORDS = [

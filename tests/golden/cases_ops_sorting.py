@@ -22,6 +22,8 @@ def layer_cases() -> list[Case]:
         op("take", "rows", {"shape": [5], "between": (-2, 2)}, {"shape": [2], **INT, "between": (0, 9)}, mixes=True),
         op("take_along_axis", "axis", [3, 4], whole, axis=1),
         op("take_along_axis", "last", [3, 4], whole, axis=-1),
+        op("take_along_axis", "one", [3, 4], {"shape": [1, 1], **INT, "between": (0, 2)}, axis=1),
+        op("take_along_axis", "each", [1, 4], {"shape": [2, 3], **INT, "between": (0, 3)}, axis=-1),
         op("cumsum", "axis", [3, 4], axis=1),
         op("cumsum", "all", [3], mixes=True),
         op("cumsum", "ints", {"shape": [5], **INT}, axis=-1),

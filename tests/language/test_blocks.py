@@ -198,6 +198,20 @@ def test_repeat_of_a_block(run: Any) -> None:
     assert wires(expanded)["d_1"] == ["m_2/one", "m_1/one"]
 
 
+def test_copies_read_the_same_further_inputs(run: Any) -> None:
+    text = "blocks:\n  b: {inputs: [x, memory], layers: [{name: y, type: D, inputs: [x, memory]}], outputs: [y]}\n"
+    text += "layers:\n- {name: m, type: E}\n- {name: d, block: b, repeat: 3, inputs: [x, m]}\n"
+    expanded = fine(run(INPUT + text + "- {name: s, type: F, repeat: 2, inputs: [d, m, x]}\n"))
+    assert wires(expanded) == {
+        "m": ["x"],
+        "d_1/y": ["x", "m"],
+        "d_2/y": ["d_1/y", "m"],
+        "d_3/y": ["d_2/y", "m"],
+        "s_1": ["d_3/y", "m", "x"],
+        "s_2": ["s_1", "m", "x"],
+    }
+
+
 @pytest.mark.parametrize(
     ("repeat", "code"), [("0", "GS105"), ("-1", "GS105"), ("1.5", "GS104"), ("true", "GS104"), ("x", "GS104")]
 )

@@ -79,6 +79,19 @@ def test_messages_of_padded_graphs_train_and_are_exported(kind: str, tmp_path: P
     assert model.export(tmp_path / "g.onnx").batches
 
 
+def test_rows_of_an_export_have_edges_of_their_nodes_however_many_these_are(tmp_path: Path) -> None:
+    layers = [
+        {"name": "start", "type": "GatherNodes", "column": 0, "inputs": ["nodes", "edges"]},
+        {"name": "sums", "type": "SegmentSum", "column": 1, "inputs": ["start", "edges", "nodes"]},
+        {"name": "y", "type": "GlobalAveragePooling1D"},
+    ]
+    inputs = {name: kind for name, kind in INPUTS.items() if name != "values"}
+    model = gs.compile({"graphspec": 1, "name": "g", "inputs": inputs, "layers": layers, "outputs": {"y": {}}})
+    assert len(model.export(tmp_path / "random.onnx").lengths) == 3
+    many = {"nodes": RANDOM.standard_normal((4, 30, 2)).astype(np.float32), "edges": np.full((4, 30, 2), 29)}
+    assert len(model.export(tmp_path / "rows.onnx", rows=many).lengths) == 3
+
+
 @pytest.mark.parametrize(
     ("layer", "inputs", "words"),
     [

@@ -37,6 +37,7 @@ KERAS_NAMES = {
     "MeanAbsolutePercentageError": "mean_absolute_percentage_error MAPE mape",
     "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error MSLE msle",
     "Poisson": "poisson",
+    "Quantile": "quantile pinball",
     "SquaredHinge": "squared_hinge",
     "Triplet": "triplet",
     "Tversky": "tversky",
@@ -46,7 +47,7 @@ KERAS_NAMES = {
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_loss_names(name: str) -> None:
-    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 28
+    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 29
     assert LOSSES.get(name) is not None
     assert {LOSSES.get(alias) for alias in KERAS_NAMES[name].split()} == {LOSSES.get(name)}
 

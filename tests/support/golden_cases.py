@@ -16,6 +16,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
     **{kind: {} for kind in ("cell", "activation", "optimizer", "regularizer", "constraint")},
     "loss": {
         **dict.fromkeys(("CLIP", "Contrastive", "Cosine", "InfoNCE", "Triplet"), "losses/test_pairs.py"),
+        "Quantile": "losses/test_quantile.py",
         "Value": "losses/test_value.py",
     },
     "layer": {
@@ -39,6 +40,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
             ),
             "layers/test_positions.py",
         ),
+        "DotInteraction": "layers/test_einsum.py",
         **dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "layers/test_merging.py"),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "layers/test_regularization.py"),

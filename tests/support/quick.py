@@ -7,6 +7,7 @@ from pathlib import Path
 from paths import TESTS
 
 SLOW = (
+    "callbacks/test_weights.py::test_the_best",
     "cli/test_app.py",
     "cli/test_diff.py",
     "cli/test_init.py",
@@ -104,6 +105,7 @@ SLOW = (
     "test_initializers.py::test_moments",
     "test_pictures.py::test_a_picture_is_current",
     "test_prepare_specs_data.py",
+    "test_specs.py::test_each_next_character",
     "test_specs_by_ranks.py",
     "test_tutorials.py::test_a_reader_succeeds",
     "test_vocabulary.py::test_every_layer_is_known",

@@ -269,3 +269,24 @@ def test_classes_of_the_rows_that_do_not_fit_the_head(
     assert found.code == "GS405"
     assert message in found.message
     assert hint in str(found.hint)
+
+
+def test_a_vocabulary_is_learnt_even_if_no_shape_depends_on_it() -> None:
+    spec = {
+        "graphspec": 1,
+        "name": "padded",
+        "inputs": {"text": {"dtype": "string"}},
+        "layers": [
+            {"type": "TextVectorization", "split": "character", "max_tokens": 9, "pad_to_max_tokens": True},
+            {"type": "Embedding", "input_dim": 9, "output_dim": 2},
+            {"type": "GlobalAveragePooling1D"},
+            {"name": "y", "type": "Dense", "units": 1},
+        ],
+        "outputs": {"y": {"loss": "mean_squared_error"}},
+    }
+    model = gs.compile(spec)
+    with pytest.raises(UsageError, match="has not learnt"):
+        model.predict(np.array(["ab"], object))
+    model.fit(np.array(["ab", "aba"], object), np.zeros(2, np.float32), verbose=0)
+    assert model.adapted is not None
+    assert model.adapted.layers["text_vectorization_1"] == {"vocabulary": ["a", "b"]}

@@ -28,6 +28,7 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Value
 from graphspec.kernels import compiled
 from graphspec.kernels import fast as choice
+from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
@@ -179,6 +180,9 @@ class _Case:
         training = self.random.random() < 0.6 and "SpectralNormalization" not in self.drawn.used
         arrays = self.model.prepared(user_arrays(self.model.needed, self.x, self.y))
         objective = objective_for(self.model, arrays)
+        if any(OPS[node.op].stops_gradient for node in objective.graph.nodes):
+            counts["gradient stops"] += 1  # then it is no derivative of the loss
+            return []
         loader = BatchLoader(arrays, len(arrays), shuffle=False, seed=0)
         loader.start(0)
         parameters = Parameters(objective.graph, np.float64)

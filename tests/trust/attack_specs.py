@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.callbacks import CALLBACKS
 from graphspec.compiler.check import Checked, check
 from graphspec.compiler.cost import cost
 from graphspec.drawing.mermaid import mermaid
@@ -99,7 +100,7 @@ def documents() -> list[dict[str, Any]]:
 
 @cache
 def vocabulary() -> str:
-    return json.dumps(schema())
+    return json.dumps([schema(), CALLBACKS.names()])  # the schema lacks the callbacks that are refused
 
 
 # Texts

@@ -25,6 +25,7 @@ LOSS_KINDS: dict[str, tuple[str | None, str]] = {
     "log_cosh": (None, "real"),
     "mean_absolute_percentage_error": ("softplus", "positive"),
     "mean_squared_logarithmic_error": ("softplus", "positive"),
+    "quantile": (None, "one"),
     "poisson": ("softplus", "positive"),
     "cosine_similarity": (None, "real"),
 }

@@ -58,6 +58,8 @@ def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Genera
         return r.integers(0, shape[-1], shape[:-1])
     if kind == "one_hot":
         return np.eye(shape[-1], dtype="float32")[r.integers(0, shape[-1], shape[:-1])]
+    if kind == "one":
+        return r.normal(size=shape[:-1]).astype("float32")
     if kind == "shares":
         made = r.uniform(0.1, 1, shape)
         return (made / made.sum(-1, keepdims=True)).astype("float32")

@@ -5,22 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from graphspec.callbacks import CALLBACKS
 from graphspec.compiler.check import check
 from graphspec.layers import LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
-from graphspec.optimizers import OPTIMIZERS
-from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
 from trust.drawn_losses import LOSS_KINDS
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
+from trust.drawn_training import training
 
 Array = np.ndarray[Any, Any]
 METRIC_ARGS: dict[str, Args] = {
@@ -32,21 +31,8 @@ METRIC_ARGS: dict[str, Args] = {
     "SparseTopKCategoricalAccuracy": {"k": 2},
     "WordErrorRate": {"separator": 1},
 }
-SCHEDULE_ARGS: dict[str, Args] = {
-    "ExponentialDecay": {"initial_learning_rate": 0.001, "decay_steps": 2, "decay_rate": 0.9},
-    "InverseTimeDecay": {"initial_learning_rate": 0.001, "decay_steps": 2, "decay_rate": 0.5},
-    "PolynomialDecay": {"initial_learning_rate": 0.001, "decay_steps": 3},
-    "PiecewiseConstantDecay": {"boundaries": [1, 3], "values": [0.001, 0.0005, 0.0001]},
-    "CosineDecay": {"initial_learning_rate": 0.001, "decay_steps": 4},
-    "CosineDecayRestarts": {"initial_learning_rate": 0.001, "first_decay_steps": 2},
-    "LinearWarmup": {"learning_rate": 0.001, "warmup_steps": 3},
-    "Sequential": {"schedules": [0.001, {"type": "Noam", "d_model": 64, "warmup_steps": 100}], "boundaries": [2]},
-    "Noam": {"d_model": 64, "warmup_steps": 100},
-    "OneCycle": {"max_learning_rate": 0.001, "total_steps": 10},
-}
-REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
-
 KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+"""The layers that are drawn."""
 
 
 @dataclass
@@ -101,18 +87,24 @@ class _Growth:
             if d.chance(0.1):
                 self.block()
         outputs = self.heads()
-        self.result.document = {**self.document(outputs), "training": self.training(outputs)}
         used = {i for node in self.layers for i in refs_in(node)} | set(_heads(outputs))
         for name in list(self.inputs):  # an input that nothing takes is an error of its own
             if name not in used:
                 del self.inputs[name]
                 self.result.ids.pop(name, None)
         self.prune(outputs)
+        section = training(self.d, partial(self.trained, outputs), self.result.used)
+        self.result.document = {**self.document(outputs), "training": section}
         return self.result
 
     def document(self, outputs: Args) -> Args:
         document = {"graphspec": 1, "name": "drawn", "inputs": self.inputs, "layers": self.layers, "outputs": outputs}
         return document | ({"blocks": self.blocks} if self.blocks else {})
+
+    def trained(self, outputs: Args) -> list[str]:
+        """The names of the weights that are trained."""
+        lowered = check(self.document(outputs)).lowered
+        return [] if lowered is None else [p.name for p in lowered.graph.params.values() if p.trainable]
 
     def prune(self, outputs: Args) -> None:
         """Leave out what reaches no head, as people do; sometimes not: that is a warning only."""
@@ -296,7 +288,7 @@ class _Growth:
             units = 2
         if not bare:
             ref = f"n{len(self.layers)}"
-            units = d.int(units, 4)
+            units = 3 if targets == "one" else d.int(units, 4)  # a unit for each of three quantiles
             if not self.add({"name": ref, "type": "Dense", "units": units, "activation": activation, "inputs": t.ref}):
                 return
             if loss == "circle":
@@ -350,42 +342,6 @@ class _Growth:
         if LOSS_KINDS[loss][1] != "none":
             self.result.targets[name] = LOSS_KINDS[loss][1]
         self.result.used.update([f"loss {loss}"])
-
-    def training(self, outputs: Args) -> Args:
-        d = self.d
-        kind = d.among(OPTIMIZERS.primary())
-        optimizer: Args = {"type": kind, "learning_rate": 0.001}
-        schedule = d.among(SCHEDULES.primary()) if d.chance(0.2) else None
-        if schedule is not None:
-            optimizer["learning_rate"] = {"type": schedule, **SCHEDULE_ARGS[schedule]}
-        optimizer |= d.some(weight_decay=0.01) if d.chance(0.3) else {}
-        optimizer |= d.one({}, {}, {}, {"clipnorm": 1.0}, {"clipvalue": 0.5}, {"global_clipnorm": 1.0})
-        ema = d.chance(0.15)
-        if ema:
-            optimizer |= {"use_ema": True, **d.some(ema_momentum=0.9, ema_overwrite_frequency=2)}
-        elif d.chance(0.1):
-            optimizer["gradient_accumulation_steps"] = 2
-        callbacks: list[Any] = []
-        for _ in range(d.int(0, 2) if d.chance(0.4) else 0):
-            callback = d.among([c for c in CALLBACKS.primary() if c not in REFUSED_CALLBACKS])
-            arguments: dict[str, Args] = {
-                "EarlyStopping": {"monitor": "loss", "patience": 3, **d.some(restore_best_weights=True)},
-                "ModelCheckpoint": {"monitor": "loss", "filepath": "best.safetensors", "save_weights_only": True},
-                "ReduceLROnPlateau": {"monitor": "loss", "patience": 0},
-                "CSVLogger": {"filename": "log.csv"},
-                "TensorBoard": {"log_dir": "logs"},
-                "LearningRateScheduler": {"schedule": {"type": "CosineDecay", **SCHEDULE_ARGS["CosineDecay"]}},
-            }
-            if callback == "SwapEMAWeights" and not ema:
-                continue
-            if schedule is not None and callback in ("ReduceLROnPlateau", "LearningRateScheduler"):
-                continue
-            if callback not in [c["type"] for c in callbacks]:
-                callbacks.append({"type": callback, **arguments.get(callback, {})})
-        self.result.used.update([f"optimizer {kind}", *(f"callback {c['type']}" for c in callbacks)])
-        self.result.used.update([f"schedule {schedule}"] if schedule else [])
-        training = {"optimizer": optimizer, "batch_size": d.int(2, 5), "seed": d.int(0, 99), "epochs": 1}
-        return training | d.some(combine="sum", shuffle=False) | ({"callbacks": callbacks} if callbacks else {})
 
 
 def _node(ref: str) -> str:

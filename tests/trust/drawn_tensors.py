@@ -120,3 +120,14 @@ def messages(d: Drawing, t: Tensor, name: str) -> Args | None:
         return {"inputs": [t.ref, d.among(ids).ref]} if ids else None
     ids = [o for o in fits if o.shape[0] == steps]
     return {"inputs": [t.ref, d.among(ids).ref], "num_segments": d.int(1, 4)} if ids else None
+
+
+@draws("DotInteraction")
+def interaction(d: Drawing, t: Tensor) -> Args | None:
+    if not t.is_float or t.features is None or not (t.rank == 1 or (t.rank == 2 and isinstance(t.shape[0], int))):
+        return None
+    fits = d.others(lambda o: o.is_float and o.rank == 1 and o.features == t.features)
+    if not fits:
+        return None
+    more = [d.among(fits).ref for _ in range(d.int(1, 2))]
+    return {"inputs": [t.ref, *more], "self_interaction": d.chance(0.5), "skip_gather": d.chance(0.3)}
