@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from graphspec.ir.dims import Shape
+from graphspec.errors import ShapeError
+from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import operator
 
@@ -17,6 +18,9 @@ def infer_shapes(
 
     Args:
         assumed: the size of an axis that depends on values, such as the number of words of a text; None to keep its name.
+
+    Raises:
+        ShapeError: these sizes do not fit a node. The message names it, and the shapes of the inputs.
     """
     known: dict[str, Value] = {}
 
@@ -31,7 +35,12 @@ def infer_shapes(
     for node in nodes:
         op = operator(node)
         inputs = [lookup(v) for v in node.inputs]
-        types = op.infer(*inputs)
+        try:
+            types = op.infer(*inputs)
+        except ShapeError as error:
+            sizes = ", ".join(f"'{name}' {show(shape)}" for name, shape in shapes.items() if name in graph.inputs)
+            text = f"node '{node.owner}' {error.problem.message}, for inputs of shape {sizes}"
+            raise error.changed(message=text) from None
         for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
             if assumed is not None and any(isinstance(d, str) for d in inferred.shape):
                 shape = tuple(assumed if isinstance(d, str) else d for d in inferred.shape)
