@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.compiler.check import check
+from graphspec.errors import UsageError
 from graphspec.graph.rows_together import compares_rows
+from graphspec.training.choose_workers import choose_workers
 
 X = {"inputs": "x"}
 ALONE = [
@@ -65,3 +68,10 @@ def test_auto_takes_one_worker(capsys: pytest.CaptureFixture[str]) -> None:
     model.fit(np.ones((8, 4), "float32"), {"y": np.ones(8, "float32")}, epochs=1, verbose=2)
     assert model.workers == 1
     assert "one worker: 'z' compares all rows of a batch" in capsys.readouterr().out
+
+
+def test_ranks_are_refused() -> None:
+    model = gs.compile(spec_of(TOGETHER[0]))
+    steps: Any = SimpleNamespace(model=model, ranks=SimpleNamespace(size=2), shards=None)
+    with pytest.raises(UsageError, match="ranks cut the batch into parts, but 'z' compares all its rows"):
+        choose_workers(steps, 1, range(1), print)

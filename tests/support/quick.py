@@ -63,6 +63,8 @@ SLOW = (
     "layers/test_golden.py",
     "layers/test_recurrent.py",
     "losses/test_golden.py::test_losses_of_workers",
+    "losses/test_quantile.py::test_a_run_from_a_table",
+    "losses/test_quantile.py::test_it_learns",
     "metrics/test_golden.py::test_a_state_goes",
     "metrics/test_golden.py::test_results_do_not_depend",
     "models/test_models.py::test_gradients",
