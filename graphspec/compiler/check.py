@@ -70,6 +70,7 @@ def check(
     """
     from graphspec.compiler.adapted import fill_in
     from graphspec.compiler.array_files import read_arrays
+    from graphspec.compiler.divided_batches import check_workers
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
@@ -78,7 +79,6 @@ def check(
         check_memory,
         check_sparse,
         check_training,
-        check_workers,
     )
     from graphspec.compiler.vocabulary_files import read_vocabularies
     from graphspec.language.declarations import Spec

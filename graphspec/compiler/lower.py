@@ -15,7 +15,7 @@ from graphspec.compiler.targets import check_target, fails, lower_target
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
-from graphspec.graph.prelude import not_computable, repeatable
+from graphspec.graph.prelude import by_row, not_computable, repeatable
 from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref, operand_text
@@ -134,10 +134,12 @@ def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
     """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
     found = []
     fixed: set[str] | None = None
+    apart: set[str] = set()
     for node in spec.nodes:
         if node.share is not None or node.layer is None or not node.layer.learns:
             continue
-        fixed = repeatable(result.graph.nodes) if fixed is None else fixed
+        if fixed is None:
+            fixed, apart = repeatable(result.graph.nodes), by_row(result.graph.nodes)
         refs = [r for r in node.inputs if r is not None]
         values = [v for r in refs if (v := result.value(r)) is not None]
         if values and not any(has_rows(v.shape) for v in values):
@@ -152,6 +154,14 @@ def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
             hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
             text += "depends on weights or random numbers"
             found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+        elif any(v.node is not None and v.node.name not in apart for v in values):
+            text = (
+                f"{node.type} '{visible(node.name)}' learns from a part of the training rows at a time, but its input "
+            )
+            hint = "feed it from nodes that work along other axes than 0, or give it what it would learn: "
+            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            text += "depends on several rows"
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
     return found
 
 
@@ -159,10 +169,14 @@ def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) ->
     """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
     decl = layers[node.owner]
     layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
-    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on weights"
-    hint = "feed it from inputs, or from layers without weights and random numbers"
+    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on "
+    if node.name in repeatable(result.graph.nodes):
+        text, hint = f"{text}several rows of a batch", "work along other axes than 0 before it"
+    else:
+        text += "weights or random numbers"
+        hint = "feed it from inputs, or from layers without weights and random numbers"
     refs = [r for r in decl.inputs if r is not None]
-    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text + " or random numbers", hint, "inputs")
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
 
 
 def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:

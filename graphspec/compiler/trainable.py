@@ -1,8 +1,7 @@
 """Check whether a network can be trained.
 
 It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
-when it is trained. The optimizer can update its sparse weights, its groups have weights, and workers do not cut a batch
-whose rows are compared (GS105).
+when it is trained. The optimizer can update its sparse weights, and its groups have weights (GS105).
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ from typing import TYPE_CHECKING
 
 from graphspec.arrays.system_memory import available, human
 from graphspec.codes import Code
-from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError
 from graphspec.graph.lookups import lookups
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.prelude import cut
-from graphspec.graph.rows_together import WHOLE, compares_rows
 from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Ref
@@ -62,18 +59,6 @@ def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         return []
     first = next(iter(spec.heads.values()))
     return [Diagnostic.of("the spec", problem, first.mark, path="outputs").as_warning()]
-
-
-def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
-    """Return GS105 for several workers, or shards, of a network that compares the rows of a batch with each other."""
-    training = spec.training
-    key = "shards" if training.shards is not None else "workers"
-    several = training.shards is not None or (isinstance(training.workers, int) and training.workers > 1)
-    if not several or (node := compares_rows(lowered.graph)) is None:
-        return []
-    at = spec.tree.find(("training", key))[0] or spec.tree
-    text = f"is not possible: '{visible(node.owner)}' compares all rows of a batch, but each process has a part of them"
-    return [Diagnostic.of(f"`{key}`", Problem(Code.VALUE_NOT_ALLOWED, text, WHOLE), at.mark, path=at.path)]
 
 
 def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:

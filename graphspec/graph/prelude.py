@@ -1,16 +1,18 @@
 """Cut a graph into its prelude, which onnxruntime computes once per row, and the rest, which is trained.
 
-The prelude is a part of the graph before anything trained or random: its values are the same in every epoch. It contains
-every operator that only onnxruntime computes, such as lookups of texts. The cut is where the values that cross it need the
-fewest bytes per row (a minimum cut): ids, not one-hot vectors. Of several such cuts it is the last one.
+The prelude is a part of the graph before anything trained or random, or that mixes rows: the values of a row are the same
+in every epoch. It contains every operator that only onnxruntime computes, such as lookups of texts. The cut is where the
+values that cross it need the fewest bytes per row (a minimum cut): ids, not one-hot vectors. Of several such cuts it is the
+last one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphspec.graph.row_axes import RowAxes
 from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
@@ -45,8 +47,9 @@ def cut(graph: Graph) -> Cut | None:
     if by_numpy and len(graph.inputs) < _MANY_INPUTS:
         return None
     alike = _without_rows(nodes)
-    fixed = repeatable(nodes)
-    chosen = _before_the_cut(graph, [n for n in nodes if n.name not in alike], fixed - alike, alike)
+    rows = RowAxes(nodes)
+    fixed = _by_row(nodes, rows)
+    chosen = _before_the_cut(graph, [n for n in nodes if n.name not in alike], fixed - alike, alike, rows)
     parts = _split(graph, nodes, chosen, alike)
     return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
@@ -61,10 +64,17 @@ def computed_once(graph: Graph) -> set[str]:
 
 
 def not_computable(graph: Graph) -> list[Node]:
-    """Return the nodes that only onnxruntime computes although they depend on weights or random numbers."""
+    """Return the nodes that only onnxruntime computes although they depend on weights, random numbers or other rows."""
     nodes = graph.needed(_roots(graph))
-    fixed = repeatable(nodes)
-    return [n for n in nodes if not OPS[n.op].has_kernel and n.name not in fixed]
+    late = [n for n in nodes if _by_onnxruntime(n)]
+    if not late:
+        return []
+    fixed = by_row(nodes)
+    return [n for n in late if n.name not in fixed]
+
+
+def _by_onnxruntime(node: Node) -> bool:
+    return not OPS[node.op].has_kernel or any(v is not None and v.type.is_string for v in node.inputs)
 
 
 def _roots(graph: Graph) -> list[Value]:
@@ -81,6 +91,27 @@ def repeatable(nodes: Iterable[Node]) -> set[str]:
         varies = op.identity_in_inference or op.inference is not None or op.varies_in_training
         sources = [v for v in node.inputs if v is not None]
         if not varies and all(v.kind in ("input", "constant") or _name(v) in found for v in sources):
+            found.add(node.name)
+    return found
+
+
+def by_row(nodes: Sequence[Node]) -> set[str]:
+    """Return the names of the :func:`repeatable` nodes whose values can be computed for a part of the rows at a time.
+
+    They do not depend on what mixes rows. What onnxruntime alone computes has the rows in front.
+    """
+    return _by_row(nodes, RowAxes(nodes))
+
+
+def _by_row(nodes: Iterable[Node], rows: RowAxes) -> set[str]:
+    mixing = {node.name for node in rows.mixing}
+    fixed = repeatable(nodes)
+    found: set[str] = set()
+    for node in nodes:
+        first = OPS[node.op].has_kernel or all(rows.axis(v) in (0, None) for v in node.outputs)
+        sources = [v for v in node.inputs if v is not None and v.node is not None]
+        apart = node.name in fixed and node.name not in mixing and all(_name(v) in found for v in sources)
+        if apart and first:
             found.add(node.name)
     return found
 
@@ -106,10 +137,11 @@ def _bytes(kind: Type) -> int:
     return size
 
 
-def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str]) -> set[str]:
+def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes) -> set[str]:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
-    Each value is an edge whose capacity is its bytes per row; texts cannot cross, and what has no rows only if it must. A
+    Each value is an edge whose capacity is its bytes per row; texts and what has its
+    rows in another axis than 0 cannot cross, and what has no rows only if it must. A
     node that is computed before the cut has its inputs computed there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
@@ -122,7 +154,8 @@ def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set
 
     def add(value: Value) -> None:
         capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
-        edge(("in", value.name), ("out", value.name), None if value.type.is_string else capacity)
+        stays = value.type.is_string or (rows.axis(value) or 0) > 0
+        edge(("in", value.name), ("out", value.name), None if stays else capacity)
 
     for value in graph.inputs.values():
         add(value)

@@ -120,6 +120,8 @@ class Layer(Config):
     """True if null may stand for an optional input."""
     takes_strings: ClassVar[bool] = False
     """True if the layer takes texts. All others take numbers only."""
+    gathers_steps: ClassVar[bool] = False
+    """True if masked steps of many rows are gathered at once: operators along the batch then keep the rows apart."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL

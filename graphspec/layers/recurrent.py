@@ -38,6 +38,7 @@ class Recurrent(Cell):
     """
 
     handles_mask = True
+    gathers_steps = True
     call_arguments = ("initial_state",)
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # written by Keras 2
         "time_major": Neutral((False,), "time is the axis after the batch", "add a Permute before the layer"),

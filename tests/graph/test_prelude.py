@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pytest
+
+import graphspec as gs
+from graphspec.compiler.check import check
 from graphspec.graph.builder import Builder
 from graphspec.graph.prelude import cut, not_computable
 from graphspec.initializers import Zeros
@@ -118,3 +123,105 @@ def test_what_depends_on_weights_or_random_numbers_cannot_be_computed_by_onnxrun
     best = g.ArgMax(g.Dropout(v["x"], g.constant(np.float32(0.5))), axis=-1)
     late = g.LabelEncoder(best, keys_int64s=(0, 1), values_int64s=(1, 0), default_int64=2)
     assert [n.op for n in not_computable(graph.with_outputs({"y": late}))] == ["LabelEncoder"]
+
+
+# What mixes the rows of a batch is computed in each step: never before training, for a part of all rows at a time.
+
+WORDS = [["red"], ["green"], ["blue"], ["red"], ["red"]] * 5
+NUMBERS = np.random.default_rng(1).normal(size=(25, 9)).astype(np.float32)
+TARGETS = NUMBERS[:, :1]
+COLUMNS = [f"c{k}" for k in range(9)]
+
+
+def spec(inputs: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
+    """The nodes `all` are centered in their batch, and go to `y`."""
+    return {
+        "graphspec": 1,
+        "name": "net",
+        "inputs": inputs,
+        "layers": [
+            *layers,
+            {"name": "mean", "type": "ops.mean", "axis": 0, "inputs": "all"},
+            {"name": "centered", "type": "ops.subtract", "inputs": ["all", "mean"]},
+            {"name": "y", "type": "Dense", "units": 1},
+        ],
+        "outputs": {"y": {"loss": "mse"}},
+        "training": {"batch_size": 8, "optimizer": {"type": "sgd", "learning_rate": 0.1}},
+    }
+
+
+def of_columns() -> tuple[dict[str, Any], dict[str, Any]]:
+    inputs = {name: {"shape": [1]} for name in COLUMNS}
+    join = {"name": "all", "type": "Concatenate", "inputs": COLUMNS}
+    return spec(inputs, join), {name: NUMBERS[:, k : k + 1] for k, name in enumerate(COLUMNS)}
+
+
+def of_words() -> tuple[dict[str, Any], dict[str, Any]]:
+    inputs = {"word": {"shape": [1], "dtype": "string"}}
+    words = {"type": "StringLookup", "vocabulary": ["red", "green", "blue"], "output_mode": "one_hot"}
+    return spec(inputs, words | {"name": "all", "inputs": "word"}), {"word": np.array(WORDS, object)}
+
+
+@pytest.mark.parametrize("made", [of_columns, of_words], ids=["columns", "words"])
+def test_a_mean_over_the_batch(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights after training do not depend on how many rows are prepared at a time."""
+    document, rows = made()
+    found = []
+    for chunk in (3, 25):
+        monkeypatch.setattr("graphspec.runtime.prepared.CHUNK_ROWS", chunk)
+        model = gs.compile(document)
+        model.fit(rows, TARGETS, epochs=2)
+        found.append(model.weights)
+    assert model.prelude is not None
+    assert "ReduceMean" in {node.op for node in model.graph.nodes}
+    assert "ReduceMean" not in {node.op for node in model.prelude.graph.nodes}
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(array, found[1][name])
+
+
+def test_columns_that_are_mixed_train_as_without_a_prelude(monkeypatch: pytest.MonkeyPatch) -> None:
+    document, rows = of_columns()
+    found = []
+    for _ in range(2):
+        model = gs.compile(document)
+        model.fit(rows, TARGETS, epochs=2)
+        found.append(model.weights)
+        monkeypatch.setattr("graphspec.runtime.session.cut", lambda graph: None)
+    assert model.prelude is None
+    for name, array in found[0].items():
+        np.testing.assert_allclose(array, found[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_rows_in_another_axis_do_not_leave_the_prelude() -> None:
+    """A transposed value has no rows in front: the parts of it could not be joined."""
+    document, rows = of_columns()
+    turned = [
+        {"name": "turned", "type": "ops.transpose", "inputs": "all"},
+        {"name": "scaled", "type": "ops.multiply", "inputs": ["turned", 0.5]},
+        {"name": "w", "type": "Parameter", "shape": [2, 9]},
+        {"name": "product", "type": "ops.matmul", "inputs": ["w", "scaled"]},
+        {"name": "back", "type": "ops.transpose", "inputs": "product"},
+    ]
+    document["layers"][1:3] = turned
+    model = gs.compile(document)
+    assert model.prelude is not None
+    assert all(v.shape[0] == "N" for v in model.prelude.graph.outputs.values())
+    model.fit(rows, TARGETS, epochs=1)
+
+
+def test_what_only_onnxruntime_computes_is_refused_behind_it() -> None:
+    ids = {"x": {"shape": [2], "dtype": "int64"}}
+    code = {"type": "onnx.LabelEncoder", "keys_int64s": [1, 2], "values_int64s": [2, 1], "default_int64": 0}
+    sums = {"name": "sums", "type": "ops.cumsum", "axis": 0, "inputs": "x"}
+    document = spec(ids, sums, code | {"name": "code"}, {"name": "all", "type": "onnx.Cast", "to": "float32"})
+    (error,) = check(document).errors
+    assert error.code == "GS309"
+    assert "'code' is computed once, before training, but it depends on several rows of a batch" in error.message
+
+
+def test_layers_do_not_learn_from_mixed_rows() -> None:
+    first, *others = of_columns()[0]["layers"]
+    layers = [first, *others[:2], {"type": "Normalization"}, others[2]]
+    (error,) = check(of_columns()[0] | {"layers": layers}).errors
+    assert error.code == "GS309"
+    assert "learns from a part of the training rows at a time, but its input depends on several rows" in error.message

@@ -10,6 +10,7 @@ from golden_cases import Case, load_layers
 from golden_run import assert_close, assert_golden, compiled, cotangent_loss, onnx_outputs, run, store_of
 
 from graphspec.compiler.check import check
+from graphspec.compiler.divided_batches import mixing
 from graphspec.kernels.group import LocalGroup, Shard
 
 CASES = load_layers()
@@ -40,8 +41,12 @@ ALONE = [
 
 @pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
 def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None:
-    """Workers have separate rows, one of them none: concatenated outputs and summed gradients are those of the batch."""
-    _, graph = compiled(case)
+    """Workers have separate rows, one of them none: concatenated outputs and summed gradients are those of the batch.
+
+    They are allowed to have them.
+    """
+    record, graph = compiled(case)
+    assert mixing(record, graph) is None
     parameters = store_of(graph, case["weights"])
     loss = cotangent_loss(graph)
     arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
@@ -57,6 +62,17 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
         sums = {name: a + gradients[name] for name, a in sums.items()}
     assert_close({name: np.concatenate([found[name] for found in outputs]) for name in graph.outputs}, case["outputs"])
     assert_close(sums, case["gradients"])
+
+
+VECTORS = {"ops.ravel-all", "ops.ravel-ints", "ops.repeat-all"}
+"""Their rows are parts of one vector, in their order: not mixed, but of no use in a test of parts."""
+
+
+def test_what_mixes_rows_is_found_and_normalization_is_allowed() -> None:
+    others = [case for case in CASES if case not in ALONE and case.id not in VECTORS]
+    wrong = [case.id for case in others if (mixing(*compiled(case)) is not None) != bool(case.args.get("mixes"))]
+    assert not wrong
+    assert any(case.args.get("mixes") for case in others)
 
 
 def test_a_mask_without_effect_because_of_initial_state_is_a_warning() -> None:
