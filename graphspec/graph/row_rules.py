@@ -29,7 +29,10 @@ class MixedError(Exception):
 
 def where_rows(value: Value) -> int:
     """Return the first axis whose size has the number of rows in it."""
-    return next(k for k, d in enumerate(value.shape) if has_rows((d,)))
+    for k, d in enumerate(value.shape):
+        if has_rows((d,)):
+            return k
+    raise MixedError
 
 
 def _only(given: Sequence[Axis]) -> int:
