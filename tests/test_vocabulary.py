@@ -83,7 +83,9 @@ def test_every_layer_is_known_by_what_it_lowers_to(vocabulary: ModuleType) -> No
     found = vocabulary.lowered()
     unknown = {cls.__name__ for cls in REGISTRIES["layer"]} - found.keys()
     alone = {"Constant", "Parameter", "RelativePositionBias"}  # without a batch axis they are no heads
-    assert {name for name in unknown if not name.startswith("onnx.")} == {"Activation", *alone, "ops.vdot"}
+    kernels = {f"ops.{name}conv" for name in ("", "depthwise_", "separable_")} | {"ops.conv_transpose"}  # are inputs
+    sums = {"ops.vdot", "ops.segment_sum", "ops.segment_max", "ops.segment_min"}  # over the batch
+    assert {name for name in unknown if not name.startswith("onnx.")} == {"Activation", *alone, *kernels, *sums}
     nothing = {name for name, operators in found.items() if not operators}
     assert {"Dropout", "GaussianNoise", "Identity", "RandomFlip"} <= nothing
     assert not {"Dense", "Masking", "Rescaling"} & nothing

@@ -98,8 +98,8 @@ def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
 
 def _head_without_rows(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
     """Return GS301 for a head that is the same for all rows."""
-    text = f"head '{head.name}' has no batch axis: it depends on no input, so there is one for all rows"
-    hint = "name a node that depends on an input; Add, Multiply and Concatenate join this one with a batch"
+    text = f"head '{head.name}' has no batch axis: there is one for all rows"
+    hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
     nodes = (result.node_ref(layer),)
     return Diagnostic.at(head.mark, Code.WRONG_RANK, text, path=head.tree.path, hint=hint, nodes=nodes)
 

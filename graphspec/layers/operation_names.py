@@ -11,7 +11,13 @@ OPERATIONS = {
     "arithmetic": _family("""
         add subtract multiply divide true_divide divide_no_nan floor_divide mod power maximum minimum
     """),
-    "image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images"),
+    "image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images image.extract_patches"),
+    "convolution": _family("conv depthwise_conv separable_conv conv_transpose dot_product_attention"),
+    "missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum fmax fmin"),
+    "more": _family("""
+        cbrt fabs hypot erfc heaviside sinc ldexp fmod ptp stop_gradient cdist isin searchsorted trapezoid diagonal trace
+        quantile percentile select slice slice_update segment_sum segment_max segment_min
+    """),
     "math": _family("in_top_k extract_sequences stft"),
     "nn": _family("""
         max_pool average_pool adaptive_max_pool adaptive_average_pool moments layer_normalization rms_normalization
@@ -45,10 +51,6 @@ OPERATIONS = {
     """),
 }
 
-_SEGMENT = (
-    "its result has no batch axis: rows of a batch would be mixed",
-    "multiply by ops.one_hot of the segments with ops.matmul",
-)
 _WARP = ("warping of images is only there for training", "use RandomRotation, RandomTranslation or RandomZoom")
 _UNKNOWN_SIZE = "its output has a size that depends on values"
 _COMPLEX = ("there are no complex numbers", "use ops.stft, or keep real and imaginary parts as two values")
@@ -59,73 +61,75 @@ _MADE = (
     "it makes a value from numbers alone",
     "write the numbers: `{type: Constant, value: …}`, or `inputs: [x, 1.0]`",
 )
-_REASONS: dict[str, tuple[str, str]] = {
-    "nonzero": (_UNKNOWN_SIZE, "use `ops.where`, or multiply by a condition"),
-    "unique": (_UNKNOWN_SIZE, "use StringLookup or IntegerLookup for categories"),
-    "ctc_decode": ("decoding is a search, which ONNX has no operator for", "decode the outputs in the app"),
-    "argpartition": ("onnxruntime gives another order", "use `ops.argsort`"),
-    "bincount": (
-        "its counts are over the batch",
-        "use CategoryEncoding with `output_mode: count`: counts of each row",
+_BITS = (
+    "ONNX's operators for bits are newer than the files that are written",
+    "use `ops.logical_and` and others, or `ops.mod`",
+)
+_VALUES = ("values of a network are tensors already", "leave the node out")
+_PLACES = ("its indices are places in the whole batch", "use `ops.slice_update`, `ops.where` or `onnx.ScatterElements`")
+_QUALITY = ("it compares images of the whole batch", "use a loss or a metric of the head")
+_NO_OPERATOR = ("ONNX has no operator for it", "compute it beforehand, and feed it as an input")
+_PARTS = ("it is another spelling", "use `ops.split` with `axis`")
+_SAME = ("it is another spelling", "leave the node out: values are real")
+_REFUSED: tuple[tuple[str, tuple[str, str]], ...] = (
+    ("nonzero", (_UNKNOWN_SIZE, "use `ops.where`, or multiply by a condition")),
+    ("unique", (_UNKNOWN_SIZE, "use StringLookup or IntegerLookup for categories")),
+    ("ctc_decode", ("decoding is a search, which ONNX has no operator for", "decode the outputs in the app")),
+    ("ctc_loss", ("it is a loss of a head", "write `loss: ctc` in `outputs`")),
+    ("argpartition", ("onnxruntime gives another order", "use `ops.argsort`")),
+    (
+        "bincount",
+        ("its counts are over the batch", "use CategoryEncoding with `output_mode: count`: counts of each row"),
     ),
-    **dict.fromkeys(("histogram",), ("its counts are over the batch", "use Discretization with `output_mode: count`")),
-    **dict.fromkeys(
-        (
-            "angle",
-            "imag",
-            "rfft",
-            "irfft",
-            "istft",
-            "polar",
-            "fft",
-            "fft2",
-            "ifft2",
-            "view_as_complex",
-            "view_as_real",
-            "eig",
-        ),
+    ("histogram", ("its counts are over the batch", "use Discretization with `output_mode: count`")),
+    (
+        "angle imag rfft irfft istft polar fft fft2 ifft2 view_as_complex view_as_real eig",
         _COMPLEX,
     ),
-    **dict.fromkeys(
-        ("det", "inv", "pinv", "cholesky", "cholesky_inverse", "svd", "qr", "eigh", "lstsq", "lu_factor"),
-        _DECOMPOSITION,
-    ),
-    **dict.fromkeys(("matrix_rank", "solve", "solve_triangular", "slogdet", "logdet"), _DECOMPOSITION),
-    **dict.fromkeys(("vectorize", "vectorized_map", "map", "scan", "cond", "while_loop", "fori_loop", "switch"), _CODE),
-    **dict.fromkeys(("associative_scan", "custom_gradient"), _CODE),
-    **dict.fromkeys(("shape", "size", "ndim", "dtype"), _SHAPE),
-    **dict.fromkeys(
-        (
-            "arange",
-            "linspace",
-            "logspace",
-            "geomspace",
-            "eye",
-            "identity",
-            "tri",
-            "full",
-            "ones",
-            "zeros",
-            "array",
-            "empty",
-        ),
-        _MADE,
-    ),
-    **dict.fromkeys(("segment_sum", "segment_max"), _SEGMENT),
-    **dict.fromkeys(
-        tuple(
-            f"image.{name}"
-            for name in (
-                "affine_transform",
-                "perspective_transform",
-                "elastic_transform",
-                "map_coordinates",
-                "scale_and_translate",
-            )
-        ),
+    ("det inv pinv cholesky cholesky_inverse svd qr eigh lstsq lu_factor", _DECOMPOSITION),
+    ("matrix_rank solve solve_triangular slogdet logdet", _DECOMPOSITION),
+    ("vectorize vectorized_map map scan cond while_loop fori_loop switch associative_scan custom_gradient jvp", _CODE),
+    ("shape size ndim dtype", _SHAPE),
+    ("arange linspace logspace geomspace eye identity tri full ones zeros array empty", _MADE),
+    ("bartlett blackman hamming hanning kaiser vander diagflat diag meshgrid", _MADE),
+    (
+        "image.affine_transform image.perspective_transform image.elastic_transform image.map_coordinates",
         _WARP,
     ),
-    **dict.fromkeys(("bartlett", "blackman", "hamming", "hanning", "kaiser"), _MADE),
-}
+    ("image.scale_and_translate", _WARP),
+    ("bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_invert bitwise_left_shift bitwise_right_shift", _BITS),
+    ("left_shift right_shift", _BITS),
+    ("convert_to_numpy convert_to_tensor is_tensor", _VALUES),
+    ("conj conjugate isreal", _SAME),
+    ("empty_like", ("its values are not defined", "use `ops.zeros_like`")),
+    ("scatter scatter_update", _PLACES),
+    ("segment_prod", ("it is not available", "use `ops.segment_sum` of logarithms, then `ops.exp`")),
+    ("psnr image.ssim", _QUALITY),
+    ("corrcoef", ("it compares rows of the batch", "use `ops.matmul` of centred values")),
+    ("correlate", ("it is a convolution", "use `ops.conv`, or Conv1D")),
+    ("cumprod nancumprod", ("ONNX has no operator for it", "use `ops.exp` of `ops.cumsum` of `ops.log`")),
+    ("erfinv i0 gcd lcm nextafter signbit unravel_index", _NO_OPERATOR),
+    ("nanargmax nanargmin", ("it is not available", "use `ops.nan_to_num`, then `ops.argmax` or `ops.argmin`")),
+    (
+        "nanmedian nanpercentile nanquantile",
+        ("it is not available", "use `ops.nan_to_num`, then `ops.median` or `ops.quantile`"),
+    ),
+    ("hsplit vsplit dsplit array_split", _PARTS),
+    ("dstack", ("it is another spelling", "use `ops.stack` or `ops.concatenate` with `axis`")),
+    ("get_item", ("a spec contains no slices of Python", "use `ops.slice`, `ops.take` or `onnx.Slice`")),
+    ("kron", ("it is not available", "use `ops.einsum`, then `ops.reshape`")),
+    ("rearrange", ("it is not available", "use `ops.reshape` and `ops.transpose`")),
+    ("rot90", ("it is not available", "use `ops.flip` and `ops.transpose`")),
+    ("saturate_cast", ("it is not available", "use `ops.clip`, then `ops.cast`")),
+    ("allclose", ("it is one value for the whole batch", "use `ops.isclose`, then `ops.all` with `axis`")),
+    ("view", ("it depends on how numbers are stored", "use `ops.cast` or `ops.reshape`")),
+    ("fold unfold", ("it is not available", "use `ops.image.extract_patches`, or Conv2DTranspose")),
+    ("image.extract_patches_3d", ("it is not available", "use `ops.image.extract_patches` of slices, or Conv3D")),
+    (
+        "image.gaussian_blur image.sobel_edges",
+        ("it is not available", "use `ops.depthwise_conv` with a Constant kernel"),
+    ),
+    ("image.hsv_to_rgb image.rgb_to_hsv", ("it is not available", "write it with `ops.max`, `ops.where` and others")),
+)
 
-REFUSED_OPERATIONS = {f"ops.{name}": reason for name, reason in _REASONS.items()}
+REFUSED_OPERATIONS = {f"ops.{name}": reason for names, reason in _REFUSED for name in names.split()}

@@ -25,6 +25,10 @@ class ConvTranspose(FilterBank):
     output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        return self.transposed(g, X, self.kernel(g, (self.filters, channels)), self.bias(g, self.filters))
+
+    def transposed(self, g: Builder, X: Value, kernel: Value, bias: Value | None) -> Value:
+        """Emit the result for the channels-first ``X`` and a kernel (channels, filters, size, …)."""
         self.strides_or_dilation()
         if self.output_padding is not None:
             for padding, stride in zip(self.output_padding, self.strides, strict=True):
@@ -35,8 +39,8 @@ class ConvTranspose(FilterBank):
         begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
         Y = g.ConvTranspose(
             X,
-            self.kernel(g, (self.filters, channels)),
-            self.bias(g, self.filters),
+            kernel,
+            bias,
             kernel_shape=self.kernel_size,
             strides=self.strides,
             dilations=self.dilation_rate,

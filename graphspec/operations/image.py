@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from graphspec.codes import Code
@@ -129,3 +130,41 @@ def crop_images(  # noqa: PLR0913 (Keras's arguments)
     """Images without their borders; of each axis, two of both borders and the target are given."""
     rows, columns = (top_cropping, bottom_cropping, target_height), (left_cropping, right_cropping, target_width)
     return _bordered(g, images, rows, columns, data_format, -1)
+
+
+@image
+def extract_patches(
+    g: Builder,
+    images: Value,
+    *,
+    size: Annotated[Size2, Field(description="The height and width of a patch.")],
+    strides: Annotated[Size2 | None, Field(description="The step between patches; null for their size.")] = None,
+    dilation_rate: Annotated[Size2, Field(description="The distance between the pixels of a patch.")] = (1, 1),
+    padding: Annotated[
+        Literal["valid", "same"], Field(description="same: zeros around, so that strides divide.")
+    ] = "valid",
+    data_format: DataFormat = None,
+) -> Value:
+    """Patches as channels: (batch, h, w, c) → (batch, h′, w′, height · width · c), pixel by pixel."""
+    need_spatial(images, 2, data_format)
+    first = data_format == "channels_first"
+    x = g.transpose(images, [0, 2, 3, 1]) if first else images
+    steps = size if strides is None else strides
+    places, borders_of = [], []
+    for axis in (0, 1):
+        whole, extent = x.fixed(axis + 1), (size[axis] - 1) * dilation_rate[axis] + 1
+        more = max((-(-whole // steps[axis]) - 1) * steps[axis] + extent - whole, 0) if padding == "same" else 0
+        borders_of.append((more // 2, more - more // 2))
+        starts = np.arange(0, whole + more - extent + 1, steps[axis])
+        if not len(starts):
+            text = f"cannot take patches of {extent} pixels from {whole}"
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="size")
+        places.append(starts[:, None] + np.arange(size[axis]) * dilation_rate[axis])
+    padded = pad_or_crop(g, x, borders_of, None, 1) if any(map(any, borders_of)) else x
+    rows, columns = places
+    width = padded.fixed(2)
+    at = rows[:, None, :, None] * width + columns[None, :, None, :]  # h′, w′, height, width
+    flat = g.reshape(padded, [g.size(padded, 0), padded.fixed(1) * width, padded.fixed(3)])
+    found = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
+    y = g.reshape(found, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
+    return g.transpose(y, [0, 3, 1, 2]) if first else y

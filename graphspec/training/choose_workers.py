@@ -14,6 +14,7 @@ from graphspec.errors import RunError, UsageError
 from graphspec.graph.rows_together import WHOLE, compares_rows
 from graphspec.text import count
 from graphspec.training.auto_workers import AutoWorkers
+from graphspec.training.mixed_rows import mixing, refuse_mixed_rows
 
 if TYPE_CHECKING:
     from graphspec.training.steps import TrainingSteps
@@ -62,12 +63,16 @@ def choose_workers(
         RunError: GS602, the memory is too small for the gradients of all shards.
     """
     together = compares_rows(steps.model.full)
+    if steps.shards is not None and steps.shards > 1:
+        refuse_mixed_rows(steps.model, f"shards: {steps.shards}")
     if steps.ranks is not None:
         local = workers_per_rank(steps.model.spec.training.workers)
         if together is not None and steps.ranks.size > 1:
             raise UsageError(
                 f"ranks cut the batch into parts, but '{visible(together.owner)}' compares all its rows: {WHOLE}"
             )
+        if steps.ranks.size * local > 1:
+            refuse_mixed_rows(steps.model, "workers: mpi")
         refuse_indivisible(steps.shards, steps.ranks.size, local)
         if local > (cores := usable_cores()):
             remedy = f"`mpiexec --bind-to none`, `srun --cpus-per-task={local}`"
@@ -75,10 +80,15 @@ def choose_workers(
         steps.join_ranks(steps.ranks, local)
         return steps.ranks.size * local, None
     auto = None
+    if isinstance(requested, int) and requested > 1:
+        refuse_mixed_rows(steps.model, f"workers: {requested}")
     if requested == "mpi":
         size = 1
     elif requested == "auto" and together is not None:
         report(f"one worker: '{visible(together.owner)}' compares all rows of a batch")
+        size = 1
+    elif requested == "auto" and (mixed := mixing(steps.model.spec, steps.model.full)) is not None:
+        report(f"one worker: '{visible(mixed[1].owner)}' may mix the rows of a batch")
         size = 1
     elif requested == "auto":
         auto = AutoWorkers(

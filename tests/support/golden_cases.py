@@ -49,6 +49,20 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Sampling": "layers/test_regularization.py",
         "StopGradient": "layers/test_regularization.py",
         "ops.broadcast_to": "operations/test_numpy.py",
+        **dict.fromkeys(
+            (
+                *(
+                    "ops.conv",
+                    "ops.conv_transpose",
+                    "ops.depthwise_conv",
+                    "ops.separable_conv",
+                    "ops.heaviside",
+                    "ops.select",
+                ),
+                *("ops.segment_max", "ops.segment_min", "ops.segment_sum", "ops.slice"),
+            ),
+            "operations/test_more.py",
+        ),
         "ops.cast": "operations/test_numpy.py",
         "ops.vdot": "operations/test_numpy.py",
     },
