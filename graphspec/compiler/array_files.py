@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graphspec.arrays.array_files import find
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, ProblemError
-from graphspec.layers.tensors import Constant
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.layers.tensors import Constant
 
 LARGEST = 1 << 24
 """Bytes of all arrays of a spec together: a run and an exported file contain them as text."""
@@ -33,15 +33,20 @@ def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
 
 def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
     """Return the values of constants that came from files, by node, in the form of what layers learn."""
-    constants = ((node.name, node.layer) for node in nodes if node.share is None)
-    return {name: state for name, layer in constants if isinstance(layer, Constant) and (state := layer.learnt())}
+    constants = ((node.name, _constant(node)) for node in nodes if node.share is None)
+    return {name: state for name, layer in constants if layer is not None and (state := layer.learnt())}
+
+
+def _constant(node: NodeDecl) -> Constant | None:
+    """Return the constant of a node; None for another layer. The class is imported with the first one."""
+    return cast("Constant | None", node.layer) if node.type == "Constant" else None
 
 
 def _with_array(
     node: NodeDecl, base: Path, read: dict[tuple[str, str | None], Array], found: list[Diagnostic]
 ) -> NodeDecl:
-    layer = node.layer
-    if not isinstance(layer, Constant) or layer.file is None:
+    layer = _constant(node)
+    if layer is None or layer.file is None:
         return node
     try:
         known = layer.file, layer.key

@@ -251,7 +251,8 @@ ACTIVATIONS: Mapping[str, str] = {
     **_each("htanh", hint="hard_tanh"),
     **_each("hardsigm", hint="hard_sigmoid"),
     **_each("geluexact", hint="gelu"),
-    **_each("gelunew", "gelutanh", "quickgelu", hint="write `{type: gelu, approximate: true}`"),
+    **_each("gelunew", "gelutanh", hint="write `{type: gelu, approximate: true}`"),
+    **_each("quickgelu", hint="write x · sigmoid(1.702 · x) as layers: `ops.multiply`, `ops.sigmoid`; gelu differs"),
     **_each("swiglu", "geglu", "reglu", hint="use glu, or Multiply two Dense of which one has an activation"),
     **_each("logsoftmaxloss", hint="log_softmax"),
     **_each(
