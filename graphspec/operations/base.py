@@ -52,7 +52,8 @@ class Operation(Layer):
         return [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name + "?" * (p.default is None) for p in inputs]
 
     def lower(self, g: Builder, *inputs: Value | None, **calls: Any) -> Value | tuple[Value, ...]:
-        if absent := [k for k, X in enumerate(inputs[: self.arity[0]]) if X is None]:
+        needed = inputs if self.arity[1] is None else inputs[: self.arity[0]]
+        if absent := [k for k, X in enumerate(needed) if X is None]:
             hint = "null stands for an optional input only"
             raise ShapeError(Code.WRONG_INPUT_COUNT, f"needs its input {absent[0]}, got null", hint=hint, key="inputs")
         arguments = {name: getattr(self, name) for name in type(self).model_fields}
@@ -72,8 +73,8 @@ def operation(function: Function) -> type[Operation]:
     """Make a layer from a function and register it under ``ops.<its name>`` (a decorator).
 
     Parameters behind ``g`` are the inputs: one with a default may be absent, ``*xs`` is any number of inputs, and those
-    called ``indices`` are integers. Keyword-only parameters are the arguments. A ``_`` at the end of the name, or of a
-    parameter, only keeps Python's own name free.
+    called ``indices`` or ``segment_ids`` are integers. Keyword-only parameters are the arguments. A ``_`` at the end of
+    the name, or of a parameter, only keeps Python's own name free.
     """
     name = f"ops.{function.__name__.removesuffix('_')}"
     made = layer_class(name, function)
@@ -96,5 +97,5 @@ def layer_class(name: str, function: Function) -> type[Operation]:
     made = create_model(name, __base__=Operation, __module__=function.__module__, __doc__=function.__doc__, **fields)
     made.function = staticmethod(function)
     made.arity = (max(needed, 1), None if variadic else len(inputs))
-    made.integers = frozenset(k for k, p in enumerate(inputs) if p.name == "indices")
+    made.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
     return made

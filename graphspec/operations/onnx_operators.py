@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST
-from graphspec.errors import ShapeError
+from graphspec.kernels.context import need
 from graphspec.operations.base import Operation
 from graphspec.ops import OPS, Op
 from graphspec.ops.base import REQUIRED, declared_attributes
@@ -29,7 +29,12 @@ class OnnxOperator(Operation):
     """Base: one operator of ONNX."""
 
     def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
-        """Return the constant for a number: as ONNX promotes nothing, ``1`` is int64 and ``1.0`` is float32."""
+        """Return the constant for a number: as ONNX promotes nothing, ``1`` is int64 and ``1.0`` is float32.
+
+        The third input of Dropout is a bool, which no spec has among its inputs: 1 is true.
+        """
+        if (type(self).__name__, index) == ("Dropout", 2):
+            return g.constant(bool(value), "bool")
         return g.constant(value)
 
 
@@ -51,30 +56,43 @@ def make(name: str) -> type[Operation] | None:
     }
     made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
     made.function = staticmethod(partial(emit, op.__name__))
-    made.signed_by = staticmethod(op.infer)
+    made.signed_by = staticmethod(_signature(op))
     made.arity = _arity(op)
     made.takes_strings = op.takes_texts
     return made
 
 
 def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Value | tuple[Value, ...]:
-    """Emit one operator.
+    """Emit one operator. Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
 
     Raises:
-        ShapeError: the attributes and the inputs do not go together.
+        ShapeError: the operator would train in the exported file too.
     """
-    try:
-        found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
-    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        hint = "docs/vocabulary/onnx.md lists its inputs and attributes"
-        text = f"does not take these inputs and attributes: {error or type(error).__name__}"
-        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint) from None
+    if name == "BatchNormalization" and attributes["training_mode"]:
+        learnt = all(X is not None and X.kind == "param" for X in inputs[3:5])
+        text = (
+            "needs a Parameter for the mean and one for the variance, which training moves, if it has training_mode 1"
+        )
+        need(learnt, text, code=Code.VALUE_NOT_ALLOWED, hint="or use the layer BatchNormalization", key="training_mode")
+    found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
     return found
+
+
+def _signature(op: type[Op]) -> Callable[..., Any]:
+    """Return the function whose parameters behind the first one are the inputs: ``infer`` may share one for all arities."""
+    if not _variadic(op.infer) or not op.has_kernel:
+        return op.infer
+    own = partial(op.bind, None)
+    return op.infer if _variadic(own) else own
+
+
+def _variadic(function: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
 
 
 def _arity(op: type[Op]) -> tuple[int, int | None]:
     """Return the least and the largest number of inputs of an operator."""
-    _, *inputs = inspect.signature(op.infer).parameters.values()
+    _, *inputs = inspect.signature(_signature(op)).parameters.values()
     needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
     return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
 

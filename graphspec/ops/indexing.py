@@ -18,7 +18,7 @@ from graphspec.kernels.common import copy_cast, unsigned
 from graphspec.kernels.compiled import twin
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.shape import integer, known, reshaped
+from graphspec.ops.shape import integer, reshaped, single
 
 _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
@@ -303,7 +303,7 @@ class Range(Op):
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
         need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code=Code.WRONG_DTYPE)
-        (first,), (last,), step = known(start, "start"), known(limit, "limit"), integer(delta, "delta")
+        first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
         need(step != 0, "needs a delta other than 0", code=Code.VALUE_NOT_ALLOWED)
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:

@@ -18,7 +18,7 @@ from graphspec.kernels.context import Bound, Context, broadcast, need, need_floa
 from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.matmul import batched, matmul
 from graphspec.ops.base import Op, op
-from graphspec.ops.shape import integer
+from graphspec.ops.shape import NUMBERS, integer
 
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
@@ -264,8 +264,7 @@ class EyeLike(Op):
     def infer(self, X: Value) -> Type:
         need(X.rank == 2, f"needs a matrix, got {X.type}")
         dtype = X.dtype if self.dtype is None else self.dtype
-        supported = np.dtype(dtype).kind in "fiub" and dtype != "float64"
-        need(supported, f"does not support {dtype}", code=Code.WRONG_DTYPE)
+        need(dtype in NUMBERS, f"does not support {dtype}", code=Code.WRONG_DTYPE)
         return Type(dtype, X.shape)
 
     def bind(self, ctx: Context, X: Array) -> Bound:

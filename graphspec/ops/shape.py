@@ -15,6 +15,10 @@ from graphspec.kernels.common import copy_cast, reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.ops.base import Op, op
 
+NUMBERS = frozenset(
+    ["bool", "float16", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+)
+"""The dtypes of numbers that a value may have."""
 _EXACT = 1 << 24  # float32 represents all integers up to here
 
 
@@ -25,9 +29,16 @@ def known(value: Value, name: str) -> tuple[Dim, ...]:
     return elements or ()
 
 
+def single(value: Value, name: str) -> Dim:
+    """Return the one element of an integer vector; raise ShapeError if it is not known (GS305) or not one."""
+    elements = known(value, name)
+    need(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers", code=Code.VALUE_NOT_ALLOWED)
+    return elements[0]
+
+
 def integer(value: Value, name: str) -> int:
     """Return the value of an integer vector with one element; raise ShapeError (GS305) if it is not known."""
-    (only,) = known(value, name)
+    only = single(value, name)
     need(isinstance(only, int), f"needs a fixed {name}, got '{only}'", code=Code.SIZE_NOT_FIXED)
     return int(only)
 
@@ -302,7 +313,7 @@ class Cast(Op):
         elif self.to == STRING:
             supported = X.dtype in ("int32", "int64")
         else:
-            supported = np.dtype(self.to).kind in "fiub" and self.to != "float64"
+            supported = self.to in NUMBERS
         need(supported, f"does not cast {X.dtype} to {self.to}", code=Code.WRONG_DTYPE)
         return Type(self.to, X.shape)
 

@@ -109,6 +109,7 @@ class Split(Op):
     def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
         at = normalize_axis(self.axis, X.rank)
         sizes = known(split, "sizes")
+        need(len(sizes) > 0, "needs a size", code=Code.VALUE_NOT_ALLOWED)
         total: Dim = 0
         for size in sizes:
             total = add(total, size)

@@ -168,6 +168,21 @@ def test_segments_of_rows() -> None:
         np.testing.assert_allclose(found, np.array(expected)[numbers], rtol=1e-6)
 
 
+def test_ids_of_segments_may_be_numbers() -> None:
+    nodes = [
+        {"name": "w", "type": "Constant", "value": [[1.0], [2.0], [4.0]]},
+        {"name": "s", "type": "ops.segment_sum", "inputs": ["w", [1, 0, 1]], "num_segments": 2},
+        {"type": "ops.multiply", "inputs": ["x", "s"]},
+    ]
+    x = np.ones((2, 2, 1), np.float32)
+    np.testing.assert_array_equal(value(*nodes, x=x), [[[2], [5]]] * 2)
+
+
+def test_any_number_of_inputs_has_no_null_among_them() -> None:
+    (problem,) = check(spec({"type": "ops.concatenate", "inputs": ["x", None]})).errors
+    assert (problem.code, "needs its input 1, got null" in problem.message) == ("GS203", True)
+
+
 def test_a_mask_and_groups_of_queries() -> None:
     """Keys that are masked have no weight; two heads share one key."""
     q = np.random.default_rng(0).normal(size=(2, 3, 2, 4)).astype(np.float32)

@@ -180,7 +180,7 @@ class _Case:
         training = self.random.random() < 0.6 and "SpectralNormalization" not in self.drawn.used
         arrays = self.model.prepared(user_arrays(self.model.needed, self.x, self.y))
         objective = objective_for(self.model, arrays)
-        if any(OPS[node.op].stops_gradient for node in objective.graph.nodes):
+        if any(OPS[n.op].stops_gradient or n.op == "StraightThrough" for n in objective.graph.nodes):
             counts["gradient stops"] += 1  # then it is no derivative of the loss
             return []
         loader = BatchLoader(arrays, len(arrays), shuffle=False, seed=0)

@@ -44,6 +44,7 @@ class Tensor:
         fresh: it depends on no weights and no random numbers, so layers may learn from it.
         gaps: numbers may be missing.
         bounded: it is an id whose number of values is still to be learnt.
+        exact: it has no rounding errors, so a function that jumps gives the same in float32 and in float64.
     """
 
     ref: str
@@ -54,6 +55,7 @@ class Tensor:
     fresh: bool = False
     gaps: bool = False
     bounded: bool = False
+    exact: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -224,6 +226,17 @@ def kinds_in(node: Args) -> list[str]:
     found = [kind for i in inner if isinstance(i, dict) for kind in kinds_in(i)]
     found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
     return [*([node["type"]] if "type" in node else []), *found]
+
+
+def named(nodes: list[Args], name: str) -> list[Args]:
+    """The nodes with ``name`` in place of ``@`` in names and inputs."""
+
+    def put(given: Any) -> Any:
+        if isinstance(given, list):
+            return [put(item) for item in given]
+        return given.replace("@", name) if isinstance(given, str) else given
+
+    return [node | {key: put(node[key]) for key in ("name", "inputs")} for node in nodes]
 
 
 def refs_in(node: Args) -> list[str]:

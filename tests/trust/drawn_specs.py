@@ -14,9 +14,10 @@ from graphspec.compiler.check import check
 from graphspec.layers import LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
-from trust import drawn_layers, drawn_operations, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
-from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, refs_in
+from trust import drawn_layers, drawn_networks, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, named, refs_in
 from trust.drawn_losses import LOSS_KINDS
+from trust.drawn_operations import EXACT
 from trust.drawn_records import ids_of, is_fresh, may_take
 from trust.drawn_tensors import joining
 from trust.drawn_training import training
@@ -31,8 +32,10 @@ METRIC_ARGS: dict[str, Args] = {
     "SparseTopKCategoricalAccuracy": {"k": 2},
     "WordErrorRate": {"separator": 1},
 }
-KINDS = [name for name in LAYERS.primary() if name in TEMPLATES]
+KINDS = [name for name in LAYERS.primary() if name in TEMPLATES and "." not in name]
 """The layers that are drawn."""
+OPERATIONS = [name for name in TEMPLATES if "." in name]
+"""The operations and operators that are drawn: a third of the nodes."""
 
 
 @dataclass
@@ -55,7 +58,16 @@ class Drawn:
 
 def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
     """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
-    return _Growth(drawn, most).spec(kind or drawn.choice(KINDS))
+    return _Growth(drawn, most).spec(kind or _kind(drawn))
+
+
+def draw_layer(drawn: random.Random, kind: str) -> Drawn:
+    """One layer of this kind, without heads and training."""
+    return _Growth(drawn, 1).begin(kind)
+
+
+def _kind(drawn: random.Random) -> str:
+    return drawn.choice(OPERATIONS if drawn.random() < 1 / 3 else KINDS)
 
 
 class _Growth:
@@ -69,19 +81,11 @@ class _Growth:
 
     def spec(self, kind: str) -> Drawn:
         d = self.d
-        for _ in range(50):
-            self.input("x0", False)
-            if self.layer([kind], tries=3):
-                break
-            self.inputs.clear()
-            self.result.ids.clear()
-            d.pool.clear()
-        else:
-            self.input("x0", False)
+        self.begin(kind)
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
-            self.layer(KINDS)
+            self.layer()
             if d.chance(0.1):
                 self.share()
             if d.chance(0.1):
@@ -95,6 +99,18 @@ class _Growth:
         self.prune(outputs)
         section = training(self.d, partial(self.trained, outputs), self.result.used)
         self.result.document = {**self.document(outputs), "training": section}
+        return self.result
+
+    def begin(self, kind: str) -> Drawn:
+        """An input, and a layer of this kind on it unless none of 50 inputs suits it."""
+        for _ in range(50):
+            self.input("x0", False)
+            if self.layer(kind, tries=3):
+                return self.result
+            self.inputs.clear()
+            self.result.ids.clear()
+            self.d.pool.clear()
+        self.input("x0", False)
         return self.result
 
     def document(self, outputs: Args) -> Args:
@@ -157,13 +173,13 @@ class _Growth:
         assert lowered is not None
         value = lowered.graph.outputs["out"]
         ids = self.result.ids.get(name)
-        d.pool.append(Tensor(name, value.shape[1:], "string" if is_text else value.dtype, ids, fresh=True))
+        d.pool.append(Tensor(name, value.shape[1:], "string" if is_text else value.dtype, ids, fresh=True, exact=True))
 
-    def layer(self, kinds: list[str], tries: int = 40) -> bool:
+    def layer(self, wanted: str | None = None, tries: int = 40) -> bool:
         """One layer that takes some value; the kind is drawn first, so that every kind comes."""
         d = self.d
         for _ in range(tries):
-            kind = d.among(kinds)
+            kind = wanted or _kind(d.random)
             for t in d.random.sample(d.pool[-6:], min(4, len(d.pool[-6:]))):
                 arguments = TEMPLATES[kind](d, t) if may_take(kind, t) else None
                 if arguments is None:
@@ -171,6 +187,9 @@ class _Growth:
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
+                if "before" in node:
+                    nodes = [*node.pop("before"), node, *node.pop("after", [])]
+                    return self.chain(named(nodes, node["name"]))
                 if node["inputs"] == [] or kind == "RelativePositionBias":
                     return self.joined(node, t)
                 if kind != "DateParts":
@@ -198,16 +217,21 @@ class _Growth:
             fresh = is_fresh(value, checked.lowered.graph)
             ids, bounded = ids_of(node, value, taken)
             gaps = node.get("type") == "DateParts"
-            self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded))
+            exact = node.get("type") in EXACT and {t.ref for t in taken if t.exact} >= set(refs_in(node))
+            self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded, exact))
         self.result.used.update(kinds_in(node))
         return True
 
     def joined(self, node: Args, t: Tensor) -> bool:
         """A node without inputs, and the layers that join it with ``t``."""
-        *before, last = joining(self.d, node, t)
+        return self.chain(joining(self.d, node, t))
+
+    def chain(self, nodes: list[Args]) -> bool:
+        """Nodes of which later ones take earlier ones, and the graph goes on from the last."""
+        *before, last = nodes
         self.layers += before
         if taken := self.add(last):
-            self.result.used[node["type"]] += 1
+            self.result.used.update(kind for node in before for kind in kinds_in(node))
         else:
             del self.layers[-len(before) :]
         return taken

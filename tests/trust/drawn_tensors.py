@@ -117,9 +117,19 @@ def messages(d: Drawing, t: Tensor, name: str) -> Args | None:
     fits = d.others(lambda o: o.ids is not None and o.rank == 1 and o.dtype != "bool")
     if name == "GatherNodes":
         ids = [o for o in fits if isinstance(steps, int) and o.ids is not None and o.ids <= steps]
-        return {"inputs": [t.ref, d.among(ids).ref]} if ids else None
+        if not ids and (not t.exact or not isinstance(steps, int)):
+            return None
+        return {"inputs": [t.ref, d.among(ids).ref]} if ids else {"before": [_largest(t, 1)], "inputs": [t.ref, "@a"]}
     ids = [o for o in fits if o.shape[0] == steps]
-    return {"inputs": [t.ref, d.among(ids).ref], "num_segments": d.int(1, 4)} if ids else None
+    segments = {"num_segments": d.int(1, 4)}
+    if not ids:
+        return segments | {"before": [_largest(t, 2)], "inputs": [t.ref, "@a"]} if t.exact else None
+    return segments | {"inputs": [t.ref, d.among(ids).ref]}
+
+
+def _largest(t: Tensor, axis: int) -> Args:
+    """A node of ids: where the largest elements along an axis are."""
+    return {"name": "@a", "type": "ops.argmax", "inputs": t.ref, "axis": axis}
 
 
 @draws("DotInteraction")

@@ -13,20 +13,37 @@ import pytest
 import graphspec as gs
 from graphspec.layers import LAYERS
 from specs import blobs, dense_spec
-from trust.drawn import TEMPLATES
+from trust.drawn import TEMPLATES, Drawing, Tensor
+from trust.drawn_operations import JUMPS
 from trust.drawn_records import MISSING
 from trust.drawn_rows import inputs
-from trust.drawn_specs import KINDS, draw
+from trust.drawn_specs import KINDS, OPERATIONS, draw, draw_layer
 
 
 def test_every_layer_has_a_template() -> None:
-    assert set(TEMPLATES) >= {name for name in LAYERS.primary() if "." not in name}
+    """Of ONNX's operators some have one: the cases of operators cover the others."""
+    assert set(TEMPLATES) >= {name for name in LAYERS.primary() if not name.startswith("onnx.")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_layer_is_reached(kind: str) -> None:
     """By seeds one after the other: what a seed draws depends on chance, that one of four has the layer does not."""
     assert any(draw(random.Random(seed), most=1, kind=kind).used[kind] for seed in range(4))
+
+
+def test_what_jumps_takes_no_rounding_error() -> None:
+    drawing = Drawing(random.Random(1))
+    for name in JUMPS:
+        assert TEMPLATES[name](drawing, Tensor("x", (3,))) is None, name
+        assert TEMPLATES[name](drawing, Tensor("x", (3,), exact=True)) is not None, name
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_operation_is_reached(part: int) -> None:
+    for name in OPERATIONS[part::8]:
+        drawn = draw_layer(random.Random(part), name)
+        assert not drawn.refused, name
+        assert drawn.used[name], name
 
 
 def test_the_rest_of_the_vocabulary_is_drawn() -> None:
