@@ -39,6 +39,7 @@ PLACES = {
     "examples/review-box/README.md": "examples-review-box.md",
     "examples/node-service/README.md": "examples-node-service.md",
     "examples/batch-job/README.md": "examples-batch-job.md",
+    "examples/text-writer/README.md": "examples-text-writer.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing-changes.md",

@@ -133,6 +133,9 @@ class ReversibleEmbedding(Layer):
 
     handles_mask = True
     call_options: ClassVar[tuple[str, ...]] = ("reverse",)
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+        "reverse_dtype": Neutral((None, "float32"), "training and export are in float32")
+    }
 
     input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]

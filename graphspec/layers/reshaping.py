@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Field
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, Ints, PositiveInt, Size2, invalid
 from graphspec.errors import ShapeError
+from graphspec.graph.size_formulas import Formulas, Size, parse, product
 from graphspec.ir.dims import Shape, show, show_dim
 from graphspec.ir.dims import product as count
 from graphspec.layers.base import LAYERS, Layer, need_rank
-from graphspec.layers.size_formulas import Formulas, Size, parse, product
 from graphspec.layers.spatial import DataFormat, need_spatial
 
 if TYPE_CHECKING:

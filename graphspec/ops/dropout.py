@@ -15,7 +15,7 @@ from graphspec.arrays.layout import axis_order
 from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import copy_cast
+from graphspec.kernels.common import copy_cast, negate
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
@@ -325,7 +325,7 @@ class GumbelNoise(Op):
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
         for _ in range(2):
-            calls += [(np.log, noise, noise), (np.negative, noise, noise)]
+            calls += [(np.log, noise, noise), negate(noise, noise)]
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
 
 

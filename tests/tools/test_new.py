@@ -20,7 +20,7 @@ from tools.skeletons import EXPORTED, KINDS
 
 ASKED = [
     ("layer", "Wobble", None),
-    ("operator", "Sinh", "erf"),
+    ("operator", "BitwiseNot", "erf"),
     ("loss", "WobblyError", None),
     ("metric", "WobblyMean", None),
     ("pass", "wobble_nodes", None),
