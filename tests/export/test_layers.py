@@ -70,7 +70,62 @@ def tensors() -> Case:
     return Case("tensors", {"spec": spec | {"outputs": {"y": {}}}})
 
 
-CASES = [*chosen(), crop(), position(), tensors()]
+def network(name: str, inputs: dict[str, Any], layers: list[dict[str, Any]], heads: list[str]) -> Case:
+    """A network of layers that Keras lacks."""
+    spec = {"graphspec": 1, "name": name, "inputs": inputs, "layers": layers, "outputs": {head: {} for head in heads}}
+    return Case(name, {"spec": spec, "weights": {}})
+
+
+def without_keras() -> list[Case]:
+    """Layers that Keras lacks, or that compute something else at inference."""
+    noise = [
+        {"type": "RandomNormal"},
+        {"type": "RandomUniform"},
+        {"type": "StopGradient"},
+        {"type": "StochasticDepth", "rate": 0.2},
+        {"type": "Sampling", "inputs": ["x", "x"]},
+        {"type": "GumbelSoftmax", "hard": True},
+        {"type": "GumbelSoftmax"},
+    ]
+    steps = [
+        {
+            "name": "words",
+            "type": "TokenAndPositionEmbedding",
+            "vocabulary_size": 9,
+            "sequence_length": 50,
+            "embedding_dim": 4,
+        },
+        {"name": "places", "type": "SinePositionEncoding", "add": True},
+        {"name": "first", "type": "ClassToken"},
+        {"name": "turned", "type": "RotaryEmbedding"},
+        {"name": "scores", "type": "Dot", "axes": [2, 2], "inputs": ["turned", "turned"]},
+        {"name": "bias", "type": "RelativePositionBias", "num_heads": 1, "inputs": "turned"},
+        {"name": "y", "type": "ops.add", "inputs": ["scores", "bias"]},
+    ]
+    patches = [
+        {"type": "SpaceToDepth", "block_size": 2},
+        {"type": "LayerScale"},
+        {"type": "DepthToSpace", "block_size": 2},
+        {"type": "Patches", "patch_size": 2},
+        {"name": "y", "type": "DotInteraction"},
+    ]
+    kinds = ("SegmentSum", "SegmentMean", "SegmentMax")
+    messages = [{"name": kind, "type": kind, "column": 1, "inputs": ["start", "edges", "nodes"]} for kind in kinds]
+    edges = {"nodes": {"shape": ["nodes", 3]}, "edges": {"shape": ["edges", 2], "dtype": "int64"}}
+    return [
+        network("noise", {"x": {"shape": [4]}}, [*noise[:-1], noise[-1] | {"name": "y"}], ["y"]),
+        network("steps", {"ids": {"shape": [None], "dtype": "int64"}}, steps, ["y"]),
+        network("patches", {"x": {"shape": [4, 4, 3]}}, patches, ["y"]),
+        network(
+            "messages",
+            edges,
+            [{"name": "start", "type": "GatherNodes", "column": 0, "inputs": ["nodes", "edges"]}, *messages],
+            list(kinds),
+        ),
+    ]
+
+
+CASES = [*chosen(), crop(), position(), tensors(), *without_keras()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
