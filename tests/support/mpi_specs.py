@@ -29,7 +29,7 @@ def train(path: str, steps: int, shards: int | None, workers: int = 1, ranks: An
     sets = ["training.workers=1", "training.batch_size=16"]
     model, data = gs.compile(path, sets if shards is None else [*sets, f"training.shards={shards}"]), FitData()
     if "train" in model.spec.data:
-        model.parts, found = load_all(model.spec, model.graph)
+        model.parts, found = load_all(model.spec, model.full)
         assert not [d for d in found if d.is_error], found
     else:
         random = np.random.default_rng(0)
