@@ -35,11 +35,13 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
     count: int = request.config.getoption("--workers")
     with pytest.MonkeyPatch.context() as patch:
         if count > 1:
+            from graphspec.compiler.divided_batches import mixing
             from graphspec.training import trainer as train
 
             def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> Any:
                 tree = steps.common.network.spec.training.tree
                 said = exactly or (tree is not None and "workers" in tree.value)
+                said = said or mixing(steps.model.spec, steps.model.full) is not None  # one process has to do
                 return choose(steps, asked if said else count, *rest, exactly=exactly)
 
             choose = train.choose_workers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -163,7 +164,7 @@ class MatMul(Op):
         shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
         y = Y.reshape(shape, copy=False)
         if b.ndim == 2 and (rows := as_matrix(a)) is not None:
-            calls = matmul(ctx, rows, b, y.reshape(-1, y.shape[-1], copy=False))
+            calls = matmul(ctx, rows, b, y.reshape(len(rows), y.shape[-1], copy=False))
         else:
             calls = batched(ctx, a, b, y)
 
@@ -204,7 +205,7 @@ class MatMul(Op):
 def as_matrix(X: Array) -> Array | None:
     """Return X with its leading axes merged into one, or None if the result is not a view."""
     try:
-        return X.reshape(-1 if X.size else 0, X.shape[-1], copy=False)
+        return X.reshape(math.prod(X.shape[:-1]), X.shape[-1], copy=False)
     except ValueError:
         return None
 
@@ -214,7 +215,7 @@ def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
     if (rows := as_matrix(X)) is not None:
         return rows, []
     copy = ctx.scratch(X.shape, X.dtype)
-    return copy.reshape(-1, X.shape[-1]), [(np.copyto, copy, X)]
+    return copy.reshape(math.prod(X.shape[:-1]), X.shape[-1]), [(np.copyto, copy, X)]
 
 
 @op
