@@ -31,7 +31,7 @@ FLOORS = """
     metrics
     operations
     layers losses
-    activations regularizers
+    activations regularizers onnx_files
     graph
     ops optimizers constraints
     kernels initializers schedules

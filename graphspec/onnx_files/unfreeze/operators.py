@@ -1,0 +1,479 @@
+"""A file's nodes as our operators: their attributes, and the forms that differ from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.codes import Code
+from graphspec.ir.dims import ceildiv
+from graphspec.ir.graph import Value
+from graphspec.kernels.context import need
+from graphspec.onnx_files.unfreeze.batch import for_all_rows, is_shape, reshape_sizes
+from graphspec.onnx_files.unfreeze.codes import refuse
+from graphspec.onnx_files.unfreeze.constants import Constant, of_array, our_dtype
+from graphspec.onnx_files.unfreeze.naming import label
+from graphspec.ops import OPS
+from graphspec.ops.base import declared_attributes
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.onnx_files.unfreeze.flattened import Flattened
+    from graphspec.onnx_files.unfreeze.weights import Weights
+
+Known = Constant | Value | None
+Found = Sequence[Known]
+
+
+@dataclass
+class Call:
+    """A node of the file with what stands for its inputs.
+
+    Attributes:
+        slots: the inputs that are weights if they are constant.
+        batch: the number of rows that the file fixes for a batch; None if it leaves it open.
+    """
+
+    g: Builder
+    node: Any
+    given: list[Known]
+    weights: Weights
+    slots: frozenset[int]
+    opset: int
+    batch: int | None
+    batch_statistics: bool
+    flattened: Flattened
+
+    def value(self, k: int) -> Value | None:
+        """Return an input as a value of the graph; None if it is absent."""
+        known = self.given[k] if k < len(self.given) else None
+        if not isinstance(known, Constant):
+            return known
+        with _outside(self.g):
+            return self.weights.value(known, label(self.node), slot=k in self.slots)
+
+    def input(self, k: int) -> Value:
+        """Return an input that must be there."""
+        value = self.value(k)
+        need(value is not None, f"lacks its input {k}", code=Code.WRONG_INPUT_COUNT)
+        assert value is not None
+        return value
+
+    def values(self) -> list[Value | None]:
+        """Return all inputs as values of the graph."""
+        return [self.value(k) for k in range(len(self.given))]
+
+    def constant(self, k: int, what: str) -> Constant | None:
+        """Return an input that must be constant; None if it is absent."""
+        known = self.given[k] if k < len(self.given) else None
+        if isinstance(known, Value):
+            raise refuse(f"computes its {what}, which must be constant")
+        return known
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes by name, in our form."""
+        from onnx import helper
+
+        found: dict[str, Any] = {}
+        for attribute in self.node.attribute:
+            value = helper.get_attribute_value(attribute)
+            if attribute.name in ("to", "dtype"):
+                value = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
+            elif isinstance(value, bytes):
+                value = value.decode(errors="replace")
+            elif isinstance(value, list | tuple):
+                value = tuple(v.decode(errors="replace") if isinstance(v, bytes) else v for v in value)
+            found[attribute.name] = value
+        return found
+
+    def used(self, k: int) -> bool:
+        """Return whether the file names the output ``k``."""
+        return k < len(self.node.output) and bool(self.node.output[k])
+
+
+class _outside:  # noqa: N801 - reads as a phrase
+    """Names what is created inside after the layer alone, without the node of the file."""
+
+    def __init__(self, g: Builder) -> None:
+        self.g, self.prefix = g, g._prefix
+
+    def __enter__(self) -> None:
+        self.g._prefix = ""
+
+    def __exit__(self, *_: object) -> None:
+        self.g._prefix = self.prefix
+
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "storage_order": (0, 1),  # of the indices, which are refused
+    "spatial": (1,),
+}
+"""Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do."""
+
+
+def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: Any) -> Found:
+    """Emit the operator of the node's name. Outputs beyond ours that the file reads are refused."""
+    op = call.node.op_type
+    attributes = call.attributes() | changed
+    declared = declared_attributes(OPS[op])
+    for name in [n for n in attributes if n not in declared]:
+        value = attributes.pop(name)
+        ones = isinstance(value, tuple) and name == "dilations" and set(value) <= {1}
+        if not (ones or value in _NEUTRAL.get(name, ()) or value == _default(op, name)):
+            raise refuse(f"has {name} {value!r}, which is not available in training")
+    given = call.values() if inputs is None else list(inputs)
+    types_known = call.g.emit(op, given, attributes)
+    found = types_known if isinstance(types_known, tuple) else (types_known,)
+    for k in range(len(found), len(call.node.output)):
+        if call.used(k):
+            raise refuse(f"has output {k}, which is not available in training")
+    return found
+
+
+def _default(op: str, attribute: str) -> Any:
+    """Return ONNX's default of an attribute; None if it has none."""
+    from onnx import defs, helper
+
+    declared = defs.get_schema(op).attributes.get(attribute) if defs.has(op) else None
+    if declared is None or not declared.default_value.name:
+        return None
+    value = helper.get_attribute_value(declared.default_value)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def identity(call: Call) -> Found:
+    """Dropout at inference, Identity: what stands for the input stands for the output."""
+    if call.node.op_type == "Dropout":
+        mode = call.constant(2, "training_mode")
+        if (mode is not None and bool(mode.array)) or call.used(1):
+            raise refuse("is random, or returns its mask")
+    return [call.given[0]]
+
+
+def cast(call: Call) -> Found:
+    """Cast; between floats, which are all float32 here, it is the identity."""
+    X, to = call.input(0), call.attributes()["to"]
+    return [call.given[0]] if X.dtype == to else emit(call, [X], to=to)
+
+
+def cast_like(call: Call) -> Found:
+    """CastLike."""
+    X, to = call.input(0), call.input(1).dtype
+    return [call.given[0]] if X.dtype == to else [call.g.Cast(X, to=to)]
+
+
+def constant_of_shape(call: Call) -> Found:
+    """ConstantOfShape of sizes that depend on the batch."""
+    value = call.attributes().get("value")
+    from onnx import numpy_helper
+
+    array = np.zeros(1, np.float32) if value is None else np.asarray(numpy_helper.to_array(value))
+    shape = call.input(0)
+    known = shape.known()
+    if known is not None and any(isinstance(d, int) and d < 0 for d in known):
+        raise refuse("has a negative size")
+    filled = of_array("", array)
+    return [call.g.Expand(call.g.constant(filled.array.reshape(-1)[0], filled.dtype), shape)]
+
+
+def reduction(call: Call) -> Found:
+    """A reduction: axes are an attribute in our form, except for ReduceSum's."""
+    attributes, op = call.attributes(), call.node.op_type
+    noop = attributes.pop("noop_with_empty_axes", 0)
+    listed = attributes.get("axes")
+    if len(call.given) > 1 and call.given[1] is not None:
+        axes = call.constant(1, "axes")
+        listed = tuple(axes.ints()) if axes is not None else None
+    if not listed and noop:
+        return [call.given[0]]
+    keep = {"keepdims": attributes.get("keepdims", 1)}
+    if op == "ReduceSum":
+        return [call.g.emit(op, [call.input(0), call.g.constant(list(listed)) if listed else None], keep)]
+    return [call.g.emit(op, [call.input(0)], keep | {"axes": listed or None})]
+
+
+def split(call: Call) -> Found:
+    """Split; without sizes the pieces are equal, and the last one may be smaller."""
+    attributes = call.attributes()
+    X, axis = call.input(0), attributes.get("axis", 0)
+    if len(call.given) > 1 and call.given[1] is not None:
+        return emit(call, [X, call.input(1)])
+    count, size = len(call.node.output), X.fixed(axis)
+    piece = int(ceildiv(size, count))
+    sizes = [max(min(piece, size - k * piece), 0) for k in range(count)]
+    found: Found = call.g.Split(X, call.g.constant(sizes), axis=axis)
+    return found
+
+
+def clip(call: Call) -> Found:
+    """Clip: bounds are scalars; those of one element in another shape count as such."""
+    bounds: list[Value | None] = []
+    for k in (1, 2):
+        known = call.given[k] if k < len(call.given) else None
+        if isinstance(known, Constant) and known.size == 1 and not known.trains:
+            bounds.append(call.g.constant(known.array.reshape(()), known.dtype))
+        else:
+            bounds.append(call.value(k))
+    return emit(call, [call.input(0), *bounds])
+
+
+def batch_normalization(call: Call) -> Found:
+    """BatchNormalization by moving statistics, or by those of the batch if the spec says so."""
+    if call.attributes().get("training_mode") or any(call.used(k) for k in range(1, 5)):
+        raise refuse("is saved for training: save the file for inference")
+    if not call.batch_statistics:
+        return emit(call, training_mode=0)
+    moving = []
+    for k in (3, 4):
+        known = call.given[k]
+        if not isinstance(known, Constant):
+            raise refuse("computes its statistics, which must be constant for `batch_statistics`")
+        with _outside(call.g):
+            moving.append(call.weights.state(known, label(call.node)))
+    return emit(call, [call.input(0), call.input(1), call.input(2), *moving], training_mode=1)
+
+
+def instance_normalization(call: Call) -> Found:
+    """``(X - mean) / sqrt(var + epsilon) · scale + B`` over the spatial axes: a group for each channel."""
+    X, scale, B = call.input(0), call.input(1), call.input(2)
+    epsilon = call.attributes().get("epsilon", 1e-5)
+    found: Value = call.g.GroupNormalization(X, scale, B, num_groups=X.fixed(1), epsilon=epsilon)
+    return [found]
+
+
+def group_normalization(call: Call) -> Found:
+    """GroupNormalization; before opset 21 it has a scale and a bias for each group."""
+    attributes = call.attributes()
+    groups, channels = attributes["num_groups"], call.input(0).fixed(1)
+    vectors = [call.input(1), call.input(2)]
+    if call.opset < 21 and groups != channels:
+        g = call.g
+        wide = [g.Expand(g.Unsqueeze(v, g.constant([1])), g.constant([groups, channels // groups])) for v in vectors]
+        vectors = [g.Reshape(v, g.constant([channels])) for v in wide]
+    return emit(call, [call.input(0), *vectors])
+
+
+def conv_transpose(call: Call) -> Found:
+    """ConvTranspose: ``output_shape`` and ``auto_pad`` become pads, by ONNX's formula."""
+    attributes = call.attributes()
+    mode, wanted = attributes.pop("auto_pad", "NOTSET"), attributes.pop("output_shape", None)
+    X, W = call.input(0), call.input(1)
+    if mode not in ("NOTSET", "VALID") or wanted:
+        rank = X.rank - 2
+        strides, gaps = attributes.get("strides") or (1,) * rank, attributes.get("dilations") or (1,) * rank
+        extra = list(attributes.get("output_padding") or (0,) * rank)
+        low, high = [], []
+        for k in range(rank):
+            full = (strides[k] - 1) + (W.fixed(k + 2) - 1) * gaps[k] + 1 + extra[k] - strides[k] + 1
+            if wanted:
+                total = strides[k] * (X.fixed(k + 2) - 1) + extra[k] + (W.fixed(k + 2) - 1) * gaps[k] + 1 - wanted[-rank:][k]
+            else:
+                total = full - strides[k]
+            if total < 0:  # more elements than the kernels reach: they are 0, but for the bias
+                extra[k], total = extra[k] - total, 0
+            half = total // 2
+            upper = mode == "SAME_UPPER"
+            low.append(half if upper else total - half)
+            high.append(total - half if upper else half)
+        attributes |= {"pads": tuple(low + high), "output_padding": tuple(extra)}
+    found: Value = call.g.emit("ConvTranspose", [X, W, call.value(2)], attributes)
+    return [found]
+
+
+def pool(call: Call) -> Found:
+    """MaxPool and AveragePool; the indices of MaxPool are refused."""
+    if call.used(1):
+        raise refuse("returns indices, which are not available in training")
+    return emit(call)
+
+
+def recurrent(call: Call) -> Found:
+    """LSTM, GRU, RNN: time in front; constant initial states stand for all rows."""
+    attributes = call.attributes()
+    batch_first = attributes.pop("layout", 0)
+    g, X = call.g, call.input(0)
+    if batch_first:
+        X = g.transpose(X, [1, 0, 2])
+    inputs: list[Value | None] = [X, *(call.value(k) for k in range(1, min(len(call.given), 5)))]
+    states: list[Value | None] = []
+    for k in (5, 6)[: 2 if call.node.op_type == "LSTM" else 1]:
+        state = call.value(k)
+        if state is not None and batch_first:
+            state = g.transpose(state, [1, 0, 2])
+        states.append(None if state is None else for_all_rows(call, state, X, 1, k))
+    peepholes = call.constant(7, "peepholes")
+    if peepholes is not None and peepholes.array.any():
+        raise refuse("has peepholes")
+    inputs += [None] * (5 - len(inputs)) + states
+    attributes.pop("input_forget", None) if not attributes.get("input_forget") else None
+    if attributes.get("hidden_size") is None:
+        attributes["hidden_size"] = call.input(2).fixed(2)
+    found = g.emit(call.node.op_type, inputs, attributes)
+    if not batch_first:
+        return list(found)
+    first, *last = found
+    return [g.transpose(first, [2, 0, 1, 3]), *(g.transpose(v, [1, 0, 2]) for v in last)]
+
+
+def resize(call: Call) -> Found:
+    """Resize without a region: by scales, or to sizes."""
+    attributes = call.attributes()
+    axes = attributes.pop("axes", None)
+    X = call.input(0)
+
+    def given(k: int) -> Known:
+        known = call.given[k] if k < len(call.given) else None
+        return None if isinstance(known, Constant) and known.size == 0 else known
+
+    scales, sizes = given(2), given(3)
+    call.node = _without(call.node, "axes", "roi")
+    if sizes is not None:
+        call.given[3] = sizes
+        wanted = call.input(3).known()
+        if wanted is None:
+            raise refuse("computes its sizes from values")
+        full = list(X.shape) if axes is not None else list(wanted)
+        for k, d in zip(axes or (), wanted, strict=False):
+            full[k] = d
+        if call.batch is not None and isinstance(full[0], int) and full[0] == call.batch and X.shape[0] == "N":
+            full[0] = X.shape[0]
+        if any(isinstance(d, str) for d in full):
+            g = call.g
+            parts: list[Any] = [g.size(X, k) if d == X.shape[k] else d for k, d in enumerate(full)]
+            if all(isinstance(d, int | Value) for d in parts):
+                return emit(call, [X, None, None, g.ints(parts)])
+            return emit(call, [X, None, None, call.input(3)])
+        return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))])
+    if not isinstance(scales, Constant):
+        raise refuse("computes its scales, which must be constant")
+    factors = [float(s) for s in scales.array.reshape(-1)]
+    if axes is not None:
+        by_axis = dict(zip((a % X.rank for a in axes), factors, strict=False))
+        factors = [by_axis.get(k, 1.0) for k in range(X.rank)]
+    return emit(call, [X, None, call.g.constant(np.array(factors, np.float32), "float32")])
+
+
+def _without(node: Any, *names: str) -> Any:
+    from onnx import NodeProto
+
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    kept = [a for a in node.attribute if a.name not in names]
+    del copy.attribute[:]
+    copy.attribute.extend(kept)
+    return copy
+
+
+def pad(call: Call) -> Found:
+    """Pad: ``axes`` become pads of 0 on the others."""
+    X = call.input(0)
+    axes = call.constant(3, "axes")
+    pads = call.given[1]
+    if axes is not None:
+        known = call.constant(1, "pads")
+        need(known is not None, "lacks its pads")
+        assert known is not None
+        half, full = known.size // 2, [0] * (2 * X.rank)
+        for k, axis in enumerate(axes.ints()):
+            full[axis % X.rank], full[X.rank + axis % X.rank] = known.ints()[k], known.ints()[half + k]
+        pads = of_array("", np.array(full, np.int64))
+    call.given[1] = pads
+    fill = call.given[2] if len(call.given) > 2 else None
+    if isinstance(fill, Constant):
+        fill = None if fill.size == 0 else call.g.constant(fill.array.reshape(()), fill.dtype)
+    return emit(call, [X, call.input(1), fill])
+
+
+def reshape(call: Call) -> Found:
+    """Reshape: a size that is the fixed batch of the file becomes that of ours."""
+    sizes = call.constant(1, "sizes") if isinstance(call.given[1], Constant) else None
+    whole = call.flattened.of(call.input(0))
+    if sizes is not None and whole is not None and is_shape(whole.shape, sizes.ints(), call.batch):
+        return [whole]
+    if sizes is not None and call.batch is not None and not call.attributes().get("allowzero"):
+        changed = reshape_sizes(call.input(0).shape, sizes.ints(), call.batch)
+        return emit(call, [call.input(0), call.g.constant(np.array(changed, np.int64))])
+    return emit(call)
+
+
+_FAR = 10**9  # "up to the end", as converters from TensorFlow write it
+
+
+def sliced(call: Call) -> Found:
+    """Slice: whole axes are left out, and what is far behind the end is the end."""
+    parts = [call.given[k] if k < len(call.given) else None for k in range(1, 5)]
+    if not all(p is None or isinstance(p, Constant) for p in parts):
+        return emit(call)
+    starts, ends, axes, steps = (p.ints() if isinstance(p, Constant) else None for p in parts)
+    need(starts is not None and ends is not None, "lacks its bounds")
+    rows = list(zip(starts or (), ends or (), axes or range(len(starts or ())), steps or [1] * len(starts or ()), strict=True))
+    rows = [(a, (_END if b >= _FAR else -_END if b <= -_FAR else b), k, step) for a, b, k, step in rows]
+    rows = [row for row in rows if not (row[0] == 0 and row[1] == _END and row[3] == 1)]
+    if not rows:
+        return [call.given[0]]
+    columns = [call.g.constant(np.array(column, np.int64)) for column in zip(*rows, strict=True)]
+    return emit(call, [call.input(0), *columns])
+
+
+_END = 2**63 - 1
+
+
+def concat(call: Call) -> Found:
+    """Concat: constants of one row, such as a class token, stand for all rows."""
+    values = [v for v in call.values() if v is not None]
+    rows = next((v for v in values if v.rank and v.shape[0] == "N"), None)
+    if rows is not None and call.attributes()["axis"] % rows.rank and call.batch == 1:
+        values = [for_all_rows(call, v, rows, 0, k) for k, v in enumerate(values)]
+    return emit(call, values)
+
+
+def numbers(call: Call) -> Found:
+    """Range: one of floats that come from sizes is one of integers, converted."""
+    values = [call.input(k) for k in range(3)]
+    if values[0].dtype not in ("float32",):
+        return emit(call, values)
+    sources = []
+    for k, v in enumerate(values):
+        known = call.given[k]
+        if isinstance(known, Constant) and float(known.array.reshape(-1)[0]).is_integer():
+            sources.append(call.g.constant(known.array.astype(np.int64)))
+        elif v.node is not None and v.node.op == "Cast" and (source := v.node.inputs[0]) is not None and source.dtype == "int64":
+            sources.append(source)
+        else:
+            raise refuse("counts in floats that do not come from sizes")
+    return [call.g.Cast(call.g.Range(*sources), to="float32")]
+
+
+HANDLERS: dict[str, Callable[[Call], Found]] = {
+    "Identity": identity,
+    "Dropout": identity,
+    "Cast": cast,
+    "CastLike": cast_like,
+    "ConstantOfShape": constant_of_shape,
+    **dict.fromkeys(
+        (
+            *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2"),
+            *("ReduceProd", "ReduceLogSum", "ReduceLogSumExp"),
+        ),
+        reduction,
+    ),
+    "Split": split,
+    "Clip": clip,
+    "BatchNormalization": batch_normalization,
+    "InstanceNormalization": instance_normalization,
+    "GroupNormalization": group_normalization,
+    "ConvTranspose": conv_transpose,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    "Resize": resize,
+    "Pad": pad,
+    "Reshape": reshape,
+    "Slice": sliced,
+    "Concat": concat,
+    "Range": numbers,
+}
+"""The operators whose form differs from ours, or that need none."""
