@@ -13,7 +13,7 @@ from graphspec.ir.dims import Dim, product
 from graphspec.ir.graph import Value
 
 if TYPE_CHECKING:
-    from graphspec.onnx_files.unfreeze.operators import Call
+    from graphspec.graph.builder import Builder
 
 
 def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> list[int]:
@@ -35,7 +35,9 @@ def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> lis
     front = all(d == 0 or d == e for d, e in zip(sizes[:at], shape[:at], strict=True))
     rest, own = sizes[at + 1 :], product(tuple(shape[at + 1 :]))
     copied = len(shape) - at - 1 >= len(rest) or 0 not in rest[len(shape) - at - 1 :]
-    fits = copied and (-1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own)
+    fits = copied and (
+        -1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own
+    )
     return [*sizes[:at], 0, *rest] if front and fits else list(sizes)
 
 
@@ -46,15 +48,15 @@ def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> b
     )
 
 
-def for_all_rows(call: Call, X: Value, like: Value, axis: int, k: int) -> Value:
-    """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all."""
-    from graphspec.onnx_files.unfreeze.constants import Constant
+def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
+    """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
 
+    Args:
+        fixed: whether X is constant in the file, though it may be a weight here.
+    """
     rows = like.shape[axis]
-    alone = isinstance(call.given[k], Constant) or X.kind in ("constant", "param") or _constant(X)
-    if not alone or X.shape[axis] != 1 or rows == 1:
+    if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:
         return X
-    g = call.g
     size = g.size(like, axis)
     return g.Expand(X, g.ints([size if a == axis else 1 for a in range(X.rank)]))
 

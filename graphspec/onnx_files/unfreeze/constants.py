@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -134,7 +134,9 @@ def fold(
     node = helper.make_node(op, names, [f"y{k}" for k in range(len(outputs))])
     node.attribute.extend(attributes)
     feed = {name: c.array for name, c in zip(names, inputs, strict=True) if c is not None}
-    infos = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()]
+    infos = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()
+    ]
     graph = helper.make_graph([node], "folded", infos, [helper.make_empty_tensor_value_info(n) for n in node.output])
     try:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
@@ -160,5 +162,3 @@ def _size(op: str, inputs: Sequence[Constant | None]) -> int:
         return math.prod(np.broadcast_shapes(*(c.shape for c in given))) if op in _ELEMENTWISE.split() else 0
     except ValueError:
         return 0
-
-

@@ -19,12 +19,11 @@ from graphspec.ir.graph import Node, Value
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
 
-_ELEMENTWISE = frozenset(
-    """
+_FUNCTIONS = """
     Relu LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Softplus Softsign Mish Gelu Erf Exp Log Sqrt Neg Abs
     Add Sub Mul Div Pow Identity
-    """.split()
-)
+"""
+_ELEMENTWISE = frozenset(_FUNCTIONS.split())
 _LAST = frozenset(["Softmax", "LogSoftmax"])
 
 

@@ -1,4 +1,4 @@
-"""Lower the nodes of an ONNX file into the graph: constants are folded, branches chosen, every other node is our operator."""
+"""Lower the nodes of an ONNX file into the graph: constants are folded, branches chosen, all else is our operators."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.row_axes import RowAxes
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Node, Value
+from graphspec.onnx_files.unfreeze.call import Call, emit
 from graphspec.onnx_files.unfreeze.codes import FROZEN, refuse
 from graphspec.onnx_files.unfreeze.constants import FOLDED, LAYOUT, Constant, fold, of_array, of_tensor
 from graphspec.onnx_files.unfreeze.flattened import Flattened
 from graphspec.onnx_files.unfreeze.inputs import as_declared, batch_size
 from graphspec.onnx_files.unfreeze.naming import label, name_of, operator_of, part_of
-from graphspec.onnx_files.unfreeze.operators import HANDLERS, Call, emit
+from graphspec.onnx_files.unfreeze.operators import HANDLERS
 from graphspec.onnx_files.unfreeze.weights import Weight, Weights
 from graphspec.ops import OPS
 
@@ -131,10 +133,12 @@ class Lowering:
             return None
         if node.op_type == "Cast" and constants[0].is_float and _to_float(node):
             return [constants[0]]
-        arrays = fold(node.op_type, [c if isinstance(c, Constant) else None for c in given], node.attribute, node.output, self.opset)
+        listed = [c if isinstance(c, Constant) else None for c in given]
+        arrays = fold(node.op_type, listed, node.attribute, node.output, self.opset)
         if arrays is None:
             return None
-        found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in zip(node.output, arrays, strict=True)]
+        names = zip(node.output, arrays, strict=True)
+        found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
         if node.op_type in LAYOUT and constants[0].is_float:
             found[0].source, found[0].again = constants[0], partial(self._again, node, given)
         return found
@@ -149,8 +153,9 @@ class Lowering:
             found = self._emitted(node, given)
         except ShapeError as error:
             problem = error.problem
-            hint = problem.hint if problem.code == refuse("").problem.code and problem.hint else FROZEN
-            raise error.changed(message=f"has node {label(node)} in its file, which {problem.message}", hint=hint, key="trainable") from None
+            hint = problem.hint if problem.code == Code.UNSUPPORTED_FILE and problem.hint else FROZEN
+            text = f"has node {label(node)} in its file, which {problem.message}"
+            raise error.changed(message=text, hint=hint, key="trainable") from None
         except TypeError:  # our operator has fewer inputs
             text = f"has node {label(node)} in its file, with more inputs than are available in training"
             raise refuse(text) from None
@@ -159,7 +164,8 @@ class Lowering:
     def _emitted(self, node: Any, given: Sequence[Known]) -> Sequence[Known]:
         before = len(self.g.graph.nodes)
         slots = self.weights.slots(node.op_type, given)
-        call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, self.batch, self.batch_statistics, self.flattened)
+        fixed = self.batch, self.batch_statistics, self.flattened
+        call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, *fixed)
         handler = HANDLERS.get(node.op_type)
         with self.g.part(part_of(node)):
             found = list(emit(call) if handler is None else handler(call))
@@ -175,11 +181,10 @@ class Lowering:
     @staticmethod
     def _known(name: str, value: Known) -> Known:
         """Return a value, or a constant if its elements are known."""
-        if isinstance(value, Value) and value.kind == "op" and value.dims is not None:
-            if all(isinstance(d, int) for d in value.dims):
-                shape = tuple(int(d) for d in value.shape)
-                return of_array(name, np.array(value.dims, np.int64).reshape(shape))
-        return value
+        dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
+        if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
+            return value
+        return of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
 
     def check(self) -> None:
         """Raise one error with all nodes that have no operator here, by operator."""
@@ -220,7 +225,9 @@ def unfreeze(
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
     weights.check_patterns(float_names(graph))
-    lowering = Lowering(g, opset_of(model), weights, batch_size(declared, inputs), batch_statistics, count_readers(graph))
+    lowering = Lowering(
+        g, opset_of(model), weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
+    )
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
     with g.part("inputs"):
@@ -257,7 +264,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _to_float(node: Any) -> bool:
-    return any(a.name == "to" and a.i in (1, 10, 11, 16) for a in node.attribute)
+    return any(a.name == "to" and a.i in _FLOATS for a in node.attribute)
 
 
 def _graphs(node: Any) -> Iterable[Any]:
@@ -298,13 +305,17 @@ def count_readers(graph: Any) -> Mapping[str, int]:
 
 def float_names(graph: Any) -> list[str]:
     """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
-    found = [t.name for t in graph.initializer if t.data_type in (1, 10, 11, 16)]
-    stack = [graph]
+    found, stack = [], [graph]
     while stack:
         inner = stack.pop()
+        found += [t.name for t in inner.initializer if t.data_type in _FLOATS]
         for node in inner.node:
             stack.extend(_graphs(node))
-            if node.op_type == "Constant" and any(a.t.data_type in (1, 10, 11, 16) for a in node.attribute if a.name == "value"):
+            if node.op_type == "Constant" and any(
+                a.t.data_type in _FLOATS for a in node.attribute if a.name == "value"
+            ):
                 found.append(node.output[0])
-        found += [t.name for t in inner.initializer if inner is not graph and t.data_type in (1, 10, 11, 16)]
     return found
+
+
+_FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16

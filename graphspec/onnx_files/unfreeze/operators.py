@@ -1,147 +1,27 @@
-"""A file's nodes as our operators: their attributes, and the forms that differ from ours."""
+"""The operators of a file whose form differs from ours, or that need none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from graphspec.codes import Code
 from graphspec.ir.dims import ceildiv
 from graphspec.ir.graph import Value
 from graphspec.kernels.context import need
 from graphspec.onnx_files.unfreeze.batch import for_all_rows, is_shape, reshape_sizes
+from graphspec.onnx_files.unfreeze.call import Call, Found, Known, emit
 from graphspec.onnx_files.unfreeze.codes import refuse
-from graphspec.onnx_files.unfreeze.constants import Constant, of_array, our_dtype
-from graphspec.onnx_files.unfreeze.naming import label
-from graphspec.ops import OPS
-from graphspec.ops.base import declared_attributes
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.onnx_files.unfreeze.flattened import Flattened
-    from graphspec.onnx_files.unfreeze.weights import Weights
-
-Known = Constant | Value | None
-Found = Sequence[Known]
-
-
-@dataclass
-class Call:
-    """A node of the file with what stands for its inputs.
-
-    Attributes:
-        slots: the inputs that are weights if they are constant.
-        batch: the number of rows that the file fixes for a batch; None if it leaves it open.
-    """
-
-    g: Builder
-    node: Any
-    given: list[Known]
-    weights: Weights
-    slots: frozenset[int]
-    opset: int
-    batch: int | None
-    batch_statistics: bool
-    flattened: Flattened
-
-    def value(self, k: int) -> Value | None:
-        """Return an input as a value of the graph; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
-        if not isinstance(known, Constant):
-            return known
-        with _outside(self.g):
-            return self.weights.value(known, label(self.node), slot=k in self.slots)
-
-    def input(self, k: int) -> Value:
-        """Return an input that must be there."""
-        value = self.value(k)
-        need(value is not None, f"lacks its input {k}", code=Code.WRONG_INPUT_COUNT)
-        assert value is not None
-        return value
-
-    def values(self) -> list[Value | None]:
-        """Return all inputs as values of the graph."""
-        return [self.value(k) for k in range(len(self.given))]
-
-    def constant(self, k: int, what: str) -> Constant | None:
-        """Return an input that must be constant; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
-        if isinstance(known, Value):
-            raise refuse(f"computes its {what}, which must be constant")
-        return known
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the attributes by name, in our form."""
-        from onnx import helper
-
-        found: dict[str, Any] = {}
-        for attribute in self.node.attribute:
-            value = helper.get_attribute_value(attribute)
-            if attribute.name in ("to", "dtype"):
-                value = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
-            elif isinstance(value, bytes):
-                value = value.decode(errors="replace")
-            elif isinstance(value, list | tuple):
-                value = tuple(v.decode(errors="replace") if isinstance(v, bytes) else v for v in value)
-            found[attribute.name] = value
-        return found
-
-    def used(self, k: int) -> bool:
-        """Return whether the file names the output ``k``."""
-        return k < len(self.node.output) and bool(self.node.output[k])
-
-
-class _outside:  # noqa: N801 - reads as a phrase
-    """Names what is created inside after the layer alone, without the node of the file."""
-
-    def __init__(self, g: Builder) -> None:
-        self.g, self.prefix = g, g._prefix
-
-    def __enter__(self) -> None:
-        self.g._prefix = ""
-
-    def __exit__(self, *_: object) -> None:
-        self.g._prefix = self.prefix
-
-
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "storage_order": (0, 1),  # of the indices, which are refused
-    "spatial": (1,),
-}
-"""Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do."""
-
-
-def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: Any) -> Found:
-    """Emit the operator of the node's name. Outputs beyond ours that the file reads are refused."""
-    op = call.node.op_type
-    attributes = call.attributes() | changed
-    declared = declared_attributes(OPS[op])
-    for name in [n for n in attributes if n not in declared]:
-        value = attributes.pop(name)
-        ones = isinstance(value, tuple) and name == "dilations" and set(value) <= {1}
-        if not (ones or value in _NEUTRAL.get(name, ()) or value == _default(op, name)):
-            raise refuse(f"has {name} {value!r}, which is not available in training")
-    given = call.values() if inputs is None else list(inputs)
-    types_known = call.g.emit(op, given, attributes)
-    found = types_known if isinstance(types_known, tuple) else (types_known,)
-    for k in range(len(found), len(call.node.output)):
-        if call.used(k):
-            raise refuse(f"has output {k}, which is not available in training")
-    return found
-
-
-def _default(op: str, attribute: str) -> Any:
-    """Return ONNX's default of an attribute; None if it has none."""
-    from onnx import defs, helper
-
-    declared = defs.get_schema(op).attributes.get(attribute) if defs.has(op) else None
-    if declared is None or not declared.default_value.name:
-        return None
-    value = helper.get_attribute_value(declared.default_value)
-    return value.decode() if isinstance(value, bytes) else value
+from graphspec.onnx_files.unfreeze.constants import Constant, of_array
+from graphspec.onnx_files.unfreeze.networks import (
+    batch_normalization,
+    conv_transpose,
+    group_normalization,
+    instance_normalization,
+    pool,
+    recurrent,
+)
 
 
 def identity(call: Call) -> Found:
@@ -220,104 +100,6 @@ def clip(call: Call) -> Found:
     return emit(call, [call.input(0), *bounds])
 
 
-def batch_normalization(call: Call) -> Found:
-    """BatchNormalization by moving statistics, or by those of the batch if the spec says so."""
-    if call.attributes().get("training_mode") or any(call.used(k) for k in range(1, 5)):
-        raise refuse("is saved for training: save the file for inference")
-    if not call.batch_statistics:
-        return emit(call, training_mode=0)
-    moving = []
-    for k in (3, 4):
-        known = call.given[k]
-        if not isinstance(known, Constant):
-            raise refuse("computes its statistics, which must be constant for `batch_statistics`")
-        with _outside(call.g):
-            moving.append(call.weights.state(known, label(call.node)))
-    return emit(call, [call.input(0), call.input(1), call.input(2), *moving], training_mode=1)
-
-
-def instance_normalization(call: Call) -> Found:
-    """``(X - mean) / sqrt(var + epsilon) · scale + B`` over the spatial axes: a group for each channel."""
-    X, scale, B = call.input(0), call.input(1), call.input(2)
-    epsilon = call.attributes().get("epsilon", 1e-5)
-    found: Value = call.g.GroupNormalization(X, scale, B, num_groups=X.fixed(1), epsilon=epsilon)
-    return [found]
-
-
-def group_normalization(call: Call) -> Found:
-    """GroupNormalization; before opset 21 it has a scale and a bias for each group."""
-    attributes = call.attributes()
-    groups, channels = attributes["num_groups"], call.input(0).fixed(1)
-    vectors = [call.input(1), call.input(2)]
-    if call.opset < 21 and groups != channels:
-        g = call.g
-        wide = [g.Expand(g.Unsqueeze(v, g.constant([1])), g.constant([groups, channels // groups])) for v in vectors]
-        vectors = [g.Reshape(v, g.constant([channels])) for v in wide]
-    return emit(call, [call.input(0), *vectors])
-
-
-def conv_transpose(call: Call) -> Found:
-    """ConvTranspose: ``output_shape`` and ``auto_pad`` become pads, by ONNX's formula."""
-    attributes = call.attributes()
-    mode, wanted = attributes.pop("auto_pad", "NOTSET"), attributes.pop("output_shape", None)
-    X, W = call.input(0), call.input(1)
-    if mode not in ("NOTSET", "VALID") or wanted:
-        rank = X.rank - 2
-        strides, gaps = attributes.get("strides") or (1,) * rank, attributes.get("dilations") or (1,) * rank
-        extra = list(attributes.get("output_padding") or (0,) * rank)
-        low, high = [], []
-        for k in range(rank):
-            full = (strides[k] - 1) + (W.fixed(k + 2) - 1) * gaps[k] + 1 + extra[k] - strides[k] + 1
-            if wanted:
-                total = strides[k] * (X.fixed(k + 2) - 1) + extra[k] + (W.fixed(k + 2) - 1) * gaps[k] + 1 - wanted[-rank:][k]
-            else:
-                total = full - strides[k]
-            if total < 0:  # more elements than the kernels reach: they are 0, but for the bias
-                extra[k], total = extra[k] - total, 0
-            half = total // 2
-            upper = mode == "SAME_UPPER"
-            low.append(half if upper else total - half)
-            high.append(total - half if upper else half)
-        attributes |= {"pads": tuple(low + high), "output_padding": tuple(extra)}
-    found: Value = call.g.emit("ConvTranspose", [X, W, call.value(2)], attributes)
-    return [found]
-
-
-def pool(call: Call) -> Found:
-    """MaxPool and AveragePool; the indices of MaxPool are refused."""
-    if call.used(1):
-        raise refuse("returns indices, which are not available in training")
-    return emit(call)
-
-
-def recurrent(call: Call) -> Found:
-    """LSTM, GRU, RNN: time in front; constant initial states stand for all rows."""
-    attributes = call.attributes()
-    batch_first = attributes.pop("layout", 0)
-    g, X = call.g, call.input(0)
-    if batch_first:
-        X = g.transpose(X, [1, 0, 2])
-    inputs: list[Value | None] = [X, *(call.value(k) for k in range(1, min(len(call.given), 5)))]
-    states: list[Value | None] = []
-    for k in (5, 6)[: 2 if call.node.op_type == "LSTM" else 1]:
-        state = call.value(k)
-        if state is not None and batch_first:
-            state = g.transpose(state, [1, 0, 2])
-        states.append(None if state is None else for_all_rows(call, state, X, 1, k))
-    peepholes = call.constant(7, "peepholes")
-    if peepholes is not None and peepholes.array.any():
-        raise refuse("has peepholes")
-    inputs += [None] * (5 - len(inputs)) + states
-    attributes.pop("input_forget", None) if not attributes.get("input_forget") else None
-    if attributes.get("hidden_size") is None:
-        attributes["hidden_size"] = call.input(2).fixed(2)
-    found = g.emit(call.node.op_type, inputs, attributes)
-    if not batch_first:
-        return list(found)
-    first, *last = found
-    return [g.transpose(first, [2, 0, 1, 3]), *(g.transpose(v, [1, 0, 2]) for v in last)]
-
-
 def resize(call: Call) -> Found:
     """Resize without a region: by scales, or to sizes."""
     attributes = call.attributes()
@@ -374,7 +156,7 @@ def pad(call: Call) -> Found:
     pads = call.given[1]
     if axes is not None:
         known = call.constant(1, "pads")
-        need(known is not None, "lacks its pads")
+        need(known is not None, "needs its pads")
         assert known is not None
         half, full = known.size // 2, [0] * (2 * X.rank)
         for k, axis in enumerate(axes.ints()):
@@ -408,8 +190,9 @@ def sliced(call: Call) -> Found:
     if not all(p is None or isinstance(p, Constant) for p in parts):
         return emit(call)
     starts, ends, axes, steps = (p.ints() if isinstance(p, Constant) else None for p in parts)
-    need(starts is not None and ends is not None, "lacks its bounds")
-    rows = list(zip(starts or (), ends or (), axes or range(len(starts or ())), steps or [1] * len(starts or ()), strict=True))
+    need(starts is not None and ends is not None, "needs its bounds")
+    count = len(starts or ())
+    rows = list(zip(starts or (), ends or (), axes or range(count), steps or [1] * count, strict=True))
     rows = [(a, (_END if b >= _FAR else -_END if b <= -_FAR else b), k, step) for a, b, k, step in rows]
     rows = [row for row in rows if not (row[0] == 0 and row[1] == _END and row[3] == 1)]
     if not rows:
@@ -426,7 +209,7 @@ def concat(call: Call) -> Found:
     values = [v for v in call.values() if v is not None]
     rows = next((v for v in values if v.rank and v.shape[0] == "N"), None)
     if rows is not None and call.attributes()["axis"] % rows.rank and call.batch == 1:
-        values = [for_all_rows(call, v, rows, 0, k) for k, v in enumerate(values)]
+        values = [for_all_rows(call.g, v, rows, 0) for v in values]
     return emit(call, values)
 
 
@@ -440,11 +223,16 @@ def numbers(call: Call) -> Found:
         known = call.given[k]
         if isinstance(known, Constant) and float(known.array.reshape(-1)[0]).is_integer():
             sources.append(call.g.constant(known.array.astype(np.int64)))
-        elif v.node is not None and v.node.op == "Cast" and (source := v.node.inputs[0]) is not None and source.dtype == "int64":
+        elif (source := _cast_from(v)) is not None:
             sources.append(source)
         else:
             raise refuse("counts in floats that do not come from sizes")
     return [call.g.Cast(call.g.Range(*sources), to="float32")]
+
+
+def _cast_from(X: Value) -> Value | None:
+    source = X.node.inputs[0] if X.node is not None and X.node.op == "Cast" else None
+    return source if source is not None and source.dtype == "int64" else None
 
 
 HANDLERS: dict[str, Callable[[Call], Found]] = {

@@ -40,13 +40,12 @@ _CHANNELS_AT_1 = frozenset(
     ["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization"]
 )
 _CHANNELS_LAST = frozenset(["Gemm", "MatMul", "LayerNormalization", "RMSNormalization", "LSTM", "GRU", "RNN"])
-_KEEP_CHANNELS = frozenset(
-    """
+_KEEPING = """
     Add Sub Mul Div Max Min Relu LeakyRelu PRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Clip Softplus Softsign
     Mish Swish Gelu Erf Exp Softmax Identity Dropout Concat Slice Pad Resize MaxPool AveragePool GlobalAveragePool
     GlobalMaxPool
-    """.split()
-)
+"""
+_KEEP_CHANNELS = frozenset(_KEEPING.split())
 _ROOTS = frozenset(["Sqrt", "Reciprocal"])
 """What a normalization by parts multiplies by its scale: ``1 / sqrt(var + epsilon)``."""
 

@@ -53,7 +53,9 @@ def test_a_network_of_many_operators_has_the_outputs_and_gradients_of_its_file()
         "flat": np.array([-1]),
     }
     trial = Trial(model_of(nodes, {"x": ["n", 3, 8, 10]}, ["y", "l"], tensors), {"x": ("N", 3, 8, 10)})
-    assert trial.trained == [f"net/{name}" for name in ("w1", "b1", "scale", "shift", "w2", "w3", "b3", "gamma", "beta")]
+    assert trial.trained == [
+        f"net/{name}" for name in ("w1", "b1", "scale", "shift", "w2", "w3", "b3", "gamma", "beta")
+    ]
     assert [w.name for w in trial.found.weights if not w.trains] == ["mean", "var"]
     for rows in (1, 3):
         trial.check({"x": weights(rows, 3, 8, 10)})
@@ -105,7 +107,8 @@ def test_a_fixed_batch_in_a_reshape_stands_for_all_rows_if_each_keeps_its_elemen
         node("Reshape", "p b", "q"),
         node("Add", "q place", "y"),
     ]
-    tensors = {"a": np.array([2, 3, 4]), "b": np.array([4, 2, 2, 2]), "token": weights(2, 1, 4), "place": weights(4, 1, 2, 2)}
+    tensors = {"a": np.array([2, 3, 4]), "b": np.array([4, 2, 2, 2])}
+    tensors |= {"token": weights(2, 1, 4), "place": weights(4, 1, 2, 2)}
     with pytest.raises(ShapeError, match=r"'the_t' \(Concat\)"):  # two rows of a constant are not all rows
         Trial(model_of(nodes, {"x": [2, 12]}, ["y"], tensors), {"x": ("N", 12)})
     tensors |= {"a": np.array([1, 3, 4]), "b": np.array([4, 1, 2, 2]), "token": weights(1, 1, 4)}

@@ -38,7 +38,7 @@ REFUSED = """
     test_attention_*window* test_averagepool_*dilations* test_batchnorm_*training_mode test_*dropout*
     test_lstm_with_peepholes test_layer_normalization_* test_maxpool_2d_uint8 test_maxpool_with_argmax_* test_mod_*
     test_wrap_pad test_resize_* test_scatter* test_spacetodepth_crd_mode_example
-""".split()
+"""
 """Cases that may be refused: parts of operators that have no gradient here."""
 EXCLUDED = {
     "test_reduce_max_empty_set*": "the extremum of no elements",
@@ -54,22 +54,23 @@ def try_case(case: Any) -> str:
         return "no tensors"
     if reason := next((r for pattern, r in EXCLUDED.items() if fnmatch(case.name, pattern)), None):
         return reason
-    given, expected = ([numpy_helper.to_array(a) if isinstance(a, TensorProto) else np.asarray(a) for a in s] for s in case.data_sets[0])
+    given, expected = ([as_array(a) for a in arrays] for arrays in case.data_sets[0])
     if any(a.dtype.char not in _NUMBERS for a in [*given, *expected]):
         return "types of numbers that we do not have, or texts"
     (node,) = case.model.graph.node
     constant = CONSTANTS.get(node.op_type, {1} if node.op_type.startswith("Reduce") else set())
     places = {name: k for k, name in enumerate(node.input)}
-    arrays = {v.name: a.astype(np.float32) if a.dtype.char == "e" else a for v, a in zip(case.model.graph.input, given, strict=True)}
+    arrays = {
+        v.name: as_single(a) if a.dtype.char == "e" else a for v, a in zip(case.model.graph.input, given, strict=True)
+    }
     fixed = {name: as_single(a) for name, a in arrays.items() if places.get(name) in constant}
     fed = {name: a for name, a in arrays.items() if name not in fixed}
     kinds = {name: "float32" if a.dtype.kind == "f" else a.dtype.name for name, a in fed.items()}
     try:
         trial = Trial(case.model, {name: a.shape for name, a in fed.items()}, fixed=fixed, dtypes=kinds)
     except ShapeError as error:
-        assert any(fnmatch(case.name, pattern) for pattern in REFUSED), str(error)
-        assert f"({node.op_type})" in str(error), str(error)
-        return "refused"
+        foreseen = any(fnmatch(case.name, pattern) for pattern in REFUSED.split())
+        return "refused" if foreseen and f"({node.op_type})" in str(error) else f"refused, not foreseen: {error}"
     half = any(a.dtype.char == "e" for a in [*given, *expected])
     double = any(a.dtype.char == "d" for a in expected)
     rtol, atol = (max(case.rtol, 2e-3), max(case.atol, 2e-3)) if half else (case.rtol, case.atol)
@@ -78,6 +79,10 @@ def try_case(case: Any) -> str:
         assert (mine.dtype.kind == "f") == (reference.dtype.kind == "f")
         np.testing.assert_allclose(mine.astype(reference.dtype), reference, rtol, atol)
     return "passed"
+
+
+def as_array(value: Any) -> Any:
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
 
 def as_single(array: Any) -> Any:
@@ -93,4 +98,5 @@ def test_files_of_one_operator(node_cases: dict[str, list[Any]]) -> None:
             except Exception as error:
                 failures.append(f"{case.name}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
+    assert not [reason for reason in counts if "not foreseen" in reason], counts
     assert counts["passed"] >= 770, counts

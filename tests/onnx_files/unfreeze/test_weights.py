@@ -65,7 +65,8 @@ def test_a_normalization_by_parts_trains_its_scale_and_shift() -> None:
         node("Mul", "c rg", "n"),
         node("Add", "n beta", "y"),
     ]
-    tensors = {"w": weights(3, 4), "two": np.float32(2), "small": np.float32(1e-5), "gamma": weights(1, 4), "beta": weights(4)}
+    tensors = {"w": weights(3, 4), "two": np.float32(2), "small": np.float32(1e-5)}
+    tensors |= {"gamma": weights(1, 4), "beta": weights(4)}
     trial = Trial(model_of(nodes, {"x": ["n", 3]}, ["y"], tensors), {"x": ("N", 3)})
     assert trial.trained == ["net/w", "net/gamma", "net/beta"]
     trial.check({"x": weights(2, 3)})
@@ -128,9 +129,7 @@ def test_a_pattern_that_names_no_weight_is_refused() -> None:
 
 def test_names_of_weights_are_valid_and_differ() -> None:
     names = ["/a::w/1", "a w 1", "_", "é.w"]
-    nodes = [
-        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(weights(2, 2))) for name in names
-    ]
+    nodes = [helper.make_node("Constant", [], [name], value=numpy_helper.from_array(weights(2, 2))) for name in names]
     last = "x"
     for k, name in enumerate(names):
         nodes.append(helper.make_node("MatMul", [last, name], [f"y{k}"]))
