@@ -52,7 +52,8 @@ class Call:
         if not isinstance(known, Constant):
             return known
         with outside(self.g):
-            return self.weights.value(known, label(self.node), slot=k in self.slots)
+            kernel = k == 1 and self.node.op_type in ("Conv", "ConvTranspose")
+            return self.weights.value(known, label(self.node), slot=k in self.slots, kernel=kernel)
 
     def input(self, k: int) -> Value:
         """Return an input that must be there."""

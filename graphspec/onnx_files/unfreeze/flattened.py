@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
 
 _FUNCTIONS = """
-    Relu LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Softplus Softsign Mish Gelu Erf Exp Log Sqrt Neg Abs
-    Add Sub Mul Div Pow Identity
+    Relu LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Softplus Softsign Mish Swish Gelu Erf Exp Log
+    Sqrt Neg Abs Add Sub Mul Div Pow Identity
 """
 _ELEMENTWISE = frozenset(_FUNCTIONS.split())
 _LAST = frozenset(["Softmax", "LogSoftmax"])

@@ -23,6 +23,7 @@ from graphspec.onnx_files.unfreeze.flattened import Flattened
 from graphspec.onnx_files.unfreeze.inputs import as_declared, batch_size
 from graphspec.onnx_files.unfreeze.naming import label, name_of, operator_of, part_of
 from graphspec.onnx_files.unfreeze.operators import HANDLERS
+from graphspec.onnx_files.unfreeze.peephole import whole_activation
 from graphspec.onnx_files.unfreeze.weights import Weight, Weights
 from graphspec.ops import OPS
 
@@ -170,7 +171,7 @@ class Lowering:
         with self.g.part(part_of(node)):
             found = list(emit(call) if handler is None else handler(call))
             if found and isinstance(found[0], Value) and found[0].node is not None and found[0] not in given:
-                found[0] = self.flattened.follow(found[0])
+                found[0] = self.flattened.follow(whole_activation(self.g, found[0]))
         for made in self.g.graph.nodes[before:]:
             self.origins[made.name] = label(node)
         first = found[0] if found else None

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from graphspec.errors import ShapeError
 from graphspec.graph.onnx_session import sanitized
-from graphspec.ir.graph import Value
+from graphspec.ir.graph import Array, Layout, Value
 from graphspec.onnx_files.unfreeze.codes import refuse
 from graphspec.onnx_files.unfreeze.constants import Constant
 
@@ -71,6 +73,16 @@ class Weight:
         return bool(self.role)
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """The initial values of a convolution's kernel, in Keras's layout: (O, I, k…) in the file → (k…, I, O)."""
+
+    tensor: Constant
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.array(self.tensor.array.transpose([*range(2, len(shape)), 1, 0]), np.float32, order="C")
+
+
 @dataclass
 class Weights:
     """Gives constants a value in the graph: a weight, or a constant.
@@ -90,17 +102,24 @@ class Weights:
         """Return whether a pattern of the spec names this tensor."""
         return any(fnmatchcase(name, p) for p in self.patterns or ())
 
-    def value(self, tensor: Constant, reader: str, *, slot: bool) -> Value:
-        """Return the value of a constant, a weight if it ``slot`` is the place of one."""
+    def value(self, tensor: Constant, reader: str, *, slot: bool, kernel: bool = False) -> Value:
+        """Return the value of a constant, a weight if ``slot`` is the place of one.
+
+        Args:
+            kernel: whether it is the kernel of a convolution.
+        """
         if tensor.trains or (slot and self.patterns is None and tensor.is_float and tensor.size > 0):
-            return self.weight(tensor, reader)
+            return self.weight(tensor, reader, kernel=kernel)
         if tensor not in self.constants:
             value = self.g.constant(tensor.array, tensor.dtype)
             self.constants[tensor] = Weight(tensor.name, "", tensor.shape, reader), value
         return self.constants[tensor][1]
 
-    def weight(self, tensor: Constant, reader: str) -> Value:
-        """Return the weight of a tensor. What several nodes read in other shapes is one weight."""
+    def weight(self, tensor: Constant, reader: str, *, kernel: bool = False) -> Value:
+        """Return the weight of a tensor. What several nodes read in other shapes is one weight.
+
+        Kernels of convolutions are stored in Keras's layout, which is the order of their matrices.
+        """
         if tensor in self.made:
             return self.made[tensor][1]
         root = tensor.root()
@@ -111,11 +130,14 @@ class Weights:
             return value
         name = root.name if root is not tensor and root.size == tensor.size else tensor.name
         role = self._role(name)
-        self.made[tensor] = (
-            Weight(name, role, tensor.shape, reader),
-            self.g.param(role, tensor.shape, tensor),
-        )
-        return self.made[tensor][1]
+        if kernel and len(tensor.shape) > 2:
+            outputs, inputs, *taps = tensor.shape
+            layout = Layout(perm=(len(taps) + 1, len(taps), *range(len(taps))))
+            value = self.g.param(role, (*taps, inputs, outputs), Kernel(tensor), layout=layout)
+        else:
+            value = self.g.param(role, tensor.shape, tensor)
+        self.made[tensor] = Weight(name, role, tensor.shape, reader), value
+        return value
 
     def state(self, tensor: Constant, reader: str) -> Value:
         """Return a moving statistic, which training updates."""

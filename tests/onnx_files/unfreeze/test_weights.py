@@ -138,3 +138,12 @@ def test_names_of_weights_are_valid_and_differ() -> None:
     assert trial.trained == ["net/a_w_1", "net/a_w_1_2", "net/weight", "net/é.w"]
     assert [w.name for w in trial.found.weights] == names
     trial.check({"x": weights(2, 2)})
+
+
+def test_kernels_of_convolutions_have_the_layout_of_keras() -> None:
+    nodes = [node("Conv", "x w", "c", group=2), node("ConvTranspose", "c v", "y")]
+    tensors = {"w": weights(6, 2, 3, 2), "v": weights(6, 5, 2, 2)}
+    trial = Trial(model_of(nodes, {"x": ["n", 4, 8, 9]}, ["y"], tensors), {"x": ("N", 4, 8, 9)})
+    assert {name: p.shape for name, p in trial.graph.params.items()} == {"net/w": (3, 2, 2, 6), "net/v": (2, 2, 5, 6)}
+    np.testing.assert_array_equal(trial.parameters().get()["net/w"], tensors["w"].transpose(2, 3, 1, 0))
+    trial.check({"x": weights(2, 4, 8, 9)})
