@@ -34,19 +34,20 @@ def whole_activation(g: Builder, made: Value) -> Value:
         return made
     if node.op == "Mul":
         for X, gate in ((a, b), (b, a)):
-            if (gate.node is not None) and X.shape == made.shape and (found := _gated(g, X, gate.node)) is not None:
+            if gate.node is not None and X.shape == made.shape and (found := _gated(g, X, gate.node)) is not None:
                 return found
-    scale = _number(b) if node.op == "Div" else next((n for v in (a, b) if (n := _number(v)) is not None), None)
-    inner = a if node.op == "Div" or _number(b) is not None else b
-    if scale is None or inner.node is None or inner.node.op != "Mul":
+    number = _number(b) if node.op == "Div" else next((n for v in (a, b) if (n := _number(v)) is not None), None)
+    inner: Value = a if node.op == "Div" or _number(b) is not None else b
+    if not number or inner.node is None or inner.node.op != "Mul":
         return made
-    for X, other in (inner.node.inputs, inner.node.inputs[::-1]):
-        if X is None or other is None or other.node is None or X.shape != made.shape:
+    scale = 1 / number if node.op == "Div" else number
+    for part, other in (inner.node.inputs, inner.node.inputs[::-1]):
+        if part is None or other is None or other.node is None or part.shape != made.shape:
             continue
-        if _is(1 / scale if node.op == "Div" else scale, 1 / 6) and _is_relu6(X, other.node):
-            return g.HardSwish(X)
-        if _is(1 / scale if node.op == "Div" else scale, 0.5) and _is_erf(X, other.node):
-            return g.Gelu(X)
+        if _is(scale, 1 / 6) and _is_relu6(part, other.node):
+            return g.HardSwish(part)
+        if _is(scale, 0.5) and _is_erf(part, other.node):
+            return g.Gelu(part)
     return made
 
 
