@@ -29,7 +29,7 @@ FLOORS = """
     language
     callbacks
     metrics
-    operations
+    operations onnx_files
     layers losses
     activations regularizers
     graph
