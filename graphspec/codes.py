@@ -322,6 +322,21 @@ class Code(StrEnum):
         "A query reads a file that is neither beside nor below the spec.",
         "Move the file, or allow its folder with `--allow DIR`.",
     )
+    WEIGHTS_MISSING = (
+        "GS514",
+        "Initial weights missing",
+        (
+            "A file of initial weights lacks weights of the network, or a pattern of `map` or `allow_missing` matches none "
+            "of them."
+        ),
+        "Give the names of the file in `map`. `allow_missing` lists the weights that start new.",
+    )
+    WEIGHT_SHAPE = (
+        "GS515",
+        "Initial weights of another shape",
+        "A file of initial weights has a weight in another shape than the network.",
+        "Give the layer the sizes of the file, write `layout: torch`, or start the weight new with `allow_missing`.",
+    )
 
     # GS6: the run.
 
