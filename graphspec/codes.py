@@ -51,20 +51,14 @@ class Code(StrEnum):
     VALUE_NOT_ALLOWED = (
         "GS105",
         "Value not allowed",
-        (
-            "A value is out of range, is not one of the choices, contradicts another value, or is refused for the "
-            "reason in the message."
-        ),
+        "A value is out of range, no choice, contradicts another value, or is refused for the reason in the message.",
         "Choose another value.",
     )
     DUPLICATE_KEY = ("GS106", "Duplicate key", "A mapping contains a key twice.", "Remove one of them.")
     DUPLICATE_NAME = (
         "GS107",
         "Duplicate name",
-        (
-            "Two inputs, nodes or heads have the same name. Generated names count too: `<head>_label`, "
-            "`<head>_length`, `<head>_input_length`, `<head>_sample_weight`, and the copies of a repeat."
-        ),
+        "Two inputs, nodes or heads have the same name. Generated ones count: `<head>_label`, the copies of a repeat.",
         "Rename one of them.",
     )
     UNKNOWN_VARIABLE = (
@@ -88,10 +82,7 @@ class Code(StrEnum):
     UNKNOWN_CLASS = (
         "GS111",
         "Unknown class",
-        (
-            "No layer, block, loss, metric, optimizer, schedule, activation, initializer, regularizer, constraint or "
-            "callback has this name."
-        ),
+        "No layer, block, loss, metric, optimizer, activation, callback or other class of the vocabulary has this name.",
         "Use the suggested name.",
     )
 
@@ -118,10 +109,7 @@ class Code(StrEnum):
     UNUSED_NODE = (
         "GS204",
         "Unused node",
-        (
-            "Warning: no head depends on a node. For a chain of unused nodes the message names the last one, for an "
-            "unused block its instance."
-        ),
+        "Warning: no head depends on a node. The message names the last one of a chain, or an unused block's instance.",
         "Use the node, or remove it.",
     )
     RECURSIVE_BLOCK = (
@@ -133,10 +121,7 @@ class Code(StrEnum):
     WRONG_SHARE = (
         "GS206",
         "Wrong share",
-        (
-            "`share` names an input or an unknown node, shares depend on each other in a cycle, or an entry with "
-            "`share` has other keys."
-        ),
+        "`share` names an input or an unknown node, shares form a cycle, or an entry with `share` has other keys.",
         "Name the node that owns the weights. Beside `share`, only `name` and `inputs` are allowed.",
     )
 
@@ -163,10 +148,7 @@ class Code(StrEnum):
     SIZES_DO_NOT_FIT = (
         "GS304",
         "Sizes do not fit",
-        (
-            "Sizes do not divide or add up: in a Reshape, in groups, in initial states. Or a layer computes ids "
-            "for which the Embedding has no rows."
-        ),
+        "Sizes do not divide or add up: in a Reshape, in groups, in states. Or an Embedding lacks rows for computed ids.",
         "Choose sizes that fit.",
     )
     SIZE_NOT_FIXED = (
@@ -196,10 +178,7 @@ class Code(StrEnum):
     NO_TRAINING_KERNEL = (
         "GS309",
         "Not computable in training",
-        (
-            "A layer that only onnxruntime computes, such as a lookup of text, follows a layer with weights or random "
-            "numbers. Such layers are computed once, before training."
-        ),
+        "A layer that onnxruntime computes before training, such as a lookup of text, follows weights or randomness.",
         "Feed the layer from inputs, or from layers without weights and random numbers.",
     )
 
@@ -274,10 +253,7 @@ class Code(StrEnum):
     OUT_OF_RANGE = (
         "GS506",
         "Id out of range",
-        (
-            "A class, a label or an id is out of range. Ids that a layer computes are checked at the Embedding that "
-            "looks them up; the message then names the Embedding instead of a row."
-        ),
+        "A class, a label or an id is out of range. Of ids that a layer computes, the message names the Embedding.",
         "Ids count from 0. CTC keeps class 0 for the blank.",
     )
     WRONG_LENGTH = (
@@ -325,10 +301,7 @@ class Code(StrEnum):
     WEIGHTS_MISSING = (
         "GS514",
         "Initial weights missing",
-        (
-            "A file of initial weights lacks weights of the network, or a pattern of `map` or `allow_missing` matches none "
-            "of them."
-        ),
+        "A file of initial weights lacks weights, or a pattern of `map` or `allow_missing` matches no weight.",
         "Give the names of the file in `map`. `allow_missing` lists the weights that start new.",
     )
     WEIGHT_SHAPE = (
@@ -386,10 +359,7 @@ class Code(StrEnum):
     EXPORT_DIFFERS = (
         "GS701",
         "Export differs",
-        (
-            "The exported graph and the runtime compute different values, by more than rounding explains. Or the rows "
-            "prove nothing, since every output is infinite or noise. No file is written."
-        ),
+        "Exported file and runtime differ by more than rounding, or the rows prove nothing. No file is written.",
         "Report it with the spec. If the rows prove nothing, pass other rows (`--rows`).",
     )
     UNAVAILABLE_OPERATOR = (
@@ -412,4 +382,19 @@ class Code(StrEnum):
         "Quantization loses too much",
         "The quantized network is worse on held-out rows than `--max-loss` allows, overflows, or has no large weights.",
         "Try `--quantize float16`, or allow more with `--max-loss`. No file is written.",
+    )
+
+    # GS8: files of other programs.
+
+    INVALID_FILE = (
+        "GS801",
+        "Invalid file of another program",
+        "A file that another program wrote is damaged, contradicts itself, or is no file of the kind that it should be.",
+        "Save or download it again. The message names the place in the file.",
+    )
+    UNSUPPORTED_FILE = (
+        "GS802",
+        "Unsupported part of a file",
+        "A sound file of another program has a part that graphspec cannot express or compute, such as Python code.",
+        "Follow the message: it names the place in the file, and what to write instead.",
     )

@@ -82,9 +82,7 @@ DataPlace = Annotated[
 ]
 RunOrSpec = Annotated[
     Path,
-    typer.Argument(
-        metavar="RUN|SPEC", help="A run directory, or a spec with initial weights.", show_default=False
-    ),
+    typer.Argument(metavar="RUN|SPEC", help="A run directory, or a spec with initial weights.", show_default=False),
 ]
 Sets = Annotated[
     list[str] | None,

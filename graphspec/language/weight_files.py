@@ -60,7 +60,9 @@ def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -
         return WeightFile(tree.value, node, tree=tree)
     if not isinstance(tree.value, dict):
         text = f"{subject} must be a name or a mapping, not {describe(tree)}"
-        problems.value(tree, Code.WRONG_TYPE, text, hint=type_hint(tree, "text") or EXAMPLE)
+        arrays = "arrays are initial values: `kernel_initializer: {type: Array, value: …}`, or name a file with them"
+        hint = arrays if isinstance(tree.value, list) else type_hint(tree, "text") or EXAMPLE
+        problems.value(tree, Code.WRONG_TYPE, text, hint=hint)
         return None
     keys = validate(WeightKeys, tree, subject, problems)
     if keys is None or not _patterns_fit(keys.map, tree, subject, problems):

@@ -96,7 +96,7 @@ class Session:
         Args:
             initial: the files from which weights start.
         """
-        self.initial_weights = [reported(plan) for plan in initial]
+        self.initial_weights[:] = [reported(plan) for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
             return

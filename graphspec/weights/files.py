@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,20 +18,20 @@ WEIGHTS = "weights.safetensors"
 """The file of a run that has its weights."""
 _ANY = "name a file .safetensors or .npz, or a run directory"
 _TORCH = (
-    "import torch, safetensors.torch as s; d = torch.load({old!r}, map_location='cpu', weights_only=True); "
-    "s.save_file({{k: v.clone().contiguous() for k, v in d.get('state_dict', d).items()}}, {new!r})"
+    'import torch, safetensors.torch as s; d = torch.load({old}, map_location="cpu", weights_only=True); '
+    's.save_file({{k: v.clone().contiguous() for k, v in d.get("state_dict", d).items()}}, {new})'
 )
 _KERAS = (
-    "import keras, safetensors.numpy as s; m = keras.saving.load_model({old!r}); "
-    "s.save_file({{w.path: keras.ops.convert_to_numpy(w) for w in m.weights}}, {new!r})"
+    "import keras, safetensors.numpy as s; m = keras.saving.load_model({old}); "
+    "s.save_file({{w.path: keras.ops.convert_to_numpy(w) for w in m.weights}}, {new})"
 )
 _PICKLE = (
-    "import pickle, numpy as np, safetensors.numpy as s; d = pickle.load(open({old!r}, 'rb')); "
-    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new!r})"
+    'import pickle, numpy as np, safetensors.numpy as s; d = pickle.load(open({old}, "rb")); '
+    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
 )
 _OBJECTS = (
-    "import numpy as np, safetensors.numpy as s; d = np.load({old!r}, allow_pickle=True).item(); "
-    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new!r})"
+    "import numpy as np, safetensors.numpy as s; d = np.load({old}, allow_pickle=True).item(); "
+    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
 )
 _CONVERTED = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), ("a file of PyTorch, which is a pickle", _TORCH)),
@@ -77,7 +77,7 @@ def open_weights(path: Path) -> Contents:
             raise ProblemError(Code.UNREADABLE_FILE, "is not a name of a file", hint=_ANY)
         if path.is_dir():
             return _of_run(path)
-        if (known := _CONVERTED.get(os.path.splitext(name)[1])) is not None:  # noqa: PTH122 (also of `.pt`)
+        if (known := _CONVERTED.get(path.suffix.lower())) is not None:
             raise ProblemError(Code.UNREADABLE_FILE, f"is {known[0]}", hint=_conversion(path, known[1]))
         if path.exists() and not path.is_file():
             raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=_ANY)
@@ -101,7 +101,8 @@ def _of_run(path: Path) -> Contents:
 
 def _conversion(path: Path, line: str) -> str:
     """Return the hint with the command that writes a file of safetensors beside the other one."""
-    command = line.format(old=path.as_posix(), new=path.with_suffix(".safetensors").as_posix())
+    old, new = (json.dumps(p.as_posix()) for p in (path, path.with_suffix(".safetensors")))
+    command = line.format(old=old, new=new)
     return f"convert it once, if you trust it: {shell('python', '-c', command)}"
 
 

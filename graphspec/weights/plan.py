@@ -140,7 +140,7 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
     """Decide where each weight comes from; return the problems."""
     file, arrays = plan.file, plan.contents.arrays
     absent: list[tuple[Weight, list[str]]] = []
-    wrong: list[Diagnostic] = []
+    wrong: dict[str, Diagnostic] = {}  # one for each node, whose weights misfit together
     for weight in weights:
         may_start_new = any(matches(p, form) for p in file.allow_missing for form in _forms(file, weight))
         possible = ways(file, weight)
@@ -163,14 +163,16 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
         )
         unusable = next((name for name in names if not _is_float(arrays[name])), None)
         if unusable is not None:
-            wrong.append(other_kind(file, weight, unusable, arrays[unusable]))
+            wrong.setdefault(weight.name, other_kind(file, weight, unusable, arrays[unusable]))
         elif misfit is None:
             plan.taken.append(Taken(weight, way.recipe, tuple(described)))
         elif may_start_new:
             plan.new[weight.name] = "another shape in the file"
         else:
-            wrong.append(other_shape(file, weight, *misfit))
-    return [*(missing(file, absent, len(weights), arrays) if absent else []), *too_many(wrong)]
+            wrong.setdefault(weight.node.name, other_shape(file, weight, *misfit))
+    used = {name for taken in plan.taken for name, _ in taken.arrays}
+    free = [name for name in arrays if name not in used]
+    return [*(missing(file, absent, len(weights), free) if absent else []), *too_many([*wrong.values()])]
 
 
 def _forms(file: WeightFile, weight: Weight) -> list[str]:

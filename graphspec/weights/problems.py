@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphspec.arrays.array_files import ArrayFile
@@ -38,9 +39,14 @@ def listed(names: Sequence[str], most: int = _NAMED) -> str:
 
 
 def missing(
-    file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], size: int, arrays: Mapping[str, ArrayFile | str]
+    file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], size: int, free: Sequence[str]
 ) -> list[Diagnostic]:
-    """Return the problem of weights that a file lacks."""
+    """Return the problem of weights that a file lacks.
+
+    Args:
+        size: how many weights the file is for.
+        free: its arrays that no other weight needs.
+    """
     names = [weight.name for weight, _ in absent]
     every = len(absent) == size
     text = f"'{file.file}' lacks {'all' if every and size > 1 else ''} {count(size, 'weight')}".replace("  ", " ")
@@ -51,31 +57,29 @@ def missing(
     if wanted and wanted[0] != names[0]:
         text += f" (looked for '{wanted[0]}')"
     at = _at(file, "file")
-    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_way_out(file, absent, arrays))]
+    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_way_out(file, absent, free))]
 
 
-def _way_out(
-    file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], arrays: Mapping[str, ArrayFile | str]
-) -> str:
+def _way_out(file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], free: Sequence[str]) -> str:
     """Return how to find weights in the file, or to do without them."""
-    if file.layout == "keras" and any(name.endswith(_OF_TORCH) for name in arrays):
+    if file.layout == "keras" and any(name.endswith(_OF_TORCH) for name in free):
         return "its names are PyTorch's: write `layout: torch`"
     weight, wanted = absent[0]
     if not wanted:
         if file.layout == "torch" and weight.node.type == "GRU":
             return "PyTorch's GRU is `reset_after: true` here"
         return f"PyTorch has no such weight: start it new, `allow_missing: [{_pattern(absent)}]`"
-    similar = _similar(wanted[0], list(arrays))
+    similar = _similar(wanted[0], free)
     if similar is not None:
         return f"the file has '{similar}': say so in `map`, or start new with `allow_missing: [{_pattern(absent)}]`"
-    quoted = [f"'{name}'" for name in arrays]
-    has = f"the file has {listed(quoted, 3)}" if arrays else "the file is empty"
-    return f"{has}: give their names in `map`, or start new with `allow_missing: [{_pattern(absent)}]`"
+    new = f"start new with `allow_missing: [{_pattern(absent)}]`"
+    quoted = [f"'{name}'" for name in free]
+    return f"the file has {listed(quoted, 3)}: give their names in `map`, or {new}" if free else new
 
 
 def _similar(wanted: str, names: Collection[str]) -> str | None:
     """Return the name in a file that is most like the one that was looked for."""
-    ends = [name for name in names if name.endswith(f".{wanted}") or name.endswith(f"/{wanted}")]
+    ends = [name for name in names if name.endswith((f".{wanted}", f"/{wanted}"))]
     close = did_you_mean(wanted, names)
     return ends[0] if ends else None if close is None else close.split("'")[1]
 
@@ -89,10 +93,11 @@ def _pattern(absent: Sequence[tuple[Weight, list[str]]]) -> str:
 def other_shape(file: WeightFile, weight: Weight, source: Source, name: str, array: ArrayFile) -> Diagnostic:
     """Return the problem of an array with another shape, at the node that needs it."""
     node = weight.node
-    text = f"{node.type} '{node.name}' needs '{name}' of shape {show(source.shape)}"
-    text += f" for its {weight.role}, but '{file.file}' has {show(array.shape)}"
+    text = f"{node.type} '{node.name}' needs `{weight.role}` of shape {show(weight.shape)}"
+    text += f", {show(source.shape)} in the file" if source.shape != weight.shape else ""
+    text += f", but '{name}' of '{file.file}' has shape {show(array.shape)}"
     turned = file.layout == "keras" and len(array.shape) == 2 and array.shape[::-1] == weight.shape
-    hint = "the file has PyTorch's layout: write `layout: torch`" if turned else _sizes(weight, array)
+    hint = "the file has PyTorch's layout: write `layout: torch`" if turned else _sizes(weight, source, array)
     hint += f", or start it new: `allow_missing: [{node.name}/*]`" if not turned else ""
     mark, path = _mark_of(weight)
     return Diagnostic.at(mark, Code.WEIGHT_SHAPE, text, path=path, hint=hint)
@@ -101,14 +106,15 @@ def other_shape(file: WeightFile, weight: Weight, source: Source, name: str, arr
 _SIZES = {"Dense": "units", "Embedding": "output_dim", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
 
 
-def _sizes(weight: Weight, array: ArrayFile) -> str:
+def _sizes(weight: Weight, source: Source, array: ArrayFile) -> str:
     """Return the argument of the layer that would make a weight of the file's shape."""
-    ours, theirs, kind = weight.shape, array.shape, str(weight.node.type)
-    if kind == "Embedding" and len(theirs) == 2 and theirs[1] == ours[1]:
+    needed, theirs, kind = source.shape, array.shape, str(weight.node.type)
+    if kind == "Embedding" and len(theirs) == 2 and theirs[1] == needed[1]:
         return f"set `input_dim: {theirs[0]}`"
-    last = -1 if len(ours) == len(theirs) else 0
-    if kind in _SIZES and ours and len(ours) == len(theirs) and ours[:-1] == theirs[:-1]:
-        return f"set `{_SIZES[kind]}: {theirs[last]}`"
+    if kind in _SIZES and needed and len(needed) == len(theirs):
+        last = 0 if needed != weight.shape else len(needed) - 1  # PyTorch has the outputs first
+        if needed[:last] + needed[last + 1 :] == theirs[:last] + theirs[last + 1 :]:
+            return f"set `{_SIZES[kind]}: {theirs[last]}`"
     return "give the layer the sizes of the file"
 
 
@@ -131,8 +137,6 @@ def too_many(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Return the first problems; the last of them says how many more there are."""
     if len(found) <= _MOST:
         return list(found)
-    from dataclasses import replace
-
     last = found[_MOST - 1]
     return [*found[: _MOST - 1], replace(last, message=f"{last.message} (and {len(found) - _MOST} more like this)")]
 
