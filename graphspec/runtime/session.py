@@ -96,7 +96,7 @@ class Session:
         Args:
             initial: the files from which weights start.
         """
-        self.initial_weights[:] = [reported(plan) for plan in initial]
+        self.initial_weights: list[InitialWeights] = [reported(plan) for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
             return
@@ -111,7 +111,6 @@ class Session:
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set all attributes except the weights and what was learnt."""
-        self.initial_weights: list[InitialWeights] = []
         self._set_graph(spec, graph, warnings)
         self.cache: Path | None = None
         self.on_rows: Callable[[str, int, int], None] = _show_nothing

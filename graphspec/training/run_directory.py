@@ -34,6 +34,7 @@ from graphspec.training.checkpoint import (
 )
 from graphspec.training.history_text import HistoryText
 from graphspec.training.lock import locked
+from graphspec.weights.report import in_record
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
@@ -70,11 +71,9 @@ def start_run(model: Session, directory: Path) -> None:
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     if model.adapted is not None:
         write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
-    record = provenance(model, document, data_hashes(model))
-    if not model.spec.draws and (directory / "run.json").is_file():  # the weights came from its files at the start
-        before = read_json(directory / "run.json").get("initial_weights")
-        record |= {} if before is None else {"initial_weights": before}
-    write_atomic(directory / "run.json", json.dumps(record, indent=1).encode())
+    path, record = directory / "run.json", provenance(model, document, data_hashes(model))
+    before = read_json(path) if path.is_file() and not model.spec.draws else {}  # the weights came from files then
+    write_atomic(path, json.dumps(record | in_record(model.initial_weights, before), indent=1).encode())
 
 
 def read_adapted(directory: Path) -> Adapted | None:
@@ -186,13 +185,7 @@ def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, s
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
         "data_sha256": dict(data),
-        **_initial(model),
     }
-
-
-def _initial(model: Session) -> dict[str, Any]:
-    """Return what ``run.json`` says of initial weights, if there are some."""
-    return {"initial_weights": known} if (known := [each.to_json() for each in model.initial_weights]) else {}
 
 
 def data_hashes(model: Session) -> dict[str, str]:

@@ -62,3 +62,9 @@ def reported(plan: FilePlan, sha256: str = "") -> InitialWeights:
     """Return what a file gives."""
     taken = {t.weight.name: tuple(name for name, _ in t.arrays) for t in plan.taken}
     return InitialWeights(plan.file.file, plan.file.node, taken, dict(plan.new), list(plan.left_over), sha256)
+
+
+def in_record(known: Sequence[InitialWeights], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``run.json`` says of initial weights; without files that were read, what it said ``before``."""
+    said = [each.to_json() for each in known] or before.get("initial_weights")
+    return {"initial_weights": said} if said else {}
