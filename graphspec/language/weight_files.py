@@ -60,7 +60,9 @@ def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -
         return WeightFile(tree.value, node, tree=tree)
     if not isinstance(tree.value, dict):
         if isinstance(tree.value, list):
-            hint = "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
+            hint = (
+                "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
+            )
             problems.value(tree, Code.VALUE_NOT_ALLOWED, f"{subject} cannot be arrays: it names a file", hint=hint)
             return None
         text = f"{subject} must be a name or a mapping, not {describe(tree)}"
