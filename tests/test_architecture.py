@@ -32,7 +32,7 @@ FLOORS = """
     metrics
     operations onnx_files
     layers losses
-    activations regularizers onnx_files
+    activations regularizers
     graph
     ops optimizers constraints
     kernels initializers schedules

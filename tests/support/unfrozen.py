@@ -32,7 +32,7 @@ def model_of(
     """A model of these nodes; ``tensors`` are its initializers, and ``inputs`` the shapes of its float inputs."""
     kinds = dtypes or {}
     given = [helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), s) for n, s in inputs.items()]
-    results = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     stored = [numpy_helper.from_array(np.asarray(a), name) for name, a in (tensors or {}).items()]
     graph = helper.make_graph(list(nodes), "test", given, results, stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

@@ -6,8 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from graphspec.errors import ProblemError
+from graphspec.graph.onnx_model import OPSET
+from graphspec.graph.onnx_session import sanitized
+from graphspec.onnx_files.reading import OnnxFile, at_opset
+from graphspec.onnx_files.unfreeze.codes import FROZEN, refuse
 from graphspec.onnx_files.unfreeze.lowering import Unfrozen, unfreeze
 from graphspec.onnx_files.unfreeze.weights import Weight
 
@@ -15,7 +21,21 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-__all__ = ["Unfrozen", "Weight", "lower_model", "unfreeze"]
+__all__ = ["Unfrozen", "Weight", "lower_model", "model_for_training", "unfreeze"]
+
+
+@lru_cache(maxsize=4)
+def model_for_training(file: OnnxFile) -> Any:
+    """Return the model of a file with the operators of our opset, or newer ones that it has itself.
+
+    Raises:
+        ShapeError: it cannot be converted.
+    """
+    try:
+        return file.model if file.opset >= OPSET else at_opset(file.model, OPSET)
+    except ProblemError as error:
+        problem = error.problem
+        raise refuse(f"takes '{sanitized(file.name)}', which {problem.message}", problem.hint or FROZEN) from None
 
 
 def lower_model(
