@@ -25,6 +25,7 @@ FLOORS = """
     parallel
     runtime
     compiler
+    weights
     data
     language
     callbacks

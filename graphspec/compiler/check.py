@@ -108,6 +108,12 @@ def check(
         *check_workers(spec, lowered),
     ]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
+    if spec.draws and spec.weight_files:
+        from graphspec.weights.plan import plan_weights
+
+        complete = not any(d.is_error for d in found)
+        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=complete)
+        found += unfit
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
