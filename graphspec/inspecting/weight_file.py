@@ -23,7 +23,7 @@ _KERAS = frozenset(
     """.split()
 )
 _TORCH = ("weight", "running_mean", "running_var", "in_proj_weight", "weight_ih_l0", "weight_hh_l0")
-_SHOWN = 3  # names in a sentence
+_FLOATS = ("float16", "float32", "float64", "bfloat16", ">f4", ">f8")
 
 
 def weights_record(path: Path) -> dict[str, Any]:
@@ -99,8 +99,10 @@ def _described(name: str, array: ArrayFile | str) -> dict[str, Any]:
 
 def _use(path: Path, arrays: list[dict[str, Any]], layout: str | None) -> dict[str, Any]:
     """Return whether a network can start from the arrays: those that are floats."""
-    floats = [array for array in arrays if array["dtype"].startswith(("float", "bfloat")) and array["shape"] is not None]
-    others = [array["name"] for array in arrays if array not in floats]
+    floats, others = [], []
+    for array in arrays:
+        is_float = array["shape"] is not None and array["dtype"] in _FLOATS
+        (floats if is_float else others).append(array["name"])
     value = f"{{file: {path.name}, layout: torch}}" if layout == "torch" else path.name
     reasons = []
     if not floats:
