@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from trust.hostile_files.case import Table
-from trust.hostile_files.zips import LOCAL, archive, claims, encrypted, many, method, of_zeros, patched
+from trust.hostile_files.zips import LOCAL, archive, claims, encrypted, method, of_zeros, patched
 
 SAFETENSORS = Table("w.safetensors", "GS501", "GS504")
 NPZ = Table("w.npz", "GS501", "GS504")
@@ -74,7 +74,7 @@ def _safetensors() -> None:
     add("an array that is a number", packed({"a": 7}), "not a mapping of mappings")
     add("dtype that is a mapping", one(dtype={"a": 1}), "dtype")
     add("dtype that is a list", one(dtype=["F32"]), "dtype")
-    add("dtype of Python", one(dtype="object"), "no arrays of floats", sound=True)
+    add("dtype of Python", one(dtype="object"), "none of its arrays are floats", sound=True)
     add("no shape", packed({"a": {"dtype": "F32", "data_offsets": [0, 8]}}), "no shape")
     add("no offsets", packed({"a": {"dtype": "F32", "shape": [2]}}), "no offsets")
     for name, shape in {
@@ -97,7 +97,7 @@ def _safetensors() -> None:
     }.items():
         add(f"offsets: {name}", one(offsets=offsets), "is not a file of safetensors")
     add("offsets in reverse", one(offsets=[8, 0]), "is not a file of safetensors")
-    add("offsets beyond the end", one(offsets=[1 << 40, (1 << 40) + 8]), "shorter than it says")
+    add("offsets beyond the end", one(offsets=[1 << 40, (1 << 40) + 8]), "gap")
     add("shape larger than its bytes", one(shape=[3]), "its shape and its size differ")
     add("shape of an exabyte", one(shape=[2**30, 2**30]), "its shape and its size differ")
     add("dtype of twice the bytes", one(dtype="F64"), "its shape and its size differ")
@@ -120,12 +120,12 @@ def _safetensors() -> None:
     add("a page", b"<!DOCTYPE html><html>404</html>", start)
     add("metadata that are a list", packed({"__metadata__": [], "a": entry()}), "metadata")
     add("metadata that are numbers", packed({"__metadata__": {"a": 1}, "a": entry()}), "metadata")
-    add("names of the terminal", packed({"\x1b[2J\x1b]0;x\x07/kernel": entry()}), "usable", sound=True)
-    add("a name with NUL", packed({"a\0b/../../c": entry()}), "usable", sound=True)
+    add("names of the terminal", packed({"\x1b[2J\x1b]0;x\x07/kernel": entry()}), "a network can start from it", sound=True)
+    add("a name with NUL", packed({"a\0b/../../c": entry()}), "a network can start from it", sound=True)
     add("a name of a megabyte", lambda: packed({"n" * (1 << 20): entry()}), "a name of 1,048,576 characters")
-    add("an unpaired surrogate", packed(b'{"\\ud800/kernel": ' + json.dumps(entry()).encode() + b"}"), "usable", sound=True)
+    add("an unpaired surrogate", packed(b'{"\\ud800/kernel": ' + json.dumps(entry()).encode() + b"}"), "a network can start from it", sound=True)
     add("no arrays", packed({}, b""), "has no arrays", sound=True)
-    SAFETENSORS.folder("a folder", lambda folder: (folder / "w.safetensors").mkdir(), "", "GS501", "exit 2")
+    SAFETENSORS.folder("a folder", lambda folder: (folder / "w.safetensors").mkdir(), "", "usage")
 
 
 # NPZ
@@ -183,7 +183,7 @@ def _npz() -> None:
     add("order that is a text", npz(member(order="yes")), other)
     for descr in ("<f3", "O8", "|V0", "nonsense", [("a", "O")], ["<f4"], 7, None, ("<f4", (2**40,))):
         add(f"dtype {descr!r}", npz(member(descr=descr)), "")
-    add("texts", npz(member(descr="<U2")), "none of its arrays are floats", sound=True)
+    add("texts", npz(member(descr="<U1")), "none of its arrays are floats", sound=True)
     add("records", npz(member(descr=[("a", "<f4")])), "none of its arrays are floats", sound=True)
     add("a name twice", archive([("a.npy", member()), ("a.npy", member())]), "twice")
     add("the same name twice", archive([("a.npy", member()), ("a", member())]), "twice")
@@ -193,12 +193,11 @@ def _npz() -> None:
     add("packed by LZMA, and is not", method(whole, zipfile.ZIP_LZMA), other)
     add("claims 4 GiB", claims(whole, 0xFFFFFFF0), other)
     add("another name inside", patched(whole, LOCAL, 30, b"evil"), other)
-    add("60,000 entries", lambda: many(60_000), "")
-    add("a gigabyte of zeros", lambda: of_zeros("a.npy", member(shape=(2**26,), data=b""), 1 << 28), "usable", sound=True)
+    add("64 MiB of zeros", lambda: of_zeros("a.npy", member(shape=(2**24,), data=b""), 1 << 26), "a network can start from it", sound=True)
     add("an archive in an archive", archive({"a.npy": whole}), start)
-    add("names that lead out", archive({"../../evil.npy": member(), "/etc/evil.npy": member()}), "usable", sound=True)
+    add("names that lead out", archive({"../../evil.npy": member(), "/etc/evil.npy": member()}), "a network can start from it", sound=True)
     add("no members", archive({}), "no arrays", sound=True)
-    NPZ.folder("a folder", lambda folder: (folder / "w.npz").mkdir(), "", "GS501", "exit 2")
+    NPZ.folder("a folder", lambda folder: (folder / "w.npz").mkdir(), "", "usage")
 
 
 _safetensors()

@@ -1,0 +1,120 @@
+"""Files of other programs that are broken or hostile: each gets a clear answer, runs no code, writes nothing, and is bounded.
+
+The cases are in ``hostile_files/``, a table for each kind of file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from typer.main import get_command
+
+from graphspec.cli.app import app
+from graphspec.text import display_width
+from trust.hostile_files.arrays import NPZ, SAFETENSORS, member, npz, one
+from trust.hostile_files.case import Case
+
+MEMORY = 64 << 20
+"""Bytes that Python and NumPy may take for a file of a few kilobytes."""
+SPEC = """\
+graphspec: 1
+name: net
+inputs: {x: {shape: [4]}}
+layers: [{name: dense, type: Dense, units: 3}]
+outputs: {dense: {loss: mean_squared_error}}
+training: {initial_weights: FILE}
+"""
+LOOKED = ("socket.", "pickle.find_class", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "marshal.loads")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_seen: list[str] | None = None
+COMMANDS = get_command(app)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if _seen is None:
+        return
+    if event.startswith(LOOKED):
+        _seen.append(f"{event} {arguments!r}"[:200])
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES and not isinstance(arguments[0], int):
+        _seen.append(f"writes {arguments[0]!r}")
+    if event in ("os.mkdir", "os.rename", "os.remove", "os.symlink"):
+        _seen.append(f"{event} {arguments!r}")
+
+
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """What a command does beside reading and computing; its memory is measured, too."""
+    global _seen
+    found: list[str] = []
+    _seen = found
+    tracemalloc.start()
+    try:
+        yield found
+        if (peak := tracemalloc.get_traced_memory()[1]) > MEMORY:
+            found.append(f"took {peak >> 20} MiB")
+    finally:
+        tracemalloc.stop()
+        _seen = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sound_files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Sound files first: after them everything is imported, which takes memory and loads code."""
+    folder = tmp_path_factory.mktemp("sound")
+    (folder / "w.safetensors").write_bytes(one())
+    (folder / "w.npz").write_bytes(npz(member()))
+    (folder / "net.yaml").write_text(SPEC.replace("FILE", "w.npz"), encoding="utf-8")
+    commands = [("inspect", "w.safetensors"), ("inspect", "w.npz"), ("inspect", "none.npz"), ("validate", "net.yaml")]
+    for command, name in commands:
+        graphspec(command, str(folder / name))
+
+
+def graphspec(*command: str) -> Result:
+    return CliRunner().invoke(COMMANDS, command)
+
+
+def problems(result: Result, *statuses: int) -> list[str]:
+    """What is wrong with the form of an answer."""
+    said = result.stdout + result.stderr
+    found = []
+    if result.exit_code not in statuses:
+        found.append(f"status {result.exit_code}")
+    if "Traceback" in said or any(ord(c) < 32 and c not in "\n\t" for c in said):
+        found.append("no plain answer")
+    if len(said) > 6_000 or any(display_width(line) > 500 for line in said.splitlines()):
+        found.append(f"an answer of {len(said):,} characters")
+    return [f"{problem}: {said[:800]}" for problem in found]
+
+
+def tried(case: Case, folder: Path, *commands: tuple[str, ...]) -> None:
+    """Make the file of a case, and try commands on it."""
+    case.make(folder)
+    before = sorted(folder.rglob("*"))
+    statuses = [0] if not case.codes else [1, 2] if "usage" in case.codes else [1]
+    for command in commands:
+        with watched() as seen:
+            result = graphspec(*command)
+        assert problems(result, *statuses) == []
+        if case.codes:
+            assert any(f"error[{code}]" in result.stderr for code in case.codes) or result.exit_code == 2
+        assert case.words in " ".join((result.stdout + result.stderr).split())
+        assert seen == []
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("case", [*SAFETENSORS, *NPZ], ids=str)
+def test_arrays(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text(SPEC.replace("FILE", case.file), encoding="utf-8")
+    tried(case, tmp_path, ("inspect", case.file))
