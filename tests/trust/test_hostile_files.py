@@ -117,4 +117,4 @@ def tried(case: Case, folder: Path, *commands: tuple[str, ...]) -> None:
 def test_arrays(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.yaml").write_text(SPEC.replace("FILE", case.file), encoding="utf-8")
-    tried(case, tmp_path, ("inspect", case.file))
+    tried(case, tmp_path, ("inspect", case.file), ("validate", "net.yaml"))
