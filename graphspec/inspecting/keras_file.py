@@ -102,7 +102,7 @@ def _network(imported: Imported | None) -> dict[str, Any] | None:
 
 def _arrays(saved: Saved) -> Iterator[dict[str, Any]]:
     """Yield the arrays of a file, without those of its optimizer."""
-    file = None if saved.weights is None else saved.weights.file
+    file = saved.file
     if file is None:
         return
     stack = [(file.root, file.place, 0)]

@@ -128,13 +128,21 @@ class Hdf5:
         """Return the shape of a dataset."""
         return tuple(int(n) for n in dataset.shape)
 
+    def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:
+        """Return the dtype of a dataset."""
+        return self._tried(lambda: np.dtype(dataset.dtype), place)  # type: ignore[no-any-return]
+
+    def address(self, group: Any) -> int:
+        """Return where a group is in the file: one that has several names has one address."""
+        return int(group._dataobjects.offset)
+
     def array(self, dataset: Any, place: str) -> Array:
         """Return the numbers of a dataset as float32 (integers and bools as they are).
 
         Raises:
             SpecError: GS801, it is larger than the file; GS802, its numbers are compressed, or are none.
         """
-        shape, kind = self.shape(dataset), self._tried(lambda: np.dtype(dataset.dtype), place)
+        shape, kind = self.shape(dataset), self.dtype(dataset, place)
         if self._tried(lambda: dataset.id.layout_class, place) not in _CONTIGUOUS:
             text = f"the weight {place} is stored in pieces or compressed, which Keras does not do"
             self._problems.unsupported(place, text, "save the model again with Keras")
