@@ -69,7 +69,7 @@ def _checked(key: str) -> str:
     try:
         parts_of(key)
     except ValueError as error:
-        raise invalid(f"{error}", _EXAMPLE, show_value=True) from None
+        raise invalid(f"is no part of a tensor, since it {error}", _EXAMPLE, show_value=True) from None
     return key
 
 
