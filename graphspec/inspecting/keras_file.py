@@ -38,7 +38,8 @@ def keras_record(path: Path) -> dict[str, Any]:
     problems = Problems(path.name)
     with opened(path, problems) as saved:
         model = read_model(saved.config, saved.place, problems)
-        problems.check()
+        if any(d.code == Code.INVALID_FILE for d in problems.found):
+            problems.check()
         arrays = list(_arrays(saved))
         made_by = f"Keras {saved.version}" if saved.version else "Keras"
         training = _training(saved.training)

@@ -112,7 +112,7 @@ def uses_lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 def _more(use: Mapping[str, Any]) -> Iterator[str]:
     if others := use.get("others"):
         names = ", ".join(sanitized(name) for name in others[:_NAMED])
-        yield f"{count(len(others), 'array is', 'arrays are')} no floats: {names}{', …' if len(others) > _NAMED else ''}"
+        yield f"{count(len(others), 'array has', 'arrays have')} no floats: {names}{', …' if len(others) > _NAMED else ''}"
     if use.get("trains") is not None:
         yield f"{count(len(use['trains']), 'tensor')} of {use['elements']:,} numbers would train"
     for note in use.get("notes", ())[:_REASONS]:

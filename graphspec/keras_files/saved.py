@@ -131,7 +131,7 @@ def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
 
 def _json(path: Path, problems: Problems) -> Saved:
     with path.open("rb") as file:
-        text = file.read(MAX_TEXT + 1)
+        text = file.read(min(path.stat().st_size, MAX_TEXT) + 1)
     if not text.lstrip().startswith(b"{"):
         hint = "Keras saves `.keras` and `.h5` files; `model.to_json()` is the network alone"
         raise problems.fail("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)

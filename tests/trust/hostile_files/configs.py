@@ -8,7 +8,7 @@ import marshal
 from typing import Any
 
 from trust.hostile_files.case import Table
-from trust.hostile_files.keras_models import DENSE, after, base, changed, dense, functional, layer, sequential, start, tensor, text
+from trust.hostile_files.keras_models import DENSE, Place, after, base, changed, dense, functional, layer, sequential, start, tensor, text
 
 CONFIGS = Table("model.json", "GS801", "GS802")
 INVALID, UNSUPPORTED = "GS801", "GS802"
@@ -22,14 +22,15 @@ def _code() -> str:
 def _texts() -> None:
     """Texts that are no JSON, or too much of it."""
     add, whole = CONFIGS.add, text(base())
-    for k in (1, 20, len(whole) // 2, len(whole) - 1):
+    add("cut at 1", whole[:1], "", INVALID, "usage")
+    for k in (20, len(whole) // 2, len(whole) - 1):
         add(f"cut at {k}", whole[:k], "JSON", INVALID)
     add("100,000 brackets", whole[:-1] + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "levels", INVALID)
     add("300 levels", whole[:-1] + b', "x": ' + b"[" * 300 + b"]" * 300 + b"}", "levels", INVALID)
     add("a number of 5,000 digits", whole.replace(b'"units": 3', b'"units": ' + b"9" * 5000), "JSON", INVALID)
     add("a key twice", whole.replace(b'"units": 3', b'"units": 3, "units": 4'), "units", INVALID)
     add("a class twice", whole[:-1] + b', "class_name": "Sequential"}', "class_name", INVALID)
-    add("UTF-16", json.dumps(base()).encode("utf-16"), "", INVALID)
+    add("UTF-16", json.dumps(base()).encode("utf-16"), "", INVALID, "usage")
     add("bytes that are no text", whole.replace(b"dense", b"d\xff\xfee"), "", INVALID)
     add("NaN", whole.replace(b'"units": 3', b'"units": NaN'), "")
     add("infinity", whole.replace(b'"units": 3', b'"units": -Infinity'), "")
@@ -39,8 +40,8 @@ def _structure() -> None:
     """Values of other types where the model's structure stands."""
     add = CONFIGS.add
 
-    def at(name: str, place: tuple[str | int, ...], value: Any, words: str = "", *codes: str) -> None:
-        add(name, text(changed(place, value)), words, *codes)
+    def at(name: str, place: Place, value: Any, words: str = "", *codes: str, sound: bool = False) -> None:
+        add(name, text(changed(place, value)), words, *codes, sound=sound)
 
     odd: dict[str, Any] = {"null": None, "a number": 7, "a text": "x", "a list": [], "a mapping": {}, "true": True}
     layers = ("config", "layers")
@@ -71,7 +72,7 @@ def _structure() -> None:
     at("outputs: an output of 10^30", ("config", "output_layers"), [["dense", 0, 10**30]], "", INVALID)
     at("outputs: a negative call", ("config", "output_layers"), [["dense", -1, 0]], "", INVALID)
     at("a name that is a list", (*DENSE, "name"), ["dense"])
-    at("a name that is a mapping", ("config", "name"), {"a": 1})
+    at("a name that is a mapping", ("config", "name"), {"a": 1}, sound=True)
     add("no class", b'{"config": {"layers": []}}', "", INVALID)
     add("an empty chain", text(sequential()), "", INVALID)
     add("a chain without a shape", text(sequential(dense())), "shape", UNSUPPORTED)
@@ -100,18 +101,18 @@ def _graphs() -> None:
     for k in range(60):
         inner = functional(start(name=f"x{k}"), inner | {"name": f"m{k}", "inbound_nodes": [{"args": [tensor(f"x{k}")], "kwargs": {}}]})
     add("60 models in each other", text(inner), "")
-    add("20,001 layers", lambda: text(functional(start(), *(dense(f"d{k}") for k in range(20_001)))), "20,002 layers", INVALID)
-    deep = functional(start(), dense("d0"), *(dense(f"d{k}", f"d{k - 1}", units=2) for k in range(1, 400)))
+    add("20,001 layers", lambda: text(changed(("config", "layers"), [{}] * 20_001)), "20,001 layers", INVALID)
+    deep = functional(start(), dense("d0"), *(dense(f"d{k}", f"d{k - 1}", units=2) for k in range(1, 60)))
     deep["config"]["layers"][-1]["class_name"] = "Nothing"
-    add("400 layers and one that is unknown", text(deep), "Nothing", UNSUPPORTED)
+    add("60 layers and one that is unknown", text(deep), "Nothing", UNSUPPORTED)
 
 
 def _code_in_files() -> None:
     """What would be code."""
     add = CONFIGS.add
 
-    def at(name: str, place: tuple[str | int, ...], value: Any, words: str, *codes: str) -> None:
-        add(name, text(changed(place, value)), words, *codes)
+    def at(name: str, place: Place, value: Any, words: str, *codes: str, sound: bool = False) -> None:
+        add(name, text(changed(place, value)), words, *codes, sound=sound)
 
     function = {"class_name": "__lambda__", "config": {"code": _code(), "defaults": None, "closure": None}}
     add("a Lambda", text(after("Lambda", function=function, arguments={})), "one", UNSUPPORTED)
@@ -123,8 +124,8 @@ def _code_in_files() -> None:
     at("__import__ as a class", (*DENSE, "class_name"), "__import__", "__import__", UNSUPPORTED)
     at("a class with dots", (*DENSE, "class_name"), "os.system", "os.system", UNSUPPORTED)
     at("a class of paths", (*DENSE, "class_name"), "../../evil", "evil", UNSUPPORTED)
-    at("another module of a known class", (*DENSE, "module"), "os", "os", UNSUPPORTED)
-    at("a registered name of a known class", (*DENSE, "registered_name"), "evil>Dense", "Dense", UNSUPPORTED)
+    at("another module of a known class", (*DENSE, "module"), "os", "not one of Keras's but code", UNSUPPORTED)
+    at("a registered name of a known class", (*DENSE, "registered_name"), "evil>Dense", "it can be imported", sound=True)
     at("an activation that is code", (*DENSE, "config", "activation"), function, "dense", UNSUPPORTED)
     at("an activation of a module", (*DENSE, "config", "activation"), {"module": "os", "class_name": "system", "config": {}}, "dense")
     at("an activation that is unknown", (*DENSE, "config", "activation"), "nonsense", "nonsense", UNSUPPORTED)
@@ -135,7 +136,7 @@ def _code_in_files() -> None:
     at("a constraint that is unknown", (*DENSE, "config", "kernel_constraint"), {"class_name": "Nothing", "config": {}}, "Nothing")
     at("a constraint that is a text", (*DENSE, "config", "bias_constraint"), "__import__", "dense")
     add("a model that is a class", text(base() | {"class_name": "MyModel", "registered_name": "evil>MyModel", "config": {}}), "")
-    add("a loss that is code", text(base() | {"compile_config": {"loss": function, "optimizer": "sgd"}}), "", UNSUPPORTED)
+    add("a loss that is code", text(base() | {"compile_config": {"loss": function, "optimizer": "sgd"}}), "", UNSUPPORTED, sound=True)
     cell = {"module": "evil", "class_name": "Evil", "config": {"units": 3}, "registered_name": "evil>Evil"}
     add("a cell of somebody", text(after("RNN", (None, 5, 4), cell=cell)), "Evil")
     inside = {"module": "evil", "class_name": "Evil", "config": {"name": "evil"}, "registered_name": "evil>Evil"}
@@ -154,7 +155,7 @@ def _arguments() -> None:
     }  # fmt: skip
     for name, value in units.items():
         add(f"units: {name}", text(functional(start(), dense(units=value))), "dense")
-    add("10^9 units", text(functional(start(), dense(units=10**9), dense("b", "dense", units=10**9))), "")
+    add("10^9 units", text(functional(start(), dense(units=10**9), dense("b", "dense", units=10**9))), "", sound=True)
     add("a shape that is a text", text(functional(start("wide"), dense())), "x")
     add("a shape that is a number", text(functional(start(4), dense())), "x")
     add("a shape of nothing", text(functional(start([]), dense())), "x")
@@ -164,7 +165,7 @@ def _arguments() -> None:
     add("a shape of 100 axes", text(functional(start([None, *[1] * 100]), dense())), "")
     add("a dtype that is unknown", text(functional(start(dtype="float7"), dense())), "float7")
     add("a dtype that is a list", text(functional(start(dtype=["float32"]), dense())), "x")
-    add("a policy that is unknown", text(changed((*DENSE, "config", "dtype"), {"class_name": "Evil", "config": {"name": "x"}})), "dense")
+    add("a policy that is unknown", text(changed((*DENSE, "config", "dtype"), {"class_name": "Evil", "config": {"name": "x"}})), "dense", sound=True)
     add("quantized", text(changed((*DENSE, "config", "dtype"), {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}})), "")
     add("a kernel of nothing", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=0)), "one")
     add("a kernel that is larger", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=10**6)), "one")
@@ -175,7 +176,7 @@ def _arguments() -> None:
     add("an axis beyond", text(after("Softmax", axis=9)), "one")
     add("another size", text(after("Reshape", target_shape=[5])), "one")
     add("sizes of 10^9", text(after("Reshape", target_shape=[10**9, -1, -1])), "one")
-    add("10^9 repeats", text(after("RepeatVector", n=10**9)), "")
+    add("10^9 repeats", text(after("RepeatVector", n=10**9)), "", sound=True)
     add("an embedding of 10^15", text(after("Embedding", (None, 4), input_dim=10**15, output_dim=10**6)), "")
     add("words in /etc/passwd", text(after("StringLookup", (None, 1), vocabulary="/etc/passwd")), "one")
     add("words that are numbers", text(after("StringLookup", (None, 1), vocabulary=[1, 2])), "")

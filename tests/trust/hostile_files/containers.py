@@ -15,7 +15,7 @@ from trust.hostile_files.arrays import Canary
 from trust.hostile_files.case import Table
 from trust.hostile_files.hdf5 import Array, Group, Message, Outside, Soft, attribute, chunked, file_of, filters
 from trust.hostile_files.keras_models import base, keras, parts, text, weights, whole_h5
-from trust.hostile_files.zips import CENTRAL, LOCAL, archive, claims, encrypted, many, method, of_zeros, patched
+from trust.hostile_files.zips import CENTRAL, LOCAL, archive, claims, encrypted, method, of_zeros, patched
 
 KERAS = Table("net.keras", "GS801", "GS802")
 H5 = Table("net.h5", "GS801", "GS802")
@@ -23,12 +23,12 @@ H5 = Table("net.h5", "GS801", "GS802")
 
 def _archives() -> None:
     add, whole = KERAS.add, keras()
-    add("empty", b"", "empty")
+    add("empty", b"", "no model that Keras saved")
     add("zeros", bytes(1000), "archive")
     for k in (4, 100, len(whole) // 2, len(whole) - 22, len(whole) - 1):
         add(f"cut at {k}", whole[:k], "archive")
     add("a pickle", pickle.dumps(Canary()), "archive")
-    add("HDF5 with the wrong suffix", file_of(whole_h5()), "")
+    add("HDF5 with the wrong suffix", file_of(whole_h5()), "it can be imported", sound=True)
     add("only a configuration", archive({"config.json": text(base())}), "model.weights.h5")
     add("no configuration", archive({"model.weights.h5": file_of(weights())}), "config.json")
     add("nothing", archive({}), "config.json")
@@ -44,8 +44,7 @@ def _archives() -> None:
     add("claims one byte", claims(whole, 1, 1), "config.json")
     add("a wrong checksum", patched(patched(whole, CENTRAL, 16, b"evil", 1), LOCAL, 14, b"evil", 1), "config.json")
     add("a place beyond the end", patched(whole, CENTRAL, 42, struct.pack("<I", 2**31), 1), "")
-    add("20,000 entries", lambda: many(20_000), "entries")
-    add("a configuration of zeros", lambda: of_zeros("config.json", b"", 1 << 28), "config.json")
+    add("a configuration of zeros", lambda: of_zeros("config.json", b"", 1 << 26), "config.json")
     add("an archive in an archive", archive({**parts(), "config.json": whole}), "JSON")
     add("a configuration of nothing", archive(parts(b"")), "JSON")
     add("a list as a configuration", archive(parts([])), "config.json")
@@ -60,8 +59,8 @@ def _archives() -> None:
 def _weights() -> None:
     """Files of weights, as an entry of an archive."""
 
-    def add(name: str, root: Group | bytes, words: str, *codes: str) -> None:
-        KERAS.add(f"weights: {name}", lambda: keras(None, root), words, *codes)
+    def add(name: str, root: Group | bytes, words: str, *codes: str, sound: bool = False) -> None:
+        KERAS.add(f"weights: {name}", lambda: keras(None, root), words, *codes, sound=sound)
 
     ones, whole, h5 = np.ones((4, 3), np.float32), file_of(weights()), "model.weights.h5"
     for k in (0, 4, 60, 96, 300, len(whole) - 48, len(whole) - 8):
@@ -72,7 +71,7 @@ def _weights() -> None:
     add("a root beyond the end", whole[:64] + struct.pack("<Q", 1 << 40) + whole[72:], h5)
     add("a root within itself", whole[:64] + struct.pack("<Q", 8) + whole[72:], h5)
     add("no layers", Group(), "dense")
-    add("layers that are an array", Group({"layers": Array(ones)}), "dense")
+    add("layers that are an array", Group({"layers": Array(ones)}), "an array, not a group")
     add("a layer that is an array", Group({"layers": Group({"dense": Array(ones)})}), "dense")
     add("no kernel", weights(**{"0": Group()}), "dense")
     # Links.
@@ -96,8 +95,8 @@ def _weights() -> None:
     add("200 axes", weights(**{"0": Array(ones, shape=(1,) * 200)}), h5)
     add("bytes beyond the end", weights(**{"0": Array(ones, layout=struct.pack("<BBQQ", 3, 1, 1 << 40, 48))}), h5)
     add("texts", weights(**{"0": Array(np.full((4, 3), b"x"))}), "dtype")
-    add("whole numbers", weights(**{"0": Array(np.ones((4, 3), np.int32))}), "")
-    add("not a number", weights(**{"0": Array(np.full((4, 3), np.nan, np.float32))}), "")
+    add("whole numbers", weights(**{"0": Array(np.ones((4, 3), np.int32))}), "it can be imported", sound=True)
+    add("not a number", weights(**{"0": Array(np.full((4, 3), np.nan, np.float32))}), "it can be imported", sound=True)
     add("a type of 2^31 bytes", weights(**{"0": Array(ones, type=struct.pack("<BBBBI", 0x13, 1, 0, 0, 2**31))}), h5)
     add("a type that is unknown", weights(**{"0": Array(ones, type=b"\x1f" + bytes(15))}), h5)
     add("a type of 3 bytes", weights(**{"0": Array(ones, type=struct.pack("<BBBBI12x", 0x11, 0, 0, 0, 3))}), h5)
@@ -115,9 +114,9 @@ def _weights() -> None:
     lists = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + hdf5.type_of("S1")
     add("an attribute of 2^32 texts", _named(attribute("name", b"dense", shape=(2**32,), type=lists)), h5)
     add("an attribute of 2^31 bytes", _named(attribute("name", b"d", type=struct.pack("<BBBBI", 0x13, 1, 0, 0, 2**31))), h5)
-    add("a name that is no text", _named(attribute("name", [1.5, 2.5])), "")
+    add("a name that is no text", _named(attribute("name", [1.5, 2.5])), "it can be imported", sound=True)
     again = Message(hdf5.MORE, struct.pack("<QQ", 0, 1 << 40))
-    add("a header that goes on at itself", Group(messages=[again] * 400), h5)
+    add("a header that goes on at itself", Group(messages=[again] * 400), "no weights")
     long = Message(hdf5.MORE, struct.pack("<QQ", 0, 2000))
     add("60,000 headers in a header", _long_header(long), h5)
     symbols = Message(hdf5.SYMBOLS, struct.pack("<QQ", 96, 96))
@@ -142,19 +141,19 @@ def _long_header(message: Message) -> bytes:
 def _h5() -> None:
     """Files ``.h5`` with a model."""
     add, whole = H5.add, file_of(whole_h5())
-    add("empty", b"", "empty")
-    add("zeros", bytes(1000), "HDF5")
-    add("a text", b"graphspec: 1\n", "HDF5")
-    add("an archive", keras(), "HDF5")
+    add("empty", b"", "no model that Keras saved")
+    add("zeros", bytes(1000), "no model that Keras saved")
+    add("a text", b"graphspec: 1\n", "no model that Keras saved")
+    add("an archive", keras(), "it can be imported", sound=True)
     for k in (8, 60, 200, len(whole) // 2, len(whole) - 8):
         add(f"cut at {k}", whole[:k], "")
-    add("no model", file_of(weights()), "model_config")
+    add("no model", file_of(weights()), "no configuration of a model")
     add("a model that is no JSON", file_of(whole_h5("{")), "JSON")
     add("a model that is a list", file_of(whole_h5("[]")), "")
     add("a model that is a number", _with("model_config", 7), "")
     add("a model of a terabyte", _with("model_config", b"{}", shape=(2**40,)), "")
     add("a model of numbers", _with("model_config", [1, 2, 3]), "")
-    add("no weights", file_of(Group({}, whole_h5().attributes)), "model_weights")
+    add("no weights", file_of(Group({}, whole_h5().attributes)), "has no weights")
     add("weights that are an array", file_of(Group({"model_weights": Array(np.ones(3))}, whole_h5().attributes)), "")
     add("weights that are the root", file_of(Group({"model_weights": "/"}, whole_h5().attributes)), "")
     add("weights in another file", file_of(Group({"model_weights": Outside("/etc/passwd")}, whole_h5().attributes)), "")
@@ -166,7 +165,7 @@ def _h5() -> None:
     add("names of weights that lead out", file_of(inner), "dense")
     numbers = whole_h5()
     numbers.members["model_weights"].attributes["layer_names"] = np.array([1, 2])
-    add("names of layers that are numbers", file_of(numbers), "")
+    add("names of layers that are numbers", file_of(numbers), "it can be imported", sound=True)
     H5.folder("a folder", lambda folder: (folder / "net.h5").mkdir(), "", "usage")
 
 
