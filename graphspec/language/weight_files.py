@@ -59,10 +59,14 @@ def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -
     if isinstance(tree.value, str):
         return WeightFile(tree.value, node, tree=tree)
     if not isinstance(tree.value, dict):
+        if isinstance(tree.value, list):
+            hint = (
+                "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
+            )
+            problems.value(tree, Code.VALUE_NOT_ALLOWED, f"{subject} cannot be arrays: it names a file", hint=hint)
+            return None
         text = f"{subject} must be a name or a mapping, not {describe(tree)}"
-        arrays = "arrays are initial values: `kernel_initializer: {type: Array, value: …}`, or name a file with them"
-        hint = arrays if isinstance(tree.value, list) else type_hint(tree, "text") or EXAMPLE
-        problems.value(tree, Code.WRONG_TYPE, text, hint=hint)
+        problems.value(tree, Code.WRONG_TYPE, text, hint=type_hint(tree, "text") or EXAMPLE)
         return None
     keys = validate(WeightKeys, tree, subject, problems)
     if keys is None or not _patterns_fit(keys.map, tree, subject, problems):
