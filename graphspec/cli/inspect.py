@@ -36,7 +36,7 @@ def inspect(
         Path,
         typer.Argument(
             metavar="FILE|RUN",
-            help="An ONNX file of any origin, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run.",
+            help="An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run.",
             show_default=False,
         ),
     ],

@@ -152,6 +152,7 @@ def _refuse_outside(path: Path, name: str) -> None:
 
 
 def cut(text: str) -> str:
+    """Return a foreign text, shortened if it is long."""
     return text if len(text) <= _MAX_METADATA else f"{text[:_MAX_METADATA]}… ({len(text):,} characters)"
 
 

@@ -90,7 +90,8 @@ def _imported(path: Path) -> tuple[Imported | None, list[dict[str, Any]]]:
         if any(d.code != Code.UNSUPPORTED_FILE for d in error.diagnostics):
             raise
         return None, [
-            {"code": str(d.code), "place": d.path or None, "message": d.message, "hint": d.hint} for d in error.diagnostics
+            {"code": str(d.code), "place": d.path or None, "message": d.message, "hint": d.hint}
+            for d in error.diagnostics
         ]
 
 
@@ -168,5 +169,3 @@ def _training(config: Any) -> dict[str, str]:
         if isinstance(name, str):
             found[key.removesuffix("_config")] = sanitized(simple_class(name))
     return found
-
-

@@ -34,7 +34,8 @@ def _parts(row: Modules, usual: str) -> str:
     if row.arrays is None:
         return f"{count(row.total, 'array')} of {row.elements:,} numbers"
     parts = [
-        f"{sanitized(name)} {'' if dtype == usual else f'{dtype} '}{show(shape)}" for name, dtype, shape in row.arrays[:12]
+        f"{sanitized(name)} {'' if dtype == usual else f'{dtype} '}{show(shape)}"
+        for name, dtype, shape in row.arrays[:12]
     ]
     more = [f"… ({len(row.arrays) - len(parts)} more)"] if len(parts) < len(row.arrays) else []
     return ", ".join([*parts, *more])
@@ -115,5 +116,4 @@ def _more(use: Mapping[str, Any]) -> Iterator[str]:
         yield f"{count(len(others), 'array has', 'arrays have')} no floats: {names}{', …' if len(others) > _NAMED else ''}"
     if use.get("trains") is not None:
         yield f"{count(len(use['trains']), 'tensor')} of {use['elements']:,} numbers would train"
-    for note in use.get("notes", ())[:_REASONS]:
-        yield note
+    yield from use.get("notes", ())[:_REASONS]

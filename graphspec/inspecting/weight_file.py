@@ -17,11 +17,9 @@ from graphspec.graph.onnx_session import sanitized
 
 SUFFIXES = (".safetensors", ".npz")
 _KERAS = frozenset(
-    """
-    kernel bias embeddings gamma beta moving_mean moving_variance recurrent_kernel depthwise_kernel pointwise_kernel alpha
-    scale
-    """.split()
+    ["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]
 )
+_KERNELS = "_kernel"
 _TORCH = ("weight", "running_mean", "running_var", "in_proj_weight", "weight_ih_l0", "weight_hh_l0")
 _FLOATS = ("float16", "float32", "float64", "bfloat16", ">f4", ">f8")
 
@@ -81,7 +79,8 @@ def layout_of(names: Iterable[str]) -> str | None:
     """
     torch = keras = 0
     for name in names:
-        if name.rpartition("/")[2] in _KERAS and "/" in name:
+        last = name.rpartition("/")[2]
+        if "/" in name and (last in _KERAS or last.endswith(_KERNELS)):
             keras += 1
         elif name.rpartition(".")[2] in _TORCH and "/" not in name:
             torch += 1
@@ -99,7 +98,7 @@ def _described(name: str, array: ArrayFile | str) -> dict[str, Any]:
 
 def _use(path: Path, arrays: list[dict[str, Any]], layout: str | None) -> dict[str, Any]:
     """Return whether a network can start from the arrays: those that are floats."""
-    floats, others = [], []
+    floats, others = list[str](), list[str]()
     for array in arrays:
         is_float = array["shape"] is not None and array["dtype"] in _FLOATS
         (floats if is_float else others).append(array["name"])
@@ -116,5 +115,3 @@ def _use(path: Path, arrays: list[dict[str, Any]], layout: str | None) -> dict[s
         "arrays": len(floats),
         "others": others,
     }
-
-

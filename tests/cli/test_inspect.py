@@ -13,9 +13,9 @@ from commands import graphspec, project
 from onnx_files import dense, hostile, outside, write
 from paths import TESTS
 from safetensors.numpy import save_file
+from trust.hostile_files.keras_models import functional, keras, layer, start, text
 
 from graphspec.text import display_width
-from trust.hostile_files.keras_models import functional, keras, layer, start, text
 
 FIXTURES = sorted((TESTS / "consumers" / "fixtures").glob("*/model.onnx"))
 

@@ -24,7 +24,8 @@ def test_other_shapes_are_other_rows() -> None:
 
 
 def test_many_modules_are_told_by_their_beginnings() -> None:
-    arrays = [(f"{a}/{b}/{c}/w", "float32", (k,), k) for k, (a, b, c) in enumerate((a, b, c) for a in "xy" for b in "pqr" for c in "abcdefgh")]
+    names = [f"{a}/{b}/{c}/w" for a in "xy" for b in "pqr" for c in "abcdefgh"]
+    arrays = [(name, "float32", (k,), k) for k, name in enumerate(names)]
     found = modules(arrays)
     assert [row.name for row in found] == ["x/p/…", "x/q/…", "x/r/…", "y/p/…", "y/q/…", "y/r/…"]
     assert all(row.arrays is None and row.total == 8 for row in found)

@@ -11,7 +11,8 @@ from graphspec.inspecting.weight_file import weights_record
 
 
 def test_arrays_of_pytorch(tmp_path: Path) -> None:
-    arrays = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.ones(3, np.float16), "bn.num_batches_tracked": np.array(7)}
+    arrays = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.ones(3, np.float16)}
+    arrays["bn.num_batches_tracked"] = np.array(7)
     save_file(arrays, tmp_path / "w.safetensors", {"format": "pt"})
     record = weights_record(tmp_path / "w.safetensors")
     assert (record["kind"], record["container"], record["layout"]) == ("weights", "safetensors", "torch")

@@ -1,4 +1,4 @@
-"""Files of other programs that are broken or hostile: each gets a clear answer, runs no code, writes nothing, and is bounded.
+"""Files of other programs that are broken or hostile: a clear answer, no code that runs, nothing written, little memory.
 
 The cases are in ``hostile_files/``, a table for each kind of file.
 """
@@ -39,7 +39,8 @@ layers: [{name: dense, type: Dense, units: 3}]
 outputs: {dense: {loss: mean_squared_error}}
 training: {initial_weights: FILE}
 """
-LOOKED = ("socket.", "pickle.find_class", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "marshal.loads")
+LOOKED = ("socket.", "pickle.find_class", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
+LOOKED += ("marshal.loads",)
 MISSING = ("GS501", "GS504", "GS514")
 """What a spec is told whose network needs other arrays."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -52,7 +53,12 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event.startswith(LOOKED) and sys._getframe(1).f_code.co_filename != "<frozen importlib._bootstrap_external>":
         _seen.append(f"{event} {arguments!r}"[:200])
-    if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES and not isinstance(arguments[0], int):
+    if (
+        event == "open"
+        and isinstance(arguments[2], int)
+        and arguments[2] & WRITES
+        and not isinstance(arguments[0], int)
+    ):
         _seen.append(f"writes {arguments[0]!r}")
     if event in ("os.mkdir", "os.rename", "os.remove", "os.symlink"):
         _seen.append(f"{event} {arguments!r}")

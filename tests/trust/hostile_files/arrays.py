@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is one line)
 """Hostile files of arrays: safetensors and NPZ."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,9 @@ def _safetensors() -> None:
     add("1,000 axes", one(shape=[1] * 999 + [2]), "axes")
     add(
         "sizes of 4,000 digits",
-        lambda: packed(b'{"a": {"dtype": "F32", "shape": [' + b",".join([b"9" * 4000] * 200) + b'], "data_offsets": [0, 8]}}'),
+        lambda: packed(
+            b'{"a": {"dtype": "F32", "shape": [' + b",".join([b"9" * 4000] * 200) + b'], "data_offsets": [0, 8]}}'
+        ),
         "no shape",
     )
     add("overlapping arrays", packed({"a": entry(), "b": entry(offsets=[4, 8], shape=[1])}), "overlap")
@@ -120,10 +122,20 @@ def _safetensors() -> None:
     add("a page", b"<!DOCTYPE html><html>404</html>", start)
     add("metadata that are a list", packed({"__metadata__": [], "a": entry()}), "metadata")
     add("metadata that are numbers", packed({"__metadata__": {"a": 1}, "a": entry()}), "metadata")
-    add("names of the terminal", packed({"\x1b[2J\x1b]0;x\x07/kernel": entry()}), "a network can start from it", sound=True)
+    add(
+        "names of the terminal",
+        packed({"\x1b[2J\x1b]0;x\x07/kernel": entry()}),
+        "a network can start from it",
+        sound=True,
+    )
     add("a name with NUL", packed({"a\0b/../../c": entry()}), "a network can start from it", sound=True)
     add("a name of a megabyte", lambda: packed({"n" * (1 << 20): entry()}), "a name of 1,048,576 characters")
-    add("an unpaired surrogate", packed(b'{"\\ud800/kernel": ' + json.dumps(entry()).encode() + b"}"), "a network can start from it", sound=True)
+    add(
+        "an unpaired surrogate",
+        packed(b'{"\\ud800/kernel": ' + json.dumps(entry()).encode() + b"}"),
+        "a network can start from it",
+        sound=True,
+    )
     add("no arrays", packed({}, b""), "has no arrays", sound=True)
     SAFETENSORS.folder("a folder", lambda folder: (folder / "w.safetensors").mkdir(), "", "usage")
 
@@ -169,7 +181,11 @@ def _npz() -> None:
     add("a member without a start", archive({"a.npy": b""}), start)
     add("a text as a member", archive({"readme.txt": b"hello"}), start)
     add("code as a header", npz(literal("__import__('os').mkdir('canary')")), other)
-    add("a call in a header", npz(literal("{'descr': open('canary', 'w'), 'fortran_order': False, 'shape': (2,)}")), other)
+    add(
+        "a call in a header",
+        npz(literal("{'descr': open('canary', 'w'), 'fortran_order': False, 'shape': (2,)}")),
+        other,
+    )
     add("5,000 brackets as a header", npz(literal("(" * 5000 + ")" * 5000)), other)
     add("a header of 4 GiB", npz(b"\x93NUMPY\2\0" + b"\xff\xff\xff\xff" + b"{" * 100), other)
     add("a header of another version", npz(literal("{}", version=9)), other)
@@ -178,7 +194,11 @@ def _npz() -> None:
     for name, shape in {"negative": (-2,), "a text": ("2",), "a float": (2.0,), "nested": ((2,),)}.items():
         add(f"shape: {name}", npz(member(shape=shape)), other)
     add("shape of an exabyte", npz(member(shape=(2**30, 2**30))), "its shape and its size differ")
-    add("shape of 4,000 digits", npz(literal("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 4000 + ",)}")), other)
+    add(
+        "shape of 4,000 digits",
+        npz(literal("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 4000 + ",)}")),
+        other,
+    )
     add("shape larger than its bytes", npz(member(shape=(3,))), "its shape and its size differ")
     add("order that is a text", npz(member(order="yes")), other)
     for descr in ("<f3", "O8", "|V0", "nonsense", [("a", "O")], ["<f4"], 7, None, ("<f4", (2**40,))):
@@ -193,9 +213,19 @@ def _npz() -> None:
     add("packed by LZMA, and is not", method(whole, zipfile.ZIP_LZMA), other)
     add("claims 4 GiB", claims(whole, 0xFFFFFFF0), other)
     add("another name inside", patched(whole, LOCAL, 30, b"evil"), other)
-    add("64 MiB of zeros", lambda: of_zeros("a.npy", member(shape=(2**24,), data=b""), 1 << 26), "a network can start from it", sound=True)
+    add(
+        "64 MiB of zeros",
+        lambda: of_zeros("a.npy", member(shape=(2**24,), data=b""), 1 << 26),
+        "a network can start from it",
+        sound=True,
+    )
     add("an archive in an archive", archive({"a.npy": whole}), start)
-    add("names that lead out", archive({"../../evil.npy": member(), "/etc/evil.npy": member()}), "a network can start from it", sound=True)
+    add(
+        "names that lead out",
+        archive({"../../evil.npy": member(), "/etc/evil.npy": member()}),
+        "a network can start from it",
+        sound=True,
+    )
     add("no members", archive({}), "no arrays", sound=True)
     NPZ.folder("a folder", lambda folder: (folder / "w.npz").mkdir(), "", "usage")
 

@@ -43,7 +43,9 @@ class Table:
         self.file, self.codes = file, codes
         self.cases: dict[str, Case] = {}
 
-    def add(self, name: str, content: bytes | Callable[[], bytes], words: str, *codes: str, sound: bool = False) -> None:
+    def add(
+        self, name: str, content: bytes | Callable[[], bytes], words: str, *codes: str, sound: bool = False
+    ) -> None:
         """Add a case whose file has these bytes."""
 
         def make(folder: Path) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is one line)
 """Hostile configurations of models of Keras, as ``model.to_json()`` writes them."""
 
 from __future__ import annotations
@@ -8,7 +9,20 @@ import marshal
 from typing import Any
 
 from trust.hostile_files.case import Table
-from trust.hostile_files.keras_models import DENSE, Place, after, base, changed, dense, functional, layer, sequential, start, tensor, text
+from trust.hostile_files.keras_models import (
+    DENSE,
+    Place,
+    after,
+    base,
+    changed,
+    dense,
+    functional,
+    layer,
+    sequential,
+    start,
+    tensor,
+    text,
+)
 
 CONFIGS = Table("model.json", "GS801", "GS802")
 INVALID, UNSUPPORTED = "GS801", "GS802"
@@ -94,12 +108,16 @@ def _graphs() -> None:
     add("a text for a tensor", text(functional(start(), dense("a", {"class_name": "x"}))), "")
     add("too many tensors", text(functional(start(), dense("a", "x", "x", "x"))), "")
     shapes = functional(
-        start((None, 4)), layer("Reshape", "r", "x", target_shape=[2, 2]), layer("Add", "one", [tensor("x"), tensor("r")])
+        start((None, 4)),
+        layer("Reshape", "r", "x", target_shape=[2, 2]),
+        layer("Add", "one", [tensor("x"), tensor("r")]),
     )
     add("shapes that differ", text(shapes), "")
     inner = base()
     for k in range(60):
-        inner = functional(start(name=f"x{k}"), inner | {"name": f"m{k}", "inbound_nodes": [{"args": [tensor(f"x{k}")], "kwargs": {}}]})
+        inner = functional(
+            start(name=f"x{k}"), inner | {"name": f"m{k}", "inbound_nodes": [{"args": [tensor(f"x{k}")], "kwargs": {}}]}
+        )
     add("60 models in each other", text(inner), "")
     add("20,001 layers", lambda: text(changed(("config", "layers"), [{}] * 20_001)), "20,001 layers", INVALID)
     deep = functional(start(), dense("d0"), *(dense(f"d{k}", f"d{k - 1}", units=2) for k in range(1, 60)))
@@ -116,7 +134,12 @@ def _code_in_files() -> None:
 
     function = {"class_name": "__lambda__", "config": {"code": _code(), "defaults": None, "closure": None}}
     add("a Lambda", text(after("Lambda", function=function, arguments={})), "one", UNSUPPORTED)
-    add("a Lambda of Keras 2", text(after("Lambda", function=[_code(), None, None], function_type="lambda")), "one", UNSUPPORTED)
+    add(
+        "a Lambda of Keras 2",
+        text(after("Lambda", function=[_code(), None, None], function_type="lambda")),
+        "one",
+        UNSUPPORTED,
+    )
     add("a Lambda by name", text(after("Lambda", function="os.system", function_type="function")), "one", UNSUPPORTED)
     at("a custom class", DENSE, layer("Evil", "dense", "x", module="evil") | {"registered_name": "evil>Evil"}, "Evil")
     at("the module os", DENSE, layer("system", "dense", "x", module="os"), "system", UNSUPPORTED)
@@ -125,26 +148,61 @@ def _code_in_files() -> None:
     at("a class with dots", (*DENSE, "class_name"), "os.system", "os.system", UNSUPPORTED)
     at("a class of paths", (*DENSE, "class_name"), "../../evil", "evil", UNSUPPORTED)
     at("another module of a known class", (*DENSE, "module"), "os", "not one of Keras's but code", UNSUPPORTED)
-    at("a registered name of a known class", (*DENSE, "registered_name"), "evil>Dense", "it can be imported", sound=True)
+    at(
+        "a registered name of a known class",
+        (*DENSE, "registered_name"),
+        "evil>Dense",
+        "it can be imported",
+        sound=True,
+    )
     at("an activation that is code", (*DENSE, "config", "activation"), function, "dense", UNSUPPORTED)
-    at("an activation of a module", (*DENSE, "config", "activation"), {"module": "os", "class_name": "system", "config": {}}, "dense")
+    at(
+        "an activation of a module",
+        (*DENSE, "config", "activation"),
+        {"module": "os", "class_name": "system", "config": {}},
+        "dense",
+    )
     at("an activation that is unknown", (*DENSE, "config", "activation"), "nonsense", "nonsense", UNSUPPORTED)
     at("an activation that is a number", (*DENSE, "config", "activation"), 7, "dense")
     at("an activation that is a list", (*DENSE, "config", "activation"), [[]], "dense")
     regularizer = {"module": "evil", "class_name": "Evil", "config": {}, "registered_name": "evil>Evil"}
     at("a regularizer of somebody", (*DENSE, "config", "kernel_regularizer"), regularizer, "Evil", UNSUPPORTED)
-    at("a constraint that is unknown", (*DENSE, "config", "kernel_constraint"), {"class_name": "Nothing", "config": {}}, "Nothing")
+    at(
+        "a constraint that is unknown",
+        (*DENSE, "config", "kernel_constraint"),
+        {"class_name": "Nothing", "config": {}},
+        "Nothing",
+    )
     at("a constraint that is a text", (*DENSE, "config", "bias_constraint"), "__import__", "dense")
-    add("a model that is a class", text(base() | {"class_name": "MyModel", "registered_name": "evil>MyModel", "config": {}}), "")
-    add("a loss that is code", text(base() | {"compile_config": {"loss": function, "optimizer": "sgd"}}), "", UNSUPPORTED, sound=True)
+    add(
+        "a model that is a class",
+        text(base() | {"class_name": "MyModel", "registered_name": "evil>MyModel", "config": {}}),
+        "",
+    )
+    add(
+        "a loss that is code",
+        text(base() | {"compile_config": {"loss": function, "optimizer": "sgd"}}),
+        "",
+        UNSUPPORTED,
+        sound=True,
+    )
     cell = {"module": "evil", "class_name": "Evil", "config": {"units": 3}, "registered_name": "evil>Evil"}
     add("a cell of somebody", text(after("RNN", (None, 5, 4), cell=cell)), "Evil")
     inside = {"module": "evil", "class_name": "Evil", "config": {"name": "evil"}, "registered_name": "evil>Evil"}
     add("a wrapper of somebody's", text(after("TimeDistributed", (None, 5, 4), layer=inside)), "Evil")
     add("a wrapper of nothing", text(after("TimeDistributed", (None, 5, 4))), "one")
     add("a wrapper of a number", text(after("Bidirectional", (None, 5, 4), layer=7)), "one")
-    add("an operation of os", text(functional(start(), layer("System", "one", "x", module="os.path"))), "one", UNSUPPORTED)
-    add("an operation that is unknown", text(functional(start(), layer("Evil", "one", "x", module="keras.src.ops.numpy"))), "Evil")
+    add(
+        "an operation of os",
+        text(functional(start(), layer("System", "one", "x", module="os.path"))),
+        "one",
+        UNSUPPORTED,
+    )
+    add(
+        "an operation that is unknown",
+        text(functional(start(), layer("Evil", "one", "x", module="keras.src.ops.numpy"))),
+        "Evil",
+    )
 
 
 def _arguments() -> None:
@@ -165,13 +223,26 @@ def _arguments() -> None:
     add("a shape of 100 axes", text(functional(start([None, *[1] * 100]), dense())), "")
     add("a dtype that is unknown", text(functional(start(dtype="float7"), dense())), "float7")
     add("a dtype that is a list", text(functional(start(dtype=["float32"]), dense())), "x")
-    add("a policy that is unknown", text(changed((*DENSE, "config", "dtype"), {"class_name": "Evil", "config": {"name": "x"}})), "dense", sound=True)
-    add("quantized", text(changed((*DENSE, "config", "dtype"), {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}})), "")
+    add(
+        "a policy that is unknown",
+        text(changed((*DENSE, "config", "dtype"), {"class_name": "Evil", "config": {"name": "x"}})),
+        "dense",
+        sound=True,
+    )
+    add(
+        "quantized",
+        text(changed((*DENSE, "config", "dtype"), {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}})),
+        "",
+    )
     add("a kernel of nothing", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=0)), "one")
     add("a kernel that is larger", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=10**6)), "one")
     add("strides of 0", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=3, strides=0)), "one")
     add("groups that do not divide", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=3, groups=7)), "one")
-    add("a padding that is unknown", text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=3, padding="evil")), "one")
+    add(
+        "a padding that is unknown",
+        text(after("Conv1D", (None, 9, 4), filters=3, kernel_size=3, padding="evil")),
+        "one",
+    )
     add("a rate of 2", text(after("Dropout", rate=2.0)), "one")
     add("an axis beyond", text(after("Softmax", axis=9)), "one")
     add("another size", text(after("Reshape", target_shape=[5])), "one")

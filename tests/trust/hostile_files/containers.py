@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is one line)
 """Hostile containers of Keras: the archive ``.keras``, and the HDF5 files in it and of their own."""
 
 from __future__ import annotations
@@ -50,7 +51,12 @@ def _archives() -> None:
     add("a list as a configuration", archive(parts([])), "config.json")
     add("another program's JSON", archive(parts({"graphspec": 1})), "config.json")
     add("metadata that are no JSON", archive({**parts(), "metadata.json": b"{"}), "metadata.json")
-    add("names that lead out", archive({**parts(), "../../evil": b"", "/etc/evil": b"", "assets/../../x": b""}), "", sound=True)
+    add(
+        "names that lead out",
+        archive({**parts(), "../../evil": b"", "/etc/evil": b"", "assets/../../x": b""}),
+        "",
+        sound=True,
+    )
     if hasattr(os, "mkfifo"):
         KERAS.folder("a pipe", lambda folder: os.mkfifo(folder / "net.keras"), "regular file", "GS801", "usage")
     KERAS.folder("a folder", lambda folder: (folder / "net.keras").mkdir(), "", "usage")
@@ -103,8 +109,16 @@ def _weights() -> None:
     add("a type that is a reference", weights(**{"0": Array(ones, type=struct.pack("<BBBBI", 0x17, 0, 0, 0, 8))}), h5)
     add("a layout that is unknown", weights(**{"0": Array(ones, layout=struct.pack("<BBQQ", 3, 7, 96, 48))}), h5)
     add("in pieces", weights(**{"0": Array(ones, layout=chunked((1, 1, 4)))}), "pieces")
-    add("in packed pieces", weights(**{"0": Array(ones, layout=chunked((2**31, 2**31, 4)), messages=[filters(1)])}), "pieces")
-    add("200 filters", weights(**{"0": Array(ones, layout=chunked((4, 3, 4)), messages=[filters(*[1] * 200)])}), "pieces")
+    add(
+        "in packed pieces",
+        weights(**{"0": Array(ones, layout=chunked((2**31, 2**31, 4)), messages=[filters(1)])}),
+        "pieces",
+    )
+    add(
+        "200 filters",
+        weights(**{"0": Array(ones, layout=chunked((4, 3, 4)), messages=[filters(*[1] * 200)])}),
+        "pieces",
+    )
     outside = struct.pack("<BxxxHHQ", 1, 1, 1, 96)
     add("values in another file", weights(**{"0": Array(ones, messages=[Message(hdf5.EXTERNAL, outside)])}), h5)
     # Attributes and headers.
@@ -112,8 +126,12 @@ def _weights() -> None:
     add("an attribute of a terabyte", _named(bomb), h5)
     add("an attribute of 2^64 - 1", _named(attribute("name", b"dense", shape=(2**64 - 1,))), h5)
     lists = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + hdf5.type_of("S1")
-    add("an attribute of 2^32 texts", _named(attribute("name", b"dense", shape=(2**32,), type=lists)), h5)
-    add("an attribute of 2^31 bytes", _named(attribute("name", b"d", type=struct.pack("<BBBBI", 0x13, 1, 0, 0, 2**31))), h5)
+    add("an attribute of 2^32 texts", _named(attribute("name", b"dense", shape=(2**32,), kind=lists)), h5)
+    add(
+        "an attribute of 2^31 bytes",
+        _named(attribute("name", b"d", kind=struct.pack("<BBBBI", 0x13, 1, 0, 0, 2**31))),
+        h5,
+    )
     add("a name that is no text", _named(attribute("name", [1.5, 2.5])), "it can be imported", sound=True)
     again = Message(hdf5.MORE, struct.pack("<QQ", 0, 1 << 40))
     add("a header that goes on at itself", Group(messages=[again] * 400), "no weights")
@@ -161,7 +179,9 @@ def _h5() -> None:
     add("a kernel that is a group", file_of(whole_h5(**{"kernel:0": Group()})), "dense")
     add("a kernel that is a link", file_of(whole_h5(**{"kernel:0": Soft("bias:0")})), "")
     inner = whole_h5()
-    inner.members["model_weights"].members["dense"].attributes = {"weight_names": np.array([b"../../evil", b"/etc/passwd"])}
+    inner.members["model_weights"].members["dense"].attributes = {
+        "weight_names": np.array([b"../../evil", b"/etc/passwd"])
+    }
     add("names of weights that lead out", file_of(inner), "dense")
     numbers = whole_h5()
     numbers.members["model_weights"].attributes["layer_names"] = np.array([1, 2])

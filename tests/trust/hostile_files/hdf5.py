@@ -14,7 +14,19 @@ import numpy as np
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
-SPACE, LINK_INFO, TYPE, FILL, LINK, EXTERNAL, LAYOUT, FILTERS, ATTRIBUTE, MORE, SYMBOLS = 1, 2, 3, 5, 6, 7, 8, 11, 12, 16, 17
+SPACE, LINK_INFO, TYPE, FILL, LINK, EXTERNAL, LAYOUT, FILTERS, ATTRIBUTE, MORE, SYMBOLS = (
+    1,
+    2,
+    3,
+    5,
+    6,
+    7,
+    8,
+    11,
+    12,
+    16,
+    17,
+)
 
 Address = int | str
 
@@ -96,10 +108,10 @@ def space_of(shape: tuple[int, ...]) -> bytes:
     return struct.pack(f"<BBBBI{len(shape)}Q", 1, len(shape), 0, 0, 0, *shape)
 
 
-def attribute(name: str, value: Any, *, shape: tuple[int, ...] | None = None, type: bytes | None = None) -> Message:
+def attribute(name: str, value: Any, *, shape: tuple[int, ...] | None = None, kind: bytes | None = None) -> Message:
     """An attribute of texts or numbers."""
     array = np.asarray(value.encode() if isinstance(value, str) else value)
-    kind = type or type_of(array.dtype)
+    kind = kind or type_of(array.dtype)
     space = space_of(array.shape if shape is None else shape)
     text = name.encode() + b"\0"
     header = struct.pack("<BBHHH", 1, 0, len(text), len(kind), len(space))
@@ -183,12 +195,14 @@ class _Writer:
         at = self.append(values.tobytes())
         shape = values.shape if array.shape is None else array.shape
         found = array.layout or layout(values.nbytes)
-        where = {3 if found[1] == 2 else 2: at} if struct.unpack_from("<Q", found, 3 if found[1] == 2 else 2)[0] == UNDEFINED else {}
+        place = 3 if found[1] == 2 else 2
+        open_place = struct.unpack_from("<Q", found, place)[0] == UNDEFINED
+        where = {place: at} if open_place else {}
         return [
             Message(SPACE, space_of(shape)),
             Message(TYPE, array.type or type_of(values.dtype)),
             Message(FILL, bytes([2, 2, 2, 0])),
-            Message(LAYOUT, found, dict(where)),
+            Message(LAYOUT, found, where),
         ]
 
 

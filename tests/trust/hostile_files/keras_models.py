@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is one line)
 """A small model as Keras saves it, to be changed: its configuration, its weights, and the archive of both."""
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def layer(kind: str, name: str, *inputs: Any, module: str = "keras.layers", **co
 
 
 def start(shape: Any = (None, 4), name: str = "x", dtype: Any = "float32") -> Config:
-    return layer("InputLayer", name, batch_shape=shape) | {"config": {"batch_shape": shape, "dtype": dtype, "name": name}}
+    return layer("InputLayer", name, batch_shape=shape) | {
+        "config": {"batch_shape": shape, "dtype": dtype, "name": name}
+    }
 
 
 def dense(name: str = "dense", *inputs: Any, units: Any = 3, **config: Any) -> Config:
@@ -49,8 +52,19 @@ def dense(name: str = "dense", *inputs: Any, units: Any = 3, **config: Any) -> C
 def functional(*layers: Config, name: str = "net") -> Config:
     """A model of layers, from the first one to the last one."""
     ends = [[layers[k]["name"], 0, 0] for k in (0, -1)]
-    config = {"name": name, "trainable": True, "layers": list(layers), "input_layers": [ends[0]], "output_layers": [ends[1]]}
-    return {"module": "keras.src.models.functional", "class_name": "Functional", "config": config, "registered_name": "Functional"}
+    config = {
+        "name": name,
+        "trainable": True,
+        "layers": list(layers),
+        "input_layers": [ends[0]],
+        "output_layers": [ends[1]],
+    }
+    return {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": config,
+        "registered_name": "Functional",
+    }
 
 
 def sequential(*layers: Config) -> Config:
@@ -111,4 +125,6 @@ def whole_h5(model: Any = None, **changes: Any) -> Group:
     of_layer = Group({"dense": Group(variables)}, {"weight_names": names})
     stored = Group({"dense": of_layer}, {"layer_names": np.array([b"dense"]), "keras_version": "3.15.1"})
     written = model if isinstance(model, str) else json.dumps(base() if model is None else model)
-    return Group({"model_weights": stored}, {"keras_version": "3.15.1", "backend": "tensorflow", "model_config": written})
+    return Group(
+        {"model_weights": stored}, {"keras_version": "3.15.1", "backend": "tensorflow", "model_config": written}
+    )

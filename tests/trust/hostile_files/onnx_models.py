@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is one line)
 """Hostile ONNX files."""
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def weight(**fields: Any) -> bytes:
 
     def change(found: Proto) -> None:
         tensor = found.graph.initializer[0]
-        for name, value in fields.items():
+        for name, given in fields.items():
             tensor.ClearField(name)
-            if isinstance(value, list):
-                getattr(tensor, name).extend(value)
-            elif value is not None:
-                setattr(tensor, name, value)
+            if isinstance(given, list):
+                getattr(tensor, name).extend(given)
+            elif given is not None:
+                setattr(tensor, name, given)
 
     return changed(change)
 
@@ -81,7 +82,11 @@ def _bytes() -> None:
 
 def _graphs() -> None:
     add = ONNX.add
-    add("a cycle", graph(node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"], ["y"])), "depend on themselves")
+    add(
+        "a cycle",
+        graph(node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"], ["y"])),
+        "depend on themselves",
+    )
     add("a node that reads itself", graph(node("Add", ["x", "y"], ["y"])), "depend on themselves")
     add("another order", graph(node("Relu", ["h"], ["y"]), node("Relu", ["x"], ["h"])), "h")
     add("a value from nowhere", graph(node("Add", ["x", "nowhere"], ["y"])), "nothing computes 'nowhere'")
@@ -133,7 +138,11 @@ def _weights() -> None:
 
 def _types() -> None:
     add = ONNX.add
-    add("an input of an unknown type", changed(lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 77)), "element type 77")
+    add(
+        "an input of an unknown type",
+        changed(lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 77)),
+        "element type 77",
+    )
 
     def negative(found: Proto) -> None:
         found.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -4
@@ -157,8 +166,16 @@ def _operators() -> None:
     add("no inputs", graph(node("Add", [], ["y"])), "")
     add("too many inputs", graph(node("Relu", ["x", "x", "x"], ["y"])), "")
     add("too many outputs", graph(node("Relu", ["x"], ["y", "z", "a"])), "")
-    add("products that do not fit", graph(node("MatMul", ["x", "W"], ["y"]), weights=[constant("W", np.ones((5, 3), np.float32))]), "")
-    add("numbers and texts", graph(node("Add", ["x", "t"], ["y"]), weights=[constant("t", np.array([b"a"], object))]), "")
+    add(
+        "products that do not fit",
+        graph(node("MatMul", ["x", "W"], ["y"]), weights=[constant("W", np.ones((5, 3), np.float32))]),
+        "",
+    )
+    add(
+        "numbers and texts",
+        graph(node("Add", ["x", "t"], ["y"]), weights=[constant("t", np.array([b"a"], object))]),
+        "",
+    )
     add("a division of whole numbers by zero", graph(
         node("Cast", ["x"], ["i"], to=7), node("Div", ["i", "zero"], ["j"]), node("Cast", ["j"], ["y"], to=1),
         weights=[constant("zero", np.zeros(1, np.int64))]), "")  # fmt: skip
@@ -180,11 +197,19 @@ def _operators() -> None:
     add("no batch", graph(node("Reshape", ["x", "to"], ["y"]), weights=[constant("to", np.array([4]))]), "rows")
     add("a sequence", graph(node("SequenceConstruct", ["x"], ["y"]),
         outputs=[helper.make_tensor_sequence_value_info("y", 1, None)]), "")  # fmt: skip
-    add("an output that is a weight", graph(node("Relu", ["x"], ["z"]), weights=[constant("y", np.ones((1, 3), np.float32))]), "")
+    add(
+        "an output that is a weight",
+        graph(node("Relu", ["x"], ["z"]), weights=[constant("y", np.ones((1, 3), np.float32))]),
+        "",
+    )
     add("no outputs", graph(node("Relu", ["x"], ["y"]), outputs=[]), "")
     add("another rank", graph(node("Relu", ["x"], ["y"]), inputs=[value("x", ["batch", 4, 4, 4])]), "")
     add("another size", graph(node("Relu", ["x"], ["y"]), inputs=[value("x", ["batch", 10**12])]), "")
-    add("texts", graph(node("Identity", ["x"], ["y"]), inputs=[value("x", ["batch", 4], 8)], outputs=[value("y", None, 8)]), "")
+    add(
+        "texts",
+        graph(node("Identity", ["x"], ["y"]), inputs=[value("x", ["batch", 4], 8)], outputs=[value("y", None, 8)]),
+        "",
+    )
     sparse = helper.make_sparse_tensor(constant("W", np.ones(1, np.float32)), constant("Wi", np.array([10**9])), [4, 3])
     found = model([node("MatMul", ["x", "W"], ["y"])])
     found.graph.sparse_initializer.append(sparse)
