@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a case is one line)
 """Hostile files of arrays: safetensors and NPZ."""
 
 from __future__ import annotations

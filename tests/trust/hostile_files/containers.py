@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a case is one line)
 """Hostile containers of Keras: the archive ``.keras``, and the HDF5 files in it and of their own."""
 
 from __future__ import annotations

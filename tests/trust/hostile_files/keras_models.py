@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a case is one line)
 """A small model as Keras saves it, to be changed: its configuration, its weights, and the archive of both."""
 
 from __future__ import annotations
