@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from graphspec.errors import SpecError
 from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
 from graphspec.keras_files.problems import Problems
 
@@ -78,12 +79,6 @@ def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], prob
         if layer.is_input:
             layer.calls = [Call()]
             continue
-        if layer.class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-            nodes = (
-                nodes
-                if nodes and isinstance(nodes[0], list) and nodes[0] and isinstance(nodes[0][0], list)
-                else [nodes]
-            )
         layer.calls = [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
@@ -247,7 +242,11 @@ def _check_refs(model: ModelDef, problems: Problems) -> None:
     calls = {layer.name: len(layer.calls) for layer in model.layers}
     wanted = [(ref, layer.place) for layer in model.layers for call in layer.calls for ref in call.refs()]
     wanted += [(ref, model.place) for ref in refs_in([model.inputs, model.outputs])]
+    is_sound = True
     for ref, place in wanted:
         if ref.call >= calls.get(ref.layer, 0):
             said = f"call {ref.call} of " if ref.layer in calls else ""
             problems.invalid(place, f"{place} reads {said}'{ref.layer}', which the model does not have")
+            is_sound = False
+    if not is_sound:
+        raise SpecError(problems.found)
