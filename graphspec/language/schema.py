@@ -63,7 +63,7 @@ NODE_KEYS: dict[str, Schema] = {
         "pattern": VARIABLE_DEFINITION["pattern"],
         "errorMessage": "Expected true or false.",
         "default": True,
-        "description": "`false` freezes the weights. Default: true. An ONNX file is frozen by default, and takes a list, too.",
+        "description": "`false` freezes the weights. Default: true. Of an ONNX file it says what trains.",
     },
     "repeat": {
         "type": ["integer", "string"],

@@ -138,7 +138,7 @@ class Onnx(Layer):
 
         file = self._content
         if file is None:
-            text = f"trains the weights of '{self.file}', which is not there"
+            text = f"needs the file '{self.file}', whose weights it trains"
             raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
         names = self._located(file)
         ports = self._ports(file, names, inputs)
