@@ -25,6 +25,9 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+FOLDER = HERE / "keras_files"
+ALSO = ("mnist_convnet", "crnn")
+"""Models that are also saved as `.h5` and `.json`."""
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
 
@@ -71,7 +74,7 @@ def listed(values: Any) -> dict[str, Any]:
     return {str(k): value for k, value in enumerate(values if isinstance(values, list | tuple) else [values])}
 
 
-def example_rows(name: str, rows: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def example_rows(rows: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays of numbers as they are stored, and lists of texts."""
     arrays, texts = dict[str, np.ndarray](), dict[str, Any]()
     for key, value in listed(rows).items():
@@ -97,13 +100,14 @@ def rounded(rows: Any) -> Any:
     return array.astype(np.float32).astype(np.float64) if getattr(array, "dtype", np.dtype("O")).kind == "f" else rows
 
 
-def make(name: str, build: Callable[[np.random.Generator], tuple[Any, Any, Any]], *, whole: bool) -> None:
+Built = tuple[Any, Any, Any]
+
+
+def make(name: str, build: Callable[[np.random.Generator], Built], *, whole: bool) -> None:
     """Write the files of one model. Its changes are stored whole, or as two sums."""
     import keras
-    from keras_file_rows import probe
-    from safetensors.numpy import save_file
 
-    def built(floats: str) -> tuple[Any, Any, Any]:
+    def built(floats: str) -> Built:
         keras.backend.clear_session()
         keras.config.set_floatx(floats)
         keras.mixed_precision.set_global_policy(floats)
@@ -111,30 +115,61 @@ def make(name: str, build: Callable[[np.random.Generator], tuple[Any, Any, Any]]
         model, x, y = build(generator(name, "rows"))
         return model, rounded(x), rounded(y)
 
-    plain = keras.ops.convert_to_numpy
     model, x, y = built("float32")
-    single = model.dtype_policy.name != "float32" or any(example_rows(name, x)[1])  # what cannot be float64
     rng = generator(name, "weights")
     weights = [draw(rng, v.path.rsplit("/", 1)[-1], tuple(v.shape)) for v in variables(model)]
-    prints = [fingerprint(w) for w in weights]
-    assert len({*prints}) == len(prints), f"{name}: two weights of the same values"
     for variable, weight in zip(variables(model), weights, strict=True):
         variable.assign(weight)
-    path = HERE / "keras_files" / f"{name}.keras"
+    path = FOLDER / f"{name}.keras"
     model.save(path)
     packed(path)
-    if not single:
+    if name in ALSO:
+        model.save(path.with_suffix(".h5"), include_optimizer=False)
+        (FOLDER / f"{name}.json").write_text(model.to_json(), "utf-8")
+    if model.dtype_policy.name == "float32" and not any(example_rows(x)[1]):
         model, x, y = built("float64")
         for variable, weight in zip(variables(model), weights, strict=True):
             variable.assign(weight)
-    fed = x if isinstance(x, dict | list) else [x]
-    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, fed if len(fed) > 1 or isinstance(fed, dict) else fed[0])
-    outputs = {key: plain(value) for key, value in listed(model(tensors, training=False)).items()}
-    arrays, meta = {f"outputs/{key}": value for key, value in outputs.items()}, dict[str, Any]()
+    record(name, (model, x, y), weights, whole=whole)
+    print(f"{name:22} {sum(w.size for w in weights):7} weights, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+
+
+def make_legacy(name: str) -> None:
+    """Write a file in the form of Keras 2, and what Keras 3 computes with it."""
+    import keras
+    from keras_file_legacy import LEGACY, rows, write
+
+    rng, path = generator(name, "weights"), FOLDER / f"{name}.h5"
+    shapes = dict(pair for parts in LEGACY[name]()[1].values() for pair in parts)
+    arrays = {key: draw(rng, key.rsplit("/", 1)[-1], shape) for key, shape in shapes.items()}
+    keras.backend.clear_session()
+    keras.config.set_floatx("float32")
+    write(path, name, arrays, for_keras_3=True)
+    model = keras.saving.load_model(path)
+    write(path, name, arrays, for_keras_3=False)
+    weights = [keras.ops.convert_to_numpy(v.value) for v in variables(model)]
+    x, y = (rounded(part) for part in rows(name, generator(name, "rows")))
+    record(name, (model, x, y), weights, whole=True)
+    print(f"{name:22} {sum(w.size for w in weights):7} weights, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+
+
+def record(name: str, built: Built, weights: list[np.ndarray], *, whole: bool) -> None:
+    """Write what Keras computes with a model of these weights: outputs, and one step."""
+    import keras
+    from keras_file_rows import probe
+    from safetensors.numpy import save_file
+
+    plain = keras.ops.convert_to_numpy
+    model, x, y = built
+    prints = [fingerprint(w) for w in weights]
+    assert len({*prints}) == len(prints), f"{name}: two weights of the same values"
+    fed = x[0] if isinstance(x, list) and len(x) == 1 else x
+    outputs = model(keras.tree.map_structure(keras.ops.convert_to_tensor, fed), training=False)
+    arrays = {f"outputs/{key}": plain(value) for key, value in listed(outputs).items()}
+    meta: dict[str, Any] = {}
     if y is not None:
         model._compile_metrics = None  # some have no float64
-        result = model.train_on_batch(x, y, return_dict=True)
-        meta["loss"] = float(plain(result["loss"]))
+        meta["loss"] = float(plain(model.train_on_batch(x, y, return_dict=True)["loss"]))
     if y is not None and whole:
         arrays |= {f"after/{v.path}": plain(v.value) for v in variables(model)}
     elif y is not None:
@@ -143,17 +178,14 @@ def make(name: str, build: Callable[[np.random.Generator], tuple[Any, Any, Any]]
         arrays["probes"] = np.array([change @ probe(change.size) for change in changes])
     if whole:
         for kind, rows in (("inputs", x), ("targets", y)):
-            numbers, texts = example_rows(name, rows)
+            numbers, texts = example_rows(rows)
             arrays |= {f"{kind}/{key}": value for key, value in numbers.items()}
             meta |= {kind: texts} if texts else {}
     meta["weights"] = {key: v.path for key, v in zip(prints, variables(model), strict=True)} if whole else prints
     stored = {k: np.ascontiguousarray(a.astype(np.float32) if a.dtype.kind == "f" else a) for k, a in arrays.items()}
-    target = path.with_suffix(".safetensors")
-    save_file(stored, target, metadata={"keras": json.dumps(meta)})
-    target.chmod(0o644)
-    path.chmod(0o644)
-    sizes = f"{path.stat().st_size / 1e3:.0f} + {target.stat().st_size / 1e3:.0f} kB"
-    print(f"{name:22} {sum(w.size for w in weights):7} weights, {sizes}, loss {meta.get('loss')}", flush=True)
+    save_file(stored, FOLDER / f"{name}.safetensors", metadata={"keras": json.dumps(meta)})
+    for path in FOLDER.glob(f"{name}.*"):
+        path.chmod(0o644)
 
 
 def main(names: list[str]) -> None:
@@ -163,13 +195,16 @@ def main(names: list[str]) -> None:
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # Keras multiplies matrices of float64 in float32 otherwise
     from keras_file_families import FAMILIES, family
     from keras_file_images import IMAGES
+    from keras_file_legacy import LEGACY
     from keras_file_sequences import SEQUENCES
     from keras_file_tables import TABLES
 
     examples = IMAGES | SEQUENCES | TABLES
-    for name in names or [*FAMILIES, *examples]:
+    for name in names or [*FAMILIES, *examples, *LEGACY]:
         if name in FAMILIES:
             make(name, family(name), whole=False)
+        elif name in LEGACY:
+            make_legacy(name)
         else:
             make(name, examples[name], whole=True)
 
