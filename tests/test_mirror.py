@@ -25,6 +25,8 @@ OF_MANY = {
     "editor/test_positions.py": "what an editor shows, by yaml-language-server",
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
+    "keras_files/test_examples.py": "small models that Keras has saved, imported",
+    "keras_files/test_families.py": "networks of keras.applications that Keras has saved, imported",
     "kernels/test_compiled_operators.py": "compiled kernels of several operators against their twins",
     "language/test_golden.py": "all types of columns against scikit-learn",
     "layers/test_errors.py": "what all layers refuse",

@@ -32,8 +32,8 @@ def vit(rng: Random) -> Example:
     inputs = keras.Input((12, 12, 3), name="image")
     x = layers.Conv2D(8, 4, strides=4, padding="valid", name="patches")(inputs)
     x = layers.Reshape((9, 8))(x)
-    positions = layers.Embedding(9, 8, name="positions")(ops.arange(9))
-    x = x + positions
+    places = ops.cumsum(ops.ones_like(x[:, :, 0], dtype="int32"), axis=-1) - 1
+    x = x + layers.Embedding(9, 8, name="positions")(places)
     for _ in range(2):
         x1 = layers.LayerNormalization(epsilon=1e-6)(x)
         attention = layers.MultiHeadAttention(num_heads=2, key_dim=4, dropout=0.0)(x1, x1)
@@ -221,7 +221,7 @@ def crnn(rng: Random) -> Example:
 
 
 def conv_lstm(rng: Random) -> Example:
-    inputs = keras.Input((None, 6, 6, 1))
+    inputs = keras.Input((3, 6, 6, 1))
     x = layers.ConvLSTM2D(3, (3, 3), padding="same", return_sequences=True, activation="relu")(inputs)
     x = layers.BatchNormalization()(x)
     x = layers.ConvLSTM2D(2, (1, 1), padding="same", return_sequences=True)(x)

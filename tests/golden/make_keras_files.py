@@ -34,9 +34,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 def draw(rng: np.random.Generator, role: str, shape: tuple[int, ...]) -> np.ndarray:
     """Values that a trained weight of this role might have, of nine bits: files of them pack well."""
     steps = 256 if np.prod(shape) > 8 else 1 << 16  # more where few numbers have to differ from those of other weights
-    if role in ("moving_variance", "gamma"):
+    if role in ("moving_variance", "variance", "gamma"):
         values = rng.integers(steps // 2, steps * 3 // 2 + 1, shape) / steps
-    elif role in ("bias", "beta", "moving_mean", "alpha"):
+    elif role in ("bias", "beta", "moving_mean", "mean", "alpha"):
         values = rng.integers(-steps // 4, steps // 4 + 1, shape) / steps
     else:
         fan = np.prod(shape[:2] if role == "depthwise_kernel" else shape[:-1])
@@ -61,8 +61,8 @@ def packed(path: Path) -> None:
 
 
 def variables(model: Any) -> list[Any]:
-    """All weights but the states of random numbers, in Keras's order."""
-    return [v for v in model.weights if "seed" not in v.path.rsplit("/", 1)[-1]]
+    """All weights but counters, in Keras's order."""
+    return [v for v in model.weights if v.path.rsplit("/", 1)[-1] not in ("seed_generator_state", "count")]
 
 
 def listed(values: Any) -> dict[str, Any]:
