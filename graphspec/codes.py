@@ -51,10 +51,7 @@ class Code(StrEnum):
     VALUE_NOT_ALLOWED = (
         "GS105",
         "Value not allowed",
-        (
-            "A value is out of range, is not one of the choices, contradicts another value, or is refused for the "
-            "reason in the message."
-        ),
+        "A value is out of range, no choice, contradicts another value, or is refused for the reason in the message.",
         "Choose another value.",
     )
     DUPLICATE_KEY = ("GS106", "Duplicate key", "A mapping contains a key twice.", "Remove one of them.")
@@ -88,10 +85,7 @@ class Code(StrEnum):
     UNKNOWN_CLASS = (
         "GS111",
         "Unknown class",
-        (
-            "No layer, block, loss, metric, optimizer, schedule, activation, initializer, regularizer, constraint or "
-            "callback has this name."
-        ),
+        "No layer, block, loss, metric, optimizer, activation, callback or other class of the vocabulary has this name.",
         "Use the suggested name.",
     )
 
@@ -118,10 +112,7 @@ class Code(StrEnum):
     UNUSED_NODE = (
         "GS204",
         "Unused node",
-        (
-            "Warning: no head depends on a node. For a chain of unused nodes the message names the last one, for an "
-            "unused block its instance."
-        ),
+        "Warning: no head depends on a node. The message names the last one of a chain, or an unused block's instance.",
         "Use the node, or remove it.",
     )
     RECURSIVE_BLOCK = (
@@ -133,10 +124,7 @@ class Code(StrEnum):
     WRONG_SHARE = (
         "GS206",
         "Wrong share",
-        (
-            "`share` names an input or an unknown node, shares depend on each other in a cycle, or an entry with "
-            "`share` has other keys."
-        ),
+        "`share` names an input or an unknown node, shares form a cycle, or an entry with `share` has other keys.",
         "Name the node that owns the weights. Beside `share`, only `name` and `inputs` are allowed.",
     )
 
@@ -163,10 +151,7 @@ class Code(StrEnum):
     SIZES_DO_NOT_FIT = (
         "GS304",
         "Sizes do not fit",
-        (
-            "Sizes do not divide or add up: in a Reshape, in groups, in initial states. Or a layer computes ids "
-            "for which the Embedding has no rows."
-        ),
+        "Sizes do not divide or add up: in a Reshape, in groups, in states. Or an Embedding lacks rows for computed ids.",
         "Choose sizes that fit.",
     )
     SIZE_NOT_FIXED = (
@@ -397,4 +382,19 @@ class Code(StrEnum):
         "Quantization loses too much",
         "The quantized network is worse on held-out rows than `--max-loss` allows, overflows, or has no large weights.",
         "Try `--quantize float16`, or allow more with `--max-loss`. No file is written.",
+    )
+
+    # GS8: files of other programs.
+
+    INVALID_FILE = (
+        "GS801",
+        "Invalid file of another program",
+        "A file that another program wrote is damaged, contradicts itself, or is no file of the kind that it should be.",
+        "Save or download it again. The message names the place in the file.",
+    )
+    UNSUPPORTED_FILE = (
+        "GS802",
+        "Unsupported part of a file",
+        "A sound file of another program has a part that graphspec cannot express or compute, such as Python code.",
+        "Follow the message: it names the place in the file, and what to write instead.",
     )

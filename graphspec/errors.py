@@ -3,7 +3,7 @@
 ::
 
     GraphspecError      base class; its status is the exit status of the command
-    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); contains all diagnostics
+    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7, GS8); contains all diagnostics
     ├── UsageError      status 2: the command line or the arguments of a call are wrong
     ├── RunError        status 3: the run failed (GS6)
     └── ProblemError    contains one Problem; the caller knows its subject and position
@@ -220,7 +220,7 @@ class GraphspecError(Exception):
 
 
 class SpecError(GraphspecError):
-    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position.
+    """The spec, its data or its export is wrong (GS1–GS5, GS7, GS8). ``diagnostics`` contains all diagnostics by position.
 
     The text of the error is that of the command line: excerpts of the source, nodes with their shapes, hints.
 

@@ -21,7 +21,7 @@ FLOORS = """
     editor
     validation notebook
     report
-    export training drawing
+    export training drawing keras_files
     parallel
     runtime
     compiler

@@ -32,7 +32,7 @@ def test_the_page_is_current() -> None:
 
 @pytest.mark.parametrize("code", list(Code))
 def test_every_code_is_explained(code: Code) -> None:
-    assert re.fullmatch(r"GS[1-7]\d\d", code)
+    assert re.fullmatch(r"GS[1-8]\d\d", code)
     assert re.fullmatch(r"[A-Z][^.]+[^. ]", code.summary)
     for text in (code.explanation, code.remedy):
         assert re.fullmatch(r"[A-Z`].*\.", text)

@@ -1,4 +1,4 @@
-"""What each code means, with a wrong example, its answer, and the mended example: ``gs1.md`` to ``gs7.md``.
+"""What each code means, with a wrong example, its answer, and the mended example: ``gs1.md`` to ``gs8.md``.
 
 A section of a page is a code. A block has a language, a role and, if it is a file, a name: ``yaml wrong net.yaml``. What
 has the role ``both`` belongs to both examples. The blocks ``sh`` are commands; ``text answer`` is the answer to the wrong
@@ -27,6 +27,7 @@ GROUPS = {
     "GS5": "data",
     "GS6": "the run",
     "GS7": "export",
+    "GS8": "files of other programs",
 }
 """The kinds of codes, by their beginning."""
 _SECTION = re.compile(r"^## (GS\d{3})\n(.*?)(?=^## |\Z)", re.M | re.S)

@@ -8,6 +8,7 @@ conditions follows the names, so that one ``pattern`` refuses unknown ones, with
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from graphspec.config import Config, Neutral, Registry
@@ -89,7 +90,7 @@ def schema() -> Schema:
         definitions[f"{kind}-known"] = known_schema(registry)
         definitions[f"{kind}-arguments"] = arguments_schema(kind, registry)
         definitions |= definitions_of(kind, registry)
-    made = {
+    made: Schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "graphspec",
         "description": "A neural network as data.",
@@ -99,6 +100,7 @@ def schema() -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
+    made = json.loads(json.dumps(made))  # a tree of its own: `share` changes it in place
     share(made)
     return made
 

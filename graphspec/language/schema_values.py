@@ -172,6 +172,36 @@ def share(schema: Schema) -> None:
                 definitions[names[text]] = dict(argument)
             argument.clear()
             argument["$ref"] = f"#/$defs/{names[text]}"
+    _share_parts(schema)
+
+
+def _share_parts(schema: Schema) -> None:
+    """Move repeated types inside arguments, such as the items of lists, to ``$defs``."""
+    definitions: Schema = schema["$defs"]
+    known = {_text_of(value): name for name, value in definitions.items()}
+    found = list(_parts(schema))
+    counts = Counter(_text_of(part) for part in found)
+    for part in found:
+        text = _text_of(part)
+        if len(text) < _SHORTEST or (counts[text] == 1 and text not in known):
+            continue
+        if text not in known:
+            known[text] = _free(definitions, _slug(part["title"]))
+            definitions[known[text]] = dict(part)
+        part.clear()
+        part["$ref"] = f"#/$defs/{known[text]}"
+
+
+def _parts(value: Any) -> Iterator[Schema]:
+    """Yield the titled items of lists and alternatives of a type in a schema, the inner ones first."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _parts(child)
+            parts = [child] if key == "items" else child if key == "anyOf" else []
+            yield from (part for part in parts if isinstance(part, dict) and "title" in part and "const" not in part)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _parts(child)
 
 
 def _properties(value: Any) -> Iterator[dict[str, Schema]]:

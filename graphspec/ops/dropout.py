@@ -204,24 +204,31 @@ class AlphaDropout(Op):
         return Y, calls, backward
 
 
-class Gaussian(Op):
-    """An operator that adds or multiplies normally distributed noise in training, with standard deviation ``deviation``."""
+class Noise(Op):
+    """An operator that adds or multiplies noise in training."""
 
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
-
-    deviation: float
-    seed: int | None = None
 
     def infer(self, X: Value) -> Type:
         return infer_noise(X)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
-        return (
-            self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
-            if ctx.training
-            else identity(ctx, X)
-        )
+        return self.bind_training(ctx, X) if ctx.training else identity(ctx, X)
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        """Bind the operator in training."""
+        raise NotImplementedError
+
+
+class Gaussian(Noise):
+    """An operator that adds or multiplies normally distributed noise in training, with standard deviation ``deviation``."""
+
+    deviation: float
+    seed: int | None = None
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        return self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
 
     def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         """Bind the operator to ``noise``, which ``calls`` fill."""
@@ -287,41 +294,25 @@ class Sample(Op):
 
 
 @op
-class UniformNoise(Op):
+class UniformNoise(Noise):
     """In training, add noise that is uniformly distributed between ``-width`` and ``width``."""
-
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
 
     width: float
     seed: int | None = None
 
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
 
 
 @op
-class GumbelNoise(Op):
+class GumbelNoise(Noise):
     """In training, add ``-log(-log u)`` with u uniformly distributed between 0 and 1: noise of the Gumbel distribution."""
-
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
 
     seed: int | None = None
 
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
         for _ in range(2):

@@ -105,14 +105,7 @@ class CircleLoss(Op):
                 np.multiply(share, scale, out=share)
                 np.logical_not(keep, out=keep)
                 np.copyto(share, _EXCLUDED, where=keep)
-                np.maximum.reduce(share, axis=1, out=peak, keepdims=True)
-                np.subtract(share, peak, out=share)
-                np.exp(share, out=share)
-                np.add.reduce(share, axis=1, out=sums, keepdims=True)
-                np.divide(share, sums, out=share)
-                np.log(sums, out=sums)
-                np.add(z, peak[:, 0], out=z)
-                np.add(z, sums[:, 0], out=z)
+                _add_log_sums(share, peak, sums, z)
             np.logaddexp(z, 0, out=Y)
 
         def backward(dY: Array) -> Calls:
@@ -203,14 +196,7 @@ class InfoNCE(Op):
                 if within:
                     share[itself] = _EXCLUDED
                 np.subtract(Y, share[partner], out=Y)
-                np.maximum.reduce(share, axis=1, out=peak, keepdims=True, initial=_EXCLUDED)
-                np.subtract(share, peak, out=share)
-                np.exp(share, out=share)
-                np.add.reduce(share, axis=1, out=sums, keepdims=True)
-                np.divide(share, sums, out=share)
-                np.log(sums, out=sums)
-                np.add(Y, peak[:, 0], out=Y)
-                np.add(Y, sums[:, 0], out=Y)
+                _add_log_sums(share, peak, sums, Y)
             np.multiply(Y, 0.5, out=Y)
 
         def backward(dY: Array) -> Calls:
@@ -246,6 +232,18 @@ class InfoNCE(Op):
             return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
 
         return Y, [(gather,), *ctx.all_reduce(every), (forward,)], backward
+
+
+def _add_log_sums(logits: Array, peak: Array, sums: Array, out: Array) -> None:
+    """Add ``log Σ exp`` of each row of ``logits`` to ``out``; the logits become probabilities. ``peak``, ``sums``: space."""
+    np.maximum.reduce(logits, axis=1, out=peak, keepdims=True, initial=_EXCLUDED)
+    np.subtract(logits, peak, out=logits)
+    np.exp(logits, out=logits)
+    np.add.reduce(logits, axis=1, out=sums, keepdims=True)
+    np.divide(logits, sums, out=logits)
+    np.log(sums, out=sums)
+    np.add(out, peak[:, 0], out=out)
+    np.add(out, sums[:, 0], out=out)
 
 
 def _parts(columns: Array, view: int, total: int) -> Iterator[tuple[int, Array]]:

@@ -274,7 +274,7 @@ def tried(source: Any, sets: list[str], text: str, draw: random.Random) -> list[
 def wrong(found: Diagnostic, source: Any, text: str) -> list[str]:
     """What is wrong with a diagnostic."""
     problems = []
-    if not re.fullmatch(r"GS[1-7]\d\d", found.code) or not found.message or not found.hint:
+    if not re.fullmatch(r"GS[1-8]\d\d", found.code) or not found.message or not found.hint:
         problems.append("no code, message or fix")
     anywhere = found.code in ("GS101", "GS103", "GS110", "GS602") or found.message.startswith(
         (

@@ -1,0 +1,1 @@
+"""Models that Keras saved, as specs and arrays: read without Keras, without running code."""
