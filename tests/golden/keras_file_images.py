@@ -46,7 +46,7 @@ def vit(rng: Random) -> Example:
     logits = layers.Dense(5)(x[:, 0])
     model = keras.Model(inputs, logits)
     model.compile(
-        optimizer=keras.optimizers.AdamW(learning_rate=0.001, weight_decay=0.0001, epsilon=1e-3),
+        optimizer=keras.optimizers.SGD(0.05, weight_decay=0.001),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -81,7 +81,8 @@ def unet(rng: Random) -> Example:
         previous = x
     outputs = layers.Conv2D(3, 3, activation="softmax", padding="same")(x)
     model = keras.Model(inputs, outputs)
-    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+    optimizer = keras.optimizers.AdamW(learning_rate=0.01, weight_decay=0.001, epsilon=1e-2)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
     return model, rng.normal(size=(4, 16, 16, 3)), rng.integers(0, 3, (4, 16, 16))
 
 

@@ -65,6 +65,15 @@ def variables(model: Any) -> list[Any]:
     return [v for v in model.weights if v.path.rsplit("/", 1)[-1] not in ("seed_generator_state", "count")]
 
 
+def assign(model: Any, weights: list[np.ndarray]) -> None:
+    """Set the weights, also those that a layer has computed something from."""
+    for variable, weight in zip(variables(model), weights, strict=True):
+        variable.assign(weight)
+    for layer in model._flatten_layers():
+        if type(layer).__name__ == "Normalization":
+            layer.finalize_state()
+
+
 def listed(values: Any) -> dict[str, Any]:
     """Inputs, outputs or targets by name or number."""
     if values is None:
@@ -118,8 +127,7 @@ def make(name: str, build: Callable[[np.random.Generator], Built], *, whole: boo
     model, x, y = built("float32")
     rng = generator(name, "weights")
     weights = [draw(rng, v.path.rsplit("/", 1)[-1], tuple(v.shape)) for v in variables(model)]
-    for variable, weight in zip(variables(model), weights, strict=True):
-        variable.assign(weight)
+    assign(model, weights)
     path = FOLDER / f"{name}.keras"
     model.save(path)
     packed(path)
@@ -128,8 +136,7 @@ def make(name: str, build: Callable[[np.random.Generator], Built], *, whole: boo
         (FOLDER / f"{name}.json").write_text(model.to_json(), "utf-8")
     if model.dtype_policy.name == "float32" and not any(example_rows(x)[1]):
         model, x, y = built("float64")
-        for variable, weight in zip(variables(model), weights, strict=True):
-            variable.assign(weight)
+        assign(model, weights)
     record(name, (model, x, y), weights, whole=whole)
     print(f"{name:22} {sum(w.size for w in weights):7} weights, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 
@@ -161,7 +168,9 @@ def record(name: str, built: Built, weights: list[np.ndarray], *, whole: bool) -
 
     plain = keras.ops.convert_to_numpy
     model, x, y = built
-    prints = [fingerprint(w) for w in weights]
+    pairs = zip(variables(model), weights, strict=True)
+    held = [(v, w) for v, w in pairs if not v.path.endswith(("/mean", "/variance"))]  # those are arguments in a spec
+    prints = [fingerprint(w) for _, w in held]
     assert len({*prints}) == len(prints), f"{name}: two weights of the same values"
     fed = x[0] if isinstance(x, list) and len(x) == 1 else x
     outputs = model(keras.tree.map_structure(keras.ops.convert_to_tensor, fed), training=False)
@@ -171,9 +180,9 @@ def record(name: str, built: Built, weights: list[np.ndarray], *, whole: bool) -
         model._compile_metrics = None  # some have no float64
         meta["loss"] = float(plain(model.train_on_batch(x, y, return_dict=True)["loss"]))
     if y is not None and whole:
-        arrays |= {f"after/{v.path}": plain(v.value) for v in variables(model)}
+        arrays |= {f"after/{v.path}": plain(v.value) for v, _ in held}
     elif y is not None:
-        changes = [(plain(v.value) - w).ravel() for v, w in zip(variables(model), weights, strict=True)]
+        changes = [(plain(v.value) - w).ravel() for v, w in held]
         arrays["lengths"] = np.array([np.linalg.norm(change) for change in changes])
         arrays["probes"] = np.array([change @ probe(change.size) for change in changes])
     if whole:
@@ -181,7 +190,7 @@ def record(name: str, built: Built, weights: list[np.ndarray], *, whole: bool) -
             numbers, texts = example_rows(rows)
             arrays |= {f"{kind}/{key}": value for key, value in numbers.items()}
             meta |= {kind: texts} if texts else {}
-    meta["weights"] = {key: v.path for key, v in zip(prints, variables(model), strict=True)} if whole else prints
+    meta["weights"] = {key: v.path for key, (v, _) in zip(prints, held, strict=True)} if whole else prints
     stored = {k: np.ascontiguousarray(a.astype(np.float32) if a.dtype.kind == "f" else a) for k, a in arrays.items()}
     save_file(stored, FOLDER / f"{name}.safetensors", metadata={"keras": json.dumps(meta)})
     for path in FOLDER.glob(f"{name}.*"):

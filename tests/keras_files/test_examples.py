@@ -49,3 +49,12 @@ def assert_step(model: gs.Model, found: Any, kept: Golden, inputs: dict[str, Any
         tolerance = 1e-4 * largest + 2.4e-7 * np.max(np.abs(before))
         moved = np.asarray(model.weights[prints[key]]) - before
         np.testing.assert_allclose(moved, change, rtol=0, atol=tolerance, err_msg=f"{prints[key]}, {path}")
+
+
+def test_dropout_stays() -> None:
+    """Keras writes `training: false` beside every Dropout of a functional model, and its `fit` does not heed it."""
+    for name, count in (("text_transformer", 2), ("unet", 0), ("mnist_convnet", 1), ("crnn", 0), ("augmented", 1)):
+        data = convert(FOLDER / f"{name}.keras").data
+        lists = [data["layers"], *(block["layers"] for block in data.get("blocks", {}).values())]
+        kinds = [node.get("type") for nodes in lists for node in nodes]
+        assert sum(kind in ("Dropout", "SpatialDropout2D") for kind in kinds) == count, name
