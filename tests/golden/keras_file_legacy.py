@@ -52,13 +52,13 @@ NORMAL = {
 }
 POOL = {"pool_size": [2, 2], "padding": "valid", "strides": [2, 2], "data_format": "channels_last"}
 RECURRENT = {
-    **{"return_sequences": False, "return_state": False, "go_backwards": False, "stateful": False, "unroll": False},
-    **{"time_major": False, "units": 3, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True},
+    "return_sequences": False, "return_state": False, "go_backwards": False, "stateful": False, "unroll": False,
+    "time_major": False, "units": 3, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True,
     "kernel_initializer": initializer("GlorotUniform"),
     "recurrent_initializer": {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}},
     "bias_initializer": initializer("Zeros"),
     **dict.fromkeys(("kernel", "recurrent", "bias", "activity"), None),
-    **{"dropout": 0.0, "recurrent_dropout": 0.0, "implementation": 2},
+    "dropout": 0.0, "recurrent_dropout": 0.0, "implementation": 2,
 }
 RECURRENT = {
     **{key: value for key, value in RECURRENT.items() if value is not None},
@@ -98,9 +98,10 @@ def pictures() -> tuple[dict[str, Any], dict[str, list[tuple[str, tuple[int, ...
         "digit": [("digit/kernel", (3, 5)), ("digit/bias", (5,))],
     }
     adam = {"name": "Adam", "learning_rate": 0.0010000000474974513, "decay": 0.0, "beta_1": 0.9, "beta_2": 0.999}
+    accuracy = {"name": "accuracy", "dtype": "float32", "fn": "sparse_categorical_accuracy"}
     training = {
         "loss": "sparse_categorical_crossentropy",
-        "metrics": [[{"class_name": "MeanMetricWrapper", "config": {"name": "accuracy", "dtype": "float32", "fn": "sparse_categorical_accuracy"}}]],
+        "metrics": [[{"class_name": "MeanMetricWrapper", "config": accuracy}]],
         "weighted_metrics": None,
         "loss_weights": None,
         "optimizer_config": {"class_name": "Adam", "config": {**adam, "epsilon": 1e-3, "amsgrad": False}},
@@ -135,7 +136,7 @@ def words() -> tuple[dict[str, Any], dict[str, list[tuple[str, tuple[int, ...]]]
     }
     sgd = {"name": "SGD", "learning_rate": 0.1, "decay": 0.0, "momentum": 0.0, "nesterov": False}
     training = {
-        **{"loss": "binary_crossentropy", "metrics": ["accuracy"], "weighted_metrics": None, "loss_weights": None},
+        "loss": "binary_crossentropy", "metrics": ["accuracy"], "weighted_metrics": None, "loss_weights": None,
         "optimizer_config": {"class_name": "SGD", "config": sgd},
     }
     return config, weights, training

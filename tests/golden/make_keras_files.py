@@ -198,7 +198,6 @@ def record(name: str, built: Built, weights: list[np.ndarray], *, whole: bool) -
 
 
 def main(names: list[str]) -> None:
-    import keras
     from keras.src.backend.common import dtypes
 
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # Keras multiplies matrices of float64 in float32 otherwise
