@@ -78,12 +78,6 @@ def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], prob
         if layer.is_input:
             layer.calls = [Call()]
             continue
-        if layer.class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-            nodes = (
-                nodes
-                if nodes and isinstance(nodes[0], list) and nodes[0] and isinstance(nodes[0][0], list)
-                else [nodes]
-            )
         layer.calls = [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
