@@ -61,7 +61,9 @@ def make(name: str, folder: Path) -> None:
     about = {
         "loss": loss,
         "seconds": seconds,
-        "weights": {hashlib.sha256(w.tobytes()).hexdigest(): v.path for v, w in zip(variables(model), before, strict=True)},
+        "weights": {
+            hashlib.sha256(w.tobytes()).hexdigest(): v.path for v, w in zip(variables(model), before, strict=True)
+        },
     }
     (folder / f"{name}.json").write_text(json.dumps(about), "utf-8")
 

@@ -209,7 +209,9 @@ def mixed_float16(rng: Random) -> Example:
 
 def crnn(rng: Random) -> Example:
     inputs = keras.Input((16, 8, 1), name="image")
-    x = layers.Conv2D(4, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same", name="Conv1")(inputs)
+    x = layers.Conv2D(4, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same", name="Conv1")(
+        inputs
+    )
     x = layers.MaxPooling2D((2, 2), name="pool1")(x)
     x = layers.Reshape(target_shape=(8, 16), name="reshape")(x)
     x = layers.Dense(6, activation="relu", name="dense1")(x)
@@ -217,7 +219,9 @@ def crnn(rng: Random) -> Example:
     x = layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode="sum")(x)
     x = layers.Dense(7, activation="softmax", name="dense2")(x)
     model = keras.Model(inputs, x, name="ocr")
-    model.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), loss="sparse_categorical_crossentropy")
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), loss="sparse_categorical_crossentropy"
+    )
     return model, rng.normal(size=(2, 16, 8, 1)), rng.integers(0, 7, (2, 8))
 
 

@@ -34,7 +34,13 @@ KERNEL = {
     "kernel_constraint": None,
     "bias_constraint": None,
 }
-CONVOLUTION = {"strides": [1, 1], "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1], "groups": 1}
+CONVOLUTION = {
+    "strides": [1, 1],
+    "padding": "same",
+    "data_format": "channels_last",
+    "dilation_rate": [1, 1],
+    "groups": 1,
+}
 NORMAL = {
     "axis": [3],
     "momentum": 0.99,
@@ -52,13 +58,23 @@ NORMAL = {
 }
 POOL = {"pool_size": [2, 2], "padding": "valid", "strides": [2, 2], "data_format": "channels_last"}
 RECURRENT = {
-    "return_sequences": False, "return_state": False, "go_backwards": False, "stateful": False, "unroll": False,
-    "time_major": False, "units": 3, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True,
+    "return_sequences": False,
+    "return_state": False,
+    "go_backwards": False,
+    "stateful": False,
+    "unroll": False,
+    "time_major": False,
+    "units": 3,
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "use_bias": True,
     "kernel_initializer": initializer("GlorotUniform"),
     "recurrent_initializer": {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}},
     "bias_initializer": initializer("Zeros"),
     **dict.fromkeys(("kernel", "recurrent", "bias", "activity"), None),
-    "dropout": 0.0, "recurrent_dropout": 0.0, "implementation": 2,
+    "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "implementation": 2,
 }
 RECURRENT = {
     **{key: value for key, value in RECURRENT.items() if value is not None},
@@ -136,7 +152,10 @@ def words() -> tuple[dict[str, Any], dict[str, list[tuple[str, tuple[int, ...]]]
     }
     sgd = {"name": "SGD", "learning_rate": 0.1, "decay": 0.0, "momentum": 0.0, "nesterov": False}
     training = {
-        "loss": "binary_crossentropy", "metrics": ["accuracy"], "weighted_metrics": None, "loss_weights": None,
+        "loss": "binary_crossentropy",
+        "metrics": ["accuracy"],
+        "weighted_metrics": None,
+        "loss_weights": None,
         "optimizer_config": {"class_name": "SGD", "config": sgd},
     }
     return config, weights, training

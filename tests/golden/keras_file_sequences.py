@@ -19,7 +19,9 @@ def imdb_bilstm(rng: Random) -> Example:
     x = layers.Bidirectional(layers.LSTM(3))(x)
     model = keras.Model(inputs, layers.Dense(1, activation="sigmoid")(x))
     model.compile(keras.optimizers.Adam(epsilon=1e-3), loss="binary_crossentropy", metrics=["accuracy"])
-    words = 1 + rng.permutation(39)[:28].reshape(4, 7)  # of a repeated word, TensorFlow's Adam squares each gradient alone
+    words = 1 + rng.permutation(39)[:28].reshape(
+        4, 7
+    )  # of a repeated word, TensorFlow's Adam squares each gradient alone
     words[1, 4:] = words[2, 1:] = 0
     return model, words.astype("int32"), rng.integers(0, 2, (4, 1))
 
@@ -65,7 +67,9 @@ def seq2seq(rng: Random) -> Example:
     outputs, _, _ = decoder(decoder_inputs, initial_state=[state_h, state_c])
     outputs = layers.Dense(6, activation="softmax", name="next")(outputs)
     model = keras.Model([encoder_inputs, decoder_inputs], outputs)
-    model.compile(optimizer=keras.optimizers.RMSprop(epsilon=1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer=keras.optimizers.RMSprop(epsilon=1e-3), loss="categorical_crossentropy", metrics=["accuracy"]
+    )
     x = [np.eye(5)[rng.integers(0, 5, (3, 4))], np.eye(6)[rng.integers(0, 6, (3, 5))]]
     return model, x, np.eye(6)[rng.integers(0, 6, (3, 5))]
 

@@ -74,7 +74,9 @@ def wide_and_deep(rng: Random) -> Example:
     outputs = layers.Dense(1)(x)
     also = layers.Dense(1, name="also")(x)
     model = keras.Model([wide, deep], [outputs, also])
-    model.compile(loss=["mse", "mae"], loss_weights=[0.9, 0.1], optimizer=keras.optimizers.Ftrl(0.05), metrics=[["mae"], []])
+    model.compile(
+        loss=["mse", "mae"], loss_weights=[0.9, 0.1], optimizer=keras.optimizers.Ftrl(0.05), metrics=[["mae"], []]
+    )
     return model, [rng.normal(size=(5, 5)), rng.normal(size=(5, 4))], [rng.normal(size=(5, 1)) for _ in range(2)]
 
 
@@ -159,7 +161,4 @@ def losses(rng: Random) -> Example:
     return model, rng.normal(size=(4, 4)), targets
 
 
-TABLES = {
-    f.__name__: f
-    for f in (structured, multi_head, wide_and_deep, regression, ops_nodes, shared_layers, losses)
-}
+TABLES = {f.__name__: f for f in (structured, multi_head, wide_and_deep, regression, ops_nodes, shared_layers, losses)}

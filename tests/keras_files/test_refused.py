@@ -67,7 +67,11 @@ REFUSED = {
         saved(
             "Dense",
             units=2,
-            dtype={"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"mode": "int8", "source_name": None}},
+            dtype={
+                "module": "keras",
+                "class_name": "QuantizedDTypePolicy",
+                "config": {"mode": "int8", "source_name": None},
+            },
         ),
         "quantized",
     ),
