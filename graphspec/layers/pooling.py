@@ -30,6 +30,7 @@ class Pooling(Layer):
 
     rank: ClassVar[int]
     op: ClassVar[str]
+    same_by_default = {"strides": "pool_size"}
 
     pool_size: tuple[int, ...]
     strides: tuple[int, ...] | None = None
