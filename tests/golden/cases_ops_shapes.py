@@ -52,6 +52,11 @@ def layer_cases() -> list[Case]:
         op("vstack", "ints", {"shape": [2], **INT}, {"shape": [2], **INT}, mixes=True),
         op("split", "equal", [4, 2], indices_or_sections=2, axis=1),
         op("split", "places", [5], indices_or_sections=[1, 3], axis=1),
+        op("get_item", "index", [4, 3], key="[:, 1]"),
+        op("get_item", "last", [None, 3], key="[:, -1, 1:]"),
+        op("get_item", "steps", [5, 4], key="[:, 1:9:2, ::2]"),
+        op("get_item", "axes", [3, 2], key="[..., None, -1]"),
+        op("get_item", "ints", {"shape": [4], **INT}, key="[:, -3:100]"),
         op("unstack", "axis", [3, 2], axis=1),
         op("unstack", "last", [2], axis=-1),
     ]

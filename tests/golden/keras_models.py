@@ -145,11 +145,21 @@ def operation(node: dict[str, Any], value: Any) -> Any:
         return function(x[0], weights=x[1], **args)
     if function is keras.ops.digitize:
         args["bins"] = np.asarray(args["bins"])
+    if function is keras.ops.get_item:
+        return function(*x, tuple(part(text.strip()) for text in args["key"].strip("[]").split(",")))
     if "subscripts" in args:
         return function(args["subscripts"], *x)
     if names[-1] in ("args", "kwargs"):
         return function(*x, **args)
     return function(**dict(zip([name for name in names if name not in args], x, strict=False)), **args)
+
+
+def part(text: str) -> Any:
+    """A part of the key of a slice."""
+    if text in ("...", "None"):
+        return ... if text == "..." else None
+    ends = [int(end) if end else None for end in text.split(":")]
+    return ends[0] if len(ends) == 1 else slice(*ends)
 
 
 def vector(item: Any) -> Any:

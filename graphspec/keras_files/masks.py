@@ -1,0 +1,73 @@
+"""Which nodes of a model only pass on masks that a spec infers again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
+
+MASK_KEYS = ("mask", "query_mask", "value_mask", "key_mask")
+
+
+def inferred_masks(model: ModelDef) -> set[str]:
+    """Return the operations that compute the masks of Embedding and Masking, and only these, for other layers' ``mask``.
+
+    Keras 3 writes them as nodes: ``NotEqual(ids, 0)`` beside an Embedding with ``mask_zero``, ``Any(NotEqual(x, value))``
+    beside a Masking.
+    """
+    operations = {layer.name: layer for layer in model.layers if layer.is_operation}
+    if not operations:
+        return set()
+    masks = set(operations) - {ref.layer for ref in refs_in(model.outputs)}
+    while True:
+        used = {
+            ref.layer
+            for layer in model.layers
+            if layer.name not in masks
+            for call in layer.calls
+            for ref in _data_of(call)
+        }
+        if not (used & masks):
+            break
+        masks -= used
+    starts = set(_starts(model))
+    ours = {name for name in masks if any(_is_start(call, starts) for call in operations[name].calls)}
+    while True:  # what is computed from masks alone
+        more = {
+            name
+            for name in masks - ours
+            if (refs := [ref for call in operations[name].calls for ref in call.refs()])
+            and all(ref.layer in ours for ref in refs)
+        }
+        if not more:
+            return ours
+        ours |= more
+
+
+def _data_of(call: Call) -> Iterator[Ref]:
+    """Yield the references of a call that are no masks."""
+    yield from refs_in([*call.args, *(value for key, value in call.kwargs.items() if key not in MASK_KEYS)])
+
+
+def _starts(model: ModelDef) -> Iterator[tuple[str, int, int, float]]:
+    """Yield the tensors with which masks are computed, and the number with which they are compared."""
+    for layer in model.layers:
+        value = _compared_with(layer)
+        if value is not None:
+            for call in layer.calls:
+                for ref in refs_in(call.args):
+                    yield ref.layer, ref.call, ref.output, value
+
+
+def _compared_with(layer: LayerDef) -> float | None:
+    if layer.config.get("mask_zero") is True:
+        return 0.0
+    value = layer.config.get("mask_value", 0.0) if layer.class_name == "Masking" else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _is_start(call: Call, starts: set[tuple[str, int, int, float]]) -> bool:
+    if len(call.args) != 2 or not isinstance(call.args[0], Ref) or not isinstance(call.args[1], int | float):
+        return False
+    ref = call.args[0]
+    return (ref.layer, ref.call, ref.output, float(call.args[1])) in starts

@@ -1,0 +1,256 @@
+"""Layers and calls of a model as entries of ``layers``: of the spec, or of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphspec.keras_files.call_arguments import CallReader
+from graphspec.keras_files.layer_entries import layer_arguments, layer_class
+from graphspec.keras_files.masks import inferred_masks
+from graphspec.keras_files.model_config import read_model
+from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.keras_files.names import Names, valid
+from graphspec.keras_files.operations import operation_entry
+from graphspec.keras_files.values import Notes, is_kerass_own
+from graphspec.layers.base import Layer
+
+_RANDOM = ("regularization", "augmentation")  # files of layers that do nothing outside training
+_NO_WEIGHTS = (
+    *("adaptive", "regularization", "image", "augmentation", "padding", "merging", "pooling", "reshaping", "sound"),
+    *("discretization", "preprocessing"),
+)
+_MANY_LEVELS = 30
+
+
+@dataclass
+class Owner:
+    """A layer of the file whose weights a node of the spec has.
+
+    Attributes:
+        node: the node's name, with those of the instances before it.
+        path: the positions of the layer in its model, and of the models around it.
+    """
+
+    layer: LayerDef
+    node: str
+    path: tuple[int, ...]
+    models: tuple[ModelDef, ...]
+
+
+@dataclass
+class Document:
+    """What the scopes of a spec share.
+
+    Attributes:
+        blocks: the blocks by name, each as its value in a spec.
+        places: for messages, the place in the file of each node, by its name within its block.
+        state: the arguments that layers have learnt, by the identity of the layer.
+    """
+
+    notes: Notes
+    blocks: dict[str, Any] = field(default_factory=dict)
+    block_names: Names = field(default_factory=Names)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+class Scope:
+    """Converts one model.
+
+    Args:
+        frozen: whether an outer model is frozen.
+        inference: whether the model is called with ``training=False``.
+        block: the name of the block; empty for the spec.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        model: ModelDef,
+        names: Names,
+        *,
+        inference: bool = False,
+        block: str = "",
+        path: tuple[int, ...] = (),
+        models: tuple[ModelDef, ...] = (),
+    ) -> None:
+        self.document, self.model, self.names, self.notes = document, model, names, document.notes
+        self.inference, self.block = inference, block
+        self.path, self.models = path, (*models, model)
+        self.entries: list[dict[str, Any]] = []
+        self.owners: list[Owner] = []
+        self.layers = {layer.name: layer for layer in model.layers}
+        self.positions = {layer.name: k for k, layer in enumerate(model.layers)}
+        self.masks = inferred_masks(model)
+        self._calls: dict[tuple[str, int], str] = {}
+        self._owner_names: dict[str, str] = {}
+
+    def name_inputs(self) -> list[str]:
+        """Name the model's inputs, and return the names in order."""
+        found = [ref.layer for ref in refs_in(self.model.inputs)]
+        for name in found:
+            self._calls[name, 0] = self.names.new(name)
+        return [self._calls[name, 0] for name in found]
+
+    def convert(self) -> None:
+        """Fill ``entries`` and ``owners``."""
+        for layer, k in self._ordered():
+            if layer.is_input:
+                if (layer.name, 0) not in self._calls:
+                    self.notes.problems.invalid(layer.place, f"the input '{layer.name}' is none of the model's inputs")
+                    self._calls[layer.name, 0] = self.names.new(layer.name)
+            elif layer.name not in self.masks:
+                self._convert_call(layer, k)
+
+    def text(self, ref: Ref) -> str:
+        """Return the name of a tensor in the spec."""
+        name = self._calls.get((ref.layer, ref.call), valid(ref.layer))
+        return name if ref.output == 0 else f"{name}:{ref.output}"
+
+    def _ordered(self) -> Iterator[tuple[LayerDef, int]]:
+        """Yield the calls, each behind those that it reads, else in the order of the file."""
+        done: set[tuple[str, int]] = set()
+        for layer in self.model.layers:
+            for k in range(len(layer.calls)):
+                stack = [(layer.name, k)]
+                open_: set[tuple[str, int]] = set()
+                while stack:
+                    at = stack[-1]
+                    if at in done:
+                        stack.pop()
+                        continue
+                    needed = [] if at in open_ else [(r.layer, r.call) for r in self.layers[at[0]].calls[at[1]].refs()]
+                    if at[1] > 0 and at not in open_:
+                        needed.append((at[0], at[1] - 1))  # the first call owns the weights
+                    open_.add(at)
+                    missing = [other for other in needed if other not in done and other not in open_]
+                    if missing:
+                        stack += reversed(missing)
+                        continue
+                    stack.pop()
+                    done.add(at)
+                    yield self.layers[at[0]], at[1]
+
+    def _convert_call(self, layer: LayerDef, k: int) -> None:
+        call = layer.calls[k]
+        if layer.is_operation and is_kerass_own(layer.module, ""):
+            entry = operation_entry(layer, call, self.text, self.notes, plain=bool(self.masks))
+            self._add(layer, k, entry)
+        elif layer.is_model:
+            self._convert_model(layer, k, call)
+        else:
+            self._convert_layer(layer, k, call)
+
+    def _add(self, layer: LayerDef, k: int, entry: dict[str, Any] | None) -> str:
+        """Add an entry under the layer's name, and return the name."""
+        name = self.names.new(layer.name)
+        self._calls[layer.name, k] = name
+        self.document.places[self.block, name] = layer.place
+        if entry is not None:
+            self.entries.append({"name": name} | entry)
+        return name
+
+    def _convert_layer(self, layer: LayerDef, k: int, call: Call) -> None:
+        cls = layer_class(layer, self.notes)
+        if cls is None:
+            self._add(layer, k, None)
+            return
+        reader = CallReader(layer, cls, call, self.text, self.masks, self.notes)
+        inputs, options = reader.inputs(), reader.options()
+        training = False if self.inference and reader.training is None else reader.training
+        family = cls.__module__.rpartition(".")[2]
+        if training is True and _acts_in_training(cls, family):
+            text = f"'{layer.name}' is called with `training=True`: it acts at inference, too"
+            self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
+        if training is False and family in _RANDOM and cls.__name__ not in ("ActivityRegularization", "Sampling"):
+            self._calls[layer.name, k] = inputs[0]
+            self.notes.say(f"{layer.name} is left out: the model calls it with `training=False`, where it does nothing")
+            return
+        first = self._owner_names.get(layer.name)
+        if first is not None and family not in _NO_WEIGHTS:
+            if options:
+                keys = ", ".join(f"`{key}`" for key in options)
+                text = f"'{layer.name}' is called again with {keys}, which a node with shared weights cannot have"
+                self.notes.problems.unsupported(
+                    layer.place, text, "call the layer once with it, or give it no such argument"
+                )
+            self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
+            return
+        entry = layer_arguments(layer, cls, self.notes) | options
+        if training is False:
+            entry |= {key: 0.0 for key in ("dropout", "recurrent_dropout") if entry.get(key)}
+        is_fixed = training is False and cls.__name__ == "BatchNormalization"
+        if is_fixed and layer.config.get("trainable", True):
+            text = "batch normalizations that are called with `training=False` are frozen: their gamma and beta, too"
+            self.notes.say(text)
+        if layer.config.get("trainable", True) is False or is_fixed:
+            entry["trainable"] = False
+        name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
+        self._owner_names.setdefault(layer.name, name)
+        if first is None:
+            self.owners.append(Owner(layer, name, (*self.path, self.positions[layer.name]), self.models))
+
+    def _convert_model(self, layer: LayerDef, k: int, call: Call) -> None:
+        """Add an instance of the block of a nested model; the first call makes the block."""
+        first = self._owner_names.get(layer.name)
+        inference = self.inference or call.kwargs.get("training") is False
+        if call.kwargs.get("training") is True:
+            text = f"the model '{layer.name}' is called with `training=True`: it acts at inference, too"
+            self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
+        if len(self.models) > _MANY_LEVELS:
+            raise self.notes.problems.fail(layer.place, f"models are nested {_MANY_LEVELS} times and more")
+        place = layer.place if self.block else f"{self.model.place}: '{layer.name}'"
+        model = read_model(layer.raw | {"config": layer.config}, place, self.notes.problems)
+        inputs = [self.text(ref) for ref in _matched(model, call)]
+        if len(inputs) != (count := len(list(refs_in(model.inputs)))):
+            text = f"the model '{layer.name}' has {count} inputs, and is called with {len(inputs)}"
+            self.notes.problems.invalid(layer.place, text)
+        if first is not None:
+            self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
+            return
+        block = self.document.block_names.new(layer.name)
+        inner = Scope(
+            self.document,
+            model,
+            Names(),
+            inference=inference,
+            block=block,
+            path=(*self.path, self.positions[layer.name]),
+            models=self.models,
+        )
+        names = inner.name_inputs()
+        inner.convert()
+        self.document.blocks[block] = {
+            "inputs": names,
+            "layers": inner.entries,
+            "outputs": [inner.text(ref) for ref in refs_in(model.outputs)],
+        }
+        entry: dict[str, Any] = {"block": block}
+        if not model.trainable:
+            entry["trainable"] = False
+        name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
+        self._owner_names[layer.name] = name
+        self.owners += [Owner(o.layer, f"{name}/{o.node}", o.path, o.models) for o in inner.owners]
+
+
+def _matched(model: ModelDef, call: Call) -> list[Ref]:
+    """Return the tensors that a nested model is called with, in the order of its inputs."""
+    given = (
+        call.args[0]
+        if call.args
+        else next((v for key, v in call.kwargs.items() if key not in ("mask", "training")), None)
+    )
+    if isinstance(given, dict):
+        keys = sorted(model.inputs) if isinstance(model.inputs, dict) else [ref.layer for ref in refs_in(model.inputs)]
+        if set(keys) <= set(given):
+            return [ref for key in keys for ref in refs_in(given[key])]
+    return list(refs_in(list(call.args) if len(call.args) > 1 else given))
+
+
+def _acts_in_training(cls: type[Layer], family: str) -> bool:
+    return family in _RANDOM or cls.__name__ in ("BatchNormalization", "SpectralNormalization")
+
+
+def _one_or_list(inputs: list[Any]) -> Any:
+    return inputs[0] if len(inputs) == 1 and isinstance(inputs[0], str) else inputs
