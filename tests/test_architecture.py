@@ -19,7 +19,7 @@ FLOORS = """
     search
     api extend
     editor
-    validation notebook
+    validation notebook importing
     report
     export training drawing keras_files
     parallel

@@ -148,8 +148,8 @@ def _shortest(value: Any, accepts: Callable[[Any], bool]) -> Any:
                 short = rest
             else:
                 short[key] = _shortest(short[key], partial(_with, short, key, accepts))
-        named = snake_case(short["type"])
-        return named if len(short) == 1 and accepts(named) else short
+        names = (snake_case(short["type"]), short["type"].lower()) if len(short) == 1 else ()
+        return next(filter(accepts, names), short)
     return value
 
 

@@ -69,10 +69,10 @@ class Emitter:
                 self.names[step] = names.claim("_".join(prefix))
         for run in runs:
             if len(run) > 1 or run[0].copies:
-                self._name_run(run, names)
+                self._name_run(run, names, counts)
             elif run[0] not in self.names:
                 kind = stem(run[0])
-                self.names[run[0]] = names.claim(kind, number=counts[kind] > 1 or run[0].part is not None)
+                self.names[run[0]] = names.claim(kind, number=counts[kind] > 1)
         return self._entries(runs, scope.inputs[0] if len(scope.inputs) == 1 else None)
 
     def block(self, block: Found) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Emitter:
         end = self.names[last[-1]] if len(last) == 1 else self.names[last[-1]].rpartition("_")[0]
         return {**({"params": params} if params else {}), "inputs": inputs, "layers": entries, "outputs": [end]}
 
-    def _name_run(self, run: list[Step], names: Names) -> None:
+    def _name_run(self, run: list[Step], names: Names, counts: Mapping[str, int]) -> None:
         first = run[0]
         if first.part is None:
             names.taken -= {step.name for step in run}
@@ -99,7 +99,8 @@ class Emitter:
             return
         old = ["_".join(prefix_of(step)) for step in first.copies]
         base = (old[0] if starts_later(old) else run_name(old)) if all(old) else ""
-        self.names[first] = names.claim_run(base or stem(first), len(first.copies), number=not base)
+        number = not base and counts[stem(first)] > 1
+        self.names[first] = names.claim_run(base or stem(first), len(first.copies), number=number)
 
     def _name_copies(self, run: list[Step], base: str) -> None:
         for k, step in enumerate(run):

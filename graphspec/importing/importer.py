@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from graphspec.keras_files.convert import Imported
     from graphspec.language.declarations import Spec
 
+_UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")
+"""Names that Keras gives."""
 KERAS = (".keras", ".h5", ".hdf5", ".json")
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
@@ -117,6 +120,8 @@ def import_file(
     spec, lowered, tidied = _checked(converted.data, str(source))
     arrays = _arrays(converted.weights, lowered, tidied, str(source))
     data = tidied.data
+    if _UNNAMED.fullmatch(str(data.get("name"))):
+        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", spec_path.stem).strip("_.-") or "network"}
     if arrays:
         data = {**data, "training": {"initial_weights": weights_path.name, **data.get("training", {})}}
     named = None if schema is None else schema(spec_path)

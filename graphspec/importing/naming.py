@@ -21,6 +21,7 @@ _STEMS = {
     "UnitNormalization": "norm",
     "DepthwiseConv": "depthwise",
     "SeparableConv": "separable",
+    "ConvTranspose": "up",
     "Conv": "conv",
     "Convolution": "conv",
     "MaxPooling": "pool",
@@ -90,7 +91,7 @@ def stem(step: Step) -> str:
         return step.kind
     if step.kind == "Activation" and isinstance(step.arguments.get("activation"), str):
         return str(step.arguments["activation"]).rpartition(".")[2]
-    plain = re.sub(r"[1-3]D$", "", step.kind)
+    plain = re.sub(r"[1-3]D", "", step.kind)
     return _STEMS.get(plain) or snake_case(plain)
 
 
@@ -129,6 +130,9 @@ def prefix_of(instance: Step) -> tuple[str, ...]:
 
 
 def _what_it_does(block: Found) -> str:
+    kinds = {step.kind for step in block.steps}
+    if "Dense" in kinds and any("Attention" in kind for kind in kinds):
+        return "transformer"
     last = block.steps[-1]
     if last.kind not in _MERGES and len(block.steps) > 1 and len(last.arguments) <= 1:
         [*sources] = last.read()

@@ -13,7 +13,7 @@ from graphspec.layers import LAYERS
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
 
 
-_TRUNK = 6
+_TRUNK, _OF_SEQUENCES = 6, 3
 REPEAT = "repeat"
 """The argument of a run: how many copies it has."""
 
@@ -147,8 +147,11 @@ def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> S
         raise UnreadableError(str(entry.get("name")))
     kind = entry[word]
     given = {k: v for k, v in entry.items() if k not in _NODE}
-    if rank is not None and given.get("axis") in (rank - 1, [rank - 1]) and shortener.default(kind, "axis") == -1:
+    ends = ([-1],) if rank is None else ([-1], rank - 1, [rank - 1])
+    if given.get("axis") in ends and shortener.default(kind, "axis") == -1:
         given["axis"] = -1  # Keras counts from the front in its files
+    if rank == _OF_SEQUENCES and given.get("attention_axes") in (1, [1]):
+        del given["attention_axes"]  # all axes between the batch and the features
     layer = LAYERS.get(kind) if word == "type" else None
     sources: dict[str, list[Any]] = {}
     written = entry.get("inputs", [])
@@ -176,13 +179,13 @@ def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
 
     What hangs beside a long trunk, such as an embedding that is added late, stands right before the step that reads it.
     """
-    depths = _depths(steps)
+    before = _before(steps)
     done: dict[Step, None] = {}
     starts = [end.of for end in ends if isinstance(end.of, Step)]
     for start in (*starts, *steps):
         if start in done:
             continue
-        stack = [(start, iter(_trunk_first(start, depths)))]
+        stack = [(start, iter(_trunk_first(start, before)))]
         while stack:
             step, sources = stack[-1]
             below = next((s for s in sources if s not in done), None)
@@ -190,35 +193,42 @@ def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
                 done[step] = None
                 stack.pop()
             else:
-                stack.append((below, iter(_trunk_first(below, depths))))
+                stack.append((below, iter(_trunk_first(below, before))))
     return list(done)
 
 
-def _depths(steps: list[Step]) -> dict[Step, int]:
-    """Return the length of the longest path to each step."""
+def _before(steps: list[Step]) -> dict[Step, int]:
+    """Return for each step a bit for each step on which it depends, itself included.
+
+    Raises:
+        UnreadableError: there is a cycle.
+    """
     readers: dict[Step, list[Step]] = {step: [] for step in steps}
-    missing = dict.fromkeys(steps, 0)
+    missing = {step: 0 for step in steps}
     for step in steps:
         for source in step.read():
             if isinstance(source.of, Step):
                 readers[source.of].append(step)
                 missing[step] += 1
-    depths: dict[Step, int] = {}
+    found: dict[Step, int] = {}
     ready = deque(step for step in steps if not missing[step])
     while ready:
         step = ready.popleft()
-        depths[step] = 1 + max((depths[s.of] for s in step.read() if isinstance(s.of, Step)), default=0)
+        bits = 1 << len(found)
+        for source in step.read():
+            bits |= found[source.of] if isinstance(source.of, Step) else 0
+        found[step] = bits
         for reader in readers[step]:
             missing[reader] -= 1
             if not missing[reader]:
                 ready.append(reader)
-    if len(depths) < len(steps):
+    if len(found) < len(steps):
         raise UnreadableError("a cycle")
-    return depths
+    return found
 
 
-def _trunk_first(step: Step, depths: Mapping[Step, int]) -> list[Step]:
-    """Return what a step reads in the order of its inputs, but short branches beside a long one last."""
+def _trunk_first(step: Step, before: Mapping[Step, int]) -> list[Step]:
+    """Return what a step reads in the order of its inputs, but short branches of their own beside a long one last."""
     sources = [source.of for source in step.read() if isinstance(source.of, Step)]
-    deepest = max((depths[source] for source in sources), default=0)
-    return sorted(sources, key=lambda source: deepest > _TRUNK and 2 * depths[source] < deepest)
+    trunk = max((before[source] for source in sources), key=int.bit_count, default=0)
+    return sorted(sources, key=lambda s: trunk.bit_count() > _TRUNK and not before[s] & trunk)
