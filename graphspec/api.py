@@ -41,6 +41,7 @@ class Model(Explainable, Reported, Shown):
     Attributes:
         history: the :class:`History` of the last ``fit``, also of one that was interrupted; None before.
         weights: copies of all weights by name, such as ``hidden_1/kernel``.
+        initial_weights: what each file of initial weights gave: ``taken``, ``new``, ``left_over``.
         spec: the parsed spec.
         For others see :class:`graphspec.runtime.session.Session`.
 
@@ -290,6 +291,7 @@ _PICKLED_ATTRIBUTES = (
     "sample_rows",
     "cache",
     "history",
+    "initial_weights",
     "_fitted",
 )
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""

@@ -58,10 +58,7 @@ class Code(StrEnum):
     DUPLICATE_NAME = (
         "GS107",
         "Duplicate name",
-        (
-            "Two inputs, nodes or heads have the same name. Generated names count too: `<head>_label`, "
-            "`<head>_length`, `<head>_input_length`, `<head>_sample_weight`, and the copies of a repeat."
-        ),
+        "Two inputs, nodes or heads have the same name. Generated ones count: `<head>_label`, the copies of a repeat.",
         "Rename one of them.",
     )
     UNKNOWN_VARIABLE = (
@@ -181,10 +178,7 @@ class Code(StrEnum):
     NO_TRAINING_KERNEL = (
         "GS309",
         "Not computable in training",
-        (
-            "A layer that only onnxruntime computes, such as a lookup of text, follows a layer with weights or random "
-            "numbers. Such layers are computed once, before training."
-        ),
+        "A layer that onnxruntime computes before training, such as a lookup of text, follows weights or randomness.",
         "Feed the layer from inputs, or from layers without weights and random numbers.",
     )
 
@@ -259,10 +253,7 @@ class Code(StrEnum):
     OUT_OF_RANGE = (
         "GS506",
         "Id out of range",
-        (
-            "A class, a label or an id is out of range. Ids that a layer computes are checked at the Embedding that "
-            "looks them up; the message then names the Embedding instead of a row."
-        ),
+        "A class, a label or an id is out of range. Of ids that a layer computes, the message names the Embedding.",
         "Ids count from 0. CTC keeps class 0 for the blank.",
     )
     WRONG_LENGTH = (
@@ -306,6 +297,18 @@ class Code(StrEnum):
         "File outside the allowed folders",
         "A query reads a file that is neither beside nor below the spec.",
         "Move the file, or allow its folder with `--allow DIR`.",
+    )
+    WEIGHTS_MISSING = (
+        "GS514",
+        "Initial weights missing",
+        "A file of initial weights lacks weights, or a pattern of `map` or `allow_missing` matches no weight.",
+        "Give the names of the file in `map`. `allow_missing` lists the weights that start new.",
+    )
+    WEIGHT_SHAPE = (
+        "GS515",
+        "Initial weights of another shape",
+        "A file of initial weights has a weight in another shape than the network.",
+        "Give the layer the sizes of the file, write `layout: torch`, or start the weight new with `allow_missing`.",
     )
 
     # GS6: the run.
@@ -356,10 +359,7 @@ class Code(StrEnum):
     EXPORT_DIFFERS = (
         "GS701",
         "Export differs",
-        (
-            "The exported graph and the runtime compute different values, by more than rounding explains. Or the rows "
-            "prove nothing, since every output is infinite or noise. No file is written."
-        ),
+        "Exported file and runtime differ by more than rounding, or the rows prove nothing. No file is written.",
         "Report it with the spec. If the rows prove nothing, pass other rows (`--rows`).",
     )
     UNAVAILABLE_OPERATOR = (

@@ -25,11 +25,12 @@ FLOORS = """
     parallel
     runtime
     compiler
+    weights
     data
     language
     callbacks
     metrics
-    operations
+    operations onnx_files
     layers losses
     activations regularizers
     graph

@@ -56,6 +56,9 @@ def arrays(folder: Path) -> None:
     save("shapes", image=np.ones((4, 784)), line=wide[..., :2], kind=np.zeros(4, int), price=np.ones((4, 3)))
     pickled = np.array([[None], [1], ["a"], [2]])
     save("pickled", x=np.full((4, 3), 1e300), words=np.full((4, 2), 0.5), price=pickled, kind=np.array([1, 0, 1j, 0]))
+    save("weights", **{"a/kernel": np.zeros((4, 3)), "a/bias": np.zeros(3), "b/kernels": np.zeros((3, 2))})
+    torch = {"word.weight": np.zeros((12, 4)), "first.weight": np.zeros((3, 4)), "first.bias": np.zeros(3)}
+    save("torch", **torch, **{"ids.weight": np.zeros((4, 2), int), "ids.bias": np.zeros(4)})
     save("letters", line=wide, text=[[1, 2, 0, 0, 0], [1, 1, 1, 1, 2], [3, 0, 0, 0, 0], [1, 2, 3, 4, 5]])
     save("blank", line=wide, text=[[1, 0, 0], [2, 0, 3], [4, 0, 0], [1, 2, 3]], text_length=[1, 3, 1, 3])
 

@@ -105,6 +105,33 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
             return _of_numpy(file, size, path, None)
 
 
+def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
+    """Return the arrays of a file ``.npz`` or ``.safetensors`` by name; of one with an unknown dtype, the dtype.
+
+    Only descriptions are read.
+
+    Raises:
+        ProblemError: GS501, the file cannot be read; GS504, it contains Python objects.
+    """
+    with _problems(path.name):
+        if path.name.lower().endswith(".npz"):
+            found: dict[str, ArrayFile | str] = {}
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    with archive.open(entry) as member:
+                        name = entry.filename.removesuffix(".npy")
+                        found[name] = _of_numpy(member, entry.file_size, path, entry.filename)
+            return found
+        with path.open("rb") as file:
+            arrays, start, size = _header(file, path.stat().st_size)
+            return {
+                name: _described(entry, start, size, path)
+                if not isinstance(entry, dict) or entry.get("dtype") in _SAFETENSORS
+                else str(entry.get("dtype"))
+                for name, entry in arrays.items()
+            }
+
+
 def has_names(name: str) -> bool:
     """Return whether the arrays of a file have names."""
     return name.lower().endswith((".npz", ".safetensors"))
@@ -209,14 +236,23 @@ def _of_numpy(file: IO[bytes], size: int, path: Path, member: str | None) -> Arr
 
 
 def _of_safetensors(file: IO[bytes], size: int, path: Path, key: str | None) -> ArrayFile:
+    arrays, start, size = _header(file, size)
+    return _described(arrays[_chosen(arrays, key)], start, size, path)
+
+
+def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int, int]:
+    """Return the descriptions of the arrays of a file of safetensors, where the first begins, and the file's size."""
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(_HEADER, size - 8):
         raise ValueError("it does not start like a file of safetensors")
     header = json.loads(file.read(length))
     if not isinstance(header, dict):
         raise ValueError("its header is not a mapping")
-    arrays = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    entry = arrays[_chosen(arrays, key)]
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}, 8 + length, size
+
+
+def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
+    """Return one array of a file of safetensors."""
     if not isinstance(entry, dict):
         raise ValueError("its header is not a mapping of mappings")
     kind = entry.get("dtype")
@@ -224,8 +260,8 @@ def _of_safetensors(file: IO[bytes], size: int, path: Path, key: str | None) -> 
         raise ProblemError(Code.LOSSY_CONVERSION, f"contains values of dtype {kind}", hint="save numbers or booleans")
     shape, (begin, end) = _sizes(entry.get("shape")), _sizes(entry.get("data_offsets"))
     dtype = np.dtype(_SAFETENSORS[kind])
-    found = ArrayFile(path, None, 8 + length + begin, shape, dtype, halves=kind == "BF16")
-    if 8 + length + end > size:
+    found = ArrayFile(path, None, start + begin, shape, dtype, halves=kind == "BF16")
+    if start + end > size:
         raise ValueError("it is shorter than it says")
     return _whole(found, end - begin)
 

@@ -13,7 +13,7 @@ import typer
 
 from graphspec.cli.console import columns, complain, out, out_wrapped
 from graphspec.cli.options import Allow
-from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
+from graphspec.cli.targets import is_spec, naming_data, refuse_other
 from graphspec.errors import NOWHERE, SpecError, UsageError
 from graphspec.text import shell, shorten_end, terminal_width
 
@@ -35,7 +35,12 @@ class Part(StrEnum):
 
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN|ONNX", help="A run directory or an ONNX file.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="RUN|ONNX|SPEC",
+            help="A run directory, an ONNX file, or a spec with initial weights.",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -50,9 +55,7 @@ def evaluate(
 ) -> None:
     """Print the losses and metrics of a run or an ONNX file on its test data."""
     refuse_other(run, _WANTED)
-    if is_spec(run):
-        raise spec_for_run(run, "evaluate")
-    if run.is_dir():
+    if run.is_dir() or is_spec(run):
         _evaluate_run(run, data, part, allow or ())
     else:
         _evaluate_file(run, data, part, allow or ())
@@ -60,17 +63,18 @@ def evaluate(
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
+    from graphspec.cli.started import started
     from graphspec.runtime.head_counts import HeadCounts
     from graphspec.training.prepare import part_rows
 
-    model = load(run, allow=allow)
+    model = started(run, "evaluate", allow) if is_spec(run) else load(run, allow=allow)
     if data is None:
         _refuse_missing(model.spec, run, part)
     else:
         model.spec = _with_data(model.spec, run, data, part)
     with naming_data(data):
         rows = part_rows(model, part)
-        if part != Part.test and _read(model.spec, Part.validation) == "train":
+        if part != Part.test and _read(model.spec, Part.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
         _print_results(model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model)))
 

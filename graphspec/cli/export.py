@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunDirectory, SignatureFile, Target
+from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target
 
 
 class Kind(StrEnum):
@@ -28,7 +28,7 @@ def _folder(meaning: str) -> Any:
 
 
 def export(  # noqa: PLR0913 (one for each option)
-    run: RunDirectory,
+    run: RunOrSpec,
     output: OnnxOutput = None,
     opset: Opset = None,
     target: Target = None,
@@ -58,9 +58,13 @@ def export(  # noqa: PLR0913 (one for each option)
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
-    """Write a run as an ONNX file. Writes the file only if onnxruntime's outputs match; otherwise the status is 1."""
+    """Write a run as an ONNX file, or a spec with initial weights.
+
+    Writes the file only if onnxruntime's outputs match; otherwise the status is 1.
+    """
     from graphspec.api import load
-    from graphspec.cli.targets import is_onnx, is_spec, refuse_other, spec_for_run
+    from graphspec.cli.started import started
+    from graphspec.cli.targets import is_onnx, is_spec, refuse_other
     from graphspec.data.relocated import moved
     from graphspec.errors import UsageError
 
@@ -68,11 +72,9 @@ def export(  # noqa: PLR0913 (one for each option)
     refuse_other(run, wanted)
     if is_onnx(run):
         raise UsageError(f"{run} is an ONNX file already; {wanted}")
-    if is_spec(run):
-        raise spec_for_run(run, "export")
     if output is None and mlflow is None and triton is None:
         raise UsageError("name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`")
-    model = load(run, allow=allow or ())
+    model = started(run, "export", allow or ()) if is_spec(run) else load(run, allow=allow or ())
     if data is not None:
         model.spec = moved(model.spec, data)
     folders = _writers(mlflow, triton, model.spec.name)

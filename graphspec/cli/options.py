@@ -80,8 +80,9 @@ DataPlace = Annotated[
         show_default=False,
     ),
 ]
-RunDirectory = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run directory, as `train` writes it.", show_default=False)
+RunOrSpec = Annotated[
+    Path,
+    typer.Argument(metavar="RUN|SPEC", help="A run directory, or a spec with initial weights.", show_default=False),
 ]
 Sets = Annotated[
     list[str] | None,

@@ -116,9 +116,7 @@ def predict(  # noqa: PLR0913 (options)
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
     suffix = ".jsonl" if json else suffix_of(output)
     refuse_other(source, _WANTED)
-    if is_spec(source):
-        raise spec_for_run(source, "predict")
-    if source.is_dir():
+    if source.is_dir() or is_spec(source):
         network = _run(source)
     elif source.exists():
         network = _exported(source)
@@ -212,10 +210,11 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 def _run(run: Path) -> _Network:
     from graphspec.api import load
+    from graphspec.cli.started import started
     from graphspec.export.labels import with_labels
     from graphspec.language.head_arrays import LABEL
 
-    model = load(run)
+    model = started(run, "predict") if is_spec(run) else load(run)
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
 
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +22,11 @@ from graphspec.cli.rank_costs import (
     rank_json,
     rank_lines,
 )
-from graphspec.text import terminal_width
+from graphspec.text import display_width, shorten_middle, terminal_width
+from graphspec.weights.report import reported
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lowered import Lowered
 
 
 def summary(  # noqa: PLR0913 (the options of the command)
@@ -56,6 +61,23 @@ def summary(  # noqa: PLR0913 (the options of the command)
         return
     for line in summary_lines(declaration, lowered, rows, width=width, expand=expand):
         out(line)
+    for line in _initial(lowered, width):
+        out(line)
     if costs is not None and ranks is not None:
         for line in ("", *rank_lines(costs, ranks, width)):
             out(line)
+
+
+def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:
+    """Yield a table for each file of initial weights: what each weight starts from, and what is left over."""
+    for plan in lowered.initial:
+        known = reported(plan)
+        rows = list(known.rows())
+        yield from ("", str(known))
+        first = max((display_width(name) for name, _ in rows), default=0)
+        if width is not None:
+            first = min(first, width // 2)
+        for name, what in rows:
+            name = shorten_middle(name, first)
+            rest = what if width is None else shorten_middle(what, max(8, width - first - 4))
+            yield f"  {name}{' ' * (first - display_width(name))}  {rest}"

@@ -43,6 +43,8 @@ def announce(model: Session, trainer: Trainer) -> None:
         out_wrapped(f"… and {count(len(heads) - _HEADS, 'further head')}")
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
+    for known in model.initial_weights:
+        out_wrapped(str(known))
     out_wrapped(_settings(model, trainer))
 
 

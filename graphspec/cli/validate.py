@@ -14,6 +14,7 @@ from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.gc_pause import gc_paused
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.weights.report import reported
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -64,6 +65,8 @@ def validate(
         if output is Format.text:
             print_diagnostics(found, sys.stdout)
             out_wrapped(f"{spec}: {_verdict(checked, found)}")
+            for plan in checked.lowered.initial if checked.lowered is not None and not checked.errors else ():
+                out_wrapped(str(reported(plan)))
         everything += found
     if output is not Format.text:
         write_data(_for_programs(everything, output))

@@ -12,6 +12,7 @@ from graphspec.language.declarations import Ref
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import InputDecl, NodeDecl
+    from graphspec.weights.plan import FilePlan
 
 
 _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
@@ -24,12 +25,14 @@ class Lowered:
     Attributes:
         outputs: the outputs of every node, or None if they are unknown because of an error.
         declared: the inputs and nodes of the spec, by name.
+        initial: what files of initial weights give; empty if the weights exist already.
     """
 
     graph: Graph
     outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
     declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    initial: list[FilePlan] = field(default_factory=list)
 
     def value(self, ref: Ref | None) -> Value | None:
         """Return the value that a reference stands for, or None if it is unknown."""

@@ -109,6 +109,9 @@ def portable_document(spec: Spec) -> dict[str, Any]:
     variables = document.get("vars")
     if isinstance(variables, dict):
         variables.update({name: _last(variables[name]) for name in used & variables.keys()})
+    training = document.get("training")
+    if isinstance(training, dict):
+        _without_folder(training, "initial_weights")
     callbacks = document.get("training", {}).get("callbacks") if isinstance(document.get("training"), dict) else None
     for callback in callbacks if isinstance(callbacks, list) else []:
         if isinstance(callback, dict):
@@ -119,7 +122,17 @@ def portable_document(spec: Spec) -> dict[str, Any]:
         for key in ("vocabulary", "file"):
             if isinstance(layer.get(key), str):
                 layer[key] = _last(layer[key])
+        _without_folder(layer, "weights")
     return document
+
+
+def _without_folder(keys: dict[str, Any], key: str) -> None:
+    """Leave the last part of an absolute path, in a file of weights or its mapping."""
+    value = keys.get(key)
+    if isinstance(value, dict) and "file" in value:
+        value["file"] = _last(value["file"])
+    elif isinstance(value, str):
+        keys[key] = _last(value)
 
 
 def _mappings(value: Any) -> list[dict[str, Any]]:

@@ -137,7 +137,7 @@ def _node(node: Node | None) -> dict[str, Field]:
     if node is not None and node.find("share") is not None:
         return {"share": Field(SHARE, True), **common}
     if node is not None and node.find("block") is not None:
-        copies = {key: keys[key] for key in ("repeat", "trainable")}
+        copies = {key: keys[key] for key in ("repeat", "trainable", "weights")}
         return {"block": Field(BLOCK, True), "params": Field(_PARAMS), **common, **copies}
     if node is None or node.find("type") is None:
         return {"type": Field(_TYPE, True), "block": Field(BLOCK), "share": Field(SHARE), **common}

@@ -162,6 +162,30 @@ class HeadDecl:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file with initial weights.
+
+    Attributes:
+        file: the file or the run directory, as the spec writes it.
+        node: the node or block instance whose weights they are; empty for the whole network.
+        map: pairs of patterns, of our names and of the file's.
+        layout: how the file names and stores weights.
+        allow_missing: patterns of the weights that may start new.
+    """
+
+    file: str
+    node: str = ""
+    map: tuple[tuple[str, str], ...] = ()
+    layout: Literal["keras", "torch"] = "keras"
+    allow_missing: tuple[str, ...] = ()
+    tree: Tree | None = field(default=None, repr=False, compare=False)
+
+    def of(self, node: str) -> WeightFile:
+        """Return the same file for another copy of the node."""
+        return replace(self, node=node)
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """How the heads are trained."""
 
@@ -174,6 +198,7 @@ class Training:
     callbacks: list[Callback] = field(default_factory=list)
     workers: int | Literal["auto", "mpi"] = 1
     shards: int | None = None
+    initial_weights: WeightFile | None = None
     tree: Tree | None = field(default=None, repr=False, compare=False)
 
 
@@ -280,6 +305,7 @@ class Spec:
         search: the section ``search``, which is no part of ``document``: training ignores it.
         heads: the heads with an output.
         terms: the heads that are for training only.
+        weights: the files of initial weights that nodes and block instances name, the outer ones first.
     """
 
     name: str
@@ -295,6 +321,13 @@ class Spec:
     search: Search | None = None
     draws: bool = True
     terms: dict[str, HeadDecl] = field(default_factory=dict)
+    weights: list[WeightFile] = field(default_factory=list)
+
+    @property
+    def weight_files(self) -> list[WeightFile]:
+        """All files of initial weights: the network's, then those of its parts."""
+        whole = self.training.initial_weights
+        return [*([] if whole is None else [whole]), *self.weights]
 
     @property
     def all_heads(self) -> dict[str, HeadDecl]:

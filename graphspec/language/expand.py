@@ -42,6 +42,7 @@ class Expanded:
         unused: nodes of unused blocks, which are only checked.
         refs: the inputs of each node, by its concrete name.
         heads: the nodes of each head.
+        top, scopes: the names of the document, and those of unused blocks.
         overflow: whether the spec is too large, which ends the expansion.
     """
 
@@ -51,6 +52,7 @@ class Expanded:
     refs: dict[str, list[Ref | None]]
     heads: dict[str, HeadRefs]
     top: Scope
+    scopes: list[Scope]
     overflow: bool
     problems: Problems = field(repr=False)
 
@@ -111,7 +113,7 @@ class _Expander:
         for scope in (top, *unused):
             self._resolve_all(scope)
         heads = resolve_heads(top, outputs, self.problems)
-        return Expanded(sections, nodes, checked, refs, heads, top, self.overflow, self.problems)
+        return Expanded(sections, nodes, checked, refs, heads, top, unused, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
         """Return the values of ``vars``."""

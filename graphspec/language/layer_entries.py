@@ -9,10 +9,10 @@ from graphspec.errors import did_you_mean
 from graphspec.language.names import MAX_NAME, EntryKind, bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, item_name, type_hint
 
-NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat")
-BLOCK_KEYS = ("name", "block", "params", "inputs", "repeat", "trainable")
+NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat", "weights")
+BLOCK_KEYS = ("name", "block", "params", "inputs", "repeat", "trainable", "weights")
 SHARE_KEYS = ("name", "share", "inputs")
-ENTRY_KEYS = ("name", "type", "block", "share", "params", "inputs", "repeat", "trainable")
+ENTRY_KEYS = ("name", "type", "block", "share", "params", "inputs", "repeat", "trainable", "weights")
 
 
 def entry_name(entry: Tree, problems: Problems) -> str | None:

@@ -20,6 +20,7 @@ from graphspec.language.read import read
 from graphspec.language.search_section import parse_search
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
+from graphspec.language.weight_files import of_items
 from graphspec.language.written_inputs import check_written
 from graphspec.layers import LAYERS, Layer
 from graphspec.synonyms.keys import found
@@ -122,6 +123,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         base=base,
         terms={name: head for name, head in heads.items() if head.only_trained},
         search=None if (search := tree.get("search")) is None else parse_search(search, problems),
+        weights=of_items(expanded.top, expanded.scopes, problems),
     )
 
 

@@ -33,6 +33,7 @@ from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Sche
 from graphspec.language.search_schema import search_schema, space_schema
 from graphspec.language.search_section import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
+from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
 from graphspec.layers import LAYERS
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
@@ -71,6 +72,7 @@ NODE_KEYS: dict[str, Schema] = {
         "errorMessage": "Expected an integer.",
         "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
+    "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }
 SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
@@ -204,7 +206,7 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
 
 def _node() -> Schema:
     """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
-    copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat")}
+    copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat", "weights")}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
     kinds = {"type": "string", "allOf": [reference("layer-name")]}
     layer = {"title": "layer", "properties": {"type": kinds, **copies}, **neutral(_of_nodes())}

@@ -17,6 +17,8 @@ from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Train
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.head_losses import loss_hint
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
+from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
+from graphspec.language.weight_files import parse_weight_file
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
@@ -111,6 +113,9 @@ class TrainingKeys(Config):
     shards: Literal[2, 4, 8, 16, 32, 64] | None = Field(
         None,
         description="Parts of each batch that are computed separately: results then do not depend on the number of workers.",
+    )
+    initial_weights: Annotated[Any, WithJsonSchema(WEIGHT_FILE)] = Field(
+        None, description="A file or a run with the weights to start from: its name, or a mapping."
     )
 
 
@@ -299,6 +304,7 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         if keys is not None:
             _check_shards(keys, tree, problems)
     keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
+    given = None if tree is None else tree.get("initial_weights")
     return Training(
         optimizer=keys.optimizer,
         epochs=keys.epochs,
@@ -309,6 +315,7 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         callbacks=list(keys.callbacks),
         workers=keys.workers,
         shards=keys.shards,
+        initial_weights=None if given is None else parse_weight_file(given, "", "`initial_weights`", problems),
         tree=tree,
     )
 

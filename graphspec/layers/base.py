@@ -50,11 +50,6 @@ Constraint = Annotated[
     Field(description="The constraint on the weight, applied after every step."),
 ]
 """A constraint by name or mapping, or null."""
-Weights = Annotated[
-    None,
-    BeforeValidator(only(None, "a spec does not contain weights", "use `set_weights` from Python")),
-    Field(description="Refused: use `set_weights` from Python."),
-]
 Stateful = Annotated[
     bool,
     AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),

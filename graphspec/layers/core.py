@@ -19,7 +19,6 @@ from graphspec.layers.base import (
     InitializerField,
     Layer,
     RegularizerField,
-    Weights,
     as_float,
     cast_to,
     default_initializer,
@@ -95,7 +94,6 @@ class Embedding(Layer):
         default=False,
         description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
     )
-    weights: Weights = None
 
     @model_validator(mode="after")
     def _no_penalty(self) -> Embedding:

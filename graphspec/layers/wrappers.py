@@ -11,7 +11,7 @@ from graphspec.codes import Code
 from graphspec.config import invalid
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
-from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
+from graphspec.layers.base import LAYERS, Layer, LayerField, need_rank
 from graphspec.layers.masked_steps import flip_time
 from graphspec.layers.recurrent import Recurrent
 from graphspec.layers.unrolled_cells import MAX_STEPS
@@ -50,7 +50,6 @@ class Bidirectional(Layer):
         Literal["concat", "sum", "mul", "ave"] | None,
         Field(description="How both outputs are merged; null for two separate outputs."),
     ] = "concat"
-    weights: Weights = None
     backward_layer: Annotated[
         RecurrentField | None, Field(description="The backward layer; null for a copy of `layer`.")
     ] = None

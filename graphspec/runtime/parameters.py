@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from copy import copy
 from typing import Any, Literal
 
@@ -62,9 +62,11 @@ class Parameters:
         flat = self.vectors[group] if vector is None else vector
         return segment.param.view(flat[segment.start : segment.stop])
 
-    def initialize(self, seed: int) -> None:
-        """Initialize every weight; its random numbers depend only on the seed and its name."""
+    def initialize(self, seed: int, given: Container[str] = ()) -> None:
+        """Initialize every weight but those that are ``given``; its random numbers depend only on the seed and its name."""
         for name, param in self.params.items():
+            if name in given:
+                continue
             values = param.initializer(param.shape, generator(seed, "initial", name))
             self.view(name)[...] = param.layout.pack(values)
 

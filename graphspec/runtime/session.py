@@ -39,6 +39,7 @@ from graphspec.runtime.prelude import Prelude
 from graphspec.runtime.prepared import CACHED_BYTES, prepare_rows, raw_bytes
 from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.running_metrics import RunningMetrics
+from graphspec.weights.report import InitialWeights, reported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.runtime.head_counts import HeadCounts
     from graphspec.runtime.program import Program
+    from graphspec.weights.plan import FilePlan
 
 T = TypeVar("T")
 
@@ -66,6 +68,7 @@ class Session:
         answering: the part of ``whole`` that NumPy computes, as ``graph`` is of ``full``.
         prelude: the part that onnxruntime computes once per row, before training; None if there is none.
         adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
+        initial_weights: what each file of initial weights gives; empty if the weights existed, or all were drawn.
         cache: the folder for prepared rows; None to keep them in memory.
         on_rows: receives the progress of passes over rows before training: what is done, and how many rows of all.
         warnings: the diagnostics that are not errors.
@@ -85,17 +88,26 @@ class Session:
         self._set_up(spec, lowered.graph, warnings)
         files = given_by_files(spec.nodes)
         self.adapted = Adapted(layers=files) if adapted is None and files else adapted
-        self._create_weights()
+        self._create_weights(lowered.initial)
 
-    def _create_weights(self) -> None:
-        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set."""
+    def _create_weights(self, initial: Sequence[FilePlan]) -> None:
+        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set.
+
+        Args:
+            initial: the files from which weights start.
+        """
+        self.initial_weights: list[InitialWeights] = [reported(plan) for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
             return
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         if self.spec.draws:
-            self.parameters.initialize(self.seed)
+            self.parameters.initialize(self.seed, {taken.weight.name for plan in initial for taken in plan.taken})
+            for k, plan in enumerate(initial):
+                self.initial_weights[k] = reported(plan, plan.contents.sha256())
+                for name, values in plan.values():
+                    self.parameters.set({name: values})
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set all attributes except the weights and what was learnt."""
@@ -140,7 +152,7 @@ class Session:
         spec, lowered = checked.require()
         self._set_graph(spec, lowered.graph, checked.diagnostics)
         self.adapted = adapted
-        self._create_weights()
+        self._create_weights(lowered.initial)
 
     def require_adapted(self) -> None:
         """Raise UsageError if layers must still learn from the training rows."""

@@ -40,8 +40,8 @@ _ADAPTIVE = (
     "use GlobalAveragePooling{0}D if the output has size 1, else `{{type: AdaptiveAveragePooling{0}D, output_size: …}}`"
 )
 _PRETRAINED = (
-    "there are no pretrained networks: write its layers as nodes, and load weights from Python: "
-    "`gs.load(run)`, then `set_weights` (specs/architectures has networks)"
+    "there are no pretrained networks: write its layers as nodes, and name a file with its weights: "
+    "`training: {initial_weights: FILE}` (specs/architectures has networks)"
 )
 _BIDIRECTIONAL = "write `{{type: Bidirectional, layer: {{type: {0}, units: …}}}}`"
 

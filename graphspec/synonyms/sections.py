@@ -134,7 +134,7 @@ TRAINING = table(
         **each("jit_compile", "run_eagerly", to="leave it out: the graph is always compiled"),
         **each("l1", "l2", "regularization", to=_L2),
         **each("callback", "hooks", to="callbacks"),
-        **each("weights", "pretrained", "init_from", "checkpoint_path", "resume_from", to=PRETRAINED),
+        **each("weights", "pretrained", "init_from", "checkpoint_path", "resume_from", to="initial_weights"),
     }
 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PRETRAINED = (
-    "a spec has no key for weights: set them from Python, `gs.load(run)`, then `model.set_weights(…)`; "
-    "`trainable: false` on a node freezes it"
+    "write `initial_weights: FILE` in `training`, or `weights: FILE` on a node or a block instance; `trainable: false` on a "
+    "node freezes it"
 )
 
 

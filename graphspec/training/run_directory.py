@@ -34,6 +34,7 @@ from graphspec.training.checkpoint import (
 )
 from graphspec.training.history_text import HistoryText
 from graphspec.training.lock import locked
+from graphspec.weights.report import in_record
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
@@ -70,7 +71,9 @@ def start_run(model: Session, directory: Path) -> None:
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     if model.adapted is not None:
         write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
-    write_atomic(directory / "run.json", json.dumps(provenance(model, document, data_hashes(model)), indent=1).encode())
+    path, record = directory / "run.json", provenance(model, document, data_hashes(model))
+    before = read_json(path) if path.is_file() and not model.spec.draws else {}  # the weights came from files then
+    write_atomic(path, json.dumps(record | in_record(model.initial_weights, before), indent=1).encode())
 
 
 def read_adapted(directory: Path) -> Adapted | None:
