@@ -204,7 +204,7 @@ def _before(steps: list[Step]) -> dict[Step, int]:
         UnreadableError: there is a cycle.
     """
     readers: dict[Step, list[Step]] = {step: [] for step in steps}
-    missing = {step: 0 for step in steps}
+    missing = dict.fromkeys(steps, 0)
     for step in steps:
         for source in step.read():
             if isinstance(source.of, Step):

@@ -17,11 +17,13 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_file_becomes_a_spec(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "graphspec.schema.json").write_text("{}", encoding="utf-8")
     done = graphspec("import", model, "-o", tmp_path / "net.yaml")
     assert done.exit_code == 0
     assert f"graphspec export {tmp_path / 'net.yaml'} -o {tmp_path / 'net.onnx'}" in done.stdout
     text = (tmp_path / "net.yaml").read_text(encoding="utf-8")
-    assert text.startswith("# yaml-language-server: $schema=./graphspec.schema.json\n")
+    assert text.startswith("# yaml-language-server: $schema=schemas/graphspec.schema.json\n")
     assert "  - {name: dense, type: Dense, units: 4, activation: relu}\n" in text
     assert graphspec("validate", tmp_path / "net.yaml").exit_code == 0
     again = graphspec("import", model, "-o", tmp_path / "net.yaml")

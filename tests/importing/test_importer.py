@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ PLAIN: dict[str, Any] = {
     "name": "sequential",
     "inputs": {"x": {"shape": [8]}},
     "layers": [
-        {"name": f"dense_{k}", "type": "Dense", "units": 8, "activation": "relu", "inputs": [f"dense_{k - 1}" if k else "x"]}
+        {
+            "name": f"dense_{k}",
+            "type": "Dense",
+            "units": 8,
+            "activation": "relu",
+            "inputs": [f"dense_{k - 1}" if k else "x"],
+        }
         for k in range(3)
     ]
     + [{"name": "y", "type": "Dense", "units": 1, "inputs": ["dense_2"]}],
@@ -53,7 +60,8 @@ def test_a_spec_and_its_weights_are_written(file: Path, tmp_path: Path) -> None:
     assert "  - {name: dense, type: Dense, units: 8, activation: relu, repeat: 3}\n" in text
     assert "training: {initial_weights: mine.safetensors, optimizer: adam}\n" in text
     stored, given = load_file(tmp_path / "mine.safetensors"), weights()
-    assert stored.keys() == {name.replace("dense_2", "dense_3").replace("dense_1", "dense_2").replace("dense_0", "dense_1") for name in given}  # fmt: skip
+    names = {"dense_0": "dense_1", "dense_1": "dense_2", "dense_2": "dense_3", "y": "y"}  # as `repeat` counts
+    assert stored.keys() == {f"{names[node]}/{role}" for node, role in (name.split("/") for name in given)}
     np.testing.assert_array_equal(stored["dense_3/kernel"], given["dense_2/kernel"])
     assert str(found).splitlines() == [
         f"{tmp_path / 'mine.yaml'}: 4 layers, 225 parameters",
@@ -84,7 +92,7 @@ def test_nothing_is_replaced_unless_asked(file: Path, tmp_path: Path) -> None:
 
 def test_neither_file_is_written_if_one_fails(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
-        raise OSError("the disk is full")
+        raise OSError(errno.ENOSPC, "the disk is full")
 
     monkeypatch.setattr(importer, "_write_arrays", full)
     with pytest.raises(OSError, match="full"):
@@ -120,7 +128,9 @@ def test_a_spec_that_became_another_network_is_not_written(
 
 
 def test_a_wrong_network_is_reported_with_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = PLAIN | {"layers": [*PLAIN["layers"][:-1], {"name": "y", "type": "Dense", "units": 0, "inputs": ["dense_2"]}]}
+    wrong = PLAIN | {
+        "layers": [*PLAIN["layers"][:-1], {"name": "y", "type": "Dense", "units": 0, "inputs": ["dense_2"]}]
+    }
     monkeypatch.setattr(converting, "convert", lambda _: Imported(wrong, {}, []))
     with pytest.raises(gs.SpecError) as error:
         gs.import_file(file, file.with_suffix(".yaml"))
@@ -133,4 +143,4 @@ def test_a_configuration_has_no_weights(tmp_path: Path) -> None:
     found = gs.import_file(path, tmp_path / "net.yaml")
     assert found.weights_path is None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "net.yaml"]
-    assert gs.validate(tmp_path / "net.yaml") == []
+    assert [d.code for d in gs.validate(tmp_path / "net.yaml")] == ["GS404"]  # it has no loss yet

@@ -32,7 +32,8 @@ def test_random_networks_stay_the_same(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lines", "automatic"), [("resnet50", 70, True), ("mobilenet_v2", 80, False), ("transformer_encoder", 42, False)]
+    ("name", "lines", "automatic"),
+    [("resnet50", 70, True), ("mobilenet_v2", 80, False), ("transformer_encoder", 42, False)],
 )
 def test_what_a_network_repeats_is_found_again(name: str, lines: int, automatic: bool) -> None:
     """In about as many lines as a person needs, not in the hundreds that the plain form has."""
@@ -118,7 +119,11 @@ def test_a_node_that_a_head_reads_keeps_its_name() -> None:
 
 
 def test_blocks_of_a_nested_model_stay_and_are_shared() -> None:
-    inner = {"inputs": ["x"], "layers": [dense("one", "x"), dense("two", "one", activation="linear")], "outputs": ["two"]}
+    inner = {
+        "inputs": ["x"],
+        "layers": [dense("one", "x"), dense("two", "one", activation="linear")],
+        "outputs": ["two"],
+    }
     first = {"name": "left", "block": "encoder", "inputs": ["x"]}
     second = {"name": "right", "share": "left", "inputs": ["left"]}
     found, text = tidied(network(first, second, blocks={"encoder": inner}))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from paths import ROOT
 
 from graphspec.errors import GivenText
@@ -15,18 +14,38 @@ from graphspec.language.read import read
 from graphspec.language.tree import Tree
 
 SECTIONS = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
-TEXTS = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=40),
-    st.sampled_from(["null", "True", "~", "1e5", "0x10", ".inf", "- a", "a: b", "a #b", "${x}", "", " ", "2024-01-01", "yes"]),
-    st.lists(st.text("ab:#,-' ", min_size=1, max_size=12), max_size=30).map(" ".join),
+WORDS = (
+    *("null", "True", "~", "1e5", "0x10", ".inf", "-", "?", ":", "#", "&", "*", "!", "|", ">", "%", "@", "<<", "1_0"),
+    *("2024-01-01", "12:30", "yes", "no", "--", "---", "...", "1.0", "${x}", "plain"),
 )
-SCALARS = st.one_of(TEXTS, st.integers(-(10**18), 10**18), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none())
-KEYS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(st.lists(inner, max_size=6), st.dictionaries(KEYS, inner, max_size=5)),
-    max_leaves=20,
-)
+LETTERS = ("abc_-./", "a b: c#,", "${}'\"\\", "äé\u200b\u0085\n\t\r 🎉", "0123456789.e+-", "-?:!&*|>%@`")
+
+
+def drawn_text(draw: random.Random) -> str:
+    if draw.random() < 0.3:
+        return draw.choice(WORDS)
+    if draw.random() < 0.3:
+        return " ".join("".join(draw.choices("abc:#,.'-", k=draw.randint(1, 8))) for _ in range(draw.randint(1, 40)))
+    return "".join(draw.choices(draw.choice(LETTERS), k=draw.choice((0, 1, 5, 20, 150))))
+
+
+def drawn(draw: random.Random, depth: int = 0) -> Any:
+    chance = draw.random()
+    if depth < 4 and chance < 0.3:
+        return {drawn_text(draw)[:50]: drawn(draw, depth + 1) for _ in range(draw.randint(0, 5))}
+    if depth < 4 and chance < 0.5:
+        return [drawn(draw, depth + 1) for _ in range(draw.choice((0, 1, 4, 40)))]
+    small = draw.uniform(-1, 1) * 10.0 ** draw.randint(-20, 20)
+    numbers = (draw.random(), draw.randint(-(10**9), 10**18), -0.0, 1e-5, 1e22, 5e-324, small)
+        draw.random(),
+        draw.randint(-(10**9), 10**18),
+        -0.0,
+        1e-5,
+        1e22,
+        5e-324,
+        draw.uniform(-1, 1) * 10.0 ** draw.randint(-20, 20),
+    )
+    return draw.choice((*numbers, True, False, None, *(drawn_text(draw) for _ in range(6))))
 
 
 def plain(tree: Tree) -> Any:
@@ -37,10 +56,12 @@ def plain(tree: Tree) -> Any:
     return [plain(child) for child in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.dictionaries(st.sampled_from(SECTIONS), VALUES, min_size=1), st.lists(TEXTS, max_size=2))
-def test_reading_the_text_gives_the_data(data: dict[str, Any], notes: list[str]) -> None:
-    text = write_yaml(data, schema="./graphspec.schema.json", notes=notes)
+@pytest.mark.parametrize("seed", range(40))
+def test_reading_the_text_gives_the_data(seed: int) -> None:
+    draw = random.Random(seed)
+    data = {name: drawn(draw) for name in draw.sample(SECTIONS, draw.randint(1, len(SECTIONS)))}
+    data["blocks"] = {drawn_text(draw): {key: drawn(draw) for key in ("params", "layers")} for _ in range(2)}
+    text = write_yaml(data, schema="./graphspec.schema.json", notes=[drawn_text(draw)])
     assert repr(plain(read(GivenText("net.yaml", text)))) == repr(data)
 
 

@@ -11,7 +11,20 @@ from graphspec.language.names import snake_case
 from graphspec.language.parse import parse
 from graphspec.language.tree import Tree
 
-MOTIF = ("Dense", "Dense", "BatchNormalization", "LayerNormalization", "Activation", "Dropout", "Add", "Multiply", "Concatenate")
+MOTIF = (
+    *("Dense", "Dense", "BatchNormalization", "LayerNormalization", "Activation", "Dropout"),
+    *("Add", "Multiply", "Concatenate"),
+)
+    "Dense",
+    "Dense",
+    "BatchNormalization",
+    "LayerNormalization",
+    "Activation",
+    "Dropout",
+    "Add",
+    "Multiply",
+    "Concatenate",
+)
 """What random networks repeat."""
 KEYS = ("name", "type", "inputs", "trainable", "repeat")
 
@@ -31,8 +44,10 @@ def plain_spec(path: Path, *, automatic: bool = False) -> dict[str, Any]:
         automatic: nodes have the names that Keras gives.
     """
     spec, problems = parse(str(path))
-    assert spec is not None and not problems
-    names, counts = {}, dict[str, int]()
+    assert spec is not None
+    assert not problems
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for node in spec.nodes:
         names[node.name] = node.name.replace("/", "_")
         if automatic and node.name not in spec.all_heads:
@@ -45,7 +60,11 @@ def plain_spec(path: Path, *, automatic: bool = False) -> dict[str, Any]:
 
     layers = []
     for node in spec.nodes:
-        entry: dict[str, Any] = {"name": names[node.name], "type": node.type, "inputs": [text(o) for o in node.operands()]}
+        entry: dict[str, Any] = {
+            "name": names[node.name],
+            "type": node.type,
+            "inputs": [text(o) for o in node.operands()],
+        }
         entry |= {key: values(child) for key, child in node.tree.value.items() if key not in KEYS}
         for name, field in type(node.layer).model_fields.items():
             default = None if field.is_required() else field.get_default(call_default_factory=True)
@@ -60,7 +79,8 @@ def plain_spec(path: Path, *, automatic: bool = False) -> dict[str, Any]:
 def random_network(seed: int) -> dict[str, Any]:
     """A network in the plain form that repeats some parts, with skips inside of them."""
     draw = random.Random(seed)
-    motifs = [[(draw.choice(MOTIF), draw.choice((4, 8)), draw.random()) for _ in range(draw.randint(2, 6))] for _ in range(3)]
+    sizes = [draw.randint(2, 6) for _ in range(3)]
+    motifs = [[(draw.choice(MOTIF), draw.choice((4, 8)), draw.random()) for _ in range(size)] for size in sizes]
     layers: list[dict[str, Any]] = []
     width, ends, unit = {"x": 4}, ["x"], 0
 
@@ -68,7 +88,11 @@ def random_network(seed: int) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": name, "type": kind, "inputs": [local[-1]]}
         skip = local[int(at * len(local))]
         if kind == "Dense":
-            entry |= {"units": units, "activation": "linear", "kernel_initializer": {"type": "GlorotUniform", "seed": None}}
+            entry |= {
+                "units": units,
+                "activation": "linear",
+                "kernel_initializer": {"type": "GlorotUniform", "seed": None},
+            }
         elif kind == "Activation":
             entry["activation"] = "tanh"
         elif kind == "Dropout":
