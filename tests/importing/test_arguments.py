@@ -11,7 +11,8 @@ from graphspec.losses import LOSSES
 from graphspec.optimizers import OPTIMIZERS
 
 GLOROT = {"type": "GlorotUniform", "seed": None}
-HE = {"type": "HeNormal"}
+HE: dict[str, Any] = {"type": "HeNormal"}
+HE_7 = HE | {"seed": 7}
 KERAS_CONV = {
     "filters": 3,
     "kernel_size": [3, 3],
@@ -36,7 +37,7 @@ LSTM = {"type": "LSTM", "units": 4, "activation": "tanh", "kernel_initializer": 
         ("Conv2D", KERAS_CONV, {"filters": 3, "kernel_size": 3, "padding": "same"}),
         ("Conv2D", KERAS_CONV | {"kernel_size": [1, 7]}, {"filters": 3, "kernel_size": [1, 7], "padding": "same"}),
         ("Dense", {"units": 2, "kernel_initializer": HE | {"seed": None}}, {"units": 2, "kernel_initializer": "he_normal"}),
-        ("Dense", {"units": 2, "kernel_initializer": HE | {"seed": 7}}, {"units": 2, "kernel_initializer": HE | {"seed": 7}}),
+        ("Dense", {"units": 2, "kernel_initializer": HE_7}, {"units": 2, "kernel_initializer": HE_7}),
         ("MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"}, {}),
         ("MaxPooling2D", {"pool_size": [3, 3], "strides": [2, 2]}, {"pool_size": 3, "strides": 2}),
         ("MaxPooling2D", {"pool_size": [3, 3], "strides": [3, 3]}, {"pool_size": 3}),

@@ -37,14 +37,6 @@ def drawn(draw: random.Random, depth: int = 0) -> Any:
         return [drawn(draw, depth + 1) for _ in range(draw.choice((0, 1, 4, 40)))]
     small = draw.uniform(-1, 1) * 10.0 ** draw.randint(-20, 20)
     numbers = (draw.random(), draw.randint(-(10**9), 10**18), -0.0, 1e-5, 1e22, 5e-324, small)
-        draw.random(),
-        draw.randint(-(10**9), 10**18),
-        -0.0,
-        1e-5,
-        1e22,
-        5e-324,
-        draw.uniform(-1, 1) * 10.0 ** draw.randint(-20, 20),
-    )
     return draw.choice((*numbers, True, False, None, *(drawn_text(draw) for _ in range(6))))
 
 

@@ -15,16 +15,6 @@ MOTIF = (
     *("Dense", "Dense", "BatchNormalization", "LayerNormalization", "Activation", "Dropout"),
     *("Add", "Multiply", "Concatenate"),
 )
-    "Dense",
-    "Dense",
-    "BatchNormalization",
-    "LayerNormalization",
-    "Activation",
-    "Dropout",
-    "Add",
-    "Multiply",
-    "Concatenate",
-)
 """What random networks repeat."""
 KEYS = ("name", "type", "inputs", "trainable", "repeat")
 
