@@ -19,8 +19,8 @@ FLOORS = """
     search
     api extend
     editor
-    validation notebook importing
-    report
+    validation notebook
+    report inspecting importing
     export training drawing keras_files
     parallel
     runtime
