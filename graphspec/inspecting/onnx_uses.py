@@ -1,6 +1,6 @@
 """What can be done here with an ONNX file: whether it can be a frozen layer, and whether its weights can train.
 
-No part of the file is computed but constants that others are made from; whether rows are computed apart, `validate` finds out.
+Only constants of the file that others are made from are computed; whether rows are computed apart, `validate` finds out.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _reasons(file: OnnxFile) -> Iterator[dict[str, Any]]:
             yield _reason(Code.WRONG_DTYPE, f"its input {port} cannot be fed")
     for port in file.outputs:
         if port.dtype and result_dtype(port.dtype) is None:
-            yield _reason(Code.UNSUPPORTED_FILE, f"its output {port} is of no type of a spec", "choose another value with `output`")
+            text = f"its output {port} is of no type of a spec"
+            yield _reason(Code.UNSUPPORTED_FILE, text, "choose another value with `output`")
     if not file.outputs:
         yield _reason(Code.UNSUPPORTED_FILE, "it has no outputs")
     if not any(port.shape is None or port.shape for port in file.inputs):

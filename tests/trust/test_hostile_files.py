@@ -9,7 +9,7 @@ import os
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from onnx_files import dense
 from typer.main import get_command
 
 from graphspec.cli.app import app
-from graphspec.errors import SpecError
-from graphspec.keras_files.convert import convert
 from graphspec.text import display_width
 from trust.hostile_files.arrays import NPZ, SAFETENSORS, member, npz, one
 from trust.hostile_files.case import Case
@@ -102,6 +100,7 @@ def sound_files(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert graphspec("inspect", str(folder / name)).exit_code == 0
     graphspec("inspect", str(folder / "none.npz"))
     graphspec("validate", str(folder / "net.yaml"))
+    graphspec("import", str(folder / "none.keras"), "-o", str(folder / "new.yaml"))
     (folder / "net.onnx").write_bytes(dense().SerializeToString())
     for trains in ("false", "true"):
         (folder / "net.yaml").write_text(LAYER.replace("TRAINS", trains), encoding="utf-8")
@@ -161,15 +160,17 @@ def test_arrays(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("case", [*CONFIGS, *KERAS, *H5], ids=str)
 def test_models_of_keras(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is unsupported is no error of `inspect`, which says so."""
+    """What is unsupported is no error of `inspect`, which says so; `import` refuses it, and writes nothing."""
     monkeypatch.chdir(tmp_path)
     tried(case, tmp_path, ("inspect", case.file), shown="GS802")
-    if "usage" in case.codes:
+    if not case.codes:
         return
-    with watched() as seen, pytest.raises(SpecError) if case.codes else nullcontext() as found:
-        convert(case.file)
-    assert seen == []
-    assert found is None or {str(d.code) for d in found.value.diagnostics} <= {"GS801", "GS802"}
+    with watched() as seen:
+        result = graphspec("import", case.file, "-o", "net.yaml")
+    assert (problems(result, 1, *([2] if "usage" in case.codes else [])), seen) == ([], [])
+    assert result.exit_code == 2 or "error[GS80" in result.stderr
+    assert not (tmp_path / "net.yaml").exists()
+
 
 
 def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
