@@ -57,7 +57,10 @@ class Contents:
 
     def unchanged(self) -> bool:
         """Return whether the file is the one that was described."""
-        return _state(self.path) == self.state
+        try:
+            return _state(self.path) == self.state
+        except OSError:
+            return False
 
     def sha256(self) -> str:
         """Return the hash of the file."""

@@ -83,6 +83,10 @@ def _mapped(ours: str, theirs: str, name: str) -> Named | None:
         if texts is None:
             continue
         rest = "/".join(parts[k:])
+        if (
+            ours.endswith("/*") and not theirs.endswith("*") and theirs.count("*") < len(texts)
+        ):  # `hidden/*: fc` is `hidden: fc`
+            texts, rest = texts[:-1], "/".join(text for text in (texts[-1], rest) if text)
         kept = texts[-1] if texts and ours.endswith("*") and theirs.endswith("*") else ""
         kept = "/".join(text for text in (kept, rest) if text)
         return Named("/".join(text for text in (filled(theirs, texts), rest) if text), kept, ours)
