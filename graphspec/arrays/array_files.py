@@ -25,6 +25,7 @@ KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "
 """The dtype of a graph for each kind of NumPy's dtypes."""
 MAX_AXES = 32
 _HEADER = 1 << 24  # bytes of the description before the arrays of a file of safetensors
+_ENTRIES = 100_000  # of an archive whose arrays are listed
 _MAGIC = b"\x93NUMPY"
 _HINT = "write it with np.save, np.savez or safetensors, beside the spec"
 _SAFETENSORS = {
@@ -117,6 +118,8 @@ def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
         if path.name.lower().endswith(".npz"):
             found: dict[str, ArrayFile | str] = {}
             with zipfile.ZipFile(path) as archive:
+                if len(archive.infolist()) > _ENTRIES:
+                    raise ValueError(f"it has more than {_ENTRIES:,} entries")
                 for entry in archive.infolist():
                     with archive.open(entry) as member:
                         name = entry.filename.removesuffix(".npy")
