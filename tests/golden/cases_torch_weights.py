@@ -1,7 +1,9 @@
-"""Networks whose weights come from PyTorch: our layers, and the names in the file. The modules are in ``make_torch.py``."""
+"""Networks whose weights come from PyTorch: our layers, and the names in the file. The modules are in ``make_torch_weights.py``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -17,10 +19,10 @@ class Case(NamedTuple):
 
     shape: list[int | None]
     layers: list[dict[str, Any]]
-    map: dict[str, str] = {}
+    map: Mapping[str, str] = MappingProxyType({})
     channels: str = "last"
     dtype: str = "float32"
-    blocks: dict[str, Any] = {}
+    blocks: Mapping[str, Any] = MappingProxyType({})
 
 
 CASES: dict[str, Case] = {

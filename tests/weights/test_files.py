@@ -116,7 +116,7 @@ training: {epochs: 1, batch_size: 4}
 
 def test_what_is_learnt_from_rows_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = "\n".join(f"{k},{'abc'[k % 3]},{'no yes'.split()[k % 2]}" for k in range(12))
+    rows = "\n".join(f"{k},{'abc'[k % 3]},{['no', 'yes'][k % 2]}" for k in range(12))
     Path("rows.csv").write_text(f"size,kind,sort\n{rows}\n")
     Path("net.yaml").write_text(RECORDS)
     assert graphspec("train", "net.yaml", "--no-report", "--export", "run.onnx").exit_code == 0

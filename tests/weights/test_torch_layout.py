@@ -1,4 +1,4 @@
-"""Weights of PyTorch in our layers: the same outputs. ``tests/golden/make_torch.py`` has made them."""
+"""Weights of PyTorch in our layers: the same outputs. ``tests/golden/make_torch_weights.py`` has made them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden.cases_torch_weights import CASES, Case
 from paths import TESTS
 from safetensors.numpy import load_file, save_file
 
 import graphspec as gs
-from golden.cases_torch_weights import CASES, Case
 
 GOLDEN = load_file(TESTS / "golden" / "torch_weights.safetensors")
 
@@ -31,7 +31,10 @@ def spec(case: Case, file: Path, **keys: Any) -> dict[str, Any]:
         **({"blocks": case.blocks} if case.blocks else {}),
         "layers": case.layers,
         "outputs": {"y": {"loss": "mse"}},
-        "training": {"initial_weights": {"file": str(file), "layout": "torch", "map": case.map} | keys, "seed": 3},
+        "training": {
+            "initial_weights": {"file": str(file), "layout": "torch", "map": dict(case.map)} | keys,
+            "seed": 3,
+        },
     }
 
 
@@ -41,6 +44,7 @@ def test_a_module_of_pytorch_computes_the_same(name: str, tmp_path: Path) -> Non
     save_file(state(name), file)
     model = gs.compile(spec(CASES[name], file))
     (known,) = model.initial_weights
-    assert not known.new and not known.left_over
+    assert not known.new
+    assert not known.left_over
     assert len(known.taken) == len(model.weights)
     np.testing.assert_allclose(model.predict(GOLDEN[f"{name}/x"]), GOLDEN[f"{name}/y"], rtol=2e-5, atol=2e-5)
