@@ -1,7 +1,7 @@
 """Write ``torch_weights.safetensors``: PyTorch's weights, inputs and outputs of the cases in ``cases_torch_weights.py``.
 
-In an environment with PyTorch: ``python tests/golden/make_torch_weights.py``. Names are ``<case>/state/<name>``, ``<case>/x``
-and ``<case>/y``, channels last.
+In an environment with PyTorch: ``python tests/golden/make_torch_weights.py``. Names are ``<case>/state/<name>``,
+``<case>/x`` and ``<case>/y``, channels last.
 """
 
 from __future__ import annotations

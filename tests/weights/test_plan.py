@@ -176,7 +176,7 @@ def test_floats_are_converted_and_other_values_refused() -> None:
         (problem,) = caught.value.diagnostics
         assert (problem.code, problem.path) == (code, "training.initial_weights")
         assert words in problem.message
-    data = {"other": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [4, 6]}}
+    data = {"other": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [6, 8]}}
     bfloat16("w.safetensors", "y/kernel", HALF[:, None], **data)
     with Path("w.safetensors").open("ab") as file:
         file.write(b"12")
