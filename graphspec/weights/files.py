@@ -106,7 +106,11 @@ def _conversion(path: Path, line: str) -> str:
     """Return the hint with the command that writes a file of safetensors beside the other one."""
     old, new = (json.dumps(p.as_posix()) for p in (path, path.with_suffix(".safetensors")))
     command = line.format(old=old, new=new)
-    return f"convert it once, if you trust it: {shell('python', '-c', command)}"
+    convert = f"convert it once, if you trust it: {shell('python', '-c', command)}"
+    if line != _KERAS:
+        return convert
+    imported = shell("graphspec", "import", str(path), "-o", str(path.with_suffix(".yaml")))
+    return f"`{imported}` takes its network and its weights; or {convert}"
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Networks whose weights come from PyTorch: our layers, and the names in the file. The modules are in ``make_torch_weights.py``."""
+"""Networks whose weights come from PyTorch: layers, and names in the file. ``make_torch_weights.py`` has the modules."""
 
 from __future__ import annotations
 
