@@ -27,8 +27,7 @@ def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any
     if isinstance(shape, list) and len(shape) > 1:
         sizes = shape[1:]
     elif isinstance(shape, list) and len(shape) == 1:
-        sizes = [1]
-        notes.say(f"input '{layer.name}' has one value per row: its shape is [1]")
+        sizes = [1] if policy_name(config.get("dtype")) == "string" else []  # a text of a row has the shape [1]
     else:
         given = config.get("shape")
         sizes = given if isinstance(given, list) else None
