@@ -18,9 +18,20 @@ ROWS, CLASSES, RATE = 4, 5, 0.01
 
 
 LINES = {
-    **{"convnext_tiny": 80, "densenet121": 55, "efficientnet_b0": 145, "efficientnet_v2_b0": 165},
-    **{"inception_resnet_v2": 160, "inception_v3": 115, "mobilenet": 55, "mobilenet_v2": 80, "mobilenet_v3_small": 110},
-    **{"nasnet_mobile": 240, "resnet50": 65, "resnet50_v2": 85, "vgg16": 40, "xception": 80},
+    "convnext_tiny": 80,
+    "densenet121": 55,
+    "efficientnet_b0": 145,
+    "efficientnet_v2_b0": 165,
+    "inception_resnet_v2": 160,
+    "inception_v3": 115,
+    "mobilenet": 55,
+    "mobilenet_v2": 80,
+    "mobilenet_v3_small": 110,
+    "nasnet_mobile": 240,
+    "resnet50": 65,
+    "resnet50_v2": 85,
+    "vgg16": 40,
+    "xception": 80,
 }
 """The most lines of a spec; the plain form of one of these networks has up to 770 nodes."""
 
