@@ -89,7 +89,7 @@ def _unfrozen(file: OnnxFile, how: str, nbytes: int) -> dict[str, Any]:
         notes.append(f"if its inputs have fixed sizes, such as {shapes}")
     trains = [{"name": sanitized(w.name, 200), "shape": list(w.shape)} for w in found.weights if w.trains]
     reasons = [] if trains else [_reason(None, "it has no weights that could train")]
-    elements = sum(math.prod(w["shape"]) for w in trains)
+    elements = sum(math.prod(w.shape) for w in found.weights if w.trains)
     return _use("unfrozen", how, reasons, trains=trains, elements=elements, notes=notes)
 
 

@@ -172,7 +172,6 @@ def test_models_of_keras(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "net.yaml").exists()
 
 
-
 def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.keras_files.archive.MAX_ENTRIES", 5)
     monkeypatch.setattr("graphspec.arrays.array_files.MAX_ARRAYS", 5)
