@@ -80,7 +80,9 @@ class Onnx(Layer):
         if state.keys() != {"onnx"}:
             raise ValueError("an Onnx layer has what is known of its file")
         changed = self.model_copy()
-        changed._record = Record.of_json(state["onnx"])
+        changed._record = record = Record.of_json(state["onnx"])
+        if self._content is not None and self._content.sha256 != record.sha256:
+            changed._content = None  # the file has changed since
         return changed
 
     def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
