@@ -103,14 +103,14 @@ class Onnx(Layer):
             )
         known: Known
         if file is None:
-            known = record.known([v.type for v in fed], self.file)
+            known = record.known(fed, self.file)
         else:
             names = self._located(file)
             ports = self._ports(file, names, inputs)
             for port, value in zip(ports, fed, strict=True):
                 _check(port, value)
             part = part_of(file, names, [(port, v.dtype) for port, v in zip(ports, fed, strict=True)])
-            known = record.known([v.type for v in fed], self.file, part)
+            known = record.known(fed, self.file, part)
         outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
         return outputs[0] if len(outputs) == 1 else outputs
 
