@@ -259,7 +259,7 @@ class _Search:
             what = "the rows" if name == ROWS else "a size"
             text = f"computes {where}, whose axis {axis} depends on {what} in no simple way"
             raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
-        if name == ROWS and (found.divisor != 1 or found.more):
+        if name == ROWS and (found.divisor != 1 or found.more or (axis and found.factor != 1)):
             raise self._one_row(f"axis {axis} of {where} is not its number of rows")
         return found
 
@@ -359,7 +359,9 @@ def _fits(name: str, points: Mapping[int, int]) -> Iterator[Size]:
         factor = rise // (high - low)
         yield from _checked([Size(name, factor, 0, 1, points[low] - factor * low)], points)
     for divisor in _DIVISORS[1:]:
-        candidates = [Size(name, 1, o, divisor, points[low] - (low + o) // divisor) for o in range(divisor)]
+        rests = {o: points[low] - (low + o) // divisor for o in range(divisor)}
+        # in the form in which convolutions have it: equal sizes are then equal texts
+        candidates = [Size(name, 1, o + (rest - 1) * divisor, divisor, 1) for o, rest in rests.items()]
         yield from _checked(candidates, points)
 
 
