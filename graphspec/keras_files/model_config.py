@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.errors import SpecError
+from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in, simple_class
 from graphspec.keras_files.problems import Problems
 
 MAX_LAYERS = 20_000
@@ -17,22 +20,26 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
         place: what messages call the place of the configuration.
 
     Raises:
-        SpecError: GS801, it is no configuration of a model.
+        SpecError: GS801, it is no configuration of a model; GS802, the model is code.
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("config"), dict | list):
         raise problems.fail(place, f"{place} is no configuration of a Keras model: it needs `class_name` and `config`")
     config = raw["config"] if isinstance(raw["config"], dict) else {"layers": raw["config"]}
     layers = config.get("layers")
     if not isinstance(layers, list):
+        name = simple_class(str(raw.get("class_name")))
+        if name not in ("Sequential", "Functional", "Model"):
+            text = f"{place} is a {name}, a class whose network is Python code"
+            problems.unsupported(place, text, "save a functional model: `keras.Model(inputs, model.call(inputs))`")
+            raise SpecError(problems.found)
         raise problems.fail(
             place, f"{place} is no configuration of a Sequential or Functional model: it has no `layers`"
         )
     if len(layers) > MAX_LAYERS:
         raise problems.fail(place, f"{place} has {len(layers):,} layers, more than {MAX_LAYERS:,}")
     found = [_layer(item, k, place, problems) for k, item in enumerate(layers)]
-    twice = {layer.name for layer in found if sum(other.name == layer.name for other in found) > 1} if found else set()
-    if twice:
-        raise problems.fail(place, f"{place} has two layers '{sorted(twice)[0]}'")
+    if twice := [name for name, count in Counter(layer.name for layer in found).items() if count > 1]:
+        raise problems.fail(place, f"{place} has two layers '{min(twice)}'")
     name = str(config.get("name") or raw.get("name") or "model")
     trainable = config.get("trainable", True) is not False
     if "input_layers" in config or "output_layers" in config:
@@ -77,15 +84,47 @@ def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], prob
         if layer.is_input:
             layer.calls = [Call()]
             continue
-        if layer.class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-            nodes = (
-                nodes
-                if nodes and isinstance(nodes[0], list) and nodes[0] and isinstance(nodes[0][0], list)
-                else [nodes]
-            )
         layer.calls = [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
+    _count_from_zero(model)
+
+
+def _count_from_zero(model: ModelDef) -> None:
+    """Let the first call of a nested model be call 0.
+
+    Keras counts from 1 there, since a model has a node of its own: Keras 2 everywhere, Keras 3 in ``output_layers``, and
+    there for Functional models alone.
+    """
+    nested = {layer.name: layer for layer in model.layers if layer.is_model}
+    if not nested:
+        return
+    reads = [ref for layer in model.layers for call in layer.calls for ref in call.refs()]
+    ends = list(refs_in(model.outputs))
+    shifted = set()
+    for name, layer in nested.items():
+        if any(call.is_old for call in layer.calls):
+            counted = [ref.call for ref in [*reads, *ends] if ref.layer == name]
+            if counted and min(counted) > 0:
+                shifted.add(name)
+    if shifted:
+        for layer in model.layers:
+            layer.calls = [
+                Call(_shifted(call.args, shifted), _shifted(call.kwargs, shifted), call.is_old) for call in layer.calls
+            ]
+    functional = {n for n, layer in nested.items() if layer.class_name != "Sequential" and n not in shifted}
+    functional -= {ref.layer for ref in ends if ref.call == 0}
+    model.outputs = _shifted(model.outputs, shifted | functional)
+
+
+def _shifted(value: Any, names: set[str]) -> Any:
+    if isinstance(value, Ref):
+        return replace(value, call=value.call - 1) if value.layer in names and value.call else value
+    if isinstance(value, dict):
+        return {key: _shifted(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_shifted(item, names) for item in value)
+    return value
 
 
 def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
@@ -95,7 +134,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
         if isinstance(args, list) and isinstance(kwargs, dict):
             return Call(tuple(_value(a) for a in args), {key: _value(v) for key, v in kwargs.items()})
     elif isinstance(node, dict):
-        return Call(({key: _old_ref(v, layer, problems) for key, v in node.items()},))
+        return Call(({key: _old_ref(v, layer, problems) for key, v in node.items()},), is_old=True)
     elif isinstance(node, list) and node:
         entries = [node] if isinstance(node[0], str) else node
         refs = [_old_ref(entry, layer, problems) for entry in entries]
@@ -103,7 +142,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
         for entry in entries:
             if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
                 options |= {key: _old_value(value) for key, value in entry[3].items()}
-        return Call((refs[0] if len(refs) == 1 else refs,), options)
+        return Call((refs[0] if len(refs) == 1 else refs,), options, is_old=True)
     raise problems.fail(layer.place, f"a call of '{layer.name}' is not readable: {str(node)[:80]}")
 
 
@@ -204,7 +243,7 @@ def _dtype_for(layer: LayerDef) -> str:
 
 
 def _check_refs(model: ModelDef, problems: Problems) -> None:
-    """Raise GS801 if a reference leads nowhere."""
+    """Raise GS801 if references lead nowhere."""
     calls = {layer.name: len(layer.calls) for layer in model.layers}
     wanted = [(ref, layer.place) for layer in model.layers for call in layer.calls for ref in call.refs()]
     wanted += [(ref, model.place) for ref in refs_in([model.inputs, model.outputs])]
@@ -212,3 +251,5 @@ def _check_refs(model: ModelDef, problems: Problems) -> None:
         if ref.call >= calls.get(ref.layer, 0):
             said = f"call {ref.call} of " if ref.layer in calls else ""
             problems.invalid(place, f"{place} reads {said}'{ref.layer}', which the model does not have")
+    if any(ref.call >= calls.get(ref.layer, 0) for ref, _ in wanted):
+        problems.check()  # what follows relies on them
