@@ -139,7 +139,11 @@ class Part:
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, such as its licence and its maker, with its name and hash."""
         model = self.require().model
-        own = {"producer": model.producer_name, "domain": model.domain, "doc": model.doc_string or model.graph.doc_string}
+        own = {
+            "producer": model.producer_name,
+            "domain": model.domain,
+            "doc": model.doc_string or model.graph.doc_string,
+        }
         texts = {entry.key: entry.value for entry in list(model.metadata_props)[:_MOST_TEXTS]}
         named = {key: text[:_LONGEST_TEXT] for key, text in (own | texts).items() if text}
         return {"file": self.file, "sha256": self.sha256} | named
