@@ -46,6 +46,8 @@ SLOW = (
     "graph/passes/test_sparsify_bool_inputs.py::test_training",
     "importing/test_tidy.py::test_what_a_network_repeats",
     "ir/test_dims.py::test_deep_nesting",
+    "keras_files/test_examples.py",
+    "keras_files/test_families.py",
     "kernels/test_depthwise_rows.py",
     "kernels/test_matmul.py",
     "kernels/test_max_taps.py",
