@@ -39,7 +39,7 @@ class Taken:
             ProblemError: they cannot be read, or are not finite.
         """
         made = self.recipe.convert([converted(array.read(), "float32") for _, array in self.arrays])
-        return np.ascontiguousarray(made.reshape(self.weight.shape))
+        return np.ascontiguousarray(made).reshape(self.weight.shape)
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ SLOW = (
     "graph/passes/test_shard_products.py",
     "graph/passes/test_sparsify_bool_inputs.py::test_training",
     "ir/test_dims.py::test_deep_nesting",
+    "keras_files/test_examples.py",
+    "keras_files/test_families.py",
     "kernels/test_depthwise_rows.py",
     "kernels/test_matmul.py",
     "kernels/test_max_taps.py",
