@@ -128,7 +128,7 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
         do = f"name its run: `{shell('graphspec', command, str(run))}`"
     else:
         do = f"train it first: `{shell('graphspec', 'train', str(path))}`"
-    return UsageError(f"{path} is a spec, which has no weights; {do}")
+    return UsageError(f"{path} is a spec, which has no weights: it names no `initial_weights`; {do}")
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[File
         plan = FilePlan(file, contents, len(weights))
         found += _filled(plan, weights)
         if complete:
-            found += unmatched(file, [w.name for w in weights])
+            found += unmatched(file, [w.name for w in weights]) if weights else []
             if not plan.taken and not any(d.is_error for d in found):
                 found += nothing_taken(file, weights)
         used = {name for taken in plan.taken for name, _ in taken.arrays}

@@ -127,6 +127,8 @@ SLOW = (
     "training/test_run_directory.py",
     "training/test_trainer.py",
     "trust/",
+    "weights/test_files.py::test_runs",
+    "weights/test_files.py::test_what",
 )
 """Folders, files, and tests by the beginning of their names, from ``tests/``."""
 
