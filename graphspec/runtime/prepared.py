@@ -24,6 +24,7 @@ from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
+from graphspec.ops import OPS
 from graphspec.version import __version__
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
+_CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
+_HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
 
@@ -92,8 +95,9 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    for start in range(0, total, CHUNK_ROWS):
-        rows = slice(start, min(start + CHUNK_ROWS, total))
+    step = chunk_rows(prelude)
+    for start in range(0, total, step):
+        rows = slice(start, min(start + step, total))
         values = prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
         for name, value in values.items():
             narrow = value.astype(_storage(outputs[name]), copy=False)
@@ -107,6 +111,16 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     for name in varying:
         found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
     return found
+
+
+def chunk_rows(prelude: Prelude) -> int:
+    """Return the rows per run of the prelude: fewer for networks, whose results between the layers need memory."""
+    graph = prelude.graph
+    if not any(OPS[node.op].merged for node in graph.nodes):
+        return CHUNK_ROWS
+    values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
+    sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
+    return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * sum(sizes))))
 
 
 def _rows(array: Any, rows: slice) -> Array:
