@@ -44,6 +44,7 @@ SLOW = (
     "graph/passes/test_legalize.py",
     "graph/passes/test_shard_products.py",
     "graph/passes/test_sparsify_bool_inputs.py::test_training",
+    "importing/test_tidy.py::test_what_a_network_repeats",
     "ir/test_dims.py::test_deep_nesting",
     "keras_files/test_examples.py",
     "keras_files/test_families.py",

@@ -94,6 +94,8 @@ def test_runs_resume_and_export_without_the_file(tmp_path: Path, monkeypatch: py
         assert graphspec(*command).exit_code == 0
     Path("second.yaml").write_text(SPEC.replace("{file: ../base/w.npz, allow_missing: [kind/*]}", "part"))
     assert "initial weights: 4 of 4 from part" in graphspec("validate", "second.yaml").stdout
+    result = graphspec("report", "second.yaml")
+    assert "is a spec, but this needs a run" in result.stderr
     result = graphspec("export", "net.yaml", "-o", "n.onnx")
     assert (result.exit_code, "GS501" in result.stderr) == (1, True)
     Path("none.yaml").write_text(
