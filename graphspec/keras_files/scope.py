@@ -48,12 +48,14 @@ class Document:
     """What the scopes of a spec share.
 
     Attributes:
+        masked: whether anything makes a mask. Operations drop it, where layers such as Add pass it on.
         blocks: the blocks by name, each as its value in a spec.
         places: for messages, the place in the file of each node, by its name within its block.
         state: the arguments that layers have learnt, by the identity of the layer.
     """
 
     notes: Notes
+    masked: bool = False
     blocks: dict[str, Any] = field(default_factory=dict)
     block_names: Names = field(default_factory=Names)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class Scope:
                 self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
             self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
         elif layer.is_operation and is_kerass_own(layer.module, ""):
-            entry = operation_entry(layer, call, self.text, self.notes, plain=bool(self.masks))
+            entry = operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
             self._add(layer, k, entry)
         elif layer.is_model:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
