@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic
 from graphspec.keras_files.inputs import input_entry
+from graphspec.keras_files.masks import makes_masks, takes_masks_off
 from graphspec.keras_files.model_config import read_model
 from graphspec.keras_files.model_def import MODELS, ModelDef, Ref, refs_in, simple_class
 from graphspec.keras_files.names import Names, valid
@@ -60,7 +61,11 @@ def _converted(saved: Saved, path: Path, notes: Notes) -> Imported:
     raw = saved.config
     _check_class(raw, saved.place, problems)
     model = read_model(raw, saved.place, problems)
-    document = Document(notes)
+    document = Document(notes, makes_masks(raw))
+    if document.masked and takes_masks_off(raw):
+        notes.say(
+            "Keras takes the mask off what MultiHeadAttention reads, so that other layers may see none; in the spec all do"
+        )
     scope = Scope(document, model, Names())
     heads = _heads(model, scope)
     inputs = scope.name_inputs()

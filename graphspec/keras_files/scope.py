@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ _NO_WEIGHTS = (
     *("discretization", "preprocessing"),
 )
 _MANY_LEVELS = 30
+_GIVEN = re.compile(r"input(_layer)?(_\d+)?")
+"""Names of inputs that Keras gives; in a block they become `x`."""
 
 
 @dataclass
@@ -48,12 +51,14 @@ class Document:
     """What the scopes of a spec share.
 
     Attributes:
+        masked: whether anything makes a mask. Operations drop it, where layers such as Add pass it on.
         blocks: the blocks by name, each as its value in a spec.
         places: for messages, the place in the file of each node, by its name within its block.
         state: the arguments that layers have learnt, by the identity of the layer.
     """
 
     notes: Notes
+    masked: bool = False
     blocks: dict[str, Any] = field(default_factory=dict)
     block_names: Names = field(default_factory=Names)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -97,7 +102,7 @@ class Scope:
         """Name the model's inputs, and return the names in order."""
         found = [ref.layer for ref in refs_in(self.model.inputs)]
         for name in found:
-            self._calls[name, 0] = self.names.new(name)
+            self._calls[name, 0] = self.names.new("x" if self.block and _GIVEN.fullmatch(name) else name)
         return [self._calls[name, 0] for name in found]
 
     def convert(self) -> None:
@@ -153,7 +158,7 @@ class Scope:
                 self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
             self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
         elif layer.is_operation and is_kerass_own(layer.module, ""):
-            entry = operation_entry(layer, call, self.text, self.notes, plain=bool(self.masks))
+            entry = operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
             self._add(layer, k, entry)
         elif layer.is_model:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
