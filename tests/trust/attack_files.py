@@ -1,4 +1,4 @@
-"""Sound files of other programs with random changes: `inspect`, `import` and `validate` answer, run nothing, and write nothing."""
+"""Sound files of other programs with random changes: commands answer, run nothing, and write nothing else."""
 
 from __future__ import annotations
 
@@ -41,13 +41,35 @@ layers: [LAYER, {name: dense, type: Dense, units: 3}]
 outputs: {dense: {loss: mean_squared_error}}
 """
 LAYERS = {
-    "net.onnx": ["{name: part, type: Onnx, file: net.onnx}", "{name: part, type: Onnx, file: net.onnx, trainable: true}"],
+    "net.onnx": [
+        "{name: part, type: Onnx, file: net.onnx}",
+        "{name: part, type: Onnx, file: net.onnx, trainable: true}",
+    ],
     "w.npz": ["{name: one, type: Dense, units: 3, weights: {file: w.npz, map: {one: dense}}}"],
     "w.safetensors": ["{name: one, type: Dense, units: 3, weights: {file: w.safetensors, map: {one: dense}}}"],
 }
 """Layers of specs that read a file."""
 NUMBERS = (0, 1, 7, 255, 65_535, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1)
-VALUES = (None, True, -1, 0, 3, 10**9, 10**30, 1.5, float("nan"), "", "x", "../x", "\x1b[31m", "\0", [], [[]], {}, {"class_name": "Dense"})
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    3,
+    10**9,
+    10**30,
+    1.5,
+    float("nan"),
+    "",
+    "x",
+    "../x",
+    "\x1b[31m",
+    "\0",
+    [],
+    [[]],
+    {},
+    {"class_name": "Dense"},
+)
 
 
 @functools.cache
@@ -158,7 +180,7 @@ def attack(random: random.Random) -> list[str]:
 
 def problems(command: list[str], folder: Path) -> list[str]:
     """What is wrong with the answer to a command."""
-    before, begun = set(os.listdir(folder)), time.monotonic()
+    before, begun = {path.name for path in folder.iterdir()}, time.monotonic()
     start = _memory()
     result = CliRunner().invoke(COMMANDS, command)
     grown = _memory() - start
@@ -171,8 +193,12 @@ def problems(command: list[str], folder: Path) -> list[str]:
         found.append(f"no plain answer: {said[:300]!r}")
     if seconds > SECONDS or grown > MEMORY:
         found.append(f"took {seconds:.0f} s and {grown >> 20} MiB more")
-    wanted = {"new.yaml", "new.safetensors", "graphspec.schema.json"} if result.exit_code == 0 and command[0] == "import" else set()
-    if left := set(os.listdir(folder)) - before - wanted:
+    wanted = (
+        {"new.yaml", "new.safetensors", "graphspec.schema.json"}
+        if command[0] == "import" and not result.exit_code
+        else set()
+    )
+    if left := {path.name for path in folder.iterdir()} - before - wanted:
         found.append(f"left {sorted(left)}")
     return found
 
