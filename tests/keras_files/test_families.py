@@ -57,4 +57,4 @@ def test_outputs_and_gradients_are_those_of_keras(name: str, tmp_path: Path) -> 
     for key, length, product in zip(kept.weights, lengths, probes, strict=True):
         change = changes[prints[key]].ravel()
         found, said = (np.linalg.norm(change), change @ probe(change.size)), prints[key]
-        np.testing.assert_allclose(found, (length, product), rtol=0, atol=1e-5 * length + 1e-9, err_msg=said)
+        np.testing.assert_allclose(found, (length, product), rtol=0, atol=1e-4 * length + 1e-9, err_msg=said)
