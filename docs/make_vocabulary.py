@@ -96,7 +96,7 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum", "tensors")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors", "layer")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),

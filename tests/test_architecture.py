@@ -30,7 +30,7 @@ FLOORS = """
     language
     callbacks
     metrics
-    operations
+    operations onnx_files
     layers losses
     activations regularizers
     graph

@@ -169,9 +169,9 @@ def _checked(
 def _check_export(spec: Spec, graph: Graph) -> None:
     """Report a network that cannot be exported before the training, not after it."""
     from graphspec.export.check import check_export
-    from graphspec.graph.onnx_model import OPSET
+    from graphspec.graph.onnx_model import opset_for
 
-    if found := check_export(spec, graph, OPSET):
+    if found := check_export(spec, graph, opset_for(graph)):
         raise SpecError(found)
 
 

@@ -55,8 +55,8 @@ class Adapted:
         return cls(layers, heads, rows)
 
     def of_files(self) -> Adapted:
-        """Return the arrays of constants alone, which came from files and give sizes of their own."""
-        return Adapted({name: state for name, state in self.layers.items() if "array" in state})
+        """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""
+        return Adapted({name: state for name, state in self.layers.items() if state.keys() & {"array", "onnx"}})
 
     @property
     def sha256(self) -> str:

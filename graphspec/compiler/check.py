@@ -52,6 +52,7 @@ def check(
     adapted: Adapted | None = None,
     allow: Sequence[Path] = (),
     draws: bool = True,
+    base: Path | None = None,
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
@@ -62,6 +63,7 @@ def check(
         adapted: what the network has learnt from its training rows; files of vocabularies and constants are not
             opened then.
         allow: folders besides the spec's in which files that a query names may be.
+        base: the folder of the spec, if the source does not tell: files that layers name are in it or below.
         draws: whether the weights will be drawn. If not, they exist, and files of initial values are not opened.
 
     Raises:
@@ -74,6 +76,7 @@ def check(
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
+    from graphspec.compiler.onnx_sources import read_onnx_files
     from graphspec.compiler.trainable import (
         check_groups,
         check_memory,
@@ -87,12 +90,15 @@ def check(
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
+    spec = spec if base is None else replace(spec, base=base)
     if adapted is None:
         for read in (read_vocabularies, read_arrays):
             spec, unread = read(spec)
             found = [*found, *unread]
     else:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
+    spec, unread = read_onnx_files(spec)
+    found = [*found, *unread]
     spec = spec.allowing(allow) if allow else spec
     spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)

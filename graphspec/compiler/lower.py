@@ -15,12 +15,13 @@ from graphspec.compiler.targets import check_target, fails, lower_target
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
-from graphspec.graph.prelude import by_row, not_computable, repeatable
+from graphspec.graph.prelude import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.ir.dims import has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.head_values import given_of, node_of
 from graphspec.language.tree import format_names
+from graphspec.ops import operator
 
 if TYPE_CHECKING:
     from graphspec.graph.id_bounds import Demand
@@ -58,6 +59,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
     for term in spec.terms.values():
         _read_term(term, result)
     result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
+    result.diagnostics += [_in_steps(node, layers, result) for node in computed_in_steps(result.graph)]
     result.diagnostics += _not_learnable(spec, result)
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
@@ -169,14 +171,31 @@ def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) ->
     """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
     decl = layers[node.owner]
     layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
+    refs = [r for r in decl.inputs if r is not None]
+    if layer_type == "Onnx" and node.name not in repeatable(result.graph.nodes):
+        text = f"{layer_type} '{visible(decl.name)}' is frozen: no gradient flows through it, but it follows trained weights"
+        hint = "feed it from inputs or layers without weights, or freeze those before it with `trainable: false`"
+        return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
     text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on "
     if node.name in repeatable(result.graph.nodes):
         text, hint = f"{text}several rows of a batch", "work along other axes than 0 before it"
     else:
         text += "weights or random numbers"
         hint = "feed it from inputs, or from layers without weights and random numbers"
-    refs = [r for r in decl.inputs if r is not None]
     return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
+
+
+def _in_steps(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS309 as a warning for an ONNX file that follows random numbers: it is computed in every step."""
+    decl = layers[node.owner]
+    shapes = [v.shape for v in node.inputs if v is not None]
+    fixed = all(isinstance(d, int) or has_rows((d,)) for shape in shapes for d in shape)
+    count = operator(node).multiply_adds(shapes, ()) if fixed else 0
+    cost = f", {count:,} multiply-adds per row" if count else ""
+    text = f"Onnx '{visible(decl.name)}' follows random numbers or frozen weights: it is computed in every step{cost}"
+    hint = "without them it is computed once per row, before training; or augment the rows of the file of data"
+    refs = [r for r in decl.inputs if r is not None]
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs").as_warning()
 
 
 def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:

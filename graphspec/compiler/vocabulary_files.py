@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.codes import Code
 from graphspec.compiler.array_files import arrays_of
+from graphspec.compiler.onnx_sources import onnx_states
 from graphspec.errors import Diagnostic, Problem, ProblemError
 from graphspec.layers.indexed import Lookup
 from graphspec.layers.vocabularies import read_vocabulary
@@ -28,8 +29,8 @@ def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
 
 
 def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
-    """Return the vocabularies and arrays that came from files, by node, in the form of what layers learn."""
-    found = arrays_of(nodes)
+    """Return the vocabularies, arrays and hashes that came from files, by node, in the form of what layers learn."""
+    found = arrays_of(nodes) | onnx_states(nodes)
     for node in nodes:
         named = node.tree.get("vocabulary")
         layer = node.layer

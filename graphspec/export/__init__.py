@@ -11,7 +11,7 @@ from graphspec.data.relocated import portable_document
 from graphspec.errors import SpecError, UsageError
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.files import write_atomic
-from graphspec.graph.onnx_model import OPSET
+from graphspec.graph.onnx_model import opset_for
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -54,7 +54,7 @@ def export(
     from graphspec.graph.onnx_session import runtime
     from graphspec.version import __version__
 
-    level = opset_of(opset, target) or OPSET
+    level = opset_of(opset, target) or opset_for(model.whole)
     version = runtime().__version__
     if level > newest_opset(version):
         raise UsageError(

@@ -29,6 +29,9 @@ class Content:
 
     Attributes:
         infos: the types of values that ONNX cannot infer.
+        sparse: sparse constants of merged files.
+        domains: the versions of the domains that merged files use.
+        ir_version: the IR version that merged files need at least.
     """
 
     nodes: list[Any] = field(default_factory=list)
@@ -36,6 +39,19 @@ class Content:
     inputs: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     infos: list[Any] = field(default_factory=list)
+    sparse: list[Any] = field(default_factory=list)
+    domains: dict[str, int] = field(default_factory=dict)
+    ir_version: int = 0
+
+    def merge(self, part: Any) -> None:
+        """Add a part of another file, such as :class:`graphspec.onnx_files.splicing.Spliced`."""
+        self.nodes += part.nodes
+        self.constants += part.constants
+        self.sparse += part.sparse
+        self.infos += part.infos
+        self.ir_version = max(self.ir_version, part.ir_version)
+        for domain, version in part.domains.items():
+            self.domains[domain] = max(version, self.domains.get(domain, 0))
 
 
 def model_of(
@@ -79,6 +95,9 @@ def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Cont
 
     for node in graph.nodes:
         inputs = [tensor(v) for v in node.inputs]
+        if OPS[node.op].merged:
+            content.merge(node.attrs["part"].spliced(node.name, inputs, [tensor(v) for v in node.outputs], opset))
+            continue
         proto, extra = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
         content.nodes.append(proto)
         content.constants += extra
@@ -98,12 +117,21 @@ def assemble(name: str, content: Content, opset: int, metadata: Mapping[str, str
     from onnx import helper
 
     graph = helper.make_graph(
-        content.nodes, name, content.inputs, content.outputs, content.constants, value_info=content.infos
+        content.nodes,
+        name,
+        content.inputs,
+        content.outputs,
+        content.constants,
+        value_info=content.infos,
+        sparse_initializer=content.sparse,
     )
     used = {node.domain for node in content.nodes}
-    imports = [helper.make_opsetid("", opset)]
-    imports += [helper.make_opsetid(domain, version) for domain, version in DOMAINS.items() if domain in used]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=IR_OF_OPSET[opset], producer_name="graphspec")
+    domains = content.domains | {
+        domain: max(version, content.domains.get(domain, 0)) for domain, version in DOMAINS.items() if domain in used
+    }
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in domains.items())]
+    ir_version = max(IR_OF_OPSET[opset], content.ir_version)
+    model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version, producer_name="graphspec")
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     return model
@@ -123,6 +151,11 @@ def info(name: str, value: Value) -> Any:
     from onnx import helper
 
     return helper.make_tensor_value_info(name, element_type(value.dtype), list(value.shape))
+
+
+def opset_for(graph: Graph, opset: int = OPSET) -> int:
+    """Return the opset of a file with this graph: ``opset``, or the newest of the ONNX files that it contains."""
+    return max([opset, *(int(n.attrs["part"].opset) for n in graph.nodes if OPS[n.op].merged)])
 
 
 def element_type(dtype: str) -> int:

@@ -43,7 +43,8 @@ def cut(graph: Graph) -> Cut | None:
     the small operators of each column would take longer than the network.
     """
     nodes = graph.needed(_roots(graph))
-    by_numpy = all(OPS[n.op].has_kernel for n in nodes)
+    once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
+    by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
     if by_numpy and len(graph.inputs) < _MANY_INPUTS:
         return None
     alike = _without_rows(nodes)
@@ -69,8 +70,38 @@ def not_computable(graph: Graph) -> list[Node]:
     late = [n for n in nodes if _by_onnxruntime(n)]
     if not late:
         return []
-    fixed = by_row(nodes)
-    return [n for n in late if n.name not in fixed]
+    fixed, trained = by_row(nodes), _trained(nodes)
+    once = repeatable(nodes)
+    return [n for n in late if n.name not in fixed and (not _may_wait(n) or n.name in trained | once)]
+
+
+def computed_in_steps(graph: Graph) -> list[Node]:
+    """Return the nodes that onnxruntime computes in every step, since random numbers come before them."""
+    nodes = graph.needed(_roots(graph))
+    late = [n for n in nodes if OPS[n.op].by_step]
+    if not late:
+        return []
+    wrong, once = {n.name for n in not_computable(graph)}, repeatable(nodes)
+    return [n for n in late if n.name not in once and n.name not in wrong]
+
+
+def _may_wait(node: Node) -> bool:
+    """Return whether a node can be computed in every step, too: texts have no buffers."""
+    values = [*node.outputs, *(v for v in node.inputs if v is not None)]
+    return OPS[node.op].by_step and not any(v.type.is_string for v in values)
+
+
+def _trained(nodes: Iterable[Node]) -> set[str]:
+    """Return the names of the nodes that get values of trained weights with a gradient."""
+    moved: set[str] = set()
+    found: set[str] = set()
+    for node in nodes:
+        read = [v for v in node.inputs if v is not None]
+        if any(v.name in moved or (v.param is not None and v.param.trainable) for v in read):
+            found.add(node.name)
+            if not OPS[node.op].stops_gradient or OPS[node.op].by_step:
+                moved.update(v.name for v in node.outputs if v.type.is_float)
+    return found
 
 
 def _by_onnxruntime(node: Node) -> bool:
@@ -108,7 +139,7 @@ def _by_row(nodes: Iterable[Node], rows: RowAxes) -> set[str]:
     fixed = repeatable(nodes)
     found: set[str] = set()
     for node in nodes:
-        first = OPS[node.op].has_kernel or all(rows.axis(v) in (0, None) for v in node.outputs)
+        first = OPS[node.op].has_kernel or OPS[node.op].by_step or all(rows.axis(v) in (0, None) for v in node.outputs)
         sources = [v for v in node.inputs if v is not None and v.node is not None]
         apart = node.name in fixed and node.name not in mixing and all(_name(v) in found for v in sources)
         if apart and first:

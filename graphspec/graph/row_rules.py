@@ -295,6 +295,14 @@ def _normalized(node: Node, given: Sequence[Axis]) -> int:
     return _apart(at, range(normalize_axis(node.attrs.get("axis", -1), rank), rank))
 
 
+def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
+    """A part of an ONNX file keeps rows apart; this has been tried."""
+    for value, at in zip(node.inputs, given, strict=True):
+        if value is not None and at is not None and at != where_rows(value):
+            raise MixedError
+    return tuple(where_rows(v) for v in node.outputs)
+
+
 _ELEMENTWISE = """
     Abs Neg Sign Acos Acosh Asin Asinh Atan Atanh Cosh Sinh Gelu HardSwish Mish Swish Ceil Celu Cos Elu Erf Exp Floor
     HardSigmoid LeakyRelu Log Not Reciprocal Relu Round Selu Shrink Sigmoid Sin Softplus Softsign Sqrt Tan Tanh
@@ -350,4 +358,5 @@ RULES: dict[str, Rule] = {
     "Gemm": _gemm,
     "GatherND": _gathered_deeply,
     "Tokenizer": _words,
+    "OnnxFile": _by_file,
 }

@@ -76,6 +76,7 @@ LAYERS.found_in(
     },
 )
 LAYERS.found_in("graphspec.operations", OPERATIONS)
+LAYERS.found_in("graphspec.onnx_files", {"layer": "Onnx"})
 LAYERS.made_by("graphspec.operations.onnx_operators", "onnx")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 

@@ -92,6 +92,10 @@ class Op:
     """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
     has_kernel: ClassVar[bool] = True
     """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
+    by_step: ClassVar[bool] = False
+    """Whether onnxruntime may compute it in every step, too, if it has no kernel and follows random numbers."""
+    merged: ClassVar[bool] = False
+    """Whether it stands for a part of an ONNX file, whose nodes a written file contains in its place."""
     takes_texts: ClassVar[bool] = False
     """Whether its inputs may be texts."""
     in_onnxruntime: ClassVar[bool] = True

@@ -10,14 +10,12 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import RunError
-from graphspec.graph.onnx_model import model_of
+from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.dims import Dim
 from graphspec.ir.graph import Array, Graph
-
-OPSET = 17
 
 
 class Prelude:
@@ -36,9 +34,9 @@ class Prelude:
     @cached_property
     def serialized(self) -> bytes:
         """The prelude as an ONNX file: the same bytes for the same computation."""
-        data: bytes = model_of(prepare(self.graph, FOR_OPSET, Target(opset=OPSET)), opset=OPSET).SerializeToString(
-            deterministic=True
-        )
+        opset = opset_for(self.graph)
+        model = model_of(prepare(self.graph, FOR_OPSET, Target(opset=opset)), opset=opset)
+        data: bytes = model.SerializeToString(deterministic=True)
         return data
 
     @cached_property

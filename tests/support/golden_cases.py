@@ -28,6 +28,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Impute": "layers/test_missing.py",
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
+        "Onnx": "onnx_files/test_layer.py",
         "Parameter": "layers/test_tensors.py",
         "PositionEmbedding": "layers/test_positions.py",
         **dict.fromkeys(

@@ -1,17 +1,20 @@
-"""Operators on texts: LabelEncoder, StringNormalizer, Tokenizer, MurmurHash3. Only onnxruntime computes them."""
+"""Operators that only onnxruntime computes: those on texts, and parts of ONNX files."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, Protocol
 
+import numpy as np
+
+from graphspec.arrays.layout import Array
 from graphspec.codes import Code
-from graphspec.ir.dims import Dim, show
+from graphspec.ir.dims import Dim, Shape, show
 from graphspec.ir.graph import STRING, Type, Value
 from graphspec.ir.ranges import Range, of_dtype
-from graphspec.kernels.context import need
+from graphspec.kernels.context import Bound, Context, need
 from graphspec.ops.base import Op, op
 
 
@@ -125,6 +128,66 @@ class MurmurHash3(OfStrings):
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return of_dtype(output.dtype)
+
+
+class Part(Protocol):
+    """A part of an ONNX file, with the dtypes of its inputs."""
+
+    def run(self, feeds: Sequence[Array], /) -> list[Array]:
+        """Compute the outputs of a batch."""
+
+    def multiply_adds(self, shapes: Sequence[Shape], /) -> int:
+        """Return the multiply-adds for inputs of these shapes; 0 if they are not known."""
+
+
+class Signature(Protocol):
+    """The shapes that a part of a file reads and computes."""
+
+    def types(self, shapes: Sequence[Shape], /) -> tuple[Type, ...]:
+        """Return the types of the outputs; raise ShapeError if the shapes do not fit."""
+
+    def one_row(self, shapes: Sequence[Shape], /) -> tuple[tuple[Shape, ...], int]:
+        """Return the shapes for one row, and the number of rows."""
+
+
+@op
+class OnnxFile(Op):
+    """Some values of an ONNX file of another program: ``part`` of it, which computes each row by itself, frozen.
+
+    Shapes: those that ``signature`` has found. onnxruntime computes it before training, once per row; after random numbers
+    it does so in every step. A written file contains the nodes of the part in its place.
+    """
+
+    has_kernel, takes_texts, variadic = False, True, True
+    keeps_in, keeps_out = (), False
+    exported, stops_gradient = False, True
+    by_step, merged = True, True
+
+    part: Any
+    signature: Any
+
+    def infer(self, *inputs: Value) -> tuple[Type, ...]:
+        signature: Signature = self.signature
+        return signature.types([X.shape for X in inputs])
+
+    def bind(self, ctx: Context, *inputs: Array) -> Bound:
+        part: Part = self.part
+        outputs = tuple(ctx.out(k) for k in range(ctx.outputs))
+
+        def compute() -> None:
+            feeds = [np.asarray(X, np.float32) if X.dtype.kind == "f" else X for X in inputs]
+            if not all(X.size for X in feeds):
+                return
+            for Y, found in zip(outputs, part.run(feeds), strict=True):
+                Y[...] = found
+
+        return outputs, [(compute,)], None
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        part: Part = self.part
+        signature: Signature = self.signature
+        one, rows = signature.one_row(shapes)
+        return rows * part.multiply_adds(one)
 
 
 def _need_texts(X: Value) -> None:
