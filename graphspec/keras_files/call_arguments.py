@@ -7,7 +7,7 @@ from typing import Any
 
 from graphspec.keras_files.masks import MASK_KEYS
 from graphspec.keras_files.model_def import Call, LayerDef, Ref, refs_in
-from graphspec.keras_files.values import Notes
+from graphspec.keras_files.values import Notes, constant
 from graphspec.layers.base import Layer
 
 _ATTENTION = (
@@ -54,10 +54,23 @@ class CallReader:
         self._given |= call.kwargs
         training = self._given.pop("training", None)
         self.training: bool | None = training if isinstance(training, bool) else None
+        if not call.is_old and self.training is not None:
+            if cls.__name__ == "BatchNormalization":
+                notes.say(
+                    f"'{layer.name}' is called with `training={self.training}`, which Keras 3's `fit` ignores, as the "
+                    "spec does: `trainable: false` keeps its statistics"
+                )
+            self.training = None
 
-    def inputs(self) -> list[str]:
-        """Return the names of the node's inputs, in order."""
-        found = [ref for key in _INPUTS if key in self._given for ref in refs_in(self._given[key])]
+    def inputs(self) -> list[Any]:
+        """Return the names of the node's inputs, in order, and constants where the layer takes them."""
+        values = [item for key in _INPUTS if key in self._given for item in _flat(self._given[key])]
+        if any(not isinstance(item, Ref) for item in values):
+            if self._cls.takes_numbers:
+                return [self._text(item) if isinstance(item, Ref) else constant(item) for item in values]
+            text = f"'{self._layer.name}' is called with numbers, not only with tensors of the network"
+            self._notes.problems.unsupported(self._layer.place, text, "use `keras.ops` for sums with numbers")
+        found = [item for item in values if isinstance(item, Ref)]
         if self._cls.__name__ in _POSITIONS and "sequences" in _POSITIONS[self._cls.__name__] and len(found) > 1:
             self._given["initial_state"] = found[1:]  # Keras 2 writes the states behind the sequence
             found = found[:1]
@@ -98,6 +111,15 @@ class CallReader:
 
     def _is_attention(self) -> bool:
         return self._cls.__name__ in ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
+
+
+def _flat(value: Any) -> list[Any]:
+    """Return the tensors and the constants of an argument."""
+    if isinstance(value, list | tuple) and any(True for _ in refs_in(value)):
+        return [item for part in value for item in _flat(part)]
+    if isinstance(value, dict) and "class_name" not in value:
+        return [item for key in sorted(value) for item in _flat(value[key])]
+    return [] if value is None else [value]
 
 
 def _is_nothing(value: Any) -> bool:

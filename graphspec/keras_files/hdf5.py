@@ -150,7 +150,7 @@ class Hdf5:
             found = (found.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if found.shape != shape:
             raise self._problems.fail(place, f"the weight {place} of shape {shape} has the values of {found.shape}")
-        return np.ascontiguousarray(found, np.float32) if found.dtype.kind == "f" else found
+        return np.array(found, np.float32, order="C") if found.dtype.kind == "f" else found
 
     def _member(self, group: Any, name: str) -> Any:
         found = group.get_lazy_view(name)

@@ -24,6 +24,13 @@ _DROPPED = (
     *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "autocast", "weights", "time_major"),
     *("implementation", "build_input_shape", "registered_name"),
 )
+_ANY = object()
+_IDLE: dict[str, dict[str, Any]] = {  # keys without effect, and the values that have none
+    "LayerScale": {"projection_dim": _ANY},
+    "StringLookup": {"oov_method": ("floormod", None), "encoding": ("utf-8",)},
+    "IntegerLookup": {"oov_method": (None,)},
+    "TextVectorization": {"oov_method": ("floormod", None)},
+}
 _ONE_AXIS = ("BatchNormalization", "Concatenate", "Softmax", "GroupNormalization")
 _OTHER_BINS = ("Hashing", "HashedCrossing")
 _QUANTIZED = ("int8", "int4", "float8")
@@ -75,7 +82,8 @@ def layer_arguments(layer: LayerDef, cls: type[Layer], notes: Notes) -> dict[str
     """Return the ``type`` and the arguments of a layer, as a node or as the layer inside another one has them."""
     check_dtype(layer, notes)
     name = _RENAMED.get(layer.class_name, simple_class(layer.class_name))
-    config = {key: value for key, value in layer.config.items() if key not in _DROPPED}
+    idle = {**_IDLE.get(name, {}), **dict.fromkeys(_DROPPED, _ANY)}
+    config = {key: v for key, v in layer.config.items() if key not in idle or not (idle[key] is _ANY or v in idle[key])}
     renamed = _OLD_KEYS.get(name, {})
     config = {renamed.get(key, key): value for key, value in config.items()}
     if config.get("stateful") is True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
@@ -86,6 +87,44 @@ def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], prob
         layer.calls = [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
+    _count_from_zero(model)
+
+
+def _count_from_zero(model: ModelDef) -> None:
+    """Let the first call of a nested model be call 0.
+
+    Keras counts from 1 there, since a model has a node of its own: Keras 2 everywhere, Keras 3 in ``output_layers``, and
+    there for Functional models alone.
+    """
+    nested = {layer.name: layer for layer in model.layers if layer.is_model}
+    if not nested:
+        return
+    reads = [ref for layer in model.layers for call in layer.calls for ref in call.refs()]
+    ends = list(refs_in(model.outputs))
+    shifted = set()
+    for name, layer in nested.items():
+        if any(call.is_old for call in layer.calls):
+            counted = [ref.call for ref in [*reads, *ends] if ref.layer == name]
+            if counted and min(counted) > 0:
+                shifted.add(name)
+    if shifted:
+        for layer in model.layers:
+            layer.calls = [
+                Call(_shifted(call.args, shifted), _shifted(call.kwargs, shifted), call.is_old) for call in layer.calls
+            ]
+    functional = {n for n, layer in nested.items() if layer.class_name != "Sequential" and n not in shifted}
+    functional -= {ref.layer for ref in ends if ref.call == 0}
+    model.outputs = _shifted(model.outputs, shifted | functional)
+
+
+def _shifted(value: Any, names: set[str]) -> Any:
+    if isinstance(value, Ref):
+        return replace(value, call=value.call - 1) if value.layer in names and value.call else value
+    if isinstance(value, dict):
+        return {key: _shifted(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_shifted(item, names) for item in value)
+    return value
 
 
 def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
@@ -95,7 +134,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
         if isinstance(args, list) and isinstance(kwargs, dict):
             return Call(tuple(_value(a) for a in args), {key: _value(v) for key, v in kwargs.items()})
     elif isinstance(node, dict):
-        return Call(({key: _old_ref(v, layer, problems) for key, v in node.items()},))
+        return Call(({key: _old_ref(v, layer, problems) for key, v in node.items()},), is_old=True)
     elif isinstance(node, list) and node:
         entries = [node] if isinstance(node[0], str) else node
         refs = [_old_ref(entry, layer, problems) for entry in entries]
@@ -103,7 +142,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
         for entry in entries:
             if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
                 options |= {key: _old_value(value) for key, value in entry[3].items()}
-        return Call((refs[0] if len(refs) == 1 else refs,), options)
+        return Call((refs[0] if len(refs) == 1 else refs,), options, is_old=True)
     raise problems.fail(layer.place, f"a call of '{layer.name}' is not readable: {str(node)[:80]}")
 
 

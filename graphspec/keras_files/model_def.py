@@ -8,6 +8,7 @@ from typing import Any
 
 MODELS = ("Sequential", "Functional", "Model")
 """Classes of Keras whose configuration contains their layers."""
+_NO_OPERATIONS = ("InputLayer", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "Lambda")
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,16 @@ class Ref:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a layer: arguments with references in the places of tensors."""
+    """A call of a layer: arguments with references in the places of tensors.
+
+    Attributes:
+        is_old: whether Keras 2 wrote it. Its ``training`` counts; that of Keras 3 is what the layer had while the model
+            was made, and ``fit`` and ``predict`` replace it.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    is_old: bool = False
 
     def refs(self) -> Iterator[Ref]:
         """Yield the references in all arguments."""
@@ -68,9 +75,7 @@ class LayerDef:
         """Whether this is a function of ``keras.ops``, not a layer; files without modules show it by the missing keys."""
         if self.module:
             return self.module.startswith("keras.src.ops.")
-        return not {"trainable", "dtype", "layers", "batch_shape", "batch_input_shape"} & self.config.keys() and (
-            self.class_name not in MODELS
-        )
+        return "trainable" not in self.config and self.class_name not in (*MODELS, *_NO_OPERATIONS)
 
 
 @dataclass

@@ -50,7 +50,11 @@ class NewWeights:
         """Return the arrays of a layer, each with the part of the layer that has it."""
         found = self.group(owner)
         self._cells = _cell_keys(owner.layer.config)
-        return [] if found is None else self._below(*found, "", 0)
+        stored = [] if found is None else self._below(*found, "", 0)
+        if owner.layer.class_name == "SpectralNormalization" and found is not None:
+            own = [item for item in stored if item.place.startswith(f"{found[1]}/vars/")]
+            stored = [item for item in stored if item not in own[:-1]]  # the kernel is there twice
+        return stored
 
     def read(self, stored: Stored) -> Array:
         """Return the numbers of an array."""

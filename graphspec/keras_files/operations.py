@@ -35,6 +35,11 @@ _PARAMETERS = {
     "get_item": ("x", "key"),
 }
 """The parameters of Keras's calls of which some are arguments here."""
+_DTYPES = {
+    **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
+    **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
+}
+"""Dtypes that operations of a spec have in place of others."""
 _NEUTRAL = {"sorted": (True, False), "axisa": (-1,), "axisb": (-1,), "axisc": (-1,), "initial": (None,), "dx": (1, 1.0)}
 _WITH_NUMBER: dict[str, Callable[[float], dict[str, float]]] = {
     "add": lambda c: {"scale": 1.0, "offset": c},
@@ -111,9 +116,11 @@ def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes
         value = constant(raw)
         if is_object(value) and value["class_name"] == "DTypePolicy":
             value = value["config"].get("name")
+        if value is None and key in fields and cls.model_fields[fields[key]].default is not None:
+            continue  # Keras's default, which is ours
         if key in fields or f"{key}_" in fields:
-            found[key] = value
-        elif value not in (None, False, [], {}, *_NEUTRAL.get(key, ())):
+            found[key] = _DTYPES.get(value, value) if key == "dtype" and isinstance(value, str) else value
+        elif value not in (None, False, [], {}, *_NEUTRAL.get(key, ())) and not (key == "dtype" and value == "float32"):
             text = f"'{layer.name}' has `{key}: {str(value)[:60]}`, which {cls.__name__} cannot have"
             notes.problems.unsupported(layer.place, text, f"leave `{key}` out, and save the model again")
     return found

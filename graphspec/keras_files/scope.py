@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,9 @@ from graphspec.keras_files.model_config import read_model
 from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
 from graphspec.keras_files.names import Names, valid
 from graphspec.keras_files.operations import operation_entry
+from graphspec.keras_files.special import SPECIAL
 from graphspec.keras_files.values import Notes, is_kerass_own
+from graphspec.layers import LAYERS
 from graphspec.layers.base import Layer
 
 _RANDOM = ("regularization", "augmentation")  # files of layers that do nothing outside training
@@ -140,7 +142,13 @@ class Scope:
         elif layer.is_model:
             self._convert_model(layer, k, call)
         else:
-            self._convert_layer(layer, k, call)
+            special = SPECIAL.get(layer.class_name)
+            if special is not None and is_kerass_own(layer.module, "") and LAYERS.get(layer.class_name) is None:
+                entries = special(layer, [self.text(ref) for ref in call.refs()], self.names)
+                self.entries += entries[:-1]
+                self._add(layer, k, entries[-1])
+            else:
+                self._convert_layer(layer, k, call)
 
     def _add(self, layer: LayerDef, k: int, entry: dict[str, Any] | None) -> str:
         """Add an entry under the layer's name, and return the name."""
@@ -148,8 +156,20 @@ class Scope:
         self._calls[layer.name, k] = name
         self.document.places[self.block, name] = layer.place
         if entry is not None:
+            self._add_constants(name, entry)
             self.entries.append({"name": name} | entry)
         return name
+
+    def _add_constants(self, name: str, entry: dict[str, Any]) -> None:
+        """Write arrays among the inputs of an entry, which are more than a list of numbers, as nodes of their own."""
+        inputs = entry.get("inputs")
+        if not isinstance(inputs, list):
+            return
+        for k, value in enumerate(inputs):
+            if isinstance(value, list) and any(isinstance(item, list) for item in value):
+                made = self.names.new(f"{name}_constant")
+                self.entries.append({"name": made, "type": "Constant", "value": value})
+                inputs[k] = made
 
     def _convert_layer(self, layer: LayerDef, k: int, call: Call) -> None:
         cls = layer_class(layer, self.notes)
@@ -194,8 +214,14 @@ class Scope:
     def _convert_model(self, layer: LayerDef, k: int, call: Call) -> None:
         """Add an instance of the block of a nested model; the first call makes the block."""
         first = self._owner_names.get(layer.name)
-        inference = self.inference or call.kwargs.get("training") is False
-        if call.kwargs.get("training") is True:
+        training = call.kwargs.get("training")
+        inference = self.inference or (training is False and call.is_old)
+        if training is False and not call.is_old and _has_free_statistics(layer.config):
+            self.notes.say(
+                f"the model '{layer.name}' is called with `training=False`, which Keras 3's `fit` ignores, as the spec "
+                "does: `trainable: false` keeps the statistics of batch normalizations"
+            )
+        if training is True and call.is_old:
             text = f"the model '{layer.name}' is called with `training=True`: it acts at inference, too"
             self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
         if len(self.models) > _MANY_LEVELS:
@@ -248,9 +274,23 @@ def _matched(model: ModelDef, call: Call) -> list[Ref]:
     return list(refs_in(list(call.args) if len(call.args) > 1 else given))
 
 
+def _has_free_statistics(config: dict[str, Any]) -> bool:
+    """Return whether a model contains a batch normalization that is not frozen."""
+    if config.get("trainable") is False:
+        return False
+    layers = [
+        item for item in config.get("layers", []) if isinstance(item, dict) and isinstance(item.get("config"), dict)
+    ]
+    return any(
+        (item.get("class_name") == "BatchNormalization" and item["config"].get("trainable") is not False)
+        or _has_free_statistics(item["config"])
+        for item in layers
+    )
+
+
 def _acts_in_training(cls: type[Layer], family: str) -> bool:
     return family in _RANDOM or cls.__name__ in ("BatchNormalization", "SpectralNormalization")
 
 
-def _one_or_list(inputs: list[Any]) -> Any:
-    return inputs[0] if len(inputs) == 1 and isinstance(inputs[0], str) else inputs
+def _one_or_list(inputs: Sequence[Any]) -> Any:
+    return inputs[0] if len(inputs) == 1 and isinstance(inputs[0], str) else list(inputs)

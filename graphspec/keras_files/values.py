@@ -24,6 +24,7 @@ _KIND_OF: tuple[tuple[str, Registry[Any]], ...] = (
     ("activation", ACTIVATIONS),
     ("learning_rate", SCHEDULES),
 )
+_ACTIVATION_LAYERS = {"LeakyReLU": "leaky_relu", "ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
 _CONSTANTS = ("__tuple__", "__numpy__", "__tensor__", "__bytes__", "TensorShape")
 
 
@@ -100,7 +101,9 @@ def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, n
     if name == "function":
         return str(config)
     kind = registry.kind if registry else "object"
-    cls = registry.get(name) or registry.get(snake_case(name)) if registry else None
+    cls = None
+    if registry is not None:
+        cls = registry.get(name) or registry.get(snake_case(name)) or registry.get(_ACTIVATION_LAYERS.get(name, ""))
     if cls is None or not is_kerass_own(module, registered) or not isinstance(config, dict):
         hint = "use one of Keras's, and save the model again"
         if registry is INITIALIZERS:  # weights have their values
@@ -108,7 +111,7 @@ def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, n
             return None
         notes.problems.unsupported(place, f"{place} is {name}, no {kind} of a spec", hint)
         return None
-    named = name if registry is not None and registry.get(name) else snake_case(name)
+    named = name if registry is not None and registry.get(name) else _ACTIVATION_LAYERS.get(name, snake_case(name))
     return {"type": named} | arguments(cls, config, place, notes)
 
 
@@ -119,7 +122,7 @@ def arguments(cls: type[Config], config: Mapping[str, Any], place: str, notes: N
     for key, value in config.items():
         if key in fields:
             kept = argument(key, value, place, notes)
-            if kept is not None or value is None or not is_object(value):
+            if kept is not None or not (is_object(value) or key.endswith("initializer")):
                 found[key] = kept
         elif (neutral := cls.neutral.get(key)) is not None:
             if not neutral.accepts(constant(value)):
