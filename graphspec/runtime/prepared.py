@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.prelude import Prelude
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
+NETWORK_ROWS = 64  # where a file of another program is in it, whose values between its nodes should stay in the caches
 CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
@@ -64,7 +65,7 @@ def raw_bytes(data: Dataset) -> int:
 
 def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
     """Return the name of the cache's entry: a hash of the prelude, of the rows that it reads, and of this version."""
-    total = hashlib.sha256(f"{__version__} {CHUNK_ROWS}".encode())
+    total = hashlib.sha256(f"{__version__} {chunk_rows(prelude)}".encode())
     total.update(prelude.serialized)
     for name, array in sorted(feeds.items()):
         parts = array.arrays() if isinstance(array, Strings) else {"": array}
@@ -75,6 +76,11 @@ def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
                 for _, piece in sorted(packed.items()):
                     total.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return total.hexdigest()[:40]
+
+
+def chunk_rows(prelude: Prelude) -> int:
+    """Return how many rows the prelude computes at a time."""
+    return NETWORK_ROWS if any(node.op == "OnnxFile" for node in prelude.graph.nodes) else CHUNK_ROWS
 
 
 def _chunks(array: Array) -> Iterator[Array]:
@@ -92,8 +98,9 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    for start in range(0, total, CHUNK_ROWS):
-        rows = slice(start, min(start + CHUNK_ROWS, total))
+    step = chunk_rows(prelude)
+    for start in range(0, total, step):
+        rows = slice(start, min(start + step, total))
         values = prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
         for name, value in values.items():
             narrow = value.astype(_storage(outputs[name]), copy=False)
