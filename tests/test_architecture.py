@@ -20,7 +20,7 @@ FLOORS = """
     api extend
     editor
     validation notebook
-    report
+    report inspecting
     export training drawing keras_files
     parallel
     runtime

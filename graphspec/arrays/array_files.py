@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,11 @@ KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "
 MAX_AXES = 32
 _HEADER = 1 << 24  # bytes of the description before the arrays of a file of safetensors
 _MAGIC = b"\x93NUMPY"
+MAX_ARRAYS = 50_000
+"""Arrays of a file whose arrays have names."""
+_NAME = 1 << 12  # characters of a name
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DEFLATED = 1100  # how many times larger data can be than what deflate makes of them, at most 1,032
 _HINT = "write it with np.save, np.savez or safetensors, beside the spec"
 _SAFETENSORS = {
     "F64": "<f8",
@@ -94,7 +101,7 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
     with _problems(name):
         if name.lower().endswith(".npz"):
             with zipfile.ZipFile(path) as archive:
-                entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+                entries = _entries(archive)
                 entry = entries[_chosen(entries, key)]
                 with archive.open(entry) as member:
                     return _of_numpy(member, entry.file_size, path, entry.filename)
@@ -117,19 +124,27 @@ def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
         if path.name.lower().endswith(".npz"):
             found: dict[str, ArrayFile | str] = {}
             with zipfile.ZipFile(path) as archive:
-                for entry in archive.infolist():
+                for name, entry in _entries(archive).items():
                     with archive.open(entry) as member:
-                        name = entry.filename.removesuffix(".npy")
                         found[name] = _of_numpy(member, entry.file_size, path, entry.filename)
             return found
         with path.open("rb") as file:
             arrays, start, size = _header(file, path.stat().st_size)
+            _check_covered(arrays, size - start)
             return {
-                name: _described(entry, start, size, path)
-                if not isinstance(entry, dict) or entry.get("dtype") in _SAFETENSORS
-                else str(entry.get("dtype"))
+                name: _described(entry, start, size, path) if (kind := _dtype_of(entry)) in _SAFETENSORS else kind
                 for name, entry in arrays.items()
             }
+
+
+def metadata_in(path: Path) -> dict[str, str]:
+    """Return the texts about a file ``.safetensors``, by key.
+
+    Raises:
+        ProblemError: GS501, the file cannot be read.
+    """
+    with _problems(path.name), path.open("rb") as file:
+        return _texts(_header_of(file, path.stat().st_size)[0])
 
 
 def has_names(name: str) -> bool:
@@ -177,6 +192,13 @@ def _refuse_values(found: ArrayFile, _: tuple[int, int]) -> None:
     converted(found.read(), "float32")
 
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
+    *(ValueError, TypeError, KeyError, ArithmeticError, SyntaxError, MemoryError),
+)
+"""What zipfile and NumPy raise for a file that is damaged."""
+
+
 @contextmanager
 def _problems(name: str) -> Iterator[None]:
     """Raise what goes wrong with a file as a ProblemError."""
@@ -185,7 +207,7 @@ def _problems(name: str) -> Iterator[None]:
     except OSError as error:
         text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
         raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGED as error:
         kind = "a file of safetensors" if name.lower().endswith(".safetensors") else "an array of NumPy"
         text = f"is not {kind}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
@@ -242,23 +264,104 @@ def _of_safetensors(file: IO[bytes], size: int, path: Path, key: str | None) -> 
 
 def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int, int]:
     """Return the descriptions of the arrays of a file of safetensors, where the first begins, and the file's size."""
+    header, start = _header_of(file, size)
+    _texts(header)
+    arrays = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    _check_names(arrays)
+    return arrays, start, size
+
+
+def _header_of(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(_HEADER, size - 8):
         raise ValueError("it does not start like a file of safetensors")
-    header = json.loads(file.read(length))
+    header = json.loads(file.read(length), object_pairs_hook=_mapping)
     if not isinstance(header, dict):
         raise ValueError("its header is not a mapping")
-    return {name: entry for name, entry in header.items() if name != "__metadata__"}, 8 + length, size
+    return header, 8 + length
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen = set[str]()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"its header has '{twice[:_NAME]}' twice")
+    return made
+
+
+def _texts(header: dict[str, Any]) -> dict[str, str]:
+    """Return the metadata of a header."""
+    texts = header.get("__metadata__", {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("its metadata are not a mapping of texts")
+    return texts
+
+
+def _check_names(arrays: Mapping[str, Any]) -> None:
+    if len(arrays) > MAX_ARRAYS:
+        raise ValueError(f"it has {len(arrays):,} arrays, at most {MAX_ARRAYS:,} are read")
+    if (longest := max(map(len, arrays), default=0)) > _NAME:
+        raise ValueError(f"it has a name of {longest:,} characters")
+
+
+def _check_covered(arrays: Mapping[str, Any], size: int) -> None:
+    """Raise ValueError unless the arrays of a file of safetensors lie one behind the other, as its format demands."""
+    places = sorted(_place(entry) for entry in arrays.values())
+    at = 0
+    for begin, end in places:
+        if begin != at:
+            raise ValueError("two of its arrays overlap" if begin < at else "its arrays have a gap between them")
+        at = end
+    if at != size:
+        raise ValueError("it is shorter than it says" if at > size else "its arrays have a gap after them")
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members of an archive by the names of their arrays."""
+    listed = archive.infolist()
+    if len(listed) > MAX_ARRAYS:
+        raise ValueError(f"it has {len(listed):,} members, at most {MAX_ARRAYS:,} are read")
+    found: dict[str, zipfile.ZipInfo] = {}
+    for entry in listed:
+        name = entry.filename.removesuffix(".npy")
+        if name in found:
+            raise ValueError(f"it has '{name}' twice")
+        if entry.compress_type not in _METHODS:
+            raise ValueError(f"'{name}' is packed by the unusual method {entry.compress_type}")
+        if entry.file_size > _DEFLATED * (entry.compress_size + 1):
+            raise ValueError(f"'{name}' claims {entry.file_size:,} bytes, packed into {entry.compress_size:,}")
+        found[name] = entry
+    _check_names(found)
+    return found
+
+
+def _place(entry: Any) -> tuple[int, int]:
+    """Return where the bytes of an array of a file of safetensors begin and end."""
+    if not isinstance(entry, dict):
+        raise ValueError("its header is not a mapping of mappings")
+    begin, end = _sizes(entry.get("data_offsets"), "offsets")
+    if begin > end:
+        raise ValueError("an array ends before it begins")
+    return begin, end
+
+
+def _dtype_of(entry: Any) -> str:
+    kind = entry.get("dtype") if isinstance(entry, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError("an array has no dtype")
+    return kind
 
 
 def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
     """Return one array of a file of safetensors."""
-    if not isinstance(entry, dict):
-        raise ValueError("its header is not a mapping of mappings")
-    kind = entry.get("dtype")
+    begin, end = _place(entry)
+    kind = _dtype_of(entry)
     if kind not in _SAFETENSORS:
         raise ProblemError(Code.LOSSY_CONVERSION, f"contains values of dtype {kind}", hint="save numbers or booleans")
-    shape, (begin, end) = _sizes(entry.get("shape")), _sizes(entry.get("data_offsets"))
+    shape = _sizes(entry.get("shape"), "shape")
+    if len(shape) > MAX_AXES:
+        raise ValueError(f"an array has {len(shape)} axes, more than {MAX_AXES}")
     dtype = np.dtype(_SAFETENSORS[kind])
     found = ArrayFile(path, None, start + begin, shape, dtype, halves=kind == "BF16")
     if start + end > size:
@@ -266,9 +369,10 @@ def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
     return _whole(found, end - begin)
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
-        raise ValueError("its header has no shape or no offsets")
+def _sizes(value: Any, what: str) -> tuple[int, ...]:
+    """Return sizes, none of which has more than 63 bits."""
+    if not isinstance(value, list) or not all(type(n) is int and 0 <= n < 1 << 63 for n in value):
+        raise ValueError(f"its header has no {what}")
     return tuple(value)
 
 

@@ -1,10 +1,10 @@
-"""``graphspec inspect``: what an ONNX file of any origin, or a run, is, and who can run it."""
+"""``graphspec inspect``: what a file or a run is, who can run it, and what can be done with it here."""
 
 from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,31 +16,47 @@ from graphspec.cli.targets import is_run, is_spec, refuse_other
 from graphspec.errors import UsageError
 from graphspec.text import count, display_width, shell, shorten_end, terminal_width, wrapped
 
-_WANTED = "name an ONNX file or a run directory"
+_WANTED = "name an ONNX file, a model of Keras, a file of weights or a run directory"
 _KEYS = 12  # columns of the key of a line
 _VALUES = 8  # known values that a line lists
 _HEADS = 3  # heads whose differences a line names
 _HASH = 16  # digits of a hash
 _EXAMPLE = 600  # characters of an example
+_CONTAINERS = {
+    "safetensors": "weights, a file of safetensors",
+    "npz": "weights, an archive of NumPy",
+    "keras": "a model of Keras",
+    "h5": "a model of Keras, in HDF5",
+    "json": "a model of Keras without weights",
+}
 
 
 def inspect(
     file: Annotated[
         Path,
-        typer.Argument(metavar="ONNX|RUN", help="An ONNX file of any origin, or a run directory.", show_default=False),
+        typer.Argument(
+            metavar="FILE|RUN",
+            help="An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run.",
+            show_default=False,
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show what an ONNX file is: inputs, outputs, operators, sizes, proof, and who can run it. Nothing is run.
+    """Show what a file is: inputs, outputs, operators or layers, sizes, who can run it, and what it is good for here.
 
-    Files of other programs are shown, too, with the operators that graphspec's runtime lacks.
+    Nothing is run. Of a file of another program, all that graphspec cannot take is named with its place.
     """
     from graphspec.export.inspection import inspect_file
+    from graphspec.inspecting.kinds import kind_of
 
-    refuse_other(file, _WANTED)
-    if is_spec(file):
+    kind = kind_of(file)
+    if kind is None:
+        refuse_other(file, _WANTED)
+    if kind is not None:
+        record = _other_record(file, kind)
+    elif is_spec(file):
         raise UsageError(f"{file} is a spec; {_WANTED}, or use `{shell('graphspec', 'summary', str(file))}`")
-    if is_run(file):
+    elif is_run(file):
         record = _run_record(file)
     elif file.exists():
         record = inspect_file(file)
@@ -51,6 +67,21 @@ def inspect(
         return
     for line in _lines(record, terminal_width(sys.stdout)):
         out(line)
+
+
+def _other_record(file: Path, kind: str) -> dict[str, Any]:
+    """Return the record of a file of another program."""
+    from graphspec.inspecting.weight_file import weights_record
+
+    if not file.exists():
+        raise UsageError(f"{file} does not exist; {_WANTED}")
+    if not file.is_file():
+        raise UsageError(f"{file} is not a regular file; {_WANTED}")
+    if kind == "weights":
+        return weights_record(file)
+    from graphspec.inspecting.keras_file import keras_record
+
+    return keras_record(file)
 
 
 def _run_record(directory: Path) -> dict[str, Any]:
@@ -96,19 +127,26 @@ def _run_record(directory: Path) -> dict[str, Any]:
 
 def _lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
     """Yield the lines for people."""
-    kinds = {"graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file", "run": "a run"}
+    from graphspec.inspecting.lines import arrays_lines
+
+    kinds = {"graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file", "run": "a run", **_CONTAINERS}
     named = f", '{record['name']}'" if record["name"] else ""
-    yield from wrapped(f"{record['file']}: {kinds[record['kind']]}{named}", width, indent=2)
+    yield from wrapped(f"{record['file']}: {kinds[record.get('container') or record['kind']]}{named}", width, indent=2)
     if record["description"]:
         yield from wrapped(f"  {record['description']}", width, indent=2)
     for title in ("inputs", "outputs"):
+        if title not in record:
+            continue
         yield ""
         yield title
         for declared in record[title]:
             yield from _value(declared, width)
     yield from _example(record.get("example"), width)
+    if "arrays" in record:
+        yield ""
+        yield from arrays_lines(record["arrays"], width)
     yield ""
-    for key, text in _of_run(record) if record["kind"] == "run" else _of_file(record):
+    for key, text in _OF[record["kind"]](record):
         yield from wrapped(f"{key:<{_KEYS}}{text}", width, indent=_KEYS)
     for problem in record["problems"]:
         yield from wrapped(f"{'problem':<{_KEYS}}{problem}", width, indent=_KEYS)
@@ -297,3 +335,25 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"sha256 {str(spec['sha256'])[:_HASH]}…"
     if spec.get("rows_learnt_from"):
         yield "", f"its layers learnt from {count(spec['rows_learnt_from'], 'row')}"
+
+
+def _of_weights(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from graphspec.inspecting.lines import weights_lines
+
+    yield from weights_lines(record)
+
+
+def _of_keras(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from graphspec.inspecting.lines import keras_lines
+
+    yield from keras_lines(record)
+
+
+_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+    "run": _of_run,
+    "onnx": _of_file,
+    "graphspec": _of_file,
+    "weights": _of_weights,
+    "keras": _of_keras,
+}
+"""By kind of record, its lines with keys."""

@@ -81,7 +81,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "spec": None,
         "proof": None,
         "quantization": None,
-        "metadata": {k: _cut(v) for k, v in found.metadata.items() if k not in OWN_KEYS},
+        "metadata": {k: cut(v) for k, v in found.metadata.items() if k not in OWN_KEYS},
         "problems": [f"'{e['file']}' {e['problem']}" for e in external if e["problem"]],
     }
     if "spec" in found.metadata:
@@ -151,7 +151,8 @@ def _refuse_outside(path: Path, name: str) -> None:
         raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a foreign text, shortened if it is long."""
     return text if len(text) <= _MAX_METADATA else f"{text[:_MAX_METADATA]}… ({len(text):,} characters)"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import struct
 import tempfile
 import zipfile
 from collections import Counter
@@ -36,7 +38,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error) as error:
             raise problems.fail("", f"it is no sound ZIP archive: {error}") from None
         if len(entries) > MAX_ENTRIES:
             raise problems.fail("", f"the archive has {len(entries):,} entries, more than {MAX_ENTRIES:,}")
@@ -90,8 +92,8 @@ class Archive:
                 raise ValueError("it is shorter than it declares")
         except Exception as error:
             file.close()
-            if isinstance(error, OSError | MemoryError) and not isinstance(error, EOFError):
-                raise
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+                raise  # a full disk is no fault of the file; an offset before its beginning is
             raise self._problems.fail(name, f"{name} cannot be unpacked: {error}") from None
         file.seek(0)
         return file

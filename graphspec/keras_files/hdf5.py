@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_GROUPS = 200_000
 MAX_LEVELS = 40
+MAX_AXES = 32
+_EXTERNAL = 7  # the message of an array whose values are in other files
+_MAX_REASON = 200
 _CONTIGUOUS = (0, 1)  # pyfive's classes of layouts: within the header, in one piece
 
 
@@ -85,7 +89,12 @@ class Hdf5:
         self._raw = file
         self._file = _Counted(file)
         self._groups = 0
-        self.root = self._tried(lambda: pyfive.File(self._file), place)
+        try:
+            self.root = self._tried(lambda: pyfive.File(self._file), place)
+            self._tried(lambda: self._bound(self.root._dataobjects, "/"), place)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -93,6 +102,8 @@ class Hdf5:
 
     def members(self, group: Any, place: str) -> Iterator[tuple[str, Any, bool]]:
         """Yield the members of a group: name, object, and whether it is a group. Links elsewhere are refused."""
+        if not self.is_group(group):
+            raise self._problems.fail(place, f"{place} is an array, not a group")
         names = self._tried(lambda: sorted(str(name) for name in group), place)
         self._groups += 1
         if self._groups > MAX_GROUPS:
@@ -126,7 +137,19 @@ class Hdf5:
 
     def shape(self, dataset: Any) -> tuple[int, ...]:
         """Return the shape of a dataset."""
-        return tuple(int(n) for n in dataset.shape)
+        found = tuple(int(n) for n in dataset.shape)
+        if len(found) > MAX_AXES:
+            place = f"{self.place}{dataset.name}"
+            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {MAX_AXES}")
+        return found
+
+    def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:
+        """Return the dtype of a dataset."""
+        return self._tried(lambda: np.dtype(dataset.dtype), place)  # type: ignore[no-any-return]
+
+    def address(self, group: Any) -> int:
+        """Return where a group is in the file: one that has several names has one address."""
+        return int(group._dataobjects.offset)
 
     def array(self, dataset: Any, place: str) -> Array:
         """Return the numbers of a dataset as float32 (integers and bools as they are).
@@ -134,7 +157,7 @@ class Hdf5:
         Raises:
             SpecError: GS801, it is larger than the file; GS802, its numbers are compressed, or are none.
         """
-        shape, kind = self.shape(dataset), self._tried(lambda: np.dtype(dataset.dtype), place)
+        shape, kind = self.shape(dataset), self.dtype(dataset, place)
         if self._tried(lambda: dataset.id.layout_class, place) not in _CONTIGUOUS:
             text = f"the weight {place} is stored in pieces or compressed, which Keras does not do"
             self._problems.unsupported(place, text, "save the model again with Keras")
@@ -153,10 +176,22 @@ class Hdf5:
         return np.array(found, np.float32, order="C") if found.dtype.kind == "f" else found
 
     def _member(self, group: Any, name: str) -> Any:
+        address = group._links.get(name)
+        if not isinstance(address, int):
+            raise ValueError(f"'{name}' is a link to another place or file")
+        self._bound(group.file._get_dataobjects(address), name)
         found = group.get_lazy_view(name)
         if not isinstance(found, self._kinds) or found.name != f"{group.name.rstrip('/')}/{name}":
             raise ValueError(f"'{name}' is a link to another place or file")
         return found
+
+    @staticmethod
+    def _bound(objects: Any, name: str) -> None:
+        """Refuse values in other files, and attributes that claim more values than there are bytes for them."""
+        if objects.find_msg_type(_EXTERNAL):
+            raise ValueError(f"'{name}' has its values in another file")
+        if "_attr_value" not in vars(objects):
+            objects._attr_value = partial(_attribute_value, objects._attr_value)
 
     def _tried(self, read: Any, place: str) -> Any:
         """Return ``read()``. What pyfive raises for a damaged file is of many kinds."""
@@ -167,8 +202,16 @@ class Hdf5:
         except MemoryError:
             raise self._problems.fail(place, f"{self.place} declares more than fits into memory") from None
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            reason = "a part of it does not have its form" if isinstance(error, AssertionError) else str(error)
+            reason = reason.splitlines()[0][:_MAX_REASON] if reason else type(error).__name__
             raise self._problems.fail(place, f"{self.place} is no sound HDF5 file: {reason}") from None
+
+
+def _attribute_value(read: Any, kind: Any, buffer: bytes, count: int, offset: int) -> Any:
+    """Return the values of an attribute, each of which takes at least a byte of its buffer."""
+    if count > len(buffer):
+        raise ValueError(f"an attribute claims {count:,} values in {len(buffer):,} bytes")
+    return read(kind, buffer, count, offset)
 
 
 def _text(value: Any) -> Any:

@@ -12,6 +12,7 @@ MAX_TEXT = 64 << 20
 MAX_DEPTH = 200
 """Levels of lists and objects: a nested model takes four."""
 MAX_VALUES = 5_000_000
+_SHOWN = 100  # characters of a key
 
 
 class _DuplicateKeyError(ValueError):
@@ -21,8 +22,8 @@ class _DuplicateKeyError(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [key for key, _ in pairs]
-        raise _DuplicateKeyError(next(key for key in names if names.count(key) > 1))
+        seen = set[str]()
+        raise _DuplicateKeyError(next(key for key, _ in pairs if key in seen or seen.add(key))[:_SHOWN])  # type: ignore[func-returns-value]
     return made
 
 

@@ -161,5 +161,8 @@ def _is_mirror(forward: Any, backward: Any) -> bool:
             }
         return [compared(item) for item in value] if isinstance(value, list) else value
 
-    turned = bool(forward["config"].get("go_backwards")) != bool(backward["config"].get("go_backwards"))
-    return turned and bool(compared(forward["config"]) == compared(backward["config"]))
+    ahead, back = forward["config"], backward["config"]
+    if not (isinstance(ahead, dict) and isinstance(back, dict)):
+        return False
+    turned = bool(ahead.get("go_backwards")) != bool(back.get("go_backwards"))
+    return turned and bool(compared(ahead) == compared(back))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +32,8 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
     if len(layers) > MAX_LAYERS:
         raise problems.fail(place, f"{place} has {len(layers):,} layers, more than {MAX_LAYERS:,}")
     found = [_layer(item, k, place, problems) for k, item in enumerate(layers)]
-    twice = {layer.name for layer in found if sum(other.name == layer.name for other in found) > 1} if found else set()
-    if twice:
-        raise problems.fail(place, f"{place} has two layers '{sorted(twice)[0]}'")
+    if twice := [name for name, count in Counter(layer.name for layer in found).items() if count > 1]:
+        raise problems.fail(place, f"{place} has two layers '{min(twice)}'")
     name = str(config.get("name") or raw.get("name") or "model")
     trainable = config.get("trainable", True) is not False
     if "input_layers" in config or "output_layers" in config:
@@ -78,12 +78,6 @@ def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], prob
         if layer.is_input:
             layer.calls = [Call()]
             continue
-        if layer.class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-            nodes = (
-                nodes
-                if nodes and isinstance(nodes[0], list) and nodes[0] and isinstance(nodes[0][0], list)
-                else [nodes]
-            )
         layer.calls = [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
@@ -243,7 +237,7 @@ def _dtype_for(layer: LayerDef) -> str:
 
 
 def _check_refs(model: ModelDef, problems: Problems) -> None:
-    """Raise GS801 if a reference leads nowhere."""
+    """Raise GS801 if references lead nowhere."""
     calls = {layer.name: len(layer.calls) for layer in model.layers}
     wanted = [(ref, layer.place) for layer in model.layers for call in layer.calls for ref in call.refs()]
     wanted += [(ref, model.place) for ref in refs_in([model.inputs, model.outputs])]
@@ -251,3 +245,5 @@ def _check_refs(model: ModelDef, problems: Problems) -> None:
         if ref.call >= calls.get(ref.layer, 0):
             said = f"call {ref.call} of " if ref.layer in calls else ""
             problems.invalid(place, f"{place} reads {said}'{ref.layer}', which the model does not have")
+    if any(ref.call >= calls.get(ref.layer, 0) for ref, _ in wanted):
+        problems.check()  # what follows relies on them

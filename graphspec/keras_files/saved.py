@@ -17,8 +17,9 @@ from graphspec.keras_files.old_weights import OldWeights
 from graphspec.keras_files.problems import Problems
 from graphspec.keras_files.weights import WeightSource
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+CONFIG, WEIGHTS, METADATA, KEY = "config.json", "model.weights.h5", "metadata.json", "keras_version"
 _MAX_ASSET = 64 << 20
+_MAX_VERSION = 40
 
 
 def _no_asset(_: str) -> str | None:
@@ -36,6 +37,8 @@ class Saved:
         weights: None for a configuration alone.
         asset: the text of a file in the archive's ``assets``, by its path there; None if there is none.
         names: the names of the entries of the archive.
+        version: the version of Keras that saved it; empty if it is not known.
+        file: the file with the weights; None for a configuration alone.
     """
 
     config: Any
@@ -44,6 +47,8 @@ class Saved:
     weights: WeightSource | None = None
     asset: Callable[[str], str | None] = _no_asset
     names: tuple[str, ...] = ()
+    version: str = ""
+    file: Hdf5 | None = None
 
 
 @contextmanager
@@ -89,7 +94,8 @@ def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
         except UnicodeDecodeError:
             raise problems.fail(name, f"{name} is no text in UTF-8") from None
 
-    saved = Saved(config, CONFIG, training, None, asset, tuple(archive.names))
+    metadata = parse_json(archive.read(METADATA, MAX_TEXT), METADATA, problems) if METADATA in archive else None
+    saved = Saved(config, CONFIG, training, None, asset, tuple(archive.names), _version(metadata))
     if WEIGHTS not in archive:
         if any(name.endswith(".weights.h5") for name in archive.names):
             text = "the weights are in several files"
@@ -98,7 +104,7 @@ def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
         raise problems.fail(WEIGHTS, f"the archive has no {WEIGHTS}")
     file = Hdf5(archive.open(WEIGHTS), WEIGHTS, problems)
     try:
-        saved.weights = NewWeights(file)
+        saved.weights, saved.file = NewWeights(file), file
         yield saved
     finally:
         file.close()
@@ -116,16 +122,25 @@ def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
         trained = file.attribute(file.root, "training_config", path.name)
         training = parse_json(trained, "training_config", problems) if isinstance(trained, str) else None
         group = file.find(file.root, "model_weights")
-        yield Saved(config, "model_config", training, OldWeights(file, file.root if group is None else group))
+        saved = Saved(config, "model_config", training, OldWeights(file, file.root if group is None else group))
+        saved.version, saved.file = _version({KEY: file.attribute(file.root, KEY, path.name)}), file
+        yield saved
     finally:
         file.close()
 
 
 def _json(path: Path, problems: Problems) -> Saved:
     with path.open("rb") as file:
-        text = file.read(MAX_TEXT + 1)
+        text = file.read(min(path.stat().st_size, MAX_TEXT) + 1)
     if not text.lstrip().startswith(b"{"):
         hint = "Keras saves `.keras` and `.h5` files; `model.to_json()` is the network alone"
         raise problems.fail("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)
     config = parse_json(text, path.name, problems)
-    return Saved(config, path.name, config.get("compile_config") if isinstance(config, dict) else None)
+    training = config.get("compile_config") if isinstance(config, dict) else None
+    return Saved(config, path.name, training, version=_version(config))
+
+
+def _version(record: Any) -> str:
+    """Return the version of Keras that a record names."""
+    found = record.get(KEY) if isinstance(record, dict) else None
+    return found[:_MAX_VERSION] if isinstance(found, str) else ""

@@ -14,6 +14,7 @@ from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_
 from graphspec.keras_files.names import Names, valid
 from graphspec.keras_files.operations import operation_entry
 from graphspec.keras_files.special import SPECIAL
+from graphspec.keras_files.tensorflow_operations import CLASSES, as_keras
 from graphspec.keras_files.values import Notes, is_kerass_own
 from graphspec.layers import LAYERS
 from graphspec.layers.base import Layer
@@ -136,7 +137,14 @@ class Scope:
 
     def _convert_call(self, layer: LayerDef, k: int) -> None:
         call = layer.calls[k]
-        if layer.is_operation and is_kerass_own(layer.module, ""):
+        if layer.class_name in CLASSES:
+            found = as_keras(layer, call)
+            if found is None:
+                function = layer.config.get("function")
+                text = f"'{layer.name}' is the function {function} of TensorFlow, which a spec cannot have"
+                self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
+            self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
+        elif layer.is_operation and is_kerass_own(layer.module, ""):
             entry = operation_entry(layer, call, self.text, self.notes, plain=bool(self.masks))
             self._add(layer, k, entry)
         elif layer.is_model:

@@ -70,17 +70,31 @@ def _numbers(array: Any) -> Any:
 
 def _add_vocabulary(owner: Owner, entry: dict[str, Any], saved: Saved, notes: Notes) -> None:
     entry.pop("vocabulary_size", None)
+    path = entry.pop("vocabulary") if isinstance(entry.get("vocabulary"), str) else None
     if entry.get("vocabulary") is None:
         found = _asset(owner, saved)
         if found is not None:
-            tokens = found.split("\n")
-            if tokens and tokens[-1] == "":
-                tokens.pop()
-            entry["vocabulary"] = [int(t) for t in tokens] if owner.layer.class_name == "IntegerLookup" else tokens
+            entry["vocabulary"] = _tokens(found, owner, notes)
+    if entry.get("vocabulary") is None and path is not None:  # of the machine that saved the model
+        text = f"'{owner.layer.name}' takes its vocabulary from the file '{path}', which is not in the model"
+        notes.problems.unsupported(owner.layer.place, text, "save the model again as `.keras`, which holds the words")
     if entry.get("vocabulary") is None and saved.weights is not None:
         notes.say(f"'{owner.layer.name}' has no vocabulary in the file: it learns one from the training rows")
     if owner.layer.class_name == "TextVectorization":
         notes.say("TextVectorization keeps punctuation inside of words, and lower case is that of Unicode")
+
+
+def _tokens(text: str, owner: Owner, notes: Notes) -> list[Any]:
+    tokens = text.split("\n")
+    if tokens[-1] == "":
+        tokens.pop()
+    if owner.layer.class_name != "IntegerLookup":
+        return list(tokens)
+    try:
+        return [int(t) for t in tokens]
+    except ValueError:
+        notes.problems.invalid(owner.layer.place, f"'{owner.layer.name}' has a vocabulary that is not of integers")
+        return []
 
 
 def _asset(owner: Owner, saved: Saved) -> str | None:

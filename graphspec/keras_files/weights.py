@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphspec.keras_files.problems import Problems
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -78,7 +79,7 @@ def _matched(
 ) -> dict[str, Stored]:
     """Return the array of each role: by its name if the file has names, else by its order within its part."""
     if len(arrays) != len(wanted):
-        have = "no weights" if not arrays else f"{len(arrays)} weights"
+        have = "no weights" if not arrays else count(len(arrays), "weight")
         text = f"'{owner.layer.name}' has {have} in the file, and needs {len(wanted)}: {', '.join(wanted)}"
         problems.invalid(owner.layer.place, text)
         return {}

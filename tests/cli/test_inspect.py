@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from commands import graphspec, project
 from onnx_files import dense, hostile, outside, write
 from paths import TESTS
+from safetensors.numpy import save_file
+from trust.hostile_files.keras_models import functional, keras, layer, start, text
 
 from graphspec.text import display_width
 
@@ -124,12 +127,38 @@ def test_a_run_that_has_not_ended(run: Path, tmp_path: Path) -> None:
     assert "error[GS603]" in graphspec("inspect", tmp_path / "run").stderr
 
 
-@pytest.mark.parametrize("name", ["none.onnx", "net.yaml", "rows.csv", "model.h5", "folder"])
+def test_what_is_said_of_weights_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    save_file({f"encoder.{k}.fc.weight": np.ones((3, 4), np.float32) for k in range(3)}, "w.safetensors")
+    lines = graphspec("inspect", "w.safetensors").stdout.splitlines()
+    assert lines[:4] == [
+        "w.safetensors: weights, a file of safetensors",
+        "",
+        "arrays of float32",
+        "  encoder.{0..2}.fc  weight (3, 4)",
+    ]
+    assert "layout      PyTorch's names and layout" in lines
+    assert "            `initial_weights: {file: w.safetensors, layout: torch}`" in lines
+    (tmp_path / "net.json").write_bytes(text(functional(start(), layer("Lambda", "l", "x"))))
+    lines = graphspec("inspect", "net.json").stdout.splitlines()
+    assert lines[0] == "net.json: a model of Keras without weights, 'net'"
+    assert lines[-2:] == [
+        "here        it cannot be imported:",
+        "            - net.json: layers[1] 'l' (Lambda): 'l' is Python code",
+    ]
+    assert json.loads(graphspec("inspect", "net.json", "--json").stdout)["uses"][0]["reasons"][0]["code"] == "GS802"
+    (tmp_path / "net.keras").write_bytes(keras())
+    lines = graphspec("inspect", "net.keras").stdout.splitlines()
+    assert "here        it can be imported: `graphspec import net.keras -o net.yaml`" in lines
+
+
+@pytest.mark.parametrize("name", ["none.onnx", "none.keras", "net.yaml", "net.json", "rows.csv", "net.pt", "folder"])
 def test_other_files_are_wrong_usage(name: str, tmp_path: Path) -> None:
     if name == "folder":
         (tmp_path / name).mkdir()
-    elif name != "none.onnx":
+    elif not name.startswith("none"):
         (tmp_path / name).write_text("graphspec: 1\n", encoding="utf-8")
     result = graphspec("inspect", tmp_path / name)
     assert result.exit_code == 2
-    assert "name an ONNX file or a run directory" in result.stderr
+    assert "name an ONNX file, a model of Keras, a file of weights or a run directory" in result.stderr
