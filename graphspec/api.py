@@ -254,10 +254,11 @@ class Model(Explainable, Reported, Shown):
     def __getstate__(self) -> dict[str, Any]:
         """Return the document, what layers have learnt, the weights and the optimizer's state."""
         with self.access.reading():
-            update = self._optimizer_state
+            update, folder = self._optimizer_state, str((self.spec.base or Path()).resolve())
             return {
                 "document": self.document(),
-                "base": str((self.spec.base or Path()).resolve()) if self.learns else None,
+                "base": folder if self.learns else None,
+                "folder": folder,
                 "adapted": None if self.adapted is None else self.adapted.to_json(),
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
@@ -266,12 +267,9 @@ class Model(Explainable, Reported, Shown):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         adapted = None if state["adapted"] is None else Adapted.of_json(state["adapted"])
-        source, base = state["document"], state["base"]
-        if base is not None:  # its weights are still to be drawn, perhaps from files
-            source = replace(
-                check(source, allow_outside=True, adapted=adapted, draws=False).require()[0], base=Path(base)
-            )
-        checked = check(source, allow_outside=True, adapted=adapted, draws=base is not None)
+        draws = state["base"] is not None  # its weights are still to be drawn, perhaps from files
+        folder = Path(state["folder"]) if "folder" in state else None
+        checked = check(state["document"], allow_outside=True, adapted=adapted, draws=draws, base=folder)
         new = _model_of(checked, True, adapted)  # the pickled `allow_outside` is restored below
         if not new.learns:
             new.set_weights(state["weights"])

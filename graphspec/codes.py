@@ -178,7 +178,7 @@ class Code(StrEnum):
     NO_TRAINING_KERNEL = (
         "GS309",
         "Not computable in training",
-        "A layer that onnxruntime computes before training, such as a lookup of text, follows weights or randomness.",
+        "What onnxruntime computes, such as a lookup of text, follows weights, or randomness (a warning for an ONNX file).",
         "Feed the layer from inputs, or from layers without weights and random numbers.",
     )
 

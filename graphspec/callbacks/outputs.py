@@ -30,6 +30,8 @@ RUN_FILES = (
     *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
 )
 """The files of every run directory, independent of callbacks."""
+ONNX_FILES = "onnx_files"
+"""The folder of a run with copies of the ONNX files that its layers name."""
 _MAX_NAME = 255  # bytes that file systems allow in a name
 _INSIDE = "use a file inside the run directory, or allow others with `graphspec train --allow-outside`"
 
@@ -71,7 +73,7 @@ def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
     if not parts:
         return "names the run directory itself", "use a file in it"
     first = _folded(parts[0])
-    if first in RUN_FILES or first.startswith(".graphspec") or is_leftover(Path(first)):
+    if first in (*RUN_FILES, ONNX_FILES) or first.startswith(".graphspec") or is_leftover(Path(first)):
         return "is the name of a file that the run writes itself", "choose another name"
     return None
 

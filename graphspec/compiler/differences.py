@@ -12,6 +12,7 @@ from typing import Any
 from graphspec.compiler.cost import cost
 from graphspec.compiler.link import link
 from graphspec.compiler.lowered import Lowered
+from graphspec.compiler.onnx_sources import onnx_layer
 from graphspec.compiler.plain_values import TYPE, Change, changes, plain
 from graphspec.language.declarations import HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 
@@ -185,6 +186,8 @@ class _Comparison:
             share = self._names.get(node.share, node.share) if renamed else node.share
             return {TYPE: _kind(node), "share": share} | where
         settings: dict[str, Any] = plain(node.layer)
+        if (layer := onnx_layer(node)) is not None and layer.record is not None:
+            settings["sha256"] = layer.record.sha256
         return settings | {TYPE: _kind(node), "trainable": node.trainable} | where
 
     def _heads(self) -> list[Difference]:

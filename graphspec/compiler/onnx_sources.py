@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from graphspec.errors import Diagnostic, ProblemError
+from graphspec.callbacks.outputs import ADAPTED, ONNX_FILES
+from graphspec.codes import Code
+from graphspec.errors import Diagnostic, ProblemError, RunError, UsageError
+from graphspec.files import make_folder, write_atomic
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Spec
     from graphspec.onnx_files.layer import Onnx
     from graphspec.onnx_files.reading import OnnxFile
 
-FOLDER = "onnx_files"
-"""The folder of a run with copies of files, named by their hashes."""
+_LARGEST_RECORD = 1 << 27  # bytes
 
 
 def copy_name(sha256: str) -> str:
     """Return the name of the copy of a file in a run: ``onnx_files/<sha256>.onnx``."""
-    return f"{FOLDER}/{sha256}.onnx"
+    return f"{ONNX_FILES}/{sha256}.onnx"
 
 
 def read_onnx_files(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
@@ -33,7 +36,8 @@ def read_onnx_files(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
         return spec, []
     found: list[Diagnostic] = []
     base = spec.base or Path()
-    return replace(spec, nodes=[_with_file(node, base, found) for node in spec.nodes]), found
+    known = _known_to_run(base)
+    return replace(spec, nodes=[_with_file(node, base, known, found) for node in spec.nodes]), found
 
 
 def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
@@ -48,8 +52,34 @@ def onnx_states(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
     return {name: state for name, layer in layers if layer is not None and (state := layer.learnt())}
 
 
-def hashes(states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the hashes of the files in what layers have learnt, by node."""
+def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
+    """Write copies of the ONNX files of layers into a run, which needs the originals no more.
+
+    Raises:
+        RunError: GS603, their folder is a link or a file.
+    """
+    found = contents(nodes)
+    folder = directory / ONNX_FILES
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        text = f"{folder} is {'a symbolic link' if folder.is_symlink() else 'no folder'}, but a run writes to it"
+        raise RunError(Code.DAMAGED_RUN, text, "remove it")
+    for sha256, content in found.items():
+        make_folder(folder)
+        path = directory / copy_name(sha256)
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != len(content.data):
+            write_atomic(path, content.data)
+
+
+def refuse_changed(nodes: Sequence[NodeDecl], states: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
+    """Raise UsageError if an ONNX file has changed since a run was started; ``states`` are what the run knows of it."""
+    now, before = _hashes(onnx_states(nodes)), _hashes(states)
+    if changed := sorted(name for name, sha256 in now.items() if before.get(name) != sha256):
+        copy = directory / copy_name(before.get(changed[0], ""))
+        text = f"the ONNX file of '{changed[0]}' has changed since {directory} was started: the run cannot be resumed"
+        raise UsageError(f"{text}; the run has the file of before in {copy}")
+
+
+def _hashes(states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: str(state["onnx"].get("sha256")) for name, state in states.items() if "onnx" in state}
 
 
@@ -58,19 +88,33 @@ def onnx_layer(node: NodeDecl) -> Onnx | None:
     return cast("Onnx | None", node.layer) if node.type == "Onnx" else None
 
 
-def _with_file(node: NodeDecl, base: Path, found: list[Diagnostic]) -> NodeDecl:
+def _known_to_run(folder: Path) -> dict[str, str]:
+    """Return the hashes of ONNX files by node, if the folder is a run: the originals may be elsewhere."""
+    path = folder / ADAPTED
+    try:
+        if not (folder / ONNX_FILES).is_dir() or not path.is_file() or path.stat().st_size > _LARGEST_RECORD:
+            return {}
+        layers = json.loads(path.read_text(encoding="utf-8"))["layers"]
+        return _hashes({name: state for name, state in layers.items() if isinstance(state, dict)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # whoever needs the record says what is wrong with it
+
+
+def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list[Diagnostic]) -> NodeDecl:
     from graphspec.onnx_files.reading import read_onnx
 
     layer = onnx_layer(node)
     if layer is None or layer.content is not None:
         return node
     record = layer.record
-    names = [layer.file] if record is None else [copy_name(record.sha256), layer.file]
+    names = [layer.file]
+    if record is not None or (node.name in known and not (base / layer.file).exists()):
+        names.insert(0, copy_name(known[node.name] if record is None else record.sha256))
     for name in names:
         try:
             content = read_onnx(base, name)
         except ProblemError as error:
-            if record is None:
+            if record is None and name == layer.file:
                 tree = node.tree.get("file") or node.tree
                 subject = f"the file '{layer.file}' of '{node.name}'"
                 found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))

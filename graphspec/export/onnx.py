@@ -13,6 +13,7 @@ from graphspec.graph.pipelines import prepare as run_passes
 from graphspec.graph.target import Target
 from graphspec.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.language.head_arrays import LABEL
+from graphspec.ops import OPS
 from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
@@ -64,4 +65,13 @@ def to_model(
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))
-    return assemble(graph.name, content, opset, metadata)
+    return assemble(graph.name, content, opset, {**metadata, **_of_merged(graph)})
+
+
+def _of_merged(graph: Graph) -> dict[str, str]:
+    """Return what merged files say of themselves, such as a licence: ``<node>/<key>``."""
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        if OPS[node.op].merged:
+            found |= {f"{node.owner}/{key}": text for key, text in node.attrs["part"].metadata().items()}
+    return found

@@ -18,6 +18,7 @@ from graphspec.ops import OPS
 
 MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
 _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000
+_MAX_DEPTH = 16
 
 # Field numbers of onnx.proto.
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
@@ -35,11 +36,14 @@ class Outline:
 
     Attributes:
         metadata: texts by key.
-        foreign: a description of content that graphspec never writes, or None.
+        foreign: a description of content that graphspec never writes, or None. That is also what a loop, which may run
+            forever, of a merged file is.
+        merged: a description of content that only a file with merged ONNX files has, or None.
     """
 
     metadata: dict[str, bytes] = field(default_factory=dict)
     foreign: str | None = None
+    merged: str | None = None
 
 
 def outline(path: Path) -> Outline:
@@ -68,6 +72,7 @@ class _Reader:
     def __init__(self, content: mmap.mmap) -> None:
         self._content, self._read = content, Fields(content, _MAX_FIELDS)
         self._found = Outline()
+        self._depth = 0
 
     def model(self) -> Outline:
         graphs = 0
@@ -103,11 +108,23 @@ class _Reader:
             elif number == _ATTRIBUTE:
                 for kind, value in self._fields(part):
                     if kind in (_SUBGRAPH, _SUBGRAPHS):
-                        self._found.foreign = f"a graph inside {operator}, which may run forever"
+                        self._inside(operator, domain, value)
                     elif kind in (_TENSOR, _TENSORS):
                         self._tensor(value)
         if domain not in ("", _ONNX) and (operator not in OPS or OPS[operator].domain != domain):
-            self._found.foreign = f"the operator {operator} of {domain}"
+            self._found.merged = f"the operator {operator} of {domain}"
+
+    def _inside(self, operator: str, domain: str, span: Span) -> None:
+        """Inspect a graph inside a node. Only a branch cannot run forever."""
+        if operator != "If" or domain not in ("", _ONNX):
+            self._found.foreign = f"a graph inside {operator}, which may run forever"
+            return
+        self._found.merged = "a graph inside If"
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise ValueError(f"it has graphs in graphs, more than {_MAX_DEPTH} deep")
+        self._graph(span)
+        self._depth -= 1
 
     def _name(self, span: Span) -> str:
         return sanitized(self._content[slice(*span)][:200].decode(errors="replace"))

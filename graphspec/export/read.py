@@ -21,6 +21,7 @@ from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.ir.graph import STRING, Array, Graph, Type
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
+from graphspec.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -98,7 +99,8 @@ def read_exported(file: Path) -> Exported:
     found = outline(file)
     document = _document(found, file)
     if found.foreign is not None:
-        raise UsageError(f"{file} has {found.foreign}: graphspec does not write such files")
+        text = "graphspec runs such files only from their run, `graphspec predict RUN`"
+        raise UsageError(f"{file} has {found.foreign}: {text}")
     try:
         checked = check(document, allow_outside=True, adapted=_adapted(found), draws=False)
         spec, lowered = checked.require()
@@ -107,6 +109,8 @@ def read_exported(file: Path) -> Exported:
     except ValueError as error:
         text = sanitized(str(error), _MAX_MESSAGE)
         raise UsageError(f"{file} contains a wrong record of what the network has learnt: {text}") from None
+    if found.merged is not None and not any(OPS[node.op].merged for node in lowered.graph.nodes):
+        raise UsageError(f"{file} has {found.merged}: graphspec does not write such files for its spec")
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
     graph = lowered.graph.without_losses()

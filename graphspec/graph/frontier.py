@@ -93,7 +93,7 @@ class _Finder:
         smooth, uses = {self.output.name}, dict[str, list[str]]()
         for node in reversed(self.nodes):
             outputs = [v.name for v in node.outputs if v.name in smooth]
-            if not outputs or OPS[node.op].piecewise_constant:
+            if not outputs or OPS[node.op].piecewise_constant or OPS[node.op].merged:
                 continue
             for v in node.inputs:
                 if v is not None and v.type.is_float and self.sources.get(v.name) and v.name not in self.gapped:

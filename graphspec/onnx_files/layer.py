@@ -80,7 +80,9 @@ class Onnx(Layer):
         if state.keys() != {"onnx"}:
             raise ValueError("an Onnx layer has what is known of its file")
         changed = self.model_copy()
-        changed._record = Record.of_json(state["onnx"])
+        changed._record = record = Record.of_json(state["onnx"])
+        if self._content is not None and self._content.sha256 != record.sha256:
+            changed._content = None  # the file has changed since
         return changed
 
     def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
@@ -101,14 +103,14 @@ class Onnx(Layer):
             )
         known: Known
         if file is None:
-            known = record.known([v.type for v in fed], self.file)
+            known = record.known(fed, self.file)
         else:
             names = self._located(file)
             ports = self._ports(file, names, inputs)
             for port, value in zip(ports, fed, strict=True):
                 _check(port, value)
             part = part_of(file, names, [(port, v.dtype) for port, v in zip(ports, fed, strict=True)])
-            known = record.known([v.type for v in fed], self.file, part)
+            known = record.known(fed, self.file, part)
         outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
         return outputs[0] if len(outputs) == 1 else outputs
 

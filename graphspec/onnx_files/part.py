@@ -29,6 +29,7 @@ FEEDS: Mapping[str, tuple[str, ...]] = {
 """The dtypes of a file's input that values of a dtype of ours are cast to."""
 _RESULTS = {"float16": "float32", "float64": "float32", "bfloat16": "float32"}
 _RESULTS |= {"int8": "int64", "int16": "int64", "uint16": "int64", "uint32": "int64", "uint64": "int64"}
+_MOST_TEXTS, _LONGEST_TEXT = 256, 1 << 16  # of a file's metadata
 _OURS = ("float32", "int64", "int32", "uint8", "bool", "string")
 
 
@@ -134,6 +135,14 @@ class Part:
             graph, opset_imports=imports, ir_version=max(file.model.ir_version, found.ir_version, 8)
         )
         return model
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the file says of itself, such as its licence and its maker, with its name and hash."""
+        model = self.require().model
+        own = {"producer": model.producer_name, "domain": model.domain, "doc": model.doc_string or model.graph.doc_string}
+        texts = {entry.key: entry.value for entry in list(model.metadata_props)[:_MOST_TEXTS]}
+        named = {key: text[:_LONGEST_TEXT] for key, text in (own | texts).items() if text}
+        return {"file": self.file, "sha256": self.sha256} | named
 
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """Compute the outputs of a batch, by one thread.

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphspec.codes import Code
 from graphspec.errors import ProblemError, ShapeError
-from graphspec.ir.graph import Type
+from graphspec.ir.graph import Value
 from graphspec.onnx_files.part import Part
 from graphspec.onnx_files.signature import Signature, Tensor, find, template
 
@@ -52,8 +52,8 @@ class Record:
             raise ValueError("what is known of an ONNX file has a hash and a number of bytes")
         return cls(sha256, nbytes, [Signature.of_json(s) for s in record["signatures"]])
 
-    def known(self, types: Sequence[Type], name: str, part: Part | None = None) -> Known:
-        """Return the signature for inputs of these types, and the part; it is found by running it if it is not known.
+    def known(self, values: Sequence[Value], name: str, part: Part | None = None) -> Known:
+        """Return the signature for these inputs, and the part; it is found by running it if it is not known.
 
         Args:
             part: the part of the file; None if its content is not there.
@@ -61,7 +61,7 @@ class Record:
         Raises:
             ShapeError: the part cannot be computed for them, or its content would be needed.
         """
-        inputs = template(types)
+        inputs = template(values)
         found = next((s for s in self.signatures if s.inputs == inputs), None)
         if part is None:
             if found is None:
@@ -70,18 +70,18 @@ class Record:
             dtypes = tuple((f"input {k}", t.dtype) for k, t in enumerate(inputs))
             part = Part(name, self.sha256, tuple(f"output {k}" for k in range(len(found.outputs))), dtypes)
         elif found is None or len(found.outputs) != len(part.outputs):
-            found = _search(part, inputs)
+            found = _search(part, inputs, values)
             self.signatures.append(found)
         return Known(part, found)
 
 
-def _search(part: Part, inputs: tuple[Tensor, ...]) -> Signature:
+def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> Signature:
     key = part, inputs
     if key not in _FOUND:
         if len(_FOUND) >= _MOST:
             _FOUND.clear()
         try:
-            _FOUND[key] = find(part, inputs)
+            _FOUND[key] = find(part, inputs, [v.data for v in values])
         except ProblemError as error:
             if isinstance(error, ShapeError):
                 raise

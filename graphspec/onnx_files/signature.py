@@ -7,6 +7,7 @@ is refused.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from graphspec.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
 from graphspec.ir.graph import Type, numpy_dtype
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.ir.graph import Array, Value
     from graphspec.onnx_files.part import Part
 
 ROWS = "N"
 _BASES = (64, 128, 256, 32, 512, 16, 1024, 8, 2048)  # sizes to begin with; some networks need many steps
 _STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 32, 33, 48, 63, 64, 100)
 _DIVISORS = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20, 24, 32, 64, 128, 160, 256, 320, 512)
-_CLOSE = 1e-3  # of the largest value: rows alone and together may differ by rounding
+_CLOSE, _SAME = 0.05, 1e-5  # of the largest value: between a row alone and in a batch, and between equal batches
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ class Size:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs)."""
+    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
+
+    Attributes:
+        value: the hash of a constant; empty for what varies.
+    """
 
     dtype: str
     sizes: tuple[int | str | Size, ...]
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Signature:
 
         def plain(tensor: Tensor) -> dict[str, Any]:
             sizes = [[s.of, s.factor, s.offset, s.divisor, s.more] if isinstance(s, Size) else s for s in tensor.sizes]
-            return {"dtype": tensor.dtype, "shape": sizes}
+            return {"dtype": tensor.dtype, "shape": sizes, **({"sha256": tensor.value} if tensor.value else {})}
 
         return {"inputs": [plain(t) for t in self.inputs], "outputs": [plain(t) for t in self.outputs]}
 
@@ -118,7 +124,10 @@ def _tensor(record: Any, *, output: bool) -> Tensor:
     dtype = record.get("dtype")
     if dtype not in ("float32", "int64", "int32", "uint8", "bool", "string"):
         raise ValueError("a tensor of a signature has an unknown dtype")
-    return Tensor(str(dtype), tuple(_size_of(d, output=output) for d in shape))
+    value = record.get("sha256", "")
+    if not isinstance(value, str) or not re.fullmatch(r"([0-9a-f]{64})?", value):
+        raise ValueError("a constant of a signature has a hash")
+    return Tensor(str(dtype), tuple(_size_of(d, output=output) for d in shape), value)
 
 
 def _size_of(d: Any, *, output: bool) -> int | str | Size:
@@ -132,29 +141,39 @@ def _size_of(d: Any, *, output: bool) -> int | str | Size:
     raise ValueError("a size of a signature is a number, a name, or five numbers")
 
 
-def template(types: Sequence[Type]) -> tuple[Tensor, ...]:
+def template(values: Sequence[Value]) -> tuple[Tensor, ...]:
     """Return the inputs of a signature: sizes that vary become ``N`` and ``v0``, ``v1``, …; equal ones the same name."""
     names: dict[Dim, str] = {}
-    for kind in types:
-        for d in kind.shape:
+    for value in values:
+        for d in value.shape:
             if isinstance(d, str) and d not in names:
                 count = sum(name != ROWS for name in names.values())
                 names[d] = ROWS if has_rows((d,)) and ROWS not in names.values() else f"v{count}"
-    return tuple(Tensor(t.dtype, tuple(names[d] if isinstance(d, str) else d for d in t.shape)) for t in types)
+    sizes = [tuple(names[d] if isinstance(d, str) else d for d in v.shape) for v in values]
+    return tuple(Tensor(v.dtype, shape, _hash(v.data)) for v, shape in zip(values, sizes, strict=True))
 
 
-def find(part: Part, inputs: tuple[Tensor, ...]) -> Signature:
+def _hash(array: Array | None) -> str:
+    if array is None:
+        return ""
+    return hashlib.sha256(repr(array.tolist()).encode() if array.dtype == object else array.tobytes()).hexdigest()
+
+
+def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
     """Return the signature of a part for inputs with these sizes.
+
+    Args:
+        constants: the arrays of inputs that are constants.
 
     Raises:
         ShapeError: GS802, the file cannot be computed for them, or mixes rows. GS305, a size varies that must be fixed.
     """
-    return _Search(part, inputs).found()
+    return _Search(part, inputs, constants).found()
 
 
 class _Search:
-    def __init__(self, part: Part, inputs: tuple[Tensor, ...]) -> None:
-        self._part, self._inputs = part, inputs
+    def __init__(self, part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> None:
+        self._part, self._inputs, self._constants = part, inputs, constants
         self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
         self._seen: dict[tuple[int, ...], list[Array]] = {}
 
@@ -240,7 +259,7 @@ class _Search:
             what = "the rows" if name == ROWS else "a size"
             text = f"computes {where}, whose axis {axis} depends on {what} in no simple way"
             raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
-        if name == ROWS and (found.divisor != 1 or found.more):
+        if name == ROWS and (found.divisor != 1 or found.more or (axis and found.factor != 1)):
             raise self._one_row(f"axis {axis} of {where} is not its number of rows")
         return found
 
@@ -252,15 +271,21 @@ class _Search:
         for tensor, name in zip(outputs, self._part.outputs, strict=True):
             if not any(isinstance(s, Size) and s.of == ROWS for s in tensor.sizes):
                 raise self._one_row(f"'{name}' is the same for all rows")
-        for row in range(base[ROWS]):
-            alone = self._compute([_rows(f, t, row) for f, t in zip(feeds, self._inputs, strict=True)])
-            for whole, one, tensor, name in zip(together, alone, outputs, self._part.outputs, strict=True):
-                if not _close(_rows(whole, tensor, row), one):
+        for k in range(2):  # the second row, too: what is computed step by step depends on steps before
+            beside = self._compute([_changed_row(f, t, 1 - k) for f, t in zip(feeds, self._inputs, strict=True)])
+            alone = self._compute([_rows(f, t, k) for f, t in zip(feeds, self._inputs, strict=True)])
+            for whole, other, one, tensor, name in zip(
+                together, beside, alone, outputs, self._part.outputs, strict=True
+            ):
+                row = _rows(whole, tensor, k)
+                if not _close(row, _rows(other, tensor, k), _SAME) or not _close(row, one, _CLOSE):
                     raise self._one_row(f"'{name}' of a row depends on the other rows")
 
     def _one_row(self, why: str) -> ShapeError:
         text = f"does not compute the rows of a batch apart: {why}"
         hint = "save the file with a batch axis that varies, such as by `dynamic_axes` of torch.onnx.export"
+        if "DynamicQuantizeLinear" in {node.op_type for node in self._part.require().model.graph.node}:
+            hint = "it is quantized for all rows of a batch together: use the file from before that"
         return ShapeError(Code.UNSUPPORTED_FILE, text, hint=hint)
 
     def _run(self, sizes: Mapping[str, int]) -> list[Array]:
@@ -276,7 +301,10 @@ class _Search:
         """Return feeds of random numbers: integers are 0 and 1, which may be ids."""
         random = np.random.default_rng(0)
         feeds = []
-        for tensor in self._inputs:
+        for tensor, constant in zip(self._inputs, self._constants, strict=True):
+            if constant is not None:
+                feeds.append(constant)
+                continue
             shape = tuple(sizes[s] if isinstance(s, str) else int(s) for s in tensor.sizes)  # type: ignore[arg-type]
             if tensor.dtype == "float32":
                 feeds.append(random.random(shape, np.float32))
@@ -300,13 +328,26 @@ def _rows(array: Array, tensor: Tensor, row: int) -> Array:
     return array
 
 
-def _close(a: Array, b: Array) -> bool:
+def _changed_row(array: Array, tensor: Tensor, k: int) -> Array:
+    """Return an input with another row ``k``."""
+    changed = array.copy()
+    axis = next((k for k, size in enumerate(tensor.sizes) if size == ROWS), None)
+    if axis is None or array.dtype == object:
+        return changed
+    row = np.moveaxis(changed, axis, 0)[k, ...]
+    row[...] = 1 - row
+    if array.dtype.kind == "f":
+        row *= 3
+    return changed
+
+
+def _close(a: Array, b: Array, tolerance: float) -> bool:
     if a.shape != b.shape:
         return False
     if a.dtype.kind != "f":
         return bool((a == b).all())
     scale = max(float(np.abs(a).max(initial=0.0)), 1e-6)
-    return bool(np.allclose(a, b, rtol=0.0, atol=_CLOSE * scale, equal_nan=True))
+    return bool(np.allclose(a, b, rtol=0.0, atol=tolerance * scale, equal_nan=True))
 
 
 def _fits(name: str, points: Mapping[int, int]) -> Iterator[Size]:
@@ -318,7 +359,9 @@ def _fits(name: str, points: Mapping[int, int]) -> Iterator[Size]:
         factor = rise // (high - low)
         yield from _checked([Size(name, factor, 0, 1, points[low] - factor * low)], points)
     for divisor in _DIVISORS[1:]:
-        candidates = [Size(name, 1, o, divisor, points[low] - (low + o) // divisor) for o in range(divisor)]
+        rests = {o: points[low] - (low + o) // divisor for o in range(divisor)}
+        # in the form in which convolutions have it: equal sizes are then equal texts
+        candidates = [Size(name, 1, o + (rest - 1) * divisor, divisor, 1) for o, rest in rests.items()]
         yield from _checked(candidates, points)
 
 

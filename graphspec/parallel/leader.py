@@ -26,7 +26,8 @@ class Leader:
     Until :meth:`close`, the weights and the optimizer's slots are stored in shared memory.
 
     Args:
-        document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
+        document: ``document``, the spec with absolute paths of data files, ``adapted``, what
+            it has learnt, or None, and ``folder``, the folder of the spec.
         validation: the rows that the workers validate, if they are many.
 
     Raises:

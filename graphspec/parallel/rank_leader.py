@@ -33,7 +33,7 @@ class RankLeader:
         member: computes this rank's shard of a step.
 
     Args:
-        document: ``document``, the spec, and ``adapted``, what it has learnt, or None.
+        document: ``document``, the spec, ``adapted``, what it has learnt, or None, and ``folder``, its folder.
         workers: the processes of each rank.
     """
 

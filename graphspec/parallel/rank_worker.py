@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import FrameType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,9 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     for module in message["plugins"]:
         import_module(module)
     adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
-    spec, lowered = check(message["document"], allow_outside=True, adapted=adapted, draws=False).require()
+    folder = Path(message["folder"])
+    checked = check(message["document"], allow_outside=True, adapted=adapted, draws=False, base=folder)
+    spec, lowered = checked.require()
     parts = cut(lowered.graph)
     network = _Network(spec, lowered.graph if parts is None else parts.rest)
     data = Dataset.of(_rows(ranks, message["rows"]))

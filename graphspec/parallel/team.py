@@ -39,7 +39,8 @@ class Team:
 
     Args:
         slots: the optimizer's slots to share, by name, with the shape and dtype of each.
-        document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
+        document: ``document``, the spec with absolute paths of data files, ``adapted``, what
+            it has learnt, or None, and ``folder``, the folder of the spec.
         place: of this process.
         between: the group of the ranks.
         validation: the rows that the processes validate, if they are many.
@@ -120,6 +121,7 @@ class Team:
         return {
             "document": document["document"],
             "adapted": document["adapted"],
+            "folder": document["folder"],
             "plugins": plugins() if self._place.workers > 1 else [],
             "place": asdict(self._place),
             "seed": self._step.seed,

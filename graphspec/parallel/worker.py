@@ -13,6 +13,7 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphspec.parallel.stops import ignore
@@ -59,7 +60,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     for module in message["plugins"]:
         import_module(module)
     adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
-    checked = check(message["document"], allow_outside=True, adapted=adapted, draws=False)  # rank 0 runs the callbacks
+    folder = Path(message["folder"])  # rank 0 runs the callbacks
+    checked = check(message["document"], allow_outside=True, adapted=adapted, draws=False, base=folder)
     spec, lowered = checked.require()
     parts = cut(lowered.graph)
     graph = lowered.graph if parts is None else parts.rest

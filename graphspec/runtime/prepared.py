@@ -24,6 +24,7 @@ from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
+from graphspec.ops import OPS
 from graphspec.version import __version__
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # where a file of another program is in it, whose values between its nodes should stay in the caches
 CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
+_CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
+_HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
 
@@ -114,6 +117,16 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     for name in varying:
         found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
     return found
+
+
+def chunk_rows(prelude: Prelude) -> int:
+    """Return the rows per run of the prelude: fewer for networks, whose results between the layers need memory."""
+    graph = prelude.graph
+    if not any(OPS[node.op].merged for node in graph.nodes):
+        return CHUNK_ROWS
+    values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
+    sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
+    return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * sum(sizes))))
 
 
 def _rows(array: Any, rows: slice) -> Array:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from graphspec.callbacks.outputs import RUN_FILES, Output, is_called
+from graphspec.callbacks.outputs import ONNX_FILES, RUN_FILES, Output, is_called
 from graphspec.files import LOCK, is_leftover
 
 _MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until the next run replaces them
@@ -51,7 +52,8 @@ def _is_own(path: Path, parts: Sequence[str]) -> bool:
     """Return whether every run writes this file, or it is the temporary file of a killed run."""
     if len(parts) == 1:
         return (parts[0] in RUN_FILES and parts[0] not in _MARKERS) or is_leftover(path)
-    return parts[-1] == LOCK or is_leftover(path)
+    copied = parts[0] == ONNX_FILES and re.fullmatch(r"[0-9a-f]{64}\.onnx", parts[-1]) is not None
+    return copied or parts[-1] == LOCK or is_leftover(path)
 
 
 def _wrote(output: Output, path: Path, parts: Sequence[str]) -> bool:

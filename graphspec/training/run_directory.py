@@ -17,6 +17,7 @@ from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import Checked
 from graphspec.compiler.check import check as check_spec
+from graphspec.compiler.onnx_sources import refuse_changed, write_copies
 from graphspec.data.files import files_of
 from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
@@ -67,6 +68,7 @@ def start_run(model: Session, directory: Path) -> None:
     """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
     make_folder(directory)
     check_own(directory)
+    write_copies(model.spec.nodes, directory)
     document = document_for(model.spec, directory)
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     if model.adapted is not None:
@@ -132,6 +134,7 @@ def install_adapted(model: Session, directory: Path) -> None:
     adapted = read_adapted(directory)
     if adapted is None:
         return
+    refuse_changed(model.spec.nodes, adapted.layers, directory)
     try:
         model.install(adapted)
     except (ValueError, SpecError) as error:

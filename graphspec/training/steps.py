@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.kernels.group import LocalGroup
@@ -116,7 +117,9 @@ class TrainingSteps:
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""
         adapted = self.model.adapted
-        return {"document": self.model.document(), "adapted": None if adapted is None else adapted.to_json()}
+        folder = str((self.model.spec.base or Path()).resolve())
+        learnt = None if adapted is None else adapted.to_json()
+        return {"document": self.model.document(), "adapted": learnt, "folder": folder}
 
     @property
     def stop_signal(self) -> int:
