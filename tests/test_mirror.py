@@ -33,6 +33,7 @@ OF_MANY = {
     "layers/test_masks.py": "masks of all layers",
     "losses/test_golden.py": "all losses against Keras",
     "metrics/test_golden.py": "all metrics against Keras",
+    "onnx_files/unfreeze/test_training.py": "specs with a file that trains",
     "operations/test_numpy.py": "operations of several families",
     "ops/test_allocation.py": "a table of all operators",
     "ops/test_cases.py": "whether the tables show all operators",

@@ -106,7 +106,7 @@ class Builder(Operators):
         node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(outputs))
         first = node.outputs[0]
         if (
-            first.dtype == "int64"
+            first.dtype in ("int64", "int32")
             and first.rank <= 1
             and all(isinstance(d, int) and d <= _MAX_KNOWN for d in first.shape)
         ):

@@ -190,7 +190,9 @@ def _type(tree: Tree) -> str | None:
 def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer | None:
     """Return the layer of a node, or None if it is wrong. ``blocks`` are the names of the document's blocks."""
     tree = item.tree
-    trainable = tree.get("trainable")
+    kind = _type(tree)
+    own = () if (known := LAYERS.get(kind or "")) is None else known.own_keys
+    trainable = tree.get("trainable") if "trainable" not in own else None
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
         message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
         problems.value(
@@ -199,7 +201,6 @@ def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer
             message,
             hint=type_hint(trainable, "true or false") or "write false to freeze it",
         )
-    kind = _type(tree)
     if item.failed or kind is None:
         return None
     if kind in LAYERS.refused:
@@ -213,7 +214,7 @@ def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer
         hint = unknown_layer_hint(tree, kind, blocks)
         problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
-    without = (*ENTRY_KEYS, *cls.call_arguments, *cls.call_options)
+    without = (*(k for k in ENTRY_KEYS if k not in own), *cls.call_arguments, *cls.call_options)
     copied = item_name(tree) if tree.get("repeat") is not None else None  # an error concerns all copies
     name = item.full if copied is None else item.scope.prefix + copied
     return validate(cls, tree, f"{kind} '{name}'", problems, without=without)

@@ -59,11 +59,11 @@ NODE_KEYS: dict[str, Schema] = {
         "Operations take numbers, too.",
     },
     "trainable": {
-        "type": ["boolean", "string"],
+        "type": ["boolean", "string", "array"],
         "pattern": VARIABLE_DEFINITION["pattern"],
         "errorMessage": "Expected true or false.",
         "default": True,
-        "description": "`false` freezes the weights. Default: true.",
+        "description": "`false` freezes the weights. Default: true. Of an ONNX file it says what trains.",
     },
     "repeat": {
         "type": ["integer", "string"],

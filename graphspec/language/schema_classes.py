@@ -193,8 +193,13 @@ def common(registry: Registry[Any]) -> dict[str, Neutral]:
         key: meaning
         for key, meaning in first.neutral.items()
         if all(cls.neutral.get(key) == meaning for cls in others)
-        and (not meaning.values or all(key not in cls.model_fields for cls in (first, *others)))
+        and (not meaning.values or all(not _has_field(cls, key) for cls in (first, *others)))
     }
+
+
+def _has_field(cls: type[Config], key: str) -> bool:
+    """Return whether a key is an argument of a class, other than a key of nodes that is one in this class alone."""
+    return key in cls.model_fields and key not in getattr(cls, "own_keys", ())
 
 
 def definitions_of(kind: str, registry: Registry[Any]) -> Schema:

@@ -101,6 +101,8 @@ class Layer(Config):
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, passed as ``calls``."""
     call_options: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that are true or false (``reverse``): keys of the node, also of one with ``share``."""
+    own_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys that any node has and that are arguments of this layer, with a meaning of their own (``trainable``)."""
     pairs_with_itself: ClassVar[bool] = False
     """True if two inputs are often the same node (attention)."""
     broadcasts_rows: ClassVar[bool] = False

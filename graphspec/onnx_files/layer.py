@@ -24,11 +24,14 @@ _SHOWN = 8  # inputs of a file in a message
 
 @LAYERS.add("Onnx")
 class Onnx(Layer):
-    """An ONNX file of another program, such as a network that is trained already: some of its values, frozen.
+    """An ONNX file of another program, such as a network that is trained already: some of its values.
 
-    onnxruntime computes it, with any operator that it has: once per row before training, and in every step if random
-    layers come before it. No gradient flows through it. The inputs of the node are those of the file, in its order; inputs
-    that the chosen values do not need may be left out. Runs hold a copy of the file, exported files its nodes.
+    Without ``trainable`` it is frozen: onnxruntime computes it, with any operator that it has, once per row before training,
+    and in every step if random layers come before it. No gradient flows through it. With ``trainable`` its nodes become
+    operators of the network, and its weights train, from the values that they have in the file.
+
+    The inputs of the node are those of the file, in its order; inputs that the chosen values do not need may be left out.
+    Runs hold a copy of the file, exported files its nodes.
 
     The file is in the folder of the spec or below it, and computes the rows of a batch apart.
 
@@ -40,6 +43,7 @@ class Onnx(Layer):
     takes_numbers: ClassVar[bool] = True
     takes_absent: ClassVar[bool] = True
     takes_values_as_they_are: ClassVar[bool] = True
+    own_keys: ClassVar[tuple[str, ...]] = ("trainable",)
 
     file: Annotated[str, Field(description="The ONNX file, beside the spec or below its folder.")]
     output: Annotated[
@@ -47,6 +51,16 @@ class Onnx(Layer):
         FROM_LIST,
         Field(description="A value in the file by name, or a list of them; null for the file's outputs."),
     ] = None
+
+    trainable: Annotated[
+        bool | tuple[str, ...],
+        FROM_LIST,
+        Field(description="Train the file's weights: true for all, or a list of names with `*`; false freezes the file."),
+    ] = False
+    batch_statistics: Annotated[
+        bool,
+        Field(description="Let BatchNormalization use the statistics of the batch in training, and move its own."),
+    ] = False
 
     _content: OnnxFile | None = PrivateAttr(default=None)
     _record: Record | None = PrivateAttr(default=None)
@@ -102,6 +116,8 @@ class Onnx(Layer):
                 Code.WRONG_RANK, "needs an input with a batch axis", hint="feed it from an input of the spec"
             )
         known: Known
+        if self.trainable is not False:
+            return self._unfrozen(g, inputs)
         if file is None:
             known = record.known(fed, self.file)
         else:
@@ -113,6 +129,28 @@ class Onnx(Layer):
             known = record.known(fed, self.file, part)
         outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.batch_statistics and self.trainable is not False
+
+    def _unfrozen(self, g: Builder, inputs: Sequence[Value | None]) -> Value | tuple[Value, ...]:
+        """Return the chosen values, computed by operators of the graph."""
+        from graphspec.onnx_files.unfreeze import lower_model, model_for_training
+
+        file = self._content
+        if file is None:
+            text = f"needs the file '{self.file}', whose weights it trains"
+            raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
+        names = self._located(file)
+        ports = self._ports(file, names, inputs)
+        fed = [v for v in inputs if v is not None]
+        for port, value in zip(ports, fed, strict=True):
+            _check(port, value)
+        given = {port.name: value for port, value in zip(ports, fed, strict=True)}
+        model, statistics = model_for_training(file), self.batch_statistics
+        found = lower_model(g, model, given, names, self.trainable, batch_statistics=statistics)
+        return found[0] if len(found) == 1 else found
 
     def _located(self, file: OnnxFile) -> tuple[str, ...]:
         try:
