@@ -61,10 +61,11 @@ def file(name: str) -> Path:
 def spec(folder: Path, network: Network, *layers: dict[str, Any], **more: Any) -> Path:
     """A spec beside the network, which reads ``x``; ``more`` are arguments of its layer."""
     source, target = file(network.file), folder / network.file
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
+    if not target.exists():
+        try:
+            os.link(source, target)
+        except OSError:  # another file system
+            shutil.copyfile(source, target)
     node = {"name": "net", "type": "Onnx", "file": network.file, **more}
     if network.output is not None:
         node["output"] = network.output
