@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from graphspec.api import Model, compile, load  # noqa: A004
     from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+    from graphspec.importing.importer import import_file
     from graphspec.language.declarations import Spec
     from graphspec.notebook.explanation import Explanation
     from graphspec.notebook.history import History
@@ -49,6 +50,7 @@ __all__ = [
     "callbacks",
     "compile",
     "constraints",
+    "import_file",
     "initializers",
     "layers",
     "load",
@@ -77,6 +79,7 @@ _MODULES = {
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",
     "compile": "graphspec.api",
+    "import_file": "graphspec.importing.importer",
     "load": "graphspec.api",
     "validate": "graphspec.validation",
 }

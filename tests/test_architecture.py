@@ -20,7 +20,7 @@ FLOORS = """
     api extend
     editor
     validation notebook
-    report inspecting
+    report inspecting importing
     export training drawing keras_files
     parallel
     runtime

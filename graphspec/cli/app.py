@@ -19,6 +19,7 @@ from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.help_text import HelpText, write_commands
+from graphspec.cli.import_ import import_
 from graphspec.cli.init import init
 from graphspec.cli.inspect import inspect
 from graphspec.cli.lsp import lsp
@@ -34,6 +35,7 @@ from graphspec.errors import UsageError
 
 COMMANDS = (
     init,
+    import_,
     data,
     validate,
     explain,

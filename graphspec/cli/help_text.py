@@ -13,6 +13,7 @@ from graphspec.cli.options import with_alone
 
 SHORT = {
     "init": "Write a new spec.",
+    "import": "Write the spec of a Keras file.",
     "data": "Show what the data files of a spec hold.",
     "validate": "Check specs, and report every problem.",
     "explain": "Explain a code, such as GS302.",

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.errors import SpecError
+from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in, simple_class
 from graphspec.keras_files.problems import Problems
 
 MAX_LAYERS = 20_000
@@ -19,13 +20,18 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
         place: what messages call the place of the configuration.
 
     Raises:
-        SpecError: GS801, it is no configuration of a model.
+        SpecError: GS801, it is no configuration of a model; GS802, the model is code.
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("config"), dict | list):
         raise problems.fail(place, f"{place} is no configuration of a Keras model: it needs `class_name` and `config`")
     config = raw["config"] if isinstance(raw["config"], dict) else {"layers": raw["config"]}
     layers = config.get("layers")
     if not isinstance(layers, list):
+        name = simple_class(str(raw.get("class_name")))
+        if name not in ("Sequential", "Functional", "Model"):
+            text = f"{place} is a {name}, a class whose network is Python code"
+            problems.unsupported(place, text, "save a functional model: `keras.Model(inputs, model.call(inputs))`")
+            raise SpecError(problems.found)
         raise problems.fail(
             place, f"{place} is no configuration of a Sequential or Functional model: it has no `layers`"
         )

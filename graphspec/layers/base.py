@@ -121,6 +121,8 @@ class Layer(Config):
     """True if masked steps of many rows are gathered at once: operators along the batch then keep the rows apart."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
+    same_by_default: ClassVar[Mapping[str, str]] = {}
+    """Arguments whose default, null, stands for the value of another argument."""
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
     def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:

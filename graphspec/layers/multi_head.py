@@ -276,6 +276,8 @@ class MultiHeadAttention(ProjectedAttention):
     Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
 
+    same_by_default: ClassVar[Mapping[str, str]] = {"value_dim": "key_dim"}
+
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
     key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
     value_dim: PositiveInt | None = Field(

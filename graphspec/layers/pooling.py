@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class Pooling(Layer):
 
     rank: ClassVar[int]
     op: ClassVar[str]
+    same_by_default: ClassVar[Mapping[str, str]] = {"strides": "pool_size"}
 
     pool_size: tuple[int, ...]
     strides: tuple[int, ...] | None = None

@@ -55,7 +55,9 @@ class Onnx(Layer):
     trainable: Annotated[
         bool | tuple[str, ...],
         FROM_LIST,
-        Field(description="Train the file's weights: true for all, or a list of names with `*`; false freezes the file."),
+        Field(
+            description="Train the file's weights: true for all, or a list of names with `*`; false freezes the file."
+        ),
     ] = False
     batch_statistics: Annotated[
         bool,

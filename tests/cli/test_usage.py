@@ -33,7 +33,7 @@ from graphspec.cli.usage import _COMMANDS
         ("check s.yaml", "did you mean 'validate'?"),
         ("compile s.yaml", "did you mean 'validate'?"),
         ("tran s.yaml", "error: there is no command 'tran'\n  = help: did you mean 'train'?\n"),
-        ("quux", "= help: the commands are init, data, validate,"),
+        ("quux", "= help: the commands are init, import, data, validate,"),
         ("train", "error: train needs SPEC: the spec, a YAML or JSON file\n"),
         ("export runs/r", "error: name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`\n"),
         ("train s.yaml b.yaml", "error: train does not take 'b.yaml'\n"),

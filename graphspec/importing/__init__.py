@@ -1,0 +1,1 @@
+"""Networks of other programs as specs that a person would write."""
