@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from paths import ROOT
 from ruamel.yaml import YAML
+from safetensors.numpy import save_file
 
 import graphspec as gs
 from benchmarks.scaling.__main__ import TABLES
 
 DOCS = ROOT / "docs"
+KINDS = ("weight", "bias")
+LINEAR = ("self.query", "self.key", "self.value", "output.dense")
+"""The parts of attention in BERT's files."""
 
 
 PAGES_WITH_SPECS = (
@@ -48,6 +52,16 @@ def files_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("tokens.txt").write_text("a\nb\nc\n", encoding="utf-8")
     Path("words.txt").write_text("a\nb\nc\n", encoding="utf-8")
     np.save("vectors.npy", np.zeros((5, 50)))
+    layer = "bert.encoder.layer.0.attention."
+    linear = {
+        f"{layer}{name}.{kind}": np.zeros((8,) * (1 + (kind == "weight")), np.float32)
+        for name in LINEAR
+        for kind in KINDS
+    }
+    norm = {f"{layer}output.LayerNorm.{kind}": np.zeros(8, np.float32) for kind in KINDS}
+    save_file(
+        {"bert.embeddings.word_embeddings.weight": np.zeros((30, 8), np.float32), **linear, **norm}, "bert.safetensors"
+    )
 
 
 @pytest.mark.usefixtures("files_of_the_pages")

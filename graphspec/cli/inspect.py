@@ -22,6 +22,7 @@ _VALUES = 8  # known values that a line lists
 _HEADS = 3  # heads whose differences a line names
 _HASH = 16  # digits of a hash
 _EXAMPLE = 600  # characters of an example
+_METADATA = 160  # characters of a foreign text
 _CONTAINERS = {
     "safetensors": "weights, a file of safetensors",
     "npz": "weights, an archive of NumPy",
@@ -59,7 +60,10 @@ def inspect(
     elif is_run(file):
         record = _run_record(file)
     elif file.exists():
+        from graphspec.inspecting.onnx_uses import onnx_uses
+
         record = inspect_file(file)
+        record["uses"] = onnx_uses(file)
     else:
         raise UsageError(f"{file} does not exist; {_WANTED}")
     if json:
@@ -240,6 +244,10 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _operators(record)
     yield from _runs_on(record["runs_on"])
     yield "graphspec", _runtime(record["runtime"])
+    if record["kind"] == "onnx":
+        from graphspec.inspecting.lines import uses_lines
+
+        yield from uses_lines(record["uses"])
     if record["proof"]:
         yield "proof", _proof(record["proof"])
     if record["quantization"]:
@@ -247,7 +255,7 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["spec"]:
         yield from _spec(record["spec"])
     for key, text in record["metadata"].items():
-        yield "metadata", f"{key}: {' '.join(text.split())}"
+        yield "metadata", shorten_end(f"{key}: {' '.join(text.split())}", _METADATA)
 
 
 def _network(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

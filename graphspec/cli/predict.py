@@ -32,7 +32,12 @@ _WANTED = "name a run directory or an ONNX file"
 
 def predict(  # noqa: PLR0913 (options)
     source: Annotated[
-        Path, typer.Argument(metavar="RUN|ONNX", help="A run directory or an ONNX file.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="RUN|ONNX|SPEC",
+            help="A run directory, an ONNX file, or a spec with initial weights.",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         Path,

@@ -128,7 +128,9 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
         do = f"name its run: `{shell('graphspec', command, str(run))}`"
     else:
         do = f"train it first: `{shell('graphspec', 'train', str(path))}`"
-    return UsageError(f"{path} is a spec, which has no weights; {do}")
+    if checked.spec is not None and checked.spec.weight_files:  # of a network that has weights, the training is missing
+        return UsageError(f"{path} is a spec, but this needs a run; {do}")
+    return UsageError(f"{path} is a spec, which has no weights: it names no `initial_weights`; {do}")
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def check(
 
         complete = not any(d.is_error for d in found)
         lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=complete)
-        found += unfit
+        found += once(unfit)
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))

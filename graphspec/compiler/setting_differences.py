@@ -14,17 +14,23 @@ from graphspec.language.declarations import DataSource, Spec
 
 _ROWS = ("file", "images", "texts")
 _NOT_COMPARED = frozenset((*_ROWS, "tree", "folder", "beside", "allow"))
+_APART = ("tree", "initial_weights")
 _MAX_COMPARED = 1 << 28  # bytes of data files of two places whose content is compared
 _MAX_LISTED = 10  # new and missing words of a vocabulary
 
 
 def training_differences(old: Spec, new: Spec) -> list[Change]:
     """Compare how two networks are trained."""
-    return changes(_settings(old.training), _settings(new.training))
+    return changes(_settings(old.training) | _initial(old), _settings(new.training) | _initial(new))
+
+
+def _initial(spec: Spec) -> dict[str, Any]:
+    """Return the files of initial weights as a spec writes them, by key: ``initial_weights``, ``hidden.weights``."""
+    return {f"{f.node}.weights" if f.node else "initial_weights": f.written() for f in spec.weight_files}
 
 
 def _settings(record: Any) -> dict[str, Any]:
-    return {f.name: plain(getattr(record, f.name)) for f in fields(record) if f.name != "tree"}
+    return {f.name: plain(getattr(record, f.name)) for f in fields(record) if f.name not in _APART}
 
 
 def data_differences(old: Spec, new: Spec) -> list[Change]:

@@ -340,9 +340,9 @@ class _Reader:
                 kind = self._fields.number(p)
             elif p.number == 2:
                 sizes = [self._size_of(q.span) for q in self._fields(p.span) if q.number == 1]
-                if len(sizes) > MAX_RANK or any(isinstance(s, int) and s < 0 for s in sizes):
+                if len(sizes) > MAX_RANK:
                     raise ValueError(f"'{sanitized(name)}' has an impossible shape")
-                shape = tuple(sizes)
+                shape = tuple(None if isinstance(s, int) and s < 0 else s for s in sizes)  # some programs write -1
         return self._element(kind, f"'{sanitized(name)}'")[0], shape
 
     def _size_of(self, span: Span) -> int | str | None:

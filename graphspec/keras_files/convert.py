@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic
 from graphspec.keras_files.inputs import input_entry
+from graphspec.keras_files.masks import makes_masks, takes_masks_off
 from graphspec.keras_files.model_config import read_model
-from graphspec.keras_files.model_def import ModelDef, Ref, refs_in
+from graphspec.keras_files.model_def import MODELS, ModelDef, Ref, refs_in, simple_class
 from graphspec.keras_files.names import Names, valid
 from graphspec.keras_files.problems import Problems
 from graphspec.keras_files.saved import Saved, opened
@@ -58,15 +59,13 @@ def convert(path: str | Path) -> Imported:
 def _converted(saved: Saved, path: Path, notes: Notes) -> Imported:
     problems = notes.problems
     raw = saved.config
+    _check_class(raw, saved.place, problems)
     model = read_model(raw, saved.place, problems)
-    class_name, module = str(raw.get("class_name") or ""), str(raw.get("module") or "")
-    if class_name.rpartition(">")[2] not in ("Sequential", "Functional", "Model") or not is_kerass_own(
-        module, str(raw.get("registered_name") or "")
-    ):
-        text = f"the model is of the class {class_name}, which is code"
-        hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
-        problems.unsupported(saved.place, text, hint)
-    document = Document(notes)
+    document = Document(notes, makes_masks(raw))
+    if document.masked and takes_masks_off(raw):
+        notes.say(
+            "Keras takes the mask off what MultiHeadAttention reads, so that other layers may see none; in the spec all do"
+        )
     scope = Scope(document, model, Names())
     heads = _heads(model, scope)
     inputs = scope.name_inputs()
@@ -99,6 +98,19 @@ def _converted(saved: Saved, path: Path, notes: Notes) -> Imported:
     if saved.weights is None:
         notes.say("the file has no weights: they start from their initial values")
     return Imported(data, weights, notes.said)
+
+
+def _check_class(raw: Any, place: str, problems: Problems) -> None:
+    """Note that the model is of a class of its own. Its layers are read if the file has them."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str):
+        return
+    name, module = raw["class_name"], str(raw.get("module") or "")
+    if simple_class(name) in MODELS and is_kerass_own(module, str(raw.get("registered_name") or "")):
+        return
+    hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
+    problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
+    if not isinstance(raw.get("config"), dict) or "layers" not in raw["config"]:
+        problems.check()
 
 
 def _heads(model: ModelDef, scope: Scope) -> dict[str, tuple[str, Ref]]:

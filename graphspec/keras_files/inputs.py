@@ -16,7 +16,8 @@ _DTYPES = {
     "bool": "bool",
     "string": "string",
 }
-_READS_IDS = ("Embedding", "IntegerLookup", "ReversibleEmbedding", "TokenAndPositionEmbedding")
+READS_IDS = ("Embedding", "IntegerLookup", "ReversibleEmbedding", "TokenAndPositionEmbedding")
+"""Layers that need integers, where Keras takes floats, too."""
 
 
 def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any]:
@@ -27,8 +28,7 @@ def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any
     if isinstance(shape, list) and len(shape) > 1:
         sizes = shape[1:]
     elif isinstance(shape, list) and len(shape) == 1:
-        sizes = [1]
-        notes.say(f"input '{layer.name}' has one value per row: its shape is [1]")
+        sizes = [1] if policy_name(config.get("dtype")) == "string" else []  # a text of a row has the shape [1]
     else:
         given = config.get("shape")
         sizes = given if isinstance(given, list) else None
@@ -48,12 +48,15 @@ def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any
     if dtype is None:
         notes.problems.unsupported(layer.place, f"the input '{layer.name}' has the dtype {name}", "use another one")
         dtype = "float32"
-    readers = [
-        other for other in model.layers for call in other.calls for ref in call.refs() if ref.layer == layer.name
-    ]
-    readers = [other for other in readers if not (other.is_operation and other.class_name == "NotEqual")]
-    read = [ref for ref in refs_in(model.outputs) if ref.layer == layer.name]
-    if dtype == "float32" and readers and not read and all(other.class_name in _READS_IDS for other in readers):
+    if dtype == "float32" and reads_only_ids(layer.name, model):
         dtype = "int64"
         notes.say(f"input '{layer.name}' is of ids: its dtype is int64, where the file has {name}")
     return {"shape": list(sizes)} | ({} if dtype == "float32" else {"dtype": dtype})
+
+
+def reads_only_ids(name: str, model: ModelDef) -> bool:
+    """Return whether every layer that reads an input needs integers; nodes of masks do not count."""
+    readers = [other for other in model.layers for call in other.calls for ref in call.refs() if ref.layer == name]
+    readers = [other for other in readers if not (other.is_operation and other.class_name == "NotEqual")]
+    is_output = any(ref.layer == name for ref in refs_in(model.outputs))
+    return bool(readers) and not is_output and all(other.class_name in READS_IDS for other in readers)

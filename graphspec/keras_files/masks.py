@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
 
@@ -42,6 +43,27 @@ def inferred_masks(model: ModelDef) -> set[str]:
         if not more:
             return ours
         ours |= more
+
+
+def makes_masks(raw: Any) -> bool:
+    """Return whether a configuration, or a model within it, has an Embedding with ``mask_zero`` or a Masking."""
+    return any(item.get("mask_zero") is True or item.get("class_name") == "Masking" for item in _mappings(raw))
+
+
+def takes_masks_off(raw: Any) -> bool:
+    """Return whether there is a layer that removes the masks of its inputs, for other layers as well."""
+    return any(item.get("class_name") == "MultiHeadAttention" for item in _mappings(raw))
+
+
+def _mappings(raw: Any) -> Iterator[dict[str, Any]]:
+    stack = [raw]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield item
+            stack += item.values()
+        elif isinstance(item, list):
+            stack += item
 
 
 def _data_of(call: Call) -> Iterator[Ref]:

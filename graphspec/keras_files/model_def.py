@@ -115,3 +115,11 @@ def refs_in(value: Any) -> Iterator[Ref]:
 def simple_class(name: Any) -> str:
     """Return the class without the package of a registered name: ``Custom>Gate`` → ``Gate``."""
     return str(name).rpartition(">")[2]
+
+
+def is_model(value: Any) -> bool:
+    """Return whether a value is the configuration of a model whose layers are known."""
+    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
+        return False
+    config = value.get("config")
+    return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))

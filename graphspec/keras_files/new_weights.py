@@ -32,6 +32,8 @@ _PARTS = {
 }
 _IGNORED = re.compile(r".*seed_generator|_?dropout.*|_softmax|optimizer|.*_metrics|.*_loss_tracker")
 _MAX_LEVELS = 12
+_FOLDERS = ("layers", "_layer_checkpoint_dependencies", "layer/layers", "layer/_layer_checkpoint_dependencies")
+"""Where a model has its layers; a TimeDistributed has its model in ``layer``."""
 
 
 class NewWeights:
@@ -79,7 +81,7 @@ class NewWeights:
         A group has the name of the class in snake case, and a number from the second on. Its attribute `name` is the
         layer's; files of early versions lack it.
         """
-        folder = next((f for f in ("layers", "_layer_checkpoint_dependencies") if self._file.find(group, f)), None)
+        folder = next((f for f in _FOLDERS if self._file.find(group, f)), None)
         if folder is None:
             return {}
         inside = self._file.find(group, folder)

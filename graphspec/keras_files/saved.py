@@ -65,6 +65,8 @@ def opened(path: Path, problems: Problems) -> Iterator[Saved]:
             problems.unsupported("", text, "load it with Keras 2, and save it as `.keras` or `.h5`")
             raise SpecError(problems.found)
         raise UsageError(f"{path} is a folder, not a file of Keras's")
+    if path.exists() and not path.is_file():  # a pipe has no end
+        raise UsageError(f"{path} is not a regular file")
     try:
         with path.open("rb") as file:
             start = file.read(8)

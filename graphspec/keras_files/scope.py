@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphspec.keras_files.call_arguments import CallReader
-from graphspec.keras_files.layer_entries import layer_arguments, layer_class
+from graphspec.keras_files.inputs import READS_IDS, reads_only_ids
+from graphspec.keras_files.layer_entries import layer_arguments, layer_class, policy_name
 from graphspec.keras_files.masks import inferred_masks
 from graphspec.keras_files.model_config import read_model
-from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, is_model, refs_in
 from graphspec.keras_files.names import Names, valid
 from graphspec.keras_files.operations import operation_entry
-from graphspec.keras_files.special import SPECIAL
+from graphspec.keras_files.special import SPECIAL, at_every_step
 from graphspec.keras_files.tensorflow_operations import CLASSES, as_keras
 from graphspec.keras_files.values import Notes, is_kerass_own
 from graphspec.layers import LAYERS
@@ -47,12 +48,14 @@ class Document:
     """What the scopes of a spec share.
 
     Attributes:
+        masked: whether anything makes a mask. Operations drop it, where layers such as Add pass it on.
         blocks: the blocks by name, each as its value in a spec.
         places: for messages, the place in the file of each node, by its name within its block.
         state: the arguments that layers have learnt, by the identity of the layer.
     """
 
     notes: Notes
+    masked: bool = False
     blocks: dict[str, Any] = field(default_factory=dict)
     block_names: Names = field(default_factory=Names)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -65,6 +68,7 @@ class Scope:
         frozen: whether an outer model is frozen.
         inference: whether the model is called with ``training=False``.
         block: the name of the block; empty for the spec.
+        timed: whether a TimeDistributed wraps the model: it then applies each of its layers.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class Scope:
         block: str = "",
         path: tuple[int, ...] = (),
         models: tuple[ModelDef, ...] = (),
+        timed: bool = False,
     ) -> None:
+        self.timed = timed
         self.document, self.model, self.names, self.notes = document, model, names, document.notes
         self.inference, self.block = inference, block
         self.path, self.models = path, (*models, model)
@@ -137,7 +143,11 @@ class Scope:
 
     def _convert_call(self, layer: LayerDef, k: int) -> None:
         call = layer.calls[k]
-        if layer.class_name in CLASSES:
+        if self.timed and (layer.is_operation or layer.class_name in CLASSES):
+            text = f"'{layer.name}' is a function in a model that a TimeDistributed wraps"
+            self.notes.problems.unsupported(layer.place, text, "write it as a layer, and save the model again")
+            self._add(layer, k, None)
+        elif layer.class_name in CLASSES:
             found = as_keras(layer, call)
             if found is None:
                 function = layer.config.get("function")
@@ -145,10 +155,12 @@ class Scope:
                 self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
             self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
         elif layer.is_operation and is_kerass_own(layer.module, ""):
-            entry = operation_entry(layer, call, self.text, self.notes, plain=bool(self.masks))
+            entry = operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
             self._add(layer, k, entry)
         elif layer.is_model:
-            self._convert_model(layer, k, call)
+            self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
+        elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
+            self._convert_model(layer, k, call, layer.config["layer"], timed=True)
         else:
             special = SPECIAL.get(layer.class_name)
             if special is not None and is_kerass_own(layer.module, "") and LAYERS.get(layer.class_name) is None:
@@ -186,12 +198,19 @@ class Scope:
             return
         reader = CallReader(layer, cls, call, self.text, self.masks, self.notes)
         inputs, options = reader.inputs(), reader.options()
+        if cls.__name__ in READS_IDS and inputs:
+            inputs = [self._as_ids(layer, call, inputs[0])]
         training = False if self.inference and reader.training is None else reader.training
         family = cls.__module__.rpartition(".")[2]
         if training is True and _acts_in_training(cls, family):
             text = f"'{layer.name}' is called with `training=True`: it acts at inference, too"
             self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
-        if training is False and family in _RANDOM and cls.__name__ not in ("ActivityRegularization", "Sampling"):
+        if (
+            training is False
+            and family in _RANDOM
+            and cls.__name__ not in ("ActivityRegularization", "Sampling")
+            and inputs
+        ):
             self._calls[layer.name, k] = inputs[0]
             self.notes.say(f"{layer.name} is left out: the model calls it with `training=False`, where it does nothing")
             return
@@ -208,6 +227,8 @@ class Scope:
         entry = layer_arguments(layer, cls, self.notes) | options
         if training is False:
             entry |= {key: 0.0 for key in ("dropout", "recurrent_dropout") if entry.get(key)}
+        if self.timed:
+            entry = at_every_step(layer, entry, len(inputs), self.notes)
         is_fixed = training is False and cls.__name__ == "BatchNormalization"
         if is_fixed and layer.config.get("trainable", True):
             text = "batch normalizations that are called with `training=False` are frozen: their gamma and beta, too"
@@ -219,12 +240,32 @@ class Scope:
         if first is None:
             self.owners.append(Owner(layer, name, (*self.path, self.positions[layer.name]), self.models))
 
-    def _convert_model(self, layer: LayerDef, k: int, call: Call) -> None:
-        """Add an instance of the block of a nested model; the first call makes the block."""
+    def _as_ids(self, layer: LayerDef, call: Call, name: str) -> str:
+        """Return the name of integers for a layer that needs them; of floats it is a node that casts them, as Keras does."""
+        ref = next(refs_in(call.args), None)
+        source = None if ref is None else self.layers.get(ref.layer)
+        dtype = None if ref is None else ref.dtype
+        if source is not None and source.is_input:
+            dtype = policy_name(source.config.get("dtype"))
+            if not self.block and reads_only_ids(source.name, self.model):
+                dtype = "int64"
+        if dtype is None or not dtype.startswith(("float", "bfloat")):
+            return name
+        made = self.names.new(f"{layer.name}_ids")
+        self.entries.append({"name": made, "type": "ops.cast", "dtype": "int64", "inputs": name})
+        return made
+
+    def _convert_model(self, layer: LayerDef, k: int, call: Call, raw: Any, *, timed: bool = False) -> None:
+        """Add an instance of the block of a nested model; the first call makes the block.
+
+        Args:
+            raw: the model's configuration.
+            timed: whether the layer is a TimeDistributed around the model.
+        """
         first = self._owner_names.get(layer.name)
         training = call.kwargs.get("training")
         inference = self.inference or (training is False and call.is_old)
-        if training is False and not call.is_old and _has_free_statistics(layer.config):
+        if training is False and not call.is_old and not timed and _has_free_statistics(layer.config):
             self.notes.say(
                 f"the model '{layer.name}' is called with `training=False`, which Keras 3's `fit` ignores, as the spec "
                 "does: `trainable: false` keeps the statistics of batch normalizations"
@@ -235,7 +276,9 @@ class Scope:
         if len(self.models) > _MANY_LEVELS:
             raise self.notes.problems.fail(layer.place, f"models are nested {_MANY_LEVELS} times and more")
         place = layer.place if self.block else f"{self.model.place}: '{layer.name}'"
-        model = read_model(layer.raw | {"config": layer.config}, place, self.notes.problems)
+        model = read_model(raw, place, self.notes.problems)
+        if timed and layer.config.get("trainable") is False:
+            model.trainable = False
         inputs = [self.text(ref) for ref in _matched(model, call)]
         if len(inputs) != (count := len(list(refs_in(model.inputs)))):
             text = f"the model '{layer.name}' has {count} inputs, and is called with {len(inputs)}"
@@ -252,6 +295,7 @@ class Scope:
             block=block,
             path=(*self.path, self.positions[layer.name]),
             models=self.models,
+            timed=timed or self.timed,
         )
         names = inner.name_inputs()
         inner.convert()

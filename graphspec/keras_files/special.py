@@ -1,4 +1,4 @@
-"""Layers of ``keras.applications`` that are not in ``keras.layers``, as nodes that compute the same."""
+"""Layers of ``keras.applications`` that are not in ``keras.layers``, and models that are applied at every step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from graphspec.keras_files.model_def import LayerDef
 from graphspec.keras_files.names import Names
+from graphspec.keras_files.values import Notes
 
 Entries = list[dict[str, Any]]
 
@@ -23,3 +24,21 @@ def _scaled_sum(layer: LayerDef, inputs: Sequence[str], names: Names) -> Entries
 
 SPECIAL: dict[str, Callable[[LayerDef, Sequence[str], Names], Entries]] = {"CustomScaleLayer": _scaled_sum}
 """The entries for a call of a layer of this class; the last one has no name yet."""
+
+_ELEMENTWISE = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+_SAME_EVERYWHERE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Rescaling", "Identity", "GaussianNoise")
+
+
+def at_every_step(layer: LayerDef, entry: dict[str, Any], count: int, notes: Notes) -> dict[str, Any]:
+    """Return the entry of a layer that is applied at every step, as a TimeDistributed around its model applies it."""
+    kind = entry["type"]
+    if kind in _SAME_EVERYWHERE or (kind in _ELEMENTWISE and count > 1):
+        return entry
+    if kind == "Concatenate":
+        axis = entry.get("axis", -1)
+        return entry | {"axis": axis if axis < 0 else axis + 1}
+    if count > 1:
+        text = f"'{layer.name}' has {count} inputs in a model that a TimeDistributed wraps"
+        notes.problems.unsupported(layer.place, text, "apply the layers of the model one by one, and save it again")
+    frozen = {"trainable": entry.pop("trainable")} if "trainable" in entry else {}
+    return {"type": "TimeDistributed", "layer": entry} | frozen

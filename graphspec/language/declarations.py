@@ -184,6 +184,12 @@ class WeightFile:
         """Return the same file for another copy of the node."""
         return replace(self, node=node)
 
+    def written(self) -> str | dict[str, Any]:
+        """Return the value as a spec writes it: the name alone, or a mapping without defaults."""
+        more = {"map": dict(self.map), "layout": self.layout, "allow_missing": list(self.allow_missing)}
+        more = {key: value for key, value in more.items() if value not in ({}, "keras", [])}
+        return {"file": self.file, **more} if more else self.file
+
 
 @dataclass(frozen=True, slots=True)
 class Training:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from graphspec.codes import Code
 from graphspec.errors import ProblemError
 from graphspec.graph.onnx_session import failure, session
+
+if TYPE_CHECKING:
+    from graphspec.arrays.layout import Array
 
 
 def loaded(model: Any, *, optimised: bool = True) -> Any:
@@ -20,3 +25,31 @@ def loaded(model: Any, *, optimised: bool = True) -> Any:
     except Exception as error:  # onnxruntime's exceptions have no common class
         text, hint = f"cannot be loaded by onnxruntime: {failure(error)}", "look at it with `graphspec inspect`"
         raise ProblemError(Code.UNSUPPORTED_FILE, text, hint) from None
+
+
+def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
+    """Return all outputs of a session.
+
+    Raises:
+        TimeoutError: onnxruntime has not computed them within ``seconds``, and was stopped.
+    """
+    from onnxruntime import RunOptions
+
+    options, late = RunOptions(), list[bool]()
+
+    def stop() -> None:
+        late.append(True)
+        options.terminate = True
+
+    timer = Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        values: list[Array] = found.run(None, dict(feeds), options)
+    except Exception:
+        if late:
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+    return values

@@ -13,7 +13,7 @@ from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.graph.onnx_session import failure
 from graphspec.ir.graph import Array
-from graphspec.onnx_files.loading import loaded
+from graphspec.onnx_files.loading import loaded, run_for
 from graphspec.onnx_files.reading import OnnxFile, Port, at_opset, unsupported
 from graphspec.onnx_files.splicing import Spliced, needed_nodes, read_by, splice
 
@@ -139,20 +139,34 @@ class Part:
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, such as its licence and its maker, with its name and hash."""
         model = self.require().model
-        own = {"producer": model.producer_name, "domain": model.domain, "doc": model.doc_string or model.graph.doc_string}
+        own = {
+            "producer": model.producer_name,
+            "domain": model.domain,
+            "doc": model.doc_string or model.graph.doc_string,
+        }
         texts = {entry.key: entry.value for entry in list(model.metadata_props)[:_MOST_TEXTS]}
         named = {key: text[:_LONGEST_TEXT] for key, text in (own | texts).items() if text}
         return {"file": self.file, "sha256": self.sha256} | named
 
-    def run(self, feeds: Sequence[Array]) -> list[Array]:
+    def run(self, feeds: Sequence[Array], seconds: float | None = None) -> list[Array]:
         """Compute the outputs of a batch, by one thread.
+
+        Args:
+            seconds: how long this may take: a file may have loops without an end. None for no limit.
 
         Raises:
             RunError: GS605, onnxruntime cannot compute them.
+            TimeoutError: it takes longer.
         """
         self.require()
+        named = {f"x{k}": array for k, array in enumerate(feeds)}
         try:
-            values: list[Array] = _session(self).run(None, {f"x{k}": array for k, array in enumerate(feeds)})
+            if seconds is None:
+                values: list[Array] = _session(self).run(None, named)
+            else:
+                values = run_for(_session(self), named, seconds)
+        except TimeoutError:
+            raise
         except Exception as error:
             text = f"onnxruntime fails to compute '{self.file}': {failure(error)}"
             raise RunError(Code.PREPARATION_FAILED, text) from error

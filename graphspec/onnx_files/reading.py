@@ -268,7 +268,11 @@ def _port(value: Any) -> Port:
     kind = value.type.tensor_type
     if value.type.WhichOneof("value") != "tensor_type" or kind.elem_type == 0:
         return Port(value.name, "", None)
-    dtype = "string" if kind.elem_type == 8 else str(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    try:
+        dtype = "string" if kind.elem_type == 8 else str(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    except KeyError:
+        text = f"is not a sound ONNX file: '{sanitized(value.name)}' has the element type {kind.elem_type}"
+        raise invalid(f"{text}, which ONNX does not have") from None
     shape = tuple(_size(d) for d in kind.shape.dim) if kind.HasField("shape") else None
     return Port(value.name, dtype, shape)
 

@@ -28,6 +28,8 @@ ROWS = "N"
 _BASES = (64, 128, 256, 32, 512, 16, 1024, 8, 2048)  # sizes to begin with; some networks need many steps
 _STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 32, 33, 48, 63, 64, 100)
 _DIVISORS = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20, 24, 32, 64, 128, 160, 256, 320, 512)
+SECONDS = 60.0
+"""How long a file may compute a few rows; one with a loop that never ends is stopped."""
 _CLOSE, _SAME = 0.05, 1e-5  # of the largest value: between a row alone and in a batch, and between equal batches
 
 
@@ -295,7 +297,12 @@ class _Search:
         return self._seen[key]
 
     def _compute(self, feeds: Sequence[Array]) -> list[Array]:
-        return self._part.run(feeds)
+        try:
+            return self._part.run(feeds, SECONDS)
+        except TimeoutError:
+            text = f"is not computed within {SECONDS:.0f} seconds for a few rows"
+            hint = "look at its loops with `graphspec inspect`, or choose an earlier value with `output`"
+            raise ShapeError(Code.UNSUPPORTED_FILE, text, hint=hint) from None
 
     def _feeds(self, sizes: Mapping[str, int]) -> list[Array]:
         """Return feeds of random numbers: integers are 0 and 1, which may be ids."""

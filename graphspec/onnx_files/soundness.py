@@ -89,9 +89,11 @@ def _check_texts(*texts: Any) -> None:
 
 
 def _check_tensor(tensor: Any) -> None:
-    from graphspec.onnx_files.tensors import nbytes_of, stored_bytes
+    from graphspec.onnx_files.tensors import is_known, nbytes_of, stored_bytes
 
     subject = f"the weight '{sanitized(tensor.name)}'"
+    if not is_known(tensor.data_type):
+        raise _unsound(f"{subject} has the element type {tensor.data_type}, which ONNX does not have")
     if len(tensor.dims) > MAX_RANK or any(d < 0 for d in tensor.dims):
         raise _unsound(f"{subject} has an impossible shape")
     for entry in tensor.external_data:

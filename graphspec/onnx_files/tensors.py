@@ -9,6 +9,13 @@ _STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
 """The fields with one number per element, and the bytes of a number."""
 
 
+def is_known(kind: int) -> bool:
+    """Return whether ONNX has an element type."""
+    from onnx import TensorProto
+
+    return kind in TensorProto.DataType.values() and kind != TensorProto.UNDEFINED
+
+
 def nbytes_of(tensor: Any) -> int | None:
     """Return the bytes that a tensor's shape needs; None for texts, and for types of less than a byte."""
     from onnx import helper

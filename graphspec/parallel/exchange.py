@@ -48,7 +48,8 @@ class Exchange:
     Args:
         workers: the processes of each rank.
         slots: on rank 0 the optimizer's slots; None on others, which allocate only those that they update.
-        document: ``document``, the spec, ``adapted``, what it has learnt, or None, and ``folder``, its folder: for the local workers.
+        document: ``document``, the spec, ``adapted``, what it has learnt, or None, and ``folder``, its folder: for the local
+            workers.
         gradient: memory for the gradient of a rank without other workers.
 
     Raises:

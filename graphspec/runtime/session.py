@@ -105,9 +105,9 @@ class Session:
         if self.spec.draws:
             self.parameters.initialize(self.seed, {taken.weight.name for plan in initial for taken in plan.taken})
             for k, plan in enumerate(initial):
-                self.initial_weights[k] = reported(plan, plan.contents.sha256())
                 for name, values in plan.values():
                     self.parameters.set({name: values})
+                self.initial_weights[k] = reported(plan, plan.contents.sha256())
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set all attributes except the weights and what was learnt."""

@@ -57,7 +57,10 @@ class Contents:
 
     def unchanged(self) -> bool:
         """Return whether the file is the one that was described."""
-        return _state(self.path) == self.state
+        try:
+            return _state(self.path) == self.state
+        except OSError:
+            return False
 
     def sha256(self) -> str:
         """Return the hash of the file."""
@@ -103,7 +106,11 @@ def _conversion(path: Path, line: str) -> str:
     """Return the hint with the command that writes a file of safetensors beside the other one."""
     old, new = (json.dumps(p.as_posix()) for p in (path, path.with_suffix(".safetensors")))
     command = line.format(old=old, new=new)
-    return f"convert it once, if you trust it: {shell('python', '-c', command)}"
+    convert = f"convert it once, if you trust it: {shell('python', '-c', command)}"
+    if line != _KERAS:
+        return convert
+    imported = shell("graphspec", "import", str(path), "-o", str(path.with_suffix(".yaml")))
+    return f"`{imported}` takes its network and its weights; or {convert}"
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from graphspec.weights.patterns import filled, stars
@@ -68,11 +69,25 @@ def names_in(file: WeightFile, name: str) -> list[Named]:
     forms = [name]
     if file.node and name.startswith(f"{file.node}/"):
         forms.append(name[len(file.node) + 1 :])
-    for ours, theirs in file.map:
+    plain, starred = _by_kind(file.map)
+    starts = ["/".join(parts[:k]) for form in forms for parts in [form.split("/")] for k in range(1, len(parts) + 1)]
+    first = min((plain[start] for start in starts if start in plain), default=len(file.map))
+    before = [pair for k, pair in starred if k < first]
+    for ours, theirs in [*before, *file.map[first : first + 1]]:
         for form in forms:
             if (found := _mapped(ours, theirs, form)) is not None:
                 return [found]
     return [Named(form, form) for form in forms]
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=64)
+def _by_kind(pairs: Pairs) -> tuple[dict[str, int], list[tuple[int, tuple[str, str]]]]:
+    """Return the places of patterns without stars, by name, and the other patterns with their places."""
+    plain = {ours: k for k, (ours, _) in reversed([*enumerate(pairs)]) if "*" not in ours}
+    return plain, [(k, pair) for k, pair in enumerate(pairs) if "*" in pair[0]]
 
 
 def _mapped(ours: str, theirs: str, name: str) -> Named | None:
@@ -83,6 +98,10 @@ def _mapped(ours: str, theirs: str, name: str) -> Named | None:
         if texts is None:
             continue
         rest = "/".join(parts[k:])
+        if (
+            ours.endswith("/*") and not theirs.endswith("*") and theirs.count("*") < len(texts)
+        ):  # `hidden/*: fc` is `hidden: fc`
+            texts, rest = texts[:-1], "/".join(text for text in (texts[-1], rest) if text)
         kept = texts[-1] if texts and ours.endswith("*") and theirs.endswith("*") else ""
         kept = "/".join(text for text in (kept, rest) if text)
         return Named("/".join(text for text in (filled(theirs, texts), rest) if text), kept, ours)

@@ -39,7 +39,7 @@ class Taken:
             ProblemError: they cannot be read, or are not finite.
         """
         made = self.recipe.convert([converted(array.read(), "float32") for _, array in self.arrays])
-        return np.ascontiguousarray(made.reshape(self.weight.shape))
+        return np.ascontiguousarray(made).reshape(self.weight.shape)
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[File
         plan = FilePlan(file, contents, len(weights))
         found += _filled(plan, weights)
         if complete:
-            found += unmatched(file, [w.name for w in weights])
+            found += unmatched(file, [w.name for w in weights]) if weights else []
             if not plan.taken and not any(d.is_error for d in found):
                 found += nothing_taken(file, weights)
         used = {name for taken in plan.taken for name, _ in taken.arrays}

@@ -83,7 +83,7 @@ def _of_filters(layer: Layer, role: str, shape: Shape) -> list[Recipe]:
 
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel") and len(shape) > 2:
         spatial = range(2, len(shape))
-        if isinstance(layer, DepthwiseConv) or role == "depthwise_kernel":
+        if role == "depthwise_kernel" or (role == "kernel" and isinstance(layer, DepthwiseConv)):
             *window, channels, multiplier = shape
             theirs = (channels * multiplier, 1, *window)
             split = (channels, multiplier, *window)

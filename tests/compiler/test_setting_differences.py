@@ -45,6 +45,14 @@ def test_exactly_the_setting_that_is_set_is_found(name: str, change: str, key: s
     assert (back.old, back.new) == (found.new, found.old)
 
 
+def test_files_of_weights() -> None:
+    sets = ["training.initial_weights={file: a.npz, allow_missing: [y]}", "layers.hidden.weights=b.npz"]
+    before, after = (check(PENGUINS, each, draws=False).require()[0] for each in ([sets[0]], sets[1:]))
+    found = {c.key: (c.old, c.new) for c in training_differences(before, after)}
+    whole = {"file": "a.npz", "allow_missing": ["y"]}
+    assert found == {"initial_weights": (whole, None), "hidden.weights": (None, "b.npz")}
+
+
 def test_callbacks() -> None:
     before = spec(PENGUINS, "training.callbacks=[{type: EarlyStopping, patience: 3}]")
     after = spec(PENGUINS, "training.callbacks=[{type: EarlyStopping, patience: 4}, {type: TerminateOnNaN}]")

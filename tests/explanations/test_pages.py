@@ -19,11 +19,8 @@ from graphspec.explanations.pages import GROUPS, explanation, find, near
 from graphspec.text import display_width
 
 PAGES = ROOT / "graphspec" / "explanations"
-IN_WORDS = {
-    *(Code.WORKER_DIED, Code.PREPARATION_FAILED, Code.RANKS_DIFFER),
-    *(Code.INVALID_FILE, Code.UNSUPPORTED_FILE),
-}
-"""Codes that no example can cause on every machine, or without files of other programs."""
+IN_WORDS = {Code.WORKER_DIED, Code.PREPARATION_FAILED, Code.RANKS_DIFFER}
+"""Codes that no example can cause on every machine."""
 OF_OTHERS = {Code.DAMAGED_RUN}
 """Codes whose answer quotes a text of another package."""
 EXAMPLES = [code for code in Code if code not in IN_WORDS]

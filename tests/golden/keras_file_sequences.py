@@ -106,6 +106,18 @@ def attentions(rng: Random) -> Example:
     return model, words, rng.normal(size=(3, 1))
 
 
+def masked_sum(rng: Random) -> Example:
+    inputs = keras.Input((6,), dtype="int32", name="ids")
+    x = layers.Embedding(30, 4, mask_zero=True)(inputs)
+    first = layers.GlobalAveragePooling1D()(layers.add([x, layers.Dense(4)(x)]))  # Add passes the mask on,
+    second = layers.GlobalAveragePooling1D()(2 * x + 1 + layers.Dense(4)(x))  # but an operation drops it
+    model = keras.Model(inputs, layers.Dense(1, name="score")(first - second))
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    ids = 1 + rng.permutation(29)[:18].reshape(3, 6)
+    ids[1, 4:] = ids[2, 2:] = 0
+    return model, ids.astype("int32"), rng.normal(size=(3, 1))
+
+
 def text_vectorization(rng: Random) -> Example:
     texts = np.array([["the cat sat on the mat"], ["A dog, on the road!"], ["mat and cat and dog"]], dtype=object)
     vectorize = layers.TextVectorization(max_tokens=12, output_sequence_length=6)
@@ -121,5 +133,5 @@ def text_vectorization(rng: Random) -> Example:
 
 SEQUENCES = {
     f.__name__: f
-    for f in (imdb_bilstm, text_transformer, wavenet, seq2seq, gru_forecast, attentions, text_vectorization)
+    for f in (imdb_bilstm, text_transformer, wavenet, seq2seq, gru_forecast, attentions, masked_sum, text_vectorization)
 }

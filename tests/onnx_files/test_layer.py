@@ -140,7 +140,8 @@ def control() -> Any:
 def halves() -> Any:
     """Half-precision weights and results."""
     weights = [numpy_helper.from_array(np.linspace(-1, 1, 12).astype(np.float16).reshape(4, 3), "W")]
-    kinds = {"inputs": [value("x", ["batch", 4], TensorProto.FLOAT16)], "outputs": [value("y", ["batch", 3], TensorProto.FLOAT16)]}
+    half = TensorProto.FLOAT16
+    kinds = {"inputs": [value("x", ["batch", 4], half)], "outputs": [value("y", ["batch", 3], half)]}
     return steps(helper.make_node("MatMul", ["x", "W"], ["y"]), weights=weights, **kinds)
 
 
@@ -302,5 +303,7 @@ def test_a_run_needs_its_file_no_more(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the ONNX file of 'f' has changed since"):
         install_adapted(gs.compile(path), tmp_path / "run")
     copy.unlink()
-    with pytest.raises(RunError, match=r"GS603: the ONNX file 'net\.onnx' .* is neither in the run nor beside the spec"):
+    with pytest.raises(
+        RunError, match=r"GS603: the ONNX file 'net\.onnx' .* is neither in the run nor beside the spec"
+    ):
         gs.load(tmp_path / "run").predict(X)

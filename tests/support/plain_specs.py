@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
+from paths import ROOT
+
+from graphspec.importing.tidy import tidy
+from graphspec.importing.yaml_text import write_yaml
 from graphspec.language.declarations import Ref
 from graphspec.language.names import snake_case
 from graphspec.language.parse import parse
@@ -36,11 +41,12 @@ def plain_spec(path: Path, *, automatic: bool = False) -> dict[str, Any]:
     spec, problems = parse(str(path))
     assert spec is not None
     assert not problems
+    heads = {ref.name for head in spec.all_heads.values() for ref in head.layers if ref is not None}
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
     for node in spec.nodes:
         names[node.name] = node.name.replace("/", "_")
-        if automatic and node.name not in spec.all_heads:
+        if automatic and node.name not in heads:
             kind = snake_case(str(node.type))
             names[node.name] = f"{kind}_{counts[kind]}" if kind in counts else kind
             counts[kind] = counts.get(kind, 0) + 1
@@ -113,3 +119,23 @@ def random_network(seed: int) -> dict[str, Any]:
     if draw.random() < 0.3:
         heads["seen"] = {"layer": draw.choice(ends[1:])}
     return {"graphspec": 1, "name": "net", "inputs": {"x": {"shape": [4]}}, "layers": layers, "outputs": heads}
+
+
+def main() -> None:
+    """Print how many lines the shipped networks take: as people wrote them, as an import would, and in the plain form."""
+    for path in sorted((ROOT / "specs" / "architectures").glob("*.yaml")):
+        by_hand = sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
+        counts = []
+        for automatic in (False, True):
+            data = plain_spec(path, automatic=automatic)
+            start = time.perf_counter()
+            text = write_yaml(tidy(data).data, schema="x")
+            counts.append(sum(bool(line) for line in text.splitlines()))
+        took = time.perf_counter() - start
+        print(
+            f"{path.stem:28} {by_hand:4} {counts[0]:4} {counts[1]:4} {write_yaml(data).count(chr(10)):6}   {took:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -44,7 +44,10 @@ SLOW = (
     "graph/passes/test_legalize.py",
     "graph/passes/test_shard_products.py",
     "graph/passes/test_sparsify_bool_inputs.py::test_training",
+    "importing/test_tidy.py::test_what_a_network_repeats",
     "ir/test_dims.py::test_deep_nesting",
+    "keras_files/test_examples.py",
+    "keras_files/test_families.py",
     "kernels/test_depthwise_rows.py",
     "kernels/test_matmul.py",
     "kernels/test_max_taps.py",
@@ -125,6 +128,8 @@ SLOW = (
     "training/test_run_directory.py",
     "training/test_trainer.py",
     "trust/",
+    "weights/test_files.py::test_runs",
+    "weights/test_files.py::test_what",
 )
 """Folders, files, and tests by the beginning of their names, from ``tests/``."""
 

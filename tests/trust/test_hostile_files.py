@@ -9,17 +9,17 @@ import os
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from onnx_files import dense
 from typer.main import get_command
 
 from graphspec.cli.app import app
-from graphspec.errors import SpecError
-from graphspec.keras_files.convert import convert
 from graphspec.text import display_width
 from trust.hostile_files.arrays import NPZ, SAFETENSORS, member, npz, one
 from trust.hostile_files.case import Case
@@ -27,6 +27,7 @@ from trust.hostile_files.configs import CONFIGS
 from trust.hostile_files.containers import H5, KERAS
 from trust.hostile_files.hdf5 import file_of
 from trust.hostile_files.keras_models import base, keras, text, whole_h5
+from trust.hostile_files.onnx_models import ONNX, RUNS
 from trust.hostile_files.zips import many
 
 MEMORY = 64 << 20
@@ -43,6 +44,8 @@ LOOKED = ("socket.", "pickle.find_class", "subprocess.", "os.system", "os.exec",
 LOOKED += ("marshal.loads",)
 MISSING = ("GS501", "GS504", "GS514")
 """What a spec is told whose network needs other arrays."""
+OF_LAYERS = ("GS201", "GS301", "GS302", "GS303", "GS501", "GS513", "GS801", "GS802")
+"""What a spec is told whose layer is a hostile file."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _seen: list[str] | None = None
 COMMANDS = get_command(app)
@@ -97,6 +100,12 @@ def sound_files(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert graphspec("inspect", str(folder / name)).exit_code == 0
     graphspec("inspect", str(folder / "none.npz"))
     graphspec("validate", str(folder / "net.yaml"))
+    graphspec("import", str(folder / "none.keras"), "-o", str(folder / "new.yaml"))
+    (folder / "net.onnx").write_bytes(dense().SerializeToString())
+    for trains in ("false", "true"):
+        (folder / "net.yaml").write_text(LAYER.replace("TRAINS", trains), encoding="utf-8")
+        assert graphspec("validate", str(folder / "net.yaml")).exit_code == 0
+    assert graphspec("inspect", str(folder / "net.onnx")).exit_code == 0
 
 
 def graphspec(*command: str) -> Result:
@@ -151,15 +160,16 @@ def test_arrays(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("case", [*CONFIGS, *KERAS, *H5], ids=str)
 def test_models_of_keras(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is unsupported is no error of `inspect`, which says so."""
+    """What is unsupported is no error of `inspect`, which says so; `import` refuses it, and writes nothing."""
     monkeypatch.chdir(tmp_path)
     tried(case, tmp_path, ("inspect", case.file), shown="GS802")
-    if "usage" in case.codes:
+    if not case.codes:
         return
-    with watched() as seen, pytest.raises(SpecError) if case.codes else nullcontext() as found:
-        convert(case.file)
-    assert seen == []
-    assert found is None or {str(d.code) for d in found.value.diagnostics} <= {"GS801", "GS802"}
+    with watched() as seen:
+        result = graphspec("import", case.file, "-o", "net.yaml")
+    assert (problems(result, 1, *([2] if "usage" in case.codes else [])), seen) == ([], [])
+    assert result.exit_code == 2 or "error[GS80" in result.stderr
+    assert not (tmp_path / "net.yaml").exists()
 
 
 def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +180,32 @@ def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         result = graphspec("inspect", str(tmp_path / name))
         assert result.exit_code == 1
         assert "has 6 " in result.stderr
+
+
+LAYER = """\
+graphspec: 1
+name: net
+inputs: {x: {shape: [4]}}
+layers: [{name: part, type: Onnx, file: net.onnx, inputs: [x], trainable: TRAINS}, {name: out, type: Dense, units: 2}]
+outputs: {out: {loss: mean_squared_error}}
+"""
+
+
+@pytest.mark.parametrize("case", [*ONNX, *RUNS], ids=str)
+def test_onnx_files(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`inspect` shows what only the nodes of a file make hostile; as a layer, frozen or not, it is refused."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("graphspec.onnx_files.signature.SECONDS", 0.2)
+    for k, trains in enumerate(("false", "true")):
+        (tmp_path / f"net{k}.yaml").write_text(LAYER.replace("TRAINS", trains), encoding="utf-8")
+    if case.name in ONNX.cases:
+        tried(case, tmp_path, ("inspect", case.file))
+    else:
+        tried(replace(case, codes=case.codes and (*case.codes, *OF_LAYERS)), tmp_path, ("validate", "net0.yaml"))
+    before = sorted(tmp_path.rglob("*"))
+    for command in (("inspect", case.file), ("validate", "net0.yaml"), ("validate", "net1.yaml")):
+        with watched() as seen:
+            result = graphspec(*command)
+        statuses = [0, 1] if command != ("inspect", case.file) or case.name in ONNX.cases else [0]
+        assert (problems(result, *statuses, *([2] if "usage" in case.codes else [])), seen) == ([], [])
+    assert sorted(tmp_path.rglob("*")) == before
