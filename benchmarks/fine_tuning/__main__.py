@@ -2,9 +2,9 @@
 
     python -m benchmarks.fine_tuning [CASE …] [--rounds N] [--python PATH]
 
-First ``python fetch.py`` and ``python prepare.py`` in ``examples/fine-tuning``. Each training is a process of its own with one
-thread; the contenders of a case take turns, in several rounds with other seeds. Times are seconds of that core's work, and the
-least of all rounds, because what else the machine does must not count.
+First ``python fetch.py`` and ``python prepare.py`` in ``examples/fine-tuning``. Each training is a process of its own with
+one thread; the contenders of a case take turns, in several rounds with other seeds. Times are seconds of that core's work,
+and the least of all rounds, because what else the machine does must not count.
 """
 
 from __future__ import annotations
@@ -66,11 +66,20 @@ def compare(case: Case, rounds: int, python: str) -> list[list[str]]:
         first = min(answer["seconds"][0] for answer in answers)
         later = min(second for answer in answers for second in answer["seconds"][1:])
         accuracies = [answer["accuracy"] for answer in answers]
-        accuracy = f"{mean(accuracies):.3f} ({min(accuracies):.3f}–{max(accuracies):.3f})"  # noqa: RUF001
+        accuracy = f"{mean(accuracies):.3f} ({min(accuracies):.3f}–{max(accuracies):.3f})"
         shown = accuracy if epochs == case.epochs else "as with kept features"
         total = f"{first + later * (case.epochs - 1):.1f}"
         lines.append(
-            [case.name, name, f"{answers[0]['weights']:,}", f"{first:.2f}", f"{later:.3f}", total, str(case.epochs), shown]
+            [
+                case.name,
+                name,
+                f"{answers[0]['weights']:,}",
+                f"{first:.2f}",
+                f"{later:.3f}",
+                total,
+                str(case.epochs),
+                shown,
+            ]
         )
     return lines
 
@@ -79,12 +88,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fine-tune pretrained ONNX files, beside PyTorch.")
     parser.add_argument("cases", nargs="*", default=[*CASES], metavar="CASE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="an interpreter with torch, onnx2torch")
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="PATH", help="an interpreter with torch, onnx2torch"
+    )
     add_page(parser)
     options = parser.parse_args()
     if unknown := set(options.cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    head = ["case", "who", "weights that train", "first epoch, s", "later epoch, s", "all, s", "epochs", "accuracy, held out"]
+    head = [
+        "case",
+        "who",
+        "weights that train",
+        "first epoch, s",
+        "later epoch, s",
+        "all, s",
+        "epochs",
+        "accuracy, held out",
+    ]
     lines = [line for name in options.cases for line in compare(CASES[name], options.rounds, options.python)]
     publish("fine-tuning", f"{where()}\n\n{table(head, lines)}", options.markdown)
 

@@ -1,4 +1,7 @@
-"""graphspec's ordinary training of a spec: ``python -m benchmarks.fine_tuning.ours CASE SEED EPOCHS`` prints one JSON object."""
+"""graphspec's ordinary training of a spec.
+
+``python -m benchmarks.fine_tuning.ours CASE SEED EPOCHS`` prints one JSON object.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import torch
 from onnx import helper
 from onnx2torch import convert
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from benchmarks.fine_tuning.cases import CASES, FOLDER, Case
 
@@ -54,7 +54,7 @@ def backbone(case: Case) -> nn.Module:
 def pictures(case: Case, images: np.ndarray) -> torch.Tensor:
     """Three equal colours from -1 to 1, channels first, of the network's size."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    x = F.interpolate(-x if case.inverted else x, case.size, mode="bilinear", align_corners=False)
+    x = functional.interpolate(-x if case.inverted else x, case.size, mode="bilinear", align_corners=False)
     return x.expand(-1, 3, -1, -1)
 
 
@@ -108,7 +108,7 @@ def train(case: Case, loop: str, seed: int, epochs: int) -> dict[str, object]:
                     batch = net(batch)
             elif trains:
                 batch = net(batch)
-            loss = F.cross_entropy(head(batch), y[rows])
+            loss = functional.cross_entropy(head(batch), y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

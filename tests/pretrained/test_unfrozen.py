@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pretrained import OCR, Network, answers, rows, spec
 
 import graphspec as gs
+from pretrained import OCR, Network, answers, rows, spec
 
 READER = Network("common.onnx", (1, 64, 40))  # convolutions, a bidirectional LSTM, a Dense layer; rows in axis 1
 
