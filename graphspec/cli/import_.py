@@ -15,7 +15,7 @@ from graphspec.text import shell
 
 def import_(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file of Keras: .keras, .h5, or .json.", show_default=False)
+        Path, typer.Argument(metavar="FILE", help="A file of Keras, .keras, .h5, .json; or .onnx.", show_default=False)
     ],
     output: Annotated[
         Path | None,
@@ -30,14 +30,17 @@ def import_(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
-    """Write a spec, and its weights, from a network that Keras saved. No code of the file runs."""
+    """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
     from graphspec.importing.importer import import_file
 
     found = import_file(path, output, overwrite=overwrite, schema=place)
     for line in found.lines():
         out_wrapped(line)
     name = str(found.path)
-    steps = [("validate", name), ("train", name), ("export", name, "-o", str(found.path.with_suffix(".onnx")))]
+    exported = found.path.with_suffix(".onnx")
+    if exported.exists():  # it may be the file of the layer
+        exported = found.path.with_name(f"{found.path.stem}_trained.onnx")
+    steps = [("validate", name), ("train", name), ("export", name, "-o", str(exported))]
     out("next:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
 
 

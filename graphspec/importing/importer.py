@@ -95,7 +95,8 @@ def import_file(
     """Write the spec of a network that another program saved, and its weights beside it.
 
     Args:
-        path: a file of Keras: ``.keras``, ``.h5``, ``.hdf5``, or the ``.json`` of an architecture.
+        path: a file of Keras, ``.keras``, ``.h5``, ``.hdf5``, or the ``.json`` of an architecture; or an ``.onnx`` file,
+            which the spec names: a copy is beside the spec unless the file is in its folder.
         output: the spec; by default the file's name with ``.yaml``, in this folder. The file of its weights has its name,
             with ``.safetensors``.
         overwrite: whether files of these names are replaced.
@@ -116,6 +117,8 @@ def import_file(
         raise UsageError(
             f"{' and '.join(existing)} exist{'s' * (len(existing) == 1)}; `--overwrite` replaces what exists"
         )
+    if convert is None:
+        return _import_onnx(source, spec_path, overwrite, schema)
     converted = convert(source)
     spec, lowered, tidied = _checked(converted.data, str(source))
     arrays = _arrays(converted.weights, lowered, tidied, str(source))
@@ -133,8 +136,30 @@ def import_file(
     return Import(spec_path, weights_path if arrays else None, spec, lowered, tuple(converted.notes))
 
 
-def _converter(path: Path) -> Callable[[Path], Imported]:
-    """Return what reads a file of this kind.
+def _import_onnx(source: Path, spec_path: Path, overwrite: bool, schema: Callable[[Path], str] | None) -> Import:
+    """Write the spec of an ONNX file, and the file beside it unless it is in the folder of the spec."""
+    from graphspec.importing.onnx_files import import_onnx
+
+    found = import_onnx(source, spec_path.parent, _name_of(spec_path))
+    copied = None if found.content is None else spec_path.parent / found.name
+    if copied is not None and os.path.lexists(copied) and not overwrite:
+        raise UsageError(f"{copied} exists; `--overwrite` replaces what exists")
+    named = None if schema is None else schema(spec_path)
+    text = write_yaml(_in_order(found.data), schema=named, notes=found.notes)
+    if copied is not None and found.content is not None:
+        with written_in_parts(copied) as write:
+            write(found.content)
+    with written_in_parts(spec_path) as write:
+        write(text.encode())
+    return Import(spec_path, None, found.spec, found.lowered, found.notes)
+
+
+def _name_of(path: Path) -> str:
+    return re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
+
+
+def _converter(path: Path) -> Callable[[Path], Imported] | None:
+    """Return what reads a file of this kind; None for an ONNX file, which becomes a layer.
 
     Raises:
         UsageError: nothing does, or there is no such file.
@@ -147,12 +172,14 @@ def _converter(path: Path) -> Callable[[Path], Imported]:
             f"{path} is a file of PyTorch, a pickle that runs code when it is read. In Python, write the network as ONNX, "
             f"and use that: `{_TORCH_EXPORT}`. Or write the spec, and take its weights: `{_TORCH_WEIGHTS}`"
         )
-    if suffix not in KERAS:
+    if suffix not in (*KERAS, ".onnx"):
         what = _OTHERS.get(suffix)
-        known = f"import reads {', '.join(KERAS)}"
+        known = f"import reads {', '.join(KERAS)}, .onnx"
         raise UsageError(f"{path} is {what}" if what else f"{path}: {known}, not {suffix or 'a file without a suffix'}")
     if not path.exists():
         raise UsageError(f"there is no file {path}")
+    if suffix == ".onnx":
+        return None
     from graphspec.keras_files.convert import convert
 
     return convert

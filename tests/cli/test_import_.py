@@ -48,7 +48,7 @@ def test_all_that_a_spec_cannot_have_is_reported(tmp_path: Path) -> None:
         ("model.tflite", "TensorFlow Lite"),
         ("model.safetensors", "initial_weights"),
         ("model.pkl", "a pickle"),
-        ("model.txt", "import reads .keras, .h5, .hdf5, .json, not .txt"),
+        ("model.txt", "import reads .keras, .h5, .hdf5, .json, .onnx, not .txt"),
         ("folder.keras", "is a folder"),
         ("missing.keras", "there is no file"),
     ],

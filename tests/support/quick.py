@@ -71,6 +71,7 @@ SLOW = (
     "metrics/test_golden.py::test_a_state_goes",
     "metrics/test_golden.py::test_results_do_not_depend",
     "models/test_models.py::test_gradients",
+    "onnx_files/test_layer.py",
     "onnx_files/unfreeze/test_operators.py",
     "ops/test_allocation.py",
     "ops/test_attention.py",

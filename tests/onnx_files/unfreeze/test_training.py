@@ -83,6 +83,18 @@ def test_training_begins_with_the_file_and_the_export_is_equal(tmp_path: Path) -
     assert np.abs(answers - before).min() > 0.01
 
 
+def test_a_run_holds_the_file_and_its_own_weights(tmp_path: Path) -> None:
+    model = gs.compile(written(tmp_path, trainable=["head.*"]))
+    x = weights(8, 3, 8, 8)
+    model.fit(x, weights(8, 4), epochs=1, verbose=0)
+    model.save(tmp_path / "run")
+    (tmp_path / "net.onnx").unlink()
+    again = gs.load(tmp_path / "run")
+    assert set(again.weights) == {"y/head.w", "y/head.b"}
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    again.export(tmp_path / "tuned.onnx")
+
+
 def test_statistics_of_the_batch(tmp_path: Path) -> None:
     model = gs.compile(written(tmp_path, trainable=True, batch_statistics=True))
     x = weights(8, 3, 8, 8)
