@@ -36,7 +36,10 @@ def make(name: str, folder: Path) -> None:
     """Write `NAME.keras`, `NAME.npz` (rows, outputs, changes of each weight in a step) and `NAME.json` (about them)."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    model = getattr(keras.applications, name)(weights=None)
+    network = getattr(keras.applications, name)
+    model = network(weights=None)
+    if None in model.input_shape[1:]:
+        model = network(weights=None, input_shape=(224, 224, 3))
     for layer in model.layers:
         for key in ("rate", "drop_path_rate"):
             if hasattr(layer, key):

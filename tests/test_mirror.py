@@ -27,6 +27,7 @@ OF_MANY = {
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
     "keras_files/test_examples.py": "small models that Keras has saved, imported",
+    "keras_files/test_written.py": "specs that imports write",
     "keras_files/test_refused.py": "what files of Keras may have that a spec cannot",
     "keras_files/test_families.py": "networks of keras.applications that Keras has saved, imported",
     "kernels/test_compiled_operators.py": "compiled kernels of several operators against their twins",

@@ -61,7 +61,7 @@ def operation_entry(
         plain: whether the model has masks. An operation then stays one, since it drops the mask as in Keras.
     """
     name = _NAMES.get(layer.class_name) or snake_case(layer.class_name)
-    cls = LAYERS.get(f"ops.{name}") or LAYERS.get(f"ops.image.{name}")
+    cls = LAYERS.get("GetItem" if name == "get_item" else f"ops.{name}") or LAYERS.get(f"ops.image.{name}")
     if cls is None or not issubclass(cls, Operation):
         reason, hint = LAYERS.refused.get(
             f"ops.{name}", ("there is no such operation", "write it with other operations")

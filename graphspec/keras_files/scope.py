@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ _NO_WEIGHTS = (
     *("discretization", "preprocessing"),
 )
 _MANY_LEVELS = 30
+_GIVEN = re.compile(r"input(_layer)?(_\d+)?")
+"""Names of inputs that Keras gives; in a block they become `x`."""
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Scope:
         """Name the model's inputs, and return the names in order."""
         found = [ref.layer for ref in refs_in(self.model.inputs)]
         for name in found:
-            self._calls[name, 0] = self.names.new(name)
+            self._calls[name, 0] = self.names.new("x" if self.block and _GIVEN.fullmatch(name) else name)
         return [self._calls[name, 0] for name in found]
 
     def convert(self) -> None:

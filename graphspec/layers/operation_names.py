@@ -11,7 +11,7 @@ OPERATIONS = {
     "arithmetic": _family("""
         add subtract multiply divide true_divide divide_no_nan floor_divide mod power maximum minimum
     """),
-    "get_item": "GetItem ops.get_item",
+    "get_item": "GetItem",
     "image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images image.extract_patches"),
     "convolution": _family("conv depthwise_conv separable_conv conv_transpose dot_product_attention"),
     "missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum fmax fmin"),
@@ -117,6 +117,7 @@ _REFUSED: tuple[tuple[str, tuple[str, str]], ...] = (
     ),
     ("hsplit vsplit dsplit array_split", _PARTS),
     ("dstack", ("it is another spelling", "use `ops.stack` or `ops.concatenate` with `axis`")),
+    ("get_item", ("it is a layer", 'use `{type: GetItem, key: "[:, 0]"}`')),
     ("kron", ("it is not available", "use `ops.einsum`, then `ops.reshape`")),
     ("rearrange", ("it is not available", "use `ops.reshape` and `ops.transpose`")),
     ("rot90", ("it is not available", "use `ops.flip` and `ops.transpose`")),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphspec.ir.graph import numpy_dtype
-from graphspec.onnx_files.loading import loaded
+from graphspec.onnx_files.loading import SECONDS, loaded, run_for
 from graphspec.ops import OPS, Op
 from graphspec.ops.base import declared_attributes
 
@@ -46,8 +46,8 @@ def multiply_adds(part: Part, shapes: Shapes) -> int:
     }
     try:
         runner = loaded(model, optimised=False)
-        values = runner.run(None, feeds)
-    except Exception:  # onnxruntime's exceptions have no common class
+        values = run_for(runner, feeds, SECONDS)
+    except Exception:  # onnxruntime's exceptions have no common class; it may take too long, too
         return 0
     known = weights | {name: np.shape(array) for name, array in feeds.items()}
     known |= {output.name: np.shape(v) for output, v in zip(runner.get_outputs(), values, strict=True)}

@@ -13,6 +13,9 @@ from graphspec.graph.onnx_session import failure, session
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
 
+SECONDS = 60.0
+"""How long a file may compute a few rows; one with a loop that never ends is stopped."""
+
 
 def loaded(model: Any, *, optimised: bool = True) -> Any:
     """Return onnxruntime's session of a model, with one thread.

@@ -19,6 +19,7 @@ from graphspec.codes import Code
 from graphspec.errors import RunError, ShapeError
 from graphspec.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
 from graphspec.ir.graph import Type, numpy_dtype
+from graphspec.onnx_files.loading import SECONDS
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Value
@@ -28,8 +29,6 @@ ROWS = "N"
 _BASES = (64, 128, 256, 32, 512, 16, 1024, 8, 2048)  # sizes to begin with; some networks need many steps
 _STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 32, 33, 48, 63, 64, 100)
 _DIVISORS = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20, 24, 32, 64, 128, 160, 256, 320, 512)
-SECONDS = 60.0
-"""How long a file may compute a few rows; one with a loop that never ends is stopped."""
 _CLOSE, _SAME = 0.05, 1e-5  # of the largest value: between a row alone and in a batch, and between equal batches
 
 

@@ -64,6 +64,8 @@ def splice(
 ) -> Spliced:
     """Return the nodes that compute ``outputs``. All other values are named ``<prefix>/<name>``.
 
+    Constants become initializers, which every runtime and tool shows as such.
+
     Args:
         inputs: the names of what is fed, by the file's names of inputs.
         outputs: the file's values, each with its new name; a value may occur twice.
@@ -81,8 +83,12 @@ def splice(
         else:  # an input, a weight, or a value that is asked for twice
             found.nodes.append(helper.make_node("Identity", [names[name]], [new], name=f"{new}/Identity"))
     last, found.nodes = found.nodes, []
+    kept = set(dict(outputs).values())
     for k, node in enumerate(nodes):
-        found.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
+        if (tensor := _tensor_of(node)) is not None and names[node.output[0]] not in kept:
+            found.constants.append(_copy(tensor, names[node.output[0]]))
+        else:
+            found.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
     found.nodes += last
     for tensor in model.graph.initializer:
         if tensor.name in read and tensor.name not in inputs:
@@ -129,6 +135,12 @@ def _defined(graph: Any) -> set[str]:
     found = {v.name for v in graph.input} | {t.name for t in graph.initializer}
     found |= {t.values.name for t in graph.sparse_initializer}
     return found | {name for node in graph.node for name in node.output if name}
+
+
+def _tensor_of(node: Any) -> Any:
+    """Return the tensor of a ``Constant``; None for other nodes, and for constants in another form."""
+    own = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
+    return next((a.t for a in node.attribute if own and a.name == "value" and a.HasField("t")), None)
 
 
 def _copy(tensor: Any, name: str) -> Any:

@@ -149,4 +149,4 @@ def _sliced(g: Builder, x: Value, slices: Sequence[tuple[int, slice]]) -> Value:
     return g.Slice(x, g.constant(starts), g.constant(ends), g.constant(axes), g.constant(steps))
 
 
-GetItem = LAYERS.add("GetItem", "ops.get_item")(layer_class("GetItem", get_item))
+GetItem = LAYERS.add("GetItem")(layer_class("GetItem", get_item))

@@ -48,7 +48,7 @@ def op(
         listed.append(key)
     node = {
         "name": "r" if beside else "y",
-        "type": f"ops.{name}",
+        "type": "GetItem" if name == "get_item" else f"ops.{name}",
         "inputs": listed if len(listed) > 1 else listed[0],
         **args,
     }

@@ -106,7 +106,7 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         return keras.tree.flatten(values[node])[int(k or 0)]
 
     for node in spec["layers"]:
-        if node.get("type", "").startswith("ops."):
+        if node.get("type", "").startswith(("ops.", "GetItem")):
             values[node["name"]] = operation(node, value)
             previous = node["name"]
             continue
@@ -134,7 +134,7 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
 
 def operation(node: dict[str, Any], value: Any) -> Any:
     """What an operation of `keras.ops` gives: inputs in the order of its signature, numbers among them."""
-    function = attrgetter(node["type"].removeprefix("ops."))(keras.ops)
+    function = attrgetter(node["type"].removeprefix("ops.").replace("GetItem", "get_item"))(keras.ops)
     given = node["inputs"] if isinstance(node["inputs"], list) else [node["inputs"]]
     x = [value(item) if isinstance(item, str) else vector(item) for item in given]
     args = {k: tuple(v) if isinstance(v, list) else v for k, v in node.items() if k not in ("name", "type", "inputs")}

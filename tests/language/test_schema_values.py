@@ -115,8 +115,16 @@ def test_sharing_keeps_the_meaning() -> None:
     assert (one["size"]["description"], two["size"]["description"]) == ("A size. Required.", "Another size.")
     assert definitions["integer-from-1"]["title"] == "integer ≥ 1"
     for key, argument in FOUND.items():
-        resolved = one[key]
-        while "$ref" in resolved:
-            rest = {name: value for name, value in resolved.items() if name != "$ref"}
-            resolved = {**definitions[resolved["$ref"].removeprefix("#/$defs/")], **rest}
-        assert resolved == argument, key
+        assert _resolved(one[key], definitions) == argument, key
+
+
+def _resolved(value: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with the known definitions in place of references to them."""
+    if isinstance(value, list):
+        return [_resolved(item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if (name := str(value.get("$ref")).removeprefix("#/$defs/")) in definitions:
+        rest = {key: child for key, child in value.items() if key != "$ref"}
+        return _resolved({**definitions[name], **rest}, definitions)
+    return {key: _resolved(child, definitions) for key, child in value.items()}
