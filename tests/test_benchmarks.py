@@ -13,6 +13,7 @@ import pytest
 import graphspec as gs
 from benchmarks.busy import busy
 from benchmarks.contenders.graphspec import start
+from benchmarks.fine_tuning.cases import CASES, Case
 from benchmarks.networks import OLD, ROWS, SMALL, first, spec
 from benchmarks.prepare import prepare
 from benchmarks.race import Entry, Score, Window, agree, entries
@@ -145,3 +146,20 @@ def test_targets_of_made_up_rows() -> None:
     x, y = ROWS["wavenet"](2)
     assert isinstance(x, np.ndarray)
     assert np.array_equal(x[:, 1:], y[:, :-1])
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_pytorch_fine_tunes_what_the_spec_says(case: Case) -> None:
+    text = case.spec.read_text(encoding="utf-8")
+    height, width = case.size
+    for part in (
+        f"file: pretrained/{case.file}, output: {case.output}",
+        f"height: {height}, width: {width}",
+        f"{{type: Adam, learning_rate: {case.rate}}}, epochs: {case.epochs}, batch_size: {case.batch}",
+        f"{{name: {case.target}, type: Dense, units: {case.classes}, activation: softmax}}",
+        f"file: {case.rows}_train.npz",
+    ):
+        assert part in text
+    assert ("trainable: true" in text) == case.trains
+    assert (f"type: Dropout, rate: {case.dropout}" in text) == (case.dropout > 0)
+    assert ("scale: -" in text) == case.inverted

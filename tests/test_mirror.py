@@ -15,6 +15,7 @@ OWN = {
     "diagnostics": "broken specs and their answers",
     "golden": "values of Keras, and how they are made",
     "models": "models that people write, as specs and in Keras",
+    "pretrained": "files of other programs, which are fetched",
     "support": "helpers",
     "trust": "attacks, and what they have found",
 }

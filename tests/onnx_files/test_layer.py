@@ -86,6 +86,18 @@ def test_a_head_is_trained_and_exported_as_one_file(tmp_path: Path, batch: int |
     np.testing.assert_allclose(network.predict(x), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_features_are_computed_for_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.runtime.prepared.NETWORK_ROWS", 16)
+    x, y = rows()
+    network = gs.compile(spec(tmp_path, backbone()))
+    assert network.prelude is not None
+    sizes: list[int] = []
+    run = network.prelude.run
+    monkeypatch.setattr(network.prelude, "run", lambda feeds: sizes.append(len(feeds["image"])) or run(feeds))
+    network.fit(x, y, epochs=2, verbose=0)
+    assert sizes == [16, 16, 8]
+
+
 @pytest.mark.parametrize(
     ("proto", "node", "text"),
     [

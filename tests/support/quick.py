@@ -95,6 +95,8 @@ SLOW = (
     "parallel/test_processes.py",
     "parallel/test_validation.py::test_the_bits_are",
     "parallel/test_worker.py",
+    "pretrained/test_frozen.py",
+    "pretrained/test_unfrozen.py",
     "report/sections/test_network.py::test_a_large_network",
     "report/sections/test_network.py::test_enter_on_a_box",
     "report/sections/test_worst.py::test_pictures_have_room",
