@@ -307,3 +307,16 @@ def test_a_run_needs_its_file_no_more(tmp_path: Path) -> None:
         RunError, match=r"GS603: the ONNX file 'net\.onnx' .* is neither in the run nor beside the spec"
     ):
         gs.load(tmp_path / "run").predict(X)
+
+
+def test_a_head_with_its_rows_on_another_axis(tmp_path: Path) -> None:
+    """Recognizers of texts have time in front: such values are not kept by row, but computed when they are needed."""
+    nodes = [*backbone().graph.node[:2], helper.make_node("Transpose", ["map"], ["y"], perm=[2, 0, 1, 3])]
+    inputs, outputs = [value("x", ["batch", 3, "h", "w"])], [value("y", ["h2", "batch", 6, "w2"])]
+    proto = model(nodes, [weight("W", 6, 3, 3, 3)], inputs=inputs, outputs=outputs, opsets={"": 13})
+    x, _ = rows(7)
+    path = spec(tmp_path, proto, outputs={"features": {}})
+    path.write_text(json.dumps({**(document := json.loads(path.read_text())), "layers": document["layers"][:2]}))
+    network = gs.compile(path)
+    assert network.predict(x).shape == (4, 7, 6, 6)
+    network.export(tmp_path / "out.onnx", rows=x)
