@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from commands import graphspec
 from onnx import TensorProto, helper, numpy_helper
 from onnx_files import model, value
 
@@ -279,6 +280,18 @@ def test_random_layers_before_a_file(tmp_path: Path) -> None:
     assert (found.code, found.is_error) == ("GS309", True)
     frozen = {"type": "Dense", "units": 4, "trainable": False}
     assert [d.is_error for d in gs.validate(written(tmp_path, halves(), frozen, file))] == [False]
+
+
+def test_features_are_kept_for_the_next_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rows()
+    np.savez(tmp_path / "rows.npz", image=x, y=y)
+    spec(tmp_path, backbone(), data={"train": {"file": "rows.npz"}}, training={"epochs": 1})
+    monkeypatch.chdir(tmp_path)
+    first = graphspec("train", "net.yaml", "--no-report")
+    assert (first.exit_code, first.stderr) == (0, "")
+    monkeypatch.setattr("graphspec.runtime.prelude.Prelude.run", None)  # it is not called again
+    again = graphspec("train", "net.yaml", "--no-report", "--overwrite", "--set", "layers.2.use_bias=false")
+    assert (again.exit_code, again.stderr) == (0, "")
 
 
 def test_a_run_needs_its_file_no_more(tmp_path: Path) -> None:
