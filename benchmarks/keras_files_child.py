@@ -29,7 +29,9 @@ def draw(rng: np.random.Generator, role: str, shape: tuple[int, ...]) -> Any:
 
 
 def variables(model: Any) -> list[Any]:
-    return [v for v in model.weights if "seed" not in v.path.rsplit("/", 1)[-1]]
+    """All weights but counters and those of Normalization, which are arguments in a spec."""
+    others = ("seed_generator_state", "count", "mean", "variance")
+    return [v for v in model.weights if v.path.rsplit("/", 1)[-1] not in others]
 
 
 def make(name: str, folder: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -194,7 +195,7 @@ def _refuse_values(found: ArrayFile, _: tuple[int, int]) -> None:
 
 _DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
-    *(ValueError, TypeError, KeyError, ArithmeticError, SyntaxError, MemoryError),
+    *(ValueError, TypeError, KeyError, ArithmeticError, SyntaxError, TokenError, MemoryError),
 )
 """What zipfile and NumPy raise for a file that is damaged."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
@@ -196,7 +197,9 @@ class Hdf5:
     def _tried(self, read: Any, place: str) -> Any:
         """Return ``read()``. What pyfive raises for a damaged file is of many kinds."""
         try:
-            return read()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what pyfive warns of is either unused or an error below
+                return read()
         except SpecError:
             raise
         except MemoryError:

@@ -185,6 +185,7 @@ def _npz() -> None:
         npz(literal("{'descr': open('canary', 'w'), 'fortran_order': False, 'shape': (2,)}")),
         other,
     )
+    add("an open bracket in a header", npz(literal("{'descr': '<f4', 'fortran_order': False, 'shape': (2,")), other)
     add("5,000 brackets as a header", npz(literal("(" * 5000 + ")" * 5000)), other)
     add("a header of 4 GiB", npz(b"\x93NUMPY\2\0" + b"\xff\xff\xff\xff" + b"{" * 100), other)
     add("a header of another version", npz(literal("{}", version=9)), other)
