@@ -243,7 +243,8 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "made by", producer or "an unnamed program"
     yield from _operators(record)
     yield from _runs_on(record["runs_on"])
-    yield "graphspec", _runtime(record["runtime"])
+    trainable = any(use["use"] == "unfrozen" and use["possible"] for use in record.get("uses", ()))
+    yield "graphspec", _runtime(record["runtime"], trainable)
     if record["kind"] == "onnx":
         from graphspec.inspecting.lines import uses_lines
 
@@ -297,7 +298,9 @@ def _targets(names: list[str]) -> str:
     return ", ".join([*shown, *(name for name in names if name not in versions)])
 
 
-def _runtime(kernels: Mapping[str, list[str]]) -> str:
+def _runtime(kernels: Mapping[str, list[str]], trainable: bool) -> str:
+    if kernels["lacks"] and trainable:
+        return f"its runtime computes {', '.join(kernels['lacks'])} by other operators"
     if kernels["lacks"]:
         return f"its runtime lacks {', '.join(kernels['lacks'])}"
     if kernels["by_onnxruntime"]:

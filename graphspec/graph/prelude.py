@@ -50,7 +50,12 @@ def cut(graph: Graph) -> Cut | None:
     alike = _without_rows(nodes)
     rows = RowAxes(nodes)
     fixed = _by_row(nodes, rows)
-    chosen = _before_the_cut(graph, [n for n in nodes if n.name not in alike], fixed - alike, alike, rows)
+    others = [n for n in nodes if n.name not in alike]
+    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows)
+    if chosen is None:  # then what can be computed in every step is, and what depends on it
+        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows)
+    if not chosen:
+        return None
     parts = _split(graph, nodes, chosen, alike)
     return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
@@ -168,8 +173,21 @@ def _bytes(kind: Type) -> int:
     return size
 
 
-def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes) -> set[str]:
+def _behind_steps(nodes: Iterable[Node]) -> set[str]:
+    """Return the names of the nodes that can be computed in every step, and of those that depend on them."""
+    found: set[str] = set()
+    for node in nodes:
+        if OPS[node.op].by_step or any(v is not None and _name(v) in found for v in node.inputs):
+            found.add(node.name)
+    return found
+
+
+def _before_the_cut(
+    graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes
+) -> set[str] | None:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
+
+    None if something would have to cross that cannot, such as a head with its rows in another axis than 0.
 
     Each value is an edge whose capacity is its bytes per row; texts and what has its
     rows in another axis than 0 cannot cross, and what has no rows only if it must. A
@@ -210,7 +228,10 @@ def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str], alike: set
             edge(("out", value.name), end)
     if end not in flow:
         return set(fixed)
-    _, (before, _) = nx.minimum_cut(flow, start, end)
+    try:
+        _, (before, _) = nx.minimum_cut(flow, start, end)
+    except nx.NetworkXUnbounded:
+        return None
     return {n.name for n in nodes if n.name in fixed and all(("in", v.name) in before for v in n.outputs)}
 
 

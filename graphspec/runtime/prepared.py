@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # of networks: PP-OCRv4's takes half the time that it takes for 256 rows or more
-CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
+CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run; those of networks always
 _CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
 _HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
@@ -114,10 +114,15 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     return found
 
 
+def has_networks(prelude: Prelude) -> bool:
+    """Return whether a prelude contains networks of other files, which take long for few rows."""
+    return any(OPS[node.op].merged for node in prelude.graph.nodes)
+
+
 def chunk_rows(prelude: Prelude) -> int:
     """Return the rows per run of the prelude: few for networks, whose results between the layers need memory and caches."""
     graph = prelude.graph
-    if not any(OPS[node.op].merged for node in graph.nodes):
+    if not has_networks(prelude):
         return CHUNK_ROWS
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]

@@ -36,7 +36,7 @@ from graphspec.runtime.evaluation import Evaluation
 from graphspec.runtime.optimizer_state import OptimizerState
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.prelude import Prelude
-from graphspec.runtime.prepared import CACHED_BYTES, prepare_rows, raw_bytes
+from graphspec.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
 from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.weights.report import InitialWeights, reported
@@ -211,7 +211,8 @@ class Session:
         arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
-        cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES else None
+        kept = raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude)
+        cache = self.cache if kept else None
         return prepare_rows(
             self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
         )

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from commands import graphspec
 from onnx import TensorProto, helper, numpy_helper
 from onnx_files import model, value
 
@@ -281,6 +282,18 @@ def test_random_layers_before_a_file(tmp_path: Path) -> None:
     assert [d.is_error for d in gs.validate(written(tmp_path, halves(), frozen, file))] == [False]
 
 
+def test_features_are_kept_for_the_next_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rows()
+    np.savez(tmp_path / "rows.npz", image=x, y=y)
+    spec(tmp_path, backbone(), data={"train": {"file": "rows.npz"}}, training={"epochs": 1})
+    monkeypatch.chdir(tmp_path)
+    first = graphspec("train", "net.yaml", "--no-report")
+    assert (first.exit_code, first.stderr) == (0, "")
+    monkeypatch.setattr("graphspec.runtime.prelude.Prelude.run", None)  # it is not called again
+    again = graphspec("train", "net.yaml", "--no-report", "--overwrite", "--set", "layers.2.use_bias=false")
+    assert (again.exit_code, again.stderr) == (0, "")
+
+
 def test_a_run_needs_its_file_no_more(tmp_path: Path) -> None:
     """It has a copy; a changed file is noticed when it is resumed; what a file says of itself is in the exported one."""
     proto = halves()
@@ -307,3 +320,16 @@ def test_a_run_needs_its_file_no_more(tmp_path: Path) -> None:
         RunError, match=r"GS603: the ONNX file 'net\.onnx' .* is neither in the run nor beside the spec"
     ):
         gs.load(tmp_path / "run").predict(X)
+
+
+def test_a_head_with_its_rows_on_another_axis(tmp_path: Path) -> None:
+    """Recognizers of texts have time in front: such values are not kept by row, but computed when they are needed."""
+    nodes = [*backbone().graph.node[:2], helper.make_node("Transpose", ["map"], ["y"], perm=[2, 0, 1, 3])]
+    inputs, outputs = [value("x", ["batch", 3, "h", "w"])], [value("y", ["h2", "batch", 6, "w2"])]
+    proto = model(nodes, [weight("W", 6, 3, 3, 3)], inputs=inputs, outputs=outputs, opsets={"": 13})
+    x, _ = rows(7)
+    path = spec(tmp_path, proto, outputs={"features": {}})
+    path.write_text(json.dumps({**(document := json.loads(path.read_text())), "layers": document["layers"][:2]}))
+    network = gs.compile(path)
+    assert network.predict(x).shape == (4, 7, 6, 6)
+    network.export(tmp_path / "out.onnx", rows=x)
