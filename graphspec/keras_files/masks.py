@@ -8,6 +8,10 @@ from typing import Any
 from graphspec.keras_files.model_def import Call, LayerDef, ModelDef, Ref, refs_in
 
 MASK_KEYS = ("mask", "query_mask", "value_mask", "key_mask")
+_JOINED = {"LogicalOr", "LogicalAnd", "Any", "All", "Concatenate", "ExpandDims", "Squeeze", "ConvertToTensor", "Cast"}
+"""The operations with which Keras's layers make the mask of their output from those of their inputs."""
+_SAME_FOR_ALL = {"ZerosLike", "OnesLike"}
+"""Operations with which these read data: they hide nothing, or give a mask the shape of the data."""
 
 
 def inferred_masks(model: ModelDef) -> set[str]:
@@ -33,13 +37,13 @@ def inferred_masks(model: ModelDef) -> set[str]:
         masks -= used
     starts = set(_starts(model))
     ours = {name for name in masks if any(_is_start(call, starts) for call in operations[name].calls)}
-    while True:  # what is computed from masks alone
-        more = {
-            name
-            for name in masks - ours
-            if (refs := [ref for call in operations[name].calls for ref in call.refs()])
-            and all(ref.layer in ours for ref in refs)
-        }
+    alike = {name for name in masks if operations[name].class_name in _SAME_FOR_ALL}
+    while True:  # what Keras's layers compute from masks
+        more = set[str]()
+        for name in (name for name in masks - ours if operations[name].class_name in _JOINED):
+            read = {ref.layer for call in operations[name].calls for ref in call.refs()}
+            if read & ours and read <= ours | alike:
+                more |= {name} | (read & alike)
         if not more:
             return ours
         ours |= more

@@ -130,6 +130,32 @@ def test_masks_of_an_embedding_are_inferred_again_and_others_are_refused(tmp_pat
     assert "`mask`" in message
 
 
+def test_the_mask_of_a_concatenation_is_inferred_and_one_of_the_users_own_is_refused(tmp_path: Path) -> None:
+    """Keras gives the masks of what is joined its shape, joins them, and reduces them again."""
+
+    def config(last: Config) -> Config:
+        layers = [
+            source("x", (None, 5), "int64"),
+            layer("Embedding", "look", {"input_dim": 9, "output_dim": 4, "mask_zero": True}, [tensor("x")]),
+            layer("Embedding", "other", {"input_dim": 9, "output_dim": 2, "mask_zero": True}, [tensor("x")]),
+            operation("NotEqual", "known", [tensor("x"), 0]),
+            operation("ExpandDims", "wide", [tensor("known")], axis=-1),
+            operation("ZerosLike", "shape", [tensor("look")], dtype="bool"),
+            operation("LogicalOr", "first", [tensor("wide"), tensor("shape")]),
+            operation("OnesLike", "second", [tensor("other")], dtype="bool"),
+            operation("Concatenate", "masks", [[tensor("first"), tensor("second")]], axis=-1),
+            last,
+            layer("Concatenate", "both", {"axis": -1}, [[tensor("look"), tensor("other")]]),
+            layer("LSTM", "read", {"units": 3}, ([tensor("both")], {"mask": tensor("mask")})),
+        ]
+        return model(layers, ["read", 0, 0])
+
+    found = imported(tmp_path, config(operation("Any", "mask", [tensor("masks")], axis=-1)))
+    assert [entry["name"] for entry in found.data["layers"]] == ["look", "other", "both", "read"]
+    ((_, _, message),) = problems(tmp_path, config(operation("LogicalNot", "mask", [tensor("known")])))
+    assert "`mask`" in message
+
+
 def test_sums_with_numbers_and_slices(tmp_path: Path) -> None:
     part = {"class_name": "__slice__", "config": {"start": 1, "stop": None, "step": 2}}
     array = {"class_name": "__numpy__", "config": {"value": [[1.0, 2.0], [3.0, 4.0]], "dtype": "float32"}}
