@@ -40,6 +40,7 @@ PLACES = {
     "examples/node-service/README.md": "examples-node-service.md",
     "examples/batch-job/README.md": "examples-batch-job.md",
     "examples/text-writer/README.md": "examples-text-writer.md",
+    "examples/fine-tuning/README.md": "examples-fine-tuning.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing-changes.md",

@@ -118,7 +118,6 @@ ARGUMENT_ERRORS: list[tuple[dict[str, Any], str, str]] = [
     (cell("LSTM", stateful=True), "stateful", "GS105"),
     (cell("LSTM", recurrent_dropout=1.0), "recurrent_dropout", "less_than"),
     ({"type": "BatchNormalization", "renorm": True}, "renorm", "GS105"),
-    ({"type": "Embedding", "input_dim": 2, "output_dim": 2, "weights": [[1.0]]}, "weights", "GS105"),
     ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, "layer", "GS105"),
     ({"type": "Permute", "dims": [0, 1]}, "dims", "GS105"),
     ({"type": "Reshape", "target_shape": [-1, -1]}, "target_shape", "GS105"),

@@ -276,3 +276,12 @@ def product(d: Drawing, t: Tensor, name: str) -> Args | None:
     if name == "ops.cdist" and t.rank < 2:
         return None
     return {"inputs": [t.ref, "@w"], **more.get(name, {"before": [wide]})}
+
+
+@draws("GetItem")
+def item(d: Drawing, t: Tensor) -> Args | None:
+    last = t.features
+    if last is None:
+        return None
+    parts = ["None", "::2", f"{-last}:", f"-1:{-last - 1}:-1", *(["0", str(-last)] if t.rank > 1 else [])]
+    return {"key": f"[..., {d.one(*parts)}]"}

@@ -249,7 +249,7 @@ def test_a_pickle_is_the_document_and_arrays(tmp_path: Path) -> None:
     """No code, no buffers: what is needed to make the model anew."""
     model = gs.compile(spec("dense"))
     state = model.__getstate__()
-    assert set(state) == {"document", "base", "adapted", "weights", "update", "more"}
+    assert set(state) == {"document", "base", "folder", "adapted", "weights", "update", "more"}
     assert state["document"]["layers"] == KINDS["dense"]["layers"]
     assert state["update"] is None
     assert state["adapted"] is None

@@ -38,6 +38,7 @@ ALLOWED = {
     ("parallel/shared_memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
     ("parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
     ("layers/vocabularies.py", "open"): "reads, without waiting for the writer of a pipe",
+    ("keras_files/archive.py", "open"): "reads a member of a ZIP archive",
     ("cli/rows.py", "savez_compressed"): "into memory",
     ("export/mlflow.py", "dump"): "into memory",
     ("report/sections/origins.py", "dump"): "into memory",
