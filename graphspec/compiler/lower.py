@@ -174,7 +174,7 @@ def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) ->
     refs = [r for r in decl.inputs if r is not None]
     if layer_type == "Onnx" and node.name not in repeatable(result.graph.nodes):
         text = f"{layer_type} '{visible(decl.name)}' is frozen: no gradient flows through it, but it follows trained weights"
-        hint = "feed it from inputs or layers without weights, or freeze those before it with `trainable: false`"
+        hint = "set `trainable: true`, feed it from inputs, or freeze what is before it with `trainable: false`"
         return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
     text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on "
     if node.name in repeatable(result.graph.nodes):
