@@ -45,8 +45,8 @@ class _Pairs:
         while stack:
             a, b = stack.pop()
             if a is None or b is None:
-                if a is not b:
-                    return f"{(a or b).name} is missing"  # type: ignore[union-attr]
+                if (only := a or b) is not None:
+                    return f"{only.name} is missing"
                 continue
             if a.name in self.seen:
                 if self.seen[a.name] != b.name:

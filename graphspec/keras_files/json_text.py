@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from graphspec.keras_files.problems import Problems
@@ -22,8 +23,8 @@ class _DuplicateKeyError(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        seen = set[str]()
-        raise _DuplicateKeyError(next(key for key, _ in pairs if key in seen or seen.add(key))[:_SHOWN])  # type: ignore[func-returns-value]
+        counts = Counter(key for key, _ in pairs)
+        raise _DuplicateKeyError(next(key for key, count in counts.items() if count > 1)[:_SHOWN])
     return made
 
 

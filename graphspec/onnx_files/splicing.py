@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,7 +175,10 @@ def _renamed(node: Any, names: Mapping[str, str], prefix: str, default: str) -> 
 def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     """Rename the values of a graph in a node, in place; it may read those of the graphs around it."""
     names = {**around, **{name: f"{prefix}/{name}" for name in _defined(graph)}}
-    rename: Callable[[str], str] = lambda name: names.get(name, name) if name else ""  # noqa: E731
+
+    def rename(name: str) -> str:
+        return names.get(name, name) if name else ""
+
     for value in (*graph.input, *graph.output):
         value.name = rename(value.name)
     for tensor in graph.initializer:
