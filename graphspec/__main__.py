@@ -31,9 +31,13 @@ def main() -> None:
     import atexit
     import gc
 
+    from graphspec.arrays.cores import ONE_THREAD, threads_set
+
     # Imports create many objects that stay alive. Fewer collections make the start 10 % faster.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)  # skip them at exit, too: a sixth of the time of `validate`
+    if threads_set() is None:
+        os.environ.update(ONE_THREAD)  # before NumPy is imported: BLAS then starts no threads at all
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else pydantic searches all installed packages
 
     from graphspec.cli.app import app

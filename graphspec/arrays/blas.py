@@ -1,19 +1,26 @@
-"""NumPy's BLAS: its kernels and its number of threads. Each worker of a group uses one thread."""
+"""NumPy's BLAS: its kernels and its number of threads.
+
+graphspec computes with one thread of BLAS unless the user has set a number: threads of BLAS wait for each other by spinning,
+so on cores that other programs use, too, a second one makes a step many times as long. Other cores are used by ``workers``,
+and by threads over batches, which do not spin.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
-ONE_THREAD = dict.fromkeys((*_VARIABLES, "VECLIB_MAXIMUM_THREADS"), "1")
-"""Environment variables that limit any BLAS to one thread when a process starts."""
+from graphspec.arrays.cores import threads_set
+
+THREADS_SET: int | None = threads_set()
+"""The number of threads that the user set before NumPy was imported; None for none, and ``graphspec`` sets one."""
 _SYMBOLS = [f"{prefix}openblas_{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")]
 _WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
@@ -30,7 +37,7 @@ class OpenBlas(NamedTuple):
 def openblas() -> OpenBlas | None:
     """Return NumPy's OpenBLAS, found through NumPy's own extension; None if NumPy uses another BLAS."""
     try:
-        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+        library = ctypes.PyDLL(np.linalg._umath_linalg.__file__)  # its calls keep the interpreter's lock: they are short
     except (AttributeError, OSError):
         return None
     for symbol in _SYMBOLS:
@@ -51,33 +58,57 @@ def small_kernels() -> bool:
     return blas is not None and blas.core in _WITH_SMALL_KERNELS and blas.get() == 1
 
 
-_open: list[list[int]] = []
-"""For each block of :func:`one_thread` that is open, in the order of their beginnings, the number of threads after it."""
-_opening = threading.Lock()
+class _Open:
+    """How many blocks of :class:`one_thread` are open, in all threads of Python, and the threads of BLAS before them."""
+
+    def __init__(self) -> None:
+        self.blocks, self.before = 0, 1
+        self.new_lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.new_lock)
+
+    def new_lock(self) -> None:
+        """Create the lock: that of a forked process may belong to a thread that it does not have."""
+        self.changing = threading.Lock()
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit this process's OpenBLAS to one thread inside the ``with`` block.
+_open = _Open()
+
+
+class one_thread(ContextDecorator):  # noqa: N801 (it is used like a function)
+    """Limit this process's OpenBLAS to one thread inside the ``with`` block; it costs about a microsecond.
 
     Blocks of several threads of Python may overlap: the last one that ends restores what was before the first. Another BLAS
     is not changed: set its environment variable before Python starts.
     """
-    blas = openblas()
-    if blas is None:
-        yield
-        return
-    with _opening:
-        own = [blas.get()]
-        _open.append(own)
-        blas.set(1)
-    try:
-        yield
-    finally:
-        with _opening:
-            at = next(k for k, block in enumerate(_open) if block is own)
-            del _open[at]
-            if at == len(_open):
-                blas.set(own[0])
-            else:  # a later block still needs one thread
-                _open[at][0] = own[0]
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if (blas := openblas()) is not None:
+            with _open.changing:
+                if not _open.blocks:
+                    _open.before = blas.get()
+                _open.blocks += 1
+                blas.set(1)
+
+    def __exit__(self, *_: Any) -> None:
+        if (blas := openblas()) is not None:
+            with _open.changing:
+                _open.blocks -= 1
+                if not _open.blocks:
+                    blas.set(_open.before)
+
+
+class computing(one_thread):  # noqa: N801 (it is used like a function)
+    """Do as :class:`one_thread`, unless the user has set a number of threads: whatever computes is in such a block."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if THREADS_SET is None:
+            super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        if THREADS_SET is None:
+            super().__exit__(*raised)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.blas import THREADS_SET, computing, openblas
+
 _BUFFER = 1024
 # Elements. The fastest of 512, 1024 and 2048 for a convnet, an Inception-like and a ResNet-like network (benchmarks W5,
 # W8 and W9).
@@ -20,21 +22,24 @@ Calls = list[Call]
 
 
 class settings:  # noqa: N801 (it is used like a function)
-    """Turn off NumPy's warnings and shrink its ufunc buffer while programs run; restore both afterwards.
+    """Turn off NumPy's warnings, shrink its ufunc buffer, and limit BLAS while programs run; restore all afterwards.
 
-    Warnings are not needed: the trainer checks that the loss is finite. If an operand is broadcast or not contiguous,
+    See :class:`computing` for BLAS. Warnings are not needed: the trainer checks that the loss is finite. If an operand is broadcast or not contiguous,
     NumPy loops over rows, and rows shorter than the buffer (8192 elements by default) take a path that is half as fast.
     """
 
-    __slots__ = ("_errors",)
+    __slots__ = ("_blas", "_errors")
 
     def __enter__(self) -> None:
+        self._blas = computing()
+        self._blas.__enter__()
         self._errors = np.errstate(all="ignore")
         self._errors.__enter__()
         np.setbufsize(_BUFFER)
 
     def __exit__(self, *raised: Any) -> None:
         self._errors.__exit__(*raised)  # also restores the buffer size
+        self._blas.__exit__(*raised)
 
 
 def apart(run: Callable[[], None]) -> Callable[[], None]:
@@ -44,7 +49,15 @@ def apart(run: Callable[[], None]) -> Callable[[], None]:
     """
     context = copy_context()
     context.run(_set)
-    return partial(context.run, run)
+    found, block = partial(context.run, run), computing()
+    if THREADS_SET is not None or openblas() is None:
+        return found
+
+    def limited() -> None:
+        with block:
+            found()
+
+    return limited
 
 
 def _set() -> None:

@@ -31,7 +31,7 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """Return the outputs of a graph that depends only on weights and constants."""
     program = bind(graph, parameters, Target())
-    program.run()
+    program.run_apart()
     return {name: array.copy() for name, array in program.fetches.items()}
 
 

@@ -264,11 +264,11 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
 
 def _load(model: Session, data: bytes) -> Any:
     try:
-        return session(data, threads=2)
+        return session(data)
     except Exception as error:
         why = failure(error)
     try:
-        session(data, threads=2, optimised=False)
+        session(data, optimised=False)
     except Exception as error:
         raise _refused(model, f"onnxruntime does not load the model: {failure(error)}") from error
     text = f"onnxruntime {runtime().__version__} loads the model only without optimisations, which fail: {why}"

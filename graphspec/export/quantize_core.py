@@ -131,7 +131,7 @@ class Core:
         opened.CopyFrom(self.proto)
         del opened.graph.output[:]
         opened.graph.output.extend(helper.make_tensor_value_info(name, types[name], None) for name in wanted)
-        runner = session(opened.SerializeToString(), threads=2)
+        runner = session(opened.SerializeToString())
         feeds = {i.name: rows[i.name] for i in runner.get_inputs()}
         return dict(zip(wanted, runner.run(list(wanted), feeds), strict=True))
 

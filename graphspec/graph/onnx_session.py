@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from graphspec.arrays.cores import threads_set
+
 _FATAL = 4  # onnxruntime's highest log severity
 
 
@@ -21,15 +23,21 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def session(model: bytes | Path, threads: int = 0, *, optimised: bool = True) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` on the CPU."""
+def session(model: bytes | Path, threads: int | None = None, *, optimised: bool = True) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` on the CPU.
+
+    Args:
+        threads: their number; by default that of BLAS, which is one unless the user has set another (:func:`threads_set`).
+            They do not spin: other programs use the cores, too.
+    """
     onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if threads:
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.intra_op_num_threads, options.inter_op_num_threads = threads or threads_set() or 1, 1
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     # The "fallback" prints errors on stdout and repeats the same attempt.
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)

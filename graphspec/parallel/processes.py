@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from graphspec.arrays.blas import ONE_THREAD
+from graphspec.arrays.cores import ONE_THREAD
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.parallel.stops import held_back

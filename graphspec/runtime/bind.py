@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from graphspec.arrays.blas import computing
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order, root, view_as
 from graphspec.arrays.random import Clock
@@ -293,4 +294,5 @@ def bind(
         seed, clock: determine the random numbers of dropout and noise.
         touched: by name, the weights whose gradients may be kept by rows.
     """
-    return Binder(graph, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
+    with computing():  # the number of BLAS threads decides between kernels
+        return Binder(graph, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()

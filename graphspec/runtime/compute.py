@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.arrays.blas import computing
 from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -35,5 +36,6 @@ class Compute:
         with self._programs.borrow((*shapes.items(),), bound) as program:
             for name, array in feeds.items():
                 program.feeds[name][...] = array
-            program.run()
+            with computing():
+                program.run()
             return {name: array.copy() for name, array in program.fetches.items()}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphspec.arrays.blas import computing
 from graphspec.arrays.layout import CACHE_LINE, aligned
 from graphspec.arrays.random import generator
 from graphspec.ir.graph import Array, Graph, Param, Segment
@@ -62,6 +63,7 @@ class Parameters:
         flat = self.vectors[group] if vector is None else vector
         return segment.param.view(flat[segment.start : segment.stop])
 
+    @computing()
     def initialize(self, seed: int, given: Container[str] = ()) -> None:
         """Initialize every weight but those that are ``given``; its random numbers depend only on the seed and its name."""
         for name, param in self.params.items():

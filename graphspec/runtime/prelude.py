@@ -19,17 +19,13 @@ from graphspec.ir.graph import Array, Graph
 
 
 class Prelude:
-    """A graph without weights, computed by onnxruntime.
+    """A graph without weights, computed by onnxruntime."""
 
-    Args:
-        threads: the number of threads of onnxruntime; 0 for one per core.
-    """
-
-    def __init__(self, graph: Graph, threads: int = 0) -> None:
-        self.graph, self.threads = graph, threads
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"graph": self.graph, "threads": self.threads}
+        return {"graph": self.graph}
 
     @cached_property
     def serialized(self) -> bytes:
@@ -50,7 +46,7 @@ class Prelude:
 
     @cached_property
     def _session(self) -> Any:
-        return session(self.serialized, self.threads)
+        return session(self.serialized)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs for one batch, by name. Texts are arrays of ``object``.

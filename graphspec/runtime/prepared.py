@@ -10,7 +10,9 @@ import hashlib
 import json
 import math
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.cores import threads_set, usable_cores
 from graphspec.arrays.memory_maps import map_file
 from graphspec.arrays.strings import Strings
 from graphspec.arrays.system_memory import free, human
@@ -96,10 +99,7 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    step = chunk_rows(prelude)
-    for start in range(0, total, step):
-        rows = slice(start, min(start + step, total))
-        values = prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+    for rows, values in _runs(prelude, feeds, total):
         for name, value in values.items():
             narrow = value.astype(_storage(outputs[name]), copy=False)
             if name in parts:
@@ -112,6 +112,32 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     for name in varying:
         found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
     return found
+
+
+def _runs(prelude: Prelude, feeds: Mapping[str, Any], total: int) -> Iterator[tuple[slice, dict[str, Array]]]:
+    """Yield the values of chunk after chunk of the rows.
+
+    onnxruntime computes a chunk of networks in a thread for each core, each by itself, so a core that other programs use
+    delays no other. Texts are one thread's work: most of it is to convert them, which Python does in turn.
+    """
+    step = chunk_rows(prelude)
+    threads = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1
+
+    def run(rows: slice) -> tuple[slice, dict[str, Array]]:
+        return rows, prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+
+    chunks = (slice(k, min(k + step, total)) for k in range(0, total, step))
+    if threads == 1:
+        yield from map(run, chunks)
+        return
+    running: deque[Future[tuple[slice, dict[str, Array]]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for rows in chunks:
+            running.append(pool.submit(run, rows))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def has_networks(prelude: Prelude) -> bool:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any
 
-from graphspec.arrays.blas import ONE_THREAD
+from graphspec.arrays.cores import ONE_THREAD
 from graphspec.errors import GraphspecError
 from graphspec.search.records import Trial
 from graphspec.search.study import Plan, Study

@@ -18,7 +18,7 @@ def prelude_of(text: str = "N") -> Prelude:
     X = graph.inputs["text"] = Value("text", Type("string", (text,)), "input")
     g = Builder(graph, "node")
     tokens = g.Tokenizer(X, tokenexp="[0-9]+", mark=0, mincharnum=1, pad_value="-1")
-    return Prelude(graph.with_outputs({"numbers": g.Cast(tokens, to="int64")}), threads=1)
+    return Prelude(graph.with_outputs({"numbers": g.Cast(tokens, to="int64")}))
 
 
 def texts(*values: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.object_]]]:
@@ -61,6 +61,6 @@ def test_whole_numbers_are_given_to_a_prelude_of_numbers() -> None:
     graph = Graph("test")
     x = graph.inputs["x"] = Value("x", Type("float32", ("N", 1)), "input")
     g = Builder(graph, "node")
-    found = Prelude(graph.with_outputs({"y": g.Mul(x, x)}), threads=1).run({"x": np.array([[2], [3]])})
+    found = Prelude(graph.with_outputs({"y": g.Mul(x, x)})).run({"x": np.array([[2], [3]])})
     assert found["y"].dtype == np.float32
     assert found["y"].tolist() == [[4], [9]]

@@ -34,7 +34,7 @@ def prelude_of(keys: tuple[str, ...] = ("", "a", "b")) -> Prelude:
     y = g.MatMul(g.MultiHot(ids, depth=300), g.param("kernel", (300, 1), Zeros()))
     parts = cut(graph.with_outputs({"y": y}))
     assert parts is not None
-    return Prelude(parts.prelude, threads=1)
+    return Prelude(parts.prelude)
 
 
 def rows(texts: list[str] = TEXTS) -> Dataset:
@@ -154,7 +154,7 @@ def test_integers_are_stored_in_the_smallest_dtype_of_their_range() -> None:
     ids.range = Range(0, 300)
     parts = cut(graph.with_outputs({"y": g.MatMul(g.MultiHot(ids, depth=301), g.param("k", (301, 1), Zeros()))}))
     assert parts is not None
-    prelude = Prelude(parts.prelude, threads=1)
+    prelude = Prelude(parts.prelude)
     data = Dataset({"word": Strings.of(np.array([["a"], ["b"], ["c"]], object))})
     found = ids_of(prepare_rows(prelude, data, list(prelude.graph.outputs), None, nothing))
     assert found.dtype == np.int16

@@ -46,7 +46,7 @@ def prepared(config: dict[str, Any] | Layer, *arrays: Array, learning: bool = Fa
     graph, value = lowered(config, *arrays, learning=learning)
     if value.kind == "input":
         return arrays[0]
-    result = Prelude(graph, threads=1).run({f"x{k}": array for k, array in enumerate(arrays)})["y"]
+    result = Prelude(graph).run({f"x{k}": array for k, array in enumerate(arrays)})["y"]
     assert result.ndim == value.rank
     assert all(isinstance(d, str) or d == n for d, n in zip(value.shape, result.shape, strict=True)), value.shape
     assert result.dtype == (object if value.type.is_string else np.dtype(value.dtype))
