@@ -12,7 +12,7 @@ from benchmarks import record, report
 from benchmarks.busy import busy
 from benchmarks.networks import OLD, ROWS
 from benchmarks.prepare import prepare, rate
-from benchmarks.race import entries, race
+from benchmarks.race import BrokenError, entries, race
 from benchmarks.tables import add_page, publish, where
 from benchmarks.workload import write
 
@@ -73,7 +73,10 @@ def main() -> None:
         field = [entry for e in options.field if (entry := e.on(name, embeds))]
         with TemporaryDirectory() as folder, busy(options.busy):
             write(workload, Path(folder))
-            scores = race(Path(folder), field, options.pythons, options.rounds, options.seconds, options.patience)
+            try:
+                scores = race(Path(folder), field, options.pythons, options.rounds, options.seconds, options.patience)
+            except BrokenError as error:
+                sys.exit(f"error: {name} ends, a contender fails (`--only` chooses contenders)\n{error}")
         # The products of W3ids and of the recommender are looked up, not multiplied.
         results.append(report.Result(name, scores, None if name in LOOKED_UP else count / best))
         if options.json:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from graphspec.arrays.cores import usable_cores
+
 LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(1_000_000):\n        pass\n"
 """It ends with the process that started it, however that ends."""
 NICE = 19
@@ -26,7 +28,7 @@ def _loop(core: int) -> subprocess.Popen[bytes]:
 @contextmanager
 def busy(wanted: bool) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Within it, if wanted, a loop runs on each core that this process may use."""
-    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else range(os.cpu_count() or 1)
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else range(usable_cores())
     loops = [_loop(core) for core in cores] if wanted else []
     try:
         yield loops

@@ -40,7 +40,9 @@ def prepare(name: str) -> tuple[Workload, int]:
     training, head = model.spec.training, model.spec.heads["y"]
     x, y = rows_of(name, training.batch_size)
     nodes = [node_of(declared) for declared in model.spec.nodes]
-    optimizer = {"type": type(training.optimizer).__name__} | training.optimizer.model_dump(mode="json")
+    optimizer = {"type": type(training.optimizer).__name__} | training.optimizer.model_dump(
+        mode="json", exclude={"groups"}
+    )
     loss = LOSSES[type(head.loss).__name__]
     given, size = source if isinstance(source, dict) else str(source), training.batch_size
     inputs = x if isinstance(x, dict) else {"x": x}

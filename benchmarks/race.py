@@ -28,12 +28,18 @@ CLEAN = 0.25
 """The most that a clean window's middle four fifths may spread, as a fraction of its median."""
 SLOWEST = 1.0
 """Seconds of a step beyond which a contender is not measured further."""
+LAST_LINES = 20
+"""What is shown of the output of a contender that has failed."""
 TRIES = 3
 """Windows a round until one is clean."""
 
 
 class ContenderError(Exception):
-    """A contender that has failed, is missing, or is too slow."""
+    """A contender is left out: it is not installed, has no such network, is too slow, or trains otherwise."""
+
+
+class BrokenError(Exception):
+    """A contender is installed and fails. The race ends: without its best peer a ratio would say too much."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +115,14 @@ class Child:
                 stderr=errors,
                 text=True,
             )
-        self._log = log
+        self._log, self._name = log, entry.name
 
     def hear(self, patience: float) -> dict[str, Any]:
         """Its next answer.
 
         Raises:
-            ContenderError: it says that it cannot, says nothing for ``patience`` seconds, or has ended.
+            ContenderError: it is missing, or says nothing for ``patience`` seconds.
+            BrokenError: it has failed, or has ended.
         """
         assert self._process.stdout is not None
         with DefaultSelector() as selector:
@@ -124,17 +131,23 @@ class Child:
                 raise ContenderError(f"not ready after {patience:.0f} s")
         line = self._process.stdout.readline()
         if not line:
-            raise ContenderError("ended: " + (self._log.read_text().strip().splitlines() or ["without a word"])[-1])
+            raise self._broken(f"it has ended with status {self._process.wait()}")
         said: dict[str, Any] = json.loads(line)
-        for key in ("missing", "failed"):
-            if key in said:
-                raise ContenderError(said[key])
+        if "failed" in said:
+            raise self._broken(said["failed"])
+        if "missing" in said:
+            raise ContenderError(said["missing"])
         return said
+
+    def _broken(self, why: str) -> BrokenError:
+        lines = self._log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        return BrokenError("\n".join([f"{self._name}: {why}", *(f"  {line}" for line in lines)]))
 
     def ask(self, patience: float, **message: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: what it has said, or nothing, is heard
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
         return self.hear(patience)
 
     def end(self) -> None:
@@ -221,6 +234,7 @@ def race(
 
     Raises:
         ContenderError: the first is not to be had.
+        BrokenError: one fails that is installed.
     """
     scores, children, counts = [Score(e) for e in field_], dict[str, Child](), dict[str, int]()
     try:

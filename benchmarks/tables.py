@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.cores import usable_cores
+
 PAGE = Path(__file__).with_name("README.md")
 
 
@@ -37,7 +39,7 @@ def machine() -> dict[str, Any]:
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
     return {
         "cpu": model or platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "numpy": np.__version__,

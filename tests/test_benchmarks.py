@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,18 @@ from benchmarks.contenders.graphspec import start
 from benchmarks.fine_tuning.cases import CASES, Case
 from benchmarks.networks import OLD, ROWS, SMALL, first, spec
 from benchmarks.prepare import prepare
-from benchmarks.race import Entry, Score, Window, agree, entries
+from benchmarks.race import BrokenError, Entry, Score, Window, agree, entries, race
 from benchmarks.record import as_json, read
 from benchmarks.report import Result, page, ratios
 from benchmarks.workload import read as read_workload
 from benchmarks.workload import write
 from graphspec.compiler.check import check
 
+KERAS_ADAM = {
+    *("type", "learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay", "clipnorm", "clipvalue"),
+    *("global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor"),
+    *("gradient_accumulation_steps", "name"),
+}
 ENTRIES = {entry.name: entry for entry in entries("auto")}
 
 
@@ -119,6 +125,31 @@ def test_a_contender_that_trains_otherwise_is_left_out() -> None:
     assert ENTRIES["torch sparse"].on("gru", False) is None
     assert ENTRIES["keras jax"].on("gru", False) is None
     assert all(isinstance(ENTRIES["keras jax"].on(name, False), Entry) for name in OLD)
+
+
+def test_a_contender_that_fails_ends_the_race_and_a_missing_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keras is a file here: the first cannot be found, the second breaks when it is imported."""
+    fakes = {"absent": "raise ModuleNotFoundError('no', name='keras')\n", "broken": "raise TypeError('no groups')\n"}
+    field = [replace(ENTRIES["graphspec"], options={"workers": "1"})]
+    for name, code in fakes.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "keras.py").write_text(code, encoding="utf-8")
+        path = os.pathsep.join([str(tmp_path / name), *filter(None, sys.path)])
+        field.append(replace(ENTRIES["keras tf"], name=name, environment={"PYTHONPATH": path}))
+    workload, _ = prepare("tabular-small")
+    write(workload, tmp_path)
+    with pytest.raises(BrokenError, match=r"(?s)broken: TypeError: no groups\n  Traceback.*no groups"):
+        race(tmp_path, field, {}, 1, 0.01, 60)
+    assert capsys.readouterr().err.split() == ["graphspec:", "ready", "absent:", "keras", "is", "not", "installed"]
+    scores = race(tmp_path, field[:2], {}, 1, 0.01, 60)
+    assert [(bool(score.windows), score.note) for score in scores] == [(True, ""), (False, "keras is not installed")]
+
+
+def test_an_optimizer_has_arguments_of_keras_alone() -> None:
+    """`groups` are ours: Keras refused them."""
+    assert prepare("tabular-small")[0].optimizer.keys() <= KERAS_ADAM
 
 
 def test_compiled_kernels_can_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

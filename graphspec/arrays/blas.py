@@ -37,7 +37,9 @@ class OpenBlas(NamedTuple):
 def openblas() -> OpenBlas | None:
     """Return NumPy's OpenBLAS, found through NumPy's own extension; None if NumPy uses another BLAS."""
     try:
-        library = ctypes.PyDLL(np.linalg._umath_linalg.__file__)  # its calls keep the interpreter's lock: they are short
+        library = ctypes.PyDLL(
+            np.linalg._umath_linalg.__file__
+        )  # its calls keep the interpreter's lock: they are short
     except (AttributeError, OSError):
         return None
     for symbol in _SYMBOLS:
@@ -58,23 +60,6 @@ def small_kernels() -> bool:
     return blas is not None and blas.core in _WITH_SMALL_KERNELS and blas.get() == 1
 
 
-class _Open:
-    """How many blocks of :class:`one_thread` are open, in all threads of Python, and the threads of BLAS before them."""
-
-    def __init__(self) -> None:
-        self.blocks, self.before = 0, 1
-        self.new_lock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.new_lock)
-
-    def new_lock(self) -> None:
-        """Create the lock: that of a forked process may belong to a thread that it does not have."""
-        self.changing = threading.Lock()
-
-
-_open = _Open()
-
-
 class one_thread(ContextDecorator):  # noqa: N801 (it is used like a function)
     """Limit this process's OpenBLAS to one thread inside the ``with`` block; it costs about a microsecond.
 
@@ -83,21 +68,31 @@ class one_thread(ContextDecorator):  # noqa: N801 (it is used like a function)
     """
 
     __slots__ = ()
+    _changing, _blocks, _before = threading.Lock(), 0, 1  # how many are open, and the number of threads before them
 
     def __enter__(self) -> None:
         if (blas := openblas()) is not None:
-            with _open.changing:
-                if not _open.blocks:
-                    _open.before = blas.get()
-                _open.blocks += 1
+            with one_thread._changing:
+                if not one_thread._blocks:
+                    one_thread._before = blas.get()
+                one_thread._blocks += 1
                 blas.set(1)
 
     def __exit__(self, *_: Any) -> None:
         if (blas := openblas()) is not None:
-            with _open.changing:
-                _open.blocks -= 1
-                if not _open.blocks:
-                    blas.set(_open.before)
+            with one_thread._changing:
+                one_thread._blocks -= 1
+                if not one_thread._blocks:
+                    blas.set(one_thread._before)
+
+    @staticmethod
+    def new_lock() -> None:
+        """Create the lock anew: that of a forked process may belong to a thread that it does not have."""
+        one_thread._changing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=one_thread.new_lock)
 
 
 class computing(one_thread):  # noqa: N801 (it is used like a function)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.blas import THREADS_SET, computing, openblas
+from graphspec.arrays.blas import computing
 
 _BUFFER = 1024
 # Elements. The fastest of 512, 1024 and 2048 for a convnet, an Inception-like and a ResNet-like network (benchmarks W5,
@@ -24,7 +23,7 @@ Calls = list[Call]
 class settings:  # noqa: N801 (it is used like a function)
     """Turn off NumPy's warnings, shrink its ufunc buffer, and limit BLAS while programs run; restore all afterwards.
 
-    See :class:`computing` for BLAS. Warnings are not needed: the trainer checks that the loss is finite. If an operand is broadcast or not contiguous,
+    Warnings are not needed: the trainer checks that the loss is finite. If an operand is broadcast or not contiguous,
     NumPy loops over rows, and rows shorter than the buffer (8192 elements by default) take a path that is half as fast.
     """
 
@@ -49,13 +48,11 @@ def apart(run: Callable[[], None]) -> Callable[[], None]:
     """
     context = copy_context()
     context.run(_set)
-    found, block = partial(context.run, run), computing()
-    if THREADS_SET is not None or openblas() is None:
-        return found
+    block = computing()
 
     def limited() -> None:
         with block:
-            found()
+            context.run(run)
 
     return limited
 

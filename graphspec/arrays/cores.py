@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -33,17 +32,12 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    quota = _quota()
-    return int(cores) if quota is None else max(1, min(int(cores), int(quota)))
+    return max(1, min(int(cores), int(cpu_quota() or cores)))
 
 
 @cache
-def _quota() -> float | None:
-    return cpu_quota(Path("/"))
-
-
-def cpu_quota(root: Path) -> float | None:
-    """Return how many seconds of CPU time Linux's control groups give this process per second; None for no limit.
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Return the cores that Linux's control groups, of both versions, give this process; None for no limit.
 
     The limits of all parents of its group hold, too. In a container the path of the group may be that of the host, while
     its files are at the top.
@@ -51,32 +45,18 @@ def cpu_quota(root: Path) -> float | None:
     Args:
         root: the folder with ``proc`` and ``sys``.
     """
-    return min((limit for folder in _groups(root) if (limit := _limit(folder)) is not None), default=None)
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of this process's groups that may limit CPU time, and of their parents."""
-    mounted, lines = root / "sys/fs/cgroup", list[str]()
+    limits, lines = list[float](), list[str]()
     with suppress(OSError):
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        group = PurePosixPath("/", path)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        tops = ("cpu", controllers) if controllers else ("", "unified")  # version 1, and version 2 alone or beside it
-        for top in dict.fromkeys(tops):
-            yield from (mounted / top / str(each).lstrip("/") for each in (group, *group.parents))
-
-
-def _limit(folder: Path) -> float | None:
-    """Return the limit of one group, in cores."""
-    with suppress(OSError, ValueError, IndexError, ZeroDivisionError):
-        if (file := folder / "cpu.max").is_file():
-            quota, period = file.read_text().split()[:2]  # `max 100000` for no limit
-        else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        cores = int(quota) / int(period)
-        return cores if cores > 0 else None  # version 1 says -1 for no limit
-    return None
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        group, tops, files = PurePosixPath(path), ["", "unified"], ["cpu.max"]
+        if controllers:  # version 1
+            tops = ["cpu", controllers] if "cpu" in controllers.split(",") else []
+            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        for folder in (top / str(g).lstrip("/") for top in map(Path, tops) for g in (group, *group.parents)):
+            with suppress(OSError, ValueError):  # no such file, or `max`
+                texts = [(root / "sys/fs/cgroup" / folder / file).read_text() for file in files]
+                quota, period = map(int, " ".join(texts).split())
+                limits += [quota / period] if quota > 0 < period else []  # -1 is no limit
+    return min(limits, default=None)

@@ -7,8 +7,8 @@ import os
 from graphspec.errors import UsageError
 
 KERNELS = "GRAPHSPEC_KERNELS"
-"""The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``plain`` forbids all, ``compiled``
-forces the compiled ones too (:mod:`graphspec.kernels.compiled`). Workers inherit it."""
+"""The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``reference`` forbids all, NumPy's
+and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.kernels.compiled`). Workers inherit it."""
 
 
 def _checked(value: str) -> str:
@@ -17,13 +17,14 @@ def _checked(value: str) -> str:
     Raises:
         UsageError: ``value`` is unknown.
     """
-    if value not in ("", "compiled", "fast", "plain"):
-        raise UsageError(f"{KERNELS} must be plain, fast or compiled, or not be set, got {value!r}")
+    if value not in ("", "compiled", "fast", "reference"):
+        said = "`plain` is now called `reference`" if value == "plain" else f"got {value!r}"
+        raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {said}")
     return value
 
 
 FORCED: str = _checked(os.environ.get(KERNELS, ""))
-FAST: bool | None = {"compiled": True, "fast": True, "plain": False}.get(FORCED)
+FAST: bool | None = {"compiled": True, "fast": True, "reference": False}.get(FORCED)
 
 
 def use_fast_kernel(pays: bool) -> bool:

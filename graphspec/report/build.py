@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphspec.arrays.blas import computing
 from graphspec.files import write_atomic
 from graphspec.report.findings import Findings, find, judge, judged_by_spec, of_model
 from graphspec.report.page import Opening, Section, page
@@ -53,6 +54,7 @@ def report_html(found: Findings) -> str:
     return page(Opening(spec.name, about(found), (spec.description, sentence(found.model))), sections)
 
 
+@computing()
 def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset | None = None) -> Written:
     """Write the report of a model in the memory.
 

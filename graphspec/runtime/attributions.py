@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.arrays.blas import computing
 from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import free
 from graphspec.graph.builder import Builder
@@ -184,6 +185,7 @@ class Integrator:
             parts.append(program.fetches[self.head].copy())
         return np.concatenate(parts)
 
+    @computing()
     def path(self, row: int, chosen: Array) -> Path:
         """Integrate along the path of one row, with as many steps as are needed, at most ``MAX_STEPS``.
 

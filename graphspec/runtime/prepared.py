@@ -10,9 +10,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,45 +98,28 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    for rows, values in _runs(prelude, feeds, total):
-        for name, value in values.items():
-            narrow = value.astype(_storage(outputs[name]), copy=False)
-            if name in parts:
-                parts[name].append(narrow)
-                continue
-            if name not in found:
-                found[name] = allocate(name, (total, *narrow.shape[1:]), narrow.dtype)
-            found[name][rows] = narrow
-        progress(rows.stop, total)
+    step = chunk_rows(prelude)
+    chunks = [slice(k, min(k + step, total)) for k in range(0, total, step)]
+
+    def run(rows: slice) -> dict[str, Array]:
+        return prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+
+    # Of networks each core computes chunks, by itself: one that is busy delays no other. Texts are one thread's work.
+    cores = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1
+    with ThreadPoolExecutor(cores) as pool:
+        for rows, values in zip(chunks, (map if cores == 1 else pool.map)(run, chunks), strict=True):
+            for name, value in values.items():
+                narrow = value.astype(_storage(outputs[name]), copy=False)
+                if name in parts:
+                    parts[name].append(narrow)
+                    continue
+                if name not in found:
+                    found[name] = allocate(name, (total, *narrow.shape[1:]), narrow.dtype)
+                found[name][rows] = narrow
+            progress(rows.stop, total)
     for name in varying:
         found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
     return found
-
-
-def _runs(prelude: Prelude, feeds: Mapping[str, Any], total: int) -> Iterator[tuple[slice, dict[str, Array]]]:
-    """Yield the values of chunk after chunk of the rows.
-
-    onnxruntime computes a chunk of networks in a thread for each core, each by itself, so a core that other programs use
-    delays no other. Texts are one thread's work: most of it is to convert them, which Python does in turn.
-    """
-    step = chunk_rows(prelude)
-    threads = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1
-
-    def run(rows: slice) -> tuple[slice, dict[str, Array]]:
-        return rows, prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
-
-    chunks = (slice(k, min(k + step, total)) for k in range(0, total, step))
-    if threads == 1:
-        yield from map(run, chunks)
-        return
-    running: deque[Future[tuple[slice, dict[str, Array]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for rows in chunks:
-            running.append(pool.submit(run, rows))
-            if len(running) > threads:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 def has_networks(prelude: Prelude) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arrays.blas import openblas
+from graphspec.arrays.blas import THREADS_SET, openblas
+from graphspec.arrays.cores import usable_cores
 from graphspec.callbacks.outputs import ADAPTED, RUN_FILES
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted, learning_nodes
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.runtime.session import Session
 
-_BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
 
@@ -178,8 +178,8 @@ def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, s
         "platform": platform.platform(terse=True),
         "seed": model.seed,
         "workers": model.workers or 1,
-        "cores": os.cpu_count(),
-        "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
+        "cores": usable_cores(),
+        "blas_threads": {"BLAS threads": f"{THREADS_SET or 1}"},
         "plan": {
             "kernels": None if (blas := openblas()) is None else blas.core,
             "compiled": compiled.version(),

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import ConfigDict, Field
 
+from graphspec.arrays.blas import THREADS_SET
 from graphspec.callbacks.outputs import TIMING
 from graphspec.config import Natural
 from graphspec.errors import RunError
 from graphspec.files import write_atomic
 from graphspec.runtime.records import Record, check, read_json
+from graphspec.text import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _MAX_EPOCHS = 1_000_000
 _OFTEN = 50  # epochs, of which each is written
+_WAITED, _WAITED_SECONDS = 0.5, 5.0  # of the time of steps, and at least: so much waiting for a core is worth a line
+_QUEUE = Path("/proc/thread-self/schedstat")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -106,17 +110,46 @@ class Fitted(NamedTuple):
     stopped: str | None
 
 
+def waited(queue: Path = _QUEUE) -> float:
+    """Return the seconds that this thread has waited for a core so far; only differences have a meaning.
+
+    Linux counts them, without waits for a disk. Elsewhere it is all time in which the thread did not compute.
+    """
+    try:
+        return int(queue.read_text().split()[1]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return time.monotonic() - time.thread_time()
+
+
+def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
+    """Return a sentence if steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core.
+
+    Args:
+        threads: the number of BLAS threads that the user has set.
+    """
+    if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
+        return None
+    share, more = percent(min(waiting / seconds, 1)), ", and set OPENBLAS_NUM_THREADS=1" if (threads or 1) > 1 else ""
+    why = (
+        f"slow: steps waited for a core in {share} of their time; other programs use the cores, or a CPU quota is spent"
+    )
+    return f"{why}: train when less runs{more}"
+
+
 class Timer:
     """Measures a training, and writes what it has measured.
 
     Args:
         rows, validation_rows: rows per epoch.
+
+    Attributes:
+        alone, waiting: the seconds of steps in one process, without other workers, and how long they waited for a core.
     """
 
     def __init__(self, rows: int, validation_rows: int) -> None:
         self.times = Times(rows=rows, validation_rows=validation_rows)
         self._since: float | None = None
-        self._steps = 0.0
+        self._steps = self._waited = self.alone = self.waiting = 0.0
 
     def resume(self, directory: Path) -> None:
         """Continue the measurements of a run."""
@@ -132,11 +165,13 @@ class Timer:
         times.starts.append(Start(at=datetime.now(UTC).isoformat(timespec="seconds"), epoch=epoch, batch=batch))
         times.partial = times.partial if batch else 0.0
         times.restored_epoch = None
-        self._since = time.monotonic()
+        self._since, self._waited = time.monotonic(), waited()
 
-    def stepped(self) -> None:
-        """Note that the steps of the epoch have ended."""
+    def stepped(self, alone: bool) -> None:
+        """Note that the steps of the epoch have ended; ``alone`` is whether there are no other workers."""
         self._steps = self._passed()
+        if alone:
+            self.alone, self.waiting = self.alone + self._steps, self.waiting + waited() - self._waited
 
     def ended(self, rate: float, workers: int | None = None) -> None:
         """Note that the epoch has ended.
@@ -148,11 +183,16 @@ class Timer:
         known, self.times.partial = self.times.partial, 0.0
         seconds, steps = round(self._passed() + known, 6), round(self._steps + known, 6)
         self.times.epochs.append(EpochTime(seconds=seconds, steps=steps, learning_rate=rate, workers=workers))
-        self._since = time.monotonic()
+        self._since, self._waited = time.monotonic(), waited()
 
     def interrupted(self) -> None:
         """Note that training ends within an epoch."""
         self.times.partial = round(self.times.partial + self._passed(), 6)
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Say once that steps were slow, if they were."""
+        if (text := slow(self.alone, self.waiting, THREADS_SET)) is not None:
+            say(text)
 
     @property
     def due(self) -> bool:

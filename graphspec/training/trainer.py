@@ -178,6 +178,7 @@ class Trainer:
         finally:
             self.steps.leave()
             self.observer.end()
+        self.timer.tell(self.say)
         self.optimizer_state.finish()
         for state in self.states:
             state.on_train_end()
@@ -221,7 +222,7 @@ class Trainer:
                 self._interrupt(interrupt)
             if self.stopped is not None:
                 return
-        self.timer.stepped()
+        self.timer.stepped(self.steps.leader is None)
         if (weight := self.model.parameters.not_finite()) is not None:
             text = f"the weight '{weight}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
             self._not_finite(text, f"{_DIVERGED_HINT}; the last checkpoint is from the previous epoch", math.nan)

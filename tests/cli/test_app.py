@@ -237,10 +237,11 @@ def _python(*arguments: object, **more: Any) -> subprocess.CompletedProcess[byte
     return subprocess.run(command, capture_output=True, check=False, **more)
 
 
-def test_unknown_choice_of_kernels(tmp_path: Path) -> None:
-    result = _python("validate", project(tmp_path), env={**os.environ, "GRAPHSPEC_KERNELS": "quick"})
+@pytest.mark.parametrize(("value", "why"), [("quick", "got 'quick'"), ("plain", "`plain` is now called `reference`")])
+def test_unknown_choice_of_kernels(tmp_path: Path, value: str, why: str) -> None:
+    result = _python("validate", project(tmp_path), env={**os.environ, "GRAPHSPEC_KERNELS": value})
     assert result.returncode == 2
-    said = "error: GRAPHSPEC_KERNELS must be plain, fast or compiled, or not be set, got 'quick'"
+    said = f"error: GRAPHSPEC_KERNELS must be reference, fast or compiled, or not be set: {why}"
     assert " ".join(result.stderr.decode().split()) == said
 
 

@@ -350,7 +350,7 @@ def test_only_convolutions_with_groups_may_round_in_another_way() -> None:
 
 @needs_kernels
 def test_forced_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load("plain") is None
+    assert load("reference") is None
     assert load("fast") is None
     assert load("compiled") is FOUND
     monkeypatch.setattr(compiled, "LIBRARY", FOUND)
@@ -372,6 +372,6 @@ def test_missing_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "graphspec_kernels", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert load("plain") is None
+        assert load("reference") is None
     with pytest.raises(UsageError, match="GRAPHSPEC_KERNELS=compiled: graphspec-kernels cannot be loaded"):
         load("compiled")

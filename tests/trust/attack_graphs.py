@@ -67,7 +67,7 @@ def _kernels(forced: bool | None, numpy: bool) -> Iterator[None]:
     if numpy:
         compiled.LIBRARY = None
     if forced is not None:
-        choice.FAST, os.environ[choice.KERNELS] = forced, "fast" if forced else "plain"
+        choice.FAST, os.environ[choice.KERNELS] = forced, "fast" if forced else "reference"
     try:
         yield
     finally:
