@@ -16,6 +16,7 @@ from commands import SPEC, graphspec, project
 from paths import ROOT
 
 from graphspec import Diagnostic, RunError, SpecError, UsageError, __version__
+from graphspec.arrays.cores import ONE_THREAD
 from graphspec.cli import console
 from graphspec.cli.app import COMMANDS
 from graphspec.cli.init import Kind
@@ -243,6 +244,15 @@ def test_unknown_choice_of_kernels(tmp_path: Path, value: str, why: str) -> None
     assert result.returncode == 2
     said = f"error: GRAPHSPEC_KERNELS must be reference, fast or compiled, or not be set: {why}"
     assert " ".join(result.stderr.decode().split()) == said
+
+
+@pytest.mark.parametrize(("variables", "number"), [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
+def test_a_command_has_one_blas_thread_unless_the_user_sets_a_number(variables: dict[str, str], number: str) -> None:
+    code = "import atexit, os, sys; from graphspec.__main__ import main; sys.argv = ['graphspec', '--version']\n"
+    code += "atexit.register(lambda: print(os.environ['OMP_NUM_THREADS'], 'numpy' in sys.modules)); main()"
+    environment = {k: v for k, v in os.environ.items() if k not in ONE_THREAD} | variables
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment, text=True)
+    assert result.stdout.splitlines()[-1] == f"{number} False"  # the variable is there before NumPy reads it
 
 
 def test_forced_kernels_that_are_not_there(tmp_path: Path) -> None:

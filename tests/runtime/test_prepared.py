@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,32 @@ def test_short_rows_are_padded_whatever_the_chunks_are(chunk: int, monkeypatch: 
     prelude = prelude_of()
     found = ids_of(prepare_rows(prelude, rows(), list(prelude.graph.outputs), None, nothing))
     assert found.tolist() == [EXPECTED[text] for text in TEXTS]
+
+
+@pytest.mark.parametrize(("cores", "threads_set", "threads"), [(2, None, 2), (2, 2, 1), (1, 1, 1)])
+def test_each_core_computes_chunks_of_networks(
+    cores: int, threads_set: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunks of both threads meet: with one thread, the barrier breaks."""
+    meeting, prelude = threading.Barrier(threads, timeout=10), prelude_of()
+    monkeypatch.setattr(prepared, "has_networks", lambda prelude: True)
+    monkeypatch.setattr(prepared, "chunk_rows", lambda prelude: 4)
+    monkeypatch.setattr(prepared, "usable_cores", lambda: cores)
+    monkeypatch.setattr(prepared, "threads_set", lambda: threads_set)
+    run, used, done = prelude.run, set[int](), list[int]()
+
+    def met(feeds: Any) -> Any:
+        if len(feeds["text"]) == 4:  # not the two rows that find the padding
+            used.add(threading.get_ident())
+            meeting.wait()
+        return run(feeds)
+
+    monkeypatch.setattr(prelude, "run", met)
+    data = rows([*TEXTS, "a"])  # four chunks
+    found = ids_of(prepare_rows(prelude, data, list(prelude.graph.outputs), None, lambda rows, _: done.append(rows)))
+    assert [list(row) for row in found.reshape(len(data), -1)] == [EXPECTED[text] for text in [*TEXTS, "a"]]
+    assert done == [4, 8, 12, 16]
+    assert len(used) == threads
 
 
 def test_progress_counts_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:

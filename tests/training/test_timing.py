@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from resuming import interrupt, resume, whole
 
-from graphspec.training.timing import EpochTime, Timer, Times, read_times
+from graphspec.training import timing
+from graphspec.training.timing import EpochTime, Timer, Times, read_times, slow, waited
 
 EPOCHS = 4
 
@@ -29,6 +30,44 @@ def spec(folder: Path, **training: Any) -> dict[str, Any]:
         "training": {"optimizer": "sgd", "epochs": EPOCHS, "batch_size": 10, **training},
         "data": {"train": {"file": str(folder / "rows.npz")}, "validation": {"split": 0.25}},
     }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "threads", "said"),
+    [
+        (100.0, 60.0, None, "60 % of their time"),
+        (100.0, 60.0, 2, "and set OPENBLAS_NUM_THREADS=1"),
+        (100.0, 40.0, None, None),  # less than half
+        (4.0, 3.9, None, None),  # too short to matter
+        (0.0, 0.0, None, None),  # workers: their steps are not counted
+    ],
+)
+def test_steps_that_wait_for_a_core_are_slow(
+    seconds: float, waiting: float, threads: int | None, said: str | None
+) -> None:
+    text = slow(seconds, waiting, threads)
+    assert (text is None) is (said is None)
+    assert said is None or said in (text or "")
+    assert ("OPENBLAS" in (text or "")) is (threads == 2)
+
+
+@pytest.mark.parametrize(("alone", "told"), [(True, 1), (False, 0)])
+def test_only_steps_of_one_process_count(alone: bool, told: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(timing.time, "monotonic", lambda: 10.0 * next(clock))
+    monkeypatch.setattr(timing, "waited", lambda: 8.0 * next(clock))
+    timer, said = Timer(8, 0), list[str]()
+    timer.begin(0, 0)
+    timer.stepped(alone)
+    timer.ended(0.1)
+    timer.tell(said.append)
+    assert len(said) == told
+
+
+def test_linux_counts_the_time_in_the_queue(tmp_path: Path) -> None:
+    (tmp_path / "schedstat").write_text("7000000000 2500000000 12\n")
+    assert waited(tmp_path / "schedstat") == 2.5
+    assert waited(tmp_path / "none") >= 0  # elsewhere: what is not computing
 
 
 def test_a_run_has_its_times(tmp_path: Path) -> None:
