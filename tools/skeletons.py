@@ -276,7 +276,7 @@ def test_it_is_in_the_pipeline() -> None:
         "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
-        "$$ python -m benchmarks.bits && OPENBLAS_NUM_THREADS=1 python -m benchmarks.steps",
+        "$$ python -m benchmarks.bits && python -m benchmarks.steps",
         "docs/decisions/: what it is for, the measurement and its command, on the page of its subject; " + _CHANGELOG,
         "$$ pytest -n 0 tests/graph tests/export tests/test_docs.py",
     ),
