@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
@@ -160,6 +161,8 @@ def check_arrays(
 
 def _as_array(value: Any, request: Request) -> Array | DataError:
     try:
+        if request.any_size and (pictures := Pictures.of(value)) is not None:
+            return pictures
         return as_array(value, gaps=request.gaps or request.type.is_string)
     except DataError as error:
         return error
@@ -199,6 +202,7 @@ class _Check(Reporter):
             learns_labels=not is_input and name in signature.text_labels,
             is_sequence=is_sequence,
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
+            any_size=name in signature.any_size,
             allocate=self._allocate,
         )
 
@@ -272,7 +276,7 @@ class _Check(Reporter):
                 expected = Type("string", ("N",))
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
-            else:
+            elif not isinstance(converted, Pictures):
                 converted = reshape(
                     converted,
                     expected,
@@ -285,7 +289,8 @@ class _Check(Reporter):
                 if name in signature.class_inputs:
                     hint = "the head that compares with it needs a unit for each class, counted from 0"
                 hint = f"{hint}, or correct the ids"
-                check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
+                ids = converted.data if isinstance(converted, Pictures) else converted
+                check_range(ids, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
             if name in signature.targets and section == "targets":
                 converted = self._checked_target(name, converted, subject)
         except DataError as error:

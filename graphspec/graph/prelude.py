@@ -45,19 +45,54 @@ def cut(graph: Graph) -> Cut | None:
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
-    if by_numpy and len(graph.inputs) < _MANY_INPUTS:
+    opened = {name for names in _of_any_size(graph, nodes).values() for name in names}
+    if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
         return None
     alike = _without_rows(nodes)
     rows = RowAxes(nodes)
     fixed = _by_row(nodes, rows)
     others = [n for n in nodes if n.name not in alike]
-    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows)
+    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows, opened)
     if chosen is None:  # then what can be computed in every step is, and what depends on it
-        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows)
+        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows, opened)
     if not chosen:
         return None
     parts = _split(graph, nodes, chosen, alike)
-    return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+    return None if by_numpy and not opened and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+
+
+def any_size(graph: Graph) -> frozenset[str]:
+    """Return the inputs of pictures of which every row may have a height and a width of its own.
+
+    What reads them is computed for each row alone and before everything trained, up to values of one size: the prelude.
+    """
+    return frozenset(_of_any_size(graph, graph.needed(_roots(graph))))
+
+
+def _of_any_size(graph: Graph, nodes: Sequence[Node]) -> dict[str, set[str]]:
+    """Return by input of :func:`any_size` the names of the values whose sizes depend on its: they cannot cross the cut."""
+    free = {n: {d for d in v.shape[1:] if isinstance(d, str)} for n, v in graph.inputs.items() if _is_picture(v)}
+    if not any(free.values()):
+        return {}
+    fixed, rows, roots, found = by_row(nodes), RowAxes(nodes), {v.name for v in _roots(graph)}, {}
+    others = [(n, d) for n, v in graph.inputs.items() for d in v.shape[1:]]
+    for name, sizes in free.items():
+        open_ = {name}
+        for node in nodes:
+            if any(v is not None and v.name in open_ for v in node.inputs):
+                if node.name not in fixed:
+                    break
+                closed = [rows.axis(v) == 0 and all(isinstance(d, int) for d in v.shape[1:]) for v in node.outputs]
+                open_ |= {v.name for v, ends in zip(node.outputs, closed, strict=True) if not ends}
+        else:
+            shared = any(n != name and d in sizes for n, d in others)  # the sizes of another input, too
+            if sizes and not shared and not open_ & roots:
+                found[name] = open_
+    return found
+
+
+def _is_picture(value: Value) -> bool:
+    return len(value.shape) == 4 and not value.type.is_string and isinstance(value.shape[3], int)
 
 
 def computed_once(graph: Graph) -> set[str]:
@@ -183,14 +218,14 @@ def _behind_steps(nodes: Iterable[Node]) -> set[str]:
 
 
 def _before_the_cut(
-    graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes
+    graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes, opened: set[str]
 ) -> set[str] | None:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
     None if something would have to cross that cannot, such as a head with its rows in another axis than 0.
 
-    Each value is an edge whose capacity is its bytes per row; texts and what has its
-    rows in another axis than 0 cannot cross, and what has no rows only if it must. A
+    Each value is an edge whose capacity is its bytes per row; texts, what has its
+    rows in another axis than 0, and the values ``opened`` cannot cross, and what has no rows only if it must. A
     node that is computed before the cut has its inputs computed there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
@@ -203,7 +238,7 @@ def _before_the_cut(
 
     def add(value: Value) -> None:
         capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
-        stays = value.type.is_string or (rows.axis(value) or 0) > 0
+        stays = value.type.is_string or (rows.axis(value) or 0) > 0 or value.name in opened
         edge(("in", value.name), ("out", value.name), None if stays else capacity)
 
     for value in graph.inputs.values():

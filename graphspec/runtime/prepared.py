@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.memory_maps import map_file
+from graphspec.arrays.pictures import Pictures, in_chunks
 from graphspec.arrays.strings import Strings
 from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
@@ -68,10 +69,10 @@ def raw_bytes(data: Dataset) -> int:
 
 def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
     """Return the name of the cache's entry: a hash of the prelude, of the rows that it reads, and of this version."""
-    total = hashlib.sha256(f"{__version__} {chunk_rows(prelude)}".encode())
+    total = hashlib.sha256(f"{__version__} {chunk_rows(prelude, feeds)}".encode())
     total.update(prelude.serialized)
     for name, array in sorted(feeds.items()):
-        parts = array.arrays() if isinstance(array, Strings) else {"": array}
+        parts = array.arrays() if isinstance(array, Strings | Pictures) else {"": array}
         for part, values in sorted(parts.items()):
             total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
             for chunk in _chunks(values):
@@ -96,10 +97,12 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    step = chunk_rows(prelude)
-    for start in range(0, total, step):
-        rows = slice(start, min(start + step, total))
-        values = prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+    chunks: list[Any] = []
+    done = 0
+    for rows in in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)):
+        chunks.append(rows)
+        given = {name: _rows(array, rows) for name, array in feeds.items()}
+        values = prelude.run(given)
         for name, value in values.items():
             narrow = value.astype(_storage(outputs[name]), copy=False)
             if name in parts:
@@ -108,9 +111,10 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
             if name not in found:
                 found[name] = allocate(name, (total, *narrow.shape[1:]), narrow.dtype)
             found[name][rows] = narrow
-        progress(rows.stop, total)
+        done += len(next(iter(given.values())))
+        progress(done, total)
     for name in varying:
-        found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
+        found[name] = _joined(name, parts[name], chunks, prelude.padding[name], allocate)
     return found
 
 
@@ -119,31 +123,30 @@ def has_networks(prelude: Prelude) -> bool:
     return any(OPS[node.op].merged for node in prelude.graph.nodes)
 
 
-def chunk_rows(prelude: Prelude) -> int:
+def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     """Return the rows per run of the prelude: few for networks, whose results between the layers need memory and caches."""
     graph = prelude.graph
     if not has_networks(prelude):
-        return CHUNK_ROWS
+        each = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
+        return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * max(each, 1))))
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
     return max(1, min(NETWORK_ROWS, _CHUNK_BYTES // (_HIDDEN * sum(sizes))))
 
 
-def _rows(array: Any, rows: slice) -> Array:
+def _rows(array: Any, rows: slice | Array) -> Array:
     chunk: Array = array[rows]
     return chunk
 
 
-def _joined(name: str, parts: list[Array], padding: Any, allocate: Allocate) -> Array:
-    """Return parts of different widths as one array, and free them."""
+def _joined(name: str, parts: list[Array], rows: Sequence[Any], padding: Any, allocate: Allocate) -> Array:
+    """Return parts of different widths, which are these ``rows``, as one array, and free them."""
     sizes = tuple(max(p.shape[k] for p in parts) for k in range(1, parts[0].ndim))
     whole = allocate(name, (sum(map(len, parts)), *sizes), parts[0].dtype)
-    start = 0
     for k, part in enumerate(parts):
-        target = whole[start : start + len(part)]
-        target[...] = padding
-        target[:, *(slice(0, n) for n in part.shape[1:])] = part
-        start += len(part)
+        padded = np.full((len(part), *sizes), padding, part.dtype)
+        padded[:, *(slice(0, n) for n in part.shape[1:])] = part
+        whole[rows[k]] = padded
         parts[k] = part[:0]
     return whole
 

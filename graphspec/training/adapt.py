@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import in_chunks
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted, learning_nodes, standardizes
@@ -163,9 +164,7 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
     chosen = data.chosen
-    size = _chunk_rows(data)
-    for k in range(0, len(data), size):
-        yield slice(k, min(k + size, len(data))) if chosen is None else chosen[k : k + size]
+    yield from in_chunks(data.inputs.values(), len(data) if chosen is None else chosen, _chunk_rows(data))
 
 
 def _chunk_rows(data: Dataset) -> int:
