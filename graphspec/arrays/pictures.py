@@ -123,4 +123,5 @@ def of_one_size(arrays: Iterable[Any], rows: Array) -> Array:
     """Return those of some rows whose pictures have the size that most have; all without pictures of several sizes."""
     if not len(rows):
         return rows
-    return np.sort(np.asarray(max(in_chunks(arrays, rows, len(rows), 1 << 62), key=len)))
+    chunks = [np.asarray(chunk) for chunk in in_chunks(arrays, rows, len(rows), 1 << 62)]
+    return np.sort(max(chunks, key=len))

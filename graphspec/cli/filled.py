@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.cli.spec_text import scalar
+from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
+from graphspec.data.small_classes import classes_alone, small_classes
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
+    from graphspec.data.folders import Folder
     from graphspec.data.profile import ColumnProfile, Profile
 
 WIDTH = 120
@@ -99,9 +103,13 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if (path / "train").is_dir():
         path, file = path / "train", f"{file}/train"
     files = Folder(path, kind.removesuffix("s"), labelled=True)
-    classes = sorted(set(files.column("label")))
+    classes, noun = Counter[str](files.column("label")), "picture" if kind == "images" else "text"
     if len(classes) < 2:
-        raise UsageError(f"{path} has one folder, '{classes[0]}': name the folder with a folder for each class")
+        raise UsageError(
+            f"{path} has one folder, '{next(iter(classes))}': name the folder with a folder for each class"
+        )
+    if (alone := classes_alone(classes, noun)) is not None:
+        raise UsageError(f"{path} has {alone}: name the folder with a folder of {noun}s for each class")
     whole = f"{{{kind}: {scalar(file)}, labels: folder}}"
     old, head, units = {
         "images": (
@@ -125,13 +133,23 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if path.name != "test" and beside.is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {scalar(test)}, labels: folder}}\n"
-    count = len(files.column("label"))
-    for old, new in (_FOR_FEW if count < _FEW else {}).items():
+    for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
         text = _replaced(text, old, new)
     if kind == "texts":
         text = text.replace(head, "kind")  # folders are of any kind, not of opinions
-    noun = "pictures" if kind == "images" else "texts"
-    return Filled(text, f"{count:,} {noun} of {len(classes)} classes")
+    small = small_classes(classes, noun)
+    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes{_sizes(files) if kind == 'images' else ''}"
+    return Filled(text, found, () if small is None else (small,))
+
+
+def _sizes(files: Folder) -> str:
+    """Return the sizes of pictures, as the end of a line: those of the files that were looked at."""
+    from graphspec.data.file_profile import profile_files
+
+    found = profile_files(files)
+    if len(found.sizes) < 2:
+        return "".join(f", of {high} x {wide} pixels" for (high, wide), _ in found.sizes)
+    return f" in {len(found.sizes):,} sizes, which Resizing makes one: {sizes_text(dict(found.sizes))} pixels"
 
 
 def _is_iso(column: ColumnProfile) -> bool:

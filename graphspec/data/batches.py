@@ -27,7 +27,10 @@ _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: th
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-_PACKED = {"texts:": Strings, "pictures:": Pictures}  # what begins the names of the arrays of packed rows
+_PACKED: dict[str, Any] = {
+    "texts:": Strings,
+    "pictures:": Pictures,
+}  # what begins the names of the arrays of packed rows
 _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
@@ -122,7 +125,8 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     """Return the indices of training rows and of validation rows, both in ascending order.
 
     Validation has ``round(fraction · n)`` rows, at least one, from a permutation keyed by the seed. With ``classes`` (one
-    id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids.
+    id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
+    last row of a class stays in training, if there are enough others.
 
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
@@ -138,7 +142,8 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         quota = count * sizes / n
         take = np.floor(quota).astype(np.int64)
         remainders = np.round(quota - take, 9)  # rounding must not break ties
-        take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
+        last = take + 1 >= sizes  # a class keeps a row to learn from, if others have rows to spare
+        take[np.lexsort((-remainders, last))[: count - take.sum()]] += 1
         shuffled = classes[order]
         chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
     in_validation = np.zeros(n, bool)
@@ -248,7 +253,8 @@ def in_batches(
         SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
-    total, files, parts, chunks = len(next(iter(feeds.values()))), mapped_files(arrays), [], []
+    total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
+    chunks: list[Any] = []
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()

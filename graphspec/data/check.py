@@ -159,7 +159,7 @@ def check_arrays(
     return check.finish(), check.found
 
 
-def _as_array(value: Any, request: Request) -> Array | DataError:
+def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures

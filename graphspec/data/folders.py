@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,8 @@ class Folder:
             elif name == "image":
                 names = [path.as_posix() for path in self.paths]
                 self.decoded[request.name] = decode([self.folder / path for path in self.paths], names, request)
-                found[request.name] = self.decoded[request.name].pixels
+                pixels: Any = self.decoded[request.name].pixels
+                found[request.name] = pixels
             else:
                 found[request.name] = self._texts(request)
         return found
@@ -135,24 +136,41 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(Code.UNREADABLE_FILE, what, "folders are named relative to the spec")
-    real, found = folder.resolve(), list[Path]()
+    real, found, bad = _real(folder), list[Path](), list[DataError]()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        bad += [_bad_link(folder, Path(place, name)) for name in folders if Path(place, name).is_symlink()]
         for name in names:
             if name.startswith(".") or not name.lower().endswith(tuple(suffixes)):
                 continue
             path = Path(place, name)
-            relative = path.relative_to(folder)
-            if path.is_symlink() and not path.resolve().is_relative_to(real):
-                text = f"has '{relative.as_posix()}', a link that leads out of it"
-                raise DataError(Code.OUTSIDE_FOLDER, text, "copy the file into the folder")
-            if path.is_file():
-                found.append(relative)
+            if path.is_symlink() and (not path.is_file() or not _real(path).is_relative_to(real)):
+                bad.append(_bad_link(folder, path))
+            elif path.is_file():
+                found.append(path.relative_to(folder))
         if len(found) > MAX_FILES * 100:
             raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
+    if bad:
+        raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
     if not found:
         raise DataError(Code.TOO_FEW_ROWS, f"has no files that end in {', '.join(suffixes)}", "name another folder")
     return sorted(found, key=lambda path: path.parts)
+
+
+def _real(path: Path) -> Path:
+    """Return the path behind all links; ``Path.resolve`` of Python 3.12 and before fails for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
+def _bad_link(folder: Path, path: Path) -> DataError:
+    name = path.relative_to(folder).as_posix()
+    if not path.exists():
+        return DataError(Code.UNREADABLE_FILE, f"has '{name}', a link that leads nowhere", "remove it")
+    if path.is_dir():
+        text = f"has '{name}', a link to a folder, which is not followed"
+        return DataError(Code.UNREADABLE_FILE, text, "copy or move the folder there, or remove the link")
+    text = f"has '{name}', a link that leads out of it"
+    return DataError(Code.OUTSIDE_FOLDER, text, "copy the file into the folder")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
@@ -203,7 +221,8 @@ class WithPictures:
         for request in pictures:
             names = column(self._table, request.columns[0])[: self.max_rows].tolist()
             decoded = decode(self._paths(names), [name or "" for name in names], request)
-            self.decoded[request.name], found[request.name] = decoded, decoded.pixels
+            pixels: Any = decoded.pixels
+            self.decoded[request.name], found[request.name] = decoded, pixels
         return found
 
     def place(self, row: int) -> str:
@@ -216,14 +235,14 @@ class WithPictures:
 
     def _paths(self, names: Sequence[str | None]) -> list[Path]:
         paths, bad = [], list[DataError]()
-        roots = [root.resolve() for root in self._roots]
+        roots = [_real(root) for root in self._roots]
         for row, name in enumerate(names):
             if not name or "\0" in name:
                 bad.append(
                     DataError(Code.MISSING_VALUE, f"has no name of a picture in {self.place(row)}", "remove the row")
                 )
                 continue
-            path = (self._folder / name).resolve()
+            path = _real(self._folder / name)
             if not any(path.is_relative_to(root) for root in roots):
                 text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the table or the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))

@@ -14,6 +14,7 @@ from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
+from graphspec.data.small_classes import small_classes
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
 
@@ -194,13 +195,13 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
         elif found.missing and use.name not in signature.gaps:
             part.problems.append(f"{subject} has {_count(found.missing, 'missing value')}")
         if use.section == "target" and use.name in signature.classes:
-            part.hints += _uneven(subject, found.frequent)
+            part.hints += _uneven(part, subject, found.frequent)
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
         classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
         if use.section == "target" and use.name in classes:
-            part.hints += _uneven(subject, found.frequent if found.listed else ())
+            part.hints += _uneven(part, subject, found.frequent if found.listed else ())
 
 
 def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -> Iterator[str]:
@@ -250,7 +251,9 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
         yield f"has {found.distinct:,} different numbers: `number` if they are amounts"
 
 
-def _uneven(subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
+def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
+    if part.name == "train" and (small := small_classes(dict(frequent))) is not None:
+        return [f"{subject}: {small}"]
     if len(frequent) < 2 or frequent[0][1] <= _UNEVEN * frequent[-1][1]:
         return []
     (most, n), (rarest, k) = frequent[0], frequent[-1]

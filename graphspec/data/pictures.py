@@ -104,7 +104,8 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         size = counts.most_common(1)[0][0]
     other = readable & np.array([not _fits(each, size) for each in found.tolist()], bool)
     axis = None if size.count(None) != 1 or request.any_size else 1 + size.index(None)
-    bad = [_other_sizes(counts, size, [names[k] for k in np.flatnonzero(other)])] if other.any() else []
+    others = [names[k] for k in np.flatnonzero(other).tolist()]
+    bad = [_other_sizes(counts, size, len(mode), others)] if others else []
     more = 0
     used = found * readable[:, None]
     packed = None in size and request.any_size and len(counts) > 1
@@ -218,7 +219,9 @@ def sizes_text(counts: Mapping[tuple[int, int], int]) -> str:
     return ", ".join([*shown, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
 
 
-def _other_sizes(counts: Mapping[tuple[int, int], int], size: Sequence[int | None], names: Sequence[str]) -> DataError:
+def _other_sizes(
+    counts: Mapping[tuple[int, int], int], size: Sequence[int | None], channels: int, names: Sequence[str]
+) -> DataError:
     """Return GS503 for the files ``names``, which do not have the expected size."""
     some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
     high, wide = (n or "any" for n in size)
@@ -226,7 +229,7 @@ def _other_sizes(counts: Mapping[tuple[int, int], int], size: Sequence[int | Non
     main = max(counts, key=lambda each: counts[each])
     high, wide = (n or k for n, k in zip(size, main, strict=True))
     hint = (
-        f"give the input the shape [null, null, channels] and a first layer `{{type: Resizing, height: {high}, width: {wide}}}`,"
-        " which every picture passes alone; or resize the files"
+        f"with the shape [null, null, {channels}], let `{{type: Resizing, height: {high}, width: {wide}}}` be "
+        "the first layer: it resizes each picture alone; or resize the files"
     )
     return DataError(Code.WRONG_ARRAY_SHAPE, text, hint)

@@ -127,7 +127,7 @@ def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     """Return the rows per run of the prelude: few for networks, whose results between the layers need memory and caches."""
     graph = prelude.graph
     if not has_networks(prelude):
-        each = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
+        each: int = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
         return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * max(each, 1))))
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
