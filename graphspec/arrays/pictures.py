@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ class Pictures:
     """Pictures ``(N, height, width, channels)``, each with a height and a width of its own.
 
     One index returns a picture, ``(height, width, channels)``; rows of one size are an array with all of them in front, and
-    others are pictures again. The arrays may be memory maps.
+    others are pictures again. ``shape`` has the largest height and width. The arrays may be memory maps.
 
     Args:
-        data: the elements of all pictures in row-major order, one picture after the other.
+        data: the elements of all pictures in row-major order.
         sizes: height and width of each, int64 ``(N, 2)``.
         channels: the size of the last axis of all.
     """
@@ -27,32 +27,24 @@ class Pictures:
     ndim = 4
 
     def __init__(self, data: Array, sizes: Array, channels: int) -> None:
-        self.data, self.sizes, self.dtype = data, sizes, data.dtype
+        self.data, self.sizes, self.dtype, self.nbytes = data, sizes, data.dtype, int(data.nbytes)
         self._offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1) * channels)])
-        high, wide = sizes.max(axis=0, initial=0).tolist()
-        self.shape = (len(sizes), high, wide, channels)
-        """The height and the width are the largest."""
-        self.nbytes = int(data.nbytes)
+        self.shape = (len(sizes), *sizes.max(axis=0, initial=0).tolist(), channels)
 
     @classmethod
     def of(cls, rows: Any) -> Pictures | None:
-        """Pack a list of arrays ``(height, width, channels)``; None for anything else, and if all have one size."""
+        """Pack arrays ``(height, width, channels)``; None for anything else, and if all have one size."""
         if isinstance(rows, Pictures):
             return rows
-        if not isinstance(rows, list | tuple | np.ndarray) or (isinstance(rows, np.ndarray) and rows.dtype != object):
+        listed = isinstance(rows, list | tuple) or (isinstance(rows, np.ndarray) and rows.dtype == object)
+        shapes: list[Any] = [row.shape if isinstance(row, np.ndarray) else () for row in rows] if listed else []
+        if len(set(shapes)) < 2 or any(len(s) != 3 or s[2] != shapes[0][-1] for s in shapes):
             return None
-        arrays = [row for row in rows if isinstance(row, np.ndarray) and row.ndim == 3]
-        if (
-            len(arrays) < max(len(rows), 2)
-            or len({a.shape[2] for a in arrays}) > 1
-            or len({a.shape for a in arrays}) < 2
-        ):
-            return None
-        sizes = np.array([a.shape[:2] for a in arrays], np.int64)
-        return cls(np.concatenate([a.reshape(-1) for a in arrays]), sizes, arrays[0].shape[2])
+        sizes = np.array(shapes, np.int64)[:, :2]
+        return cls(np.concatenate([row.reshape(-1) for row in rows]), sizes, shapes[0][2])
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self.sizes)
 
     def __getitem__(self, rows: Any) -> Any:
         if isinstance(rows, int | np.integer):
@@ -61,12 +53,8 @@ class Pictures:
         places = np.arange(len(self))[rows]
         if len(places) and (self.sizes[places] == self.sizes[places[0]]).all():
             return np.stack([self[k] for k in places])
-        return self.select(places)
-
-    def select(self, rows: Array) -> Pictures:
-        """Return a copy of rows, packed also if they have one size."""
-        parts = [self.data[:0], *(self[k].reshape(-1) for k in rows)]
-        return Pictures(np.concatenate(parts), self.sizes[rows], self.shape[3])
+        parts = [self.data[:0], *(self[k].reshape(-1) for k in places)]
+        return Pictures(np.concatenate(parts), self.sizes[places], self.shape[3])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         found = np.empty(len(self), object)
@@ -77,13 +65,8 @@ class Pictures:
         """Return the pictures with elements of another dtype."""
         return Pictures(self.data.astype(dtype, copy=copy), self.sizes, self.shape[3])
 
-    def changed(self, change: Callable[[int, Array], Array]) -> Pictures:
-        """Return what ``change`` makes of each picture, given its row and an array with this row alone."""
-        parts = [change(k, self[k][None]).reshape(-1) for k in range(len(self))]
-        return Pictures(np.concatenate(parts or [self.data]), self.sizes, self.shape[3])
-
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays ``data``, ``sizes`` and ``channels``: the argument of :meth:`from_arrays`."""
+        """Return the argument of :meth:`from_arrays`."""
         return {"data": self.data, "sizes": self.sizes, "channels": np.array([self.shape[3]], np.int64)}
 
     @classmethod
@@ -92,36 +75,31 @@ class Pictures:
         return cls(arrays["data"], arrays["sizes"], int(arrays["channels"][0]))
 
 
-def in_chunks(
-    arrays: Iterable[Any], rows: Array | int, most: int, largest: int = _CHUNK_BYTES
-) -> Iterator[slice | Array]:
+def in_chunks(arrays: Iterable[Any], rows: Array | int, most: int) -> Iterator[slice | Array]:
     """Yield at most ``most`` rows at a time, whose pictures have one size: slices, or indices if pictures differ in size.
 
     Args:
         rows: the indices of the rows, or their number, for all.
-        largest: the bytes of pictures in a chunk, unless one row has more.
     """
     packed = [array for array in arrays if isinstance(array, Pictures)]
-    total = rows if isinstance(rows, int) else len(rows)
     if not packed:
-        for start in range(0, total, most):
-            part = slice(start, min(start + most, total))
-            yield part if isinstance(rows, int) else rows[part]
-        return
-    places = np.arange(rows) if isinstance(rows, int) else rows
-    sizes = np.concatenate([array.sizes for array in packed], axis=1)[places]
-    group = np.unique(sizes, axis=0, return_inverse=True)[1].reshape(-1)
-    order = np.argsort(group, kind="stable")
-    for alike in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        each = sum(a[int(places[alike[0]])].nbytes for a in packed) if len(alike) else 1
-        step = max(1, min(most, largest // max(each, 1)))
-        for start in range(0, len(alike), step):
-            yield places[alike[start : start + step]]
+        for start in range(0, rows if isinstance(rows, int) else len(rows), most):
+            yield slice(start, min(start + most, rows)) if isinstance(rows, int) else rows[start : start + most]
+    for alike in _groups(packed, np.arange(rows) if isinstance(rows, int) else rows):
+        step = max(1, min(most, _CHUNK_BYTES // max(sum(array[int(alike[0])].nbytes for array in packed), 1)))
+        yield from (alike[start : start + step] for start in range(0, len(alike), step))
 
 
 def of_one_size(arrays: Iterable[Any], rows: Array) -> Array:
     """Return those of some rows whose pictures have the size that most have; all without pictures of several sizes."""
-    if not len(rows):
-        return rows
-    chunks = [np.asarray(chunk) for chunk in in_chunks(arrays, rows, len(rows), 1 << 62)]
-    return np.sort(max(chunks, key=len))
+    return np.sort(max(_groups([a for a in arrays if isinstance(a, Pictures)], rows), key=len, default=rows))
+
+
+def _groups(packed: Sequence[Pictures], rows: Array) -> Sequence[Array]:
+    """Return rows by the sizes of their pictures."""
+    if not packed or not len(rows):
+        return []
+    sizes = np.concatenate([array.sizes for array in packed], axis=1)[rows]
+    group = np.unique(sizes, axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.argsort(group, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)

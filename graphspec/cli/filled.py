@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from graphspec.cli.spec_text import scalar
 from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
-from graphspec.data.small_classes import classes_alone, small_classes
+from graphspec.data.small_classes import small_classes
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.data.folders import Folder
     from graphspec.data.profile import ColumnProfile, Profile
 
 WIDTH = 120
@@ -98,6 +97,7 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     Raises:
         UsageError: there are not two classes.
     """
+    from graphspec.data.file_profile import profile_files
     from graphspec.data.folders import Folder
 
     if (path / "train").is_dir():
@@ -108,8 +108,9 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
         raise UsageError(
             f"{path} has one folder, '{next(iter(classes))}': name the folder with a folder for each class"
         )
-    if (alone := classes_alone(classes, noun)) is not None:
-        raise UsageError(f"{path} has {alone}: name the folder with a folder of {noun}s for each class")
+    if len(classes) > max(len(files.paths) // 2, 2):
+        why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
+        raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
     whole = f"{{{kind}: {scalar(file)}, labels: folder}}"
     old, head, units = {
         "images": (
@@ -137,19 +138,9 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
         text = _replaced(text, old, new)
     if kind == "texts":
         text = text.replace(head, "kind")  # folders are of any kind, not of opinions
-    small = small_classes(classes, noun)
-    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes{_sizes(files) if kind == 'images' else ''}"
-    return Filled(text, found, () if small is None else (small,))
-
-
-def _sizes(files: Folder) -> str:
-    """Return the sizes of pictures, as the end of a line: those of the files that were looked at."""
-    from graphspec.data.file_profile import profile_files
-
-    found = profile_files(files)
-    if len(found.sizes) < 2:
-        return "".join(f", of {high} x {wide} pixels" for (high, wide), _ in found.sizes)
-    return f" in {len(found.sizes):,} sizes, which Resizing makes one: {sizes_text(dict(found.sizes))} pixels"
+    sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
+    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f": {sizes} pixels" if sizes else "")
+    return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 
 
 def _is_iso(column: ColumnProfile) -> bool:

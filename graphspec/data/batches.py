@@ -27,10 +27,7 @@ _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: th
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-_PACKED: dict[str, Any] = {
-    "texts:": Strings,
-    "pictures:": Pictures,
-}  # what begins the names of the arrays of packed rows
+_PACKED: dict[str, Any] = {"texts": Strings, "pictures": Pictures}  # by what begins the names of their arrays
 _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
@@ -83,26 +80,22 @@ class Dataset:
         named: dict[str, Array] = {}
         for part in _PARTS:
             for name, a in getattr(self, part).items():
-                packed: Any = a
-                begin = next((b for b, kind in _PACKED.items() if isinstance(packed, kind)), None)
-                if begin is not None:
-                    named |= {f"{begin}{kind}/{part}/{name}": array for kind, array in packed.arrays().items()}
-                else:
-                    named[f"{part}/{name}"] = a
+                begin = next((b for b, kind in _PACKED.items() if isinstance(a, kind)), None)
+                arrays = {} if begin is None else a.arrays()
+                named |= {f"{begin}:{kind}/{part}/{name}": v for kind, v in arrays.items()} or {f"{part}/{name}": a}
         return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
         """Return the dataset of the arrays that :meth:`named` returned."""
         parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
-        whole: dict[str, Any] = {}
-        for begin, packed in _PACKED.items():
-            split: dict[str, dict[str, Array]] = {}
-            for key, array in named.items():
-                if key.startswith(begin):
-                    kind, _, key = key.removeprefix(begin).partition("/")
-                    split.setdefault(key, {})[kind] = array
-            whole |= {key: packed.from_arrays(arrays) for key, arrays in split.items()}
+        arrays: dict[tuple[str, str], dict[str, Array]] = {}
+        for key, array in named.items():
+            begin, _, rest = key.partition(":")
+            if begin in _PACKED:
+                kind, _, rest = rest.partition("/")
+                arrays.setdefault((begin, rest), {})[kind] = array
+        whole: dict[str, Any] = {name: _PACKED[begin].from_arrays(found) for (begin, name), found in arrays.items()}
         for key, array in {**named, **whole}.items():
             part, _, name = key.partition("/")
             if part in parts and name:
@@ -260,11 +253,8 @@ def in_batches(
             file.check()
         parts.append(run({name: array[rows] for name, array in feeds.items()}))
         chunks.append(rows)
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if isinstance(chunks[0], slice):
-        return found
-    order = np.argsort(np.concatenate(chunks))
-    return {name: array[order] for name, array in found.items()}
+    order = slice(None) if isinstance(chunks[0], slice) else np.argsort(np.concatenate(chunks))
+    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
 def _rows_in_cache(array: Array) -> int:

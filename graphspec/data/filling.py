@@ -113,11 +113,8 @@ def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if isinstance(array, Pictures):
-        return array.changed(
-            lambda row, picture: reshape(
-                convert(picture, request.type, None, row), request.type, {}, squeeze=False, is_input=True
-            )
-        )
+        each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
+        return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
     if request.type.is_string:
         texts = pack(array, first)
         if request.stacked and texts.ndim != 1:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, Decoded, decode
+from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
 from graphspec.files import is_regular
 
@@ -70,8 +70,7 @@ class Folder:
             elif name == "image":
                 names = [path.as_posix() for path in self.paths]
                 self.decoded[request.name] = decode([self.folder / path for path in self.paths], names, request)
-                pixels: Any = self.decoded[request.name].pixels
-                found[request.name] = pixels
+                found[request.name] = self.decoded[request.name].pixels
             else:
                 found[request.name] = self._texts(request)
         return found
@@ -113,7 +112,7 @@ class Folder:
                     raise
                 bad.append(error)
         if bad:
-            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad)
         return builder.finish()
 
     def text(self, path: Path) -> str:
@@ -139,19 +138,17 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     real, found, bad = _real(folder), list[Path](), list[DataError]()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        bad += [_bad_link(folder, Path(place, name)) for name in folders if Path(place, name).is_symlink()]
-        for name in names:
-            if name.startswith(".") or not name.lower().endswith(tuple(suffixes)):
-                continue
+        for name in (*folders, *(n for n in names if not n.startswith(".") and n.lower().endswith(tuple(suffixes)))):
             path = Path(place, name)
-            if path.is_symlink() and (not path.is_file() or not _real(path).is_relative_to(real)):
-                bad.append(_bad_link(folder, path))
+            relative = path.relative_to(folder)
+            if path.is_symlink() and not (path.is_file() and _real(path).is_relative_to(real)):
+                bad.append(_bad_link(path, relative.as_posix()))
             elif path.is_file():
-                found.append(path.relative_to(folder))
+                found.append(relative)
         if len(found) > MAX_FILES * 100:
             raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
     if bad:
-        raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+        raise BadFilesError(bad)
     if not found:
         raise DataError(Code.TOO_FEW_ROWS, f"has no files that end in {', '.join(suffixes)}", "name another folder")
     return sorted(found, key=lambda path: path.parts)
@@ -162,15 +159,13 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _bad_link(folder: Path, path: Path) -> DataError:
-    name = path.relative_to(folder).as_posix()
-    if not path.exists():
-        return DataError(Code.UNREADABLE_FILE, f"has '{name}', a link that leads nowhere", "remove it")
-    if path.is_dir():
-        text = f"has '{name}', a link to a folder, which is not followed"
-        return DataError(Code.UNREADABLE_FILE, text, "copy or move the folder there, or remove the link")
-    text = f"has '{name}', a link that leads out of it"
-    return DataError(Code.OUTSIDE_FOLDER, text, "copy the file into the folder")
+def _bad_link(path: Path, name: str) -> DataError:
+    if path.is_file():
+        return DataError(
+            Code.OUTSIDE_FOLDER, f"has '{name}', a link that leads out of it", "copy the file into the folder"
+        )
+    what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
+    return DataError(Code.UNREADABLE_FILE, f"has '{name}', {what}", "remove it, or copy there what it should lead to")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
@@ -221,8 +216,7 @@ class WithPictures:
         for request in pictures:
             names = column(self._table, request.columns[0])[: self.max_rows].tolist()
             decoded = decode(self._paths(names), [name or "" for name in names], request)
-            pixels: Any = decoded.pixels
-            self.decoded[request.name], found[request.name] = decoded, pixels
+            self.decoded[request.name], found[request.name] = decoded, decoded.pixels
         return found
 
     def place(self, row: int) -> str:
@@ -248,7 +242,7 @@ class WithPictures:
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:
-            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad)
         return paths
 
 

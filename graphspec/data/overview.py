@@ -17,6 +17,7 @@ from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
 from graphspec.data.small_classes import small_classes
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
+from graphspec.text import count as _count
 
 if TYPE_CHECKING:
     from graphspec.data.check import DataSignature
@@ -273,7 +274,3 @@ def _new_values(part: Overview, train: Overview) -> Iterator[str]:
         if new and any(use.section == "target" or use.dtype == "string" for use in uses):
             values = f"has {_count(len(new), 'value')} that no training row has, such as '{new[0][:40]}'"
             yield f"column '{column}' {values}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -34,14 +34,15 @@ _SIZES = 3  # of these, that a message names
 
 
 class BadFilesError(DataError):
-    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
+    """Files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
 
-    def __init__(self, each: Sequence[DataError], more: int = 0) -> None:
+    def __init__(self, each: Sequence[DataError]) -> None:
         first = each[0].problem
         super().__init__(first.code, first.message, first.hint)
         kinds = Counter[tuple[str, str | None]]()
         self._all = []
-        for error in each:
+        more = max(len(each) - MAX_SHOWN, 0)
+        for error in each[:MAX_SHOWN]:
             kind = error.problem.code, error.problem.hint
             kinds[kind] += 1
             if kinds[kind] <= _ALIKE:
@@ -67,7 +68,7 @@ class Decoded:
         sizes: the size of each picture on this axis, int64 ``(n,)``.
     """
 
-    pixels: Array | Pictures
+    pixels: Any
     axis: int | None = None
     sizes: Array | None = None
 
@@ -106,10 +107,9 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     axis = None if size.count(None) != 1 or request.any_size else 1 + size.index(None)
     others = [names[k] for k in np.flatnonzero(other).tolist()]
     bad = [_other_sizes(counts, size, len(mode), others)] if others else []
-    more = 0
     used = found * readable[:, None]
     packed = None in size and request.any_size and len(counts) > 1
-    whole: Array | Pictures | None = None
+    whole: Any = None
     for row in np.flatnonzero(~other).tolist():
         try:
             pixels = _decoded(paths[row], names[row], mode)
@@ -117,8 +117,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
                 text = f"has '{names[row]}', which was altered while it was read"
                 raise DataError(Code.UNREADABLE_FILE, text, "try again")
         except DataError as error:
-            bad, more = (bad, more + 1) if len(bad) == MAX_SHOWN else ([*bad, error], more)
-            continue
+            bad.append(error)
         if bad:
             continue
         if whole is None:
@@ -128,7 +127,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
             whole = Pictures(new, used, len(mode)) if packed else new
         _put(whole[row], pixels)
     if bad:
-        raise BadFilesError(bad, more)
+        raise BadFilesError(bad)
     if whole is None:
         whole = np.empty((0, *(n or 1 for n in size), len(mode)), np.uint8)
     return Decoded(whole) if axis is None else Decoded(whole, axis, used[:, axis - 1])

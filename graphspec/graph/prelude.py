@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphspec.graph.row_axes import RowAxes
-from graphspec.ir.dims import has_rows
+from graphspec.ir.dims import Dim, has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
@@ -45,7 +45,7 @@ def cut(graph: Graph) -> Cut | None:
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
-    opened = {name for names in _of_any_size(graph, nodes).values() for name in names}
+    opened = set[str]().union(*any_size(graph).values())
     if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
         return None
     alike = _without_rows(nodes)
@@ -61,38 +61,33 @@ def cut(graph: Graph) -> Cut | None:
     return None if by_numpy and not opened and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
 
-def any_size(graph: Graph) -> frozenset[str]:
+def any_size(graph: Graph) -> dict[str, set[str]]:
     """Return the inputs of pictures of which every row may have a height and a width of its own.
 
-    What reads them is computed for each row alone and before everything trained, up to values of one size: the prelude.
+    What reads them is computed for each row alone and before everything trained, up to values of one size: the prelude. With
+    each come the names of the values that have its size, or depend on it: they cannot cross the cut.
     """
-    return frozenset(_of_any_size(graph, graph.needed(_roots(graph))))
-
-
-def _of_any_size(graph: Graph, nodes: Sequence[Node]) -> dict[str, set[str]]:
-    """Return by input of :func:`any_size` the names of the values whose sizes depend on its: they cannot cross the cut."""
-    free = {n: {d for d in v.shape[1:] if isinstance(d, str)} for n, v in graph.inputs.items() if _is_picture(v)}
-    if not any(free.values()):
+    several = [v for v in graph.inputs.values() if len(v.shape) == 4 and not v.type.is_string]
+    pictures = [v for v in several if _is_fixed(v.shape[3]) and not all(map(_is_fixed, v.shape[1:3]))]
+    if not pictures:
         return {}
-    fixed, rows, roots, found = by_row(nodes), RowAxes(nodes), {v.name for v in _roots(graph)}, {}
-    others = [(n, d) for n, v in graph.inputs.items() for d in v.shape[1:]]
-    for name, sizes in free.items():
-        open_ = {name}
+    nodes, found = graph.needed(_roots(graph)), {}
+    fixed, rows = by_row(nodes), RowAxes(nodes)
+    for picture in pictures:
+        sizes = {d for d in picture.shape[1:] if not _is_fixed(d)}
+        shared = any(sizes & {*v.shape} for v in graph.inputs.values() if v is not picture)
+        opened, late = {picture.name}, _roots(graph)
         for node in nodes:
-            if any(v is not None and v.name in open_ for v in node.inputs):
-                if node.name not in fixed:
-                    break
-                closed = [rows.axis(v) == 0 and all(isinstance(d, int) for d in v.shape[1:]) for v in node.outputs]
-                open_ |= {v.name for v, ends in zip(node.outputs, closed, strict=True) if not ends}
-        else:
-            shared = any(n != name and d in sizes for n, d in others)  # the sizes of another input, too
-            if sizes and not shared and not open_ & roots:
-                found[name] = open_
+            if any(v is not None and v.name in opened for v in node.inputs):
+                late += [v for v in node.inputs if v is not None and node.name not in fixed]
+                opened |= {v.name for v in node.outputs if rows.axis(v) != 0 or not all(map(_is_fixed, v.shape[1:]))}
+        if not shared and opened.isdisjoint(v.name for v in late):
+            found[picture.name] = opened
     return found
 
 
-def _is_picture(value: Value) -> bool:
-    return len(value.shape) == 4 and not value.type.is_string and isinstance(value.shape[3], int)
+def _is_fixed(size: Dim) -> bool:
+    return isinstance(size, int)
 
 
 def computed_once(graph: Graph) -> set[str]:

@@ -138,9 +138,9 @@ def _sample(field: Field, kind: Kind, values: Array) -> Sample:
     if kind == "picture":
         some = values[: len(values) : max(len(values) // _PICTURES, 1)]
         bright = [float(pixels(p).mean()) / 255 for row in some if (p := as_picture(row)) is not None]
-        shapes = np.array([row.shape for row in some])
-        wide, high = (_span(shapes[:, k]) for k in (1, 0))
-        sides = f"{wide} × {high}{' grey' if shapes.shape[1] < 3 or shapes[0, 2] == 1 else ''}"
+        height, width, *channels = values[0].shape
+        sides = "different numbers of" if values.dtype == object else f"{width:,} × {height:,}"
+        sides += "" if channels and channels[0] > 1 else " grey"
         return Sample(len(some), np.array(bright), 0, len(some), sides)
     missing = field.missing(values).reshape(-1)
     flat = values.reshape(-1)[~missing]
@@ -149,11 +149,6 @@ def _sample(field: Field, kind: Kind, values: Array) -> Sample:
     elif kind == "number":
         flat = flat.astype(np.float64)
     return Sample(len(values), flat, int(missing.sum()), missing.size)
-
-
-def _span(sizes: Array) -> str:
-    low, high = int(sizes.min()), int(sizes.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sample, other: Sample | None) -> Facts:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.labels import with_class_ids
@@ -84,10 +83,7 @@ def taken(data: Dataset, rows: Array) -> Dataset:
     places = rows if data.chosen is None else data.chosen[rows]
 
     def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: a.select(places) if isinstance(a, Strings | Pictures) else np.array(a[places])
-            for name, a in arrays.items()
-        }
+        return {name: a.select(places) if isinstance(a, Strings) else a[places] for name, a in arrays.items()}
 
     return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
 
@@ -119,7 +115,7 @@ def _keys(data: Dataset) -> Iterator[bytes]:
     places = np.arange(len(data)) if data.chosen is None else data.chosen
     for start in range(0, len(data), _BLOCK):
         chosen = places[start : start + _BLOCK]
-        blocks: list[Any] = [_values(data.inputs[name], chosen).reshape(len(chosen), -1) for name in names]
+        blocks: list[Any] = [_contents(data.inputs[name], chosen).reshape(len(chosen), -1) for name in names]
         numbers = [np.ascontiguousarray(b).view(np.uint8) for b in blocks if b.dtype != object]
         joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((len(chosen), 0), np.uint8)
         texts = [b.tolist() for b in blocks if b.dtype == object]
@@ -128,8 +124,6 @@ def _keys(data: Dataset) -> Iterator[bytes]:
             yield hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _values(array: Any, rows: Array) -> Array:
-    """Return the values of rows; pictures of several sizes as their sizes and bytes."""
-    if isinstance(array, Pictures):
-        return np.array([repr((array[k].shape, array[k].tobytes())) for k in rows], object)
-    return np.asarray(array[rows])
+def _contents(array: Any, rows: Array) -> Array:
+    """Return rows to compare: pictures, which may have several sizes, as bytes."""
+    return np.asarray(array[rows] if array.ndim != 4 else np.array([array[k].tobytes() for k in rows], object))

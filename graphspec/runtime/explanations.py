@@ -136,9 +136,7 @@ def _arrays(columns: Mapping[str, Any], rows: int | None) -> dict[str, Array]:
     """Return columns, which may be those of a file, as arrays."""
     found = {name: column[: len(column) if rows is None else rows] for name, column in columns.items()}
     if any(isinstance(column, Pictures) for column in found.values()):
-        raise UsageError(
-            "pictures of several sizes cannot be explained together: give those of one size, or one of them"
-        )
+        raise UsageError("pictures of several sizes cannot be explained together: give one, or those of one size")
     return {name: np.asarray(column) for name, column in found.items()}
 
 

@@ -101,7 +101,7 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     done = 0
     for rows in in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)):
         chunks.append(rows)
-        given = {name: _rows(array, rows) for name, array in feeds.items()}
+        given = {name: array[rows] for name, array in feeds.items()}
         values = prelude.run(given)
         for name, value in values.items():
             narrow = value.astype(_storage(outputs[name]), copy=False)
@@ -132,11 +132,6 @@ def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
     return max(1, min(NETWORK_ROWS, _CHUNK_BYTES // (_HIDDEN * sum(sizes))))
-
-
-def _rows(array: Any, rows: slice | Array) -> Array:
-    chunk: Array = array[rows]
-    return chunk
 
 
 def _joined(name: str, parts: list[Array], rows: Sequence[Any], padding: Any, allocate: Allocate) -> Array:
