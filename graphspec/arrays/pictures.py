@@ -92,7 +92,7 @@ def in_chunks(arrays: Iterable[Any], rows: Array | int, most: int) -> Iterator[s
 
 def of_one_size(arrays: Iterable[Any], rows: Array) -> Array:
     """Return those of some rows whose pictures have the size that most have; all without pictures of several sizes."""
-    return np.sort(max(_groups([a for a in arrays if isinstance(a, Pictures)], rows), key=len, default=rows))
+    return max(_groups([a for a in arrays if isinstance(a, Pictures)], rows), key=len, default=rows)
 
 
 def _groups(packed: Sequence[Pictures], rows: Array) -> Sequence[Array]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.cli.spec_text import scalar
+from graphspec.data.labels import small_classes
 from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
-from graphspec.data.small_classes import small_classes
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from graphspec.arrays.system_memory import human, peak
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.curves import curve_lines
-from graphspec.data.small_classes import small_classes
+from graphspec.data.labels import small_classes
 from graphspec.ir.learnt_size import LearntSize
 from graphspec.sparklines import can_show
 from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width

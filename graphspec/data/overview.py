@@ -12,9 +12,9 @@ from graphspec.data.check import default_column
 from graphspec.data.column_choice import is_year
 from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
+from graphspec.data.labels import small_classes
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
-from graphspec.data.small_classes import small_classes
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
 from graphspec.text import count as _count

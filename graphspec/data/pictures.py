@@ -224,7 +224,7 @@ def _other_sizes(
     """Return GS503 for the files ``names``, which do not have the expected size."""
     some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
     high, wide = (n or "any" for n in size)
-    text = f"has pictures of other sizes than {high} x {wide}: {some}; there are {sizes_text(counts)}"
+    text = f"has pictures of other sizes than {high} x {wide}: {some} ({sizes_text(counts)})"
     main = max(counts, key=lambda each: counts[each])
     high, wide = (n or k for n, k in zip(size, main, strict=True))
     hint = (

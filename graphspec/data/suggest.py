@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graphspec.data.column_choice import Column, choose
+from graphspec.data.labels import small_classes
 from graphspec.data.profile import ColumnProfile, Profile
-from graphspec.data.small_classes import small_classes
 from graphspec.errors import did_you_mean
 
 Task = Literal["binary", "multiclass", "regression"]
