@@ -68,7 +68,8 @@ def load(
     try:
         table = open_rows(source, max_rows)
     except DataError as error:
-        check.report("file", "", error.problem, check.file)
+        for one in error.all:
+            check.report("file", "", one.problem, check.file)
         return None, check.found
     return load_from(table, source, signature, allocate)
 

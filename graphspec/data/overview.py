@@ -94,7 +94,7 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         table = plain_rows(source, max_rows)
         _look(part, table, max_rows)
     except DataError as error:
-        part.problems.append(_sentence(part.source, error))
+        part.problems += [_sentence(part.source, one) for one in error.all]
         return part
     source = with_columns(source, table, signature)
     for use, columns in _wanted(source, signature, table):

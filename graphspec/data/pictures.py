@@ -213,9 +213,9 @@ def _fits(found: Sequence[int], size: Sequence[int | None]) -> bool:
 def sizes_text(counts: Mapping[tuple[int, int], int]) -> str:
     """Return sizes with the number of pictures of each, the most frequent first: ``388 of 80 x 80, 63 of 64 x 64``."""
     sizes = Counter(counts).most_common()
-    shown = [f"{n:,} of {high} x {wide}" for (high, wide), n in sizes[:_SIZES]]
-    rest = sizes[_SIZES:]
-    return ", ".join([*shown, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
+    shown, rest = (sizes, []) if len(sizes) <= _SIZES + 1 else (sizes[:_SIZES], sizes[_SIZES:])
+    texts = [f"{n:,} of {high} x {wide}" for (high, wide), n in shown]
+    return ", ".join([*texts, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
 
 
 def _other_sizes(
