@@ -253,12 +253,13 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
 
 
 def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
-    if part.name == "train" and (small := small_classes(dict(frequent))) is not None:
-        return [f"{subject}: {small}"]
-    if len(frequent) < 2 or frequent[0][1] <= _UNEVEN * frequent[-1][1]:
-        return []
-    (most, n), (rarest, k) = frequent[0], frequent[-1]
-    return [f"{subject} is uneven: '{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}; see `class_weight: balanced`"]
+    small = small_classes(dict(frequent)) if part.name == "train" else None
+    found = [] if small is None else [f"{subject}: {small}"]
+    if len(frequent) > 1 and frequent[0][1] > _UNEVEN * frequent[-1][1]:
+        (most, n), (rarest, k) = frequent[0], frequent[-1]
+        rows = f"'{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}"
+        found.append(f"{subject} is uneven: {rows}; see `class_weight: balanced`")
+    return found
 
 
 def _new_values(part: Overview, train: Overview) -> Iterator[str]:
