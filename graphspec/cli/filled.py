@@ -105,9 +105,8 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     files = Folder(path, kind.removesuffix("s"), labelled=True)
     classes, noun = Counter[str](files.column("label")), "picture" if kind == "images" else "text"
     if len(classes) < 2:
-        raise UsageError(
-            f"{path} has one folder, '{next(iter(classes))}': name the folder with a folder for each class"
-        )
+        only = next(iter(classes))
+        raise UsageError(f"{path} has one folder, '{only}': name the folder with a folder for each class")
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")

@@ -290,8 +290,7 @@ class _Check(Reporter):
                 if name in signature.class_inputs:
                     hint = "the head that compares with it needs a unit for each class, counted from 0"
                 hint = f"{hint}, or correct the ids"
-                ids = converted.data if isinstance(converted, Pictures) else converted
-                check_range(ids, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
+                check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
             if name in signature.targets and section == "targets":
                 converted = self._checked_target(name, converted, subject)
         except DataError as error:

@@ -82,10 +82,7 @@ class Folder:
         """Return labels or paths as objects."""
         if name == self.kind:
             raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' among several columns", "feed it alone")
-        texts = [p.parts[0] if name == "label" else p.as_posix() for p in self.paths]
-        array = np.empty(len(texts), object)
-        array[:] = texts
-        return array
+        return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
         """Return the text of every file."""
