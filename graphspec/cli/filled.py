@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.cli.spec_text import scalar
+from graphspec.data.labels import small_classes
+from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
 from graphspec.errors import UsageError
 
@@ -94,14 +97,19 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     Raises:
         UsageError: there are not two classes.
     """
+    from graphspec.data.file_profile import profile_files
     from graphspec.data.folders import Folder
 
     if (path / "train").is_dir():
         path, file = path / "train", f"{file}/train"
     files = Folder(path, kind.removesuffix("s"), labelled=True)
-    classes = sorted(set(files.column("label")))
+    classes, noun = Counter[str](files.column("label")), "picture" if kind == "images" else "text"
     if len(classes) < 2:
-        raise UsageError(f"{path} has one folder, '{classes[0]}': name the folder with a folder for each class")
+        only = next(iter(classes))
+        raise UsageError(f"{path} has one folder, '{only}': name the folder with a folder for each class")
+    if len(classes) > max(len(files.paths) // 2, 2):
+        why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
+        raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
     whole = f"{{{kind}: {scalar(file)}, labels: folder}}"
     old, head, units = {
         "images": (
@@ -125,13 +133,13 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if path.name != "test" and beside.is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {scalar(test)}, labels: folder}}\n"
-    count = len(files.column("label"))
-    for old, new in (_FOR_FEW if count < _FEW else {}).items():
+    for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
         text = _replaced(text, old, new)
     if kind == "texts":
         text = text.replace(head, "kind")  # folders are of any kind, not of opinions
-    noun = "pictures" if kind == "images" else "texts"
-    return Filled(text, f"{count:,} {noun} of {len(classes)} classes")
+    sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
+    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f": {sizes} pixels" if sizes else "")
+    return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 
 
 def _is_iso(column: ColumnProfile) -> bool:

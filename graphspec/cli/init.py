@@ -134,7 +134,10 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
             if kind is None and error.problem.code is Code.TOO_FEW_ROWS:
                 raise UsageError(f"{source} has neither pictures nor texts (.txt)") from None
             raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
-        return _write(path, filled.text, filled.found, "read its comments")
+        _write(path, filled.text, filled.found, "read its comments")
+        for warning in filled.warnings:
+            complain(f"warning: {warning}")
+        return
 
 
 def _from_series(path: Path, source: Path, target: str | None) -> None:

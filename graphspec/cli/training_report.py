@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.system_memory import human, peak
-from graphspec.cli.console import count, out, out_wrapped
+from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.curves import curve_lines
+from graphspec.data.labels import small_classes
 from graphspec.ir.learnt_size import LearntSize
 from graphspec.sparklines import can_show
 from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
@@ -39,6 +40,10 @@ def announce(model: Session, trainer: Trainer) -> None:
         found = None if value is None else summarize(head, value, trainer.loader.dataset)
         if found is not None:
             out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
+        if isinstance(found, ClassShares) and found.exact and not found.several and found.positions == 1:
+            counted = zip(found.labels, found.counts.tolist(), strict=True)
+            if (small := small_classes({label: n for label, n in counted if n})) is not None:
+                complain(f"warning: {head.name}: {small}")
     if len(heads) > _HEADS:
         out_wrapped(f"… and {count(len(heads) - _HEADS, 'further head')}")
     if len(heads) > 1:

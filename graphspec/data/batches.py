@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.arrays.memory_maps import mapped_files
+from graphspec.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
@@ -26,7 +27,7 @@ _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: th
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-_TEXT = "texts:"  # begins the names of the arrays of a column of texts
+_PACKED: dict[str, Any] = {"texts": Strings, "pictures": Pictures}  # by what begins the names of their arrays
 _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
@@ -48,8 +49,8 @@ class Times:
 class Dataset:
     """Arrays of equal length that fit the graph. Narrow dtypes stay; the copy of a batch converts them.
 
-    Inputs of text, and targets from which labels are learnt, are :class:`graphspec.arrays.strings.Strings`, which are
-    annotated as arrays, and indexed like them.
+    Inputs of text, and targets from which labels are learnt, are :class:`graphspec.arrays.strings.Strings`, and pictures of
+    several sizes :class:`graphspec.arrays.pictures.Pictures`, which are annotated as arrays, and indexed like them.
 
     Attributes:
         weights: sample weights by head, ``(N,)`` or one per time step.
@@ -79,22 +80,22 @@ class Dataset:
         named: dict[str, Array] = {}
         for part in _PARTS:
             for name, a in getattr(self, part).items():
-                if isinstance(a, Strings):
-                    named |= {f"{_TEXT}{kind}/{part}/{name}": array for kind, array in a.arrays().items()}
-                else:
-                    named[f"{part}/{name}"] = a
+                begin = next((b for b, kind in _PACKED.items() if isinstance(a, kind)), None)
+                arrays = {} if begin is None else a.arrays()
+                named |= {f"{begin}:{kind}/{part}/{name}": v for kind, v in arrays.items()} or {f"{part}/{name}": a}
         return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
         """Return the dataset of the arrays that :meth:`named` returned."""
         parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
-        texts: dict[str, dict[str, Array]] = {}
+        arrays: dict[tuple[str, str], dict[str, Array]] = {}
         for key, array in named.items():
-            if key.startswith(_TEXT):
-                kind, _, key = key.removeprefix(_TEXT).partition("/")
-                texts.setdefault(key, {})[kind] = array
-        whole: dict[str, Any] = {key: Strings.from_arrays(arrays) for key, arrays in texts.items()}
+            begin, _, rest = key.partition(":")
+            if begin in _PACKED:
+                kind, _, rest = rest.partition("/")
+                arrays.setdefault((begin, rest), {})[kind] = array
+        whole: dict[str, Any] = {name: _PACKED[begin].from_arrays(found) for (begin, name), found in arrays.items()}
         for key, array in {**named, **whole}.items():
             part, _, name = key.partition("/")
             if part in parts and name:
@@ -107,9 +108,9 @@ class Dataset:
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
     def sample(self, count: int) -> dict[str, Array]:
-        """Return copies of at most ``count`` rows of every input, spread evenly over all rows."""
-        rows = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
-        rows = rows if self.chosen is None else self.chosen[rows]
+        """Return copies of at most ``count`` rows of every input, spread evenly over all rows, with pictures of one size."""
+        alike = of_one_size(self.inputs.values(), np.arange(len(self)) if self.chosen is None else self.chosen)
+        rows = alike[np.linspace(0, len(alike) - 1, min(count, len(alike))).astype(np.int64)]
         return {name: np.array(array[rows]) for name, array in self.inputs.items()}
 
 
@@ -117,7 +118,8 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     """Return the indices of training rows and of validation rows, both in ascending order.
 
     Validation has ``round(fraction · n)`` rows, at least one, from a permutation keyed by the seed. With ``classes`` (one
-    id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids.
+    id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
+    last row of a class stays in training, if there are enough others.
 
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
@@ -133,7 +135,8 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         quota = count * sizes / n
         take = np.floor(quota).astype(np.int64)
         remainders = np.round(quota - take, 9)  # rounding must not break ties
-        take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
+        last = take + 1 >= sizes  # a class keeps a row to learn from, if others have rows to spare
+        take[np.lexsort((-remainders, last))[: count - take.sum()]] += 1
         shuffled = classes[order]
         chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
     in_validation = np.zeros(n, bool)
@@ -242,13 +245,16 @@ def in_batches(
     Raises:
         SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
-    arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings) else (f,))]
+    arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
-    for start in range(0, total, size):
+    chunks: list[Any] = []
+    for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
-        parts.append(run({name: array[start : start + size] for name, array in feeds.items()}))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        parts.append(run({name: array[rows] for name, array in feeds.items()}))
+        chunks.append(rows)
+    order = slice(None) if isinstance(chunks[0], slice) else np.argsort(np.concatenate(chunks))
+    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
 def _rows_in_cache(array: Array) -> int:

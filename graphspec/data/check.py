@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
@@ -67,7 +68,8 @@ def load(
     try:
         table = open_rows(source, max_rows)
     except DataError as error:
-        check.report("file", "", error.problem, check.file)
+        for one in error.all:
+            check.report("file", "", one.problem, check.file)
         return None, check.found
     return load_from(table, source, signature, allocate)
 
@@ -158,8 +160,10 @@ def check_arrays(
     return check.finish(), check.found
 
 
-def _as_array(value: Any, request: Request) -> Array | DataError:
+def _as_array(value: Any, request: Request) -> Any:
     try:
+        if request.any_size and (pictures := Pictures.of(value)) is not None:
+            return pictures
         return as_array(value, gaps=request.gaps or request.type.is_string)
     except DataError as error:
         return error
@@ -199,6 +203,7 @@ class _Check(Reporter):
             learns_labels=not is_input and name in signature.text_labels,
             is_sequence=is_sequence,
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
+            any_size=name in signature.any_size,
             allocate=self._allocate,
         )
 
@@ -272,7 +277,7 @@ class _Check(Reporter):
                 expected = Type("string", ("N",))
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
-            else:
+            elif not isinstance(converted, Pictures):
                 converted = reshape(
                     converted,
                     expected,

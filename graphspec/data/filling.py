@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.codes import Code
-from graphspec.data.convert import LABELS, convert
+from graphspec.data.convert import LABELS, convert, reshape
 from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, ragged
 from graphspec.data.texts import holds_texts, pack, side_by_side
 
@@ -111,6 +112,9 @@ def assemble(request: Request, arrays: Sequence[Array | DataError], first: int =
 def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+    if isinstance(array, Pictures):
+        each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
+        return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
     if request.type.is_string:
         texts = pack(array, first)
         if request.stacked and texts.ndim != 1:

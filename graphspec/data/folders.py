@@ -15,7 +15,7 @@ from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, Decoded, decode
+from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
 from graphspec.files import is_regular
 
@@ -82,10 +82,7 @@ class Folder:
         """Return labels or paths as objects."""
         if name == self.kind:
             raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' among several columns", "feed it alone")
-        texts = [p.parts[0] if name == "label" else p.as_posix() for p in self.paths]
-        array = np.empty(len(texts), object)
-        array[:] = texts
-        return array
+        return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
         """Return the text of every file."""
@@ -112,7 +109,7 @@ class Folder:
                     raise
                 bad.append(error)
         if bad:
-            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad)
         return builder.finish()
 
     def text(self, path: Path) -> str:
@@ -135,24 +132,37 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(Code.UNREADABLE_FILE, what, "folders are named relative to the spec")
-    real, found = folder.resolve(), list[Path]()
+    real, found, bad = _real(folder), list[Path](), list[DataError]()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.startswith(".") or not name.lower().endswith(tuple(suffixes)):
-                continue
+        for name in (*folders, *(n for n in names if not n.startswith(".") and n.lower().endswith(tuple(suffixes)))):
             path = Path(place, name)
             relative = path.relative_to(folder)
-            if path.is_symlink() and not path.resolve().is_relative_to(real):
-                text = f"has '{relative.as_posix()}', a link that leads out of it"
-                raise DataError(Code.OUTSIDE_FOLDER, text, "copy the file into the folder")
-            if path.is_file():
+            if path.is_symlink() and not (path.is_file() and _real(path).is_relative_to(real)):
+                bad.append(_bad_link(path, relative.as_posix()))
+            elif path.is_file():
                 found.append(relative)
         if len(found) > MAX_FILES * 100:
             raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
+    if bad:
+        raise BadFilesError(bad)
     if not found:
         raise DataError(Code.TOO_FEW_ROWS, f"has no files that end in {', '.join(suffixes)}", "name another folder")
     return sorted(found, key=lambda path: path.parts)
+
+
+def _real(path: Path) -> Path:
+    """Return the path behind all links; ``Path.resolve`` of Python 3.12 and before fails for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
+def _bad_link(path: Path, name: str) -> DataError:
+    if path.is_file():
+        return DataError(
+            Code.OUTSIDE_FOLDER, f"has '{name}', a link that leads out of it", "copy the file into the folder"
+        )
+    what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
+    return DataError(Code.UNREADABLE_FILE, f"has '{name}', {what}", "remove it, or copy there what it should lead to")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
@@ -216,20 +226,20 @@ class WithPictures:
 
     def _paths(self, names: Sequence[str | None]) -> list[Path]:
         paths, bad = [], list[DataError]()
-        roots = [root.resolve() for root in self._roots]
+        roots = [_real(root) for root in self._roots]
         for row, name in enumerate(names):
             if not name or "\0" in name:
                 bad.append(
                     DataError(Code.MISSING_VALUE, f"has no name of a picture in {self.place(row)}", "remove the row")
                 )
                 continue
-            path = (self._folder / name).resolve()
+            path = _real(self._folder / name)
             if not any(path.is_relative_to(root) for root in roots):
                 text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the table or the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:
-            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad)
         return paths
 
 

@@ -15,6 +15,7 @@ from graphspec.data.problems.tally import Tally
 from graphspec.data.sequences import encode_texts
 from graphspec.data.source import DataError, at, placed
 from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 _BLOCK_ROWS = 1 << 16  # texts that are objects at a time
+_FEW = 5  # rows of a class below which it is named
 
 
 def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
@@ -118,3 +120,16 @@ def places_of(source: DataSource) -> Callable[[int], str]:
     except DataError:
         pass
     return row_from_1
+
+
+def small_classes(rows: Mapping[str, int], noun: str = "row") -> str | None:
+    """Return what to know about classes of few rows, given the rows of each class; None if there are none."""
+    small = {label: n for label, n in rows.items() if n < _FEW}
+    if not small:
+        return None
+    label = min(small, key=lambda label: small[label])
+    which = (
+        f"{len(small):,} of {count(len(rows), 'class', 'classes')} {'has' if len(small) == 1 else 'have'} fewer than"
+    )
+    why = f"too few to learn, and to check what was learnt; add {noun}s, or join classes"
+    return f"{which} {_FEW} {noun}s ('{label[:40]}' has {small[label]}): {why}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.memory_maps import map_of
+from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings, StringsBuilder
 from graphspec.codes import Code
 from graphspec.data.convert import FILL_IN, chunks
@@ -59,7 +60,7 @@ def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> D
         if isinstance(array, Strings):
             builder = StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve)
             return array.select(keep, builder)
-        if allocate is None:
+        if allocate is None or isinstance(array, Pictures):
             if map_of(array) is not None:
                 budget.reserve(array[:1].nbytes * count)
             return array[keep]

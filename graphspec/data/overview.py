@@ -12,10 +12,12 @@ from graphspec.data.check import default_column
 from graphspec.data.column_choice import is_year
 from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
+from graphspec.data.labels import small_classes
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
+from graphspec.text import count as _count
 
 if TYPE_CHECKING:
     from graphspec.data.check import DataSignature
@@ -92,7 +94,7 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         table = plain_rows(source, max_rows)
         _look(part, table, max_rows)
     except DataError as error:
-        part.problems.append(_sentence(part.source, error))
+        part.problems += [_sentence(part.source, one) for one in error.all]
         return part
     source = with_columns(source, table, signature)
     for use, columns in _wanted(source, signature, table):
@@ -194,13 +196,13 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
         elif found.missing and use.name not in signature.gaps:
             part.problems.append(f"{subject} has {_count(found.missing, 'missing value')}")
         if use.section == "target" and use.name in signature.classes:
-            part.hints += _uneven(subject, found.frequent)
+            part.hints += _uneven(part, subject, found.frequent)
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
         classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
         if use.section == "target" and use.name in classes:
-            part.hints += _uneven(subject, found.frequent if found.listed else ())
+            part.hints += _uneven(part, subject, found.frequent if found.listed else ())
 
 
 def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -> Iterator[str]:
@@ -250,11 +252,14 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
         yield f"has {found.distinct:,} different numbers: `number` if they are amounts"
 
 
-def _uneven(subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
-    if len(frequent) < 2 or frequent[0][1] <= _UNEVEN * frequent[-1][1]:
-        return []
-    (most, n), (rarest, k) = frequent[0], frequent[-1]
-    return [f"{subject} is uneven: '{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}; see `class_weight: balanced`"]
+def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
+    small = small_classes(dict(frequent)) if part.name == "train" else None
+    found = [] if small is None else [f"{subject}: {small}"]
+    if len(frequent) > 1 and frequent[0][1] > _UNEVEN * frequent[-1][1]:
+        (most, n), (rarest, k) = frequent[0], frequent[-1]
+        rows = f"'{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}"
+        found.append(f"{subject} is uneven: {rows}; see `class_weight: balanced`")
+    return found
 
 
 def _new_values(part: Overview, train: Overview) -> Iterator[str]:
@@ -270,7 +275,3 @@ def _new_values(part: Overview, train: Overview) -> Iterator[str]:
         if new and any(use.section == "target" or use.dtype == "string" for use in uses):
             values = f"has {_count(len(new), 'value')} that no training row has, such as '{new[0][:40]}'"
             yield f"column '{column}' {values}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

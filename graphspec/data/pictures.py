@@ -1,16 +1,21 @@
-"""Decode pictures with Pillow: as they are, never resized; those of one height may have several widths, and are padded."""
+"""Decode pictures with Pillow: as they are, never resized.
+
+Those of several sizes are packed if the graph gives them one, picture by picture; those of one height may have several
+widths, and are padded.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.codes import Code
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
 
@@ -25,17 +30,19 @@ _MAX_PIXELS = 1 << 26  # a small file may claim to be larger, and fill the memor
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
 MAX_SHOWN = 20  # bad files that are reported
 _ALIKE = 4  # of these, with the same fix
+_SIZES = 3  # of these, that a message names
 
 
 class BadFilesError(DataError):
-    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
+    """Files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
 
-    def __init__(self, each: Sequence[DataError], more: int = 0) -> None:
+    def __init__(self, each: Sequence[DataError]) -> None:
         first = each[0].problem
         super().__init__(first.code, first.message, first.hint)
         kinds = Counter[tuple[str, str | None]]()
         self._all = []
-        for error in each:
+        more = max(len(each) - MAX_SHOWN, 0)
+        for error in each[:MAX_SHOWN]:
             kind = error.problem.code, error.problem.hint
             kinds[kind] += 1
             if kinds[kind] <= _ALIKE:
@@ -56,11 +63,12 @@ class Decoded:
 
     Attributes:
         pixels: uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
+            Pictures of any size are packed if they have several.
         axis: the axis along which their sizes may differ, 1 or 2; None if all have one size.
         sizes: the size of each picture on this axis, int64 ``(n,)``.
     """
 
-    pixels: Array
+    pixels: Any
     axis: int | None = None
     sizes: Array | None = None
 
@@ -72,15 +80,16 @@ INSTALL = 'install it with `pip install "graphspec[images]"`'
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
     """Return the pictures of files, turned upright, as grey, RGB or RGBA.
 
-    An input of fixed height and width needs pictures of this size. If only one of the two varies, the pictures may have
-    several sizes there. If both vary, all pictures have the size of the first.
+    An input of fixed height and width needs pictures of this size. If the request takes any size, they may have several.
+    Otherwise, if only one of the two varies, the pictures may have several sizes there, and if both vary, all pictures have
+    the size that most have.
 
     Args:
         paths, names: the files, and what to call them.
         request: the input; its last axis determines the channels.
 
     Raises:
-        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for another size, GS504 for 16 bits.
+        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
         DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
     """
     try:
@@ -89,34 +98,39 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         text = "has pictures, which Pillow decodes: it is not installed"
         raise DataError(Code.UNREADABLE_FILE, text, INSTALL) from None
     mode, size = _mode_and_size(request)
-    axis = None if size.count(None) != 1 else 1 + size.index(None)
-    largest = 0 if axis is None else _largest(paths, size, axis)
-    sizes = np.zeros(len(paths), np.int64)
-    array: Array | None = None
-    bad: list[DataError] = []
-    more = 0
-    for row, (path, name) in enumerate(zip(paths, names, strict=True)):
+    found = np.array([upright_size(path) for path in paths], np.int64).reshape(-1, 2)
+    readable = (found > 0).all(axis=1) & (found.prod(axis=1) <= _MAX_PIXELS)
+    counts = Counter(map(tuple, found[readable].tolist()))
+    if counts and not any(size) and not request.any_size:
+        size = counts.most_common(1)[0][0]
+    other = readable & np.array([not _fits(each, size) for each in found.tolist()], bool)
+    axis = None if size.count(None) != 1 or request.any_size else 1 + size.index(None)
+    others = [names[k] for k in np.flatnonzero(other).tolist()]
+    bad = [_other_sizes(counts, size, len(mode), others)] if others else []
+    used = found * readable[:, None]
+    packed = None in size and request.any_size and len(counts) > 1
+    whole: Any = None
+    for row in np.flatnonzero(~other).tolist():
         try:
-            pixels = _decoded(path, name, mode, size)
-            if axis is not None and pixels.shape[axis - 1] > largest:
-                raise DataError(Code.UNREADABLE_FILE, f"has '{name}', which was altered while it was read", "try again")
+            pixels = _decoded(paths[row], names[row], mode)
+            if pixels.shape[:2] != tuple(used[row]):
+                text = f"has '{names[row]}', which was altered while it was read"
+                raise DataError(Code.UNREADABLE_FILE, text, "try again")
         except DataError as error:
-            bad, more = (bad, more + 1) if len(bad) == MAX_SHOWN else ([*bad, error], more)
+            bad.append(error)
+        if bad:
             continue
-        if axis is None:
-            size = pixels.shape[:2]
-        else:
-            sizes[row] = pixels.shape[axis - 1]
-        if not bad:
-            if array is None:
-                high, wide = (largest if k + 1 == axis else n for k, n in enumerate(pixels.shape[:2]))
-                array = _allocated((len(paths), high, wide, len(mode)), request)
-            _put(array[row], pixels)
+        if whole is None:
+            high, wide = used.max(axis=0).tolist()
+            elements = int(used.prod(axis=1).sum()) * len(mode)
+            new = _allocated((elements,) if packed else (len(paths), high, wide, len(mode)), request)
+            whole = Pictures(new, used, len(mode)) if packed else new
+        _put(whole[row], pixels)
     if bad:
-        raise BadFilesError(bad, more)
-    if array is None:
-        array = np.empty((0, *(n or 1 for n in size), len(mode)), np.uint8)
-    return Decoded(array) if axis is None else Decoded(array, axis, sizes)
+        raise BadFilesError(bad)
+    if whole is None:
+        whole = np.empty((0, *(n or 1 for n in size), len(mode)), np.uint8)
+    return Decoded(whole) if axis is None else Decoded(whole, axis, used[:, axis - 1])
 
 
 def _put(place: Array, pixels: Array) -> None:
@@ -135,12 +149,6 @@ def _mode_and_size(request: Request) -> tuple[str, tuple[int | None, ...]]:
         hint = "an input of pictures has the shape [height, width, channels] with 1, 3 or 4 channels"
         raise DataError(Code.WRONG_ARRAY_SHAPE, f"has pictures for input '{request.name}', which takes none", hint)
     return _MODES[channels], tuple(n if isinstance(n, int) else None for n in shape[1:3])
-
-
-def _largest(paths: Sequence[Path], size: tuple[int | None, ...], axis: int) -> int:
-    """Return the largest size on an axis, of the pictures that fit; at least 1."""
-    found = (upright_size(path) for path in paths)
-    return max((each[axis - 1] for each in found if _fits(each, size) and each[0] * each[1] <= _MAX_PIXELS), default=1)
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -166,18 +174,16 @@ def _allocated(shape: tuple[int, ...], request: Request) -> Array:
     return np.empty(shape, np.uint8)
 
 
-def _decoded(path: Path, name: str, mode: str, size: tuple[int | None, ...]) -> Array:
+def _decoded(path: Path, name: str, mode: str) -> Array:
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a large picture, of odd metadata
             with Image.open(path, formats=_FORMATS) as image:
-                _refuse(image, name, size)
+                _refuse(image, name)
                 upright: Any = ImageOps.exif_transpose(image)
                 pixels: Array = np.asarray(upright.convert(mode))
-                if not _fits(pixels.shape[:2], size):
-                    raise _other_size(name, pixels.shape, size)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders raise all kinds
@@ -187,11 +193,9 @@ def _decoded(path: Path, name: str, mode: str, size: tuple[int | None, ...]) -> 
     return pixels.reshape(*pixels.shape[:2], len(mode))
 
 
-def _refuse(image: Any, name: str, size: tuple[int | None, ...]) -> None:
-    """Refuse a picture by its header, before it is decoded; it may lie on its side."""
+def _refuse(image: Any, name: str) -> None:
+    """Refuse a picture by its header, before it is decoded."""
     width, height = image.size
-    if not _fits((height, width), size) and not _fits((width, height), size):
-        raise _other_size(name, (height, width), size)
     if width * height > _MAX_PIXELS:
         text = f"has '{name}' of {height} x {width} pixels, more than {_MAX_PIXELS:,}"
         raise DataError(Code.WRONG_ARRAY_SHAPE, text, "make it smaller")
@@ -202,19 +206,29 @@ def _refuse(image: Any, name: str, size: tuple[int | None, ...]) -> None:
         raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' with several pictures", "save one of them")
 
 
-def _fits(found: tuple[int, ...], size: tuple[int | None, ...]) -> bool:
+def _fits(found: Sequence[int], size: Sequence[int | None]) -> bool:
     return all(n is None or n == k for n, k in zip(size, found, strict=True))
 
 
-def _other_size(name: str, found: tuple[int, ...], size: tuple[int | None, ...]) -> DataError:
-    if None in size:
-        axis, other = ("height", "width") if size[1] is None else ("width", "height")
-        wanted = next(n for n in size if n is not None)
-        text = (
-            f"has '{name}' of {found[0]} x {found[1]} pixels: its {axis} is {found[size.index(wanted)]}, not {wanted}"
-        )
-        hint = f"pictures that form one array have one {axis}, only their {other} may differ: resize it"
-        return DataError(Code.WRONG_ARRAY_SHAPE, text, hint)
-    text = f"has '{name}' of {found[0]} x {found[1]} pixels, not {size[0]} x {size[1]}"
-    hint = "pictures that form one array have one height and width: resize them, or let one of the two be `null`"
+def sizes_text(counts: Mapping[tuple[int, int], int]) -> str:
+    """Return sizes with the number of pictures of each, the most frequent first: ``388 of 80 x 80, 63 of 64 x 64``."""
+    sizes = Counter(counts).most_common()
+    shown, rest = (sizes, []) if len(sizes) <= _SIZES + 1 else (sizes[:_SIZES], sizes[_SIZES:])
+    texts = [f"{n:,} of {high} x {wide}" for (high, wide), n in shown]
+    return ", ".join([*texts, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
+
+
+def _other_sizes(
+    counts: Mapping[tuple[int, int], int], size: Sequence[int | None], channels: int, names: Sequence[str]
+) -> DataError:
+    """Return GS503 for the files ``names``, which do not have the expected size."""
+    some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
+    high, wide = (n or "any" for n in size)
+    text = f"has pictures of other sizes than {high} x {wide}: {some} ({sizes_text(counts)})"
+    main = max(counts, key=lambda each: counts[each])
+    high, wide = (n or k for n, k in zip(size, main, strict=True))
+    hint = (
+        f"with the shape [null, null, {channels}], let `{{type: Resizing, height: {high}, width: {wide}}}` be "
+        "the first layer: it resizes each picture alone; or resize the files"
+    )
     return DataError(Code.WRONG_ARRAY_SHAPE, text, hint)

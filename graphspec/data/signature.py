@@ -17,6 +17,7 @@ from graphspec.data.texts import pack
 from graphspec.data.unreadable_dates import unreadable_dates
 from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
+from graphspec.graph.prelude import any_size
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.head_values import nodes_of
@@ -55,6 +56,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
         gaps=_gaps(spec),
+        any_size=frozenset(any_size(graph)),
         text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},

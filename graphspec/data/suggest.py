@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graphspec.data.column_choice import Column, choose
+from graphspec.data.labels import small_classes
 from graphspec.data.profile import ColumnProfile, Profile
 from graphspec.errors import did_you_mean
 
@@ -171,6 +172,9 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     rows = profile.columns[target].present if found.drop_missing else profile.rows
     network = _network(rows, sum(c.width for c in used), task, any(c.type == "text" for c in used))
     warnings = tuple(f"column '{name}' {why}; it is left out" for name, why in leaks.items())
+    if task != "regression" and profile.columns[target].listed:
+        small = small_classes(dict(profile.columns[target].frequent))
+        warnings += () if small is None else (f"column '{target}': {small}",)
     return Suggestion(record, columns, found, network, profile.rows, warnings)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphspec.graph.row_axes import RowAxes
-from graphspec.ir.dims import has_rows
+from graphspec.ir.dims import Dim, has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
@@ -45,19 +45,49 @@ def cut(graph: Graph) -> Cut | None:
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
-    if by_numpy and len(graph.inputs) < _MANY_INPUTS:
+    opened = set[str]().union(*any_size(graph).values())
+    if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
         return None
     alike = _without_rows(nodes)
     rows = RowAxes(nodes)
     fixed = _by_row(nodes, rows)
     others = [n for n in nodes if n.name not in alike]
-    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows)
+    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows, opened)
     if chosen is None:  # then what can be computed in every step is, and what depends on it
-        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows)
+        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows, opened)
     if not chosen:
         return None
     parts = _split(graph, nodes, chosen, alike)
-    return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+    return None if by_numpy and not opened and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+
+
+def any_size(graph: Graph) -> dict[str, set[str]]:
+    """Return the inputs of pictures of which every row may have a height and a width of its own.
+
+    What reads them is computed for each row alone and before everything trained, up to values of one size: the prelude. With
+    each come the names of the values that have its size, or depend on it: they cannot cross the cut.
+    """
+    several = [v for v in graph.inputs.values() if len(v.shape) == 4 and not v.type.is_string]
+    pictures = [v for v in several if _is_fixed(v.shape[3]) and not all(map(_is_fixed, v.shape[1:3]))]
+    if not pictures:
+        return {}
+    nodes, found = graph.needed(_roots(graph)), {}
+    fixed, rows = by_row(nodes), RowAxes(nodes)
+    for picture in pictures:
+        sizes = {d for d in picture.shape[1:] if not _is_fixed(d)}
+        shared = any(sizes & {*v.shape} for v in graph.inputs.values() if v is not picture)
+        opened, late = {picture.name}, _roots(graph)
+        for node in nodes:
+            if any(v is not None and v.name in opened for v in node.inputs):
+                late += [v for v in node.inputs if v is not None and node.name not in fixed]
+                opened |= {v.name for v in node.outputs if rows.axis(v) != 0 or not all(map(_is_fixed, v.shape[1:]))}
+        if not shared and opened.isdisjoint(v.name for v in late):
+            found[picture.name] = opened
+    return found
+
+
+def _is_fixed(size: Dim) -> bool:
+    return isinstance(size, int)
 
 
 def computed_once(graph: Graph) -> set[str]:
@@ -183,14 +213,14 @@ def _behind_steps(nodes: Iterable[Node]) -> set[str]:
 
 
 def _before_the_cut(
-    graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes
+    graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes, opened: set[str]
 ) -> set[str] | None:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
     None if something would have to cross that cannot, such as a head with its rows in another axis than 0.
 
-    Each value is an edge whose capacity is its bytes per row; texts and what has its
-    rows in another axis than 0 cannot cross, and what has no rows only if it must. A
+    Each value is an edge whose capacity is its bytes per row; texts, what has its
+    rows in another axis than 0, and the values ``opened`` cannot cross, and what has no rows only if it must. A
     node that is computed before the cut has its inputs computed there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
@@ -203,7 +233,7 @@ def _before_the_cut(
 
     def add(value: Value) -> None:
         capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
-        stays = value.type.is_string or (rows.axis(value) or 0) > 0
+        stays = value.type.is_string or (rows.axis(value) or 0) > 0 or value.name in opened
         edge(("in", value.name), ("out", value.name), None if stays else capacity)
 
     for value in graph.inputs.values():

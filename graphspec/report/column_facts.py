@@ -114,6 +114,8 @@ def _facts(field: Field, values: Mapping[str, Array], reader: str) -> Facts:
 
 def _kind(values: Array, reader: str) -> Kind:
     row = values[0] if len(values) else np.zeros(values.shape[1:], values.dtype)
+    if as_picture(np.asarray(row)) is not None:
+        return "picture"
     if values.dtype == object:
         if reader == "DateParts":
             return "date"
@@ -124,8 +126,6 @@ def _kind(values: Array, reader: str) -> Kind:
         return (
             "text" if reader == "TextVectorization" or words > 3 or len({*flat}) > 0.5 * len(flat) > 25 else "category"
         )
-    if as_picture(row) is not None:
-        return "picture"
     if values.dtype.kind == "b" or reader in _LOOKUPS:
         return "category"
     if values.dtype.kind in "iu" and row.size > 1:
@@ -138,7 +138,9 @@ def _sample(field: Field, kind: Kind, values: Array) -> Sample:
     if kind == "picture":
         some = values[: len(values) : max(len(values) // _PICTURES, 1)]
         bright = [float(pixels(p).mean()) / 255 for row in some if (p := as_picture(row)) is not None]
-        sides = f"{values.shape[2]:,} × {values.shape[1]:,}{' grey' if values.ndim < 4 or values.shape[3] == 1 else ''}"
+        height, width, *channels = values[0].shape
+        sides = "different numbers of" if values.dtype == object else f"{width:,} × {height:,}"
+        sides += "" if channels and channels[0] > 1 else " grey"
         return Sample(len(some), np.array(bright), 0, len(some), sides)
     missing = field.missing(values).reshape(-1)
     flat = values.reshape(-1)[~missing]

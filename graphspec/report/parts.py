@@ -83,7 +83,7 @@ def taken(data: Dataset, rows: Array) -> Dataset:
     places = rows if data.chosen is None else data.chosen[rows]
 
     def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: a.select(places) if isinstance(a, Strings) else np.array(a[places]) for name, a in arrays.items()}
+        return {name: a.select(places) if isinstance(a, Strings) else a[places] for name, a in arrays.items()}
 
     return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
 
@@ -115,10 +115,15 @@ def _keys(data: Dataset) -> Iterator[bytes]:
     places = np.arange(len(data)) if data.chosen is None else data.chosen
     for start in range(0, len(data), _BLOCK):
         chosen = places[start : start + _BLOCK]
-        blocks: list[Any] = [np.asarray(data.inputs[name][chosen]).reshape(len(chosen), -1) for name in names]
+        blocks: list[Any] = [_contents(data.inputs[name], chosen).reshape(len(chosen), -1) for name in names]
         numbers = [np.ascontiguousarray(b).view(np.uint8) for b in blocks if b.dtype != object]
         joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((len(chosen), 0), np.uint8)
         texts = [b.tolist() for b in blocks if b.dtype == object]
         for k, row in enumerate(joined):
             content = row.tobytes() + (repr([column[k] for column in texts]).encode() if texts else b"")
             yield hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _contents(array: Any, rows: Array) -> Array:
+    """Return rows to compare: pictures, which may have several sizes, as bytes."""
+    return np.asarray(array[rows] if array.ndim != 4 else np.array([array[k].tobytes() for k in rows], object))

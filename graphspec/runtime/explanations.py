@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.data.signature import user_inputs
 from graphspec.errors import UsageError, did_you_mean
 from graphspec.graph.frontier import Leaf, frontier, is_picture
@@ -133,7 +134,10 @@ def explain_inputs(
 
 def _arrays(columns: Mapping[str, Any], rows: int | None) -> dict[str, Array]:
     """Return columns, which may be those of a file, as arrays."""
-    return {name: np.asarray(column[: len(column) if rows is None else rows]) for name, column in columns.items()}
+    found = {name: column[: len(column) if rows is None else rows] for name, column in columns.items()}
+    if any(isinstance(column, Pictures) for column in found.values()):
+        raise UsageError("pictures of several sizes cannot be explained together: give one, or those of one size")
+    return {name: np.asarray(column) for name, column in found.items()}
 
 
 def explain_rows(

@@ -21,6 +21,7 @@ import numpy as np
 
 from graphspec.arrays.cores import threads_set, usable_cores
 from graphspec.arrays.memory_maps import map_file
+from graphspec.arrays.pictures import Pictures, in_chunks
 from graphspec.arrays.strings import Strings
 from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
@@ -70,10 +71,10 @@ def raw_bytes(data: Dataset) -> int:
 
 def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
     """Return the name of the cache's entry: a hash of the prelude, of the rows that it reads, and of this version."""
-    total = hashlib.sha256(f"{__version__} {chunk_rows(prelude)}".encode())
+    total = hashlib.sha256(f"{__version__} {chunk_rows(prelude, feeds)}".encode())
     total.update(prelude.serialized)
     for name, array in sorted(feeds.items()):
-        parts = array.arrays() if isinstance(array, Strings) else {"": array}
+        parts = array.arrays() if isinstance(array, Strings | Pictures) else {"": array}
         for part, values in sorted(parts.items()):
             total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
             for chunk in _chunks(values):
@@ -98,14 +99,14 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
     parts: dict[str, list[Array]] = {name: [] for name in varying}
     found: dict[str, Array] = {}
-    step = chunk_rows(prelude)
-    chunks = [slice(k, min(k + step, total)) for k in range(0, total, step)]
+    chunks = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)))
 
-    def run(rows: slice) -> dict[str, Array]:
-        return prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+    def run(rows: slice | Array) -> dict[str, Array]:
+        return prelude.run({name: array[rows] for name, array in feeds.items()})
 
     # Of networks each core computes chunks, by itself: one that is busy delays no other. Texts are one thread's work.
     cores = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1
+    done = 0
     with ThreadPoolExecutor(cores) as pool:
         for rows, values in zip(chunks, (map if cores == 1 else pool.map)(run, chunks), strict=True):
             for name, value in values.items():
@@ -116,9 +117,10 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
                 if name not in found:
                     found[name] = allocate(name, (total, *narrow.shape[1:]), narrow.dtype)
                 found[name][rows] = narrow
-            progress(rows.stop, total)
+            done += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+            progress(done, total)
     for name in varying:
-        found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
+        found[name] = _joined(name, parts[name], chunks, prelude.padding[name], allocate)
     return found
 
 
@@ -127,31 +129,25 @@ def has_networks(prelude: Prelude) -> bool:
     return any(OPS[node.op].merged for node in prelude.graph.nodes)
 
 
-def chunk_rows(prelude: Prelude) -> int:
+def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     """Return the rows per run of the prelude: few for networks, whose results between the layers need memory and caches."""
     graph = prelude.graph
     if not has_networks(prelude):
-        return CHUNK_ROWS
+        each: int = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
+        return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * max(each, 1))))
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]
     return max(1, min(NETWORK_ROWS, _CHUNK_BYTES // (_HIDDEN * sum(sizes))))
 
 
-def _rows(array: Any, rows: slice) -> Array:
-    chunk: Array = array[rows]
-    return chunk
-
-
-def _joined(name: str, parts: list[Array], padding: Any, allocate: Allocate) -> Array:
-    """Return parts of different widths as one array, and free them."""
+def _joined(name: str, parts: list[Array], rows: Sequence[Any], padding: Any, allocate: Allocate) -> Array:
+    """Return parts of different widths, which are these ``rows``, as one array, and free them."""
     sizes = tuple(max(p.shape[k] for p in parts) for k in range(1, parts[0].ndim))
     whole = allocate(name, (sum(map(len, parts)), *sizes), parts[0].dtype)
-    start = 0
     for k, part in enumerate(parts):
-        target = whole[start : start + len(part)]
-        target[...] = padding
-        target[:, *(slice(0, n) for n in part.shape[1:])] = part
-        start += len(part)
+        padded = np.full((len(part), *sizes), padding, part.dtype)
+        padded[:, *(slice(0, n) for n in part.shape[1:])] = part
+        whole[rows[k]] = padded
         parts[k] = part[:0]
     return whole
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.pictures import in_chunks
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted, learning_nodes, standardizes
@@ -154,18 +155,16 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
     part = Graph(graph.name, {n: graph.inputs[n] for n in graph.inputs if n in used}, nodes=needed, outputs=computed)
     prelude = Prelude(part) if computed else None
     for rows in _chunks(data):
-        values = {name: _rows(data.inputs[column], rows) for name, column in direct.items()}
+        values = {name: data.inputs[column][rows] for name, column in direct.items()}
         if prelude is not None:
-            values |= prelude.run({name: _rows(data.inputs[name], rows) for name in part.inputs})
+            values |= prelude.run({name: data.inputs[name][rows] for name in part.inputs})
         yield values
 
 
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
-    chosen = data.chosen
-    size = _chunk_rows(data)
-    for k in range(0, len(data), size):
-        yield slice(k, min(k + size, len(data))) if chosen is None else chosen[k : k + size]
+    rows = len(data) if data.chosen is None else data.chosen
+    return in_chunks(data.inputs.values(), rows, _chunk_rows(data))
 
 
 def _chunk_rows(data: Dataset) -> int:
@@ -174,11 +173,6 @@ def _chunk_rows(data: Dataset) -> int:
         return CHUNK_ROWS
     width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
     return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
-
-
-def _rows(array: Any, rows: Array | slice) -> Array:
-    found: Array = array[rows]
-    return found
 
 
 # Heads

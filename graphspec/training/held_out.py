@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arguments import bad_argument
+from graphspec.arrays.pictures import of_one_size
 from graphspec.arrays.random import generator
 from graphspec.data.batches import Dataset
 from graphspec.data.signature import user_arrays, user_inputs
@@ -65,6 +66,7 @@ def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping
             "convolutions are quantized with ranges that training rows show, and the spec names no training data: pass "
             "rows of them, `rows=x`, in Python"
         )
+    indices = of_one_size(arrays.values(), indices)
     chosen = generator(model.seed, "calibration").permutation(len(indices))[:CALIBRATION_ROWS]
     order = indices[np.sort(chosen)]
     types = {name: value.type for name, value in model.whole.inputs.items()}

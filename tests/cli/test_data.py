@@ -262,6 +262,9 @@ def test_folders_of_classes() -> None:
     assert "label → kind text 0 2 cats 92 %, dogs 8 %" in shown
     assert "label labels cats, dogs" in shown
     assert "hint: column 'label' is uneven: 'cats' in 12 rows, 'dogs' in 1; see `class_weight: balanced`" in shown
+    assert "hint: column 'label': 1 of 2 classes has fewer than 5 rows ('dogs' has 1): too few to learn," in " ".join(
+        shown
+    )
     Path("s.yaml").write_text(PHOTOS.replace("images: photos", "images: fotos"))
     result = graphspec("data", "s.yaml")
     assert result.exit_code == 1

@@ -114,3 +114,25 @@ def test_a_folder_of_texts() -> None:
     Path("bare").mkdir()
     result = graphspec("init", "other.yaml", "--from", "bare")
     assert "bare has neither pictures nor texts" in result.stderr
+
+
+def test_sizes_and_small_classes_of_a_folder() -> None:
+    from PIL import Image
+
+    for k in range(12):
+        kind = Path("toys", ("ball", "car")[k > 2])
+        kind.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 8) if k else (40, 20)).save(kind / f"{k}.png")
+    result = graphspec("init", "net.yaml", "--from", "toys")
+    assert "net.yaml: 12 pictures of 2 classes: 11 of 8 x 9, 1 of 20 x 40 pixels" in " ".join(result.stdout.split())
+    assert "warning: 1 of 2 classes has fewer than 5 pictures ('ball' has 3)" in result.stderr
+    for k in range(1200):
+        kind = Path("mails", f"{k}")
+        kind.mkdir(parents=True)
+        (kind / "a.txt").write_text("see you")
+    result = graphspec("init", "other.yaml", "--from", "mails")
+    assert result.exit_code == 2
+    assert "mails has 1,200 classes for 1,200 texts; nearly every text is a class of its own" in " ".join(
+        result.stderr.split()
+    )
+    assert not Path("other.yaml").exists()

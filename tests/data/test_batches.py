@@ -12,6 +12,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.arrays.memory_maps import map_of
+from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings
 from graphspec.data import archives
 from graphspec.data.batches import Dataset, in_batches
@@ -178,3 +179,16 @@ def test_texts_in_batches() -> None:
     feeds: dict[str, Any] = {"t": Strings.of([f"t{k}" for k in range(5)]), "x": np.arange(5)}
     found = in_batches(feeds, 2, lambda batch: {"n": np.array([len(t) for t in batch["t"]]) + batch["x"]})
     assert found["n"].tolist() == [2, 3, 4, 5, 6]
+
+
+def test_pictures_in_batches_of_one_size() -> None:
+    rows = [np.full((2 + k % 3, 4, 1), k, np.uint8) for k in range(8)]
+    feeds: dict[str, Any] = {"x": Pictures.of(rows), "n": np.arange(8)}
+    shapes: list[tuple[int, ...]] = []
+
+    def run(batch: dict[str, Any]) -> dict[str, Any]:
+        shapes.append(batch["x"].shape)
+        return {"y": batch["x"].max(axis=(1, 2, 3)) * 10 + batch["n"]}
+
+    assert in_batches(feeds, 2, run)["y"].tolist() == [11 * k for k in range(8)]
+    assert sorted(shapes) == [(1, 2, 4, 1), (1, 3, 4, 1), (2, 2, 4, 1), (2, 3, 4, 1), (2, 4, 4, 1)]

@@ -225,6 +225,9 @@ def test_split_is_drawn_by_the_seed_and_stratified_by_largest_remainders() -> No
     assert (split(100, 0.2, 1)[1] != split(100, 0.2, 2)[1]).any()
     classes = np.repeat([0, 1, 2], [70, 25, 5])
     assert np.bincount(classes[split(100, 0.1, 3, classes)[1]]).tolist() == [7, 3]  # 7, 2.5, 0.5: the lower class first
+    few = np.array([0, 1, 2, 3, 3, *[4] * 95])  # three classes with one row, which is for training
+    assert np.bincount(few[split(100, 0.03, 1, few)[1]], minlength=5).tolist() == [0, 0, 0, 0, 3]
+    assert len(split(4, 0.5, 1, np.arange(4))[1]) == 2  # unless there are no others
     with pytest.raises(SpecError, match="GS508"):
         split(1, 0.5, 0)
 

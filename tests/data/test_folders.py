@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import onnxruntime
 import pytest
 from commands import graphspec as command
 from data.sources import diagnostics, rows, written
 
 import graphspec
+from graphspec.arrays.pictures import Pictures
 from graphspec.arrays.strings import Strings
 from graphspec.data import folders
-from graphspec.data.check import DataSignature
+from graphspec.data.check import Dataset, DataSignature
 from graphspec.data.files import files_of
 from graphspec.ir.graph import Type
 
@@ -123,6 +127,25 @@ def test_folders_that_cannot_be_used(photos: Path) -> None:
     assert code("images: photos\nlabels: folder")[1].endswith(
         "has '0.png' beside its subfolders, whose names are the labels"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights on Windows")
+def test_every_link_that_cannot_be_used_is_named(photos: Path) -> None:
+    dog = photos / "photos" / "dog"
+    (dog / "loop.png").symlink_to("loop.png")
+    (dog / "gone.png").symlink_to("nothing.png")
+    (dog / "above").symlink_to(photos / "photos")
+    (dog / "notes.md").symlink_to("no picture")
+    found = diagnostics(written(photos, "images: photos\nlabels: folder"), IMAGES)
+    assert {d.code for d in found} == {"GS501"}
+    assert sorted(d.message.partition(" has ")[2] for d in found) == [
+        "'dog/above', a link to a folder, which is not followed",
+        "'dog/gone.png', a link that leads nowhere",
+        "'dog/loop.png', a link that leads nowhere",
+    ]
+    (photos / "t.csv").write_text("file,y\nphotos/dog/loop.png,dog\n")
+    [found] = diagnostics(written(photos, "file: t.csv\ninputs: {x: file}"), IMAGES)
+    assert (found.code, "loop.png" in found.message) == ("GS501", True)
 
 
 @pytest.mark.parametrize(
@@ -258,3 +281,57 @@ def test_one_text_and_texts_that_the_spec_does_not_name(tmp_path: Path, monkeypa
 def test_a_folder_is_no_single_picture_if_it_has_labels(photos: Path) -> None:
     [found] = diagnostics(written(photos, "images: photos/dog/a.png\nlabels: folder"), IMAGES)
     assert found.message.endswith("is a file, not a folder")
+
+
+SIZES = SPEC.replace("[4, 4, 1]", "[null, null, 1]").replace(
+    "  - {type: Flatten}\n",
+    "  - {type: Normalization}\n  - {type: Resizing, height: 3, width: 5}\n  - {type: Flatten}\n",
+)
+
+
+def test_pictures_of_several_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    r = np.random.default_rng(0)
+    for k in range(18):
+        place = tmp_path / "photos" / ("light" if k % 2 else "dark") / f"{k}.png"
+        picture(place, 0)
+        low, size = 150 if k % 2 else 0, [(4, 4), (8, 3), (5, 9), (4, 4)][k % 4]
+        Image.fromarray(r.integers(low, low + 100, size).astype(np.uint8)).save(place)
+    (tmp_path / "spec.yaml").write_text(SIZES)
+    assert (
+        command("train", "spec.yaml", "--out", "run", "--set", "training.epochs=2", "--export", "m.onnx").exit_code == 0
+    )
+    again = ("train", "spec.yaml", "--out", "two", "--no-report", "--set", "training.epochs=2")
+    assert command(*again, "--set", "training.shards=2", "--set", "training.workers=2").exit_code == 0
+    assert "accuracy" in command("evaluate", "run").stdout
+    assert "different numbers of grey pixels" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    model, files = graphspec.load("run"), sorted((tmp_path / "photos").rglob("*.png"))
+    pictures = [np.asarray(Image.open(file))[..., None] for file in files]
+    learnt = model.adapted.layers[next(iter(model.adapted.layers))]
+    values = np.concatenate([0.01 * p.reshape(-1).astype(np.float64) for p in pictures])
+    assert np.allclose([learnt["mean"], learnt["variance"]], [[values.mean()], [values.var()]], rtol=1e-5)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    alone = np.concatenate([session.run(["y"], {"x": p[None]})[0] for p in pictures])
+    assert np.allclose(model.predict(pictures), alone, atol=1e-6)
+    for network in ("run", "m.onnx"):
+        assert command("predict", network, "photos", "-o", "found.npz").exit_code == 0
+        with np.load("found.npz") as found:
+            assert np.allclose(found["y"], alone, atol=1e-6)
+    targets = np.array([file.parent.name == "light" for file in files]).astype(np.int64)
+    assert model.evaluate(pictures, targets)["loss"] == pytest.approx(model.evaluate()["loss"], rel=1e-6)
+    model.fit({"x": pictures}, targets, epochs=1, verbose=0, validation_split=0.2)
+    with pytest.raises(graphspec.UsageError, match="several sizes cannot be explained together"):
+        model.explain(pictures)
+    with pytest.raises(graphspec.SpecError, match=r"shape \(1, 4, 4, 2\), not \(N, x_1, x_2, 1\)"):
+        model.predict([np.zeros((4, 4, 2), np.uint8), np.zeros((3, 4, 2), np.uint8)])
+
+
+def test_a_network_that_needs_one_size_says_so_once(photos: Path) -> None:
+    picture(photos / "photos/dog/c.png", 1, (5, 4))
+    free = DataSignature({"x": Type("uint8", ("N", "h", "w", 1))}, IMAGES.targets, labels=IMAGES.labels)
+    [found] = diagnostics(written(photos, "images: photos\nlabels: folder"), free)
+    assert found.message.endswith("has pictures of other sizes than 4 x 4: 'dog/c.png' (4 of 4 x 4, 1 of 5 x 4)")
+    allowed = rows(written(photos, "images: photos\nlabels: folder"), replace(free, any_size=frozenset("x")))
+    assert isinstance(allowed.inputs["x"], Pictures)
+    assert Dataset.of(allowed.named()).inputs["x"][4].shape == (5, 4, 1)
+    assert allowed.sample(9)["x"].shape == (4, 4, 4, 1)

@@ -8,7 +8,7 @@ import pytest
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.check import encode_labels, learn_labels
-from graphspec.data.labels import with_class_ids
+from graphspec.data.labels import small_classes, with_class_ids
 from graphspec.data.source import DataError
 from graphspec.errors import SpecError
 from graphspec.ir.graph import Type
@@ -68,3 +68,11 @@ def test_class_ids_in_place_of_texts() -> None:
         match="target 'y' has labels that no training row has in 2 of 3 rows; first: 'b' in the row at index 0",
     ):
         with_class_ids(data, {"y": ["a", "c"], "h": ["a", "b"]}, kinds)
+
+
+def test_classes_of_few_rows() -> None:
+    assert small_classes({"a": 5, "b": 1000}) is None
+    text = small_classes({"a": 4, "b": 2, "c": 3000}, "picture")
+    assert text is not None
+    assert text.startswith("2 of 3 classes have fewer than 5 pictures ('b' has 2): too few to learn")
+    assert (small_classes({f"{k}": 1 for k in range(3000)}) or "").startswith("3,000 of 3,000 classes have fewer than")

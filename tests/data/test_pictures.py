@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from graphspec.arrays.pictures import Pictures
 from graphspec.data import pictures
 from graphspec.data.pictures import decode
 from graphspec.data.source import DataError, Request
@@ -80,7 +82,8 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
     found = decoded(tmp_path, ["a.png"], request(6, 4, 3))
     assert (found[0] == np.rot90(PIXELS, -1)).all()
-    assert problems(tmp_path, ["a.png"], request(4, 6, 3))[0][1] == "has 'a.png' of 6 x 4 pixels, not 4 x 6"
+    [(_, message)] = problems(tmp_path, ["a.png"], request(4, 6, 3))
+    assert message == "has pictures of other sizes than 4 x 6: 'a.png' (1 of 6 x 4)"
 
 
 def test_every_bad_file_is_named(tmp_path: Path) -> None:
@@ -93,11 +96,11 @@ def test_every_bad_file_is_named(tmp_path: Path) -> None:
     names = ["good.png", "cut.png", "text.jpg", "empty.png", "small.png", "none.png"]
     for wanted in (request(4, 6, 3), request("h", "w", 3)):
         found = problems(tmp_path, names, wanted)
-        assert [code for code, _ in found] == ["GS501", "GS501", "GS501", "GS503", "GS501"]
-        for name, (_, message) in zip(names[1:], found, strict=True):
+        assert [code for code, _ in found] == ["GS503", "GS501", "GS501", "GS501", "GS501"]
+        for name, (_, message) in zip(["small.png", *names[1:4], "none.png"], found, strict=True):
             assert f"'{name}'" in message
-        assert found[1][1].endswith("cannot be decoded: it is no picture")
-        assert found[3][1] == "has 'small.png' of 2 x 6 pixels, not 4 x 6"
+        assert found[2][1].endswith("cannot be decoded: it is no picture")
+        assert "than 4 x 6: 'small.png' (1 of 4 x 6, 1 of 2 x 6)" in found[0][1]
     found = problems(tmp_path, ["text.jpg"] * 50, request(4, 6, 3))
     assert len(found) == 5
     assert found[-1][1] == "has 46 more files that cannot be used"
@@ -173,8 +176,39 @@ def test_lower_pictures_are_padded_below(tmp_path: Path) -> None:
 def test_only_the_axis_that_varies_may_differ(tmp_path: Path) -> None:
     names = sized(tmp_path, a=(4, 2), b=(5, 9), c=(4, 3))
     [(code, message)] = problems(tmp_path, names, request(4, "w", 1))
-    assert (code, message) == ("GS503", "has 'b.png' of 5 x 9 pixels: its height is 5, not 4")
-    assert [code for code, _ in problems(tmp_path, names, request("h", "w", 1))] == ["GS503", "GS503"]
+    sizes = "(1 of 4 x 2, 1 of 5 x 9, 1 of 4 x 3)"
+    assert (code, message) == ("GS503", f"has pictures of other sizes than 4 x any: 'b.png' {sizes}")
+    [(code, message)] = problems(tmp_path, names, request("h", "w", 1))
+    assert (code, message) == ("GS503", f"has pictures of other sizes than 4 x 2: 'b.png', 'c.png' {sizes}")
+
+
+def test_the_size_that_most_have_is_expected(tmp_path: Path) -> None:
+    names = sized(
+        tmp_path, **{f"p{k}": (8, 8) if k % 9 == 0 else (4, 4) for k in range(36)}, q=(2, 2), r=(2, 3), s=(1, 1)
+    )
+    with pytest.raises(DataError) as caught:
+        decoded(tmp_path, names, request("h", "w", 1))
+    [error] = caught.value.all
+    assert "than 4 x 4: 'p0.png', 'p9.png', 'p18.png', … (32 of 4 x 4, 4 of 8 x 8, " in str(error)
+    assert str(error).endswith(" 1 of 2 x 2, 2 of 2 other sizes)")
+    assert "`{type: Resizing, height: 4, width: 4}`" in (error.problem.hint or "")
+
+
+def test_pictures_of_any_size_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sized(tmp_path, a=(4, 2), b=(1, 9), c=(4, 2))
+    anything = replace(request("h", "w", 1), any_size=True)
+    found = decoded(tmp_path, names, anything)
+    assert isinstance(found, Pictures)
+    assert [row.shape for row in np.asarray(found)] == [(4, 2, 1), (1, 9, 1), (4, 2, 1)]
+    assert (found.data == 1).all()
+    alike = decoded(tmp_path, ["a.png", "c.png"], anything)
+    assert (type(alike), alike.shape) == (np.ndarray, (2, 4, 2, 1))
+    [(code, message)] = problems(tmp_path, names, replace(request(4, "w", 1), any_size=True))
+    assert (code, message.partition(" (")[0]) == ("GS503", "has pictures of other sizes than 4 x any: 'b.png'")
+    (tmp_path / "d.png").write_text("no picture")
+    assert [code for code, _ in problems(tmp_path, [*names, "d.png"], anything)] == ["GS501"]
+    monkeypatch.setattr("graphspec.data.source.free", lambda: 20)
+    assert [code for code, _ in problems(tmp_path, names, anything)] == ["GS602"]
 
 
 def test_the_widest_picture_may_lie_on_its_side(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.graph.builder import Builder
-from graphspec.graph.prelude import cut, not_computable
+from graphspec.graph.prelude import any_size, cut, not_computable
 from graphspec.initializers import Zeros
 from graphspec.ir.graph import Graph, Type, Value
 
@@ -225,3 +225,53 @@ def test_layers_do_not_learn_from_mixed_rows() -> None:
     (error,) = check(of_columns()[0] | {"layers": layers}).errors
     assert error.code == "GS309"
     assert "learns from a part of the training rows at a time, but its input depends on several rows" in error.message
+
+
+def pictures(
+    first: dict[str, Any], *layers: dict[str, Any], shape: tuple[Any, ...] = (None, None, 3), **more: Any
+) -> Graph:
+    """A network for pictures that begins with these layers."""
+    head = {"y": {"loss": "mse"}} | more.pop("outputs", {})
+    nodes = [first, *layers, {"type": "GlobalAveragePooling2D"}, {"name": "y", "type": "Dense", "units": 1}]
+    inputs = {"x": {"shape": list(shape), "dtype": "uint8"}} | more
+    return check({"graphspec": 1, "name": "n", "inputs": inputs, "layers": nodes, "outputs": head}).require()[1].graph
+
+
+RESIZED = {"type": "Resizing", "name": "r", "height": 4, "width": 5}
+SCALED = {"type": "Rescaling", "scale": 0.1}
+CONVOLUTION = {"type": "Conv2D", "filters": 2, "kernel_size": 1}
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ([RESIZED, CONVOLUTION], True),
+        ([SCALED, RESIZED, CONVOLUTION], True),
+        ([SCALED, {"type": "MaxPooling2D"}, {"type": "ZeroPadding2D"}, RESIZED], True),
+        ([SCALED], True),  # pooled to one value per channel
+        ([CONVOLUTION, RESIZED], False),
+        ([CONVOLUTION], False),
+        ([{"type": "RandomFlip"}, RESIZED], False),
+        ([{"type": "BatchNormalization"}, RESIZED], False),
+        ([{"type": "ops.subtract", "inputs": ["x", 3]}, RESIZED], True),
+    ],
+)
+def test_pictures_of_any_size(layers: list[dict[str, Any]], found: bool) -> None:
+    graph = pictures(*layers)
+    assert list(any_size(graph)) == ["x"] * found
+    parts = cut(graph)
+    assert (parts is not None) == found
+    if parts is not None:
+        assert "x" not in parts.rest.inputs
+        assert all(isinstance(d, int) for v in parts.rest.inputs.values() for d in v.shape[1:])
+
+
+def test_pictures_that_do_not_have_any_size() -> None:
+    assert not any_size(pictures(RESIZED, shape=(8, 8, 3)))
+    assert any_size(pictures(RESIZED, shape=(8, None, 3)))  # one of the two is enough
+    again = {"name": "p", "type": "Identity", "inputs": "x"}  # the picture itself is an answer
+    assert not any_size(pictures(again, {**RESIZED, "inputs": "x"}, outputs={"p": {}}))
+    shared = {"name": "z", "type": "Resizing", "height": 1, "width": 1, "inputs": "other"}
+    more = {"other": {"shape": ["h", "w", 3]}, "outputs": {"z": {}}}
+    assert not any_size(pictures(shared, {**RESIZED, "inputs": "x"}, shape=("h", "w", 3), **more))
+    assert set(any_size(pictures(shared, {**RESIZED, "inputs": "x"}, **more))) == {"x", "other"}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphspec as gs
 from graphspec.arrays.memory_maps import map_of
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
@@ -186,3 +187,30 @@ def test_integers_are_stored_in_the_smallest_dtype_of_their_range() -> None:
     found = ids_of(prepare_rows(prelude, data, list(prelude.graph.outputs), None, nothing))
     assert found.dtype == np.int16
     assert found.tolist() == [[0], [300], [1]]
+
+
+def test_pictures_of_several_sizes_beside_texts_of_several_lengths() -> None:
+    model = gs.compile(
+        {
+            "graphspec": 1,
+            "name": "both",
+            "inputs": {"x": {"shape": [None, None, 1], "dtype": "uint8"}, "t": {"dtype": "string"}},
+            "layers": [
+                {"name": "r", "type": "Resizing", "inputs": "x", "height": 2, "width": 2},
+                {"type": "Flatten"},
+                {"name": "p", "type": "Rescaling", "scale": 0.01},
+                {"type": "TextVectorization", "inputs": "t", "vocabulary": ["a", "b", "c"]},
+                {"type": "Embedding", "input_dim": 5, "output_dim": 2, "mask_zero": True},
+                {"name": "g", "type": "GlobalAveragePooling1D"},
+                {"type": "Concatenate", "inputs": ["p", "g"]},
+                {"name": "y", "type": "Dense", "units": 1},
+            ],
+            "outputs": {"y": {"loss": "mse"}},
+        }
+    )
+    r = np.random.default_rng(0)
+    x = [r.integers(0, 256, (2 + k % 3, 3, 1)).astype(np.uint8) for k in range(9)]
+    t = np.array(["a b c a", "b", "c c", "a b", "b c a b a", "a", "c", "b a", "c b a"], object)
+    model.fit({"x": x, "t": t}, np.arange(9.0), epochs=1, verbose=0)
+    alone = [model.evaluate({"x": x[k][None], "t": t[k : k + 1]}, np.array([float(k)]))["loss"] for k in range(9)]
+    assert model.evaluate({"x": x, "t": t}, np.arange(9.0))["loss"] == pytest.approx(np.mean(alone), rel=1e-5)
