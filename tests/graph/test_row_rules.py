@@ -66,7 +66,7 @@ def test_a_wrong_factor_mixes_rows() -> None:
     flat = g.Reshape(g.Transpose(X, perm=[1, 0, 2]), g.constant([-1, 8]))
     g.Reshape(flat, g.constant([-1, 5, 8]))
     g.Add(flat, g.Reshape(X, g.constant([-1, 8])))
-    g.GaussianNoise(flat, stddev=0.5, seed=1)  # drawn in the order of the rows
+    g.GaussianNoise(flat, deviation=0.5, seed=1)  # drawn in the order of the rows
     assert [n.op for n in RowAxes(g.graph.nodes).mixing] == ["Reshape", "Add", "GaussianNoise"]
 
 
