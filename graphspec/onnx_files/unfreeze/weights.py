@@ -211,7 +211,9 @@ def _without_effect(given: Sequence[Constant | Value | None]) -> bool:
     """Return whether an exporter made a normalization's scale, of ones, and bias, of zeros: its layer has none."""
     return all(
         v is None
-        or (isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) is not None and bool(np.all(v.array == one)))
+        or (
+            isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) is not None and bool(np.all(v.array == one))
+        )
         for v, one in zip(given, (1, 0), strict=False)
     )
 
