@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.called import Called
 from graphspec.codes import Code
 from graphspec.errors import Problem, did_you_mean
-from graphspec.synonyms.names import fold, synonym
+from graphspec.synonyms.names import OTHERWISE, fold, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -272,7 +272,7 @@ class Registry(Generic[T]):
         found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
         if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
             return f"there are {', '.join(primary)}"
-        return found
+        return found or (OTHERWISE.get(self.kind) if name else None)
 
     def _hint_type(self, value: Mapping[str, Any]) -> str | None:
         """Return a hint for a mapping that lacks ``type``."""

@@ -60,7 +60,7 @@ def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str 
         close = [fold(k) for k in known if fold(k) != folded == _initials(k)]
     longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopK → TopKCategoricalAccuracy
     close = close or (longer if len(folded) >= 4 else [])
-    close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
+    close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.61)
     close = close or (longer if len(folded) >= 2 else [])
     if not close:
         return None

@@ -14,6 +14,7 @@ from graphspec.compiler.fetches import logged_losses
 from graphspec.compiler.lowered import Lowered
 from graphspec.compiler.targets import check_target, fails
 from graphspec.errors import Diagnostic, Mark, NodeRef, Problem
+from graphspec.files import suffix_of
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Value
 from graphspec.language.head_arrays import WEIGHT
@@ -47,7 +48,33 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     for head in spec.terms.values():
         nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
         found += [_diagnose(head, *problem, nodes) for problem in _term(head, lowered)]
+    if not any(d.is_error for d in found):
+        found += _one_column(spec, lowered.graph.outputs)
     return found + _stratify(spec, lowered.graph.outputs)
+
+
+def _one_column(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
+    """Return GS503 for a head with several values in a row whose target is one column of a table of text."""
+    found = []
+    for source in spec.data.values():
+        if source.file is None or source.windows is not None or not suffix_of(source.file).startswith((".csv", ".tsv")):
+            continue
+        for head in spec.heads.values():
+            column = (source.targets or {}).get(head.name, head.name)
+            if head.loss is None or not head.needs_data or head.name not in outputs or not isinstance(column, str):
+                continue
+            kind, shape = targets_of(head.loss), head.loss.target(outputs[head.name]).shape
+            classes = kind == "one_hot" or head.labels is not None or head.loss.binary
+            if kind == "labels" or len(shape) < 2 or (len(shape) == 2 and (shape[1] == 1 or classes)):
+                continue
+            at = source.tree.find(("targets", head.name))[0] or source.tree
+            text = f"has one value in each row, but the target of head '{head.name}' has shape {show(shape)}"
+            hint = f"end with one value for each row, as Flatten and Dense do, before head '{head.name}'"
+            if len(shape) == 2:
+                hint = f"list {shape[1]} columns, `targets: {{{head.name}: [a, b, …]}}`, or change the head's size"
+            problem = Problem(Code.WRONG_ARRAY_SHAPE, text, hint)
+            found.append(Diagnostic.of(f"column '{column}' of {source.where}", problem, at.mark, path=at.path))
+    return found
 
 
 def _diagnose(head: HeadDecl, keys: KeyPath, subject: str, problem: Problem, nodes: tuple[NodeRef, ...]) -> Diagnostic:

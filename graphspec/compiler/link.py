@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
@@ -11,6 +12,8 @@ from graphspec.errors import Diagnostic, NodeRef
 from graphspec.language.tree import format_cycle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphspec.language.declarations import NodeDecl, Ref, Spec
     from graphspec.language.tree import Tree
 
@@ -49,8 +52,27 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     diagnostics = []
     for group in sorted(groups, key=lambda names: min(position[n] for n in names)):
         diagnostics.append(_cycle(group, after, declared, position))
-    diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups))
+    diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups)) + _skipped(spec.nodes)
     return [declared[n] for n in order], diagnostics
+
+
+def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant, which is no part of the chain."""
+    found = []
+    for above, node in pairwise(nodes):
+        ref = node.inputs[0] if node.inputs and node.tree.get("inputs") is None else None
+        alone = above.layer is not None and above.layer.arity == (0, 0) and above.within is node.within
+        if ref is None or not alone or ref.name == above.name:
+            continue
+        (of, _, name), (source, _, read) = node.name.rpartition("/"), ref.name.rpartition("/")
+        skipped = above.name.rpartition("/")[2]
+        given = f"'{read}'" if of == source else "an input of its block"
+        text = f"'{name}' reads {given}, not the {above.type} '{skipped}' above it"
+        hint = f"write `inputs: {skipped}`, or `inputs: {read if of == source else '…'}` if that is meant"
+        found.append(
+            Diagnostic.at(node.mark, Code.WRONG_INPUT_COUNT, text, path=node.tree.path, hint=hint).as_warning()
+        )
+    return found
 
 
 def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:

@@ -86,7 +86,7 @@ def with_class_ids(
         source: the source of the rows, at which a problem is reported.
 
     Raises:
-        SpecError: GS511, a target is not among the labels.
+        SpecError: GS511, a target is not among the labels, or GS503, it does not have the shape of the head.
     """
     targets: Mapping[str, Any] = data.targets
     texts = {name: target for name, target in targets.items() if isinstance(target, Strings)}
@@ -100,12 +100,12 @@ def with_class_ids(
                 found[name] = encode_texts(target, labels[name], learnt=True)
                 continue
             ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
+            found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
         except DataError as error:
             mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)
             if source is not None:
                 error = placed(error, places_of(source))
             raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, mark, path=path)]) from None
-        found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
     return replace(data, targets={**data.targets, **found})
 
 

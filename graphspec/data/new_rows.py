@@ -77,7 +77,10 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) ->
         UsageError: columns are to be kept, but the file is not a table.
     """
     arrays = _read(spec, graph, file)
-    kept = _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
+    try:
+        kept = _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
+    except DataError as error:
+        raise _error_of(f"data file '{file}'", error.problem, str(file)) from None
     return NewRows(_fed(arrays, graph), kept, _steps(arrays))
 
 
@@ -96,13 +99,13 @@ def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Seque
             source = source or _source_of(spec, signature, Path(STREAM), set(records.rows[0]))
             yield _of_records(records, source, signature, graph, keep)
     except DataError as error:
-        raise _stream_error(error) from None
+        raise _error_of(STREAM, error.problem, STREAM) from None
     if source is None:
-        raise _stream_error(DataError(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS))
+        raise _error_of(STREAM, Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), STREAM)
 
 
-def _stream_error(error: DataError) -> SpecError:
-    return SpecError([Diagnostic.of(STREAM, error.problem, Mark(STREAM))])
+def _error_of(subject: str, problem: Problem, place: str) -> SpecError:
+    return SpecError([Diagnostic.of(subject, problem, Mark(place))])
 
 
 def _of_records(
@@ -159,7 +162,7 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
         if name in table.ambiguous or name not in table.columns:
             text = table.ambiguous.get(name, f"has no column '{name}' to keep")
             problem = Problem(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
-            raise SpecError([Diagnostic.of(f"data file '{file}'", problem, Mark(str(file)))])
+            raise _error_of(f"data file '{file}'", problem, str(file))
     with table.reading():
         rows = table.query(", ".join(table.as_written(name) for name in names))
     return {name: _objects([row[k] for row in rows]) for k, name in enumerate(names)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphspec.graph.row_axes import RowAxes
+from graphspec.graph.row_rules import SIZES
 from graphspec.ir.dims import Dim, has_rows
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
@@ -174,7 +175,7 @@ def _by_row(nodes: Iterable[Node], rows: RowAxes) -> set[str]:
     fixed = repeatable(nodes)
     found: set[str] = set()
     for node in nodes:
-        first = OPS[node.op].has_kernel or OPS[node.op].by_step or all(rows.axis(v) in (0, None) for v in node.outputs)
+        first = OPS[node.op].has_kernel or OPS[node.op].by_step or all(map(rows.in_front, node.outputs))
         sources = [v for v in node.inputs if v is not None and v.node is not None]
         apart = node.name in fixed and node.name not in mixing and all(_name(v) in found for v in sources)
         if apart and first:
@@ -233,7 +234,8 @@ def _before_the_cut(
 
     def add(value: Value) -> None:
         capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
-        stays = value.type.is_string or (rows.axis(value) or 0) > 0 or value.name in opened
+        apart = rows.in_front(value) or rows.axis(value) == SIZES
+        stays = value.type.is_string or not apart or value.name in opened
         edge(("in", value.name), ("out", value.name), None if stays else capacity)
 
     for value in graph.inputs.values():

@@ -1,6 +1,7 @@
 """Whether operators keep the rows of a batch apart: parts of a batch then give the same as the batch.
 
-Each value has the axis of its rows, or none. The layers have it in front. Operations of a spec may do anything with it: the
+Each value has the axis of its rows, or none. The batch may be a factor of the size of that axis: the inner one in (T·N, C),
+as attention flattens its steps, the outer one in (N·heads, T, d). The layers have it in front. Operations of a spec may do anything with it: the
 rules of :mod:`graphspec.graph.row_rules` know what operators do, and what they do not know counts as mixing.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.graph.row_rules import OF_SIZES, RULES, SHAPED, SIZES, Axis, MixedError, where_rows
-from graphspec.ir.dims import has_rows
+from graphspec.graph.row_rules import OF_SIZES, RULES, SHAPED, SIZES, Axis, MixedError, reshaped_outer, where_rows
+from graphspec.ir.dims import Dim, has_rows
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Graph, Node, Value
@@ -21,6 +22,7 @@ class RowAxes:
 
     Attributes:
         axes: the axis of the rows of each value that is computed, by name.
+        outer: the elements of that axis in front of each batch, by name, where there are several.
         mixing: the nodes that mix rows, or may do so, in their order.
     """
 
@@ -31,15 +33,21 @@ class RowAxes:
             trusted: the owners of nodes that do with the rows what they should, if they get them in axis 0.
         """
         self.axes: dict[str, Axis] = {}
+        self.outer: dict[str, Dim] = {}
         self.mixing: list[Node] = []
         for node in nodes:
             given = [self.axis(v) for v in node.inputs]
+            outer: Dim = 1
             try:
-                found = self._trusted(node, given, trusted) if node.owner in trusted else _after(node, given)
+                found = self._trusted(node, trusted) if node.owner in trusted else _after(node, given)
+                outer = self._outer(node, given)
             except MixedError:
                 self.mixing.append(node)
                 found = [_assumed(v) for v in node.outputs]
-            self.axes |= {v.name: axis for v, axis in zip(node.outputs, found, strict=True)}
+            for value, axis in zip(node.outputs, found, strict=True):
+                self.axes[value.name] = axis
+                if outer != 1 and axis not in (None, SIZES):
+                    self.outer[value.name] = outer
 
     def axis(self, value: Value | None) -> Axis:
         """Return the axis of the rows of a value; None if it has none."""
@@ -47,10 +55,25 @@ class RowAxes:
             return None
         return self.axes[value.name] if value.name in self.axes else _assumed(value)
 
-    def _trusted(self, node: Node, given: Sequence[Axis], trusted: Collection[str]) -> list[Axis]:
-        for value, axis in zip(node.inputs, given, strict=True):
+    def in_front(self, value: Value | None) -> bool:
+        """Return whether a value begins with its rows, or has none."""
+        return self.axis(value) in (0, None) and (value is None or value.name not in self.outer)
+
+    def _outer(self, node: Node, given: Sequence[Axis]) -> Dim:
+        """Return the elements in front of each batch in the axis of the outputs' rows: only a reshape changes them."""
+        pairs = zip(node.inputs, given, strict=True)
+        found = {self.outer.get(v.name, 1) for v, axis in pairs if v is not None and axis not in (None, SIZES)}
+        outer = found.pop() if found else 1
+        if found or (outer != 1 and "seed" in node.attrs):  # random numbers are drawn by row, in the order of the rows
+            raise MixedError
+        at = given[0] if given else None
+        reshaped = node.op in ("Reshape", "Flatten") and at is not None and at != SIZES
+        return reshaped_outer(node, at, outer) if reshaped and at is not None else outer
+
+    def _trusted(self, node: Node, trusted: Collection[str]) -> list[Axis]:
+        for value in node.inputs:
             ours = value is not None and value.node is not None and value.node.owner not in trusted
-            if ours and axis not in (0, None):
+            if ours and not self.in_front(value):
                 raise MixedError
         return [_assumed(v) for v in node.outputs]
 
@@ -63,7 +86,7 @@ def mixing_node(graph: Graph, trusted: Collection[str] = ()) -> Node | None:
     if found.mixing:
         return found.mixing[0]
     for value in roots:
-        if found.axis(value) not in (0, None) and value.node is not None and value.node.owner not in trusted:
+        if not found.in_front(value) and value.node is not None and value.node.owner not in trusted:
             return value.node
     return None
 

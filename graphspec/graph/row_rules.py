@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphspec.ir.dims import Dim, has_rows, mul
+from graphspec.ir.dims import Dim, has_rows, mul, product, quotient
 from graphspec.kernels.context import normalize_axis
 
 if TYPE_CHECKING:
@@ -136,17 +136,24 @@ def _transposed(node: Node, given: Sequence[Axis]) -> int:
 
 
 def _reshaped(node: Node, given: Sequence[Axis]) -> int:
-    """The elements of a row stay together: the product of the sizes in front of it is the same."""
-    at, after = _only(given), where_rows(node.outputs[0])
-    if _product(_shape(node, 0)[:at]) != _product(node.outputs[0].shape[:after]):
+    """Rows are in the only axis whose size they are in, or a factor of it; :func:`reshaped_outer` tells which factor."""
+    _only(given)
+    return where_rows(node.outputs[0])
+
+
+def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
+    """Return how many elements of the axis of the rows are in front of each batch: the T of (T·N, …).
+
+    The elements of a row stay in their order, so as many are in front of the batch as before.
+
+    Args:
+        at: the axis of the rows before the reshape.
+        outer: the elements of that axis in front of each batch.
+    """
+    shape, after = node.outputs[0].shape, where_rows(node.outputs[0])
+    found = quotient(mul(product(_shape(node, 0)[:at]), outer), product(shape[:after]))
+    if found is None or quotient(shape[after], mul(found, "N")) is None:
         raise MixedError
-    return after
-
-
-def _product(sizes: Sequence[Dim]) -> Dim:
-    found: Dim = 1
-    for d in sizes:
-        found = mul(found, d)
     return found
 
 

@@ -134,7 +134,7 @@ class Emitter:
                     continue
                 entry[key] = written if len(written) != 1 else written[0]
             entries.append(entry)
-            above = above if first.alone else last
+            above = None if first.alone else last  # a node that skips one names what it reads
         return entries
 
     def _owner(self, step: Step, runs: list[list[Step]]) -> Any:

@@ -153,7 +153,7 @@ def output_dims(
         begin, end = pad
         if isinstance(size, int) and size + begin + end < extent:
             raise _too_large(spatial, extents, padded)
-        if begin + end - extent == -1:  # the same size as SAME, so the same symbolic dimension
+        if begin + end - extent == -1 and not ceil_mode:  # the same size as SAME, so the same symbolic dimension
             out.append(ceildiv(size, stride))
             continue
         room = add(size, begin + end - extent)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import FROM_LIST
+from graphspec.ir.dims import has_rows, show
 from graphspec.kernels.context import need, normalize_axis
 from graphspec.layers.base import as_float
 from graphspec.operations.base import Axes, Axis, KeepDims, operation
@@ -89,7 +91,18 @@ def einsum(
     g: Builder, *operands: Value, subscripts: Annotated[str, Field(description="The equation: ``bij,bjk->bik``.")]
 ) -> Value:
     """Einstein's sum of products, float32: letters that the output lacks are summed over."""
-    return g.Einsum(*(as_float(g, X) for X in operands), equation=subscripts.replace(" ", ""))
+    equation = subscripts.replace(" ", "")
+    terms = list(zip(equation.partition("->")[0].split(","), operands, strict=False))
+    rows = {term[:1] for term, X in terms if X.shape[:1] == ("N",)}
+    for term, X in terms:
+        need(
+            len(term) != X.rank + 1 or has_rows(X.shape) or term[:1] not in rows,
+            f"has the term '{term}' for data of shape {show(X.shape)}, which has no batch axis",
+            code=Code.WRONG_RANK,
+            key="subscripts",
+            hint=f"write `{term[1:]}`",
+        )
+    return g.Einsum(*(as_float(g, X) for X in operands), equation=equation)
 
 
 @operation

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
@@ -114,6 +115,12 @@ class MaxPool(Op):
     strides: Sequence[int] | None = None
 
     def infer(self, X: Value) -> Type:
+        need(
+            not self.auto_pad.startswith("SAME") or set(self.dilations or ()) <= {1},
+            f"has auto_pad {self.auto_pad} with dilations {self.dilations}, which onnxruntime pads by another rule",
+            code=Code.VALUE_NOT_ALLOWED,
+            hint="write `pads` in place of `auto_pad`",
+        )
         return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
 
     def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:

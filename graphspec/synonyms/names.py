@@ -175,6 +175,8 @@ LAYERS: Mapping[str, str] = {
     **_each("convnext", "deeplab", "mixer", "swin", "vit", "visiontransformer", hint=_PRETRAINED),
 }
 
+_NODES = "compute it with nodes, and take the loss `value` of the last one"
+
 LOSSES: Mapping[str, str] = {
     **_each("l1", "mad", "absoluteerror", "meanabsolute", hint="mean_absolute_error"),
     **_each("l2", "squarederror", "meansquare", "regression", hint="mean_squared_error"),
@@ -196,6 +198,15 @@ LOSSES: Mapping[str, str] = {
     **_each("simclr", "ntxentloss", hint="info_nce"),
     **_each("quantileregression", "multiquantile", "quantiles", hint="quantile"),
     **_each("gaussiannll", hint="there is no such loss: use quantile, or compute it and take the loss `value`"),
+    **_each("vicreg", "barlowtwins", "byol", "dino", hint=f"it compares two views: info_nce does so; else {_NODES}"),
+    **_each(
+        "supcon", "npairs", "proxynca", hint=f"it compares rows of one class: triplet or circle do so; else {_NODES}"
+    ),
+    **_each("arcface", "cosface", "sphereface", "amsoftmax", hint=f"it is a softmax with a margin: {_NODES}"),
+    **_each(
+        "lovasz", "lovaszsoftmax", "lovaszhinge", hint=f"it is a surrogate of the overlap: use dice; else {_NODES}"
+    ),
+    **_each("iou", "giou", "diou", "ciou", "ssim", "lpips", "perceptual", "wing", "cox", "hungarian", hint=_NODES),
     **_each("multilabelsoftmargin", hint="binary_crossentropy"),
     **_each(
         "accuracy",
@@ -267,8 +278,17 @@ ACTIVATIONS: Mapping[str, str] = {
     ),
 }
 
+_NO_OPTIMIZER = "there is no such optimizer: AdamW is the closest; Lion, Lamb, Adafactor and Muon are others"
+
 OPTIMIZERS: Mapping[str, str] = {
-    **_each("adamoptimizer", "radam", "adabelief", hint="Adam"),
+    **_each("adamoptimizer", hint="Adam"),
+    **_each("radam", hint="RAdam is Adam with a warm-up of its own: use Adam, and the schedule LinearWarmup"),
+    **_each(
+        "adabelief", "adan", "yogi", "adabound", "novograd", "prodigy", "sophia", "shampoo", "soap", hint=_NO_OPTIMIZER
+    ),
+    **_each(
+        "lookahead", "ranger", "sam", hint="it is a shell around another optimizer: use AdamW or ScheduleFreeAdamW"
+    ),
     **_each("sgdm", "sgdmomentum", "momentum", hint="write `{type: SGD, momentum: 0.9}`"),
     **_each("nesterov", hint="write `{type: SGD, momentum: 0.9, nesterov: true}`"),
     **_each("gd", "gradientdescent", "gradientdescentoptimizer", "asgd", hint="SGD"),
@@ -339,6 +359,8 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "callback": CALLBACKS,
 }
 """The synonyms by kind; names are folded (:func:`fold`)."""
+OTHERWISE: Mapping[str, str] = {"loss": f"there is no such loss: {_NODES}"}
+"""The hint by kind for a name that is like no other."""
 
 
 def synonym(kind: str, name: str) -> str | None:

@@ -68,6 +68,8 @@ def test_class_ids_in_place_of_texts() -> None:
         match="target 'y' has labels that no training row has in 2 of 3 rows; first: 'b' in the row at index 0",
     ):
         with_class_ids(data, {"y": ["a", "c"], "h": ["a", "b"]}, kinds)
+    with pytest.raises(SpecError, match=r"target 'y' has shape \(3,\), not \(N, 8, 1\)"):
+        with_class_ids(data, {"y": ["a", "b"], "h": ["a", "b"]}, {**kinds, "y": Type("float32", ("N", 8, 1))})
 
 
 def test_classes_of_few_rows() -> None:

@@ -45,6 +45,31 @@ def test_the_axis_is_followed() -> None:
     assert axis(g, g.MatMul(g.param("w", (5, 6), Zeros()), T)) == 2
 
 
+def test_the_batch_may_be_a_factor_of_an_axis() -> None:
+    """As attention reshapes: (T, N, C) → (T, N·heads, d), and (T, N, heads, d) → (T·N, C); back, the rows are in front."""
+    g, X = batch("N", 5, 8)
+    T = g.Transpose(X, perm=[1, 0, 2])
+    heads = g.Reshape(T, g.constant([5, -1, 4]))
+    assert (heads.shape, axis(g, heads)) == ((5, "N*2", 4), 1)
+    flat = g.Reshape(heads, g.constant([-1, 8]))
+    rows = RowAxes(g.graph.nodes)
+    assert (flat.shape, rows.axis(flat), rows.outer[flat.name], rows.in_front(flat)) == (("N*5", 8), 0, 5, False)
+    Y = g.Gemm(flat, g.param("w", (8, 3), Zeros()))
+    back = g.Transpose(g.Reshape(Y, g.constant([5, -1, 3])), perm=[1, 0, 2])
+    rows = RowAxes(g.graph.nodes)
+    assert not rows.mixing
+    assert (back.shape, rows.axis(back), rows.in_front(back)) == (("N", 5, 3), 0, True)
+
+
+def test_a_wrong_factor_mixes_rows() -> None:
+    g, X = batch("N", 5, 8)
+    flat = g.Reshape(g.Transpose(X, perm=[1, 0, 2]), g.constant([-1, 8]))
+    g.Reshape(flat, g.constant([-1, 5, 8]))
+    g.Add(flat, g.Reshape(X, g.constant([-1, 8])))
+    g.GaussianNoise(flat, deviation=0.5, seed=1)  # drawn in the order of the rows
+    assert [n.op for n in RowAxes(g.graph.nodes).mixing] == ["Reshape", "Add", "GaussianNoise"]
+
+
 @pytest.mark.parametrize(("dims", "at"), [(0, 2), (1, None)])
 def test_deep_gathers(dims: int, at: int | None) -> None:
     g, X = batch("N", 4, 6)

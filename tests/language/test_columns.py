@@ -170,7 +170,7 @@ outputs:
   scaled: {layer: person/wage}
   same: {}
 data:
-  train: {file: a.csv, inputs: {age: "Age (years)", x: [a, b, c]}}
+  train: {file: a.csv, inputs: {age: "Age (years)", x: [a, b, c]}, targets: {y: [d, e, f, g, h, i, j, k, l]}}
 """
 
 

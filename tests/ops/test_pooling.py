@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from graphs import build, check_refusal, feed, scalar_loss
 from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
+from onnx import TensorProto, helper
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
@@ -32,7 +35,12 @@ def poolings(draw: st.DrawFn) -> tuple[Array, dict[str, Any]]:
     attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": strides, "auto_pad": auto_pad}
     pads = (0,) * (2 * rank)
     if auto_pad == "NOTSET":
-        pads = attrs["pads"] = tuple(draw(st.integers(0, k - 1)) for k in kernel * 2)
+        begins = tuple(draw(st.integers(0, k - 1)) for k in kernel)
+        balanced = draw(st.booleans())  # as many pads as SAME would have
+        ends = tuple(
+            k - 1 - b if balanced else draw(st.integers(0, k - 1)) for k, b in zip(kernel, begins, strict=True)
+        )
+        pads = attrs["pads"] = begins + ends
         attrs["ceil_mode"] = draw(st.integers(0, 1))
     spatial = [draw(st.integers(max(1, k - pads[i] - pads[i + rank]), k + 6)) for i, k in enumerate(kernel)]
     if auto_pad == "VALID":
@@ -69,6 +77,22 @@ def test_pool_gradients(case: tuple[Array, dict[str, Any]], include: int) -> Non
     both_layouts("AveragePool", [distinct], [0], count_include_pad=include, **attrs)
 
 
+def test_sizes_that_are_rounded_up_are_those_of_onnxruntime() -> None:
+    """Every window, step and padding: a last window that would start in the padding at the end is left out."""
+    for kernel, stride in itertools.product(range(1, 5), range(1, 4)):
+        for pads in itertools.product(range(kernel), repeat=2):
+            attrs = {"kernel_shape": (kernel,), "strides": (stride,), "pads": pads, "ceil_mode": 1}
+            node = helper.make_node("MaxPool", ["x"], ["y"], name="pool", **attrs)
+            values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, None]) for n in "xy"]
+            graph = helper.make_graph([node], "pools", values[:1], values[1:])
+            opsets = [helper.make_opsetid("", 17)]
+            runner = session(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+            for size in range(max(1, kernel - sum(pads)), 9):
+                X = Value("x", Type("float32", (1, 1, size)), "input")
+                (expected,) = runner.run(None, {"x": np.zeros((1, 1, size), np.float32)})
+                assert Builder(Graph("test"), "node").MaxPool(X, **attrs).shape == expected.shape, (attrs, size)
+
+
 @pytest.mark.parametrize(("kernel", "strides"), [((2, 2), (2, 2)), ((3, 3), (1, 1)), ((2, 3), (1, 2))])
 def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], strides: tuple[int, int]) -> None:
     X = np.random.default_rng(0).integers(0, 2, (2, 3, 7, 6)).astype(np.float32)
@@ -99,6 +123,13 @@ def test_integers_are_refused() -> None:
     [
         ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2, larger than its input 3×3"),
         ("AveragePool", [(1, 2, 3)], {"kernel_shape": (2, 2)}, "GS301", "kernel_shape"),
+        (
+            "MaxPool",
+            [(1, 2, 9)],
+            {"kernel_shape": (2,), "dilations": (2,), "auto_pad": "SAME_UPPER"},
+            "GS105",
+            "has auto_pad SAME_UPPER with dilations (2,), which onnxruntime pads by another rule",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -131,3 +131,20 @@ class Trial:
         numeric = (value(start + step * direction) - value(start - step * direction)) / (2 * step)
         assert np.count_nonzero(exact), "no weight has a gradient"
         assert abs(numeric - exact @ direction) <= 1e-5 * max(abs(numeric), 1e-3)
+
+    def step(self, feeds: dict[str, Array], cotangent: Array, rate: float) -> Array:
+        """The first output after a step of SGD of all weights on ``mean(output · cotangent)``."""
+        Y, feeds = self.found.outputs[0], feeds | {"cotangent": cotangent / cotangent.size}
+        self.graph.inputs["cotangent"] = Value("cotangent", Y.type, "input")
+        g = Builder(self.graph, "loss")
+        loss = g.ReduceSum(g.Mul(Y, self.graph.inputs["cotangent"]), keepdims=0)
+        graph = self.graph.with_outputs({"loss": loss, "y": Y}, loss)
+        parameters = self.parameters()
+        weights = parameters.vectors["trainable"]
+        gradient, target = np.zeros_like(weights), Target({n: a.shape for n, a in feeds.items()})
+        program = build_program(graph, parameters, target, gradient=gradient, training=True)
+        feed(graph, program, feeds)
+        program.run()
+        weights -= rate * gradient
+        program.run()
+        return program.fetches["y"].copy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.ir.dims import Dim, product
+from graphspec.ir.dims import Dim, has_rows, mul, product
 from graphspec.ir.graph import Value
 
 if TYPE_CHECKING:
@@ -17,28 +17,40 @@ if TYPE_CHECKING:
 
 
 def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> list[int]:
-    """Return the sizes of a Reshape with 0, a copy, in place of the fixed ``batch``.
+    """Return the sizes of a Reshape with 0, a copy, or -1 in place of the fixed ``batch`` or a multiple of it.
 
-    Shapes: rows are the axis N of ``shape``. A size is the batch if it is at that axis, equals it, and the sizes in front
-    of it are those of ``shape``: then each row keeps its elements.
+    Shapes: rows are in an axis of ``shape``, whose size is N or a multiple. A size is the batch's if the sizes in front of
+    it are those of ``shape``, or have their product: then each row keeps its elements. The other sizes fix N.
 
     >>> reshape_sizes(("N", 8, 4), [1, 32], 1), reshape_sizes((8, "N", 4), [8, 1, 2, 2], 1)
     ([0, 32], [8, 0, 2, 2])
+    >>> reshape_sizes((5, "N", 8), [5, 2, 4], 1), reshape_sizes(("N*2", 5, 4), [1, 2, 5, 4], 1)  # the heads of attention
+    ([5, -1, 4], [-1, 2, 5, 4])
+    >>> reshape_sizes((5, "N", 2, 4), [5, 8], 1)  # the rows of a matrix are steps and rows
+    [-1, 8]
     >>> reshape_sizes(("N", 8, 4), [8, 1, 4], 1)  # is refused later: it mixes the rows
     [8, 1, 4]
     """
-    if "N" not in shape:
+    at = next((k for k, d in enumerate(shape) if has_rows((d,))), None)
+    if at is None:
         return list(sizes)
-    at = shape.index("N")
-    if at >= len(sizes) or sizes[at] != batch:
+    if shape[at] == "N" and at < len(sizes) and sizes[at] == batch:
+        front = all(d in (0, e) for d, e in zip(sizes[:at], shape[:at], strict=True))
+        rest, own = sizes[at + 1 :], product(tuple(shape[at + 1 :]))
+        copied = len(shape) - at - 1 >= len(rest) or 0 not in rest[len(shape) - at - 1 :]
+        fits = copied and (
+            -1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own
+        )
+        if front and fits:
+            return [*sizes[:at], 0, *rest]
+    if min(sizes, default=0) < 1:
         return list(sizes)
-    front = all(d == 0 or d == e for d, e in zip(sizes[:at], shape[:at], strict=True))
-    rest, own = sizes[at + 1 :], product(tuple(shape[at + 1 :]))
-    copied = len(shape) - at - 1 >= len(rest) or 0 not in rest[len(shape) - at - 1 :]
-    fits = copied and (
-        -1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own
-    )
-    return [*sizes[:at], 0, *rest] if front and fits else list(sizes)
+    before = product(tuple(shape[:at]))
+    if at and len(sizes) == 2 and mul(before, batch) == sizes[0]:
+        return [-1, sizes[1]]
+    places = [k for k, d in enumerate(sizes) if product(tuple(sizes[:k])) == before and d % batch == 0]
+    places = [k for k in places if sizes[k] == batch] if batch in sizes else places
+    return [-1 if k in places[:1] else d for k, d in enumerate(sizes)]
 
 
 def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> bool:

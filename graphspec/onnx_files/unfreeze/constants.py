@@ -28,8 +28,8 @@ class Constant:
         name: its name in the file.
         dtype: ours: every float is float32.
         read: returns the array.
-        source: the tensor that this one is in another shape or order, if it is that.
-        again: emits that change of shape or order, given the value of ``source``.
+        source: the tensor that this one is in another shape or order, or a part of, if it is that.
+        again: emits that change, given the value of ``source``.
         readers: how many nodes read it.
         stored: whether it is an initializer or the output of a node Constant: what a file calls its weights.
         trains: whether a pattern of the spec has chosen it.
@@ -61,7 +61,7 @@ class Constant:
         return self.dtype == "float32"
 
     def root(self) -> Constant:
-        """Return the stored tensor that this one is in another shape or order; itself if there is none."""
+        """Return the stored tensor that this one is made of; itself if there is none."""
         found = self
         while found.source is not None:
             found = found.source
@@ -103,14 +103,14 @@ def of_tensor(name: str, tensor: onnx.TensorProto, **more: Any) -> Constant:
     return Constant(name, dtype, tuple(tensor.dims), lambda: np.asarray(numpy_helper.to_array(tensor)), **more)
 
 
-LAYOUT = frozenset(["Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"])
-"""Operators that only change shape or order."""
+LAYOUT = frozenset(["Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split"])
+"""Operators that only change shape or order, or take a part."""
 _ELEMENTWISE = """
     Add Sub Mul Div Pow Mod Min Max Equal Less LessOrEqual Greater GreaterOrEqual And Or Not Where Neg Abs Sqrt Exp Log
     Reciprocal Floor Ceil Round Sign Sin Cos
 """
 _OTHERS = """
-    Cast Concat Slice Split Gather ReduceSum ReduceMax ReduceMin ReduceProd ReduceMean Shape Size Trilu
+    Cast Concat Gather ReduceSum ReduceMax ReduceMin ReduceProd ReduceMean Shape Size Trilu
     ConstantOfShape Range Expand Tile CumSum
 """
 FOLDED = LAYOUT | set(_ELEMENTWISE.split()) | set(_OTHERS.split())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.ir.dims import product
+from graphspec.ir.dims import has_rows, product
 from graphspec.ir.graph import Node, Value
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ _ELEMENTWISE = frozenset(_FUNCTIONS.split())
 _LAST = frozenset(["Softmax", "LogSoftmax"])
 
 
-def before_flattening(X: Value) -> Value | None:
-    """Return the array of which X is the matrix of rows, if the batch is not its first axis; None for other values."""
-    node = X.node
-    if node is None or X.rank != 2:
-        return None
-    first = node.inputs[0] if node.inputs else None
-    if node.op == "Reshape" and first is not None and "N" in first.shape[1:-1]:
-        same = first.shape[-1] == X.shape[1] and product(first.shape[:-1]) == X.shape[0]
-        return first if same else None
-    return None
-
-
 class Flattened:
     """The arrays of more axes that matrices of rows stand for, by the matrix's name."""
 
@@ -50,7 +38,21 @@ class Flattened:
         """Return the array that a matrix stands for; None if it stands for itself."""
         if X is None:
             return None
-        return self.whole.get(X.name) or before_flattening(X)
+        if X.name not in self.whole and (found := self._before_flattening(X)) is not None:
+            self.whole[X.name] = found
+        return self.whole.get(X.name)
+
+    def _before_flattening(self, X: Value) -> Value | None:
+        """Return the array of which X is the matrix of rows, if the batch is not its first axis; None for other values."""
+        node = X.node
+        first = node.inputs[0] if node is not None and node.op == "Reshape" and X.rank == 2 else None
+        at = next((k for k, d in enumerate(() if first is None else first.shape) if has_rows((d,))), 0)
+        if first is None or not at or X.shape[0] != product((*first.shape[:at], "N")):
+            return None
+        if first.shape[at:] == ("N", X.shape[1]):
+            return first
+        found: Value = self.g.Reshape(first, self.g.constant([*(0,) * at, -1, X.fixed(1)]))
+        return found
 
     def follow(self, made: Value) -> Value:
         """Note what a matrix that was made stands for. Return the array that a reshaped one is, else the value itself."""

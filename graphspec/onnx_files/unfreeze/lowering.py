@@ -141,11 +141,12 @@ class Lowering:
         names = zip(node.output, arrays, strict=True)
         found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
         if node.op_type in LAYOUT and constants[0].is_float:
-            found[0].source, found[0].again = constants[0], partial(self._again, node, given)
+            for k, piece in enumerate(found):
+                piece.source, piece.again = constants[0], partial(self._again, node, given, k)
         return found
 
-    def _again(self, node: Any, given: Sequence[Known], X: Value) -> Value:
-        (value,) = self._emitted(node, [X, *given[1:]])
+    def _again(self, node: Any, given: Sequence[Known], k: int, X: Value) -> Value:
+        value = self._emitted(node, [X, *given[1:]])[k]
         assert isinstance(value, Value)
         return value
 

@@ -175,9 +175,10 @@ def reshape(call: Call) -> Found:
     whole = call.flattened.of(call.input(0))
     if sizes is not None and whole is not None and is_shape(whole.shape, sizes.ints(), call.batch):
         return [whole]
-    if sizes is not None and call.batch is not None and not call.attributes().get("allowzero"):
+    literal = call.attributes().get("allowzero") and sizes is not None and 0 in sizes.ints()
+    if sizes is not None and call.batch is not None and not literal:
         changed = reshape_sizes(call.input(0).shape, sizes.ints(), call.batch)
-        return emit(call, [call.input(0), call.g.constant(np.array(changed, np.int64))])
+        return emit(call, [call.input(0), call.g.constant(np.array(changed, np.int64))], allowzero=0)
     return emit(call)
 
 

@@ -37,6 +37,9 @@ SLOTS: dict[str, tuple[int, ...]] = {
     "Gather": (0,),
 }
 """The inputs that are weights if they are constant, by operator."""
+_NORMALIZATIONS = frozenset(op for op in SLOTS if op.endswith("Normalization"))
+_GENERATED = re.compile(r"val_\d+|(.*/)?Constant(_\d+)?_output_0|const_fold_opt__\d+|\d+")
+"""Names that exporters give to constants of their own, in place of the name of a weight."""
 _PER_CHANNEL = frozenset(["Add", "Mul"])
 _CHANNELS_AT_1 = frozenset(
     ["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization"]
@@ -123,7 +126,7 @@ class Weights:
         if tensor in self.made:
             return self.made[tensor][1]
         root = tensor.root()
-        shared = root is not tensor and (root.readers > 1 or root.trains)
+        shared = root is not tensor and (root.readers > 1 or root.trains or root.size != tensor.size)
         if shared and tensor.source is not None and tensor.again is not None:
             value: Value = tensor.again(self.weight(tensor.source, reader))
             self.made[tensor] = self.made[tensor.source][0], value
@@ -155,7 +158,8 @@ class Weights:
     def slots(self, op: str, inputs: Sequence[Constant | Value | None]) -> Collection[int]:
         """Return the inputs of a node that are the places of weights."""
         if op in SLOTS:
-            return SLOTS[op]
+            given = [inputs[k] for k in SLOTS[op] if k < len(inputs)]
+            return () if op in _NORMALIZATIONS and _without_effect(given) else SLOTS[op]
         if op not in _PER_CHANNEL or len(inputs) != 2:
             return ()
         for k, tensor in enumerate(inputs):
@@ -203,6 +207,17 @@ class Weights:
                 raise no_match(pattern, names)
 
 
+def _without_effect(given: Sequence[Constant | Value | None]) -> bool:
+    """Return whether an exporter made a normalization's scale, of ones, and bias, of zeros: its layer has none."""
+    return all(
+        v is None
+        or (
+            isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) is not None and bool(np.all(v.array == one))
+        )
+        for v, one in zip(given, (1, 0), strict=False)
+    )
+
+
 def _longest(shape: Sequence[int]) -> int:
     return max(range(len(shape)), key=lambda k: shape[k]) if shape else 0
 
@@ -217,7 +232,12 @@ def _moved(Y: Value, X: Value, axis: int) -> int | None:
     if node.op.startswith("Reduce") or node.op in ("Squeeze", "Reshape", "Unsqueeze"):
         if axis == X.rank - 1 and Y.rank and Y.shape[-1] == X.shape[-1]:
             return Y.rank - 1
-        return axis if axis < Y.rank and Y.shape[: axis + 1] == X.shape[: axis + 1] else None
+        if node.op != "Reshape" and Y.rank and X.shape[axis] == 1 and X.rank == Y.rank + 1:
+            return Y.rank - 1  # the only output of a product
+        if axis >= Y.rank or Y.shape[:axis] != X.shape[:axis]:
+            return None
+        a, b = X.shape[axis], Y.shape[axis]  # channels that were in groups
+        return axis if a == b or (isinstance(a, int) and isinstance(b, int) and a > 0 and b % a == 0) else None
     return None
 
 

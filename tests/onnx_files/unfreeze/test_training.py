@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from golden_cases import GOLDEN
 from onnx import TensorProto, helper
-from unfrozen import model_of, node
+from safetensors.numpy import load_file
+from unfrozen import Trial, model_of, node
 
 import graphspec as gs
 from graphspec.codes import Code
 from graphspec.errors import SpecError
 
 RANDOM = np.random.default_rng(5)
+MODULES = GOLDEN / "torch_modules"
 
 
 def weights(*shape: int) -> Any:
@@ -124,3 +128,20 @@ def test_a_node_without_a_gradient_is_named_with_its_file(tmp_path: Path) -> Non
     path = written(tmp_path, [*NODES[:-1], node("Det", "m", "y")], trainable=True)
     with pytest.raises(SpecError, match=r"Onnx 'y' cannot be trained: its file has .* Det \('the_y'\)"):
         gs.compile(path)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MODULES.glob("*.onnx")))
+def test_a_step_of_a_module_is_that_of_pytorch(name: str) -> None:
+    """All its weights train, and no constants of the exporter; a batch fixed at one row may be any."""
+    arrays = load_file(MODULES.with_suffix(".safetensors"))
+    stored = {n.removeprefix(f"{name}/"): a for n, a in arrays.items() if n.startswith(f"{name}/")}
+    feeds = {n: a for n, a in stored.items() if n.startswith("x")}
+    axis = stored["axis"].item()
+    shapes = {n: ["N" if k == axis else d for k, d in enumerate(a.shape)] for n, a in feeds.items()}
+    trial = Trial(onnx.load(MODULES / f"{name}.onnx"), shapes)
+    assert sum(int(np.prod(p.shape)) for p in trial.graph.params.values()) == stored["count"]
+    np.testing.assert_allclose(trial.run(feeds)[0], stored["before"], atol=2e-6)
+    found = trial.step(feeds, stored["r"], 0.5)
+    change = np.abs(stored["after"] - stored["before"]).max()
+    assert np.abs(found - stored["after"]).max() <= 1e-4 * change + 2e-6
+    assert change > 1e-2

@@ -1,0 +1,65 @@
+"""Errors of data have no subject of their own: whoever knows the file, the column or the argument puts it in front."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import graphspec
+
+PACKAGE = Path(graphspec.__file__).parent
+CATCHERS = {"DataError", "ProblemError", "GraphspecError", "Exception"}
+Name = tuple[str, str]
+"""A module and a function of it."""
+
+
+def reached(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below from which a DataError gets out: those in no ``try`` that catches it, nor in a nested function."""
+    children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Try):
+        caught = {n.id for h in node.handlers if h.type for n in ast.walk(h.type) if isinstance(n, ast.Name)}
+        children = [c for c in children if c not in node.body] if caught & CATCHERS else children
+    yield node
+    for child in children:
+        if not isinstance(child, ast.FunctionDef | ast.ClassDef):
+            yield from reached(child)
+
+
+def called(node: ast.AST | None) -> str:
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+
+
+def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
+    """Functions that let a DataError out, found by the calls of functions by name, end before the commands and methods."""
+    calls: dict[Name, set[Name]] = {}
+    raising: set[Name] = set()
+    modules = {
+        ".".join(("graphspec", *path.relative_to(PACKAGE).with_suffix("").parts)): ast.parse(path.read_text("utf-8"))
+        for path in PACKAGE.rglob("*.py")
+    }
+    functions = {
+        (m, f.name): f for m, tree in modules.items() for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)
+    }
+    makers = {
+        name for (_, name), f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "DataError"
+    }
+    for module, tree in modules.items():
+        known = {
+            alias.asname or alias.name: (node.module, alias.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        for function in (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)):
+            nodes = [n for part in function.body if not isinstance(part, ast.FunctionDef) for n in reached(part)]
+            if any(isinstance(n, ast.Raise) and called(n.exc) in makers | {"DataError"} for n in nodes):
+                raising.add((module, function.name))
+            found = {known.get(name, (module, name)) for n in nodes if (name := called(n))}
+            calls.setdefault((module, function.name), set()).update(found)
+    assert ("graphspec.data.convert", "reshape") in raising
+    while more := {name for name, found in calls.items() if found & raising} - raising:
+        raising |= more
+    everywhere = {called(n) for tree in modules.values() for n in ast.walk(tree)}
+    ends = {f for f in raising if not f[0].startswith("graphspec.data") and f[1] not in everywhere}
+    assert not ends
