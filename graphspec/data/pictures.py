@@ -13,6 +13,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
+from graphspec.libraries import missing_library
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -65,10 +66,6 @@ class Decoded:
     sizes: Array | None = None
 
 
-INSTALL = 'install it with `pip install "graphspec[images]"`'
-"""The hint where Pillow is not installed."""
-
-
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
     """Return the pictures of files, turned upright, as grey, RGB or RGBA.
 
@@ -87,7 +84,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         from PIL import Image  # noqa: F401
     except ImportError:
         text = "has pictures, which Pillow decodes: it is not installed"
-        raise DataError(Code.UNREADABLE_FILE, text, INSTALL) from None
+        raise DataError(Code.UNREADABLE_FILE, text, missing_library("pillow")) from None
     mode, size = _mode_and_size(request)
     axis = None if size.count(None) != 1 else 1 + size.index(None)
     largest = 0 if axis is None else _largest(paths, size, axis)

