@@ -18,6 +18,7 @@ import numpy as np
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.libraries import missing_library
+from graphspec.parallel.agreement import compare_ranks
 from graphspec.parallel.sync import yield_core
 
 if TYPE_CHECKING:
@@ -131,22 +132,12 @@ class Ranks:
         return [json.loads(every[a:b].tobytes()) for a, b in pairwise(starts.tolist())]
 
     def agree(self, known: Mapping[str, Any]) -> None:
-        """Check that all ranks know the same; each calls this at the start.
+        """Check that all ranks know the same; each calls this at the start, and again with the network.
 
         Raises:
             RunError: GS606, they differ; every rank raises it.
         """
-        first, *others = self.collect(known)
-        wrong = [(k, key) for k, other in enumerate(others, 1) for key in first if first[key] != other.get(key)]
-        if not wrong:
-            return
-        rank, key = wrong[0]
-        text = (
-            f"ranks differ in {key}: {_shown(first[key])} on rank 0, {_shown(others[rank - 1].get(key))} on rank {rank}"
-        )
-        more = sorted({key for _, key in wrong[1:]} - {key})
-        text += f" (also in {', '.join(more)})" if more else ""
-        raise RunError(Code.RANKS_DIFFER, text, _FIXES.get(key, "start all ranks with the same files and versions"))
+        compare_ranks(self.collect(known))
 
     # The end.
 
@@ -165,17 +156,6 @@ class Ranks:
             return None
         text = f"the connection of rank {self.rank} to the other {self.size - 1} failed: {error}"
         return RunError(Code.WORKER_DIED, text, "start the job again with --resume")
-
-
-_FIXES = {
-    "BLAS kernels": "the same bits need the same kernels: set OPENBLAS_CORETYPE, such as `Haswell`, for all ranks",
-    "compiled kernels": "install the same graphspec-kernels for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
-    "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
-}
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"'{value}'"
 
 
 def connect(launch: Launch | None) -> Ranks:
