@@ -341,19 +341,27 @@ def test_a_text_that_is_no_file() -> None:
 def test_line_breaks_of_yaml_1_1_are_letters(tmp_path: Path, letter: str) -> None:
     """As in YAML 1.2 and JSON: no line ends there, and no space around them goes."""
     words, private = f"a {letter} b", "\ue000"
-    text = (
-        f'{{"double": "{words}", "{words}": 1, "escaped": "{ascii(letter)[1:-1].replace("x85", "u0085")}", "private": "{private}",\n'
-        f' "single": \'{words}\', plain: {words}, "list": [{letter}x{letter}, y], # {letter} comment: {letter}\n "last": 2}}\n'
-    )
+    escaped = f"\\u{ord(letter):04x}"
+    lines = [
+        f'{{"double": "{words}", "{words}": 1, "escaped": "{escaped}", "private": "{private}",',
+        f' "single": \'{words}\', plain: {words}, "list": [{letter}x{letter}, y], # {letter} comment: {letter}',
+        ' "last": 2}',
+    ]
+    text = "\n".join(lines)
     path = tmp_path / "s.yaml"
     path.write_text(text, encoding="utf-8", newline="")
     tree = read(str(path))
     value = tree.plain()
     assert value == {
-        **{"double": words, words: 1, "escaped": letter, "private": private, "single": words, "plain": words},
-        **{"list": [f"{letter}x{letter}", "y"], "last": 2},
+        "double": words,
+        words: 1,
+        "escaped": letter,
+        "private": private,
+        "single": words,
+        "plain": words,
+        "list": [f"{letter}x{letter}", "y"],
+        "last": 2,
     }
-    lines = text.split("\n")
     mark = tree.key_marks["last"]
     assert (mark.line, mark.column) == (3, 2)
     mark = tree.value["plain"].mark
