@@ -350,9 +350,12 @@ class Code(StrEnum):
     )
     RANKS_DIFFER = (
         "GS606",
-        "Ranks differ",
-        "The processes of an MPI job differ in versions, BLAS kernels, specs or commands, so their bits would differ.",
-        "Start all ranks with the same installation, the same files and the same command.",
+        "Processes differ",
+        (
+            "Workers or the ranks of an MPI job differ in versions, BLAS kernels, specs or commands, or a plugin computes "
+            "something else in one of them: their bits would differ, or one would wait for another for ever."
+        ),
+        "Use the same installation, files and command everywhere; let plugins depend on the spec alone.",
     )
 
     # GS7: export.

@@ -134,24 +134,21 @@ def create(path: Path, text: str) -> None:
             raise
 
 
-def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
+def write_at(path: Path, start: int, data: bytes) -> int:
     """Truncate a file to ``start`` bytes, append ``data``, and return its new size.
 
     If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``.
-
-    Args:
-        new: create the file; fail if it exists.
 
     Raises:
         OSError: the file cannot be written. A regular file is truncated to ``start`` again, if possible.
     """
     with _marked_as_writing(path):
         before = _status(path)
-        if before is not None and not new and not stat.S_ISREG(before.st_mode):
+        if before is not None and not stat.S_ISREG(before.st_mode):
             with _special(path, before.st_mode) as descriptor:
                 _write_all(descriptor, data)
             return start + len(data)
-        descriptor = os.open(path, os.O_RDWR | (_NEW if new else os.O_CREAT | _RAW), 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _RAW, 0o666)
         try:
             start = min(start, os.fstat(descriptor).st_size)
             os.ftruncate(descriptor, start)

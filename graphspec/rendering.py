@@ -227,7 +227,9 @@ def _excerpt(text: str, start: int, length: int, room: int) -> tuple[str, int, i
     """Return a part of a line that fits into ``room`` columns, and the start and length of the position in it."""
     far = max(0, start - 4 * room)  # lines may have megabytes: only the neighbourhood matters
     text, start = text[far : start + 4 * room], start - far
-    text = _one_line(text.replace("\t", " ")).rstrip()
+    text = _one_line(text.replace("\t", " "))
+    start = min(start, len(text))
+    text = text[:start] + text[start:].rstrip()
     if not far and display_width(text) <= room:
         return text, start, length
     left, used = start, 1

@@ -39,7 +39,7 @@ FLOORS = """
     nested_numbers
     config ir
     arrays arguments called
-    errors files synonyms gc_pause version explanations
+    errors files libraries synonyms gc_pause version explanations
     near_names rendering
     codes text sparklines
 """

@@ -178,6 +178,13 @@ def test_a_position_behind_the_end_of_a_line() -> None:
     assert lines[3].index("^") == display_width(lines[2])
 
 
+@pytest.mark.parametrize(("column", "width"), [(346, 80), (351, 80), (900, 80), (340, None), (346, 300)])
+def test_a_position_in_the_blanks_at_the_end_of_a_long_line(column: int, width: int | None) -> None:
+    lines = render([Diagnostic("GS101", "m", "f", 1, column)], sources={"f": "a" * 300 + " " * 50}, width=width)
+    assert lines.splitlines()[3].strip(" │") == "^"
+    assert all(display_width(line) <= (width or 1000) for line in lines.splitlines())
+
+
 def test_without_a_terminal_every_text_is_one_line() -> None:
     long = Diagnostic("GS105", "word " * 100 + "end", "f", 1, 1, hint="hint " * 100 + "end")
     lines = render([long], sources={"f": "x"}).splitlines()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 import struct
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, FileName, Logs, NonNegativeInt, Run, Saved
 from graphspec.callbacks.outputs import Output
 from graphspec.config import FROM_LIST, PositiveInt, only
-from graphspec.files import make_folder, write_at
+from graphspec.files import create, make_folder, write_at
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
@@ -177,23 +177,27 @@ class _Events:
         from tensorboardX.proto.event_pb2 import Event
 
         data = _record(Event(wall_time=time.time(), **content).SerializeToString())
-        new = self.name is None
-        if new:
+        if self.name is None:
             self._begin()
             data = _record(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()) + data
         assert self.name is not None
-        self.size = write_at(self.folder() / self.name, self.size, data, new=new)
+        self.size = write_at(self.folder() / self.name, self.size, data)
 
     def _begin(self) -> None:
-        """Choose the file's name. In the run directory, remove the files of a run that ended before its first checkpoint."""
+        """Create the file. Its name is the same in equal runs: TensorBoard reads files in the order of their names.
+
+        In the run directory, remove the files of a run that ended before its first checkpoint.
+        """
         folder, directory = self.folder(), self._state.run.outputs.directory
         make_folder(folder)
         if directory is not None and folder.resolve().is_relative_to(directory.resolve()):
             for leftover in folder.glob("events.out.tfevents.*"):
                 leftover.unlink()
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        count = sum(path.name.startswith(name) for path in folder.iterdir())
-        self.name = f"{name}.{count}"
+        for number in count(sum(map(_is_events, folder.iterdir()))):
+            self.name = f"events.out.tfevents.{number:010d}.graphspec"
+            with suppress(FileExistsError):  # another process may write into the same folder
+                create(folder / self.name, "")
+                return
 
 
 def _record(data: bytes) -> bytes:

@@ -17,6 +17,7 @@ from graphspec.cli.schema import place
 from graphspec.codes import Code
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
+from graphspec.libraries import missing_library
 from graphspec.text import shell
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _write(path: Path, template: str, found: str, task: str) -> None:
     create(path, text)
     out_wrapped(f"{path}: {found}")
     if "{images:" in text and find_spec("PIL") is None:
-        out_wrapped('pictures need Pillow: pip install "graphspec[images]"')
+        out_wrapped(f"pictures need Pillow: {missing_library('pillow')}")
     steps = (("validate", str(path), "--data"), ("train", str(path)))
     out(f"{task}, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
 

@@ -15,15 +15,16 @@ def lsp(
 ) -> int:
     """Serve an editor: problems, fixes, shapes, completions, by the Language Server Protocol over stdin and stdout.
 
-    An editor starts it. It needs pygls: pip install "graphspec[editor]".
+    An editor starts it. It needs pygls.
     """
     from graphspec.errors import UsageError
+    from graphspec.libraries import missing_library
 
     try:
         from graphspec.editor.server import serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol", "cattrs", "attrs"):
             raise
-        hint = 'install it with `pip install "graphspec[editor]"`'
+        hint = missing_library("pygls")
         raise UsageError(f"the language server needs pygls, which is not installed; {hint}") from None
     return serve(data=data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,21 +145,11 @@ def _follow(ranks: Ranks) -> None:
 
 def _known(options: Any) -> dict[str, str | None]:
     """Return what all ranks must have in common."""
-    import numpy as np
+    from graphspec.parallel.agreement import installation
 
-    from graphspec.arrays.blas import openblas
-    from graphspec.kernels import compiled
-    from graphspec.kernels.fast import KERNELS
-    from graphspec.version import __version__
-
-    blas, spec = openblas(), Path(str(options["spec"]))
+    spec = Path(str(options["spec"]))
     return {
-        "the version of graphspec": __version__,
-        "the version of NumPy": np.__version__,
-        "the version of Python": platform.python_version(),
-        "BLAS kernels": None if blas is None else blas.core,
-        "compiled kernels": compiled.version(),
-        "forced kernels": os.environ.get(KERNELS),
+        **installation(),
         "the command line": " ".join(sys.argv[1:]),
         "the spec": hashlib.sha256(spec.read_bytes()).hexdigest()[:12] if spec.is_file() else None,
     }

@@ -18,6 +18,7 @@ import numpy as np
 from graphspec.arrays.pictures import Pictures
 from graphspec.codes import Code
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
+from graphspec.libraries import missing_library
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -73,10 +74,6 @@ class Decoded:
     sizes: Array | None = None
 
 
-INSTALL = 'install it with `pip install "graphspec[images]"`'
-"""The hint where Pillow is not installed."""
-
-
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
     """Return the pictures of files, turned upright, as grey, RGB or RGBA.
 
@@ -96,7 +93,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         from PIL import Image  # noqa: F401
     except ImportError:
         text = "has pictures, which Pillow decodes: it is not installed"
-        raise DataError(Code.UNREADABLE_FILE, text, INSTALL) from None
+        raise DataError(Code.UNREADABLE_FILE, text, missing_library("pillow")) from None
     mode, size = _mode_and_size(request)
     found = np.array([upright_size(path) for path in paths], np.int64).reshape(-1, 2)
     readable = (found > 0).all(axis=1) & (found.prod(axis=1) <= _MAX_PIXELS)

@@ -10,7 +10,6 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
-from graphspec.data.pictures import INSTALL
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
@@ -21,6 +20,7 @@ from graphspec.graph.prelude import any_size
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.head_values import nodes_of
+from graphspec.libraries import missing_library
 from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[
 
 def _is_known(problem: Diagnostic, found: Sequence[Diagnostic]) -> bool:
     """Return whether another part has the same problem: one package that is not installed is one problem."""
-    return any(problem.hint == other.hint == INSTALL for other in found)
+    return any(problem.hint == other.hint == missing_library("pillow") for other in found)
 
 
 def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:

@@ -16,7 +16,7 @@ from graphspec.language.tree import MAX_DEPTH
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'"
 _QUOTED_LINE = r'"(?:[^"\\\r\n]|\\.)*"|' + r"'(?:[^'\r\n]|'')*'"
-_PLAIN_KEY = r"""[^\s\[\]{}"'#&*!|>@`%,](?:(?![ \t]\#|:(?:[ \t\r\n]|\Z))[^\r\n])*"""
+_PLAIN_KEY = r"""[^ \t\r\n\[\]{}"'#&*!|>@`%,](?:(?![ \t]\#|:(?:[ \t\r\n]|\Z))[^\r\n])*"""
 _KEY = re.compile(rf"(?P<key>{_QUOTED_LINE}|{_PLAIN_KEY}?)[ \t]*:(?=[ \t\r\n]|\Z)", re.X)
 _DASH = re.compile(r"-(?=[ \t\r\n]|\Z)")
 _STRING = re.compile(_QUOTED, re.S)
@@ -130,7 +130,7 @@ class _Parser:
                     self._next_line()
                     continue
                 end = self._after(_PLAIN, self.at)
-                word = self.source[self.at : end].rstrip()
+                word = self.source[self.at : end].rstrip(" \t")
                 if word[:1] not in '[{"':
                     Entry(node, word, self.at, self.at + len(word), None)
                     node.end = max(node.end, self.at + len(word))
@@ -184,11 +184,11 @@ class _Parser:
             self._next_line(node.end)
             return node
         end = self._after(_PLAIN, at)
-        words = [source[at:end].strip()]
+        words = [source[at:end].strip(" \t")]
         last = at + len(words[0])
         self._next_line()
         while not self.done and self.column > outer and not _KEY.match(source, self.at):
-            piece = source[self.at : self._after(_PLAIN, self.at)].rstrip()
+            piece = source[self.at : self._after(_PLAIN, self.at)].rstrip(" \t")
             last = self.at + len(piece)
             words.append(piece)
             self._next_line()
@@ -275,7 +275,7 @@ class _Parser:
             return self._flow(at, outer, depth + 1)
         if character in ("'", '"'):
             return self._string(at, outer)
-        text = self.source[at : self._after(_FLOW_PLAIN, at)].rstrip()
+        text = self.source[at : self._after(_FLOW_PLAIN, at)].rstrip(" \t")
         node = Node("scalar", at, at + len(text))
         node.text = text
         return node

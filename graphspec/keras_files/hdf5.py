@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.errors import SpecError, UsageError
-from graphspec.keras_files.problems import INSTALL, Problems
+from graphspec.keras_files.problems import Problems
+from graphspec.libraries import missing_library
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -84,7 +85,7 @@ class Hdf5:
         try:
             import pyfive
         except ImportError:
-            raise UsageError(f"weights of Keras's files need pyfive: {INSTALL}") from None
+            raise UsageError(f"weights of Keras's files need pyfive: {missing_library('pyfive')}") from None
         self._kinds = pyfive.Group, pyfive.Dataset
         self._problems, self.place = problems, place
         self._raw = file

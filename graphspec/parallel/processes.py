@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.arrays.cores import ONE_THREAD
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
+from graphspec.kernels.fast import FORCED, KERNELS
 from graphspec.parallel.stops import held_back
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.parallel.worker import DIAGNOSTICS
@@ -46,7 +47,7 @@ class Processes:
             OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        environment["PYTHONIOENCODING"] = "utf-8"
+        environment |= {"PYTHONIOENCODING": "utf-8", KERNELS: FORCED}
         options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -95,7 +96,7 @@ class Processes:
 
         Raises:
             SpecError: GS5, a worker found an error in the data.
-            RunError: GS604, a worker died.
+            RunError: GS604, a worker died; GS606, it computes something else.
         """
         for rank, process in enumerate(self.started, 1):
             if (code := process.poll()) is not None:
@@ -111,6 +112,8 @@ class Processes:
         *_, last = ["", *self._lines(rank)]
         with suppress(ValueError, TypeError, KeyError):
             records = json.loads(last)[DIAGNOSTICS]
+            if isinstance(records, dict):
+                raise RunError(**records)
             raise SpecError(Diagnostic(**record | {"nodes": ()}) for record in records)
 
     def _error_text(self, rank: int) -> str:

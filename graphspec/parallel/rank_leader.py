@@ -13,6 +13,7 @@ import numpy as np
 
 from graphspec.arrays.blas import one_thread
 from graphspec.arrays.memory_maps import describe_map
+from graphspec.parallel.agreement import program
 from graphspec.parallel.exchange import joined
 from graphspec.parallel.mpi import Order
 from graphspec.parallel.team import plugins
@@ -64,6 +65,9 @@ class RankLeader:
             }
         )
         deal(ranks, data)
+        ranks.busy = False  # if they differ, the others wait for the next order
+        ranks.agree(program(step, optimizer_state.optimizer))
+        ranks.busy = True
         gradient, slots = optimizer_state.gradient, optimizer_state.slots
         self.member = joined(ranks, step, optimizer_state.optimizer, running, workers, document, slots, gradient)
         self._own, optimizer_state.slots = (gradient, slots), dict(self.member.slots)

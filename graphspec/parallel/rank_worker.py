@@ -27,6 +27,7 @@ from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.errors import RunError
 from graphspec.graph.prelude import cut
 from graphspec.optimizers import Rate
+from graphspec.parallel.agreement import program
 from graphspec.parallel.exchange import joined
 from graphspec.parallel.follower import Follower
 from graphspec.parallel.mpi import Order
@@ -76,6 +77,10 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     loader = BatchLoader(data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"])
     parameters, clock, optimizer = Parameters(network.graph), Clock(), spec.training.optimizer
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
+    try:
+        ranks.agree(program(step, optimizer))
+    except RunError:
+        return  # rank 0 reports it
     rate, workers = Rate(optimizer.learning_rate), spec.training.workers
     local = workers if isinstance(workers, int) else 1
     member = joined(ranks, step, optimizer, RunningMetrics(network), local, message)

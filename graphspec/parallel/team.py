@@ -13,6 +13,7 @@ from graphspec.arrays.system_memory import free
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
+from graphspec.parallel.agreement import installation, program
 from graphspec.parallel.group import Place
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.processes import Processes
@@ -64,7 +65,7 @@ class Team:
         between: MpiGroup | None = None,
         validation: Dataset | None = None,
     ) -> None:
-        self._step, self._loader = step, step.loader
+        self._step, self._loader, self._compared = step, step.loader, place.workers == 1
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
         partition = step.divide(optimizer, place.total, shard_kernels=alone)
         self._shards = len(partition.parts)
@@ -89,7 +90,7 @@ class Team:
                 for name, array in rows.items():
                     shared[name][...] = array
             self.sharing = self.sharing.copy(memory.arrays)
-            signals = self.processes.start(memory, self._message(document, maps))
+            signals = self.processes.start(memory, self._message(document, maps, optimizer))
             lookups = partial(step.lookups, optimizer)
             self.member = Member(memory.arrays, signals, place, partition, step.network, lookups, between)
             self._own = dict(step.parameters.vectors)
@@ -102,8 +103,19 @@ class Team:
         finally:
             memory.close()
 
+    def await_workers(self) -> None:
+        """Wait until the other workers have compared their programs with this process's; the first time alone.
+
+        Raises:
+            RunError: GS606, they differ; GS604, a worker has died.
+        """
+        if not self._compared:
+            self.member.signals.wait()
+            self._compared = True
+
     def launch(self, epoch: int, batch: int, clock: Clock, rate: Rate) -> None:
         """Let the other workers start their shards of a step."""
+        self.await_workers()
         if self._scattered:
             last = self._place.own(self._shards).stop - 1
             first = shard_slice(self._loader.rows(batch), last, self._shards).stop
@@ -117,11 +129,12 @@ class Team:
         """Wait until the other workers have finished the step: until the next one they do not use shared memory."""
         self.member.signals.wait()
 
-    def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:
+    def _message(self, document: Mapping[str, Any], maps: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
         return {
             "document": document["document"],
             "adapted": document["adapted"],
             "folder": document["folder"],
+            "facts": {**installation(), **program(self._step, optimizer)} if self._place.workers > 1 else {},
             "plugins": plugins() if self._place.workers > 1 else [],
             "place": asdict(self._place),
             "seed": self._step.seed,

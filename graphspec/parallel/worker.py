@@ -42,6 +42,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.graph.prelude import cut
     from graphspec.optimizers import Rate, Vectors
+    from graphspec.parallel.agreement import compare, installation, program
     from graphspec.parallel.follower import Follower
     from graphspec.parallel.group import Place
     from graphspec.parallel.member import Member
@@ -80,6 +81,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
+    compare(message["facts"], {**installation(), **program(step, optimizer)}, f"rank {place.rank}", f"worker {rank}")
     partition = step.divide(optimizer, place.total, shard_kernels=place.ranks == 1)
     member, rate = (
         Member(arrays, signals, place, partition, network, partial(step.lookups, optimizer)),
@@ -90,6 +92,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     follower = Follower(step, member.bind, member.update(optimizer, vectors, clock, rate))
     order, same = member.order, message["validation"]
     validator = Validator(arrays | maps, same, network, parameters, message["batch_size"], rank, size)
+    signals.notify()  # rank 0 waits for it before the first step
     while True:
         signals.wait()
         clock.step, rate.value = order[2], member.rate[0]
@@ -121,7 +124,7 @@ def main() -> None:
     _end_with_parent()
 
     from graphspec.arrays.calls import settings
-    from graphspec.errors import SpecError
+    from graphspec.errors import RunError, SpecError
 
     try:
         with settings():
@@ -131,6 +134,9 @@ def main() -> None:
             raise
         # An error in the data, such as an id out of range: rank 0 reports it.
         print(json.dumps({DIAGNOSTICS: [asdict(d) for d in error.diagnostics]}), flush=True)
+        sys.exit(error.status)
+    except RunError as error:
+        print(json.dumps({DIAGNOSTICS: {"code": error.code, "message": error.message, "hint": error.hint}}), flush=True)
         sys.exit(error.status)
 
 

@@ -61,9 +61,9 @@ def card(found: Findings, file: str, licence: str | None = None) -> str:
     described = signature(model, (_example(model, found.judged), {}))
     sections = [
         _title(found),
-        f"{printable(sentence(model))}\n",
+        f"{_line(sentence(model))}\n",
         "## How to call it\n",
-        f"`graphspec export RUN -o {shell(file)}` writes the file. It needs nothing but onnxruntime.\n",
+        f"{_code(f'graphspec export RUN -o {shell(file)}')} writes the file. It needs nothing but onnxruntime.\n",
         python_call(described, file),
         javascript_call(described, file),
         _inputs(model, described),
@@ -150,7 +150,7 @@ def _data(found: Findings) -> str:
 
 def _inputs(model: Session, described: Mapping[str, Any]) -> str:
     rows = [
-        [f"`{r['name']}`", r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in described["inputs"][:_INPUTS]
+        [_code(r["name"]), r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in described["inputs"][:_INPUTS]
     ]
     more = len(described["inputs"]) - _INPUTS
     after = (
@@ -168,14 +168,14 @@ def _outputs(model: Session, described: Mapping[str, Any]) -> str:
         head = model.spec.heads.get(name)
         owner = model.spec.heads.get(name.removesuffix(LABEL))
         text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
-        rows.append([f"`{name}`", record["dtype"], _shape(record["shape"]), text])
+        rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
     return f"### Outputs\n\n{_table(['name', 'type', 'shape', 'meaning'], rows)}"
 
 
 def _results(found: Findings) -> Iterator[str]:
     judged = found.judged
     if judged is None:
-        yield f"## Results\n\n{found.missing or 'There are no rows on which the network was measured.'}\n"
+        yield f"## Results\n\n{_line(found.missing or 'There are no rows on which the network was measured.')}\n"
         return
     what = {
         "test": "test rows, which the training has not seen",
@@ -186,9 +186,7 @@ def _results(found: Findings) -> Iterator[str]:
     for key, value in judged.results.items():
         interval = found.intervals.get(key)
         shown = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-        rows.append(
-            [_line(key) + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown]
-        )
+        rows.append([key + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown])
     yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
     for name, shares in _by_class(judged).items():
@@ -206,7 +204,7 @@ def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
         for k, label in enumerate(flat.labels):
             of_class = flat.true == k
             right = f"{100 * float(np.mean(said[of_class] == k)):.1f} %" if of_class.any() else "–"
-            rows.append([_line(label), f"{int(of_class.sum()):,}", right])
+            rows.append([label, f"{int(of_class.sum()):,}", right])
         found[name] = rows
     return found
 
@@ -237,22 +235,22 @@ def _limits(found: Findings) -> Iterator[str]:
             "A probability is the network's own estimate. The report of the run shows how well it is calibrated."
         )
     points.append("Whether it treats groups of people alike was not measured.")
-    yield "## Limits\n\n" + "\n".join(f"- {point}" for point in points) + "\n"
+    yield "## Limits\n\n" + "\n".join(f"- {_line(point)}" for point in points) + "\n"
 
 
 def _training(found: Findings) -> str:
     record = found.record
-    rows = [[name, _line(value)] for name, value in facts_of(found)]
+    rows = [[name, value] for name, value in facts_of(found)]
     packages = record.get("packages")
     versions = [f"graphspec {record.get('graphspec', '')}".strip(), f"Python {record.get('python', '')}".strip()]
     if isinstance(packages, dict):
         versions += [f"{name} {version}" for name, version in packages.items()]
-    rows.append(["Versions", _line(", ".join(versions))])
+    rows.append(["Versions", ", ".join(versions)])
     hashes = record.get("data_sha256")
     if isinstance(hashes, dict):
-        rows += [[f"sha256 of the {part} data", f"`{value}`"] for part, value in hashes.items()]
+        rows += [[f"sha256 of the {part} data", _code(value)] for part, value in hashes.items()]
     if isinstance(record.get("spec_sha256"), str):
-        rows.append(["sha256 of the spec", f"`{record['spec_sha256']}`"])
+        rows.append(["sha256 of the spec", _code(record["spec_sha256"])])
     return f"## Training\n\n{_table(['', ''], rows)}"
 
 
@@ -263,12 +261,23 @@ def _example(model: Session, judged: Scored | None) -> dict[str, Any]:
     return {name: np.asarray(value)[None] for name, value in judged.inputs(0).items()}
 
 
-# Markdown.
+# Markdown. Every text goes through `_line` or `_code`: names and labels of specs and data may hold marks of their own.
+
+
+class _Markdown(str):
+    """Text in which nothing is to be escaped."""
+
+    __slots__ = ()
 
 
 def _line(text: str) -> str:
     """Return text of specs and data as one line of Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", printable(" ".join(text.split())))
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(" ".join(text.split())))
+
+
+def _code(text: str) -> _Markdown:
+    """Return a name as code; between backticks nothing can be escaped, so one that could end there is plain text."""
+    return _Markdown(_line(text) if set(text) & {"`", "|"} else f"`{printable(' '.join(text.split()))}`")
 
 
 def _shape(shape: Sequence[Any]) -> str:
@@ -276,8 +285,6 @@ def _shape(shape: Sequence[Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [
-        [" ".join(cell.split()).replace("|", "\\|") if "\\|" not in cell else cell for cell in row] for row in rows
-    ]
+    cells = [[cell if isinstance(cell, _Markdown) else _line(cell) for cell in row] for row in rows]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *(f"| {' | '.join(row)} |" for row in cells)]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ def python_call(described: Mapping[str, Any], file: str) -> str:
         described: the signature of the file (:func:`graphspec.export.signature.signature`).
     """
     lines = ["```python", "import numpy as np", "import onnxruntime", ""]
-    lines += [f"session = onnxruntime.InferenceSession({json.dumps(file)})", "feeds = {"]
+    lines += [f"session = onnxruntime.InferenceSession({_text(file)})", "feeds = {"]
     for record in described["inputs"]:
         values = _values(described, record)
         dtype = _PYTHON.get(record["dtype"], f"np.{record['dtype']}")
@@ -37,7 +37,7 @@ def python_call(described: Mapping[str, Any], file: str) -> str:
 def javascript_call(described: Mapping[str, Any], file: str) -> str:
     """Return a program in JavaScript that asks the file about one record."""
     lines = ["```javascript", 'import * as ort from "onnxruntime-node"; // or onnxruntime-web in a web page', ""]
-    lines += [f"const session = await ort.InferenceSession.create({json.dumps(file)});", "const feeds = {"]
+    lines += [f"const session = await ort.InferenceSession.create({_text(file)});", "const feeds = {"]
     for record in described["inputs"]:
         dims = json.dumps(_dims(described, record))
         values = _values(described, record)
@@ -102,5 +102,6 @@ def _javascript(value: Any, record: Mapping[str, Any]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a text as a literal of both languages, in ASCII where it could end a block of Markdown."""
-    return re.sub("`", "\\\\u0060", json.dumps(value, ensure_ascii=not value.isprintable()))
+    """Return a text as a literal of both languages, with escapes for what ends a block of Markdown or steers a terminal."""
+    text = json.dumps(value, ensure_ascii=not value.isprintable())
+    return re.sub("[`\x7f]", lambda found: f"\\u{ord(found[0]):04x}", text)

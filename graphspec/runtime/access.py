@@ -98,22 +98,28 @@ class Access:
                     self._changed.notify_all()
 
     @contextmanager
-    def writing(self, what: Literal["weights", "training"] = "weights") -> Iterator[None]:
+    def writing(self, what: Literal["weights", "training", "steps"] = "weights") -> Iterator[None]:
         """Wait for the current readers, then be the only thread that reads or changes weights inside the ``with`` block.
 
+        Args:
+            what: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks.
+
         Raises:
-            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train.
+            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
+                this thread is training it: a callback cannot train.
         """
         me = threading.get_ident()
         with self._changed:
             if me in self._readers and self._writer != me:
                 raise UsageError("a thread cannot change a model while it computes with it")
+            if what == "training" and self._training and self._writer == me:
+                raise UsageError("a callback cannot train the model that is being trained: train `copy.copy(model)`")
             while self._writer not in (None, me):
                 self._refuse_training()
                 self._changed.wait()
             self._refuse_inconsistent()
             self._writer, was_training = me, self._training  # from here on no thread starts to read
-            self._training = self._training or what == "training"
+            self._training = self._training or what != "weights"
             self._writes += 1
             try:
                 while self._readers.keys() - {me}:

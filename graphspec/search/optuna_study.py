@@ -18,6 +18,7 @@ from graphspec.errors import UsageError
 from graphspec.files import make_folder, write_atomic
 from graphspec.language.search_space import Choice, Space
 from graphspec.language.search_values import Chooser
+from graphspec.libraries import missing_library
 from graphspec.search.records import Trial
 from graphspec.search.sampling import Params, sampled, seed_of, sets_of
 from graphspec.search.study import Plan, Study
@@ -26,7 +27,6 @@ from graphspec.training.lock import locked
 JOURNAL = "optuna.journal"
 _TRIES = 5
 _OWNER = ".owner"  # a file with a random word by which a folder knows its trials in a database
-_NEEDED = "install the extra: `pip install 'graphspec[search]'`"
 
 
 def optuna() -> Any:
@@ -38,7 +38,7 @@ def optuna() -> Any:
     try:
         import optuna as module
     except ImportError:
-        text = f"`sampler: tpe` needs Optuna: {_NEEDED}; `--sampler random` needs nothing"
+        text = f"`sampler: tpe` needs Optuna: {missing_library('optuna')}; `--sampler random` needs nothing"
         raise UsageError(text) from None
     module.logging.set_verbosity(module.logging.ERROR)
     return module

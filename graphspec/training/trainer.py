@@ -158,7 +158,7 @@ class Trainer:
             KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written. Its
                 argument is the signal's number.
         """
-        with self.model.access.writing("training"):
+        with self.model.access.writing("steps"):
             self._run()
 
     def _run(self) -> None:

@@ -129,3 +129,21 @@ def test_without_a_run_directory_other_files_remain(tmp_path: Path, monkeypatch:
 def test_what_is_not_written(value: dict[str, Any]) -> None:
     with pytest.raises(PydanticCustomError):
         CALLBACKS.parse({"type": "TensorBoard", **value})
+
+
+def test_equal_runs_have_equal_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of their event files hold neither a time nor a machine; a second run in a folder takes the next name."""
+    trained = spec(tmp_path)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for k, folder in enumerate(folders):
+        monkeypatch.setattr("os.getpid", lambda k=k: 100 + k)
+        whole(trained, folder)
+    assert len({(folder / "checkpoint.json").read_bytes() for folder in folders}) == 1
+    names = [sorted(p.name for p in folder.rglob("*tfevents*")) for folder in folders]
+    assert names[0] == names[1] == ["events.out.tfevents.0000000000.graphspec"] * 2
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        gs.compile(trained).fit(verbose=0)
+    assert sorted(p.name for p in (tmp_path / "logs" / "train").iterdir()) == [
+        f"events.out.tfevents.{k:010d}.graphspec" for k in range(2)
+    ]

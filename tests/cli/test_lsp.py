@@ -21,7 +21,7 @@ def test_without_pygls_it_says_what_to_install(missing: str, tmp_path: Path) -> 
         command, input="", capture_output=True, encoding="utf-8", env=environment, check=False, timeout=60
     )
     assert done.returncode == 2
-    assert 'install it with `pip install "graphspec[editor]"`' in done.stderr
+    assert 'install it with `pip install "pygls>=' in done.stderr
     assert done.stdout == ""
 
 

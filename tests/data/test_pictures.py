@@ -147,7 +147,7 @@ def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DataError) as caught:
         decoded(tmp_path, ["a.png"], request(4, 6, 3))
-    assert 'pip install "graphspec[images]"' in (caught.value.problem.hint or "")
+    assert 'pip install "pillow>=' in (caught.value.problem.hint or "")
     assert pictures.MAX_SHOWN == 20
 
 

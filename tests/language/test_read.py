@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from counting import assert_linear
 
+from graphspec.editor.loose import parse
+from graphspec.editor.nodes import plain
+from graphspec.editor.places import Text
 from graphspec.errors import Diagnostic, GivenText, SpecError, UsageError
 from graphspec.language.read import read
 from graphspec.language.tree import Tree, describe
@@ -332,3 +335,35 @@ def test_a_text_that_is_no_file() -> None:
     assert tree.value["name"].mark.line == 2
     with pytest.raises(SpecError, match=r"GS110.*the text has 17 MiB, but a spec has at most 16"):
         read(GivenText("cell", "#" * (17 << 20)))
+
+
+@pytest.mark.parametrize("letter", ["\x85", "\u2028", "\u2029"])
+def test_line_breaks_of_yaml_1_1_are_letters(tmp_path: Path, letter: str) -> None:
+    """As in YAML 1.2 and JSON: no line ends there, and no space around them goes."""
+    words, private = f"a {letter} b", "\ue000"
+    escaped = f"\\u{ord(letter):04x}"
+    lines = [
+        f'{{"double": "{words}", "{words}": 1, "escaped": "{escaped}", "private": "{private}",',
+        f' "single": \'{words}\', plain: {words}, "list": [{letter}x{letter}, y], # {letter} comment: {letter}',
+        ' "last": 2}',
+    ]
+    text = "\n".join(lines)
+    path = tmp_path / "s.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    tree = read(str(path))
+    value = tree.plain()
+    assert value == {
+        "double": words,
+        words: 1,
+        "escaped": letter,
+        "private": private,
+        "single": words,
+        "plain": words,
+        "list": [f"{letter}x{letter}", "y"],
+        "last": 2,
+    }
+    mark = tree.key_marks["last"]
+    assert (mark.line, mark.column) == (3, 2)
+    mark = tree.value["plain"].mark
+    assert (mark.line, mark.column) == (2, lines[1].index("plain: ") + len("plain: ") + 1)
+    assert plain(parse(Text(text))) == value

@@ -141,3 +141,31 @@ def test_a_run_without_data_says_so(tmp_path: Path) -> None:
     assert "The spec names no data." in text
     assert "metrics:" not in text
     assert "It was not measured on rows that had no part in the training." in text
+
+
+@pytest.mark.parametrize(
+    "evil", ["<img src=x onerror=alert(3)>", "a|b `c` &lt;b&gt;", "\x1b[31m \x7f\u202e red", "[x](https://y.z)"]
+)
+def test_texts_of_specs_are_shown_and_do_nothing(tmp_path: Path, evil: str) -> None:
+    """Not in a sentence, a cell or a program, and no character reaches the terminal that steers it."""
+    rng = np.random.default_rng(0)
+    rows = [json.dumps({"town": evil, "kind": [evil, "b", "c"][k % 3], "size": float(rng.normal())}) for k in range(30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    spec = made(
+        {"row": {"columns": {"size": "number", "town": "category"}}},
+        [HEAD],
+        {"kind": {**CLASSES["kind"], "labels": [evil, "b", "c"], "description": evil}},
+        data={"train": {"file": "rows.jsonl"}, "test": {"file": "rows.jsonl"}},
+        description=evil,
+    )
+    (tmp_path / "made.json").write_text(json.dumps(spec), encoding="utf-8")
+    model = gs.compile(tmp_path / "made.json")
+    model.fit(epochs=1, verbose=0)
+    model.save(tmp_path / "run")
+    text = card(find(model, tmp_path / "run"), "made.onnx")
+    assert all(character.isprintable() or character == "\n" for character in text)
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S).replace(MARK, "")
+    assert not re.search(r"(?<!\\)(\\\\)*[<>\[\]&]", prose)
+    for line in prose.splitlines():
+        if line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5), line

@@ -119,6 +119,14 @@ def test_a_callback_may_use_the_model(act: str) -> None:
     assert not isinstance(given, Exception)
 
 
+def test_a_callback_may_train_a_copy_and_not_the_model() -> None:
+    [error] = while_training(lambda m: m.fit(*rows("dense", 4, 1), verbose=0), elsewhere=False)
+    assert isinstance(error, gs.UsageError)
+    assert "a callback cannot train the model that is being trained" in str(error)
+    [history] = while_training(lambda m: copy.copy(m).fit(*rows("dense", 4, 1), verbose=0), elsewhere=False)
+    assert not isinstance(history, Exception), history
+
+
 def test_weights_change_when_nobody_reads_them() -> None:
     access, order = Access(), list[str]()
     reading = threading.Event()

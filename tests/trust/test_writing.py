@@ -197,7 +197,6 @@ def test_permissions(tmp_path: Path, mask: int) -> None:
             lambda p: write_atomic(p, "a"),
             lambda p: create(p, "a"),
             lambda p: write_at(p, 0, b"a"),
-            lambda p: write_at(p, 0, b"a", new=True),
         ):
             write(path)
             assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
@@ -283,8 +282,6 @@ def test_new_files_replace_nothing(tmp_path: Path) -> None:
     create(path, "one")
     with pytest.raises(FileExistsError):
         create(path, "two")
-    with pytest.raises(FileExistsError):
-        write_at(path, 0, b"two", new=True)
     if os.name != "nt":
         (tmp_path / "b").symlink_to("c")
         with pytest.raises(FileExistsError):

@@ -1,0 +1,138 @@
+"""What all processes of a training have in common: else their bits differ, or one waits for ever for another's barrier.
+
+Workers and ranks state the same facts (:func:`installation`, :func:`program`) and compare them in the same way
+(:func:`compare`), before the first step.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.blas import openblas
+from graphspec.codes import Code
+from graphspec.compiler.fetches import fetches
+from graphspec.errors import RunError, shorten
+from graphspec.kernels import compiled
+from graphspec.kernels.fast import FORCED
+from graphspec.version import __version__
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Value
+    from graphspec.optimizers import Optimizer
+    from graphspec.parallel.step import Step
+
+Facts = Mapping[str, str | None]
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_FIXES = {
+    "BLAS kernels": "the same bits need the same kernels: set OPENBLAS_CORETYPE, such as `Haswell`, for all processes",
+    "compiled kernels": "install the same graphspec-kernels for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
+    "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
+}
+_FIX = "start all processes with the same files and versions"
+_FIX_PROGRAM = (
+    "every process imports the plugins anew: let what they compute depend on the spec alone, not on variables"
+)
+
+
+def installation() -> Facts:
+    """Return what decides the bits before there is a network."""
+    blas = openblas()
+    return {
+        "the version of graphspec": __version__,
+        "the version of NumPy": np.__version__,
+        "the version of Python": platform.python_version(),
+        "BLAS kernels": None if blas is None else blas.core,
+        "compiled kernels": compiled.version(),
+        "forced kernels": FORCED or None,
+    }
+
+
+def program(step: Step, optimizer: Optimizer) -> Facts:
+    """Return what a step computes: the operators of each layer, a hash of their attributes and constants, the weights."""
+    graph, operators, hashes = step.objective.graph, dict[str, list[str]](), dict[str, Any]()
+    constants: dict[str, str] = {}
+    for node in graph.nodes:
+        operators.setdefault(node.owner, []).append(node.op)
+        inputs = [None if v is None else _named(v, constants) for v in node.inputs]
+        facts = node.op, inputs, _plain(node.attrs), [(v.name, str(v.type)) for v in node.outputs]
+        hashes.setdefault(node.owner, blake2b(digest_size=6)).update(repr(facts).encode(errors="surrogatepass"))
+    found: dict[str, str | None] = {f"the operators of '{k}'": shorten(", ".join(v), 200) for k, v in operators.items()}
+    found |= {f"the attributes, shapes or constants of '{owner}'": h.hexdigest() for owner, h in hashes.items()}
+    for name, p in graph.params.items():
+        text = (
+            f"{list(p.shape)} of the {'state' if p.state else 'trained weights' if p.trainable else 'frozen weights'}"
+        )
+        rest = _digest(repr((p.layout, _plain(p.constraint), p.looked_up, p.sparse)).encode())
+        found[f"the weight '{name}'"] = f"{text}, {rest}"
+    found["the values of a step"] = ", ".join(
+        f"{name} of {v.name}" for name, v in fetches(step.network, step.objective).items()
+    )
+    return found | {"the optimizer": _plain(optimizer)}
+
+
+def compare(first: Facts, other: Facts, who: str, what: str) -> None:
+    """Check that two processes state the same facts.
+
+    Args:
+        who, what: the names of the first process and of the other one.
+
+    Raises:
+        RunError: GS606, they differ; the first difference is shown.
+    """
+    wrong = [key for key in {**first, **other} if first.get(key) != other.get(key)]
+    if not wrong:
+        return
+    key, *more = wrong
+    text = f"{who} and {what} differ in {key}: {_shown(first.get(key))} on {who}, {_shown(other.get(key))} on {what}"
+    text += f" (also in {', '.join(more[:3])}{', …' if more[3:] else ''})" if more else ""
+    fix = _FIXES.get(
+        key, _FIX if key.startswith("the version") or key in ("the spec", "the command line") else _FIX_PROGRAM
+    )
+    raise RunError(Code.RANKS_DIFFER, text, fix)
+
+
+def compare_ranks(facts: Sequence[Facts]) -> None:
+    """Compare the facts of all ranks, in their order, with those of rank 0; raise RunError as :func:`compare` does."""
+    for rank, other in enumerate(facts[1:], 1):
+        compare(facts[0], other, "rank 0", f"rank {rank}")
+
+
+def _shown(value: str | None) -> str:
+    return "none" if value is None else f"'{value}'"
+
+
+def _named(value: Value, constants: dict[str, str]) -> str:
+    """Return the name of a value, and of a constant a hash of its elements, computed once."""
+    if value.data is None:
+        return value.name
+    if value.name not in constants:
+        constants[value.name] = f"{value.name} {value.type} {_plain(value.data)}"
+    return constants[value.name]
+
+
+def _plain(value: Any) -> str:
+    """Return a text that is the same in every process for equal values."""
+    if isinstance(value, np.ndarray):
+        data = (
+            repr(value.tolist()).encode(errors="surrogatepass")
+            if value.dtype.hasobject
+            else np.ascontiguousarray(value)
+        )
+        return f"{value.dtype}{value.shape} {_digest(data)}"
+    if isinstance(value, Mapping):
+        return repr([(key, _plain(value[key])) for key in sorted(value, key=str)])
+    if isinstance(value, list | tuple):
+        return repr([*map(_plain, value)])
+    if isinstance(value, set | frozenset):
+        return repr(sorted(map(_plain, value)))
+    return _ADDRESS.sub("", repr(value))
+
+
+def _digest(data: Any) -> str:
+    return blake2b(data, digest_size=6).hexdigest()
