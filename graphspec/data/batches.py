@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.arrays.memory_maps import MappedFile
+    from graphspec.data.series import Series
     from graphspec.ir.graph import Array
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
@@ -35,13 +36,18 @@ class Times:
     """When the windows over series begin and end, by number of the point in time.
 
     Attributes:
-        first, last: of each row of the arrays, ``(n,)``.
+        first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``.
         count: the number of different points in time.
+        past: the steps of a window's past.
+        filled: how many values were filled in, besides those of added steps.
     """
 
     first: Array
     last: Array
     count: int
+    series: Series
+    past: int
+    filled: int = 0
 
 
 @dataclass
