@@ -37,11 +37,15 @@ class Times:
     Attributes:
         first, last: of each row of the arrays, ``(n,)``.
         count: the number of different points in time.
+        groups: the number of the series of each row of the table, in the order of series and time, ``(rows,)``.
+        moments: the time of each row of the table, in microseconds; None if the column of time has no dates.
     """
 
     first: Array
     last: Array
     count: int
+    groups: Array
+    moments: Array | None = None
 
 
 @dataclass

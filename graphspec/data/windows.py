@@ -89,9 +89,11 @@ class WindowSource:
         groups, names = np.zeros(rows, np.int64), ["the table"]
         if windows.group is not None:
             names, groups = _numbered(column(self._source, windows.group))
-        times = np.arange(rows)
+        times, dated = np.arange(rows), False
         if windows.order is not None:
-            times = instants(column(self._source, windows.order), windows.order)
+            given = column(self._source, windows.order)
+            times = instants(given, windows.order)
+            dated = times.dtype == np.int64 and (given.dtype.kind == "O" or _is_moment(self._source, windows.order))
         ranks = np.unique(times, return_inverse=True)[1]
         order = np.lexsort((ranks, groups))
         groups, ranks = groups[order], ranks[order]
@@ -115,7 +117,8 @@ class WindowSource:
             )
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
-        self.times = Times(ranks[: len(starts)], ranks[size - 1 :], int(ranks.max()) + 1)
+        moments = times[order] if dated else None
+        self.times = Times(ranks[: len(starts)], ranks[size - 1 :], int(ranks.max()) + 1, groups, moments)
         self._order = None if (order[1:] > order[:-1]).all() else order
         return self._order
 
@@ -154,7 +157,7 @@ def column(source: Source, name: str) -> Array:
     if not isinstance(source, Table):
         raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
     sql = source.columns[name]
-    if str(source.types[sql].id).startswith(("timestamp", "date")):
+    if _is_moment(source, name):
         sql = f"epoch_us({sql})"
     with source.reading():
         parts, row = [], 0
@@ -166,9 +169,18 @@ def column(source: Source, name: str) -> Array:
 
 def is_text(source: Source, name: str) -> bool:
     """Return whether a column of a table is text."""
+    return _type_of(source, name) == "varchar"
+
+
+def _is_moment(source: Source, name: str) -> bool:
+    """Return whether the database reads a column of a table as dates or times."""
+    return _type_of(source, name).startswith(("timestamp", "date"))
+
+
+def _type_of(source: Source, name: str) -> str:
     if isinstance(source, Files):
-        return is_text(next(source.sources())[1], name)
-    return isinstance(source, Table) and str(source.types[source.columns[name]].id) == "varchar"
+        return _type_of(next(source.sources())[1], name)
+    return str(source.types[source.columns[name]].id) if isinstance(source, Table) else ""
 
 
 def _numbered(names: Array) -> tuple[list[str], Array]:
