@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.arrays.layout import Array
 from graphspec.codes import Code
 from graphspec.data.instants import Instants, column, instants
-from graphspec.data.source import DataError, Source, at
+from graphspec.data.source import DataError, Source, at, placed
 from graphspec.data.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
 from graphspec.language.durations import Every
 from graphspec.text import count
@@ -77,6 +77,13 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
         DataError: GS105, a time occurs twice in a group; GS516, steps are missing, or times are off the steps; those of
             :func:`graphspec.data.instants.instants`.
     """
+    try:
+        return _series(source, windows, rows)
+    except DataError as error:
+        raise placed(error, source.place) from error.__cause__
+
+
+def _series(source: Source, windows: Windows, rows: int) -> Series:
     every, clock, names, groups = windows.every, None, ["the table"], None
     if windows.group is not None:
         names, groups = _numbered(column(source, windows.group))
@@ -94,7 +101,9 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
     _check_twice(found, windows)
     usual = usual_step(clock, times, groups)
     if every is None:
-        return Series(order, found.added, groups, names, times, clock, usual, _warning(found, usual, windows))
+        warning = _warning(found, usual, windows)
+        warning = None if warning is None else placed(warning, source.place)
+        return Series(order, found.added, groups, names, times, clock, usual, warning)
     if clock.dated != bool(every.unit):
         what, write = ("dates", "1h") if clock.dated else ("numbers", "1")
         text = f"has {what} as '{windows.order}', and `every: {every}` is no step of them"

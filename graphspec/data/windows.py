@@ -91,8 +91,7 @@ class WindowSource:
     def _sorted(self, rows: int) -> Series:
         """Return the series, with their missing steps."""
         self._series = self._series or series_of(self._source, self._windows, rows)
-        if (warning := self._series.warning) is not None:
-            self.warning = placed(warning, self._source.place)
+        self.warning = self._series.warning
         return self._series
 
     def _not_numbers(self, request: Request) -> Problems:
