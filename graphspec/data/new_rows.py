@@ -131,6 +131,21 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *,
         if source.windows is None:
             raise UsageError("--last needs the windows of a series: a table, and a spec whose data have `windows`")
         source = replace(source, windows=replace(source.windows, last=True))
+    return _rows(source, signature, graph, keep)
+
+
+def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
+    """Read the last window of each series of a source with windows, whose future the source does not have.
+
+    Raises:
+        SpecError, RunError: as for :func:`read_rows`.
+    """
+    assert source.windows is not None
+    last = replace(source, windows=replace(source.windows, last=True))
+    return _rows(last, data_signature(spec, graph, targets=False), graph)
+
+
+def _rows(source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str] = ()) -> NewRows:
     arrays, warnings = _loaded(source, signature)
     kept = _columns(source, keep) if keep else {}
     ends = None

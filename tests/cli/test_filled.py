@@ -88,7 +88,7 @@ def test_missing_steps_are_filled_and_too_many_refused() -> None:
     assert (str(windows.every), windows.missing) == ("1d", "interpolate")
     assert "# 2 missing rows and 12 empty values: filled" in Path("net.yaml").read_text()
     Path("sales.csv").write_text("\n".join([head, *lines[:5], *(line for k, line in enumerate(lines[5:]) if k % 8 < 2)]))
-    result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    result = graphspec("init", "other.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
     assert result.exit_code == 2
     assert "more than a third of the steps of 1d are missing in 'day'" in " ".join(result.stderr.split())
 

@@ -1,4 +1,4 @@
-"""A forecast of a series: over the truth along time, and its error at each step ahead."""
+"""A forecast of a series: beside the truth over a week, what comes after the last row, and its error at each step ahead."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from graphspec.report.charts import Plot, figure, grid, legend
 from graphspec.report.findings import Findings
 from graphspec.report.number_errors import number_errors
 from graphspec.report.page import text
+from graphspec.report.places import source_of
+from graphspec.report.stretches import Future, Stretch, future_of
 from graphspec.report.tables import amount, table
 from graphspec.report.verdicts import known_rows
 from graphspec.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphspec.ir.graph import Array
-    from graphspec.report.baselines import Baseline
     from graphspec.report.scored import Scored
 
 _POINTS = 200
@@ -30,7 +29,7 @@ _WIDTH = 480
 def is_series(found: Findings, judged: Scored, name: str) -> bool:
     """Return whether a head forecasts a single series: its rows are windows, its values one per step of the horizon."""
     head = judged.heads[name]
-    source = found.model.spec.data.get(judged.part) or found.model.spec.data.get("train")
+    source = source_of(found.model.spec, judged.part)
     if judged.raw.times is None or source is None or source.windows is None or head.targets is None:
         return False
     horizon = source.windows.horizon
@@ -39,9 +38,9 @@ def is_series(found: Findings, judged: Scored, name: str) -> bool:
     return answers.shape == targets.shape and answers.shape[1] == horizon and len(answers) > 0 and head.mask is None
 
 
-def series(judged: Scored, name: str, rules: Sequence[Baseline] = ()) -> str:
-    """Return the forecast over the truth, and the error by step beside that of simple rules, as HTML."""
-    head = judged.heads[name]
+def series(found: Findings, judged: Scored, name: str) -> str:
+    """Return the forecast and the best simple rule beside the truth, the future, and the errors by step, as HTML."""
+    head, rules = judged.heads[name], found.baselines.get(name, ())
     assert head.targets is not None
     answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
     targets = head.targets.reshape(len(head.targets), -1).astype(np.float64)
@@ -58,11 +57,19 @@ def series(judged: Scored, name: str, rules: Sequence[Baseline] = ()) -> str:
     best = min(range(1, len(errors)), key=lambda k: float(np.mean(errors[k])), default=None)
     beside = [0] if best is None else [0, best]
     chosen = np.flatnonzero(finite)[_last_points(judged, starts[finite])]
-    charts = [_along(targets[chosen], answers[chosen], h) for h in sorted({0, steps - 1})]
-    if steps == 1:
-        return grid(charts, wide=True)
-    charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
-    return grid(charts, wide=True) + _steps(errors, names)
+    source = source_of(found.model.spec, judged.part)
+    unit = (source.targets or {}).get(name, name) if source is not None else name
+    stretch = Stretch(judged, str(unit) if isinstance(unit, str) else name, starts, targets)
+    drawn = [("the truth", targets), ("this network", answers)]
+    drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
+    ahead = future_of(found.model, source, name, int(judged.raw.times.groups[starts[chosen[-1]]]) if judged.raw.times else 0)
+    charts = [stretch.past(chosen, drawn)]
+    charts += [] if ahead is None else [stretch.future(chosen, ahead)]
+    tables = "" if ahead is None else _values(ahead, unit if isinstance(unit, str) else name)
+    if steps > 1:
+        charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
+        tables += _steps(errors, names)
+    return grid(charts, wide=True) + tables
 
 
 def _errors_by_step(answers: Array, targets: Array) -> list[float]:
@@ -82,28 +89,10 @@ def _last_points(judged: Scored, starts: Array) -> slice:
     return slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
 
 
-def _along(targets: Array, answers: Array, h: int) -> str:
-    """Return the chart of what was forecast ``h + 1`` steps ahead, over the truth."""
-    true, said = targets[:, h].tolist(), answers[:, h].tolist()
-    ahead = count(h + 1, "step")
-    e = number_errors(targets[:, h], answers[:, h])
-    summary = f"Forecast {ahead} ahead over the truth, {count(len(true), 'point')}: mean absolute error {amount(e.mae)}"
-    across = linear([0.0, float(max(len(true) - 1, 1))])
-    across = Scale(0.0, float(max(len(true) - 1, 1)), tuple(t for t in across.ticks if t <= len(true) - 1) or (0.0,))
-    plot = Plot(
-        across,
-        linear([*true, *said]),
-        f"The last {count(len(true), 'point')} in the order of time",
-        "Value",
-        summary,
-        width=_WIDTH,
-    )
-    plot.line(list(enumerate(true)), "soft", tip="the truth")
-    plot.line(list(enumerate(said)), "a", tip=f"forecast {ahead} ahead")
-    if len(true) == 1:
-        plot.dots([(0.0, true[0]), (0.0, said[0])], ["the truth", f"forecast {ahead} ahead"], "a")
-    below = legend([("soft", "the truth"), ("a", f"forecast {ahead} ahead")])
-    return figure(f"Forecast {ahead} ahead", plot.svg(), below)
+def _values(ahead: Future, unit: str) -> str:
+    rows = [(time, amount(value)) for time, value in zip(ahead.times, ahead.values, strict=True)]
+    inner = table("The forecast after the last row", ("Time", unit), rows)
+    return f"<details><summary>{text('The forecast after the last row')}</summary>{inner}</details>"
 
 
 def _by_step(errors: list[list[float]], names: list[str]) -> str:

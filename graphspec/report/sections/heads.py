@@ -78,9 +78,9 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
         case "numbers":
             alike = is_series(found, judged, name)
             rules = found.baselines.get(name, ())
-            forecast = series(judged, name, rules) if alike else ""
+            forecast = series(found, judged, name) if alike else ""
             errors = numbers_head(head, flat, rules, alike=alike)
-            return errors + forecast + example_images(judged, head, flat, row_name)
+            return forecast + errors + example_images(judged, head, flat, row_name)
         case "sequences":
             return sequences_head(head, row_name)
         case "groups":
