@@ -98,7 +98,7 @@ def test_of_many_windows_a_part_is_one_line(tmp_path: Path, monkeypatch: pytest.
 def test_windows_some_rows_apart_are_one_line(tmp_path: Path) -> None:
     found = find(gs.compile(written(tmp_path, stride=2)), tmp_path)
     assert found.judged is not None
-    assert "Forecasts of 3 steps beside the truth, 8 to 28: 18 steps" in series(found, found.judged, "next")
+    assert "Forecasts of 3 steps beside the truth, 6 to 28: 18 steps" in series(found, found.judged, "next")
 
 
 def test_a_split_of_the_training_rows_is_a_series_too(tmp_path: Path) -> None:
