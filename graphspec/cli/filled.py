@@ -55,7 +55,8 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     if target not in numbers:
         some = ", ".join(numbers[:_SOME]) + (", …" if len(numbers) > _SOME else "")
         raise UsageError(
-            f"'{target}' is not a column of numbers of which at most a third is missing; such columns are {some or 'not there'}"
+            f"'{target}' is not a column of numbers of which at most a third is missing; "
+            f"such columns are {some or 'not there'}"
         )
     time = next((c for c in table.columns.values() if _is_time(c) and not c.absent), None)
     group = None if time is None else _group(table, rows, time, target)
@@ -82,14 +83,17 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
         "file: data/train.csv": f"file: {scalar(file)}"
         + ("" if decimal == "." else f"\n    decimal: {scalar(decimal)}"),
-        ", order: time}   # `order` is the column of the time": order + ("" if sorted_by else "   # in the order of the rows"),
+        ", order: time}   # `order` is the column of the time": order
+        + ("" if sorted_by else "   # in the order of the rows"),
         "windows: {": comment + "windows: {",
         "    inputs: {past: [load, temperature, wind]}": _flow("    inputs: {past: [", inputs, "]}"),
         "targets: {next: load}": f"targets: {{next: {scalar(target)}}}",
     }.items():
         text = _replaced(text, old, new)
     found = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
-    found += ("" if every is None else f", one every {every}") + ("" if group is None else f", a series for each {group}")
+    found += ("" if every is None else f", one every {every}") + (
+        "" if group is None else f", a series for each {group}"
+    )
     return Filled(text, found, _warnings(time, sorted_by))
 
 

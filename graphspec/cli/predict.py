@@ -71,7 +71,8 @@ def predict(  # noqa: PLR0913 (options)
         ),
     ] = None,
     last: Annotated[
-        bool, typer.Option("--last", help="Only the next steps of each series in DATA, a row for each, with their times.")
+        bool,
+        typer.Option("--last", help="Only the next steps of each series in DATA, a row for each, with their times."),
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
@@ -119,7 +120,9 @@ def predict(  # noqa: PLR0913 (options)
     if not explain and (given := [name for name, value in options.items() if value is not None]):
         raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
     if explain:
-        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or last or bool(keep))
+        _explain(
+            source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or last or bool(keep)
+        )
         return
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
@@ -301,7 +304,7 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
     if horizon == 1:
         return array
     raise UsageError(
-        f"--last needs a value for each of {horizon} steps: '{name}' has {tuple(array.shape[1:])} per window; leave out --last"
+        f"--last needs a value for each of {horizon} steps: '{name}' has {tuple(array.shape[1:])} per window; leave it out"
     )
 
 

@@ -49,11 +49,11 @@ class Series:
 
     def time_of(self, step: int) -> str:
         """Return the time of a step as its table writes it; empty if there are no times."""
-        return "" if self.clock is None else self.clock.text(self.times[step].item())
+        return "" if self.clock is None else self.clock.text(self.times[step])
 
     def group_of(self, step: int) -> str:
         """Return the name of a step's group."""
-        return self.names[self.groups[step]]
+        return str(self.names[self.groups[step]])
 
     def time_after(self, step: int, ahead: int) -> str:
         """Return the time some steps after a step, also beyond the table; without a step of time, such as ``+3``."""
@@ -64,7 +64,7 @@ class Series:
             same = np.flatnonzero(self.groups == self.groups[step])
             first = anchors(self.times[same], self.groups[same], self.every)[:1]
         steps = steps_between(first, self.times[step : step + 1], self.every) + ahead
-        return self.clock.text(time_at(first, steps, self.every)[0].item())
+        return self.clock.text(time_at(first, steps, self.every)[0])
 
 
 def series_of(source: Source, windows: Windows, rows: int) -> Series:

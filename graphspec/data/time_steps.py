@@ -16,7 +16,7 @@ _DAY = MICROSECONDS["d"]
 def time_at(first: Array, steps: Array, every: Every) -> Array:
     """Return the times that are some steps after others; the 31st of a month becomes the last day of a shorter one."""
     if not every.months:
-        return first + steps * every.size
+        return np.asarray(first + steps * every.size)
     moments = first.astype("datetime64[us]")
     months = moments.astype("datetime64[M]")
     within = moments - months.astype("datetime64[us]")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphspec.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
+
 class WindowSource:
     """The windows over the rows of a table, as rows of their own.
 
@@ -48,8 +49,9 @@ class WindowSource:
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        if refused := {r.name: found for r in requests if (found := self._not_numbers(r))}:
-            return refused
+        refused = {r.name: self._not_numbers(r) for r in requests}
+        if any(refused.values()):
+            return {name: problems for name, problems in refused.items() if problems}
         filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
         plain = [replace(r, type=_per_row(r), gaps=_may_miss(r, r.name in filled)) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
@@ -79,7 +81,7 @@ class WindowSource:
         return self._source
 
     def place(self, row: int) -> str:
-        """Return the words for a window by the index of the step at which it begins, among the steps in the order of time."""
+        """Return the words for a window by the step at which it begins, among the steps in the order of time."""
         series = self._series
         if series is None and (self._windows.order or self._windows.group):
             series = self._sorted(0)
@@ -100,7 +102,9 @@ class WindowSource:
             return {}
         text = "holds texts, classes or ids, and there is nothing between two of them"
         return {
-            k: DataError(Code.VALUE_NOT_ALLOWED, text, f"write `missing: {{{name}: previous, …}}`, or `missing: previous`")
+            k: DataError(
+                Code.VALUE_NOT_ALLOWED, text, f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
+            )
             for k, name in enumerate(request.columns)
             if self._windows.filling(name) == "interpolate"
         }
@@ -118,7 +122,8 @@ class WindowSource:
         if not any(ways):
             return rows
         filled = [
-            gaps.fill(columns[:, k], way, is_input=request.is_input) if way else columns[:, k] for k, way in enumerate(ways)
+            gaps.fill(columns[:, k], way, is_input=request.is_input) if way else columns[:, k]
+            for k, way in enumerate(ways)
         ]
         return np.stack(filled, 1) if request.stacked else filled[0]
 

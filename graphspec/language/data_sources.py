@@ -38,7 +38,8 @@ class WindowKeys(Config):
         None, description="The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
     )
     every: str | int | None = Field(
-        None, description="The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers."
+        None,
+        description="The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers.",
     )
     missing: _Filling | dict[str, _Filling] | None = Field(
         None, description="How missing values and steps are filled in: for all columns, or by column."

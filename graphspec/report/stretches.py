@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +113,9 @@ class Stretch:
                 [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
                 for k, row in zip(windows, rows.tolist(), strict=True)
             ]
-            for part in [sum(points, [])] if of is self.targets else points:  # each forecast begins anew
+            for part in (
+                [[p for part in points for p in part]] if of is self.targets else points
+            ):  # each forecast begins anew
                 plot.line(part, kind, tip=tip)
         if len(values[0]) == 1:
             plot.dots([(low, v[0]) for v in values[:2]], ["the truth", "this network"], "a")

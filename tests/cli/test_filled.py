@@ -43,7 +43,9 @@ def test_a_series_has_its_columns_its_time_and_its_groups() -> None:
     assert (train.windows.order, train.windows.group) == ("day", "shop")
     assert (train.windows.every, train.windows.missing) == (Every(1, "d"), "interpolate")
     assert train.inputs == {"past": ["units sold", "price", "gaps"]}
-    assert "    # 26 empty values: filled from the values before and after\n    windows: {" in Path("net.yaml").read_text()
+    assert (
+        "    # 26 empty values: filled from the values before and after\n    windows: {" in Path("net.yaml").read_text()
+    )
     assert train.targets == {"next": "units sold"}
     result = graphspec("train", "net.yaml", "--set", "training.epochs=1", "--export", "net.onnx")
     assert result.exit_code == 0, result.stderr
@@ -73,7 +75,9 @@ def test_dates_that_cannot_be_sorted_are_named() -> None:
 def test_a_target_with_many_gaps_is_refused_with_the_others() -> None:
     _sales()
     few = Path("sales.csv").read_text().splitlines()
-    Path("sales.csv").write_text("\n".join(line.rpartition(",")[0] + "," if k % 2 else line for k, line in enumerate(few)))
+    Path("sales.csv").write_text(
+        "\n".join(line.rpartition(",")[0] + "," if k % 2 else line for k, line in enumerate(few))
+    )
     result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "gaps", "--kind", "sequence")
     assert result.exit_code == 2
     assert "of which at most a third is missing; such columns are units sold, price" in " ".join(result.stderr.split())
@@ -87,7 +91,9 @@ def test_missing_steps_are_filled_and_too_many_refused() -> None:
     assert windows is not None
     assert (str(windows.every), windows.missing) == ("1d", "interpolate")
     assert "# 2 missing rows and 12 empty values: filled" in Path("net.yaml").read_text()
-    Path("sales.csv").write_text("\n".join([head, *lines[:5], *(line for k, line in enumerate(lines[5:]) if k % 8 < 2)]))
+    Path("sales.csv").write_text(
+        "\n".join([head, *lines[:5], *(line for k, line in enumerate(lines[5:]) if k % 8 < 2)])
+    )
     result = graphspec("init", "other.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
     assert result.exit_code == 2
     assert "more than a third of the steps of 1d are missing in 'day'" in " ".join(result.stderr.split())

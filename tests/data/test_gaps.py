@@ -18,7 +18,14 @@ def gaps(times: list[float], groups: list[int] | None = None, added: tuple[int, 
 
 def test_a_straight_line_in_time() -> None:
     found = gaps([0, 1, 4, 5, 6, 7], added=(2,))
-    assert found.fill(np.array([0, 10, 99, NAN, NAN, 22], "f4"), "interpolate", is_input=True).tolist() == [0, 10, 16, 18, 20, 22]
+    assert found.fill(np.array([0, 10, 99, NAN, NAN, 22], "f4"), "interpolate", is_input=True).tolist() == [
+        0,
+        10,
+        16,
+        18,
+        20,
+        22,
+    ]
     assert found.later.tolist() == [False, False, True, True, True, False]
     assert found.values == 2
 
@@ -27,7 +34,12 @@ def test_the_last_value_before() -> None:
     found = gaps([0, 1, 2, 3])
     assert found.fill(np.array([1, NAN, NAN, 4], "f4"), "previous", is_input=True).tolist() == [1, 1, 1, 4]
     assert found.fill(np.array([7, MISSING_INTEGER, 8, 9]), "previous", is_input=True).tolist() == [7, 7, 8, 9]
-    assert found.fill(np.array(["sun", "", None, "rain"], object), "previous", is_input=True).tolist() == ["sun", "sun", "sun", "rain"]
+    assert found.fill(np.array(["sun", "", None, "rain"], object), "previous", is_input=True).tolist() == [
+        "sun",
+        "sun",
+        "sun",
+        "rain",
+    ]
     assert not found.later.any()
 
 

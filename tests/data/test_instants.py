@@ -19,7 +19,15 @@ def read(folder: Path, *texts: str, days: bool = False) -> Instants:
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-03-31", "2024-03-31T13", "2024-03-31 13:05", "2024-03-31T13:05:07", "2024-03-31T13:05+02:00", "2024-03-31T13:05Z"]
+    "text",
+    [
+        "2024-03-31",
+        "2024-03-31T13",
+        "2024-03-31 13:05",
+        "2024-03-31T13:05:07",
+        "2024-03-31T13:05+02:00",
+        "2024-03-31T13:05Z",
+    ],
 )
 def test_a_time_is_written_as_in_its_table(tmp_path: Path, text: str) -> None:
     found = read(tmp_path, text)
@@ -38,7 +46,9 @@ def test_months_and_numbers(tmp_path: Path) -> None:
 def test_days_are_those_of_the_clock(tmp_path: Path) -> None:
     """A day of 23 hours is a day."""
     texts = ("2024-03-30T00:00+01:00", "2024-03-31T00:00+01:00", "2024-04-01T00:00+02:00")
-    assert set((read(tmp_path, *texts, days=True).values[1:] - read(tmp_path, *texts, days=True).values[:-1]).tolist()) == {24 * HOUR}
+    assert set(
+        (read(tmp_path, *texts, days=True).values[1:] - read(tmp_path, *texts, days=True).values[:-1]).tolist()
+    ) == {24 * HOUR}
     hours = read(tmp_path, *texts)
     assert (hours.values[2] - hours.values[1]) == 23 * HOUR
     assert not hours.local

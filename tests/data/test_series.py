@@ -54,9 +54,19 @@ def test_without_a_step_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "every", "message", "hint"),
     [
-        (hours("2024-05-06", 5), Every(1, "d"), "has 4 times off the steps of 1d, the first 2024-05-06 01:00 (line 3)", "`every: 1h`"),
+        (
+            hours("2024-05-06", 5),
+            Every(1, "d"),
+            "has 4 times off the steps of 1d, the first 2024-05-06 01:00 (line 3)",
+            "`every: 1h`",
+        ),
         (hours("2024-05-06", 5), Every(1, "s"), "lacks 14,396 rows", "the usual step is 1h: write `every: 1h`"),
-        (hours("2024-05-06", 5), Every(1), "has dates as 'time', and `every: 1` is no step of them", "write `every: 1h`"),
+        (
+            hours("2024-05-06", 5),
+            Every(1),
+            "has dates as 'time', and `every: 1` is no step of them",
+            "write `every: 1h`",
+        ),
         (["1", "2", "3"], H, "has numbers as 'time', and `every: 1h` is no step of them", "write `every: 1`"),
         (["1", "2", "2"], Every(1), "has the same 'time' in line 3 and in line 4", "give `group`"),
     ],
@@ -83,13 +93,20 @@ def test_months(tmp_path: Path) -> None:
     found = read(tmp_path, "time", ends, every=Every(1, "month"), missing="interpolate")
     assert [found.time_of(k) for k in range(7)] == [*ends[:4], "2024-03-31", "2024-04-30", "2024-05-31"]
     assert found.time_after(3, 1) == "2024-03-31"
-    assert read(tmp_path, "time", ["1949-11", "1949-12", "1950-02"], every=Every(1, "month"), missing="previous").time_of(2) == "1950-01"
+    assert (
+        read(tmp_path, "time", ["1949-11", "1949-12", "1950-02"], every=Every(1, "month"), missing="previous").time_of(
+            2
+        )
+        == "1950-01"
+    )
 
 
 def test_clocks_that_are_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has the same 'time' in line 4 and in line 5") as error:
         read(tmp_path, "time", [*hours("2024-10-27", 3), "2024-10-27 02:00", "2024-10-27 03:00"], every=H)
-    assert "clocks were probably set back here: write the times in UTC, or with their offset" in str(error.value.problem.hint)
+    assert "clocks were probably set back here: write the times in UTC, or with their offset" in str(
+        error.value.problem.hint
+    )
     with pytest.raises(DataError, match=r"lacks 1 row, the first after 2024-03-31 01:00 \(line 3\)") as error:
         read(tmp_path, "time", hours("2024-03-31", 9, 2), every=H)
     assert "clocks were probably set forward here" in str(error.value.problem.hint)
