@@ -113,10 +113,9 @@ class Stretch:
                 [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
                 for k, row in zip(windows, rows.tolist(), strict=True)
             ]
-            for part in (
-                [[p for part in points for p in part]] if of is self.targets else points
-            ):  # each forecast begins anew
-                plot.line(part, kind, tip=tip)
+            lines = [list(chain(*points))] if of is self.targets else points  # each forecast begins anew
+            for line in lines:
+                plot.line(line, kind, tip=tip)
         if len(values[0]) == 1:
             plot.dots([(low, v[0]) for v in values[:2]], ["the truth", "this network"], "a")
         title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
