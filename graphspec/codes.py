@@ -311,6 +311,12 @@ class Code(StrEnum):
         "A file of initial weights has a weight in another shape than the network.",
         "Give the layer the sizes of the file, write `layout: torch`, or start the weight new with `allow_missing`.",
     )
+    IRREGULAR_STEPS = (
+        "GS516",
+        "Steps of a series missing",
+        "The times of a series leave out steps, or are off them. A warning if `windows` has no `every`.",
+        "Set `every`, and `missing` to fill the steps in; or correct the table.",
+    )
 
     # GS6: the run.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,16 @@ from graphspec.cli.spec_text import scalar
 from graphspec.data.labels import small_classes
 from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
+from graphspec.data.series import series_of
+from graphspec.data.source import DataError
 from graphspec.errors import UsageError
+from graphspec.language.declarations import Windows
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.data.profile import ColumnProfile, Profile
+    from graphspec.data.source import Source
+    from graphspec.language.durations import Every
 
 WIDTH = 120
 _SOME = 8  # names in a message
@@ -36,32 +43,42 @@ class Filled:
     warnings: tuple[str, ...] = ()
 
 
-def series(template: str, table: Profile, target: str, file: str, decimal: str = ".") -> Filled:
-    """Fill the template of a series from the profile of a table.
+def series(template: str, table: Profile, rows: Source, target: str, file: str, decimal: str = ".") -> Filled:
+    """Fill the template of a series from the profile of a table, and its rows.
 
-    The columns of numbers without gaps are read, the target first. The first column of dates is the time. If times
+    The columns of numbers are read that have few gaps, the target first. The first column of dates is the time. If times
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
 
     Raises:
-        UsageError: the target is no column of numbers without gaps, or the dates of several series cannot be sorted.
+        UsageError: the target is no column of numbers with few gaps, steps are missing like that, or the dates of several
+            series cannot be sorted.
+        DataError: a time occurs twice.
     """
-    numbers = [name for name, c in table.columns.items() if c.is_number and not c.absent and not c.constant]
+    numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
     if target not in numbers:
         some = ", ".join(numbers[:_SOME]) + (", …" if len(numbers) > _SOME else "")
-        raise UsageError(f"'{target}' is not a column of numbers without gaps; such columns are {some or 'not there'}")
-    time = next((c for c in table.columns.values() if c.kind == "date" and not c.absent), None)
-    group = None if time is None else _group(table, time, target)
+        raise UsageError(
+            f"'{target}' is not a column of numbers of which at most a third is missing; "
+            f"such columns are {some or 'not there'}"
+        )
+    time = next((c for c in table.columns.values() if _is_time(c) and not c.absent), None)
+    group = None if time is None else _group(table, rows, time, target)
     inputs = [target, *(n for n in numbers if n not in (target, group))]
-    steps = table.rows if time is None else time.distinct
-    past, future = max(1, min(48, steps // 8)), max(1, min(24, steps // 16))
     sorted_by = time if time is not None and _is_iso(time) else None
     if time is not None and sorted_by is None and group is not None:
         raise UsageError(
             f"the series of '{group}' are sorted by '{time.name}', whose dates are not ISO 8601: write them as 2024-12-31"
         )
-    order = "}   # in the order of the rows" if sorted_by is None else f", order: {scalar(sorted_by.name)}"
-    if sorted_by is not None:
-        order += ("" if group is None else f", group: {scalar(group)}") + "}"
+    windows = Windows(1, order=None if sorted_by is None else sorted_by.name, group=group if sorted_by else None)
+    every, added = _step(rows, windows, table.rows)
+    steps = added + (table.rows if time is None else time.distinct)
+    past, future = max(1, min(48, steps // 8)), max(1, min(24, steps // 16))
+    empty = sum(table.columns[name].absent for name in inputs)
+    keys = {key: scalar(name) for key in ("order", "group") if (name := getattr(windows, key)) is not None}
+    keys |= ({} if every is None else {"every": str(every)}) | ({"missing": "interpolate"} if empty or added else {})
+    order = "".join(f", {key}: {value}" for key, value in keys.items()) + "}"
+    lacking = [count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty value")) if n]
+    comment = f"# {' and '.join(lacking)}: filled from the values before and after\n    " if lacking else ""
     text = template
     for old, new in {
         "The next values of a series, from the last ones.": f"The next values of {target}, from the last ones.",
@@ -69,13 +86,45 @@ def series(template: str, table: Profile, target: str, file: str, decimal: str =
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
         "file: data/train.csv": f"file: {scalar(file)}"
         + ("" if decimal == "." else f"\n    decimal: {scalar(decimal)}"),
-        ", order: time}   # `order` is the column of the time": order,
+        ", order: time}   # `order` is the column of the time": order
+        + ("" if sorted_by else "   # in the order of the rows"),
+        "windows: {": comment + "windows: {",
         "    inputs: {past: [load, temperature, wind]}": _flow("    inputs: {past: [", inputs, "]}"),
         "targets: {next: load}": f"targets: {{next: {scalar(target)}}}",
     }.items():
         text = _replaced(text, old, new)
-    rows = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
-    return Filled(text, rows + ("" if group is None else f", a series for each {group}"), _warnings(time, sorted_by))
+    found = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
+    found += ("" if every is None else f", one every {every}") + (
+        "" if group is None else f", a series for each {group}"
+    )
+    return Filled(text, found, _warnings(time, sorted_by))
+
+
+def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int]:
+    """Return the step of a series, None if its times follow none, and how many rows are missing.
+
+    Raises:
+        UsageError: more than a third is missing.
+    """
+    every = series_of(rows, windows, total).every
+    if every is None:
+        return None, 0
+    try:
+        added = int(series_of(rows, replace(windows, every=every, missing="interpolate"), total).added.sum())
+    except DataError as error:
+        if "lacks" not in error.problem.message:
+            return None, 0  # times off the steps: there is no grid
+        added = total
+    if added * 2 > total:
+        raise UsageError(
+            f"more than a third of the steps of {every} are missing in '{windows.order}': write a row for each step"
+        )
+    return every, added
+
+
+def _is_time(column: ColumnProfile) -> bool:
+    months = column.kind == "text" and all(re.fullmatch(r"\d{4}-\d\d", value) for value, _ in column.frequent)
+    return column.kind == "date" or (months and bool(column.frequent))
 
 
 _FEW = 500
@@ -146,8 +195,8 @@ def _is_iso(column: ColumnProfile) -> bool:
     return not column.date_formats or column.date_formats.get(ISO, 0.0) == 1.0
 
 
-def _group(table: Profile, time: ColumnProfile, target: str) -> str | None:
-    """Return the column that separates several series: the one with the fewest values that can tell their rows apart."""
+def _group(table: Profile, rows: Source, time: ColumnProfile, target: str) -> str | None:
+    """Return the column that separates several series: the one with the fewest values that tells their rows apart."""
     if time.distinct >= table.rows:
         return None
     candidates = [
@@ -158,7 +207,19 @@ def _group(table: Profile, time: ColumnProfile, target: str) -> str | None:
         and not c.absent
         and c.distinct * time.distinct >= table.rows
     ]
-    return min(candidates, key=lambda c: (c.kind != "text", c.distinct)).name if candidates else None
+    named = [c.name for c in sorted(candidates, key=lambda c: (c.kind != "text", c.distinct))]
+    return next((name for name in named if _tells_apart(rows, time, name)), None)
+
+
+def _tells_apart(rows: Source, time: ColumnProfile, group: str) -> bool:
+    """Return whether no time occurs twice in a group."""
+    if not _is_iso(time):
+        return True  # its dates cannot be read
+    try:
+        series_of(rows, Windows(1, order=time.name, group=group), 0)
+    except DataError:
+        return False
+    return True
 
 
 def _warnings(time: ColumnProfile | None, sorted_by: ColumnProfile | None) -> tuple[str, ...]:

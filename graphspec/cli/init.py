@@ -150,7 +150,7 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     try:
         table, decimal = _table(source, target)
         assert target is not None
-        filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), decimal)
+        filled = series(_template(Kind.sequence), profile(table), table, target, _relative(source, path), decimal)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
     _write(path, filled.text, f"the next values of {filled.found}", "read its comments")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
-from graphspec.cli.console import out_wrapped, write_data
+from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import writable
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 256  # rows per call of the network
 _STDIN = "-"
+_SOME = 8  # names in a message
 _WANTED = "name a run directory or an ONNX file"
 
 
@@ -69,6 +70,10 @@ def predict(  # noqa: PLR0913 (options)
             metavar="COLUMN", help="A column of DATA to carry over to the output; may be repeated.", show_default=False
         ),
     ] = None,
+    last: Annotated[
+        bool,
+        typer.Option("--last", help="Only the next steps of each series in DATA, a row for each, with their times."),
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
     ] = False,
@@ -115,7 +120,9 @@ def predict(  # noqa: PLR0913 (options)
     if not explain and (given := [name for name, value in options.items() if value is not None]):
         raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
     if explain:
-        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or bool(keep))
+        _explain(
+            source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or last or bool(keep)
+        )
         return
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
@@ -128,12 +135,13 @@ def predict(  # noqa: PLR0913 (options)
     else:
         raise UsageError(f"{source} does not exist; {_WANTED}")
     kept = _kept_names(keep or [], network.outputs)
-    names = [*kept.values(), *network.chosen(labels=labels)]
-    answers = _answers(network, data, kept)
-    chosen = ({name: answer[name] for name in names} for answer in answers)
-    plain = labels and not keep and output is None and not json and len(names) == 1
-    encode = partial(encode_rows, suffix=suffix, labels=network.labels)
-    rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, _lines if plain else encode)
+    chosen = network.chosen(labels=labels)
+    found = _answers(network, data, kept, last=last)
+    plain = labels and not keep and not last and output is None and not json and len(chosen) == 1
+    names = chosen if plain else [*found.columns, *chosen]
+    answers = ({name: answer[name] for name in names} for answer in found.answers)
+    encode = partial(encode_rows, suffix=suffix, labels=network.labels, steps=found.steps)
+    rows = _write(_joined(answers) if suffix == ".npz" else answers, output, _lines if plain else encode)
     if output is not None:
         out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
 
@@ -150,7 +158,7 @@ def _explain(
     from graphspec.cli.explained import Request, explain
 
     if other:
-        raise UsageError("--labels and --keep are for answers, not for --explain: leave them out")
+        raise UsageError("--labels, --keep and --last are for answers, not for --explain: leave them out")
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
     refuse_other(source, _WANTED)
@@ -235,22 +243,69 @@ def _exported(file: Path) -> _Network:
     return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
 
 
-def _answers(network: _Network, data: Path, kept: Mapping[str, str]) -> Iterator[dict[str, Array]]:
-    """Yield the outputs and the kept columns: of a file all at once, of a stream as its rows come."""
+class _Answers(NamedTuple):
+    """The answers for new rows.
+
+    Attributes:
+        columns: the names of the columns before the outputs.
+        steps: what tables append to the name of a forecast for each step ahead, such as ``+1h``, by output.
+    """
+
+    answers: Iterator[dict[str, Array]]
+    columns: Sequence[str]
+    steps: Mapping[str, Sequence[str]]
+
+
+def _answers(network: _Network, data: Path, kept: Mapping[str, str], *, last: bool) -> _Answers:
+    """Return the outputs and the columns beside them: of a file all at once, of a stream as its rows come."""
     from graphspec.data.batches import in_batches
     from graphspec.data.new_rows import read_rows, stream_rows
+    from graphspec.language.durations import Every
 
-    def named(rows: NewRows) -> dict[str, Array]:
-        return {kept[name]: column for name, column in rows.kept.items()}
+    windows = next((s.windows for s in network.spec.data.values() if s.windows is not None), None)
+    horizon = 1 if windows is None else windows.horizon
 
-    if str(data) != _STDIN:
-        rows = read_rows(network.spec, network.graph, data, list(kept))
-        network.expect(_count(rows))
-        yield _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps) | named(rows)
-        return
-    stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
-    for rows in stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept)):
-        yield _with_texts(network, network.run(rows.inputs), rows.steps) | named(rows)
+    def steps(every: Every | None) -> dict[str, list[str]]:
+        ahead = [(every or Every(1)).ahead(h + 1) for h in range(horizon)]
+        return {name: ahead for name in network.outputs if windows is not None and horizon > 1}
+
+    every = None if windows is None else windows.every
+    if str(data) == _STDIN:
+        if last:
+            raise UsageError("--last needs a table with the rows of a series: standard input has whole windows")
+        stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
+        parts = stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept))
+        found = (
+            _with_texts(network, network.run(rows.inputs), rows.steps) | {kept[n]: a for n, a in rows.kept.items()}
+            for rows in parts
+        )
+        return _Answers(found, list(kept.values()), steps(every))
+    rows = read_rows(network.spec, network.graph, data, list(kept), last=last)
+    print_diagnostics(rows.warnings)
+    network.expect(_count(rows))
+    answer = _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps)
+    beside = {kept[name]: column for name, column in rows.kept.items()}
+    if rows.ends is not None:
+        own = rows.ends.columns(ahead=last)
+        names = _kept_names(list(own), network.outputs)
+        beside, every = {names[name]: column for name, column in own.items()}, every or rows.ends.every
+    if last and rows.ends is not None:
+        answer = {name: _by_step(name, array, horizon) for name, array in answer.items()}
+        if short := rows.ends.without:
+            some = ", ".join(f"'{name}'" for name in short[:_SOME]) + (", …" if len(short) > _SOME else "")
+            err(f"warning: no forecast of {some}: too few rows for a window")
+    return _Answers(iter([answer | beside]), list(beside), steps(every))
+
+
+def _by_step(name: str, array: Array, horizon: int) -> Array:
+    """Return an output of windows with a row for each step of their future."""
+    if array.shape[1:2] == (horizon,):
+        return array.reshape(-1, *array.shape[2:])
+    if horizon == 1:
+        return array
+    raise UsageError(
+        f"--last needs a value for each of {horizon} steps: '{name}' has {tuple(array.shape[1:])} per window; leave it out"
+    )
 
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:

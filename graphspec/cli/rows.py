@@ -29,12 +29,18 @@ def suffix_of(path: Path | None) -> str:
 
 
 def encode_rows(
-    outputs: Mapping[str, Array], suffix: str, *, header: bool = True, labels: Mapping[str, Sequence[str]] | None = None
+    outputs: Mapping[str, Array],
+    suffix: str,
+    *,
+    header: bool = True,
+    labels: Mapping[str, Sequence[str]] | None = None,
+    steps: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
     """Return the content of a file, or a part of it: of a table without ``header``, the rows.
 
     In tables, a head of shape ``(N, 1)`` is one column under its name. Other heads become columns ``<head>_0``,
-    ``<head>_1``, … in CSV, or ``<head>_<label>`` if there are ``labels``, and lists in JSONL. Floats have the digits of
+    ``<head>_1``, … in CSV, or ``<head>_<label>`` if there are ``labels``, and lists in JSONL. A forecast with a value for
+    each of its ``steps`` becomes ``<head>+1h``, ``<head>+2h``, …. Floats have the digits of
     float32; in JSONL, non-finite floats are null. Other columns are objects: texts stay as they are, and what is missing is
     empty or null.
     """
@@ -42,7 +48,7 @@ def encode_rows(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{n: _plain(a) for n, a in outputs.items()})
         return buffer.getvalue()
-    return (_csv(outputs, header, labels or {}) if suffix == ".csv" else _jsonl(outputs)).encode()
+    return (_csv(outputs, header, labels or {}, steps or {}) if suffix == ".csv" else _jsonl(outputs)).encode()
 
 
 def _plain(array: Array) -> Array:
@@ -57,7 +63,9 @@ def _plain(array: Array) -> Array:
     return np.array([_cell(v) for v in values], str)
 
 
-def _csv(outputs: Mapping[str, Array], header: bool, labels: Mapping[str, Sequence[str]]) -> str:
+def _csv(
+    outputs: Mapping[str, Array], header: bool, labels: Mapping[str, Sequence[str]], steps: Mapping[str, Sequence[str]]
+) -> str:
     columns: dict[str, list[Any]] = {}
     for name, array in outputs.items():
         shape = array.shape[1:]
@@ -65,6 +73,9 @@ def _csv(outputs: Mapping[str, Array], header: bool, labels: Mapping[str, Sequen
         for k, index in enumerate(np.ndindex(*shape)):
             classes = labels.get(name, ()) if shape and shape[-1] > 1 else ()
             key = name if shape in ((), (1,)) else "_".join([name, *map(str, index[:-1]), _class(classes, index[-1])])
+            if shape[:1] == (len(steps.get(name, ())),):
+                rest = [*map(str, index[1:-1]), *([_class(classes, index[-1])] if shape[1:] not in ((), (1,)) else [])]
+                key = "_".join([name + steps[name][index[0]], *rest])
             while key in columns or (key != name and key in outputs):  # another column has this name
                 key += "_"
             columns[key] = [_cell(v) for v in flat[:, k]]

@@ -146,8 +146,7 @@ def train(  # noqa: PLR0913 (the options of the command)
             err(f"{stopped_by(number)}{_interrupted(trainer, directory, command)}")
             return 128 + number
         known = _finish(model, trainer, directory, onnx, signature)
-        if not no_report:
-            _report(model, directory, known)
+        _judge(model, directory, known, reports=not no_report)
     return None
 
 
@@ -333,14 +332,19 @@ def _finish(
     return known
 
 
-def _report(model: Model, directory: Path, known: Mapping[str, RunningMetrics]) -> None:
-    """Write the report. The run is complete without it: whatever goes wrong is a warning."""
+def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *, reports: bool) -> None:
+    """Print whether the network beats simple rules, and write the report. The run is complete without it."""
     try:
         from graphspec.cli.report import say
-        from graphspec.report.build import write_report
+        from graphspec.cli.verdicts import print_verdicts
+        from graphspec.report.build import REPORT, write_found
+        from graphspec.report.findings import find
 
-        say(write_report(model, directory, known=known))
-    except Exception as error:
+        found = find(model, directory, known=known)
+        print_verdicts(found)
+        if reports:
+            say(write_found(found, directory / REPORT))
+    except Exception as error:  # whatever goes wrong is a warning
         command = shell("graphspec", "report", str(directory))
         reason = str(error) or type(error).__name__
         complain(f"warning: the run is complete, but its report could not be written: {reason}", f"try `{command}`")

@@ -19,7 +19,7 @@ from graphspec.training.epoch_log import monitored
 from graphspec.training.target_summary import ClassShares, Numbers, Summary, summarize
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
+    from graphspec.data.batches import Dataset, Times
     from graphspec.language.declarations import DataSource, HeadDecl, Spec
     from graphspec.runtime.session import Session
     from graphspec.training.trainer import Trainer
@@ -67,7 +67,7 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
     sources, spec = model.spec.data, model.spec
     train = sources.get("train")
     rows = f"train: {_count(trainer.loader.dataset, train)}"
-    yield rows + ("" if train is None else f" of {_name(train, spec)}")
+    yield rows + ("" if train is None else f" of {_name(train, spec)}{_filled(trainer.loader.dataset.times)}")
     others = []
     if trainer.validation is not None:
         text = f"validation: {_count(trainer.validation, train)}"
@@ -88,6 +88,13 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
         others.append(f"test: {_count(model.parts['test'], sources.get('test'))}")
     if others:
         yield "; ".join(others)
+
+
+def _filled(times: Times | None) -> str:
+    """Return how much of a table is filled in, rows and values, as the rest of a sentence."""
+    steps = 0 if times is None else int(times.series.added.sum())
+    parts = [count(n, noun) for n, noun in ((steps, "row"), (times.filled if times else 0, "value")) if n]
+    return f" ({' and '.join(parts)} filled in)" if parts else ""
 
 
 def _count(data: Dataset, source: DataSource | None) -> str:

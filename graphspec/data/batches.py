@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.arrays.memory_maps import MappedFile
+    from graphspec.data.series import Series
     from graphspec.ir.graph import Array
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
@@ -36,13 +37,29 @@ class Times:
     """When the windows over series begin and end, by number of the point in time.
 
     Attributes:
-        first, last: of each row of the arrays, ``(n,)``.
+        first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``.
         count: the number of different points in time.
+        past: the steps of a window's past.
+        filled: how many values were filled in, besides those of added steps.
     """
 
     first: Array
     last: Array
     count: int
+    series: Series
+    past: int
+    filled: int = 0
+
+    @property
+    def groups(self) -> Array:
+        """The number of the series of each step, in the order of series and time."""
+        return self.series.groups
+
+    @property
+    def moments(self) -> Array | None:
+        """The time of each step in microseconds; None if the column of time has no dates."""
+        clock = self.series.clock
+        return self.series.times if clock is not None and clock.dated else None
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
-from graphspec.data.windows import with_windows
+from graphspec.data.windows import WindowSource
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import MISSING_INTEGER, Type
 from graphspec.ir.ranges import Range
@@ -90,7 +91,8 @@ def load_from(
         found = table.fill(requests)
     except DataError as error:
         for one in error.all:
-            check.report("file", "", placed(one, table.place).problem, check.file)
+            at = ("windows", "order") if one.code == Code.IRREGULAR_STEPS else ("file", "")
+            check.report(*at, placed(one, table.place).problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
@@ -101,7 +103,12 @@ def load_from(
     check.tell_columns()
     check.sizes = {n: each for n, each in sizes_of_pictures(table).items() if n in check.arrays}
     arrays = check.finish()
-    return arrays if arrays is None else with_windows(table, arrays), check.found
+    if arrays is None or not isinstance(table, WindowSource):
+        return arrays, check.found
+    if table.warning is not None:
+        check.report("windows", "order", table.warning.problem, check.file)
+        check.found[-1] = check.found[-1].as_warning()
+    return replace(arrays, chosen=table.chosen, times=table.times), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:

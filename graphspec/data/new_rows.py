@@ -25,8 +25,10 @@ from graphspec.language.head_arrays import STEPS
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
+    from graphspec.data.series import Series
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
+    from graphspec.language.durations import Every
 
 STREAM = "<stdin>"
 """The name of a stream in messages."""
@@ -40,11 +42,55 @@ class NewRows:
         inputs: arrays by input; texts are an object array, or a packed column of a file.
         kept: other columns of the same rows by name, as they were in the input.
         steps: the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures.
+        ends: when the pasts of windows over series end; None for other rows.
+        warnings: what is told of the rows.
     """
 
     inputs: dict[str, Array]
     kept: dict[str, Array]
     steps: dict[str, Array] = field(default_factory=dict)
+    ends: Ends | None = None
+    warnings: Sequence[Diagnostic] = ()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The last steps of the pasts of windows, from which forecasts begin.
+
+    Attributes:
+        series: the series of the windows; ``at``, the last step of each past, ``(n,)``.
+        windows: what the spec says of them.
+    """
+
+    series: Series
+    at: Array
+    windows: Windows
+
+    @property
+    def every(self) -> Every | None:
+        """The step of the series."""
+        return self.series.every
+
+    @property
+    def without(self) -> list[str]:
+        """The names of the series that are too short for a window."""
+        present = set(self.series.groups[self.at].tolist())
+        return [name for k, name in enumerate(self.series.names) if k not in present]
+
+    def columns(self, *, ahead: bool) -> dict[str, Array]:
+        """Return the time and the group of each window, or with ``ahead``, of each step of its future."""
+        series, windows = self.series, self.windows
+        found: dict[str, Array] = {}
+        steps = range(1, windows.horizon + 1) if ahead else range(1)
+        timed = series.clock is not None and (series.every is not None or not ahead)
+        if timed or ahead:
+            named = windows.order if timed and windows.order else "step"
+            found[named] = _objects(
+                [series.time_after(k, h) if h else series.time_of(k) for k in self.at for h in steps]
+            )
+        if windows.group is not None:
+            found[windows.group] = _objects([series.group_of(k) for k in self.at for _ in steps])
+        return found
 
 
 def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
@@ -57,31 +103,62 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
     """
-    return _fed(_read(spec, graph, file, max_rows), graph)
-
-
-def _read(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> Dataset:
     signature = data_signature(spec, graph, targets=False)
-    arrays, found = load(_source(spec, signature, file), signature, max_rows)
+    return _fed(_loaded(_source(spec, signature, file), signature, max_rows)[0], graph)
+
+
+def _loaded(
+    source: DataSource, signature: DataSignature, max_rows: int | None = None
+) -> tuple[Dataset, list[Diagnostic]]:
+    arrays, found = load(source, signature, max_rows)
     if arrays is None:
         raise refused(found)
-    return arrays
+    return arrays, found
 
 
-def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
+def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *, last: bool = False) -> NewRows:
     """Read the inputs of new rows and the columns to ``keep`` from a file.
+
+    Args:
+        last: take only the last window of each series.
 
     Raises:
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
-        UsageError: columns are to be kept, but the file is not a table.
+        UsageError: columns are to be kept, but the file is not a table; the last windows are wanted of other rows.
     """
-    arrays = _read(spec, graph, file)
+    signature = data_signature(spec, graph, targets=False)
+    source = _source(spec, signature, file)
+    if last:
+        if source.windows is None:
+            raise UsageError("--last needs the windows of a series: a table, and a spec whose data have `windows`")
+        source = replace(source, windows=replace(source.windows, last=True))
+    return _rows(source, signature, graph, keep)
+
+
+def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
+    """Read the last window of each series of a source with windows, whose future the source does not have.
+
+    Raises:
+        SpecError, RunError: as for :func:`read_rows`.
+    """
+    assert source.windows is not None
+    last = replace(source, windows=replace(source.windows, last=True))
+    return _rows(last, data_signature(spec, graph, targets=False), graph)
+
+
+def _rows(source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str] = ()) -> NewRows:
+    arrays, warnings = _loaded(source, signature)
     try:
-        kept = _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
+        kept = _columns(source, keep) if keep else {}
     except DataError as error:
+        file = next(iter(source.paths))
         raise _error_of(f"data file '{file}'", error.problem, str(file)) from None
-    return NewRows(_fed(arrays, graph), kept, _steps(arrays))
+    ends = None
+    if arrays.times is not None and source.windows is not None:
+        starts = np.arange(len(arrays)) if arrays.chosen is None else arrays.chosen
+        ends = Ends(arrays.times.series, starts + arrays.times.past - 1, source.windows)
+    return NewRows(_fed(arrays, graph), kept, _steps(arrays), ends, warnings)
 
 
 def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Sequence[str] = ()) -> Iterator[NewRows]:

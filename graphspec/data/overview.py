@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
@@ -111,8 +111,9 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
     needed = {windows.group, windows.order} if windows is not None else set()
     part.unused = [column for column in table.names if column not in part.uses and column not in needed]
     for column, uses in part.uses.items():
+        filled = windows is not None and windows.filling(column) is not None
         for use in uses:
-            _compare(part, column, use, signature)
+            _compare(part, column, use, replace(signature, gaps=signature.gaps | {use.name}) if filled else signature)
     if name == "train":
         part.learnt = preview(spec, part.columns, part.uses)
     return part
@@ -129,7 +130,8 @@ def _shown(source: DataSource) -> str:
 def _windows(windows: Windows) -> str:
     by = f" of each '{windows.group}'" if windows.group else ""
     order = f", in the order of '{windows.order}'" if windows.order else ""
-    return f"windows of {_count(windows.length, 'row')} and the next {windows.horizon:,}{by}{order}"
+    step = f", every {windows.every}" if windows.every else ""
+    return f"windows of {_count(windows.length, 'row')} and the next {windows.horizon:,}{by}{order}{step}"
 
 
 def _look(part: Overview, table: Source, max_rows: int | None) -> None:

@@ -324,7 +324,7 @@ class _Profiler:
             if column.present > _EXACT_DISTINCT:
                 return replace(column, exact=False)
             value = at.value(column.kind, large=_large(column))
-            groups = f"(SELECT hash({value}) h, count(*) c FROM source WHERE {value} IS NOT NULL GROUP BY h)"
+            groups = f"(SELECT hash({value}) h, count(*) c FROM source WHERE {value} IS NOT NULL GROUP BY 1)"
             [[distinct, *at_least, top, most]] = self._query(
                 f"SELECT count(*), {_occurrences()}, arg_max(h, c, {FREQUENT}), max(c) FROM {groups}"
             )
@@ -332,7 +332,7 @@ class _Profiler:
             if most > 1:
                 few = ", ".join(str(h) for h in top)
                 frequent = self._query(
-                    f"SELECT {value} v, count(*) c FROM source WHERE hash({value}) IN ({few}) GROUP BY v ORDER BY c DESC, v"
+                    f"SELECT {value} v, count(*) c FROM source WHERE hash({value}) IN ({few}) GROUP BY 1 ORDER BY 2 DESC, 1"
                 )
             column = replace(column, distinct=distinct, at_least=tuple(at_least), frequent=tuple(frequent))
         if column.words is not None and column.words.longest > 1:

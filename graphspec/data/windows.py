@@ -4,40 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.arrays.layout import Array
-from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
-from graphspec.data.arrow import values
-from graphspec.data.batches import Dataset, Times
-from graphspec.data.convert import FILL_IN, is_missing, is_number
-from graphspec.data.database import Table
-from graphspec.data.globs import Files
-from graphspec.data.source import DataError, Problems, Request, Source, at, placed
+from graphspec.data.batches import Times
+from graphspec.data.gaps import Gaps
+from graphspec.data.series import Series, series_of
+from graphspec.data.source import DataError, Problems, Request, Source, placed
 from graphspec.ir.graph import Type
 
 if TYPE_CHECKING:
     from graphspec.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
-_BATCH_ROWS = 1 << 16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 class WindowSource:
     """The windows over the rows of a table, as rows of their own.
 
-    The rows are sorted by ``group``, then by ``order``. A window begins at every ``stride``-th row of a group, as long as
-    the group has ``length + horizon`` rows from there; without targets, ``length`` rows. The arrays are views: a batch
-    alone is copied. They have a row for each row of the table at which a window may begin; ``chosen`` are those at which
-    one does, None for all.
+    The rows are sorted by ``group``, then by ``order``; missing steps and values are filled in where the spec says so. A
+    window begins at every ``stride``-th step of a group, as long as the group has ``length + horizon`` steps from there;
+    without targets, ``length`` steps. The arrays are views: a batch alone is copied. They have a row for each step at which
+    a window may begin; ``chosen`` are those at which one does, None for all.
 
     Raises:
-        DataError: GS502, there is no column ``group`` or ``order``; GS105, the source is no table.
+        DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, the source is no table.
     """
 
     def __init__(self, source: Source, windows: Windows, max_rows: int | None = None) -> None:
@@ -46,15 +39,21 @@ class WindowSource:
         self.ambiguous: Mapping[str, str] = source.ambiguous
         self.chosen: Array | None = None
         self.times: Times | None = None
-        self._order: Array | None = None
-        for key in ("group", "order"):
-            name = getattr(windows, key)
+        self.warning: DataError | None = None
+        self._series: Series | None = None
+        named = [(key, getattr(windows, key)) for key in ("group", "order")]
+        named += [("missing", name) for name in windows.missing or () if isinstance(windows.missing, Mapping)]
+        for key, name in named:
             if name is not None and (name not in source.names or name in source.ambiguous):
                 hint = f"it has {', '.join(source.names[:20])}"
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
+        refused = {r.name: self._not_numbers(r) for r in requests}
+        if any(refused.values()):
+            return {name: problems for name, problems in refused.items() if problems}
+        filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
+        plain = [replace(r, type=_per_row(r), gaps=_may_miss(r, r.name in filled)) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
             problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
@@ -63,13 +62,15 @@ class WindowSource:
         if all(request.is_input for request in requests):
             future = 0
         try:
-            order = self._arrange(len(next(iter(found.values()))), past + future)
+            series = self._sorted(len(next(iter(found.values()))))
+            gaps = Gaps(series)
+            columns = {r.name: self._filled(np.asarray(found.pop(r.name)[:]), r, gaps) for r in requests}
+            self._choose(gaps, past, future)
         except DataError as error:
             raise placed(error, self._source.place) from error.__cause__
         arrays: dict[str, Array | Strings | Problems] = {}
         for request in requests:
-            rows = np.asarray(found.pop(request.name)[:])
-            rows = rows if order is None else rows[order]
+            rows = columns[request.name]
             rows = rows[: len(rows) - future] if request.is_input else rows[past:]
             arrays[request.name] = _views(rows, past if request.is_input else future, request)
         return arrays
@@ -80,56 +81,88 @@ class WindowSource:
         return self._source
 
     def place(self, row: int) -> str:
-        """Return the words for a window by the index of the row at which it begins, among the rows in the order of time."""
-        return f"the window from {self._source.place(row if self._order is None else int(self._order[row]))}"
+        """Return the words for a window by the step at which it begins, among the steps in the order of time."""
+        series = self._series
+        if series is None and (self._windows.order or self._windows.group):
+            series = self._sorted(0)
+        if series is None:
+            return f"the window from {self._source.place(row)}"
+        time, line = series.time_of(row), self._source.place(int(series.rows[row]))
+        return f"the window from {time} ({line})" if time else f"the window from {line}"
 
-    def _arrange(self, rows: int, size: int) -> Array | None:
-        """Find the windows of ``size`` rows; return the order of the table's rows, None if it is sorted."""
-        windows = self._windows
-        groups, names = np.zeros(rows, np.int64), ["the table"]
-        if windows.group is not None:
-            names, groups = _numbered(column(self._source, windows.group))
-        times = np.arange(rows)
-        if windows.order is not None:
-            times = instants(column(self._source, windows.order), windows.order)
-        ranks = np.unique(times, return_inverse=True)[1]
-        order = np.lexsort((ranks, groups))
-        groups, ranks = groups[order], ranks[order]
-        twice = np.flatnonzero((groups[1:] == groups[:-1]) & (ranks[1:] == ranks[:-1]))
-        if len(twice):
-            first, second = map(at, sorted(order[twice[0] : twice[0] + 2].tolist()))
-            where = "" if windows.group is None else f" of group '{names[groups[twice[0]]]}'"
-            text = f"has the same '{windows.order}' in {first} and in {second}{where}"
-            raise DataError(Code.VALUE_NOT_ALLOWED, text, "give `group`, or remove one of the rows")
-        starts = np.arange(max(rows - size + 1, 0))
+    def _sorted(self, rows: int) -> Series:
+        """Return the series, with their missing steps."""
+        self._series = self._series or series_of(self._source, self._windows, rows)
+        self.warning = self._series.warning
+        return self._series
+
+    def _not_numbers(self, request: Request) -> Problems:
+        """Return the problems of columns that cannot be interpolated."""
+        if request.type.is_float:
+            return {}
+        text = "holds texts, classes or ids, and there is nothing between two of them"
+        return {
+            k: DataError(
+                Code.VALUE_NOT_ALLOWED, text, f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
+            )
+            for k, name in enumerate(request.columns)
+            if self._windows.filling(name) == "interpolate"
+        }
+
+    def _filled(self, rows: Array, request: Request, gaps: Gaps) -> Array:
+        """Return the values of a request at each step."""
+        series = gaps.series
+        if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
+            rows = rows[series.rows]
+        columns = rows[:, None] if not request.stacked else rows
+        ways = [self._windows.filling(name) for name in request.columns]
+        if series.added.any() and None in ways:
+            text = f"lacks rows, and nothing says what '{request.columns[ways.index(None)]}' is in them"
+            raise DataError(Code.MISSING_VALUE, text, "name the column in `missing`, too")
+        if not any(ways):
+            return rows
+        filled = [
+            gaps.fill(columns[:, k], way, is_input=request.is_input) if way else columns[:, k]
+            for k, way in enumerate(ways)
+        ]
+        return np.stack(filled, 1) if request.stacked else filled[0]
+
+    def _choose(self, gaps: Gaps, past: int, future: int) -> None:
+        """Find the windows of a past and a future: those that a value can be given everywhere, and that look not ahead."""
+        windows, series, size = self._windows, gaps.series, past + future
+        groups, steps = series.groups, len(series.rows)
+        starts = np.arange(max(steps - size + 1, 0))
         first_of_group = np.searchsorted(groups, groups[: len(starts)])
         fits = groups[: len(starts)] == groups[size - 1 :] if len(starts) else np.zeros(0, bool)
-        chosen = starts[fits & ((starts - first_of_group) % windows.stride == 0)]
-        if not len(chosen):
-            longest = int(np.bincount(groups).max()) if rows else 0
+        if not fits.any():
+            longest = int(np.bincount(groups).max()) if steps else 0
             text = f"has no windows: a window needs {size} rows, the longest series has {longest}"
-            raise DataError(
-                Code.TOO_FEW_ROWS,
-                text,
-                f"give at least {size} rows of one series, or use a smaller `length` or `horizon`",
-            )
+            hint = f"give at least {size} rows of one series, or use a smaller `length` or `horizon`"
+            raise DataError(Code.TOO_FEW_ROWS, text, hint)
+        empty = np.concatenate([[0], np.cumsum(gaps.empty)])
+        whole = fits & (empty[starts + size] == empty[starts]) & ~gaps.later[starts + past - 1]
+        if windows.last:
+            whole &= np.append(groups, -1)[starts + size] != groups[starts]
+        else:
+            whole &= (starts - first_of_group) % windows.stride == 0
+        chosen = starts[whole]
+        if not len(chosen):
+            text = "has no windows: in each one, a value is missing that no known value comes before"
+            raise DataError(Code.TOO_FEW_ROWS, text, "leave out the column, or the rows before its first value")
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
-        self.times = Times(ranks[: len(starts)], ranks[size - 1 :], int(ranks.max()) + 1)
-        self._order = None if (order[1:] > order[:-1]).all() else order
-        return self._order
-
-
-def with_windows(source: Source, arrays: Dataset) -> Dataset:
-    """Return the data of a filled source with the choice of its windows and their times."""
-    if isinstance(source, WindowSource):
-        return replace(arrays, chosen=source.chosen, times=source.times)
-    return arrays
+        different, ranks = np.unique(series.times, return_inverse=True)
+        self.times = Times(ranks[: len(starts)], ranks[size - 1 :], len(different), series, past, gaps.values)
 
 
 def _per_row(request: Request) -> Type:
     """Return the type of a row of the table."""
     return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
+
+
+def _may_miss(request: Request, filled: bool) -> bool:
+    """Return whether values of the table may be missing: they are filled in, or an input may have gaps."""
+    return (filled and (request.type.is_float or request.type.dtype == "int64")) or (request.gaps and request.is_input)
 
 
 def _views(rows: Array, size: int, request: Request) -> Array:
@@ -140,76 +173,3 @@ def _views(rows: Array, size: int, request: Request) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(rows, size, 0)
     windows = np.moveaxis(windows, -1, 1)
     return windows[:, 0] if size == 1 and windows.ndim > max(rank, 2) else windows
-
-
-def column(source: Source, name: str) -> Array:
-    """Return a column of a table with the values that it has: numbers, or text as objects.
-
-    Raises:
-        DataError: GS105, the source is no table.
-    """
-    if isinstance(source, Files):
-        parts = [column(part, name) for _, part in source.sources()]
-        return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
-    if not isinstance(source, Table):
-        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
-    sql = source.columns[name]
-    if str(source.types[sql].id).startswith(("timestamp", "date")):
-        sql = f"epoch_us({sql})"
-    with source.reading():
-        parts, row = [], 0
-        for count, [part] in source.stream(sql, _BATCH_ROWS):
-            parts.append(np.array(values(part, row)))  # the next batch takes the memory of this one
-            row += count
-    return np.concatenate(parts) if parts else np.empty(0, object)
-
-
-def is_text(source: Source, name: str) -> bool:
-    """Return whether a column of a table is text."""
-    if isinstance(source, Files):
-        return is_text(next(source.sources())[1], name)
-    return isinstance(source, Table) and str(source.types[source.columns[name]].id) == "varchar"
-
-
-def _numbered(names: Array) -> tuple[list[str], Array]:
-    """Return the different values of a column, sorted, and their positions for each row; a missing value is one, too."""
-    texts = np.array(["" if name is None else str(name) for name in names.tolist()])
-    different, groups = np.unique(texts, return_inverse=True)
-    return different.tolist(), groups
-
-
-def instants(column: Array, name: str) -> Array:
-    """Return a column of time as numbers: numbers stay, ISO 8601 dates become microseconds.
-
-    Raises:
-        DataError: GS505, a value is missing; GS504, one is neither a number nor a date.
-    """
-    if column.dtype.kind != "O":
-        missing = np.isnan(column) if column.dtype.kind == "f" else np.zeros(1, bool)
-        if missing.any():
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
-        return column
-    texts = column.tolist()
-    for row, text in enumerate(texts):
-        if text is None or (isinstance(text, str) and is_missing(text)):
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(row)}", FILL_IN)
-    texts = [str(text).strip() for text in texts]
-    if all(map(is_number, texts)):
-        return np.array([float(text) for text in texts])
-    zoned: set[bool] = set()
-    found = np.empty(len(texts), np.int64)
-    for row, text in enumerate(texts):
-        try:
-            instant = datetime.fromisoformat(text)
-        except ValueError:
-            wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
-            raise DataError(Code.LOSSY_CONVERSION, wrong, "write dates as `2024-12-31` or `2024-12-31T18:00`") from None
-        zoned.add(instant.tzinfo is not None)
-        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-        since = instant - _EPOCH
-        found[row] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    if len(zoned) > 1:
-        raise DataError(
-            Code.LOSSY_CONVERSION, f"has '{name}' with and without a time zone", "write all with a time zone"
-        )
-    return found

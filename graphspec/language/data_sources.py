@@ -12,15 +12,19 @@ from graphspec.config import Config, PositiveInt, with_article
 from graphspec.errors import did_you_mean
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.language.declarations import DataSource, Windows
+from graphspec.language.durations import Every
 from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.sections import mapping
-from graphspec.language.tree import Problems, Tree, format_names
+from graphspec.language.tree import Problems, Tree, format_names, format_value
 from graphspec.synonyms import sections as synonyms
 from graphspec.synonyms.keys import found
 
 PARTS = ("train", "validation", "test")
 _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
+
+
+_Filling = Literal["interpolate", "previous"]
 
 
 class WindowKeys(Config):
@@ -32,6 +36,13 @@ class WindowKeys(Config):
     group: str | None = Field(None, description="The column that separates several series.")
     order: str | None = Field(
         None, description="The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
+    )
+    every: str | int | None = Field(
+        None,
+        description="The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers.",
+    )
+    missing: _Filling | dict[str, _Filling] | None = Field(
+        None, description="How missing values and steps are filled in: for all columns, or by column."
     )
 
 
@@ -144,7 +155,17 @@ def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | N
     if tree is None or tree.value is None:
         return None
     keys = validate(WindowKeys, tree, f"`windows` of {subject}", problems)
-    return None if keys is None else Windows(**keys.model_dump())
+    if keys is None:
+        return None
+    every = Every.of(keys.every)
+    if keys.every is not None and every is None:
+        hint = "write a number and a unit: `15min`, `1h`, `1d`, `1w`, `1month` or `1y`; for times that are numbers, `1`"
+        message = f"`every` of the windows of {subject} cannot be {format_value(keys.every)}"
+        problems.value(tree.value["every"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if every is not None and keys.order is None:
+        hint = "name the column of time, for example `order: time`"
+        problems.key(tree, "every", Code.VALUE_NOT_ALLOWED, "`every` of windows needs `order`", hint=hint)
+    return Windows(**keys.model_dump() | {"every": every})
 
 
 def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> DataSource:

@@ -10,9 +10,10 @@ from graphspec.errors import Mark, NodeRef, shorten
 from graphspec.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphspec.callbacks import Callback
+    from graphspec.language.durations import Every
     from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
     from graphspec.layers.base import Layer, Number
@@ -216,6 +217,9 @@ class Windows:
         stride: rows from the start of a window to the start of the next one.
         group: the column that separates several series.
         order: the column of time; None for the order of the rows.
+        every: the step of time; None if it is not checked.
+        missing: how values are filled in that a series lacks: for all columns, or by column.
+        last: only the last window of each series is taken.
     """
 
     length: int
@@ -223,6 +227,13 @@ class Windows:
     stride: int = 1
     group: str | None = None
     order: str | None = None
+    every: Every | None = None
+    missing: str | Mapping[str, str] | None = None
+    last: bool = False
+
+    def filling(self, column: str) -> str | None:
+        """Return how missing values of a column are filled in: ``interpolate``, ``previous``, or None."""
+        return self.missing if self.missing is None or isinstance(self.missing, str) else self.missing.get(column)
 
 
 @dataclass(frozen=True, slots=True)

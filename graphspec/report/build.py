@@ -62,9 +62,7 @@ def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset
         rows: checked raw rows to judge by; by default those of the spec.
     """
     found = of_model(model, fitted)
-    found = judged_by_spec(found) if rows is None else judge(found, rows, "given")
-    write_atomic(path, report_html(found))
-    return Written(path, found.missing)
+    return write_found(judged_by_spec(found) if rows is None else judge(found, rows, "given"), path)
 
 
 def write_report(
@@ -80,7 +78,10 @@ def write_report(
         path: the file; by default ``report.html`` in the run directory.
         part, known: as for :func:`graphspec.report.findings.find`.
     """
-    path = path or directory / REPORT
-    found = find(model, directory, part, known)
+    return write_found(find(model, directory, part, known), path or directory / REPORT)
+
+
+def write_found(found: Findings, path: Path) -> Written:
+    """Write what was found out about a run."""
     write_atomic(path, report_html(found))
     return Written(path, found.missing)

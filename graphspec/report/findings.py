@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.errors import GraphspecError, RunError, SpecError
+from graphspec.report.baselines import Baseline, baselines, training_targets
 from graphspec.report.intervals import Interval, intervals
 from graphspec.report.scored import Scored, score
+from graphspec.report.verdicts import Verdict, verdicts
 from graphspec.runtime.records import read_json
-from graphspec.training.prepare import part_rows
+from graphspec.training.prepare import part_rows, train_and_validation
 from graphspec.training.run_directory import provenance
 from graphspec.training.timing import Fitted, Times, read_times
 
@@ -43,6 +45,9 @@ class Findings:
         times: when it was trained, and how long; None if that was not recorded.
         stopped: why a callback ended the training.
         changed: whether the judged rows have changed since the training.
+        train: the checked raw training rows, where they were read together with the judged ones.
+        baselines: what simple rules answer for the judged rows, by head.
+        verdicts: how the heads compare with the best of these.
     """
 
     model: Session
@@ -55,6 +60,9 @@ class Findings:
     times: Times | None = None
     stopped: str | None = None
     changed: bool = False
+    train: Dataset | None = None
+    baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
+    verdicts: Sequence[Verdict] = ()
 
 
 def find(
@@ -86,7 +94,8 @@ def judged_by_spec(
         changed = known is None and _has_changed(found, chosen)
         if changed and _split(model, chosen):
             return replace(found, missing=f"The data have changed: the {chosen} rows of this run are unknown.")
-        return judge(found, part_rows(model, chosen), chosen, (known or {}).get(chosen), changed=changed)
+        rows, train = _read(model, chosen)
+        return judge(replace(found, train=train, changed=changed), rows, chosen, (known or {}).get(chosen))
     except GraphspecError as error:
         if part is not None:
             raise
@@ -107,17 +116,33 @@ def of_model(model: Session, fitted: Fitted) -> Findings:
     return Findings(model, None, fitted.history, record, times=fitted.times, stopped=fitted.stopped)
 
 
-def judge(
-    found: Findings, raw: Dataset, part: str, running: RunningMetrics | None = None, *, changed: bool = False
-) -> Findings:
-    """Return the findings with rows, and with the network's answers for them.
+def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Findings:
+    """Return the findings with rows, with the network's answers for them, and with those of simple rules.
 
     Args:
         raw: checked raw rows.
         running: their losses and metrics, if these have just been computed.
     """
-    scored = score(found.model, raw, part, running)
-    return replace(found, judged=scored, intervals=intervals(found.model, scored), changed=changed)
+    model = found.model
+    scored, train = score(model, raw, part, running), training_targets(model, found.train)
+    source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
+    rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
+    found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
+    return replace(found, verdicts=verdicts(scored, rules, model.seed))
+
+
+def _read(model: Session, part: str) -> tuple[Dataset, Dataset | None]:
+    """Return the rows of a part, and the training rows if they can be read; a file that has both is read once."""
+    if part == "validation" and _split(model, part):
+        train, validation = train_and_validation(model)
+        return validation or train, train
+    rows = part_rows(model, part)
+    if part == "train" or "train" not in model.spec.data:
+        return rows, rows if part == "train" else None
+    try:
+        return rows, part_rows(model, "train")
+    except GraphspecError:  # moved or changed since the training
+        return rows, None
 
 
 def read_history(path: Path) -> dict[str, list[float]]:

@@ -53,6 +53,8 @@ def read_parts(found: Findings) -> Parts:
     for part in PARTS:
         if found.judged is not None and part == found.judged.part:
             rows[part] = found.judged.raw
+        elif part == "train" and found.train is not None:
+            rows[part] = found.train
         elif part in found.model.spec.data:
             try:
                 own = split()[PARTS.index(part)] if both and part != "test" else None

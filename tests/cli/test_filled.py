@@ -10,6 +10,7 @@ from commands import graphspec
 
 import graphspec as gs
 from graphspec.cli import filled
+from graphspec.language.durations import Every
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,11 @@ def test_a_series_has_its_columns_its_time_and_its_groups() -> None:
     train = spec.data["train"]
     assert train.windows is not None
     assert (train.windows.order, train.windows.group) == ("day", "shop")
-    assert train.inputs == {"past": ["units sold", "price"]}
+    assert (train.windows.every, train.windows.missing) == (Every(1, "d"), "interpolate")
+    assert train.inputs == {"past": ["units sold", "price", "gaps"]}
+    assert (
+        "    # 26 empty values: filled from the values before and after\n    windows: {" in Path("net.yaml").read_text()
+    )
     assert train.targets == {"next": "units sold"}
     result = graphspec("train", "net.yaml", "--set", "training.epochs=1", "--export", "net.onnx")
     assert result.exit_code == 0, result.stderr
@@ -67,11 +72,43 @@ def test_dates_that_cannot_be_sorted_are_named() -> None:
     assert windows.order is None
 
 
-def test_a_target_with_gaps_is_refused_with_the_others() -> None:
+def test_a_target_with_many_gaps_is_refused_with_the_others() -> None:
     _sales()
+    few = Path("sales.csv").read_text().splitlines()
+    Path("sales.csv").write_text(
+        "\n".join(line.rpartition(",")[0] + "," if k % 2 else line for k, line in enumerate(few))
+    )
     result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "gaps", "--kind", "sequence")
     assert result.exit_code == 2
-    assert "'gaps' is not a column of numbers without gaps; such columns are units sold, price" in result.stderr
+    assert "of which at most a third is missing; such columns are units sold, price" in " ".join(result.stderr.split())
+
+
+def test_missing_steps_are_filled_and_too_many_refused() -> None:
+    _sales(shops=("north",))
+    head, *lines = Path("sales.csv").read_text().splitlines()
+    Path("sales.csv").write_text("\n".join([head, *lines[:20], *lines[22:]]))
+    windows = _init("--from", "sales.csv", "--target", "price", "--kind", "sequence").data["train"].windows
+    assert windows is not None
+    assert (str(windows.every), windows.missing) == ("1d", "interpolate")
+    assert "# 2 missing rows and 12 empty values: filled" in Path("net.yaml").read_text()
+    Path("sales.csv").write_text(
+        "\n".join([head, *lines[:5], *(line for k, line in enumerate(lines[5:]) if k % 8 < 2)])
+    )
+    result = graphspec("init", "other.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    assert result.exit_code == 2
+    assert "more than a third of the steps of 1d are missing in 'day'" in " ".join(result.stderr.split())
+
+
+def test_the_group_is_a_column_in_which_no_time_occurs_twice() -> None:
+    lines = [
+        f"{date(2024, 1, 1) + timedelta(days=k)},{'sun' if k % 2 else 'rain'},{shop},{k % 7 + n}"
+        for k in range(64)
+        for n, shop in enumerate(("north", "south"))
+    ]
+    Path("sales.csv").write_text("\n".join(["day,weather,shop,v", *lines]))
+    windows = _init("--from", "sales.csv", "--target", "v", "--kind", "sequence").data["train"].windows
+    assert windows is not None
+    assert windows.group == "shop"
 
 
 @pytest.mark.parametrize("source", ["toys", "toys/train"])

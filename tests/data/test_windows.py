@@ -233,6 +233,10 @@ def test_a_forecast_is_learnt_and_applied_to_the_newest_rows(tmp_path: Path) -> 
         ("length: 8", "length: 0", "`length` of `windows` of `data.train`"),
         ("split: 0.2", "split: {last: 0.2}", "`by` of `data.validation` cannot be used with `last`"),
         ("split: 0.2, by: time", "split: {}", "`split` of `data.validation` needs `last`"),
+        ("order: t", "order: t, every: 1 h", "`every` of the windows of `data.train` cannot be '1 h'"),
+        ("order: t", "order: t, every: 0", "`every` of the windows of `data.train` cannot be 0"),
+        ("order: t", "every: 1", "`every` of windows needs `order`"),
+        ("order: t", "order: t, missing: linear", "must be 'interpolate' or 'previous' or a mapping, not 'linear'"),
     ],
 )
 def test_splits_that_do_not_suit(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -280,3 +284,40 @@ def test_a_target_without_a_value_is_found_by_the_row_of_the_table(tmp_path: Pat
     found = diagnostics(written(tmp_path, f"file: s.csv\n{text}"), ONE)
     assert [d.code for d in found] == ["GS505"]
     assert found[0].message.endswith("in 1 of 9 rows; first: line 7")
+
+
+FILLED = "windows: {length: 3, horizon: 2, order: t, every: 1, missing: interpolate}\ninputs: {x: v}\ntargets: {y: v}"
+
+
+def test_missing_values_and_steps_are_filled_for_the_past_and_the_future(tmp_path: Path) -> None:
+    table(tmp_path / "s.csv", "t,v", ["0,0", "1,", "2,20", "3,30", "5,50", "6,60", "7,70", "8,80"])
+    arrays = rows(written(tmp_path, f"file: s.csv\n{FILLED}"), ONE)
+    # windows whose past ends in an interpolated value (at 4) are left out: it tells of the next one
+    assert taken(arrays, "inputs", "x") == [[0, 10, 20], [10, 20, 30], [30, 40, 50], [40, 50, 60]]
+    assert taken(arrays, "targets", "y") == [[30, 40], [40, 50], [60, 70], [70, 80]]
+    assert arrays.times is not None
+    assert (int(arrays.times.series.added.sum()), arrays.times.filled) == (1, 2)  # in the input and in the target
+
+
+def test_windows_of_values_that_nothing_comes_before_are_left_out(tmp_path: Path) -> None:
+    lines = ["0,", "1,1", *(f"{k},{k}" for k in range(2, 8))]
+    table(tmp_path / "s.csv", "t,v", lines)
+    assert taken(rows(written(tmp_path, f"file: s.csv\n{FILLED}"), ONE), "inputs", "x")[0] == [1, 2, 3]
+    table(tmp_path / "s.csv", "t,v", [f"{k}," for k in range(8)])
+    [found] = diagnostics(written(tmp_path, f"file: s.csv\n{FILLED}"), ONE)
+    assert found.code == "GS508"
+    assert "a value is missing that no known value comes before" in found.message
+
+
+def test_categories_are_not_interpolated(tmp_path: Path) -> None:
+    table(tmp_path / "s.csv", "t,v,k", [f"{t},{t},{'' if t == 2 else t % 2}" for t in range(8) if t != 5])
+    wanted = DataSignature({"x": Type("int64", ("N", 3))}, {"y": Type("float32", ("N", 2))})
+    text = FILLED.replace("x: v", "x: k")
+    [found] = diagnostics(written(tmp_path, f"file: s.csv\n{text}"), wanted)
+    assert found.code == "GS105"
+    assert found.hint == "write `missing: {k: previous, …}`, or `missing: previous`"
+    text = text.replace("missing: interpolate", "missing: {k: previous, v: interpolate}")
+    arrays = rows(written(tmp_path, f"file: s.csv\n{text}"), wanted)
+    assert taken(arrays, "inputs", "x")[:3] == [[0, 1, 1], [1, 1, 1], [1, 1, 0]]
+    [found] = diagnostics(written(tmp_path, f"file: s.csv\n{text.replace(', v: interpolate', '')}"), wanted)
+    assert found.code == "GS505"

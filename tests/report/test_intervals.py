@@ -10,6 +10,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.batches import Times
+from graphspec.data.series import Series
 from graphspec.data.signature import user_arrays
 from graphspec.report import intervals as module
 from graphspec.report import scored
@@ -117,7 +118,8 @@ def test_windows_are_dealt_by_time() -> None:
     y = np.random.default_rng(5).normal(size=(300, 1)).astype("f4")
     _, found = judged(NUMBERS, np.zeros((300, 1)), y)
     first = np.random.default_rng(6).permutation(300)
-    times = Times(first, first + 9, 310)
+    steps = np.arange(310)
+    times = Times(first, first + 9, 310, Series(steps, steps < 0, 0 * steps, [""], steps), 5)
     timed = replace(found, raw=replace(found.raw, times=times))
     group = deal(timed, np.random.default_rng(0))
     assert group.max() + 1 == 30

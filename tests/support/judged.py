@@ -12,8 +12,9 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.data.signature import user_arrays
+from graphspec.report import findings
 from graphspec.report.findings import Findings
-from graphspec.report.scored import Scored, score
+from graphspec.report.scored import Scored
 from graphspec.report.sections.heads import heads
 from graphspec.training.prepare import part_rows
 
@@ -60,11 +61,11 @@ def judge(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: Any) -
     inputs = x if isinstance(x, dict) else {next(iter(spec["inputs"])): x}
     targets = y if isinstance(y, dict) else {next(iter(spec["outputs"])): y}
     model.parts["test"] = user_arrays(model.needed, inputs, targets, None)
-    judged = score(model, part_rows(model, "test"), "test")
-    found = Findings(model, Path(), {}, {}, judged, "")
+    found = findings.judge(Findings(model, Path(), {}), part_rows(model, "test"), "test")
     section = heads(found)
     assert section is not None
-    return found, judged, section.html
+    assert found.judged is not None
+    return found, found.judged, section.html
 
 
 def values(html: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 8  # columns of one diagnostic
 _LONG = 24  # characters: longer texts are no categories
 _PLURALS = {"has": "have", "contains": "contain", "does": "do", "is": "are"}
-_OF_RECORDS = f"{FILL_IN}; or declare a record, which fills gaps: `inputs: {{row: {{columns: {{…}}}}}}`"
+OF_RECORDS = f"{FILL_IN}; or declare a record, which fills gaps: `inputs: {{row: {{columns: {{…}}}}}}`"
 _RECORD, _DECLARE = "record", "declare"  # hints that name the columns
 
 
@@ -69,7 +69,7 @@ class ColumnProblem:
         match finding.kind:
             case "missing":
                 if self.noun == "column" and request.is_input and not self.in_record and not self.is_new:
-                    return _OF_RECORDS
+                    return OF_RECORDS
                 return DROP if self.of and not request.is_input else FILL_IN
             case "infinite":
                 return FILL_IN

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.data.folders import Folder
-from graphspec.data.problems.column_problems import ColumnProblem, diagnostics_of
+from graphspec.data.missing_targets import DROP
+from graphspec.data.problems.column_problems import OF_RECORDS, ColumnProblem, diagnostics_of
 from graphspec.data.problems.survey import Finding, is_delimited, rows_of
 from graphspec.data.source import DataError, Request, Source, at, placed
 from graphspec.errors import Diagnostic, Mark, Problem, did_you_mean
@@ -53,7 +55,15 @@ class Reporter:
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
         """Add a diagnostic of a name, or of the column with the index ``item``."""
         mark, path = self._at(section, name, item)
-        self.found.append(Diagnostic.of(subject, problem, mark, path=path))
+        self.found.append(self._suited(Diagnostic.of(subject, problem, mark, path=path)))
+
+    def _suited(self, found: Diagnostic) -> Diagnostic:
+        """Return a diagnostic with a hint for windows, which no records and no rows left out help."""
+        if self.source is None or self.source.windows is None or found.hint not in (DROP, OF_RECORDS):
+            return found
+        return dataclasses.replace(
+            found, hint="fill it in, or write `missing: interpolate` (or `previous`) to `windows`"
+        )
 
     def _at(self, section: str, name: str, item: int | None) -> tuple[Mark, str]:
         """Return the position of a name in the mapping, else that of the file; and its path of keys."""
@@ -151,5 +161,5 @@ class Reporter:
 
     def tell_columns(self) -> None:
         """Report the problems of all columns."""
-        self.found += diagnostics_of(self._columns)
+        self.found += map(self._suited, diagnostics_of(self._columns))
         self._columns.clear()

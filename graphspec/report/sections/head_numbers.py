@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.drawing.scales import Scale, linear
+from graphspec.report.baselines import answering
 from graphspec.report.charts import Plot, figure, grid
-from graphspec.report.kinds import Flat
+from graphspec.report.kinds import Flat, flatten
 from graphspec.report.number_errors import NumberErrors, boxes, determination, number_errors
 from graphspec.report.page import text
 from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount, table
-from graphspec.text import count, percent
+from graphspec.report.verdicts import known_rows
+from graphspec.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphspec.ir.graph import Array
+    from graphspec.report.baselines import Baseline
     from graphspec.report.scored import HeadAnswers
 
 MOST_DOTS = 1_500
@@ -29,8 +34,8 @@ _FAR = 8  # interquartile ranges from the median, beyond which an error is not d
 _COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
 
 
-def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
-    """Return the errors of a head beside those of a constant answer, and charts of them, as HTML.
+def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> str:
+    """Return the errors of a head beside those of simple rules, and charts of them, as HTML.
 
     Args:
         alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
@@ -38,7 +43,7 @@ def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
     units = flat.true.shape[1]
     names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
     scores = determination(flat.true, flat.scores)
-    parts = [_summary(head, flat, scores)]
+    parts = [_summary(head, flat, rules)]
     shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
     if units > 1 and not alike:
         order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")
@@ -55,36 +60,20 @@ def numbers_head(head: HeadAnswers, flat: Flat, *, alike: bool = False) -> str:
     return "".join([*parts, grid(charts)])
 
 
-def _summary(head: HeadAnswers, flat: Flat, scores: Array) -> str:
-    """Return the errors of all outputs together, with those of a constant answer.
-
-    Args:
-        scores: the R² of each output.
-    """
-    units = flat.true.shape[1]
-    all_of = number_errors(flat.true.reshape(-1), flat.scores.reshape(-1))
-    learnt = head.head.statistics
-    if learnt is not None:
-        constant: Array = np.full(units, learnt[0])
-        named = f"always {amount(learnt[0])}, the mean of the training rows"
-    else:
-        constant = flat.true.mean(0)
-        named = f"always the mean of these {flat.noun}s" + (f", {amount(float(constant[0]))}" if units == 1 else "")
-    fixed = number_errors(flat.true.reshape(-1), np.broadcast_to(constant, flat.true.shape).reshape(-1))
-    rows = [
-        ("This network", *_cells(all_of), _r2(_mean(scores))),
-        (f"Answer {named}", *_cells(fixed), _r2(_mean(determination(flat.true, constant)))),
-    ]
-    values = count(all_of.count, "value")
-    caption = f"Errors of {values}, in the target's own unit" + ("; R² is the mean of the outputs" if units > 1 else "")
-    columns = ("Answer", *_COLUMNS)
-    better = ""
-    if fixed.mae > 0:
-        ratio = all_of.mae / fixed.mae
-        shown = percent(ratio) if ratio < 10 else f"{ratio:.3g} times"
-        better = f"Its mean absolute error is {shown}{' of' if ratio < 10 else ''} that of the constant answer"
-        better = f"<p>{better}{': <strong>no better than a constant</strong>' if ratio >= 1 else ''}.</p>"
-    return table(caption, columns, rows, sort=False) + better
+def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> str:
+    """Return the errors of all outputs together, with those of simple rules for the same rows."""
+    kept, rows = known_rows(head, rules)
+    own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
+    answers = [("This network", own)]
+    answers += [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    shown = []
+    for name, of in answers:
+        errors = number_errors(of.true.reshape(-1), of.scores.reshape(-1))
+        shown.append((name[:1].upper() + name[1:], *_cells(errors), _r2(_mean(determination(of.true, of.scores)))))
+    caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
+    caption += ", where all of these have an answer" if own is not flat else ""
+    caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
+    return table(caption, ("Answer", *_COLUMNS), shown, sort=False)
 
 
 def _cells(e: NumberErrors) -> list[str]:
@@ -93,7 +82,7 @@ def _cells(e: NumberErrors) -> list[str]:
 
 
 def _r2(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 1000 else amount(value)
+    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1000 else amount(value)  # no -0
 
 
 def _mean(scores: Array) -> float:

@@ -12,12 +12,14 @@ from graphspec.report.intervals import FEWEST, RESAMPLES
 from graphspec.report.page import Section, text, wide
 from graphspec.report.places import file_name
 from graphspec.report.task import kind
+from graphspec.report.verdicts import lines
 from graphspec.text import count, duration, number
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
     from graphspec.report.findings import Findings
     from graphspec.report.scored import Scored
+    from graphspec.report.verdicts import Line
     from graphspec.training.timing import Times
 
 _TILES = 6
@@ -29,7 +31,12 @@ def headline(found: Findings) -> Section | None:
     judged = found.judged
     parts = [f'<p class="note">{text(found.missing)} The results of the training are in the curves below.</p>']
     if judged is not None:
-        parts = [f"<p>{_said(found, judged)}</p>", _tiles(found, judged), _table(found, judged)]
+        parts = [
+            *map(_verdict, lines(found.verdicts)),
+            f"<p>{_said(found, judged)}</p>",
+            _tiles(found, judged),
+            _table(found, judged),
+        ]
     facts = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts_of(found))
     return Section("results", "Results", "".join([*parts, f'<h3>Training</h3><dl class="facts">{facts}</dl>']))
 
@@ -38,6 +45,11 @@ def about(found: Findings) -> str:
     """Return the line above the title: the kind of task and the day of the training."""
     day = f" · trained on {day_of(found.times)}" if found.times is not None and found.times.starts else ""
     return f"{kind(found.model)}{day}"
+
+
+def _verdict(line: Line) -> str:
+    """Return how a head compares with the best simple rule, as HTML; marked where it is not better."""
+    return f'<p class="{"warning" if line.better is False else "verdict"}">{text(line.text)}</p>'
 
 
 def _said(found: Findings, judged: Scored) -> str:

@@ -77,8 +77,10 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
             return labels_head(flat)
         case "numbers":
             alike = is_series(found, judged, name)
-            forecast = series(judged, name) if alike else ""
-            return forecast + numbers_head(head, flat, alike=alike) + example_images(judged, head, flat, row_name)
+            rules = found.baselines.get(name, ())
+            forecast = series(found, judged, name) if alike else ""
+            errors = numbers_head(head, flat, rules, alike=alike)
+            return forecast + errors + example_images(judged, head, flat, row_name)
         case "sequences":
             return sequences_head(head, row_name)
         case "groups":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from judged import dense, judge, network, numbers, plain, rows
 
+from graphspec.report.baselines import Baseline
 from graphspec.report.kinds import flatten
 from graphspec.report.sections import head_numbers
 from graphspec.report.sections.head_numbers import MOST_DOTS, numbers_head
@@ -19,19 +19,22 @@ Y = 100 + 20 * numbers(60, 1, seed=4)
 def test_the_constant_answer_is_the_mean() -> None:
     _, _, html = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
     constant = rows(html, "Errors of 60 values")[1]
-    assert constant[0].startswith(f"Answer always the mean of these rows, {Y.mean():.3f}")
+    assert constant[0] == f"Always {Y.mean():.3f}, the mean of these rows"
     assert float(constant[1]) == pytest.approx(np.abs(Y - Y.mean()).mean(), rel=1e-3)
     assert constant[4:] == ["0.0000", "0.0000"]
-    assert "no better than a constant" in plain(html)  # an untrained network
+    median = rows(html, "Errors of 60 values")[2]
+    assert median[0] == f"Always {np.median(Y):.3f}, the median of these rows"
+    assert float(median[1]) == pytest.approx(np.abs(Y - np.median(Y)).mean(), rel=1e-3)
 
 
-def test_a_learnt_mean_is_that_of_the_training_rows() -> None:
+def test_a_rule_without_an_answer_for_each_row_is_judged_with_the_network_on_the_others() -> None:
     _, judged, _ = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
     head = judged.heads["h"]
-    head = replace(head, head=replace(head.head, statistics=(90.0, 2.0)))
-    shown = rows(numbers_head(head, flatten(head)), "Errors of 60 values")[1]
-    assert shown[0] == "Answer always 90.000, the mean of the training rows"
-    assert float(shown[4].replace("−", "-")) == pytest.approx(90 - Y.mean(), rel=1e-3)
+    answers = np.where(np.arange(60)[:, None] < 10, np.nan, Y + 1)
+    html = numbers_head(head, flatten(head), [Baseline("the day before", answers), Baseline("rare", answers * np.nan)])
+    own, rule = rows(html, "Errors of 50 values")
+    assert float(own[1]) == pytest.approx(np.abs(head.answers - Y)[10:].mean(), rel=1e-3)
+    assert rule[:3] == ["The day before", "1.0000", "1.0000"]
 
 
 def test_the_charts_are_of_the_worst_output() -> None:

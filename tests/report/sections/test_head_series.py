@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from judged import plain, rows
 import graphspec as gs
 from graphspec.report import scored
 from graphspec.report.findings import find
-from graphspec.report.sections.head_series import is_series, last_known, series, starts_of
+from graphspec.report.sections.head_series import is_series, series
 from graphspec.report.sections.heads import heads
 
 VALUES = {"a": [float(k * k % 17) for k in range(30)], "b": [100.0 + k for k in range(18)]}
@@ -42,15 +43,10 @@ def test_the_last_known_value_of_each_window(tmp_path: Path, stride: int) -> Non
     found = find(gs.compile(written(tmp_path, stride=stride)), tmp_path)
     judged = found.judged
     assert judged is not None
-    head = judged.heads["next"]
-    assert head.targets is not None
-    targets = head.targets.reshape(len(head.targets), -1)
-    last = last_known(judged, "next", starts_of(judged), targets)
-    assert last is not None
+    last = found.baselines["next"][0]
+    assert last.name == "the last known value"
     wanted = [row[k + LENGTH - 1] for row in VALUES.values() for k in range(0, len(row) - LENGTH - HORIZON + 1, stride)]
-    known = np.isfinite(last)
-    assert (~known).sum() <= 1  # the very first window
-    np.testing.assert_allclose(last[known], np.array(wanted)[known])
+    np.testing.assert_allclose(last.answers, np.repeat(np.array(wanted)[:, None], HORIZON, axis=1))
 
 
 def test_the_error_by_step_beside_that_of_the_last_value(tmp_path: Path) -> None:
@@ -58,25 +54,26 @@ def test_the_error_by_step_beside_that_of_the_last_value(tmp_path: Path) -> None
     judged = found.judged
     assert judged is not None
     assert is_series(found, judged, "next")
-    html = series(judged, "next")
+    html = series(found, judged, "next")
     head = judged.heads["next"]
     assert head.targets is not None
     error = np.abs(head.answers - head.targets.reshape(head.answers.shape)).mean(0)
     shown = [float(row[1]) for row in rows(html, "Mean absolute error at each step ahead")]
     assert shown == pytest.approx(error, rel=1e-3)
     assert judged.results["mae"] == pytest.approx(np.mean(shown), rel=1e-3)
-    assert "repeating the last known value gives" in plain(html)
-    assert "Forecast 1 step ahead over the truth, 24 points" in html  # of the longer series alone
-    assert "Forecast 3 steps ahead" in html
+    assert "the last known value" in plain(html)
+    assert "Forecasts of 3 steps beside the truth, 6 to 29: 24 steps" in html  # of the longer series alone
+    assert "After the last row, 30 to 32" in html
+    assert [row[0] for row in rows(html, "The forecast after the last row")] == ["30", "31", "32"]
 
 
 def test_a_horizon_of_one(tmp_path: Path) -> None:
     found = find(gs.compile(written(tmp_path, horizon=1)), tmp_path)
     section = heads(found)
     assert section is not None
-    assert "Forecast 1 step ahead" in section.html
+    assert "Forecasts of 1 step beside the truth" in section.html
     assert "Error by step" not in section.html
-    assert "repeating the last known value" in section.html
+    assert "The last known value" in section.html
 
 
 def test_other_rows_are_no_series(tmp_path: Path) -> None:
@@ -89,15 +86,25 @@ def test_other_rows_are_no_series(tmp_path: Path) -> None:
 
 def test_of_many_windows_a_part_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scored, "MAX_ROWS", 24)  # of 36
-    judged = find(gs.compile(written(tmp_path)), tmp_path).judged
+    found = find(gs.compile(written(tmp_path)), tmp_path)
+    judged = found.judged
     assert judged is not None
-    html = series(judged, "next")
+    html = series(found, judged, "next")
     kept = int((judged.rows < 24).sum())  # of the longer series
     assert 10 < kept < 24
-    assert f"Forecast 1 step ahead over the truth, {kept} points" in html
+    assert re.search(r"Forecasts of 3 steps beside the truth, \d+ to \d+: (15|18|21|24) steps", html)
 
 
 def test_windows_some_rows_apart_are_one_line(tmp_path: Path) -> None:
-    judged = find(gs.compile(written(tmp_path, stride=2)), tmp_path).judged
-    assert judged is not None
-    assert "Forecast 1 step ahead over the truth, 12 points" in series(judged, "next")
+    found = find(gs.compile(written(tmp_path, stride=2)), tmp_path)
+    assert found.judged is not None
+    assert "Forecasts of 3 steps beside the truth, 6 to 28: 18 steps" in series(found, found.judged, "next")
+
+
+def test_a_split_of_the_training_rows_is_a_series_too(tmp_path: Path) -> None:
+    spec = written(tmp_path)
+    spec["data"] = {"train": spec["data"]["test"], "validation": {"split": 0.5, "by": "time"}}
+    found = find(gs.compile(spec), tmp_path)
+    assert found.judged is not None
+    assert found.judged.part == "validation"
+    assert is_series(found, found.judged, "next")

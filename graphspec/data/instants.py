@@ -1,0 +1,142 @@
+"""Columns of times: as numbers to sort and to calculate with, and as texts in the form of their table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from graphspec.arrays.layout import Array
+from graphspec.codes import Code
+from graphspec.data.arrow import values
+from graphspec.data.convert import FILL_IN, is_missing, is_number
+from graphspec.data.database import Table
+from graphspec.data.globs import Files
+from graphspec.data.source import DataError, Source, at
+
+_BATCH_ROWS = 1 << 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTH = re.compile(r"\d{4}-\d\d")
+_TIMESPECS = {2: "hours", 5: "minutes", 8: "seconds"}
+_ZONE = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
+
+
+@dataclass(frozen=True)
+class Instants:
+    """A column of times.
+
+    Attributes:
+        values: numbers as they are; dates as microseconds since 1970, int64.
+        dated: whether they are dates.
+        like: a date as the table writes it.
+        local: whether dates are those of a clock on the wall: they have no time zone.
+    """
+
+    values: Array
+    dated: bool = False
+    like: str = "2024-01-01 00:00"
+    local: bool = True
+
+    def text(self, instant: Any) -> str:
+        """Return a time as the table would write it."""
+        if not self.dated:
+            return f"{instant:.0f}" if float(instant).is_integer() else str(instant)
+        zone = _ZONE.search(self.like) if len(self.like) > 10 else None
+        moment = datetime.fromisoformat(self.like).utcoffset() if zone else None
+        try:
+            found = _EPOCH + timedelta(microseconds=int(instant)) + (moment or timedelta(0))
+        except OverflowError:
+            return "beyond the year 9999"
+        if _MONTH.fullmatch(self.like):
+            return f"{found:%Y-%m}"
+        if len(self.like) <= 10:
+            return f"{found:%Y-%m-%d}"
+        time = self.like[11 : zone.start() if zone else None]
+        written = found.replace(tzinfo=None).isoformat(
+            "T" if self.like[10] == "T" else " ", _TIMESPECS.get(len(time), "auto")
+        )
+        return written + (zone[0] if zone else "")
+
+
+def column(source: Source, name: str) -> Array:
+    """Return a column of a table with the values that it has: numbers, or text as objects.
+
+    Raises:
+        DataError: GS105, the source is no table.
+    """
+    if isinstance(source, Files):
+        parts = [column(part, name) for _, part in source.sources()]
+        return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
+    if not isinstance(source, Table):
+        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
+    sql = source.columns[name]
+    if _is_date(source, name):
+        sql = f"epoch_us({sql})"
+    with source.reading():
+        parts, row = [], 0
+        for count, [part] in source.stream(sql, _BATCH_ROWS):
+            parts.append(np.array(values(part, row)))  # the next batch takes the memory of this one
+            row += count
+    return np.concatenate(parts) if parts else np.empty(0, object)
+
+
+def is_text(source: Source, name: str) -> bool:
+    """Return whether a column of a table is text."""
+    return _type(source, name) == "varchar"
+
+
+def _is_date(source: Source, name: str) -> bool:
+    return _type(source, name).startswith(("timestamp", "date"))
+
+
+def _type(source: Source, name: str) -> str:
+    if isinstance(source, Files):
+        source = next(source.sources())[1]
+    return str(source.types[source.columns[name]].id) if isinstance(source, Table) else ""
+
+
+def instants(source: Source, name: str, *, days: bool = False) -> Instants:
+    """Return a column of a table as times: numbers, or ISO 8601 dates.
+
+    Args:
+        days: steps are days or longer, so dates with a time zone count as their clocks show them.
+
+    Raises:
+        DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
+    """
+    found = column(source, name)
+    if found.dtype.kind != "O":
+        missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
+        if missing.any():
+            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
+        return Instants(found, _is_date(source, name))
+    texts = found.tolist()
+    for row, text in enumerate(texts):
+        if text is None or (isinstance(text, str) and is_missing(text)):
+            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(row)}", FILL_IN)
+    texts = [str(text).strip() for text in texts]
+    if all(map(is_number, texts)):
+        return Instants(np.array([float(text) for text in texts]))
+    zoned: set[bool] = set()
+    moments = np.empty(len(texts), np.int64)
+    for row, text in enumerate(texts):
+        try:
+            instant = datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
+        except ValueError:
+            wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
+            raise DataError(Code.LOSSY_CONVERSION, wrong, "write dates as `2024-12-31` or `2024-12-31T18:00`") from None
+        zoned.add(instant.tzinfo is not None)
+        instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
+        since = instant - _EPOCH
+        moments[row] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if len(zoned) > 1:
+        raise DataError(
+            Code.LOSSY_CONVERSION, f"has '{name}' with and without a time zone", "write all with a time zone"
+        )
+    like = texts[-1]
+    if days and True in zoned and (zone := _ZONE.search(like)):
+        like = like[: zone.start()]  # the times are those that its clocks show
+    return Instants(moments, True, like, local=True not in zoned)

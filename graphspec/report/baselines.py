@@ -1,0 +1,195 @@
+"""What simple rules answer for the judged rows: the answers with which a network has to compare.
+
+A baseline is a name and its answers, in the form and the unit of the head's own answers, so that every measure of the
+network is computed for it by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.data.batches import Dataset
+from graphspec.data.labels import with_class_ids
+from graphspec.losses.base import gives_probabilities, producer
+from graphspec.metrics.base import has_logits
+from graphspec.report.kinds import Flat, flatten
+from graphspec.report.sampling import evenly
+from graphspec.report.seasons import before, grid_of
+from graphspec.report.tables import amount
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.language.declarations import DataSource
+    from graphspec.report.scored import HeadAnswers, Scored
+    from graphspec.runtime.session import Session
+
+_ROWS, _VALUES = 50_000, 1 << 22  # training rows, and values of them, that a constant answer is learnt from
+_SURE = 1e-7  # a probability for which there is a logit
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple rule.
+
+    Attributes:
+        name: what it answers, in words: ``the same hour one week before``.
+        answers: its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where
+            it has none.
+    """
+
+    name: str
+    answers: Array
+
+
+def baselines(
+    judged: Scored, name: str, source: DataSource | None = None, train: Array | None = None
+) -> list[Baseline]:
+    """Return what simple rules answer in place of a head; nothing for a head of sequences, of groups or without targets.
+
+    Classes have the most frequent one and the shares of all, numbers their mean and their median, forecasts also the last
+    known value and the value one day, week or year before.
+
+    Args:
+        name: the head.
+        source: the source of the judged rows, whose windows a forecast has.
+        train: the targets of training rows (:func:`training_targets`); without them the constants are those of the judged
+            rows, which no network can know.
+    """
+    head = judged.heads[name]
+    if head.targets is None or not len(head.answers):
+        return []
+    flat = flatten(head)
+    return [*_forecasts(judged, name, source), *_constants(head, flat, train)] if len(flat.scores) else []
+
+
+def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
+    """Return the targets of training rows by head, as losses read them; of very many rows, some, spread evenly."""
+    if train is None or not len(train):
+        return {}
+    given: Mapping[str, Any] = train.targets
+    most = max((array.nbytes // max(len(array), 1) for array in given.values()), default=1)
+    rows = evenly(len(train), max(min(_ROWS, 4 * _VALUES // max(most, 1)), 1))
+    places = rows if train.chosen is None else train.chosen[rows]
+    chosen: dict[str, Any] = {
+        name: array.select(places) if isinstance(array, Strings) else np.asarray(array[places])
+        for name, array in given.items()
+    }
+    return with_class_ids(Dataset({}, chosen), model.labels, model.needed.targets, model.needed.ctc).targets
+
+
+def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
+    """Return what a head would be if it answered ``answers``, for some of its kept rows."""
+    assert head.targets is not None
+    mask, losses = head.mask, head.losses
+    return replace(
+        head,
+        answers=answers[rows],
+        targets=head.targets[rows],
+        mask=None if mask is None else mask[rows],
+        losses=None if losses is None else losses[rows],
+        lengths={key: array[rows] for key, array in head.lengths.items()},
+    )
+
+
+def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:
+    """Return the answers that are the same for all rows."""
+    known, whose = own, f"these {own.noun}s"
+    if train is not None and head.mask is None and len(train):
+        shape = (len(train), *head.answers.shape[1:])
+        like = replace(head, answers=np.broadcast_to(np.float32(0), shape), targets=train, losses=None, lengths={})
+        found = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
+        if found.kind == own.kind and len(found.true):
+            known, whose = found, "the training rows"
+    match own.kind:
+        case "classes":
+            units = own.scores.shape[-1]
+            shares = np.bincount(known.true, minlength=units) / len(known.true)
+            most = int(shares.argmax())
+            one = np.eye(units)[most]
+            return _shares(head, own, f"always '{own.labels[most]}'", one, shares, whose)
+        case "binary":
+            share = np.atleast_1d(known.true.mean())
+            most = int(share[0] > 0.5)
+            return _shares(head, own, f"always '{own.labels[most]}'", share > 0.5, share, whose)
+        case "labels":
+            shares = known.true.mean(0)
+            return _shares(head, own, "for each label always the more frequent answer", shares > 0.5, shares, whose)
+        case "numbers":
+            return [_number(head, known, what, whose) for what in ("mean", "median")]
+    return []
+
+
+def _shares(head: HeadAnswers, own: Flat, name: str, always: Array, shares: Array, whose: str) -> list[Baseline]:
+    """Return the most frequent answer, and the shares of all answers if the head has probabilities."""
+    found = [Baseline(name, _everywhere(head, own, always.astype(np.float64)))]
+    if own.probabilities:
+        found.append(Baseline(f"the shares of {whose}", _everywhere(head, own, shares)))
+    return found
+
+
+def _number(head: HeadAnswers, known: Flat, what: str, whose: str) -> Baseline:
+    value = (np.mean if what == "mean" else np.median)(known.true, axis=0)
+    name = f"always {amount(float(value[0]))}, the {what} of {whose}" if value.size == 1 else f"the {what} of {whose}"
+    return Baseline(name, _everywhere(head, known, value))
+
+
+def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
+    """Return one answer for all positions: probabilities as the logits that the head has in their place."""
+    loss, answers = head.head.loss, head.answers
+    assert loss is not None
+    if has_logits(loss) and not gives_probabilities(producer(head.value)):
+        sure = values.clip(_SURE, 1 - _SURE)
+        values = np.log(sure) if flat.kind == "classes" else np.log(sure) - np.log1p(-sure)
+    elif flat.kind in ("binary", "labels") and not flat.probabilities:
+        values = 2 * values - 1  # scores, compared with 0
+    axis = loss.class_axis(head.value)
+    if flat.kind == "classes" and axis not in (None, answers.ndim - 1) and answers.ndim > 1:
+        values = values.reshape(-1, *(1,) * (answers.ndim - 1 - axis))
+    return np.broadcast_to(np.asarray(values, np.float64), answers.shape)
+
+
+def starts_of(judged: Scored) -> Array:
+    """Return the index at which each kept window begins, among the rows of the table in the order of time."""
+    raw = judged.raw
+    return np.asarray(judged.rows if raw.chosen is None else raw.chosen[judged.rows])
+
+
+def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:
+    """Return the last known value and the seasonal values of a head whose target is the future of a series."""
+    head, times, whole = judged.heads[name], judged.raw.times, judged.raw.targets.get(name)
+    if times is None or source is None or source.windows is None or not isinstance(whole, np.ndarray):
+        return []
+    past, horizon = source.windows.length, source.windows.horizon
+    targets, numeric = head.targets, np.issubdtype(whole.dtype, np.number)
+    if targets is None or head.mask is not None or not numeric or targets[:1].size != head.answers[:1].size:
+        return []
+    futures = whole.reshape(len(whole), horizon, -1) if whole[:1].size % horizon == 0 else whole[:, :0]
+    if flatten(head).kind != "numbers" or futures[:1].size != targets[:1].size:
+        return []
+    values = np.full((len(times.groups), futures.shape[-1]), np.nan)
+    values[past : past + len(futures)] = futures[:, 0]
+    values[past + len(futures) :] = futures[-1, 1:]
+    _begin(values, judged, name, source)
+    starts = starts_of(judged)
+    rows = starts[:, None] + np.arange(past, past + horizon)
+    found = before(values, times.groups, grid_of(times.moments, times.groups), starts + past - 1, rows)
+    return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]
+
+
+def _begin(values: Array, judged: Scored, name: str, source: DataSource) -> None:
+    """Write the values of the first past, which no target has, if an input has the target's columns."""
+    target = (source.targets or {}).get(name)
+    wanted = [target] if isinstance(target, str) else list(target or ())
+    for key, columns in (source.inputs or {}).items():
+        own = [columns] if isinstance(columns, str) else list(columns)
+        array = judged.raw.inputs.get(key)
+        if wanted and isinstance(array, np.ndarray) and array.dtype.kind == "f" and set(wanted) <= set(own):
+            first = array[0].reshape(source.windows.length if source.windows else 1, -1)
+            if first.shape[1] == len(own):
+                values[: len(first)] = first[:, [own.index(column) for column in wanted]]
+                return

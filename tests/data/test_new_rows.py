@@ -1,0 +1,127 @@
+"""New rows of series: forecasts with their times, alike with a run and with its ONNX file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import graphspec
+
+SPEC = """
+graphspec: 1
+name: shops
+inputs:
+  past: {shape: [6, 1]}
+layers:
+  - {type: Flatten}
+  - {name: next, type: Dense, units: 3}
+outputs:
+  next: {loss: mse, scale: standard}
+training: {epochs: 1, seed: 1}
+data:
+  train:
+    file: sales.csv
+    windows: {length: 6, horizon: 3, order: day, group: shop, every: 1d, missing: interpolate}
+    inputs: {past: [sold]}
+    targets: {next: sold}
+"""
+
+
+def sales(file: Path, days: int, shops: str = "ab", without: tuple[int, ...] = (), empty: tuple[int, ...] = ()) -> None:
+    lines = [
+        f"{date(2024, 1, 30) + timedelta(days=k)},{shop},{'' if k in empty else k % 5 + n}"
+        for n, shop in enumerate(shops)
+        for k in range(days + n)
+        if k not in without
+    ]
+    file.write_text("\n".join(["day,shop,sold", *lines]) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two series, and its ONNX file."""
+    folder = tmp_path_factory.mktemp("sales")
+    (folder / "shops.yaml").write_text(SPEC, encoding="utf-8")
+    sales(folder / "sales.csv", 40, without=(9, 10), empty=(20,))
+    result = graphspec("train", folder / "shops.yaml", "--out", folder / "run", "--export", folder / "shops.onnx")
+    assert result.exit_code == 0, result.stderr
+    assert "(4 rows and 4 values filled in)" in " ".join(result.stdout.split())
+    return folder
+
+
+def predicted(*options: object) -> list[dict[str, str]]:
+    result = graphspec("predict", *options)
+    assert result.exit_code == 0, result.stderr
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+@pytest.mark.parametrize("source", ["run", "shops.onnx"])
+def test_the_next_steps_with_their_times(folder: Path, tmp_path: Path, source: str) -> None:
+    sales(tmp_path / "new.csv", 12, without=(8,), empty=(11,))
+    found = predicted(folder / source, tmp_path / "new.csv", "--last")
+    assert list(found[0]) == ["day", "shop", "next"]
+    assert [(row["day"], row["shop"]) for row in found] == [
+        *(("2024-02-11", "a"), ("2024-02-12", "a"), ("2024-02-13", "a")),
+        *(("2024-02-12", "b"), ("2024-02-13", "b"), ("2024-02-14", "b")),
+    ]
+    windows = predicted(folder / source, tmp_path / "new.csv")
+    assert list(windows[0]) == ["day", "shop", "next+1d", "next+2d", "next+3d"]
+    last = [row for row in windows if (row["day"], row["shop"]) == ("2024-02-10", "a")]
+    assert [last[0][f"next+{k}d"] for k in (1, 2, 3)] == [row["next"] for row in found[:3]]
+    days = [row["day"] for row in windows if row["shop"] == "a"]
+    assert "2024-02-07" not in days, "a past that ends in an interpolated value would know the next one"
+    assert "2024-02-08" in days
+
+
+def test_all_forms_of_output(folder: Path, tmp_path: Path) -> None:
+    sales(tmp_path / "new.csv", 7, "a")
+    lines = graphspec("predict", folder / "run", tmp_path / "new.csv", "--last", "--json").stdout.splitlines()
+    assert [json.loads(line).keys() for line in lines] == [{"day", "shop", "next"}] * 3
+    assert json.loads(lines[0])["day"] == "2024-02-06"
+    whole = json.loads(graphspec("predict", folder / "run", tmp_path / "new.csv", "--json").stdout.splitlines()[-1])
+    assert (whole["day"], whole["next"]) == ("2024-02-05", [json.loads(line)["next"] for line in lines])
+    result = graphspec("predict", folder / "run", tmp_path / "new.csv", "--last", "-o", tmp_path / "a.npz")
+    assert result.exit_code == 0, result.stderr
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
+        assert archive["day"].tolist() == ["2024-02-06", "2024-02-07", "2024-02-08"]
+        assert archive["next"].shape == (3,)
+
+
+def test_series_that_are_too_short_are_named(folder: Path, tmp_path: Path) -> None:
+    sales(tmp_path / "new.csv", 5)
+    result = graphspec("predict", folder / "run", tmp_path / "new.csv", "--last")
+    assert "warning: no forecast of 'a': too few rows for a window" in result.stderr
+    assert [line.split(",")[1] for line in result.stdout.splitlines()] == ["shop", "b", "b", "b"]
+
+
+def test_the_last_rows_need_a_series(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "new.npz", past=np.zeros((2, 6, 1), np.float32))
+    result = graphspec("predict", folder / "run", tmp_path / "new.npz", "--last")
+    assert result.exit_code == 2
+    assert "--last needs the windows of a series" in result.stderr
+    assert list(predicted(folder / "run", tmp_path / "new.npz")[0]) == ["next+1d", "next+2d", "next+3d"]
+    result = graphspec("predict", folder / "run", "-", "--last", stdin="")
+    assert result.exit_code == 2
+    assert "--last needs a table" in result.stderr
+
+
+def test_without_a_step_the_table_has_one_or_steps_are_numbered(tmp_path: Path) -> None:
+    plain = SPEC.replace(", group: shop, every: 1d, missing: interpolate", "")
+    (tmp_path / "timed.yaml").write_text(plain, encoding="utf-8")
+    (tmp_path / "rows.yaml").write_text(plain.replace(", order: day", ""), encoding="utf-8")
+    sales(tmp_path / "sales.csv", 20, "a")
+    for name in ("timed", "rows"):
+        assert graphspec("train", tmp_path / f"{name}.yaml", "--out", tmp_path / name).exit_code == 0
+    assert predicted(tmp_path / "timed", tmp_path / "sales.csv", "--last")[0]["day"] == "2024-02-19"
+    assert list(predicted(tmp_path / "timed", tmp_path / "sales.csv")[0]) == ["day", "next+1d", "next+2d", "next+3d"]
+    found = predicted(tmp_path / "rows", tmp_path / "sales.csv", "--last")
+    assert [row["step"] for row in found] == ["+1", "+2", "+3"]
+    assert list(predicted(tmp_path / "rows", tmp_path / "sales.csv")[0]) == ["next+1", "next+2", "next+3"]
+    sales(tmp_path / "gaps.csv", 20, "a", without=(9,))
+    result = graphspec("predict", tmp_path / "timed", tmp_path / "gaps.csv")
+    assert "lacks 1 row, the first after 2024-02-07 (line 10)" in " ".join(result.stderr.split())
