@@ -109,7 +109,9 @@ def _read(table: Joined, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
             if column.is_number:
                 found[column.name] = Values.of_numbers(np.ma.filled(values, np.nan))
             else:
-                found[column.name] = Values.of_texts(np.ma.filled(values.astype(object), None).tolist())
+                gaps = np.ma.getmaskarray(values).tolist()
+                texts = zip(np.ma.getdata(values).tolist(), gaps, strict=True)
+                found[column.name] = Values.of_texts(None if missing else text for text, missing in texts)
     return found
 
 

@@ -189,7 +189,7 @@ def _results(found: Findings) -> Iterator[str]:
         rows.append(
             [_line(key) + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown]
         )
-    yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals by the bootstrap.\n"
+    yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
     for name, shares in _by_class(judged).items():
         yield f"### {_line(name)} by class\n\n{_table(['class', 'rows', 'right'], shares)}"

@@ -74,7 +74,8 @@ def _said(found: Findings, judged: Scored) -> str:
     if found.intervals:
         how = "stretches of time" if judged.raw.times is not None else "rows"
         sample = "" if len(judged.rows) == judged.total else f", from {len(judged.rows):,} of them,"
-        said += f" Ranges are 95 % intervals{sample} by {RESAMPLES:,} bootstrap resamples of {how}."
+        said += f" Ranges are 95 % intervals{sample}: of shares by Wilson's formula, of other values"
+        said += f" by {RESAMPLES:,} bootstrap resamples of {how}."
     elif judged.total < FEWEST:
         said += f" There are no intervals for fewer than {FEWEST} rows."
     return said
