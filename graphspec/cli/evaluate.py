@@ -64,6 +64,8 @@ def evaluate(
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
     from graphspec.cli.started import started
+    from graphspec.cli.verdicts import print_verdicts
+    from graphspec.report.findings import Findings, judge
     from graphspec.runtime.head_counts import HeadCounts
     from graphspec.training.prepare import part_rows
 
@@ -76,7 +78,11 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
         rows = part_rows(model, part)
         if part != Part.test and _read(model.spec, Part.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
-        _print_results(model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model)))
+        running = model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model))
+        _print_results(running)
+        if len(rows):
+            out("")
+            print_verdicts(judge(Findings(model, run, {}), rows, part.value, running))
 
 
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:

@@ -278,6 +278,7 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
 
 def _run(model: Model, trainer: Trainer, directory: Path) -> None:
     from graphspec.cli.training_report import announce, report
+    from graphspec.cli.verdicts import print_given_away
 
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
@@ -287,6 +288,7 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
         out_wrapped(f"resuming after {where} of {trainer.total}")
     else:
         announce(model, trainer)
+        print_given_away(model, model.parts["train"])
     first, began = trainer.epoch, time.monotonic()
     try:
         trainer.run()
@@ -341,7 +343,7 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
         from graphspec.report.findings import find
 
         found = find(model, directory, known=known)
-        print_verdicts(found)
+        print_verdicts(found, measures=reports)
         if reports:
             say(write_found(found, directory / REPORT))
     except Exception as error:  # whatever goes wrong is a warning

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 from graphspec.cli.console import complain, out_wrapped
 
 if TYPE_CHECKING:
+    from graphspec.api import Model
+    from graphspec.data.batches import Dataset
     from graphspec.report.findings import Findings
 
-_MOST = 5  # heads
+_MOST = 5  # heads, or fields
 
 
-def print_verdicts(found: Findings) -> None:
-    """Print how each head compares with the best simple rule: a warning where it is not better."""
+def print_verdicts(found: Findings, *, measures: bool = False) -> None:
+    """Print how each head compares with the best simple rule, and what is too good: warnings where something is wrong.
+
+    Args:
+        measures: whether to measure for this how important each field is.
+    """
+    from graphspec.report.given_away import too_good
     from graphspec.report.verdicts import lines
 
     for line in lines(found.verdicts)[:_MOST]:
@@ -21,3 +28,14 @@ def print_verdicts(found: Findings) -> None:
             complain(f"warning: {line.text}")
         else:
             out_wrapped(line.text)
+    for text in [] if found.given else too_good(found, measures=measures):
+        complain(f"warning: {text}")
+
+
+def print_given_away(model: Model, train: Dataset) -> None:
+    """Warn about fields that alone give away the target."""
+    from graphspec.report.given_away import ASK, given_away
+
+    found = given_away(model, train)
+    for name, why in list(found.items())[:_MOST]:
+        complain(f"warning: '{name}' {why}; {ASK}")

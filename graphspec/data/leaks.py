@@ -1,9 +1,10 @@
-"""Columns of a table that give away the target: copies of it, columns that determine it, and numbers that add up to it."""
+"""Columns that give away the target: copies of it, columns or gaps that determine it, numbers that add up to it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +14,58 @@ from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import Expressions
 
 if TYPE_CHECKING:
+    from graphspec.arrays.layout import Array
     from graphspec.data.database import Table
     from graphspec.data.globs import Files
     from graphspec.data.profile import ColumnProfile, Profile
 
 ROWS = 200_000
 """The number of rows, from the start, that are looked at."""
+_VALUES = 16_000_000  # of wide tables, fewer rows
+_TOGETHER = 48  # columns that one query reads
 _MAX_NUMBERS = 64  # columns of numbers whose sums are looked at
 _CHANCE = math.log(1e-9)  # log of the probability below which something is no accident
 _FEW = 50  # ranges of fewer rows may be apart by chance, or because a measurement really tells the classes apart
+_EXPLAINED = 0.95  # part of the answer that gaps alone must give away
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a column.
+
+    Attributes:
+        codes: an integer for each row, equal for equal values, -1 where the value is missing.
+        numbers: the values as float64, NaN where they are missing or infinite; None if they are no numbers.
+        names: the values in words, by code.
+    """
+
+    codes: Array
+    numbers: Array | None = None
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of_numbers(cls, numbers: Array) -> Values:
+        """Return the values of a column of numbers, NaN where they are missing."""
+        numbers = np.asarray(numbers, np.float64)
+        known, codes = np.unique(numbers, return_inverse=True)
+        finite = np.where(np.isfinite(numbers), numbers, np.nan)
+        return cls(np.where(np.isnan(numbers), -1, codes.reshape(-1)), finite, [f"{value:g}" for value in known])
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str | None]) -> Values:
+        """Return the values of a column of texts, None where they are missing."""
+        known: dict[str, int] = {}
+        codes = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
+        return cls(np.array(codes, np.int64), None, list(known))
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return len(np.unique(self.codes[self.codes >= 0]))
 
 
 def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
-    """Return the columns that give away the target, each with how.
-
-    A column counts only if that is no accident: one that is different in every row determines everything.
+    """Return the columns of a table that give away the target, each with how, as :func:`giving_away` finds them.
 
     Args:
         target: the target's column.
@@ -37,101 +75,146 @@ def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool)
         DataError: GS501 if the table cannot be read.
     """
     joined = Joined.of(table)
+    wanted = [
+        column
+        for column in profile.columns.values()
+        if column.name == target or not (column.kind in ("list", "other", "empty") or column.constant)
+    ]
     with joined.reading():
-        return _Search(joined, profile, target, classes).found()
+        found = _read(joined, wanted)
+    return giving_away(found, found.pop(target), classes=classes)
+
+
+def giving_away(columns: Mapping[str, Values], target: Values, *, classes: bool) -> dict[str, str]:
+    """Return the columns that give away the target, each with how.
+
+    A column counts only if that is no accident: one that is different in every row determines everything.
+    """
+    search = _Search(target, classes)
+    found = {name: why for name, column in columns.items() if (why := search.why(column)) is not None}
+    return found if classes else found | _sums(columns, target, found)
+
+
+def _read(table: Joined, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
+    rows = min(ROWS, _VALUES // len(columns))
+    source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
+    found: dict[str, Values] = {}
+    for start in range(0, len(columns), _TOGETHER):
+        part = columns[start : start + _TOGETHER]
+        at = [(column, Expressions(table.columns[column.name], column.stored)) for column in part]
+        sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
+        read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
+        for k, column in enumerate(part):
+            values = read[f"c{k}"]
+            if column.is_number:
+                found[column.name] = Values.of_numbers(np.ma.filled(values, np.nan))
+            else:
+                gaps = np.ma.getmaskarray(values).tolist()
+                texts = zip(np.ma.getdata(values).tolist(), gaps, strict=True)
+                found[column.name] = Values.of_texts(None if missing else text for text, missing in texts)
+    return found
 
 
 class _Search:
-    def __init__(self, table: Joined, profile: Profile, target: str, classes: bool) -> None:
-        self._table, self._profile, self._classes = table, profile, classes
-        self._target = profile.columns[target]
-        of = self._expressions(self._target)
-        self._class = of.value(self._target.kind)
-        self._number = of.finite
+    def __init__(self, target: Values, classes: bool) -> None:
+        self._target, self._classes, self._distinct = target, classes, target.distinct
 
-    def found(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for name, column in self._profile.columns.items():
-            if name == self._target.name or column.kind in ("list", "other", "empty") or column.constant:
-                continue
-            why = self._why(column)
-            if why is not None:
-                found[name] = why
-        return found if self._classes else found | self._sums(found)
-
-    def _expressions(self, column: ColumnProfile) -> Expressions:
-        return Expressions(self._table.columns[column.name], column.stored)
-
-    def _query(self, what: str, source: str, tail: str = "") -> list[tuple[Any, ...]]:
-        text = f"WITH source AS (SELECT * FROM ({self._table.source}) LIMIT {ROWS}) SELECT {what} FROM {source} {tail}"
-        rows: list[tuple[Any, ...]] = self._table.connection.execute(text).fetchall()
-        return rows
-
-    def _why(self, column: ColumnProfile) -> str | None:
+    def why(self, column: Values) -> str | None:
         """Return how a single column gives away the target, None if it does not."""
-        same = column.distinct == self._target.distinct
-        if self._classes and column.is_number and not same and self._apart(column):
+        both = (column.codes >= 0) & (self._target.codes >= 0)
+        codes, targets = column.codes[both], self._target.codes[both]
+        same = column.distinct == self._distinct
+        if self._classes and column.numbers is not None and not same and _apart(column.numbers[both], targets):
             return "determines the target: the numbers of each class are a range of their own"
-        if self._determines(column):
+        if _determines(codes, targets):
             return "is the target in other words" if same else "determines the target: each value occurs with one only"
+        return self._by_gaps(column.codes < 0)
+
+    def _by_gaps(self, missing: Array) -> str | None:
+        """Return how it gives away the target that a value is missing."""
+        known = self._target.codes >= 0
+        missing = missing[known]
+        gaps = int(missing.sum())
+        fewest = min(gaps, len(missing) - gaps)
+        if not fewest or len(missing) < _FEW:
+            return None
+        if not self._classes:
+            return _explaining(missing, self._target.numbers[known]) if self._target.numbers is not None else None
+        targets = self._target.codes[known]
+        size = int(targets.max()) + 1
+        without = np.bincount(targets[missing], minlength=size)
+        having = np.bincount(targets[~missing], minlength=size)
+        rate = gaps / len(missing)
+        chance = np.logaddexp(math.log(rate) * (without + having), math.log1p(-rate) * (without + having)).sum()
+        if np.minimum(without, having).sum() > (1 - _EXPLAINED) * fewest or chance > _CHANCE:
+            return None
+        filled, empty = np.flatnonzero(having > without), np.flatnonzero(without > having)
+        few, what = (filled, "has a value") if len(filled) <= len(empty) else (empty, "is empty")
+        names = " or ".join(f"'{self._target.names[k][:40]}'" for k in few[:3]) + (" …" if len(few) > 3 else "")
+        return f"gives away the target by its gaps: it {what} only where the target is {names}"
+
+
+def _explaining(missing: Array, numbers: Array) -> str | None:
+    """Return the words for gaps that say how large a number is."""
+    finite = np.isfinite(numbers)
+    missing, numbers = missing[finite], numbers[finite]
+    if not missing.any() or missing.all():
         return None
+    share = missing.mean()
+    between = share * (1 - share) * (numbers[missing].mean() - numbers[~missing].mean()) ** 2
+    if between < _EXPLAINED * numbers.var() or not numbers.var():
+        return None
+    return "gives away the target by its gaps: they explain nearly all differences of the target"
 
-    def _determines(self, column: ColumnProfile) -> bool:
-        value = self._expressions(column).value(column.kind)
-        pairs = f"(SELECT {value} v, {self._class} t FROM source)"
-        groups = (
-            f"(SELECT count(*) n, min(t) = max(t) pure FROM {pairs} WHERE v IS NOT NULL AND t IS NOT NULL GROUP BY v)"
-        )
-        [(rows, count, pure)] = self._query("sum(n), count(*), bool_and(pure)", groups)
-        if not pure:
-            return False
-        share = self._target.frequent[0][1] / self._target.present if self._target.frequent else 0.5
-        return share < 1 and (rows - count) * math.log(share) < _CHANCE
 
-    def _apart(self, column: ColumnProfile) -> bool:
-        """Return whether the numbers of every class lie between those of two others."""
-        pairs = f"(SELECT {self._expressions(column).finite} v, {self._class} t FROM source)"
-        rows = self._query("count(*), min(v), max(v)", pairs, "WHERE v IS NOT NULL AND t IS NOT NULL GROUP BY t")
-        ranges = sorted((low, high, n) for n, low, high in rows)  # by their lower ends
-        total = sum(n for *_, n in ranges)
-        if total < _FEW or any(low <= high for (_, high, _), (low, _, _) in pairwise(ranges)):
-            return False
-        ways = math.lgamma(total + 1) - sum(math.lgamma(n + 1) for *_, n in ranges)
-        return math.lgamma(len(ranges) + 1) - ways < _CHANCE
+def _determines(codes: Array, targets: Array) -> bool:
+    if not len(codes):
+        return False
+    values = len(np.unique(codes))
+    if len(np.unique(codes * (int(targets.max()) + 1) + targets)) > values:
+        return False
+    share = float(np.bincount(targets).max() / len(targets))
+    return share < 1 and (len(codes) - values) * math.log(share) < _CHANCE
 
-    def _sums(self, found: Mapping[str, str]) -> dict[str, str]:
-        """Return the columns of numbers of which the target is a sum, with any factors."""
-        columns = [
-            column
-            for name, column in self._profile.columns.items()
-            if name != self._target.name and name not in found and column.is_number and not column.constant
-        ][:_MAX_NUMBERS]
-        if not columns or self._target.present < 2 * len(columns) + 10:
-            return {}
-        sql = [self._expressions(column).finite for column in columns]
-        known = f"(SELECT {', '.join(f'{s} x{k}' for k, s in enumerate(sql))}, {self._number} t FROM source)"
-        present = " AND ".join(f"{name} IS NOT NULL" for name in [*(f"x{k}" for k in range(len(sql))), "t"])
-        names = [*(f"x{k}" for k in range(len(sql))), "t"]
-        pairs = [(a, b) for a in range(len(names)) for b in range(a, len(names))]
-        what = ", ".join(["count(*)", *(f"covar_pop({names[a]}, {names[b]})" for a, b in pairs)])
-        [(rows, *values)] = self._query(what, known, f"WHERE {present}")
-        if rows < 2 * len(columns) + 10:
-            return {}
-        covariance = np.zeros((len(names), len(names)))
-        for (a, b), value in zip(pairs, values, strict=True):
-            covariance[a, b] = covariance[b, a] = value
-        return self._terms([column.name for column in columns], covariance)
 
-    def _terms(self, names: list[str], covariance: np.ndarray) -> dict[str, str]:
-        deviations = np.sqrt(np.diag(covariance))
-        if not (deviations > 0).all():
-            return {}
-        correlation = covariance / np.outer(deviations, deviations)
-        weights = np.linalg.lstsq(correlation[:-1, :-1], correlation[:-1, -1], rcond=1e-9)[0]
-        if 1 - weights @ correlation[:-1, -1] > 1e-6:
-            return {}
-        parts = [name for name, weight in zip(names, weights, strict=True) if abs(weight) > 1e-3]
-        if len(parts) == 1:
-            return {parts[0]: "is the target in another unit"}
-        few = " and ".join(parts) if len(parts) < 4 else f"{', '.join(parts[:3])}, …"
-        return dict.fromkeys(parts, f"is a part of the target: {few} add up to it")
+def _apart(numbers: Array, targets: Array) -> bool:
+    """Return whether the numbers of every class lie between those of two others."""
+    numbers, targets = numbers[np.isfinite(numbers)], targets[np.isfinite(numbers)]
+    total = len(numbers)
+    if total < _FEW:
+        return False
+    order = np.argsort(targets, kind="stable")
+    counts = np.bincount(targets)
+    counts = counts[counts > 0]
+    begins = np.cumsum(counts) - counts
+    low, high = (f.reduceat(numbers[order], begins) for f in (np.minimum, np.maximum))
+    ranges = sorted(zip(low.tolist(), high.tolist(), strict=True))  # by their lower ends
+    if any(before >= after for (_, before), (after, _) in pairwise(ranges)):
+        return False
+    ways = math.lgamma(total + 1) - sum(math.lgamma(n + 1) for n in counts.tolist())
+    return math.lgamma(len(ranges) + 1) - ways < _CHANCE
+
+
+def _sums(columns: Mapping[str, Values], target: Values, found: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of numbers of which the target is a sum, with any factors."""
+    of = {name: c.numbers for name, c in columns.items() if name not in found and c.numbers is not None}
+    names = list(of)[:_MAX_NUMBERS]
+    if not names or target.numbers is None:
+        return {}
+    numbers = np.stack([*(of[name] for name in names), target.numbers])
+    numbers = numbers[:, np.isfinite(numbers).all(0)]
+    if numbers.shape[1] < 2 * len(names) + 10:
+        return {}
+    covariance = np.atleast_2d(np.cov(numbers, bias=True))
+    deviations = np.sqrt(np.diag(covariance))
+    if not (deviations > 0).all():
+        return {}
+    correlation = covariance / np.outer(deviations, deviations)
+    weights = np.linalg.lstsq(correlation[:-1, :-1], correlation[:-1, -1], rcond=1e-9)[0]
+    if 1 - weights @ correlation[:-1, -1] > 1e-6:
+        return {}
+    parts = [name for name, weight in zip(names, weights, strict=True) if abs(weight) > 1e-3]
+    if len(parts) == 1:
+        return {parts[0]: "is the target in another unit"}
+    few = " and ".join(parts) if len(parts) < 4 else f"{', '.join(parts[:3])}, …"
+    return dict.fromkeys(parts, f"is a part of the target: {few} add up to it")

@@ -13,8 +13,9 @@ from graphspec.data.column_choice import is_year
 from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.labels import small_classes
+from graphspec.data.leaks import leaks
 from graphspec.data.learnt_preview import preview
-from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
+from graphspec.data.profile import OCCURRENCES, ColumnProfile, Profile, profile
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
 from graphspec.text import count as _count
@@ -116,6 +117,7 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
             _compare(part, column, use, replace(signature, gaps=signature.gaps | {use.name}) if filled else signature)
     if name == "train":
         part.learnt = preview(spec, part.columns, part.uses)
+        part.hints += _leaks(part, table, signature) if windows is None else ()
     return part
 
 
@@ -262,6 +264,23 @@ def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...])
         rows = f"'{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}"
         found.append(f"{subject} is uneven: {rows}; see `class_weight: balanced`")
     return found
+
+
+def _leaks(part: Overview, table: Source, signature: DataSignature) -> Iterator[str]:
+    """Yield hints about inputs that give away a target."""
+    from graphspec.data.database import Table
+    from graphspec.data.globs import Files
+
+    if not isinstance(table, Table | Files):
+        return
+    uses = [(column, use) for column, of in part.uses.items() for use in of]
+    inputs = {column for column, use in uses if use.section == "input"}
+    for target, use in uses:
+        if use.section == "target" and isinstance(part.columns.get(target), ColumnProfile):
+            kept = {n: c for n, c in part.columns.items() if isinstance(c, ColumnProfile) and n in {*inputs, target}}
+            classes = use.name in signature.classes.keys() | signature.text_labels | signature.probabilities
+            for column, why in leaks(table, Profile(part.rows or 0, kept, True), target, classes=classes).items():
+                yield f"column '{column}' {why}; would you know it when you ask?"
 
 
 def _new_values(part: Overview, train: Overview) -> Iterator[str]:

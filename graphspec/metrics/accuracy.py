@@ -44,8 +44,15 @@ class AccuracyOfLoss(Metric):
         return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
+class _Share(Average):
+    """Base of the metrics that are the share of right answers."""
+
+    def parts_of(self, counters: Array) -> tuple[Array, Array]:
+        return counters[:1], counters[1:]
+
+
 @METRICS.add("Accuracy")
-class Accuracy(Average):
+class Accuracy(_Share):
     """The fraction of elements with ``y_pred == y_true``; ``accuracy``, in lower case, follows the loss instead.
 
     Shapes: head (N, …), targets of the same shape; masked rows do not count.
@@ -65,7 +72,7 @@ class Accuracy(Average):
 
 
 @METRICS.add("BinaryAccuracy", "binary_accuracy")
-class BinaryAccuracy(Average):
+class BinaryAccuracy(_Share):
     """The fraction of elements with ``(y_pred > threshold) == y_true``, over all units.
 
     Shapes: head (N, …, units), targets of the same shape, 0 or 1; masked rows do not count.
@@ -83,7 +90,7 @@ class BinaryAccuracy(Average):
 
 
 @METRICS.add("CategoricalAccuracy", "categorical_accuracy")
-class CategoricalAccuracy(Average):
+class CategoricalAccuracy(_Share):
     """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
@@ -101,7 +108,7 @@ class CategoricalAccuracy(Average):
 
 
 @METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(Average):
+class SparseCategoricalAccuracy(_Share):
     """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
@@ -145,7 +152,7 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(Average):
+class TopKCategoricalAccuracy(_Share):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
@@ -163,7 +170,7 @@ class TopKCategoricalAccuracy(Average):
 
 
 @METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(Average):
+class SparseTopKCategoricalAccuracy(_Share):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
 
     With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.

@@ -218,6 +218,10 @@ class Metric(Config):
         """Return the result, or an array of several, from the counters of all rows."""
         raise NotImplementedError
 
+    def parts_of(self, counters: Array) -> tuple[Array, Array] | None:
+        """Return what each result is a share of, as counts ``(hits, all)``; None if the results are no shares."""
+        return None
+
     def start(self, y_pred: Value, compute: Compute) -> MetricState:
         """Return the state for one pass over some rows; ``compute`` is for metrics that are defined by a graph."""
         return MetricState(self, y_pred)

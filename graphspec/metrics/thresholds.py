@@ -246,6 +246,9 @@ class Precision(_Retrieval):
     def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return fraction(tp, fp)
 
+    def parts_of(self, counters: Array) -> tuple[Array, Array]:
+        return counters[0, 0], counters[0, 0] + counters[1, 0]
+
 
 @METRICS.add("Recall", "recall")
 class Recall(_Retrieval):
@@ -259,3 +262,6 @@ class Recall(_Retrieval):
 
     def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return fraction(tp, fn)
+
+    def parts_of(self, counters: Array) -> tuple[Array, Array]:
+        return counters[0, 0], counters[0, 0] + counters[3, 0]

@@ -187,7 +187,7 @@ def _results(found: Findings) -> Iterator[str]:
         interval = found.intervals.get(key)
         shown = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
         rows.append([key + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown])
-    yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals by the bootstrap.\n"
+    yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
     for name, shares in _by_class(judged).items():
         yield f"### {_line(name)} by class\n\n{_table(['class', 'rows', 'right'], shares)}"

@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.compiler.cost import cost
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.errors import GraphspecError, RunError, SpecError
 from graphspec.report.baselines import Baseline, baselines, training_targets
+from graphspec.report.fields import fields
+from graphspec.report.given_away import given_away
+from graphspec.report.importance import Importances, grouped, importances
 from graphspec.report.intervals import Interval, intervals
+from graphspec.report.network_facts import lowered_again
 from graphspec.report.scored import Scored, score
 from graphspec.report.verdicts import Verdict, verdicts
 from graphspec.runtime.records import read_json
@@ -48,6 +54,7 @@ class Findings:
         train: the checked raw training rows, where they were read together with the judged ones.
         baselines: what simple rules answer for the judged rows, by head.
         verdicts: how the heads compare with the best of these.
+        given: the fields that alone give away a target in the training rows, each with how.
     """
 
     model: Session
@@ -63,6 +70,18 @@ class Findings:
     train: Dataset | None = None
     baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def importances(self) -> Importances | str | None:
+        """How important each field is for the judged rows, or why that is not known; None with nothing to compare."""
+        judged = self.judged
+        if judged is None or not judged.total or not any(h.loss is not None for h in self.model.spec.heads.values()):
+            return None
+        if len(grouped(fields(self.model.spec), self.model)) < 2:
+            return None
+        spec, lowered = lowered_again(self.model)
+        return importances(self.model, judged.raw, int(cost(spec, lowered, 1).total().multiply_adds))
 
 
 def find(
@@ -128,7 +147,8 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
     rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
-    return replace(found, verdicts=verdicts(scored, rules, model.seed))
+    given = {} if found.train is None else given_away(model, found.train)
+    return replace(found, verdicts=verdicts(scored, rules, model.seed), given=given)
 
 
 def _read(model: Session, part: str) -> tuple[Dataset, Dataset | None]:

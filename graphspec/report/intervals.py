@@ -1,4 +1,7 @@
-"""How far losses and metrics would vary with other rows of the same kind: 95 % intervals by the bootstrap.
+"""How far losses and metrics would vary with other rows of the same kind: 95 % intervals, of shares and by the bootstrap.
+
+A share, such as an accuracy or a recall, has the interval of a binomial proportion by Wilson (1927): 90 of 90 right is 0.96
+to 1. The rest is resampled.
 
 The rows are dealt into at most ``GROUPS`` groups. Counters of metrics add up, so a resample of groups has the sum of their
 counters, and its metrics cost no evaluation: 1,000 resamples take a fraction of a second for any number of rows. Windows
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 GROUPS, RESAMPLES, LEVEL = 200, 1000, 0.95
+_Z = 1.959964  # of the normal distribution, for this level
 FEWEST = 10  # rows, below which there is no interval
 _FEWEST_STRETCHES = 10
 _MAX_NUMBERS = 4_000_000  # counters of all groups; more have no intervals
@@ -38,9 +42,11 @@ class Interval(NamedTuple):
 def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
     """Return the interval of each loss and metric of ``scored.results`` that has one, by key.
 
-    A value has none if there are fewer than ``FEWEST`` rows, if all resamples have the same value, or if it cannot be
-    added up from rows: losses with the reduction ``sum``, of weighted rows, or with an ignored class. If only a part of
-    the rows was kept, the intervals are narrowed to all rows.
+    A share of rows has Wilson's. One of time steps or pixels, or of windows, whose neighbours are alike, is resampled; only
+    if it is 0 or 1, it has Wilson's for as many rows, or stretches of time. Another value has none if there are fewer than
+    ``FEWEST`` rows, if all resamples have the same value, or if it cannot be added up from rows: losses with the reduction
+    ``sum``, of weighted rows, or with an ignored class. If only a part of the rows was kept, the intervals are narrowed to
+    all rows.
     """
     if len(scored.rows) < FEWEST:
         return {}
@@ -48,10 +54,18 @@ def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
     group = deal(scored, rng)
     count = int(group.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    samples = _losses(model, scored, group, drawn) | _metrics(model, scored, group, drawn)
+    samples, shares = _metrics(model, scored, group, drawn)
+    samples |= _losses(model, scored, group, drawn)
     scale = (len(scored.rows) / scored.total) ** 0.5
     found = {}
     for key, value in scored.results.items():
+        if key in shares:
+            head, _, of = shares[key]
+            single = scored.raw.times is None and _is_one_per_row(scored.heads[head])
+            size = of * scored.total / len(scored.rows) if single else min(of, count)
+            if of and np.isfinite(value) and (single or value in (0, 1)):
+                found[key] = wilson(value, size)
+                continue
         if key not in samples:
             continue
         middle, resampled = samples[key]
@@ -62,6 +76,23 @@ def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
         if high > low:
             found[key] = Interval(float(value + (low - middle) * scale), float(value + (high - middle) * scale))
     return found
+
+
+def wilson(share: float, size: float) -> Interval:
+    """Return Wilson's 95 % interval of a share of ``size`` independent cases.
+
+    The centre is ``(p + z²/2n) / (1 + z²/n)``, the half width ``z / (1 + z²/n) · √(p(1 − p)/n + z²/4n²)``.
+    """
+    square = _Z * _Z / size
+    half = _Z * np.sqrt(share * (1 - share) / size + square / (4 * size))
+    low, high = ((share + square / 2 + side * half) / (1 + square) for side in (-1, 1))
+    return Interval(0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high))
+
+
+def _is_one_per_row(head: HeadAnswers) -> bool:
+    """Return whether a head has one answer for each row: a class, or yes or no."""
+    classes = head.head.loss is not None and head.head.loss.targets in ("ids", "one_hot")
+    return head.answers.ndim == 1 or (head.answers.ndim == 2 and (classes or head.answers.shape[1] == 1))
 
 
 def deal(scored: Scored, rng: np.random.Generator) -> Array:
@@ -118,11 +149,13 @@ def _loss_of_rows(answers: HeadAnswers, scored: Scored) -> tuple[Array, Array] |
     return answers.losses * counts, counts
 
 
-def _metrics(model: Session, scored: Scored, group: Array, drawn: Array) -> Samples:
+def _metrics(
+    model: Session, scored: Scored, group: Array, drawn: Array
+) -> tuple[Samples, dict[str, tuple[str, float, float]]]:
     running = RunningMetrics(model, tables=False)
     size, groups = running.counters, drawn.shape[1]
     if not size or size * groups > _MAX_NUMBERS:
-        return {}
+        return {}, {}
     losses = dict.fromkeys(logged_losses(model.spec).values(), np.zeros(()))  # they are not read
     counters = np.zeros((groups, size))
     order = np.argsort(group, kind="stable")
@@ -132,14 +165,14 @@ def _metrics(model: Session, scored: Scored, group: Array, drawn: Array) -> Samp
     whole = counters.sum(axis=0)
     running.count_in(whole)
     middle = {key: value for key, value in running.logs().items() if key not in logged_losses(model.spec)}
-    keys = list(middle)
+    keys, shares = list(middle), running.shares()
     resampled = np.empty((len(drawn), len(keys)))
     for start in range(0, len(drawn), _CHUNK):
         for k, sums in enumerate(drawn[start : start + _CHUNK].astype(np.float64) @ counters):
             running.count_in(sums)
             logs = running.logs()
             resampled[start + k] = [logs[key] for key in keys]
-    return {key: (middle[key], resampled[:, k]) for k, key in enumerate(keys)}
+    return {key: (middle[key], resampled[:, k]) for k, key in enumerate(keys)}, shares
 
 
 def _values(scored: Scored, rows: Array) -> Mapping[str, Array]:

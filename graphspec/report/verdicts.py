@@ -71,6 +71,12 @@ class Verdict:
             return False
         return True if self.gain is not None and self.gain.low > 0 else None
 
+    @property
+    def left(self) -> float:
+        """The part of the rule's error that the network leaves; 1 if the rule has none."""
+        own, other = (1 - v if self.metric == "accuracy" else v for v in (self.score, self.other))
+        return own / other if other > 0 else 1.0
+
     def __str__(self) -> str:
         """Return the fact as a sentence or two."""
         if self.metric == "accuracy":

@@ -159,6 +159,14 @@ class RunningMetrics:
         found: dict[str, Direction | None] = dict.fromkeys(self._losses, "down")
         return found | {key: entry.state.metric.direction for entry in self._metrics for key in entry.keys}
 
+    def shares(self) -> dict[str, tuple[str, float, float]]:
+        """Return by key what is a share: its head, the hits, and of how many."""
+        found: dict[str, tuple[str, float, float]] = {}
+        for entry in self._metrics:
+            if (parts := entry.state.metric.parts_of(entry.state.counters)) is not None:
+                found |= {k: (entry.head, float(a), float(b)) for k, a, b in zip(entry.keys, *parts, strict=True)}
+        return found
+
     def meanings(self) -> dict[str, str]:
         """Return the meaning of each value of the metrics that have several values, by key."""
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}

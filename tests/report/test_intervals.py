@@ -14,7 +14,7 @@ from graphspec.data.series import Series
 from graphspec.data.signature import user_arrays
 from graphspec.report import intervals as module
 from graphspec.report import scored
-from graphspec.report.intervals import RESAMPLES, deal, intervals
+from graphspec.report.intervals import RESAMPLES, deal, intervals, wilson
 from graphspec.report.scored import Scored, score
 
 NUMBERS = {
@@ -100,7 +100,8 @@ def test_what_has_no_interval() -> None:
     ones = np.ones((9, 1), np.int64)
     assert intervals(*judged(KINDS, 2.0 * ones, ones)) == {}
     ones = np.ones((50, 1), np.int64)
-    assert "accuracy" not in intervals(*judged(KINDS, 2.0 * ones, ones)), "all resamples are equal"
+    perfect = intervals(*judged(KINDS, 2.0 * ones, ones))["accuracy"]
+    assert perfect == pytest.approx((50 / (50 + 1.959964**2), 1.0)), "all resamples are equal, and yet it may be chance"
     y = np.random.default_rng(5).normal(size=(50, 1)).astype("f4")
     weighted = judged(NUMBERS, np.zeros((50, 1)), y, np.arange(50.0))
     assert set(intervals(*weighted)) == {"mae"}
@@ -155,6 +156,19 @@ def test_losses_of_heads_with_masks_are_those_of_evaluate() -> None:
         assert losses[key][1][0] == pytest.approx(found.results[key], rel=1e-5)
     low, high = intervals(model, found)["loss"]
     assert low < found.results["loss"] < high, "the penalty shifts the interval"
-    metrics = module._metrics(model, found, group, drawn)
+    metrics, _ = module._metrics(model, found, group, drawn)
     for key in ("tag_accuracy", "price_mae"):
         assert metrics[key][0] == pytest.approx(found.results[key], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [  # proportion_confint(…, method="wilson") of statsmodels 0.14
+        (90, 90, 0.95906377, 1.0),
+        (8, 10, 0.49016247, 0.94331784),
+        (45, 50, 0.78639763, 0.95652433),
+        (0, 20, 0.0, 0.16112516),
+    ],
+)
+def test_a_share_has_the_interval_of_wilson(hits: int, of: int, low: float, high: float) -> None:
+    assert wilson(hits / of, of) == pytest.approx((low, high), abs=1e-6)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.report.given_away import ASK, too_good
 from graphspec.report.intervals import FEWEST, RESAMPLES
 from graphspec.report.page import Section, text, wide
 from graphspec.report.places import file_name
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
     from graphspec.report.findings import Findings
     from graphspec.report.scored import Scored
-    from graphspec.report.verdicts import Line
     from graphspec.training.timing import Times
 
 _TILES = 6
+_GIVEN = 5  # fields that give away the target
 _ROWS = 14  # values of a table that stands open
 
 
@@ -32,7 +33,7 @@ def headline(found: Findings) -> Section | None:
     parts = [f'<p class="note">{text(found.missing)} The results of the training are in the curves below.</p>']
     if judged is not None:
         parts = [
-            *map(_verdict, lines(found.verdicts)),
+            *_verdicts(found),
             f"<p>{_said(found, judged)}</p>",
             _tiles(found, judged),
             _table(found, judged),
@@ -47,9 +48,13 @@ def about(found: Findings) -> str:
     return f"{kind(found.model)}{day}"
 
 
-def _verdict(line: Line) -> str:
-    """Return how a head compares with the best simple rule, as HTML; marked where it is not better."""
-    return f'<p class="{"warning" if line.better is False else "verdict"}">{text(line.text)}</p>'
+def _verdicts(found: Findings) -> Iterator[str]:
+    """Yield how each head compares with the best simple rule, and what is too good, as HTML."""
+    for line in lines(found.verdicts):
+        yield f'<p class="{"warning" if line.better is False else "verdict"}">{text(line.text)}</p>'
+    given = [f"'{name}' {why}; {ASK}" for name, why in found.given.items()]
+    for said in [*given[:_GIVEN], *([] if given else too_good(found))]:
+        yield f'<p class="warning">{text(said[:1].upper() + said[1:])}</p>'
 
 
 def _said(found: Findings, judged: Scored) -> str:
@@ -69,7 +74,8 @@ def _said(found: Findings, judged: Scored) -> str:
     if found.intervals:
         how = "stretches of time" if judged.raw.times is not None else "rows"
         sample = "" if len(judged.rows) == judged.total else f", from {len(judged.rows):,} of them,"
-        said += f" Ranges are 95 % intervals{sample} by {RESAMPLES:,} bootstrap resamples of {how}."
+        said += f" Ranges are 95 % intervals{sample}: of shares by Wilson's formula, of other values"
+        said += f" by {RESAMPLES:,} bootstrap resamples of {how}."
     elif judged.total < FEWEST:
         said += f" There are no intervals for fewer than {FEWEST} rows."
     return said

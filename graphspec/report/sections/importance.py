@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.compiler.cost import cost
-from graphspec.report.fields import fields
-from graphspec.report.importance import REPEATS, Change, Importance, grouped, importances
-from graphspec.report.network_facts import lowered_again
+from graphspec.report.importance import REPEATS, Change, Importance
 from graphspec.report.page import Section, text, wide
 from graphspec.text import count, number, shorten_end
 
@@ -20,14 +17,9 @@ SHOWN = 60
 
 def importance(found: Findings) -> Section | None:
     """Return the importance of each field of the judged rows."""
-    judged = found.judged
-    if judged is None or not judged.total or not any(h.loss is not None for h in found.model.spec.heads.values()):
+    judged, measured = found.judged, found.importances
+    if judged is None or measured is None:
         return None
-    if len(grouped(fields(found.model.spec), found.model)) < 2:
-        return None  # nothing to compare with
-    spec, lowered = lowered_again(found.model)
-    work = cost(spec, lowered, 1).total().multiply_adds
-    measured = importances(found.model, judged.raw, int(work))
     if isinstance(measured, str):
         return Section("importance", "Importance of inputs", f"<p>{measured}</p>")
     shown = measured.found[:SHOWN]
