@@ -12,7 +12,7 @@ from benchmarks import record, report
 from benchmarks.busy import busy
 from benchmarks.networks import OLD, ROWS
 from benchmarks.prepare import prepare, rate
-from benchmarks.race import BrokenError, entries, race
+from benchmarks.race import BrokenError, ContenderError, entries, race
 from benchmarks.tables import add_page, publish, where
 from benchmarks.workload import write
 
@@ -75,8 +75,8 @@ def main() -> None:
             write(workload, Path(folder))
             try:
                 scores = race(Path(folder), field, options.pythons, options.rounds, options.seconds, options.patience)
-            except BrokenError as error:
-                sys.exit(f"error: {name} ends, a contender fails (`--only` chooses contenders)\n{error}")
+            except (BrokenError, ContenderError) as error:  # a peer that is broken, or graphspec in any case
+                sys.exit(f"error: the race of {name} ends (`--only` chooses contenders)\n{error}")
         # The products of W3ids and of the recommender are looked up, not multiplied.
         results.append(report.Result(name, scores, None if name in LOOKED_UP else count / best))
         if options.json:

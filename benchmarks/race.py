@@ -254,7 +254,7 @@ def race(
                 score.memory = child.ask(patience, do="peak")["peak"] - before
             except ContenderError as error:
                 if k == 0:
-                    raise  # there is nothing to compare with
+                    raise ContenderError(f"{entry.name}: {error}") from None  # there is nothing to compare with
                 score.note = str(error)
                 children.pop(entry.name).end()
             print(f"    {entry.name}: {score.note or 'ready'}", file=sys.stderr, flush=True)

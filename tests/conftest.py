@@ -13,7 +13,7 @@ import pytest
 from quick import is_quick
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
+    os.environ.setdefault(_name, "1")  # read when NumPy is imported, which is later: as graphspec itself does
 os.environ.pop("COLUMNS", None)  # set by whoever starts the tests: output to a pipe is not wrapped without it
 
 if (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,7 @@ def apart(run: Callable[[], None]) -> Callable[[], None]:
     """
     context = copy_context()
     context.run(_set)
-    block = computing()
-
-    def limited() -> None:
-        with block:
-            context.run(run)
-
-    return limited
+    return computing()(partial(context.run, run))
 
 
 def _set() -> None:

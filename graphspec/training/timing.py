@@ -129,11 +129,10 @@ def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
     """
     if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
         return None
-    share, more = percent(min(waiting / seconds, 1)), ", and set OPENBLAS_NUM_THREADS=1" if (threads or 1) > 1 else ""
-    why = (
-        f"slow: steps waited for a core in {share} of their time; other programs use the cores, or a CPU quota is spent"
-    )
-    return f"{why}: train when less runs{more}"
+    remedy = "stop other programs, or raise the CPU quota"
+    if threads is not None and threads > 1:
+        remedy = "set OPENBLAS_NUM_THREADS=1, stop other programs"
+    return f"slow: no core for {percent(min(waiting / seconds, 1))} of the time: {remedy}"
 
 
 class Timer:

@@ -35,8 +35,8 @@ def spec(folder: Path, **training: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("seconds", "waiting", "threads", "said"),
     [
-        (100.0, 60.0, None, "60 % of their time"),
-        (100.0, 60.0, 2, "and set OPENBLAS_NUM_THREADS=1"),
+        (100.0, 60.0, None, "slow: no core for 60 % of the time: stop other programs, or raise the CPU quota"),
+        (100.0, 60.0, 2, "slow: no core for 60 % of the time: set OPENBLAS_NUM_THREADS=1, stop other programs"),
         (100.0, 40.0, None, None),  # less than half
         (4.0, 3.9, None, None),  # too short to matter
         (0.0, 0.0, None, None),  # workers: their steps are not counted
@@ -45,10 +45,7 @@ def spec(folder: Path, **training: Any) -> dict[str, Any]:
 def test_steps_that_wait_for_a_core_are_slow(
     seconds: float, waiting: float, threads: int | None, said: str | None
 ) -> None:
-    text = slow(seconds, waiting, threads)
-    assert (text is None) is (said is None)
-    assert said is None or said in (text or "")
-    assert ("OPENBLAS" in (text or "")) is (threads == 2)
+    assert slow(seconds, waiting, threads) == said
 
 
 @pytest.mark.parametrize(("alone", "told"), [(True, 1), (False, 0)])
