@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.cli.spec_text import scalar
 from graphspec.data.profile_sql import ISO
-from graphspec.data.series import series_of
+from graphspec.data.series.rows import series_of
 from graphspec.data.source import DataError
 from graphspec.errors import UsageError
 from graphspec.language.declarations import Windows

@@ -21,7 +21,7 @@ from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Times
-    from graphspec.data.series import Series
+    from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import DataSource
     from graphspec.report.scored import Scored
