@@ -10,8 +10,8 @@ import numpy as np
 from graphspec.arrays.layout import Array
 from graphspec.codes import Code
 from graphspec.data.series.instants import Instants, column, instants
-from graphspec.data.source import DataError, Source, at, placed
 from graphspec.data.series.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
+from graphspec.data.source import DataError, Source, at, placed
 from graphspec.language.durations import Every
 from graphspec.text import count
 
@@ -132,7 +132,9 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
         if usual not in (None, every):
             write = f"the usual step is {usual}: write `every: {usual}`"
         elif windows.missing:
-            write = f"at most {_MOST_ADDED} rows are added for each row: leave out `every`, or the rows before a long gap"
+            write = (
+                f"at most {_MOST_ADDED} rows are added for each row: leave out `every`, or the rows before a long gap"
+            )
         raise DataError(Code.IRREGULAR_STEPS, f"lacks {_lacking(found, gaps, windows)}", _hint(found, gaps, write))
     counts = np.append(gaps + 1, 1)
     before = np.repeat(np.arange(len(times)), counts)
