@@ -29,10 +29,7 @@ class Code(StrEnum):
     UNREADABLE_DOCUMENT = (
         "GS101",
         "Unreadable document",
-        (
-            "The text is not YAML or JSON, is empty or binary, has several documents, or has a tag such as "
-            "`!!python/object`. Or `validate` is given an ONNX file that graphspec has not exported."
-        ),
+        "The text is no YAML or JSON (or empty, binary, several documents, a tag), or an ONNX file is not of graphspec.",
         'Correct the syntax at the position shown. A variable inside braces needs quotes: `"${x}"`.',
     )
     UNKNOWN_KEY = (
@@ -329,11 +326,7 @@ class Code(StrEnum):
     NOT_ENOUGH_MEMORY = (
         "GS602",
         "Not enough memory",
-        (
-            "Training needs more memory than is available. graphspec estimates this before it allocates anything: a "
-            "warning for `validate`, an error for `train`. Or a file does not fit into the free memory: an error "
-            "before the file is read."
-        ),
+        "Training needs more memory than is free, by an estimate: for `validate` a warning. Or a file does not fit into it.",
         "Use a smaller `batch_size`, or make the named node smaller.",
     )
     DAMAGED_RUN = (

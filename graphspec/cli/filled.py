@@ -13,7 +13,7 @@ from graphspec.cli.spec_text import scalar
 from graphspec.data.labels import small_classes
 from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
-from graphspec.data.series import series_of
+from graphspec.data.series.rows import series_of
 from graphspec.data.source import DataError
 from graphspec.errors import UsageError
 from graphspec.language.declarations import Windows

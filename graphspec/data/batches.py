@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.arrays.memory_maps import MappedFile
-    from graphspec.data.series import Series
+    from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache

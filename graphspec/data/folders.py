@@ -202,7 +202,7 @@ class WithPictures:
         self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        from graphspec.data.instants import column, is_text
+        from graphspec.data.series.instants import column, is_text
 
         pictures = [
             r

@@ -25,7 +25,7 @@ from graphspec.language.head_arrays import STEPS
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
-    from graphspec.data.series import Series
+    from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
     from graphspec.language.durations import Every

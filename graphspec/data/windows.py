@@ -11,8 +11,8 @@ import numpy as np
 from graphspec.arrays.layout import Array
 from graphspec.codes import Code
 from graphspec.data.batches import Times
-from graphspec.data.gaps import Gaps
-from graphspec.data.series import Series, series_of
+from graphspec.data.series.gaps import Gaps
+from graphspec.data.series.rows import Series, series_of
 from graphspec.data.source import DataError, Problems, Request, Source, placed
 from graphspec.ir.graph import Type
 

@@ -21,7 +21,7 @@ from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Times
-    from graphspec.data.series import Series
+    from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import DataSource
     from graphspec.report.scored import Scored
@@ -153,7 +153,7 @@ class Stretch:
 def _axis(series: Series, low: int, high: int) -> Named:
     """Return the axis of the steps of a series; their names are dates where the series has them."""
     clock = series.clock
-    ticks = sorted({round(low + (high - low) * k / _TICKS) for k in range(_TICKS + 1)})
+    ticks = list(range(low, high + 1, max(-(-(high - low) // _TICKS), 1)))
     end = int(np.searchsorted(series.groups, series.groups[low], "right")) - 1
     names = [series.time_of(k) if k <= end else series.time_after(end, k - end) for k in ticks]
     if clock is None:

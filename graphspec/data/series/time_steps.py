@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from graphspec.arrays.layout import Array
-from graphspec.data.instants import Instants
+from graphspec.data.series.instants import Instants
 from graphspec.language.durations import MICROSECONDS, Every
 
 _DAY = MICROSECONDS["d"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.arrays.layout import Array
-from graphspec.data.series import Series
+from graphspec.data.series.rows import Series
 from graphspec.ir.graph import MISSING_INTEGER
 
 

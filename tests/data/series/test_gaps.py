@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.data.gaps import Gaps
-from graphspec.data.series import Series
+from graphspec.data.series.gaps import Gaps
+from graphspec.data.series.rows import Series
 from graphspec.ir.graph import MISSING_INTEGER
 
 NAN = float("nan")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.arrays.layout import Array
 from graphspec.codes import Code
-from graphspec.data.instants import Instants, column, instants
+from graphspec.data.series.instants import Instants, column, instants
+from graphspec.data.series.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
 from graphspec.data.source import DataError, Source, at, placed
-from graphspec.data.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
 from graphspec.language.durations import Every
 from graphspec.text import count
 
@@ -75,7 +75,7 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 
     Raises:
         DataError: GS105, a time occurs twice in a group; GS516, steps are missing, or times are off the steps; those of
-            :func:`graphspec.data.instants.instants`.
+            :func:`graphspec.data.series.instants.instants`.
     """
     try:
         return _series(source, windows, rows)
@@ -102,8 +102,7 @@ def _series(source: Source, windows: Windows, rows: int) -> Series:
     usual = usual_step(clock, times, groups)
     if every is None:
         warning = _warning(found, usual, windows)
-        warning = None if warning is None else placed(warning, source.place)
-        return Series(order, found.added, groups, names, times, clock, usual, warning)
+        return replace(found, every=usual, warning=warning and placed(warning, source.place))
     if clock.dated != bool(every.unit):
         what, write = ("dates", "1h") if clock.dated else ("numbers", "1")
         text = f"has {what} as '{windows.order}', and `every: {every}` is no step of them"
@@ -130,8 +129,12 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
         return found
     if not windows.missing or missing > _MOST_ADDED * len(times):
         write = "add `missing: interpolate` or `missing: previous`, or the rows"
-        if windows.missing or usual not in (None, every):
+        if usual not in (None, every):
             write = f"the usual step is {usual}: write `every: {usual}`"
+        elif windows.missing:
+            write = (
+                f"at most {_MOST_ADDED} rows are added for each row: leave out `every`, or the rows before a long gap"
+            )
         raise DataError(Code.IRREGULAR_STEPS, f"lacks {_lacking(found, gaps, windows)}", _hint(found, gaps, write))
     counts = np.append(gaps + 1, 1)
     before = np.repeat(np.arange(len(times)), counts)
