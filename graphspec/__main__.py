@@ -26,8 +26,10 @@ def main() -> None:
     if not ignored:
         signal(SIGINT, on_signal)
     sys.unraisablehook = on_unraisable
-    _open_closed_streams()
 
+    from graphspec.files import open_closed_streams
+
+    open_closed_streams()
     import atexit
     import gc
 
@@ -48,15 +50,6 @@ def main() -> None:
         app(prog_name="graphspec")
     finally:
         signal(SIGINT, SIG_IGN)  # the work is done; let Python exit undisturbed
-
-
-def _open_closed_streams() -> None:
-    """Open the null device for standard streams that the caller closed: the next file would get their descriptor."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
 
 
 if __name__ == "__main__":

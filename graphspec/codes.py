@@ -350,10 +350,7 @@ class Code(StrEnum):
     RANKS_DIFFER = (
         "GS606",
         "Processes differ",
-        (
-            "Workers or the ranks of an MPI job differ in versions, BLAS kernels, specs or commands, or a plugin computes "
-            "something else in one of them: their bits would differ, or one would wait for another for ever."
-        ),
+        "Workers or ranks differ in versions, kernels, specs, commands or layers: bits would differ, or one would wait for ever.",
         "Use the same installation, files and command everywhere; let plugins depend on the spec alone.",
     )
 

@@ -63,6 +63,15 @@ def _marked_as_writing(path: Path) -> Iterator[None]:
         _writing -= 1
 
 
+def open_closed_streams() -> None:
+    """Open the null device for standard streams that the caller closed: the next file would get their descriptor."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
+
+
 def is_regular(path: Path) -> bool:
     """Return whether ``path`` is a regular file. The result is False for an invalid file name, too."""
     try:

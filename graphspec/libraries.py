@@ -25,7 +25,7 @@ def _requirement(name: str) -> str:
         return name
     here = Path(__file__)
     in_folder = f'"{here.parents[1].as_uri()}"' in (found.read_text("direct_url.json") or "")  # installed with `-e`
-    if in_folder or Path(str(found.locate_file("graphspec/libraries.py"))) == here:  # else it is another project's
+    if in_folder or Path(str(found.locate_file("graphspec/libraries.py"))) == here:  # else another project's
         for requirement in found.requires or ():
             if re.match(r"[\w.-]+", requirement, re.ASCII)[0] == name:  # type: ignore[index]
                 return requirement.partition(";")[0].strip()

@@ -221,6 +221,10 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
+_NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "error return without exception set", "bad_alloc")
+"""What the loader of libraries and C code say where there is too little memory, in exceptions of other kinds."""
+
+
 def attempt(action: Callable[[], int | None]) -> int:
     """Run ``action`` and return the exit status; 0 if it returns None."""
     try:
@@ -237,14 +241,13 @@ def attempt(action: Callable[[], int | None]) -> int:
         number = signal_of(stop)
         err(stopped_by(number))
         return 128 + number
-    except MemoryError as error:
-        _complain(
-            RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}", "use a smaller `batch_size` or smaller layers")
-        )
-        return RunError.status
     except OSError as error:
         return _failed(error)
     except Exception as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            hint = "use a smaller `batch_size` or smaller layers, or allow the process more memory"
+            _complain(RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}".rstrip(": "), hint))
+            return RunError.status
         return _internal(error)
     finally:
         try:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
+from pygls.workspace import TextDocument
 
 from graphspec.editor import completion, names, outline
 from graphspec.editor.analysis import Analysis
@@ -71,8 +73,8 @@ class Server(LanguageServer):
         self.documents: dict[str, _Open] = {}
 
     def document(self, uri: str) -> _Open:
-        """Return a document as it is in the editor now."""
-        source = self.workspace.get_text_document(uri)
+        """Return a document as it is in the editor now; an empty one that it has not opened: no file is read for it."""
+        source = self.workspace.text_documents.get(unquote(uri)) or TextDocument(uri, "")
         known = self.documents.get(uri)
         if known is None:
             known = self.documents[uri] = _Open(Analysis(source.source, path_of(uri)), source.version)

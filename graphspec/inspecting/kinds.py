@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from graphspec.files import is_regular
 from graphspec.inspecting.weight_file import SUFFIXES
 
 Kind = Literal["keras", "weights"]
@@ -18,7 +19,7 @@ def kind_of(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return "weights"
-    if suffix in _KERAS or (suffix == ".json" and _is_model(path)):
+    if suffix in _KERAS or (suffix == ".json" and is_regular(path) and _is_model(path)):
         return "keras"
     return None
 

@@ -39,7 +39,10 @@ def load(file: str) -> SourceFile:
     path = Path(file)
     try:
         status = path.stat()
-        if (kind := _REFUSED.get(stat.S_IFMT(status.st_mode))) is not None:
+        kind = _REFUSED.get(stat.S_IFMT(status.st_mode))
+        if stat.S_ISFIFO(status.st_mode) and path.suffix.lower() not in ("", *_SUFFIXES):
+            kind = "a pipe"
+        if kind is not None:
             raise fail(file, f"cannot read '{shorten(file)}': it is {kind}", hint="name a YAML or JSON file")
         size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         data = b""

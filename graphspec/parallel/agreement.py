@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,7 @@ _FIXES = {
     "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
 }
 _FIX = "start all processes with the same files and versions"
-_FIX_PROGRAM = (
-    "every process imports the plugins anew: let what they compute depend on the spec alone, not on variables"
-)
+_FIX_PLUGIN = "every process imports the plugins anew: let what they compute depend on the spec alone, not on variables"
 
 
 def installation() -> Facts:
@@ -65,15 +63,10 @@ def program(step: Step, optimizer: Optimizer) -> Facts:
     found: dict[str, str | None] = {f"the operators of '{k}'": shorten(", ".join(v), 200) for k, v in operators.items()}
     found |= {f"the attributes, shapes or constants of '{owner}'": h.hexdigest() for owner, h in hashes.items()}
     for name, p in graph.params.items():
-        text = (
-            f"{list(p.shape)} of the {'state' if p.state else 'trained weights' if p.trainable else 'frozen weights'}"
-        )
-        rest = _digest(repr((p.layout, _plain(p.constraint), p.looked_up, p.sparse)).encode())
-        found[f"the weight '{name}'"] = f"{text}, {rest}"
-    found["the values of a step"] = ", ".join(
-        f"{name} of {v.name}" for name, v in fetches(step.network, step.objective).items()
-    )
-    return found | {"the optimizer": _plain(optimizer)}
+        rest = _digest(repr((p.trainable, p.state, p.layout, _plain(p.constraint), p.looked_up, p.sparse)).encode())
+        found[f"the weight '{name}'"] = f"{list(p.shape)}, {rest}"
+    values = {name: value.name for name, value in fetches(step.network, step.objective).items()}
+    return found | {"the values of a step": _plain(values), "the optimizer": _plain(optimizer)}
 
 
 def compare(first: Facts, other: Facts, who: str, what: str) -> None:
@@ -91,16 +84,7 @@ def compare(first: Facts, other: Facts, who: str, what: str) -> None:
     key, *more = wrong
     text = f"{who} and {what} differ in {key}: {_shown(first.get(key))} on {who}, {_shown(other.get(key))} on {what}"
     text += f" (also in {', '.join(more[:3])}{', …' if more[3:] else ''})" if more else ""
-    fix = _FIXES.get(
-        key, _FIX if key.startswith("the version") or key in ("the spec", "the command line") else _FIX_PROGRAM
-    )
-    raise RunError(Code.RANKS_DIFFER, text, fix)
-
-
-def compare_ranks(facts: Sequence[Facts]) -> None:
-    """Compare the facts of all ranks, in their order, with those of rank 0; raise RunError as :func:`compare` does."""
-    for rank, other in enumerate(facts[1:], 1):
-        compare(facts[0], other, "rank 0", f"rank {rank}")
+    raise RunError(Code.RANKS_DIFFER, text, _FIXES.get(key, _FIX_PLUGIN if key.endswith("'") else _FIX))
 
 
 def _shown(value: str | None) -> str:
@@ -109,11 +93,9 @@ def _shown(value: str | None) -> str:
 
 def _named(value: Value, constants: dict[str, str]) -> str:
     """Return the name of a value, and of a constant a hash of its elements, computed once."""
-    if value.data is None:
-        return value.name
-    if value.name not in constants:
+    if value.data is not None and value.name not in constants:
         constants[value.name] = f"{value.name} {value.type} {_plain(value.data)}"
-    return constants[value.name]
+    return constants.get(value.name, value.name)
 
 
 def _plain(value: Any) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.libraries import missing_library
-from graphspec.parallel.agreement import compare_ranks
+from graphspec.parallel.agreement import compare
 from graphspec.parallel.sync import yield_core
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ class Ranks:
         Raises:
             RunError: GS606, they differ; every rank raises it.
         """
-        compare_ranks(self.collect(known))
+        first, *others = self.collect(known)
+        for rank, other in enumerate(others, 1):
+            compare(first, other, "rank 0", f"rank {rank}")
 
     # The end.
 

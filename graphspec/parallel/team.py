@@ -11,6 +11,7 @@ from graphspec.arrays.memory_maps import describe_map
 from graphspec.arrays.split import shard_slice
 from graphspec.arrays.system_memory import free
 from graphspec.data.batches import Dataset
+from graphspec.files import open_closed_streams
 from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
 from graphspec.parallel.agreement import installation, program
@@ -65,6 +66,7 @@ class Team:
         between: MpiGroup | None = None,
         validation: Dataset | None = None,
     ) -> None:
+        open_closed_streams()  # the children's pipes replace theirs
         self._step, self._loader, self._compared = step, step.loader, place.workers == 1
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
         partition = step.divide(optimizer, place.total, shard_kernels=alone)

@@ -111,6 +111,11 @@ def test_other_documents_are_left_alone(client: Client, tmp_path: Path) -> None:
     uri = client.open(tmp_path / "ci.yml", "on: push\njobs: {test: {}}\n")
     assert client.problems(uri) == []
     assert client.at("hover", uri, 0, 1) is None
+    for name in ("never_opened.yaml", "there.yaml"):  # no file is read for the second, either
+        (tmp_path / "there.yaml").write_text(FIXED, encoding="utf-8")
+        unknown = (tmp_path / name).as_uri()
+        assert client.at("hover", unknown, 0, 1) is None
+        assert client.ask("textDocument/documentSymbol", textDocument={"uri": unknown}) in (None, [])
 
 
 def test_options_of_the_editor(tmp_path: Path) -> None:
@@ -148,7 +153,9 @@ def test_a_failure_is_written_to_stderr_and_the_server_goes_on(
     server = module.make_server()
     source = SimpleNamespace(source=BRANCHES, version=1)
     monkeypatch.setattr(
-        type(server), "workspace", SimpleNamespace(get_text_document=lambda uri: source, position_encoding="utf-16")
+        type(server),
+        "workspace",
+        SimpleNamespace(text_documents={"file:///a.yaml": source}, position_encoding="utf-16"),
     )
     monkeypatch.setattr(type(server), "text_document_publish_diagnostics", lambda self, params: sent.append(params))
     hover = server.protocol.fm.features["textDocument/hover"]

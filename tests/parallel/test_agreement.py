@@ -15,7 +15,7 @@ from paths import ROOT
 from watching import Recorder, watched
 
 from graphspec.errors import RunError
-from graphspec.parallel.agreement import compare, compare_ranks, installation, program
+from graphspec.parallel.agreement import compare, installation, program
 from specs import dense_spec
 
 PLUGIN = """
@@ -133,5 +133,5 @@ def test_versions_and_kernels_are_compared() -> None:
     with pytest.raises(
         RunError, match=r"rank 0 and rank 2 differ in BLAS kernels: .* on rank 0, 'Zen' on rank 2"
     ) as caught:
-        compare_ranks([known, known, {**known, "BLAS kernels": "Zen"}])
+        compare(known, {**known, "BLAS kernels": "Zen"}, "rank 0", "rank 2")
     assert "OPENBLAS_CORETYPE" in str(caught.value.hint)

@@ -122,6 +122,17 @@ def script(tmp_path: Path, text: str) -> list[str]:
     return [sys.executable, "-P", "script.py"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors of POSIX")
+def test_standard_input_may_be_closed(tmp_path: Path) -> None:
+    """Else the shared memory has its descriptor, which the child's pipe replaces."""
+    text = SCRIPT.replace("model.fit(", "os.close(0); model.fit(")
+    done = subprocess.run(
+        script(tmp_path, text), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 ")
+
+
 def test_a_script_without_a_guard(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
     done = subprocess.run(
