@@ -26,6 +26,10 @@ ROWS = 20_000
 """Training rows that are looked at, spread evenly; of wide tables, fewer."""
 _VALUES = 4_000_000
 _FIELDS = 1000
+_SOME, _PROSE = (
+    1000,
+    2,
+)  # texts, and spaces in one, from which on it is what is read, not a column that tells the answer
 _FEWEST_FIELDS = 3  # of a table; with fewer, each has to say much
 _FEWEST_ROWS = 200  # without a mistake: easy data have as many right answers in a row, by chance or by nature
 _CARRIES = 0.95  # of the importance of all fields
@@ -49,7 +53,10 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     columns = {}
     for field in single:
         values = field.of(blocks).reshape(-1)
-        columns[field.name] = _values(values, field.missing(values))
+        if values.dtype != object or np.mean([str(value).count(" ") for value in values[:_SOME]]) < _PROSE:
+            columns[field.name] = _values(values, field.missing(values))
+    if len(columns) < 2:  # nothing else is read
+        return {}
     found: dict[str, str] = {}
     for name, head in model.spec.heads.items():
         target: Any = train.targets.get(name)
@@ -105,9 +112,6 @@ def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
             share = percent(rises[0] / sum(rises))
             yield f"'{measured.found[0].name}' carries the whole answer, {share} of the importance of all inputs: {ASK}"
             return
-    if left <= _PERFECT and judged.total >= _FEWEST_ROWS and _is_table(found):
+    columns = {field.name for field in fields(found.model.spec) if field.place is None}  # no features of an array
+    if left <= _PERFECT and judged.total >= _FEWEST_ROWS and len(columns) >= _FEWEST_FIELDS:
         yield f"the {judged.total:,} {judged.part} rows are answered nearly without an error, which is rare: {ASK}"
-
-
-def _is_table(found: Findings) -> bool:
-    return any(declared.column is not None for declared in found.model.spec.inputs.values())
