@@ -1,4 +1,4 @@
-"""What is too good: a field that gives away the target, a validation without a mistake, a field that carries it all."""
+"""Fields that alone give away the target, among the training rows of a network."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.data.leaks import Values, giving_away
 from graphspec.report.fields import fields
-from graphspec.report.importance import Importances
 from graphspec.report.sampling import evenly
-from graphspec.text import percent
 from graphspec.training.target_summary import ClassShares, Numbers, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array
-    from graphspec.report.findings import Findings
     from graphspec.runtime.session import Session
 
 ROWS = 20_000
@@ -30,10 +25,6 @@ _SOME, _PROSE = (
     1000,
     2,
 )  # texts, and spaces in one, from which on it is what is read, not a column that tells the answer
-_FEWEST_FIELDS = 3  # of a table; with fewer, each has to say much
-_FEWEST_ROWS = 200  # without a mistake: easy data have as many right answers in a row, by chance or by nature
-_CARRIES = 0.95  # of the importance of all fields
-_GOOD, _PERFECT = 0.2, 0.01  # of the error of the best simple rule
 ASK = "would you know it when you ask?"
 
 
@@ -88,30 +79,3 @@ def _values(values: Array, missing: Array) -> Values:
     if values.dtype == object:
         return Values.of_texts(None if m else str(v) for v, m in zip(values.tolist(), missing.tolist(), strict=True))
     return Values.of_numbers(np.where(missing, np.nan, values.astype(np.float64)))
-
-
-def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
-    """Yield sentences about judged rows that are answered so well that a field may tell the answer.
-
-    Easy data are no reason for one: a network must leave at most a fifth of the error of the best simple rule, and one of
-    several fields of a table must have nearly all of the importance; or nothing is wrong in many rows.
-
-    Args:
-        measures: whether to measure the importance of the fields for this.
-    """
-    judged = found.judged
-    left = min((verdict.left for verdict in found.verdicts), default=1.0)
-    if judged is None or judged.raw.times is not None or left > _GOOD:
-        return
-    if len({field.name for field in fields(found.model.spec)}) < _FEWEST_FIELDS:
-        return
-    measured = found.importances if measures else None
-    if isinstance(measured, Importances):
-        rises = [max(each.loss.mean, 0.0) for each in measured.found]
-        if len(rises) >= _FEWEST_FIELDS and sum(rises) > 0 and rises[0] > _CARRIES * sum(rises):
-            share = percent(rises[0] / sum(rises))
-            yield f"'{measured.found[0].name}' carries the whole answer, {share} of the importance of all inputs: {ASK}"
-            return
-    columns = {field.name for field in fields(found.model.spec) if field.place is None}  # no features of an array
-    if left <= _PERFECT and judged.total >= _FEWEST_ROWS and len(columns) >= _FEWEST_FIELDS:
-        yield f"the {judged.total:,} {judged.part} rows are answered nearly without an error, which is rare: {ASK}"
