@@ -20,7 +20,7 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     Args:
         measures: whether to measure for this how important each field is.
     """
-    from graphspec.report.given_away import too_good
+    from graphspec.report.too_good import too_good
     from graphspec.report.verdicts import lines
 
     for line in lines(found.verdicts)[:_MOST]:

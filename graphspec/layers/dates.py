@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from math import pi
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -69,6 +70,15 @@ def is_date(text: str, form: str | None = None) -> bool:
         ValueError: the layer does not have this format.
     """
     return _compiled(form).fullmatch(text) is not None
+
+
+def moment(text: str, form: str | None = None) -> datetime | None:
+    """Return the local time that a date says, None if it is no date of ``form``; a time zone does not move it."""
+    if not is_date(text, form):
+        return None
+    if form is None:
+        return datetime.fromisoformat(text.replace(",", ".")).replace(tzinfo=None)
+    return datetime.strptime(text, form)
 
 
 @cache

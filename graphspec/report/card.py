@@ -21,6 +21,7 @@ from graphspec.report.card_calls import javascript_call, python_call
 from graphspec.report.kinds import flatten
 from graphspec.report.sections.headline import facts_of
 from graphspec.report.task import kind_of, sentence
+from graphspec.report.verdicts import lines
 from graphspec.text import count, number, printable, shell
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _results(found: Findings) -> Iterator[str]:
         rows.append([key + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown])
     yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
+    yield from (f"{_line(line.text)}\n" for line in lines(found.verdicts))
     for name, shares in _by_class(judged).items():
         yield f"### {_line(name)} by class\n\n{_table(['class', 'rows', 'right'], shares)}"
 

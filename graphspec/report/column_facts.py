@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.layers.dates import DateParts, moment
 from graphspec.report import drift
 from graphspec.report.fields import Field
 from graphspec.report.parts import some_rows
@@ -20,7 +23,7 @@ from graphspec.report.raw import as_picture, compact, plain
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array
-    from graphspec.language.declarations import Spec
+    from graphspec.language.declarations import NodeDecl, Spec
 
 Kind = Literal["number", "category", "text", "date", "ids", "picture"]
 TOP = 6
@@ -29,6 +32,8 @@ _ORDERED = 24  # numbered categories that are listed by their numbers
 _BINS = 20  # of a histogram
 _PICTURES = 2000  # pictures that are looked at
 _CODES = 20  # an input of integers with at most as many different values is one of codes
+_EPOCH = datetime(1970, 1, 1)
+_SECONDS = 86_400  # of a day
 _LOOKUPS = ("StringLookup", "IntegerLookup", "Hashing", "HashedCrossing", "CategoryEncoding")
 
 
@@ -87,18 +92,35 @@ def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) 
         blocks = {part: some_rows(data, name)[0] for part, data in parts.items()}
         for field in (f for f in described if f.input == name):
             values = {part: field.of({name: block}) for part, block in blocks.items()}
-            found.append(_facts(field, values, readers.get(name, "")))
+            reader = readers.get(name)
+            if reader is not None and isinstance(reader.layer, DateParts):
+                form = reader.layer.format
+                values = {part: _dated(array, form) for part, array in values.items()}
+            found.append(_facts(field, values, "" if reader is None else reader.type or ""))
     return found
 
 
-def _readers(spec: Spec) -> dict[str, str]:
-    """Return the type of the first layer that reads each input directly."""
-    found: dict[str, str] = {}
+def _readers(spec: Spec) -> dict[str, NodeDecl]:
+    """Return the first layer that reads each input directly."""
+    found: dict[str, NodeDecl] = {}
     for node in spec.nodes:
         for ref in node.inputs:
             if ref is not None and ref.name in spec.inputs:
-                found.setdefault(ref.name, node.type or "")
+                found.setdefault(ref.name, node)
     return found
+
+
+def _dated(texts: Array, form: str | None) -> Array:
+    """Return dates as seconds since 1970, NaN for texts that are none."""
+    known = {text: moment(str(text), form) for text in dict.fromkeys(texts.reshape(-1).tolist())}
+    seconds = {text: math.nan if at is None else (at - _EPOCH).total_seconds() for text, at in known.items()}
+    return np.array([seconds[text] for text in texts.reshape(-1).tolist()], np.float64)
+
+
+def _day(seconds: float) -> str:
+    """Return a date, with its time if it is not midnight."""
+    at = _EPOCH + timedelta(seconds=round(seconds))
+    return at.date().isoformat() if at.time() == datetime.min.time() else at.isoformat(" ", "minutes")
 
 
 def _facts(field: Field, values: Mapping[str, Array], reader: str) -> Facts:
@@ -107,18 +129,18 @@ def _facts(field: Field, values: Mapping[str, Array], reader: str) -> Facts:
     samples = {part: _sample(field, kind, array) for part, array in values.items()}
     own, *others = samples.values()
     other = others[0] if others else None
-    if kind in ("category", "ids", "date"):
+    if kind in ("category", "ids"):
         return _categories(field, kind, samples, own, other)
     return _numbers(field, kind, samples, own, other)
 
 
 def _kind(values: Array, reader: str) -> Kind:
+    if reader == "DateParts":
+        return "date"
     row = values[0] if len(values) else np.zeros(values.shape[1:], values.dtype)
     if as_picture(np.asarray(row)) is not None:
         return "picture"
     if values.dtype == object:
-        if reader == "DateParts":
-            return "date"
         if reader in _LOOKUPS:
             return "category"
         flat = [str(v) for v in values.reshape(-1)[:1000]]
@@ -146,14 +168,14 @@ def _sample(field: Field, kind: Kind, values: Array) -> Sample:
     flat = values.reshape(-1)[~missing]
     if kind == "text":
         flat = np.fromiter((len(str(v).split()) for v in flat), np.float64, len(flat))
-    elif kind == "number":
+    elif kind in ("number", "date"):
         flat = flat.astype(np.float64)
     return Sample(len(values), flat, int(missing.sum()), missing.size)
 
 
 def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sample, other: Sample | None) -> Facts:
     finite = own.values[np.isfinite(own.values)]
-    borders, bins = _borders(finite, whole=kind == "text")
+    borders, bins = _borders(finite, kind)
     shares = {
         part: _shares(drift.binned(sample.values[np.isfinite(sample.values)], borders))
         for part, sample in samples.items()
@@ -173,20 +195,22 @@ def _with_missing(sample: Sample) -> Array:
     return np.append(sample.values, np.full(sample.missing, np.nan))
 
 
-def _borders(values: Array, *, whole: bool) -> tuple[Array, list[str]]:
+def _borders(values: Array, kind: Kind) -> tuple[Array, list[str]]:
     """Return the borders of a histogram from the smallest to the largest usual value, and a text for each bin."""
     if not len(values):
         return np.zeros(0), []
+    shown: Callable[[float], str] = _day if kind == "date" else plain
     low, high = (float(v) for v in np.quantile(values, [0.005, 0.995]))
     if high <= low:
         low, high = float(values.min()), float(values.max())
     different = np.unique(values[:10_000])
     if len(different) <= _BINS and len(np.unique(values)) == len(different):  # a bin for each value
-        return (different[1:] + different[:-1]) / 2, [plain(v) for v in different.tolist()]
+        return (different[1:] + different[:-1]) / 2, [shown(v) for v in different.tolist()]
     inner = np.linspace(low, high, _BINS + 1)[1:-1]
-    if whole:
-        inner = np.unique(np.rint(inner))
-    ends = [plain(float(f"{v:.4g}")) for v in inner.tolist()]
+    if kind in ("text", "date"):
+        unit = _SECONDS if kind == "date" and high - low > _BINS * _SECONDS else 1
+        inner = np.unique(np.rint(inner / unit)) * unit
+    ends = [shown(v if kind == "date" else float(f"{v:.4g}")) for v in inner.tolist()]
     return inner, [
         f"below {ends[0]}",
         *(f"{a} to {b}" for a, b in pairwise(ends)),
@@ -202,6 +226,9 @@ def _range(kind: Kind, values: Array, own: Sample) -> str:
     if not len(values):
         return "no values"
     marks = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    if kind == "date":
+        low, high = _day(float(marks[0])), _day(float(marks[-1]))
+        return f"always {low}" if low == high else f"{low} to {high}"
     marks = np.round(marks, 2) if kind == "picture" else marks.astype(np.float32)
     low, first, middle, third, high = map(compact, marks)
     unit = {"text": " words", "picture": " of full brightness"}.get(kind, "")
@@ -236,8 +263,7 @@ def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sa
         index = drift.stability(*pair)
         chance = drift.by_chance(own.rows, other.rows, int(((pair[0] > 0) | (pair[1] > 0)).sum()))
         unseen = [(str(key), count) for key, count in after.most_common() if key not in before]
-    about = f"{min(map(str, before), default='')} to {max(map(str, before), default='')}" if kind == "date" else ""
-    return Facts(field, kind, samples, len(before), about, bins, shares, index, chance, unseen)
+    return Facts(field, kind, samples, len(before), "", bins, shares, index, chance, unseen)
 
 
 def _counted(values: Array) -> Counter[Hashable]:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.compiler.cost import cost
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.errors import GraphspecError, RunError, SpecError
 from graphspec.report.baselines import Baseline, baselines, training_targets
-from graphspec.report.fields import fields
 from graphspec.report.given_away import given_away
-from graphspec.report.importance import Importances, grouped, importances
 from graphspec.report.intervals import Interval, intervals
-from graphspec.report.network_facts import lowered_again
 from graphspec.report.scored import Scored, score
 from graphspec.report.verdicts import Verdict, verdicts
 from graphspec.runtime.records import read_json
@@ -55,6 +50,7 @@ class Findings:
         baselines: what simple rules answer for the judged rows, by head.
         verdicts: how the heads compare with the best of these.
         given: the fields that alone give away a target in the training rows, each with how.
+        kept: what was measured for one section and is shown by others, too.
     """
 
     model: Session
@@ -71,17 +67,7 @@ class Findings:
     baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
     given: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def importances(self) -> Importances | str | None:
-        """How important each field is for the judged rows, or why that is not known; None with nothing to compare."""
-        judged = self.judged
-        if judged is None or not judged.total or not any(h.loss is not None for h in self.model.spec.heads.values()):
-            return None
-        if len(grouped(fields(self.model.spec), self.model)) < 2:
-            return None
-        spec, lowered = lowered_again(self.model)
-        return importances(self.model, judged.raw, int(cost(spec, lowered, 1).total().multiply_adds))
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def find(

@@ -10,13 +10,16 @@ import numpy as np
 
 from graphspec.arrays.random import generator
 from graphspec.arrays.strings import Strings
+from graphspec.compiler.cost import cost
 from graphspec.compiler.fetches import logged_losses
 from graphspec.report.fields import Field, fields
+from graphspec.report.network_facts import lowered_again
 from graphspec.report.parts import prepared_in_memory, taken
 from graphspec.report.sampling import evenly
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
+    from graphspec.report.findings import Findings
     from graphspec.runtime.session import Session
 
 ROWS = 2000
@@ -67,6 +70,24 @@ class Importances:
     loss: float
     metric: tuple[str, float] | None
     found: Sequence[Importance]
+
+
+def measured(found: Findings) -> Importances | str | None:
+    """Return how important each field is for the judged rows, or why that is not known; None with nothing to compare."""
+    if "importance" not in found.kept:
+        found.kept["importance"] = _of(found)
+    known: Importances | str | None = found.kept["importance"]
+    return known
+
+
+def _of(found: Findings) -> Importances | str | None:
+    judged, model = found.judged, found.model
+    if judged is None or not judged.total or not any(h.loss is not None for h in model.spec.heads.values()):
+        return None
+    if len(grouped(fields(model.spec), model)) < 2:
+        return None
+    spec, lowered = lowered_again(model)
+    return importances(model, judged.raw, int(cost(spec, lowered, 1).total().multiply_adds))
 
 
 def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances | str:

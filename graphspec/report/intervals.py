@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 GROUPS, RESAMPLES, LEVEL = 200, 1000, 0.95
+_NOTHING = 1e-6  # the width, as a part of the value, of an interval that is rounding alone
 _Z = 1.959964  # of the normal distribution, for this level
 FEWEST = 10  # rows, below which there is no interval
 _FEWEST_STRETCHES = 10
@@ -73,7 +74,7 @@ def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
         if len(finite) < RESAMPLES / 2 or not np.isfinite([middle, value]).all():
             continue
         low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        if high > low:
+        if high - low > _NOTHING * abs(high):
             found[key] = Interval(float(value + (low - middle) * scale), float(value + (high - middle) * scale))
     return found
 

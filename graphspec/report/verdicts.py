@@ -88,7 +88,7 @@ class Verdict:
             said = f"{self.metric[:1].upper()}{self.metric[1:]} {amount(self.score)}; {self.baseline}: {amount(self.other)}"
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
         if self.better is None:
-            return f"{said}. {what} perhaps better: the rows are too few to tell."
+            return f"{said}. {what} perhaps better: other rows may say otherwise."
         return f"{said}. {what} {'better' if self.better else 'not better'}."
 
 

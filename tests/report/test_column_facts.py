@@ -62,6 +62,18 @@ def test_categories_and_those_that_training_rows_lack() -> None:
     assert found.index == pytest.approx(stability(np.array([6, 3, 1, 0]), np.array([5, 0, 1, 4])))
 
 
+def test_dates_are_ordered_as_dates_of_their_format() -> None:
+    """As texts, 31.12.2021 is after 18.06.2024, and a day that the training rows lack is a new value."""
+    train = Strings.of([[f"{1 + k % 28:02d}.{1 + k % 12:02d}.{2019 + k % 6}"] for k in range(200)] + [[""], ["never"]])
+    later = Strings.of([[f"{1 + k % 28:02d}.{1 + k % 12:02d}.2025"] for k in range(100)])
+    [day] = _facts({"day": {"type": "date", "format": "%d.%m.%Y"}}, {"day": train}, {"day": later})
+    assert (day.kind, day.about, day.unseen) == ("date", "2019-01-01 to 2024-12-28", ())
+    assert (day.samples["train"].missing, day.bins[0]) == (2, "below 2019-04-20")
+    assert day.shares["test"][-1] == 1
+    assert day.index is not None
+    assert day.index > 1
+
+
 def test_texts_have_lengths_and_dates_a_range() -> None:
     texts = Strings.of([[" ".join(["word"] * k)] for k in range(1, 31)])
     dates = Strings.of([[f"2024-01-{k:02d}"] for k in range(1, 31)])

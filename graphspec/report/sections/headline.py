@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.ir.learnt_size import LearntSize
-from graphspec.report.given_away import ASK, too_good
+from graphspec.report.given_away import ASK
 from graphspec.report.intervals import FEWEST, RESAMPLES
 from graphspec.report.page import Section, text, wide
 from graphspec.report.places import file_name
 from graphspec.report.task import kind
+from graphspec.report.too_good import too_good
 from graphspec.report.verdicts import lines
 from graphspec.text import count, duration, number
 

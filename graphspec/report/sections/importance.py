@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.report.importance import REPEATS, Change, Importance
+from graphspec.report.importance import REPEATS, Change, Importance, measured
 from graphspec.report.page import Section, text, wide
 from graphspec.text import count, number, shorten_end
 
@@ -17,26 +17,26 @@ SHOWN = 60
 
 def importance(found: Findings) -> Section | None:
     """Return the importance of each field of the judged rows."""
-    judged, measured = found.judged, found.importances
-    if judged is None or measured is None:
+    judged, known = found.judged, measured(found)
+    if judged is None or known is None:
         return None
-    if isinstance(measured, str):
-        return Section("importance", "Importance of inputs", f"<p>{measured}</p>")
-    shown = measured.found[:SHOWN]
+    if isinstance(known, str):
+        return Section("importance", "Importance of inputs", f"<p>{known}</p>")
+    shown = known.found[:SHOWN]
     ends = [value for each in shown for value in (each.loss.low, each.loss.high, 0.0)]
     low, high = min(ends), max(ends)
-    named = measured.metric[0] if measured.metric is not None else ""
+    named = known.metric[0] if known.metric is not None else ""
     metric_head = f"<th scope=col class=number>{text(named)}</th>" if named else ""
     names = "<th scope=col>Input</th><th scope=col data-fixed>Change of the loss</th>"
     head = f"{names}<th scope=col class=number>loss</th>{metric_head}"
     rows = "".join(_row(each, low, high) for each in shown)
     table = f'<table data-sort class="importance"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    more = len(measured.found) - len(shown)
+    more = len(known.found) - len(shown)
     note = f'<p class="note">{count(more, "less important input")} not shown.</p>' if more else ""
-    base = f"loss {number(measured.loss)}"
-    if measured.metric is not None:
-        base += f", {measured.metric[0]} {number(measured.metric[1])}"
-    rows_of = count(measured.rows, f"{judged.part} row")
+    base = f"loss {number(known.loss)}"
+    if known.metric is not None:
+        base += f", {known.metric[0]} {number(known.metric[1])}"
+    rows_of = count(known.rows, f"{judged.part} row")
     lead = (
         f"<p>How much the loss rises if the values of one input are shuffled among {rows_of}: an input that the network "
         f"does not need changes nothing. As they are: {text(base)}.</p>"

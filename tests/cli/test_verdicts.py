@@ -1,0 +1,17 @@
+"""The verdict on the terminal: an answer on standard output, a warning on standard error."""
+
+from __future__ import annotations
+
+import pytest
+from judged import dense, judge, network, numbers
+
+from graphspec.cli.verdicts import print_verdicts
+
+
+def test_a_network_that_is_not_better_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    found, _, _ = judge(network(dense(1), {"loss": "mse", "metrics": ["mae"]}), 9 * numbers(60, 5), numbers(60, 1))
+    print_verdicts(found)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("warning: ")
+    assert "The network is not better." in " ".join(shown.err.split())
