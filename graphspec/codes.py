@@ -100,8 +100,7 @@ class Code(StrEnum):
     WRONG_INPUT_COUNT = (
         "GS203",
         "Wrong number of inputs",
-        "A node or a block instance has too few or too many inputs, or the first node does not name one of several. "
-        "Warning: a node without `inputs` skips the Parameter or Constant above it.",
+        "Too few or too many inputs, or the first node names none of several. Warning: a node skips a Parameter above it.",
         "List its `inputs`.",
     )
     UNUSED_NODE = (

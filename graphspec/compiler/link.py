@@ -57,7 +57,7 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant, which is no part of the chain."""
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant, which they do not read."""
     found = []
     for above, node in pairwise(nodes):
         ref = node.inputs[0] if node.inputs and node.tree.get("inputs") is None else None

@@ -1,8 +1,9 @@
 """Whether operators keep the rows of a batch apart: parts of a batch then give the same as the batch.
 
 Each value has the axis of its rows, or none. The batch may be a factor of the size of that axis: the inner one in (T·N, C),
-as attention flattens its steps, the outer one in (N·heads, T, d). The layers have it in front. Operations of a spec may do anything with it: the
-rules of :mod:`graphspec.graph.row_rules` know what operators do, and what they do not know counts as mixing.
+as attention flattens its steps, the outer one in (N·heads, T, d). The layers have it in front. Operations of a spec may do
+anything with it: the rules of :mod:`graphspec.graph.row_rules` know what operators do, and what they do not know counts as
+mixing.
 """
 
 from __future__ import annotations

@@ -185,6 +185,9 @@ class _Drafts:
             why = reasons[0].message.removeprefix(f"Onnx '{self._free(_NODE)}' ")
             notes.append(f"The file is frozen: it {why}.")
         if size is not None:
-            notes.append(f"Sizes that the file leaves open must be fixed here: they are {size}; write yours.")
+            names = ", ".join(f"'{i.name}'" for i in self.inputs if i.open)
+            notes.append(
+                f"The file leaves sizes of {names} open, which must be fixed here: write yours in place of {size}."
+            )
         notes.append("Add a loss to a head to train, such as `loss: sparse_categorical_crossentropy`.")
         return notes

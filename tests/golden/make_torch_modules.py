@@ -1,8 +1,9 @@
 """Modules of PyTorch in ONNX files, by both exporters, and what one step of SGD does to them.
 
-Run in an environment with PyTorch: ``python tests/golden/make_torch_modules.py``. It writes ``torch_modules/<name>.onnx`` and
-``torch_modules.safetensors``: per name the inputs ``<name>/x0``, …, the cotangent ``<name>/r`` of the first output, and that
-output ``before`` and ``after`` a step of all weights on ``mean(output · r)``; ``count`` is the number of their elements.
+``pip install torch==2.13.0 onnx onnxscript numpy safetensors``, then ``python tests/golden/make_torch_modules.py``.
+It writes ``torch_modules/<name>.onnx`` and ``torch_modules.safetensors``: per name the inputs ``<name>/x0``, …, the
+cotangent ``<name>/r`` of the first output, and that output ``before`` and ``after`` a step of all weights on
+``mean(output · r)``; ``count`` is the number of their elements.
 """
 
 from __future__ import annotations

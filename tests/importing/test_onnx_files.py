@@ -74,7 +74,7 @@ def test_rows_move_to_the_front_and_open_sizes_become_numbers(tmp_path: Path) ->
     assert "  x: {shape: [2, 224]}\n  state: {shape: [5, 2]}\n" in text
     assert "  - {name: state_turned, type: ops.transpose, axes: [1, 0, 2], inputs: state}\n" in text
     assert found.lowered.graph.outputs["next"].shape == ("N", 5, 2)
-    assert any("they are 224" in note for note in found.notes)
+    assert any("sizes of 'x' open" in note and "in place of 224" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
