@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -131,6 +132,19 @@ def out_wrapped(text: str, indent: int = 2) -> None:
     for part in printable(text).split("\n"):
         for line in wrapped(part, width, indent=indent):
             out(line)
+
+
+@contextmanager
+def saying(text: str, seconds: float = 2.0) -> Iterator[None]:
+    """Say on stderr, if it is a terminal, what is being done, once it takes longer than ``seconds``."""
+    timer = threading.Timer(seconds, err, [f"{text} …"])
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def complain(message: str, hint: str | None = None) -> None:
