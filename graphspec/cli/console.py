@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141
 INTERNAL = 70
 # Exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE.
+SLOW = 2.0  # seconds
 
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
@@ -135,9 +136,9 @@ def out_wrapped(text: str, indent: int = 2) -> None:
 
 
 @contextmanager
-def saying(text: str, seconds: float = 2.0) -> Iterator[None]:
-    """Say on stderr, if it is a terminal, what is being done, once it takes longer than ``seconds``."""
-    timer = threading.Timer(seconds, err, [f"{text} …"])
+def saying(text: str) -> Iterator[None]:
+    """Say on stderr, if it is a terminal, what is being done, once it takes longer than ``SLOW`` seconds."""
+    timer = threading.Timer(SLOW, err, [f"{text} …"])
     timer.daemon = True
     if sys.stderr.isatty():
         timer.start()

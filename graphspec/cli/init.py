@@ -150,8 +150,8 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     from graphspec.data.source import DataError
 
     try:
-        table, decimal = _table(source, target)
-        assert target is not None
+        table, decimal = table_of(source)
+        target = _target(target, source, table)
         filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), decimal)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
@@ -210,8 +210,8 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table, decimal = _table(source, target)
-        assert target is not None
+        table, decimal = table_of(source)
+        target = _target(target, source, table)
         found = profile(table)
         task = task_of(found, target, task)
         decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
@@ -221,12 +221,12 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
         raise UsageError(f"{source} {error}{hint}") from None
 
 
-def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
-    """Open a table; return it with its decimal separator.
+def table_of(source: Path) -> tuple[Table | Files, str]:
+    """Open a table of which no spec says how its text is read; return it with its decimal separator.
 
     Raises:
         DataError: it cannot be read.
-        UsageError: it is no table, or no target is named.
+        UsageError: it is no table.
     """
     from graphspec.data.database import Table
     from graphspec.data.delimited import Delimited
@@ -239,10 +239,14 @@ def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
     if isinstance(table, Delimited) and table.has_decimal_commas():
         decimal = ","
         table = Delimited(source, decimal=decimal)
+    return table, decimal
+
+
+def _target(target: str | None, source: Path, table: Table | Files) -> str:
     if target is None:
         names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
         raise UsageError(f"name the column to predict with --target; {source} has {names}")
-    return table, decimal
+    return target
 
 
 def _relative(source: Path, path: Path) -> str:

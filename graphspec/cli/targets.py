@@ -57,8 +57,11 @@ def refuse_other(path: Path, wanted: str = _WANTED) -> None:
     if _is_folder(path) and not is_run(path):
         raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
     suffix = suffix_of(path)
-    if not _is_folder(path) and (what := "a data file" if suffix in DATA_SUFFIXES else _MODELS.get(suffix)):
-        raise UsageError(f"{path} is {what}; {wanted}")
+    if not _is_folder(path) and suffix in DATA_SUFFIXES:
+        shown = shell("graphspec", "data", str(path))
+        raise UsageError(f"{path} is a data file; {wanted} (`{shown}` shows what it holds)")
+    if not _is_folder(path) and suffix in _MODELS:
+        raise UsageError(f"{path} is {_MODELS[suffix]}; {wanted}")
 
 
 def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = ()) -> Checked:

@@ -350,9 +350,11 @@ def test_slow_work_is_named_on_a_terminal(capsys: pytest.CaptureFixture[str], mo
     said = threading.Event()
     monkeypatch.setattr("graphspec.cli.console.err", lambda text: (print(text), said.set()))
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with saying("reading rows.csv", seconds=0):
+    monkeypatch.setattr("graphspec.cli.console.SLOW", 0)
+    with saying("reading rows.csv"):
         assert said.wait(60)
     assert capsys.readouterr().out == "reading rows.csv …\n"
-    with saying("reading rows.csv", seconds=60):
+    monkeypatch.setattr("graphspec.cli.console.SLOW", 3600)
+    with saying("reading rows.csv"):
         pass
     assert capsys.readouterr().out == ""
