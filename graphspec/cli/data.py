@@ -11,7 +11,7 @@ import typer
 
 from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
 from graphspec.cli.options import DataPlace, Sets
-from graphspec.cli.targets import checked_target, is_onnx, is_run
+from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 from graphspec.errors import UsageError, shorten
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, suffix_of
 from graphspec.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
@@ -93,6 +93,8 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
     from graphspec.data.signature import data_signature
 
     checked = checked_target(spec, sets)
+    if place is not None and is_spec(spec) and (named := naming_file(checked.require()[0], spec, place)):
+        place, checked = None, checked_target(spec, [*sets, *named])
     declaration, lowered = checked.require()
     if place is not None:
         declaration = moved(declaration, place)
@@ -100,7 +102,7 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
         raise UsageError(f"{spec} contains no data, only the names of its data files; add `--data DIR`")
     print_diagnostics(checked.diagnostics)
     if not declaration.data:
-        raise UsageError(f"{spec} names no data; write them under `data`")
+        raise UsageError(f"{spec} names no data; write them under `data`, or add `--data FILE`")
     with saying("reading the data"):
         return overviews(declaration, data_signature(declaration, lowered.graph), rows)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +18,7 @@ from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
+    from graphspec.language.declarations import Spec
 
 ONNX = ".onnx"
 _SPECS = (".yaml", ".yml", ".json")
@@ -134,6 +138,18 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
     if checked.spec is not None and checked.spec.weight_files:  # of a network that has weights, the training is missing
         return UsageError(f"{path} is a spec, but this needs a run; {do}")
     return UsageError(f"{path} is a spec, which has no weights: it names no `initial_weights`; {do}")
+
+
+def naming_file(spec: Spec, path: Path, place: Path) -> list[str]:
+    """Return the override with which a spec that names no data is trained on a file; nothing for other specs."""
+    if any(source.has_rows for source in spec.data.values()) or not place.is_file():
+        return []
+    try:
+        name = Path(os.path.relpath(place, path.parent)).as_posix()
+    except ValueError:  # on another drive
+        name = place.resolve().as_posix()
+    plain = re.fullmatch(r"[\w./-]+", name, re.ASCII) is not None
+    return [f"data.train.file={name if plain else json.dumps(name.replace('${', '$${'), ensure_ascii=False)}"]
 
 
 @contextmanager
