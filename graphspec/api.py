@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
 from graphspec.arguments import rows as data_rows
@@ -226,10 +226,7 @@ class Model(Explainable, Reported, Shown):
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.
 
-        A path that ends in ``.onnx`` becomes a file, as by :meth:`export`.
-
-        Raises:
-            UsageError: the path has the suffix of another program's files.
+        A path that ends in ``.onnx`` becomes a file, as by :meth:`export`. Suffixes of other programs raise UsageError.
 
         Example::
 
@@ -251,14 +248,7 @@ class Model(Explainable, Reported, Shown):
             save_model(self, path)
 
     def save_weights(self, path: str | Path) -> Path:
-        """Write the weights by name, as a safetensors file, and return its path.
-
-        Args:
-            path: a name that ends in ``.safetensors``; or a folder, in which ``weights.safetensors`` is written.
-
-        Raises:
-            UsageError: the path has another suffix.
-        """
+        """Write the weights: a file that ends in ``.safetensors``, or ``weights.safetensors`` in a folder; return its path."""
         from graphspec.training.run_directory import write_weights
 
         file = weights_file(path)
@@ -267,22 +257,11 @@ class Model(Explainable, Reported, Shown):
         return file
 
     def load_weights(self, path: str | Path) -> None:
-        """Read all weights from what :meth:`save_weights` has written; their names and shapes must be those of the model.
-
-        Raises:
-            UsageError: the path has another suffix.
-            RunError: there is no such file, it is damaged, or it has other weights (GS603).
-        """
+        """Read what :meth:`save_weights` has written. Raises RunError (GS603) if it is damaged or has other weights."""
         from graphspec.training.checkpoint import load_arrays
 
         shapes = {name: param.shape for name, param in self.graph.params.items()}
         self.set_weights(load_arrays(weights_file(path), shapes)[0])
-
-    def __sklearn_clone__(self) -> NoReturn:
-        """Say what to do in place of scikit-learn's functions for estimators, which would call this."""
-        raise UsageError(from_keras.NO_ESTIMATOR)
-
-    __sklearn_tags__ = __sklearn_clone__
 
     if not TYPE_CHECKING:  # type checkers know the attributes from the class
 

@@ -187,7 +187,7 @@ class Code(StrEnum):
     ACTIVATION_MISMATCH = (
         "GS401",
         "Loss and activation do not match",
-        "The loss expects other values than the head's activation computes: a warning, or an error if nothing can be learned.",
+        "The loss expects other values than the head computes: a warning, or an error if nothing can be learned.",
         "Change the activation, or `from_logits`.",
     )
     LOSS_MISMATCH = (

@@ -274,7 +274,7 @@ def test_saving_by_suffix(tmp_path: Path) -> None:
     model = gs.compile(dense_spec())
     model.save(tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes()[:1] == b"\x08"  # protobuf
-    for suffix, said in ((".keras", "Keras's"), (".h5", "Keras's"), (".pt", "PyTorch's"), (".pkl", "a pickle")):
+    for suffix, said in ((".keras", "Keras's"), (".h5", "Keras's"), (".pt", "PyTorch's"), (".pkl", "pickles")):
         with pytest.raises(gs.UsageError, match=rf"writes no \{suffix} files: .*{said}.*`save\('name.onnx'\)`"):
             model.save(str(tmp_path / f"net{suffix}"))
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
@@ -305,7 +305,9 @@ def test_a_frame_has_its_targets(make: Any) -> None:
     two.fit(make(**columns, kind=y), epochs=2, verbose=0)
     assert all(np.array_equal(one.weights[n], two.weights[n]) for n in one.weights)
     assert two.evaluate(make(**columns, kind=y)) == one.evaluate(columns, y)
-    with pytest.raises(gs.UsageError, match=r"`evaluate` got `x` without `y`, and `x` has no column 'kind': add it, or"):
+    with pytest.raises(
+        gs.UsageError, match=r"`evaluate` got `x` without `y`, and `x` has no column 'kind': add it, or"
+    ):
         two.evaluate(make(**columns))
     with pytest.raises(gs.SpecError, match="GS502"):
         two.fit(make(a=x[:, 0], kind=y), verbose=0)

@@ -133,7 +133,7 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
     tried = [(Kind.images, "images"), (Kind.text, "texts")]
     for chosen, key in [(k, key) for k, key in tried if kind in (None, k)]:
         try:
-            filled = folder(_template(chosen), source, _relative(source, path), key)
+            filled = folder(_template(chosen), source, relative(source, path), key)
         except DataError as error:
             if kind is None and chosen is Kind.images and error.problem.code is Code.TOO_FEW_ROWS:
                 continue  # it has no pictures, but perhaps texts
@@ -152,7 +152,7 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     try:
         table, decimal = table_of(source)
         target = _target(target, source, table)
-        filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), decimal)
+        filled = series(_template(Kind.sequence), profile(table), target, relative(source, path), decimal)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
     _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
@@ -184,7 +184,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
             f"for it, write a spec without --from, and name your columns in it"
         )
     found = _decisions(source, target, task)
-    text = spec_text(found, _name(path), _relative(source, path), place(path))
+    text = spec_text(found, _name(path), relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
     create(temporary, text)
     try:
@@ -249,7 +249,7 @@ def _target(target: str | None, source: Path, table: Table | Files) -> str:
     return target
 
 
-def _relative(source: Path, path: Path) -> str:
+def relative(source: Path, path: Path) -> str:
     """Return the path of a table as a spec names it: relative to the spec's folder, absolute on another drive."""
     try:
         return Path(os.path.relpath(source, path.parent)).as_posix()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -144,10 +143,9 @@ def naming_file(spec: Spec, path: Path, place: Path) -> list[str]:
     """Return the override with which a spec that names no data is trained on a file; nothing for other specs."""
     if any(source.has_rows for source in spec.data.values()) or not place.is_file():
         return []
-    try:
-        name = Path(os.path.relpath(place, path.parent)).as_posix()
-    except ValueError:  # on another drive
-        name = place.resolve().as_posix()
+    from graphspec.cli.init import relative
+
+    name = relative(place, path)
     plain = re.fullmatch(r"[\w./-]+", name, re.ASCII) is not None
     return [f"data.train.file={name if plain else json.dumps(name.replace('${', '$${'), ensure_ascii=False)}"]
 

@@ -89,12 +89,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         raise UsageError("--signature describes the exported file: give --export FILE, too")
     if is_run(spec) and resume and directory in (None, spec):
         spec, directory = spec / "spec.json", spec
-    if is_run(spec):
-        command = shell("graphspec", "train", str(spec), "--resume")
-        raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
-    if suffix_of(spec) in DATA_SUFFIXES:
-        command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
-        raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
+    _refuse_other(spec)
     checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets or ())
     if data is not None and (named := naming_file(checked.require()[0], spec, data)):
         data, sets = None, [*(sets or ()), *named]
@@ -154,6 +149,15 @@ def train(  # noqa: PLR0913 (the options of the command)
         if not no_report:
             _report(model, directory, known)
     return None
+
+
+def _refuse_other(spec: Path) -> None:
+    if is_run(spec):
+        command = shell("graphspec", "train", str(spec), "--resume")
+        raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
+    if suffix_of(spec) in DATA_SUFFIXES:
+        command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
+        raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
 
 
 def _checked(

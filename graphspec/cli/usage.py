@@ -29,23 +29,12 @@ _COMMANDS: Mapping[str, str] = {
 }
 """What others call the commands."""
 
+_TRIALS = "`graphspec search` tries settings: docs/tutorials/settings.md"
 _ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("sweep", "tune", "grid", "hyperopt", "optimize"), "`graphspec search` tries settings: docs/tutorials/settings.md"
-    ),
-    **dict.fromkeys(
-        ("serve", "deploy", "api"),
-        "an app serves the exported file: examples/node-service and docs/serving.md; `predict NET.onnx -` answers rows of "
-        "standard input as they arrive",
-    ),
-    **dict.fromkeys(
-        ("doctor", "check-install", "env"),
-        "`graphspec --version` says the version, `pip check` whether the libraries fit, `graphspec validate SPEC --data` "
-        "whether a spec and its data do",
-    ),
-    **dict.fromkeys(
-        ("completion", "completions", "autocomplete"), "`graphspec --install-completion` makes a shell complete commands"
-    ),
+    **dict.fromkeys(("sweep", "tune", "grid", "hyperopt", "optimize"), _TRIALS),
+    "serve": "an app serves the exported file: examples/node-service; `predict NET.onnx -` answers rows as they arrive",
+    "doctor": "`pip check` says whether the libraries fit, `graphspec validate SPEC --data` whether a spec and its data do",
+    "completion": "`graphspec --install-completion` makes a shell complete commands",
 }
 """What others have commands for, and what does it here."""
 

@@ -31,13 +31,15 @@ class Format(StrEnum):
 
 
 @gc_paused()
-def validate(
+def validate(  # noqa: PLR0913 (the options of the command)
     specs: Annotated[
         list[Path],
         typer.Argument(metavar="SPEC|RUN|ONNX", help="Specs, run directories or ONNX files.", show_default=False),
     ],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Make warnings count: the status is 1 for them, too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Make warnings count: the status is 1 for them, too.")
+    ] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
     target: Target = None,

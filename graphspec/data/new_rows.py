@@ -134,7 +134,9 @@ def _of_records(
     for key in keep:
         for row, line in zip(records.rows, records.lines, strict=True):
             if key not in row:
-                raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in {records.item} {line}", did_you_mean(key, list(row)))
+                raise DataError(
+                    Code.MISSING_ARRAY, f"has no key '{key}' in {records.item} {line}", did_you_mean(key, list(row))
+                )
         kept[key] = _objects([row[key] for row in records.rows])
     return NewRows(
         {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)

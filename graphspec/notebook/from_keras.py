@@ -78,14 +78,13 @@ NO_ESTIMATOR: Final = (
     "`m = gs.compile('net.yaml'); m.fit(x_train, y_train); m.evaluate(x_test, y_test)`"
 )
 _RUN_OR_ONNX = "`save('runs/name')` writes a run, which `gs.load` reads, and `save('name.onnx')` a file for apps"
-_WEIGHTS = "`save_weights('name.safetensors')` writes the weights, and"
-SAVED: Final = {
-    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb", ".tflite"), f"they are Keras's or TensorFlow's; {_RUN_OR_ONNX}"),
-    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), f"they are PyTorch's; {_RUN_OR_ONNX}"),
-    **dict.fromkeys((".pkl", ".pickle", ".joblib"), f"a pickle runs code when it is read; {_RUN_OR_ONNX}"),
-    **dict.fromkeys((".safetensors", ".npz"), f"{_WEIGHTS} {_RUN_OR_ONNX}"),
-    **dict.fromkeys((".yaml", ".yml", ".json"), f"`model.document()` is the spec as a dict; {_RUN_OR_ONNX}"),
+_OTHERS = {
+    "Keras's or TensorFlow's": (".keras", ".h5", ".hdf5", ".pb", ".tflite"),
+    "PyTorch's": (".pt", ".pth", ".ckpt", ".bin"),
+    "pickles, which run code when they are read": (".pkl", ".pickle", ".joblib"),
+    "for weights, which `save_weights` writes": (".safetensors", ".npz"),
 }
+SAVED: Final = {suffix: f"they are {what}; {_RUN_OR_ONNX}" for what, found in _OTHERS.items() for suffix in found}
 """Suffixes of files that `save` does not write, and what to write instead."""
 ATTRIBUTES: Final = {
     "add": "the layers are in the spec",
@@ -94,14 +93,10 @@ ATTRIBUTES: Final = {
     "compile": "`gs.compile` has done it: loss, metrics and optimizer are in the spec",
     "compute_loss": "use `model.evaluate(x, y)`",
     "count_params": "`model.summary()` prints the number of parameters; `sum(w.size for w in model.weights.values())`",
-    "best_estimator_": "`graphspec search` compares settings: docs/tutorials/settings.md",
     "classes_": "`model.labels[head]` are the classes",
     "coef_": "`model.weights` is a dict of copies by name",
-    "decision_function": "use `model.predict(x)`",
-    "feature_importances_": "`model.report('report.html')` shows the importance of each column; `model.explain(x)` explains rows",
-    "feature_names_in_": "`model.spec.inputs` has the inputs",
+    "feature_importances_": "`model.report('report.html')` shows the importance of each column",
     "fit_generator": "use `model.fit` with arrays or data frames",
-    "fit_transform": "the network itself scales and encodes its columns: use `model.fit(x, y)`",
     "get_layer": "`model.spec.nodes` has the layers, `model.weights['layer/kernel']` their weights",
     "get_params": f"`model.document()` is the spec as a dict; {NO_ESTIMATOR}",
     "get_weights": "`model.weights` is a dict of copies by name",

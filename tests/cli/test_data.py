@@ -90,7 +90,9 @@ def test_a_record() -> None:
 
 
 def test_a_table_without_a_spec() -> None:
-    Path("rows.csv").write_text("id;Preis (€);Datum;same\n" + "".join(f"k{k};{k},5;{k + 1}.02.2024;x\n" for k in range(25)))
+    Path("rows.csv").write_text(
+        "id;Preis (€);Datum;same\n" + "".join(f"k{k};{k},5;{k + 1}.02.2024;x\n" for k in range(25))
+    )
     result = graphspec("data", "rows.csv")
     assert (result.exit_code, result.stderr) == (0, "")
     assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [

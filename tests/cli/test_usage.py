@@ -45,8 +45,11 @@ from graphspec.cli.usage import _COMMANDS
         ("init a.yaml --kind quux", "not 'quux'\n  = help: `graphspec init --list` explains them\n"),
         ("init a.yaml t.csv", "init does not take 't.csv'\n  = help: write `--from t.csv --target COLUMN`\n"),
         ("sweep a.yaml", "= help: `graphspec search` tries settings: docs/tutorials/settings.md"),
-        ("serve net.onnx", "= help: an app serves the exported file: examples/node-service and docs/serving.md"),
-        ("doctor", "= help: `graphspec --version` says the version, `pip check` whether"),
+        (
+            "serve net.onnx",
+            "= help: an app serves the exported file: examples/node-service; `predict NET.onnx -` answers",
+        ),
+        ("doctor", "= help: `pip check` says whether the libraries fit"),
         ("completion bash", "= help: `graphspec --install-completion` makes"),
         ("compare runs/a runs/b", "= help: did you mean 'report'?\n"),
         ("report", "error: report needs RUN: run directories, as `train` writes them\n"),
