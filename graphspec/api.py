@@ -248,7 +248,7 @@ class Model(Explainable, Reported, Shown):
             save_model(self, path)
 
     def save_weights(self, path: str | Path) -> Path:
-        """Write the weights: a file that ends in ``.safetensors``, or ``weights.safetensors`` in a folder; return its path."""
+        """Write the weights: a file that ends in ``.safetensors``, or ``weights.safetensors`` in a folder."""
         from graphspec.training.run_directory import write_weights
 
         file = weights_file(path)

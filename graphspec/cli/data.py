@@ -30,12 +30,7 @@ _VALUES = 28  # narrower values go on a line of their own
 
 def data(
     spec: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE|SPEC|RUN|ONNX",
-            help="A table or an archive of arrays; or a spec, a run directory or an ONNX file.",
-            show_default=False,
-        ),
+        Path, typer.Argument(metavar="FILE|SPEC|RUN|ONNX", help="A table, spec, run or ONNX file.", show_default=False)
     ],
     rows: Annotated[
         int | None,

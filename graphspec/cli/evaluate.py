@@ -141,8 +141,7 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
     like = own or spec.data.get("test") or spec.data.get("train") or spec.data.get("validation")
     if own is None and like is not None and place.is_dir() and like.images is None and like.texts is None:
         _refuse_missing(spec, target, part)
-    own = unmapped(place) if like is None else like.at(place)
-    return replace(spec, data={**spec.data, name: own})
+    return replace(spec, data={**spec.data, name: unmapped(place) if like is None else like.at(place)})
 
 
 def _refuse_other_rows(model: Model, run: Path) -> None:

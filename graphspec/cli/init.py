@@ -88,22 +88,17 @@ def init(
         raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
-    if source is not None:
-        _from_source(path, source, target, kind)
-    elif target is not None:
-        raise UsageError("--target names a column of a table: name the table with --from")
-    else:
-        _from_template(path, kind or Kind.multiclass)
-
-
-def _from_source(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
-    with saying(f"reading {source}"):
-        if source.is_dir():
+    with saying(f"making {path}"):
+        if source is not None and source.is_dir():
             _from_folder(path, source, target, kind)
-        elif kind is Kind.sequence:
+        elif source is not None and kind is Kind.sequence:
             _from_series(path, source, target)
-        else:
+        elif source is not None:
             _from_table(path, source, target, kind)
+        elif target is not None:
+            raise UsageError("--target names a column of a table: name the table with --from")
+        else:
+            _from_template(path, kind or Kind.multiclass)
 
 
 def _from_template(path: Path, kind: Kind) -> None:

@@ -103,12 +103,12 @@ def stored_schema() -> str:
 
     from graphspec.language.explain import REGISTRIES
 
+    plugins = any(registry.plugins() for registry in REGISTRIES.values())
     package = files("graphspec")
-    places = [package.joinpath(FILE), package.joinpath("..", "schemas", FILE)]  # in a wheel, and in a checkout
-    found = next((place for place in places if place.is_file()), None)
-    if found is None or any(registry.plugins() for registry in REGISTRIES.values()):
-        return schema_text()
-    return found.read_text(encoding="utf-8")
+    for place in (package.joinpath(FILE), package.joinpath("..", "schemas", FILE)):  # in a wheel, and in a checkout
+        if not plugins and place.is_file():
+            return place.read_text(encoding="utf-8")
+    return schema_text()
 
 
 def schema_text() -> str:

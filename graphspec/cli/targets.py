@@ -60,11 +60,9 @@ def refuse_other(path: Path, wanted: str = _WANTED) -> None:
     if _is_folder(path) and not is_run(path):
         raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
     suffix = suffix_of(path)
-    if not _is_folder(path) and suffix in DATA_SUFFIXES:
-        shown = shell("graphspec", "data", str(path))
-        raise UsageError(f"{path} is a data file; {wanted} (`{shown}` shows what it holds)")
-    if not _is_folder(path) and suffix in _MODELS:
-        raise UsageError(f"{path} is {_MODELS[suffix]}; {wanted}")
+    data = "a data file, which `graphspec data` shows" if suffix in DATA_SUFFIXES else None
+    if not _is_folder(path) and (what := data or _MODELS.get(suffix)):
+        raise UsageError(f"{path} is {what}; {wanted}")
 
 
 def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = ()) -> Checked:

@@ -37,9 +37,7 @@ def validate(  # noqa: PLR0913 (the options of the command)
         typer.Argument(metavar="SPEC|RUN|ONNX", help="Specs, run directories or ONNX files.", show_default=False),
     ],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Make warnings count: the status is 1 for them, too.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings, too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
     target: Target = None,

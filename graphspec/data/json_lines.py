@@ -81,11 +81,7 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
 
 
 def read_document(path: Path) -> Records:
-    """Return the rows of a JSON file: one object, or a list of objects.
-
-    Raises:
-        DataError: GS501 if it cannot be read, or has something else.
-    """
+    """Return the rows of a JSON file, one object or a list of objects. Raises DataError (GS501) for anything else."""
     try:
         found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except OSError as error:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 STREAM = "<stdin>"
 """The name of a stream in messages."""
-JSON = ".json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
     """
-    if suffix_of(file) == JSON and is_regular(file):
+    if suffix_of(file) == ".json" and is_regular(file):
         return {name: array[:max_rows] for name, array in _document(spec, graph, file).inputs.items()}
     return _fed(_read(spec, graph, file, max_rows), graph)
 
@@ -90,7 +89,7 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) ->
         RunError: GS602 if there is too little memory to read it.
         UsageError: columns are to be kept, but the file is not a table.
     """
-    if suffix_of(file) == JSON and is_regular(file):
+    if suffix_of(file) == ".json" and is_regular(file):
         return _document(spec, graph, file, keep)
     arrays = _read(spec, graph, file)
     kept = _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
@@ -134,9 +133,8 @@ def _of_records(
     for key in keep:
         for row, line in zip(records.rows, records.lines, strict=True):
             if key not in row:
-                raise DataError(
-                    Code.MISSING_ARRAY, f"has no key '{key}' in {records.item} {line}", did_you_mean(key, list(row))
-                )
+                text = f"has no key '{key}' in {records.item} {line}"
+                raise DataError(Code.MISSING_ARRAY, text, did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
     return NewRows(
         {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)

@@ -27,10 +27,7 @@ _UNEVEN = 10  # times as many rows as the rarest class has
 
 @dataclass(frozen=True)
 class Use:
-    """What the spec reads a column for: an input or a target, of this name; ``column`` without a spec.
-
-    ``dtype`` is the graph's.
-    """
+    """What the spec reads a column for: an ``input`` or a ``target``, in the graph's dtype; a ``column`` without a spec."""
 
     name: str
     section: str

@@ -41,13 +41,8 @@ def document_for(spec: Spec, directory: Path) -> dict[str, Any]:
             named["folder"] = source.folder
         for key, path in named.items():
             if path is not None:
-                document["data"][part][key] = _literal(_relative(path, home, _as_written(source, key)))
+                document["data"][part][key] = _relative(path, home, _as_written(source, key)).replace("${", "$${")
     return document
-
-
-def _literal(name: str) -> str:
-    """Return a name as a spec writes it, in which ``${`` would start a variable."""
-    return name.replace("${", "$${")
 
 
 def _as_written(source: DataSource, key: str) -> str:
@@ -112,7 +107,9 @@ def portable_document(spec: Spec) -> dict[str, Any]:
         for key in (*_ROWS, "folder"):
             used.update(_VARIABLE.findall(str(keys.get(key, ""))))
         keys.pop("folder", None)
-        keys.update({key: _literal(names[str(path)]) for key in _ROWS if (path := getattr(source, key)) is not None})
+        keys.update(
+            {key: names[str(path)].replace("${", "$${") for key in _ROWS if (path := getattr(source, key)) is not None}
+        )
     variables = document.get("vars")
     if isinstance(variables, dict):
         variables.update({name: _last(variables[name]) for name in used & variables.keys()})
@@ -199,8 +196,6 @@ def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:
         raise UsageError(f"{place} does not exist; name the folder or the file of the data")
     if not place.is_dir():
         paths = {str(path) for source in spec.data.values() for path in source.paths}
-        if not paths:
-            raise UsageError(f"the spec names no data files; name {place} in its `data.train.file`")
         if len(paths) != 1:
             raise UsageError(f"the spec has {len(paths)} data files: name the folder in which they are, not {place}")
         return _with(spec, {p: _each(s, lambda _: place) if s.paths else s for p, s in spec.data.items()})

@@ -157,14 +157,7 @@ def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, s
 
 
 def x_and_y(call: str, needed: DataSignature, x: Data, y: Data, spec: Spec) -> tuple[Data, Data]:
-    """Return inputs and targets that a call was given; without ``y``, the targets are columns of ``x``.
-
-    Args:
-        spec: says which column has the targets of a head, if it has another name.
-
-    Raises:
-        UsageError: one of the two is missing, or ``x`` lacks a column of targets.
-    """
+    """Return inputs and targets of a call; without ``y``, targets are columns of ``x``, else UsageError is raised."""
     if y is not None or not needed.targets or not (isinstance(x, Mapping) or is_frame(x)):
         both(call, x, y, needed.targets)
         return x, y

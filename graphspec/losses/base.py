@@ -111,8 +111,7 @@ class Loss(Config):
         return []
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        """Return GS401 warnings."""
-        return []
+        return []  # GS401 warnings
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         """Emit one value per sample (and time step): the mean over the last axis, or the sum over the classes.

@@ -88,7 +88,7 @@ def test_overrides_are_for_specs(command: str, name: str, home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("train.npz", "train.npz` shows what it holds"),
+        ("train.npz", "is a data file, which `graphspec data` shows"),
         ("a.h5", "a file of Keras"),
         ("a.pkl", "never opens"),
         ("empty", "not a run"),
