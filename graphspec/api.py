@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.arguments import advising, both, flag, folders, path_of, positive_int, texts
+from graphspec.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
 from graphspec.arguments import rows as data_rows
 from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import Checked, SpecSource, check
-from graphspec.data.signature import Data, user_arrays
+from graphspec.data.signature import Data, user_arrays, x_and_y
 from graphspec.errors import UsageError
+from graphspec.files import make_folder
 from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.explanation import Explainable
@@ -73,7 +74,8 @@ class Model(Explainable, Reported, Shown):
         """Train for ``epochs`` more epochs, on the given arrays or else on the spec's data. Arguments override the spec.
 
         Args:
-            x, y: arrays by input and head name, or a single array if there is one input or head.
+            x, y: arrays by input and head name, or a single array if there is one input or head. Without `y`, the targets
+                are columns of `x`, a data frame or a dict of columns.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
             validation_split: the fraction of the rows to validate on; the seed selects them.
             class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
@@ -103,7 +105,7 @@ class Model(Explainable, Reported, Shown):
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
         from graphspec.training.timing import Fitted
 
-        both("fit", x, y, self.needed.targets)
+        x, y = x_and_y("fit", self.needed, x, y, self.spec)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
         settings = FitSettings(epochs, batch_size, shuffle, callbacks)
         with self.access.writing("training"):
@@ -146,7 +148,7 @@ class Model(Explainable, Reported, Shown):
             model.fit(epochs=1, verbose=0)
             model.evaluate()["loss"]  # on the rows of `data.test`
         """
-        both("evaluate", x, y, self.needed.targets)
+        x, y = x_and_y("evaluate", self.needed, x, y, self.spec)
         size = positive_int("batch_size", batch_size, self.spec.training.batch_size)
         arrays = self.part("test") if x is None else user_arrays(self.needed, x, y, sample_weight)
         running = self.evaluate_arrays(arrays, size)
@@ -224,6 +226,8 @@ class Model(Explainable, Reported, Shown):
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.
 
+        A path that ends in ``.onnx`` becomes a file, as by :meth:`export`. Suffixes of other programs raise UsageError.
+
         Example::
 
             model = gs.compile("specs/housing.yaml")
@@ -233,15 +237,31 @@ class Model(Explainable, Reported, Shown):
         """
         from graphspec.training.run_directory import save_model
 
+        path = path_of("path", path)
+        if path.suffix.lower() == ".onnx":
+            self.export(path)
+            return
+        if (said := from_keras.SAVED.get(path.suffix.lower())) is not None:
+            raise UsageError(f"`save` writes no {path.suffix} files: {said}")
         self.require_adapted()
         with self.access.writing():
-            save_model(self, path_of("path", path))
+            save_model(self, path)
 
-    def save_weights(self, directory: Path) -> None:
-        """Write ``weights.safetensors`` into ``directory``."""
+    def save_weights(self, path: str | Path) -> Path:
+        """Write the weights: a file that ends in ``.safetensors``, or ``weights.safetensors`` in a folder."""
         from graphspec.training.run_directory import write_weights
 
-        write_weights(self, directory / "weights.safetensors")
+        file = weights_file(path)
+        make_folder(file.parent)
+        write_weights(self, file)
+        return file
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read what :meth:`save_weights` has written. Raises RunError (GS603) if it is damaged or has other weights."""
+        from graphspec.training.checkpoint import load_arrays
+
+        shapes = {name: param.shape for name, param in self.graph.params.items()}
+        self.set_weights(load_arrays(weights_file(path), shapes)[0])
 
     if not TYPE_CHECKING:  # type checkers know the attributes from the class
 

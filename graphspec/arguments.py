@@ -69,6 +69,16 @@ def path_of(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def weights_file(value: Any) -> Path:
+    """Return the safetensors file that a path names: itself, or ``weights.safetensors`` in the folder that it is."""
+    path = path_of("path", value)
+    if path.suffix == ".safetensors" and not path.is_dir():
+        return path
+    if path.suffix and not path.is_dir():
+        raise UsageError(f"{path}: weights are a safetensors file; write `{path.with_suffix('.safetensors').name}`")
+    return path / "weights.safetensors"
+
+
 def rows(name: str, value: Any) -> Any:
     """Return ``value``, the data of a call, unless it is of a kind that is surely no array, column or data frame."""
     if type(value) is dict or type(value).__name__ == "ndarray":  # the other tests take longer than a small network

@@ -184,7 +184,7 @@ class Code(StrEnum):
     ACTIVATION_MISMATCH = (
         "GS401",
         "Loss and activation do not match",
-        "Warning: the loss expects other values than the activation of the head computes.",
+        "The loss expects other values than the head computes: a warning, or an error if nothing can be learned.",
         "Change the activation, or `from_logits`.",
     )
     LOSS_MISMATCH = (

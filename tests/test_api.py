@@ -250,3 +250,82 @@ def test_tracebacks_are_short() -> None:
     files = [frame.path for frame in caught.traceback]
     assert not any(str(path).endswith("contextlib.py") for path in files)
     assert len(files) <= 5
+
+
+def test_weights_alone(tmp_path: Path) -> None:
+    x, _ = blobs(8)
+    model, other = gs.compile(dense_spec()), gs.compile(dense_spec(), ["training.seed=9"])
+    assert model.save_weights(str(tmp_path / "w.safetensors")) == tmp_path / "w.safetensors"
+    other.load_weights(str(tmp_path / "w.safetensors"))
+    assert np.array_equal(other.predict(x), model.predict(x))
+    assert model.save_weights(tmp_path / "new") == tmp_path / "new" / "weights.safetensors"
+    other.load_weights(tmp_path / "new")
+    with pytest.raises(gs.UsageError, match=r"safetensors file; write `w.weights.safetensors`"):
+        model.save_weights("w.weights.h5")
+    with pytest.raises(gs.RunError, match="GS603"):
+        other.load_weights(tmp_path / "gone.safetensors")
+    gs.compile(two_heads_spec()).save_weights(tmp_path / "two.safetensors")
+    with pytest.raises(gs.RunError, match="GS603"):
+        other.load_weights(tmp_path / "two.safetensors")
+    assert np.array_equal(other.predict(x), model.predict(x))
+
+
+def test_saving_by_suffix(tmp_path: Path) -> None:
+    model = gs.compile(dense_spec())
+    model.save(tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").read_bytes()[:1] == b"\x08"  # protobuf
+    for suffix, said in ((".keras", "Keras's"), (".h5", "Keras's"), (".pt", "PyTorch's"), (".pkl", "pickles")):
+        with pytest.raises(gs.UsageError, match=rf"writes no \{suffix} files: .*{said}.*`save\('name.onnx'\)`"):
+            model.save(str(tmp_path / f"net{suffix}"))
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+class Frame:
+    """A data frame of a library: named columns, and an export."""
+
+    def __init__(self, **columns: Any) -> None:
+        self.columns, self._arrays = list(columns), columns
+
+    def __getitem__(self, names: Any) -> Any:
+        return Frame(**{n: self._arrays[n] for n in names}) if isinstance(names, list) else self._arrays[names]
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        raise ImportError("pyarrow is missing")  # columns are then read as arrays
+
+
+@pytest.mark.parametrize("make", [dict, Frame])
+def test_a_frame_has_its_targets(make: Any) -> None:
+    x, y = blobs(40)
+    spec = dense_spec()
+    spec["inputs"] = {"row": {"columns": {"a": "number", "b": "number"}}}
+    spec["layers"] = [{"name": "hidden", "type": "Dense", "units": 4}, *spec["layers"][1:]]
+    columns = {"a": x[:, 0], "b": x[:, 1]}
+    one, two = gs.compile(spec), gs.compile(spec)
+    one.fit(columns, y, epochs=2, verbose=0)
+    two.fit(make(**columns, kind=y), epochs=2, verbose=0)
+    assert all(np.array_equal(one.weights[n], two.weights[n]) for n in one.weights)
+    assert two.evaluate(make(**columns, kind=y)) == one.evaluate(columns, y)
+    with pytest.raises(
+        gs.UsageError, match=r"`evaluate` got `x` without `y`, and `x` has no column 'kind': add it, or"
+    ):
+        two.evaluate(make(**columns))
+    with pytest.raises(gs.SpecError, match="GS502"):
+        two.fit(make(a=x[:, 0], kind=y), verbose=0)
+
+
+def test_the_column_of_a_target_is_known_from_the_data() -> None:
+    x, y = blobs(20)
+    spec = dense_spec() | {"data": {"train": {"file": "rows.csv", "targets": {"kind": "Art"}}}}
+    [name] = spec["inputs"]
+    model = gs.compile(spec)
+    assert model.evaluate({name: x, "Art": y}) == model.evaluate({name: x}, {"kind": y})
+
+
+def test_scikit_learn_is_told_what_to_do() -> None:
+    model = gs.compile(dense_spec())
+    for call in (model.__sklearn_clone__, model.__sklearn_tags__):
+        with pytest.raises(gs.UsageError, match=r"no estimator of scikit-learn: .*m.evaluate\(x_test, y_test\)"):
+            call()
+    for name in ("get_params", "set_params", "classes_", "coef_", "transform", "feature_importances_"):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}': .*`"):
+            getattr(model, name)

@@ -104,7 +104,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = names_in(wheel)
     metadata = {name for name in names if name.startswith(f"graphspec-{__version__}.dist-info/")}
     assert len(names) == len(set(names))
-    assert {*names} - metadata == package()
+    assert {*names} - metadata == package() | {"graphspec/graphspec.schema.json"}
     assert {name.partition("/")[2] for name in metadata} == {
         *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     }
@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_what_is_no_python_is_there(wheel: Path) -> None:
     others = {Path(name).suffix or name for name in names_in(wheel) if name.startswith("graphspec/")} - {".py"}
-    assert others == {".css", ".js", ".md", ".pyi", ".typed", ".yaml"}
+    assert others == {".css", ".js", ".json", ".md", ".pyi", ".typed", ".yaml"}
     templates = {path.name for path in (ROOT / "graphspec" / "cli" / "templates").iterdir()}
     assert len(templates) >= 7
     assert templates == {Path(name).name for name in names_in(wheel) if "/templates/" in name}
@@ -161,6 +161,7 @@ def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
     assert status == ["0"] * len(commands)
     written = (ROOT / "schemas" / "graphspec.schema.json").read_text(encoding="utf-8")
     assert (tmp_path / "schema.json").read_text(encoding="utf-8") == written
+    assert (tmp_path / "graphspec.schema.json").read_text(encoding="utf-8") == written
 
 
 def test_the_source_archive_makes_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:

@@ -45,7 +45,11 @@ SETS = {"letters": (letters, "letter"), "garments": (garments, "garment")}
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write the rows that the specs train and test on.")
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], default=[*SETS], metavar="SET", help="default: all")
-    for name in parser.parse_args(arguments).sets:
+    sets = parser.parse_args(arguments).sets
+    if not (DATA / "ocr_letters.npz").is_file():
+        print(f"error: {DATA} is not there: run this in examples/fine-tuning of the whole project", file=sys.stderr)
+        return 1
+    for name in sets:
         read, target = SETS[name]
         pictures, kinds, *test = read()
         for part, x, y in ("train", pictures, kinds), ("test", *test):

@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141
 INTERNAL = 70
 # Exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE.
+SLOW = 2.0  # seconds
 
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
@@ -131,6 +133,19 @@ def out_wrapped(text: str, indent: int = 2) -> None:
     for part in printable(text).split("\n"):
         for line in wrapped(part, width, indent=indent):
             out(line)
+
+
+@contextmanager
+def saying(text: str) -> Iterator[None]:
+    """Say on stderr, if it is a terminal, what is being done, once it takes longer than ``SLOW`` seconds."""
+    timer = threading.Timer(SLOW, err, [f"{text} …"])
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def complain(message: str, hint: str | None = None) -> None:

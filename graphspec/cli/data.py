@@ -1,17 +1,20 @@
-"""``graphspec data``: show what the data files of a spec hold, and whether it fits the spec."""
+"""``graphspec data``: show what a table holds, or what the data files of a spec hold, and whether it fits the spec."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphspec.cli.console import columns, count, out, print_diagnostics, write_data
-from graphspec.cli.options import AnyTarget, DataPlace, Sets
+from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
+from graphspec.cli.options import DataPlace, Sets
+from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 from graphspec.errors import UsageError, shorten
-from graphspec.text import display_width, percent, shorten_end, terminal_width, wrapped
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, suffix_of
+from graphspec.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.array_profile import ArrayProfile
@@ -26,7 +29,9 @@ _VALUES = 28  # narrower values go on a line of their own
 
 
 def data(
-    spec: AnyTarget,
+    spec: Annotated[
+        Path, typer.Argument(metavar="FILE|SPEC|RUN|ONNX", help="A table, spec, run or ONNX file.", show_default=False)
+    ],
     rows: Annotated[
         int | None,
         typer.Option("--rows", min=1, metavar="N", help="Look at the first N rows only.", show_default=False),
@@ -35,22 +40,13 @@ def data(
     place: DataPlace = None,
     sets: Sets = None,
 ) -> int:
-    """Show what the data files of a spec hold: types, missing values, ranges, classes, and what would be learnt."""
-    from graphspec.cli.targets import checked_target, is_onnx
-    from graphspec.data.overview import overviews
-    from graphspec.data.relocated import moved
-    from graphspec.data.signature import data_signature
-
-    checked = checked_target(spec, sets or ())
-    declaration, lowered = checked.require()
-    if place is not None:
-        declaration = moved(declaration, place)
-    elif is_onnx(spec):
-        raise UsageError(f"{spec} contains no data, only the names of its data files; add `--data DIR`")
-    print_diagnostics(checked.diagnostics)
-    if not declaration.data:
-        raise UsageError(f"{spec} names no data; write them under `data`")
-    found = overviews(declaration, data_signature(declaration, lowered.graph), rows)
+    """Show what a table or the data files of a spec hold: types, missing values, ranges, classes, what would be learnt."""
+    if suffix_of(spec) in DATA_SUFFIXES and not is_run(spec):
+        if sets or place is not None:
+            raise UsageError(f"{spec} is a data file: leave out {'--set' if sets else '--data'}, which is for a spec")
+        found = [_of_file(spec, rows)]
+    else:
+        found = _of_spec(spec, rows, place, sets or ())
     if as_json:
         write_data(_json(found))
     else:
@@ -62,7 +58,48 @@ def data(
                 out(line)
         for line in closing(found, width):
             out(line)
+        if found[0].name == "file" and found[0].columns and suffix_of(spec) != ARCHIVE:
+            made = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
+            out(f"\nnext, with the column to predict:\n  {made}")
     return 1 if any(part.problems for part in found) else 0
+
+
+def _of_file(file: Path, rows: int | None) -> Overview:
+    """Look at a data file that no spec reads."""
+    from graphspec.cli.init import table_of
+    from graphspec.data.files import open_source
+    from graphspec.data.overview import overview_of
+    from graphspec.data.source import DataError
+
+    try:
+        with saying(f"reading {file}"):
+            table, decimal = (open_source(file), ".") if suffix_of(file) == ARCHIVE else table_of(file)
+            found = overview_of(table, str(file), rows)
+    except DataError as error:
+        raise UsageError(f"{file} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
+    if decimal != ".":
+        found.notes.append(f"its numbers have `decimal: '{decimal}'`")
+    return found
+
+
+def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[str]) -> list[Overview]:
+    from graphspec.data.overview import overviews
+    from graphspec.data.relocated import moved
+    from graphspec.data.signature import data_signature
+
+    checked = checked_target(spec, sets)
+    if place is not None and is_spec(spec) and (named := naming_file(checked.require()[0], spec, place)):
+        place, checked = None, checked_target(spec, [*sets, *named])
+    declaration, lowered = checked.require()
+    if place is not None:
+        declaration = moved(declaration, place)
+    elif is_onnx(spec):
+        raise UsageError(f"{spec} contains no data, only the names of its data files; add `--data DIR`")
+    print_diagnostics(checked.diagnostics)
+    if not declaration.data:
+        raise UsageError(f"{spec} names no data; write them under `data`, or add `--data FILE`")
+    with saying("reading the data"):
+        return overviews(declaration, data_signature(declaration, lowered.graph), rows)
 
 
 def lines(part: Overview, width: int | None) -> Iterator[str]:
@@ -74,7 +111,7 @@ def lines(part: Overview, width: int | None) -> Iterator[str]:
     yield from _wrapped(f"{part.name}: ", part.source + rows, width)
     for note in part.notes:
         yield from _wrapped("  ", note, width)
-    for title, section in (("target", "target"), ("input", "input")):
+    for title, section in (("column", "column"), ("target", "target"), ("input", "input")):
         used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == section]
         if used:
             yield ""

@@ -134,7 +134,7 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
     A file has the rows: its columns are mapped like those of the part, or else of the training data. A folder with the
     part's data file is where the data lie now. A folder of pictures or texts has the rows, too.
     """
-    from graphspec.data.relocated import moved
+    from graphspec.data.relocated import moved, unmapped
 
     name = _read(spec, part)
     own = spec.data.get(name)
@@ -147,9 +147,7 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
     like = own or spec.data.get("test") or spec.data.get("train") or spec.data.get("validation")
     if own is None and like is not None and place.is_dir() and like.images is None and like.texts is None:
         _refuse_missing(spec, target, part)
-    if like is None:
-        raise UsageError(f"the spec of {target} has no `data`, which would map arrays to inputs and targets")
-    return replace(spec, data={**spec.data, name: like.at(place)})
+    return replace(spec, data={**spec.data, name: unmapped(place) if like is None else like.at(place)})
 
 
 def _refuse_other_rows(model: Model, run: Path) -> None:

@@ -40,7 +40,7 @@ def import_(
     exported = found.path.with_suffix(".onnx")
     if exported.exists():  # it may be the file of the layer
         exported = found.path.with_name(f"{found.path.stem}_trained.onnx")
-    steps = [("validate", name), ("train", name), ("export", name, "-o", str(exported))]
+    steps = [("validate", name), ("train", name, "--data", "train.npz"), ("export", name, "-o", str(exported))]
     out("next:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import complain, count, out, out_wrapped
+from graphspec.cli.console import complain, count, out, out_wrapped, saying
 from graphspec.cli.schema import place
 from graphspec.codes import Code
 from graphspec.errors import UsageError
@@ -89,16 +89,17 @@ def init(
         raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
-    if source is not None and source.is_dir():
-        _from_folder(path, source, target, kind)
-    elif source is not None and kind is Kind.sequence:
-        _from_series(path, source, target)
-    elif source is not None:
-        _from_table(path, source, target, kind)
-    elif target is not None:
-        raise UsageError("--target names a column of a table: name the table with --from")
-    else:
-        _from_template(path, kind or Kind.multiclass)
+    with saying(f"making {path}"):
+        if source is not None and source.is_dir():
+            _from_folder(path, source, target, kind)
+        elif source is not None and kind is Kind.sequence:
+            _from_series(path, source, target)
+        elif source is not None:
+            _from_table(path, source, target, kind)
+        elif target is not None:
+            raise UsageError("--target names a column of a table: name the table with --from")
+        else:
+            _from_template(path, kind or Kind.multiclass)
 
 
 def _from_template(path: Path, kind: Kind) -> None:
@@ -128,7 +129,7 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
     tried = [(Kind.images, "images"), (Kind.text, "texts")]
     for chosen, key in [(k, key) for k, key in tried if kind in (None, k)]:
         try:
-            filled = folder(_template(chosen), source, _relative(source, path), key)
+            filled = folder(_template(chosen), source, relative(source, path), key)
         except DataError as error:
             if kind is None and chosen is Kind.images and error.problem.code is Code.TOO_FEW_ROWS:
                 continue  # it has no pictures, but perhaps texts
@@ -148,9 +149,9 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     from graphspec.data.source import DataError
 
     try:
-        table, decimal = _table(source, target)
-        assert target is not None
-        filled = series(_template(Kind.sequence), profile(table), table, target, _relative(source, path), decimal)
+        table, decimal = table_of(source)
+        target = _target(target, source, table)
+        filled = series(_template(Kind.sequence), profile(table), table, target, relative(source, path), decimal)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
     _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
@@ -182,7 +183,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
             f"for it, write a spec without --from, and name your columns in it"
         )
     found = _decisions(source, target, task)
-    text = spec_text(found, _name(path), _relative(source, path), place(path))
+    text = spec_text(found, _name(path), relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
     create(temporary, text)
     try:
@@ -208,8 +209,8 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table, decimal = _table(source, target)
-        assert target is not None
+        table, decimal = table_of(source)
+        target = _target(target, source, table)
         found = profile(table)
         task = task_of(found, target, task)
         decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
@@ -219,12 +220,12 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
         raise UsageError(f"{source} {error}{hint}") from None
 
 
-def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
-    """Open a table; return it with its decimal separator.
+def table_of(source: Path) -> tuple[Table | Files, str]:
+    """Open a table of which no spec says how its text is read; return it with its decimal separator.
 
     Raises:
         DataError: it cannot be read.
-        UsageError: it is no table, or no target is named.
+        UsageError: it is no table.
     """
     from graphspec.data.database import Table
     from graphspec.data.delimited import Delimited
@@ -237,13 +238,17 @@ def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
     if isinstance(table, Delimited) and table.has_decimal_commas():
         decimal = ","
         table = Delimited(source, decimal=decimal)
-    if target is None:
-        names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
-        raise UsageError(f"name the column to predict with --target; {source} has {names}")
     return table, decimal
 
 
-def _relative(source: Path, path: Path) -> str:
+def _target(target: str | None, source: Path, table: Table | Files) -> str:
+    if target is None:
+        names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
+        raise UsageError(f"name the column to predict with --target; {source} has {names}")
+    return target
+
+
+def relative(source: Path, path: Path) -> str:
     """Return the path of a table as a spec names it: relative to the spec's folder, absolute on another drive."""
     try:
         return Path(os.path.relpath(source, path.parent)).as_posix()

@@ -76,7 +76,7 @@ DataPlace = Annotated[
     typer.Option(
         "--data",
         metavar="DIR|FILE",
-        help="The folder in which the spec's data files lie now, or its only data file.",
+        help="The folder in which the spec's data files lie now, or its only data file; a spec without data trains on it.",
         show_default=False,
     ),
 ]

@@ -44,7 +44,7 @@ def predict(  # noqa: PLR0913 (options)
         Path,
         typer.Argument(
             metavar="DATA",
-            help=f"New rows: {', '.join(DATA_SUFFIXES)}; a folder of pictures or texts, or one of them; "
+            help=f"New rows: {', '.join((*DATA_SUFFIXES, '.json'))}; a folder of pictures or texts, or one of them; "
             "- reads JSON Lines from standard input.",
             show_default=False,
         ),

@@ -57,7 +57,7 @@ def place(spec: Path) -> str:
     for above in (folder, *folder.parents):
         if (above / "schemas" / FILE).is_file():
             return Path(os.path.relpath(above / "schemas" / FILE, folder)).as_posix()
-    text = schema_text()
+    text = stored_schema()
     if not (folder / FILE).is_file() or (folder / FILE).read_bytes() != text.encode():
         write_atomic(folder / FILE, text)
     return f"./{FILE}"
@@ -95,6 +95,20 @@ def _is_another(named: str, spec: Path) -> bool:
     schema = spec.parent / named
     is_own = schema.resolve() == spec.parent.resolve() / FILE
     return re.match(r"\w{2,}:", named) is not None or (schema.is_file() and not is_own)
+
+
+def stored_schema() -> str:
+    """Return the schema that is stored with the package: making one takes seconds. With plugins, it is made."""
+    from importlib.resources import files
+
+    from graphspec.language.explain import REGISTRIES
+
+    plugins = any(registry.plugins() for registry in REGISTRIES.values())
+    package = files("graphspec")
+    for place in (package.joinpath(FILE), package.joinpath("..", "schemas", FILE)):  # in a wheel, and in a checkout
+        if not plugins and place.is_file():
+            return place.read_text(encoding="utf-8")
+    return schema_text()
 
 
 def schema_text() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +17,7 @@ from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
+    from graphspec.language.declarations import Spec
 
 ONNX = ".onnx"
 _SPECS = (".yaml", ".yml", ".json")
@@ -57,7 +60,8 @@ def refuse_other(path: Path, wanted: str = _WANTED) -> None:
     if _is_folder(path) and not is_run(path):
         raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
     suffix = suffix_of(path)
-    if not _is_folder(path) and (what := "a data file" if suffix in DATA_SUFFIXES else _MODELS.get(suffix)):
+    data = "a data file, which `graphspec data` shows" if suffix in DATA_SUFFIXES else None
+    if not _is_folder(path) and (what := data or _MODELS.get(suffix)):
         raise UsageError(f"{path} is {what}; {wanted}")
 
 
@@ -131,6 +135,17 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
     if checked.spec is not None and checked.spec.weight_files:  # of a network that has weights, the training is missing
         return UsageError(f"{path} is a spec, but this needs a run; {do}")
     return UsageError(f"{path} is a spec, which has no weights: it names no `initial_weights`; {do}")
+
+
+def naming_file(spec: Spec, path: Path, place: Path) -> list[str]:
+    """Return the override with which a spec that names no data is trained on a file; nothing for other specs."""
+    if any(source.has_rows for source in spec.data.values()) or not place.is_file():
+        return []
+    from graphspec.cli.init import relative
+
+    name = relative(place, path)
+    plain = re.fullmatch(r"[\w./-]+", name, re.ASCII) is not None
+    return [f"data.train.file={name if plain else json.dumps(name.replace('${', '$${'), ensure_ascii=False)}"]
 
 
 @contextmanager

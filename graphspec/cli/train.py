@@ -24,7 +24,7 @@ from graphspec.cli.options import (
 )
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
-from graphspec.cli.targets import is_run, naming_data
+from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
@@ -87,13 +87,13 @@ def train(  # noqa: PLR0913 (the options of the command)
         raise UsageError("give either --resume or --overwrite, not both")
     if signature is not None and onnx is None:
         raise UsageError("--signature describes the exported file: give --export FILE, too")
-    if is_run(spec):
-        command = shell("graphspec", "train", str(spec / "spec.json"), "--out", str(spec), "--resume")
-        raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
-    if suffix_of(spec) in DATA_SUFFIXES:
-        command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
-        raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
+    if is_run(spec) and resume and directory in (None, spec):
+        spec, directory = spec / "spec.json", spec
+    _refuse_other(spec)
     checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets or ())
+    if data is not None and (named := naming_file(checked.require()[0], spec, data)):
+        data, sets = None, [*(sets or ()), *named]
+        checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets)
     declaration, lowered = checked.require()
     if data is not None:
         declaration = moved(declaration, data)
@@ -150,6 +150,15 @@ def train(  # noqa: PLR0913 (the options of the command)
     return None
 
 
+def _refuse_other(spec: Path) -> None:
+    if is_run(spec):
+        command = shell("graphspec", "train", str(spec), "--resume")
+        raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
+    if suffix_of(spec) in DATA_SUFFIXES:
+        command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
+        raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
+
+
 def _checked(
     spec: Path, directory: Path | None, resume: bool, mpi: bool, *, sets: Sequence[str], **options: Any
 ) -> Checked:
@@ -181,7 +190,7 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
 
     if "train" not in spec.data:
         text = "the spec has no `data.train` to train on"
-        hint = "add `data: {train: {file: …}}`"
+        hint = "add `data: {train: {file: …}}`, or give a table or an archive with `--data FILE`"
         raise SpecError([Diagnostic.at(spec.tree.mark, Code.MISSING_KEY, text, path="data.train", hint=hint)])
     parts, found = load_all(spec, graph, cache)
     if any(d.is_error for d in found):

@@ -170,7 +170,9 @@ def _workers(trainer: Trainer, workers: int | str) -> str:
     if workers == "mpi" or trainer.steps.ranks is not None:
         ranks = count(1 if trainer.steps.ranks is None else trainer.steps.ranks.size, "rank")
         return f"{ranks} of {workers} processes" if isinstance(workers, int) else ranks
-    return "workers: auto" if isinstance(workers, str) else count(workers, "process", "processes")
+    if workers == 1:
+        return "one process"
+    return "workers: auto" if isinstance(workers, str) else f"{workers} processes"
 
 
 # At the end.

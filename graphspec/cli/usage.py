@@ -17,7 +17,7 @@ _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("new", "create", "template", "scaffold"), "init"),
     **dict.fromkeys(("show", "info", "describe", "print", "params"), "summary"),
     **dict.fromkeys(("draw", "graph", "visualize", "diagram", "svg"), "plot"),
-    **dict.fromkeys(("infer", "inference", "serve", "answer"), "predict"),
+    **dict.fromkeys(("infer", "inference", "answer"), "predict"),
     **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
     **dict.fromkeys(("profile", "stats", "rows"), "data"),
     **dict.fromkeys(("compare", "dashboard", "html", "results"), "report"),
@@ -29,8 +29,14 @@ _COMMANDS: Mapping[str, str] = {
 }
 """What others call the commands."""
 
-_SEARCHES = frozenset(("search", "sweep", "tune", "grid", "hyperopt", "optimize"))
-"""Commands that others have for several settings."""
+_TRIALS = "`graphspec search` tries settings: docs/tutorials/settings.md"
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("sweep", "tune", "grid", "hyperopt", "optimize"), _TRIALS),
+    "serve": "an app serves the exported file: examples/node-service; `predict NET.onnx -` answers rows as they arrive",
+    "doctor": "`pip check` says whether the libraries fit, `graphspec validate SPEC --data` whether a spec and its data do",
+    "completion": "`graphspec --install-completion` makes a shell complete commands",
+}
+"""What others have commands for, and what does it here."""
 
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("forecast", "forecasting", "series", "time-series", "timeseries"), "sequence"),
@@ -96,9 +102,8 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
         ) or f"{default} lists the options"
     if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
         commands = [] if context is None else list(context.command.commands)
-        if unknown[1].lower() in _SEARCHES:
-            text = f"there is no command '{unknown[1]}'"
-            return text, "a loop of `train` with `--set` and `--out` compares settings: docs/tutorials/settings.md"
+        if (elsewhere := _ELSEWHERE.get(unknown[1].lower())) is not None:
+            return f"there is no command '{unknown[1]}'", elsewhere
         meant = _COMMANDS.get(unknown[1].lower())
         close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
         return f"there is no command '{unknown[1]}'", close or f"the commands are {', '.join(commands)}"

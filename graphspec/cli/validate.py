@@ -31,12 +31,13 @@ class Format(StrEnum):
 
 
 @gc_paused()
-def validate(
+def validate(  # noqa: PLR0913 (the options of the command)
     specs: Annotated[
         list[Path],
         typer.Argument(metavar="SPEC|RUN|ONNX", help="Specs, run directories or ONNX files.", show_default=False),
     ],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings, too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
     target: Target = None,
@@ -61,7 +62,7 @@ def validate(
         else:
             checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
         found = check_further(checked, data=data, opset=level, contrib=has_contrib(target), allow_outside=allow_outside)
-        wrong = wrong or any(d.is_error for d in found)
+        wrong = wrong or any(d.is_error or strict for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)
             out_wrapped(f"{spec}: {_verdict(checked, found)}")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,11 +35,13 @@ class Records:
         rows: the objects.
         lines: the number of each one's line, from 1.
         first: the index of the first one; blank lines do not count.
+        item: what the numbers count, ``line`` or ``row``.
     """
 
     rows: Sequence[Mapping[str, Any]]
     lines: Sequence[int]
     first: int
+    item: str = "line"
 
 
 class Stream(Protocol):
@@ -75,6 +78,21 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
             rows, lines, first, nbytes = [], [], first + len(rows), 0
     if rows:
         yield Records(rows, lines, first)
+
+
+def read_document(path: Path) -> Records:
+    """Return the rows of a JSON file, one object or a list of objects. Raises DataError (GS501) for anything else."""
+    try:
+        found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except OSError as error:
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        found = None
+    rows = found if isinstance(found, list) else [found]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        hint = "a JSON file of rows is one object, or a list of objects; a file of one object per line ends in .jsonl"
+        raise DataError(Code.UNREADABLE_FILE, "cannot be read: it has no rows in JSON", hint)
+    return Records(rows, range(1, len(rows) + 1), 0, "row")
 
 
 def _lines(stream: Stream) -> Iterator[bytes | None]:
@@ -152,7 +170,7 @@ class RecordSource:
         return {k: placed(error, self.place) for k, error in found.items()} if isinstance(found, dict) else found
 
     def place(self, row: int) -> str:
-        return f"line {self._records.lines[row]:,}"
+        return f"{self._records.item} {self._records.lines[row]:,}"
 
     def values(self, key: str) -> Array:
         """Return the values of a key as objects; None where it is missing."""
@@ -162,12 +180,12 @@ class RecordSource:
         return array
 
     def _column(self, key: str, request: Request) -> Array | DataError:
-        values = []
+        values, item = [], self._records.item
         for row, line in zip(self._records.rows, self._records.lines, strict=True):
             if key not in row and not request.gaps:
                 keys = list(row)
-                hint = did_you_mean(key, keys) or f"line {line} has {', '.join(keys[:_SHOWN]) or 'no keys'}"
-                return DataError(Code.MISSING_ARRAY, f"is missing in line {line}", f"{hint}; null is a missing value")
+                hint = did_you_mean(key, keys) or f"{item} {line} has {', '.join(keys[:_SHOWN]) or 'no keys'}"
+                return DataError(Code.MISSING_ARRAY, f"is missing in {item} {line}", f"{hint}; null is a missing value")
             values.append(row.get(key))
         try:
             return _objects(values) if request.type.is_string else as_array(values)
@@ -181,7 +199,7 @@ class RecordSource:
             return None
         first, other = self.place(are_lists.index(True)), self.place(are_lists.index(False))
         text = f"has a list in {first}, and a single value in {other}"
-        return DataError(Code.WRONG_ARRAY_SHAPE, text, "write a list in every line, or in none")
+        return DataError(Code.WRONG_ARRAY_SHAPE, text, f"write a list in every {self._records.item}, or in none")
 
 
 def _objects(values: list[Any]) -> Array:

@@ -14,8 +14,9 @@ from graphspec.data.check import Dataset, DataSignature, load, load_from, refuse
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import TEXTS, Folder, of_source
-from graphspec.data.json_lines import Records, RecordSource, Stream, read_records
+from graphspec.data.json_lines import Records, RecordSource, Stream, read_document, read_records
 from graphspec.data.pictures import PICTURES
+from graphspec.data.relocated import unmapped
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
 from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
@@ -103,8 +104,20 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
     """
+    if suffix_of(file) == ".json" and is_regular(file):
+        return {name: array[:max_rows] for name, array in _document(spec, graph, file).inputs.items()}
     signature = data_signature(spec, graph, targets=False)
     return _fed(_loaded(_source(spec, signature, file), signature, max_rows)[0], graph)
+
+
+def _document(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
+    """Read the rows of a JSON file."""
+    signature = data_signature(spec, graph, targets=False)
+    try:
+        records = read_document(file)
+        return _of_records(records, _source_of(spec, signature, file, set(records.rows[0])), signature, graph, keep)
+    except DataError as error:
+        raise _error_of(f"data file '{file}'", error.problem, str(file)) from None
 
 
 def _loaded(
@@ -127,6 +140,8 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *,
         RunError: GS602 if there is too little memory to read it.
         UsageError: columns are to be kept, but the file is not a table; the last windows are wanted of other rows.
     """
+    if suffix_of(file) == ".json" and is_regular(file) and not last:
+        return _document(spec, graph, file, keep)
     signature = data_signature(spec, graph, targets=False)
     source = _source(spec, signature, file)
     if last:
@@ -198,7 +213,8 @@ def _of_records(
     for key in keep:
         for row, line in zip(records.rows, records.lines, strict=True):
             if key not in row:
-                raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in line {line}", did_you_mean(key, list(row)))
+                text = f"has no key '{key}' in {records.item} {line}"
+                raise DataError(Code.MISSING_ARRAY, text, did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
     return NewRows(
         {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)
@@ -260,7 +276,7 @@ def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
 
 def _as_text(spec: Spec, file: Path) -> DataSource:
     """Return a source that reads the text of a file as the spec's parts do, the first one that says how."""
-    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
+    own = unmapped(file)
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
     said = next((p for p in parts if p.delimiter is not None or p.decimal != "."), own)
     return replace(own, delimiter=said.delimiter, decimal=said.decimal)

@@ -30,7 +30,7 @@ _UNEVEN = 10  # times as many rows as the rarest class has
 
 @dataclass(frozen=True)
 class Use:
-    """What the spec reads a column for: an input or a target, of this name. ``dtype`` is the graph's."""
+    """What the spec reads a column for: an ``input`` or a ``target``, in the graph's dtype; a ``column`` without a spec."""
 
     name: str
     section: str
@@ -118,6 +118,21 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
     if name == "train":
         part.learnt = preview(spec, part.columns, part.uses)
         part.hints += _leaks(part, table, signature) if windows is None else ()
+    return part
+
+
+def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overview:
+    """Look at all columns or arrays of a file that no spec reads."""
+    part = Overview("file", name)
+    try:
+        _look(part, table, max_rows)
+    except DataError as error:
+        part.problems.append(_sentence(name, error))
+    part.uses = {column: [Use(column, "column", "")] for column in part.columns}
+    for column, uses in part.uses.items():
+        found = part.columns[column]
+        if isinstance(found, ColumnProfile):
+            part.hints += [f"column '{column}' {text}" for text in _column_hints(found, uses[0])]
     return part
 
 
@@ -241,7 +256,7 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
 def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
     if found.constant and found.present:
         yield "is the same in every row: nothing can be learnt from it"
-    if use.section != "input":
+    if use.section == "target":
         return
     if (
         found.unique

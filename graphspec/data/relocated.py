@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.data.globs import has_marks, matching
 from graphspec.data.source import DataError
-from graphspec.errors import UsageError
+from graphspec.errors import Mark, UsageError
+from graphspec.language.declarations import DataSource
+from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
-    from graphspec.language.declarations import DataSource, Spec
+    from graphspec.language.declarations import Spec
 
 _ROWS = ("file", "images", "texts")
 _CALLBACK_PATHS = ("filepath", "filename", "log_dir", "backup_dir")
@@ -39,7 +41,7 @@ def document_for(spec: Spec, directory: Path) -> dict[str, Any]:
             named["folder"] = source.folder
         for key, path in named.items():
             if path is not None:
-                document["data"][part][key] = _relative(path, home, _as_written(source, key))
+                document["data"][part][key] = _relative(path, home, _as_written(source, key)).replace("${", "$${")
     return document
 
 
@@ -105,7 +107,9 @@ def portable_document(spec: Spec) -> dict[str, Any]:
         for key in (*_ROWS, "folder"):
             used.update(_VARIABLE.findall(str(keys.get(key, ""))))
         keys.pop("folder", None)
-        keys.update({key: names[str(path)] for key in _ROWS if (path := getattr(source, key)) is not None})
+        keys.update(
+            {key: names[str(path)].replace("${", "$${") for key in _ROWS if (path := getattr(source, key)) is not None}
+        )
     variables = document.get("vars")
     if isinstance(variables, dict):
         variables.update({name: _last(variables[name]) for name in used & variables.keys()})
@@ -169,6 +173,11 @@ def _tail(path: Path) -> tuple[str, ...]:
 def _marked(tail: tuple[str, ...]) -> int:
     """Return how many parts at the end of a path begin with the first that has marks of a pattern."""
     return next((len(tail) - k for k, part in enumerate(tail) if has_marks(Path(part))), 1)
+
+
+def unmapped(file: Path) -> DataSource:
+    """Return a source whose columns have the names of inputs and heads."""
+    return DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
 
 
 def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:

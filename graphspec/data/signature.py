@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arguments import mapping
+from graphspec.arguments import both, mapping
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
@@ -156,6 +156,24 @@ def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, s
     if len(names) != 1:
         raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")
     return {names[0]: data}
+
+
+def x_and_y(call: str, needed: DataSignature, x: Data, y: Data, spec: Spec) -> tuple[Data, Data]:
+    """Return inputs and targets of a call; without ``y``, targets are columns of ``x``, else UsageError is raised."""
+    if y is not None or not needed.targets or not (isinstance(x, Mapping) or is_frame(x)):
+        both(call, x, y, needed.targets)
+        return x, y
+    named = spec.data["train"].targets if "train" in spec.data else None
+    columns = {name: name for name in [*needed.targets, *needed.extras()]}
+    columns |= {name: column for name, column in (named or {}).items() if isinstance(column, str) and name in columns}
+    inputs = {*needed.inputs, *needed.columns.values()}
+    given = dict(x) if isinstance(x, Mapping) else columns_of(x, [*inputs, *columns.values()])
+    if absent := [f"'{columns[head]}'" for head in needed.targets if columns[head] not in given]:
+        lacks = f"`x` has no column {', '.join(absent)}"
+        raise UsageError(f"`{call}` got `x` without `y`, and {lacks}: add it, or pass the targets, `{call}(x, y)`")
+    targets = {name: given[column] for name, column in columns.items() if column in given}
+    others = {*columns.values()} - inputs
+    return {name: value for name, value in given.items() if name not in others}, targets
 
 
 def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = None) -> Dataset:

@@ -20,6 +20,7 @@ from graphspec.export.unusual import unusual_rows
 from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.export.quantize_verdict import Verdict
@@ -79,7 +80,7 @@ class Proof:
 
     def __str__(self) -> str:
         heads = ", ".join(f"{h} {d:.1e}" for h, d in self.differences.items())
-        lengths = "" if not self.lengths else f", {len(self.lengths)} lengths"
+        lengths = f", with open axes of {count(len(self.lengths), 'size')}" if self.lengths else ""
         batches = ", ".join(map(str, self.batches))
         equal = f"equal to the runtime at batch sizes {batches}{lengths}"
         if self.generated:  # a small difference says little there: random values may saturate a network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from graphspec.files import suffix_of, written_in_parts
 from graphspec.gc_pause import gc_paused
 from graphspec.importing.same_graph import difference
 from graphspec.importing.tidy import Tidied, tidy
-from graphspec.importing.yaml_text import write_yaml
+from graphspec.importing.yaml_text import WIDTH, write_yaml
 from graphspec.ir.dims import show
+from graphspec.text import printable
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -128,7 +130,7 @@ def import_file(
     if arrays:
         data = {**data, "training": {"initial_weights": weights_path.name, **data.get("training", {})}}
     named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(data), schema=named, notes=converted.notes)
+    text = write_yaml(_in_order(data), schema=named, notes=converted.notes) + _data_comment(spec, lowered)
     with written_in_parts(spec_path) as write:
         write(text.encode())
         if arrays:  # the spec appears after its weights, or not at all
@@ -145,13 +147,23 @@ def _import_onnx(source: Path, spec_path: Path, overwrite: bool, schema: Callabl
     if copied is not None and os.path.lexists(copied) and not overwrite:
         raise UsageError(f"{copied} exists; `--overwrite` replaces what exists")
     named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(found.data), schema=named, notes=found.notes)
+    text = write_yaml(_in_order(found.data), schema=named, notes=found.notes) + _data_comment(found.spec, found.lowered)
     if copied is not None and found.content is not None:
         with written_in_parts(copied) as write:
             write(found.content)
     with written_in_parts(spec_path) as write:
         write(text.encode())
     return Import(spec_path, None, found.spec, found.lowered, found.notes)
+
+
+def _data_comment(spec: Spec, lowered: Lowered) -> str:
+    """Return the section that a spec needs to be trained, as a comment: what is in the rows is known, not where they are."""
+    arrays = ", ".join(f"'{name}' {show(value.shape)}" for name, value in lowered.graph.inputs.items())
+    heads = ", ".join(f"'{name}'" for name in spec.heads)
+    losses = "" if all(head.loss is not None for head in spec.heads.values()) else "; heads need a `loss`"
+    said = f"To train, name the rows: an archive of the arrays {arrays}, and of the targets {heads}{losses}."
+    lines = textwrap.wrap(printable(said), WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    return "\n".join(["", *lines, "# data:", "#   train: {file: train.npz}", "#   validation: {split: 0.1}", ""])
 
 
 def _name_of(path: Path) -> str:

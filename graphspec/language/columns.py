@@ -188,7 +188,8 @@ def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
         if not kind.unknown:
             what = "`type` of " * (kind is not tree) + subject
             message = f"{what} must be the name of a type, not {describe(kind)}"
-            problems.value(kind, Code.WRONG_TYPE, message, hint=f"the types are {', '.join(COLUMNS.names())}")
+            hint = "delete the column to leave it out; " if kind.value is None else ""
+            problems.value(kind, Code.WRONG_TYPE, message, hint=f"{hint}the types are {', '.join(COLUMNS.names())}")
         return None
     cls = COLUMNS.get(kind.value)
     if cls is None:

@@ -89,7 +89,7 @@ class Loss(Config):
         return answers
 
     def check(self, y_pred: Value) -> list[Problem]:
-        """Return what does not fit this loss: the head's shape (GS402, errors) or its activation (GS401, warnings).
+        """Return what does not fit this loss: the head's shape (GS402) or its activation (GS401, warnings).
 
         The subject of the messages is the loss.
         """
@@ -97,8 +97,7 @@ class Loss(Config):
             return refuse(f"needs float32 values, got {y_pred.dtype}", "use the layer that computes these values")
         if y_pred.rank == 0:
             return refuse("needs one value per sample, got a scalar", "use a layer that keeps the batch axis")
-        found = self.check_shape(y_pred)
-        return found or self.check_activation(y_pred)
+        return self.check_shape(y_pred) or _always_one(y_pred) or self.check_activation(y_pred)
 
     def check_values(self, values: Sequence[Value]) -> list[Problem]:
         """Return what does not fit this loss, :meth:`check`, for the values of all its nodes."""
@@ -112,12 +111,7 @@ class Loss(Config):
         return []
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        """Return GS401 warnings. The base warns about a softmax over a single unit."""
-        axis = axis_of(y_pred, "Softmax")
-        if axis is not None and y_pred.shape[axis] == 1:
-            text = "gets a softmax over a single unit, which is always 1: nothing can be learned"
-            return warn(text, "use `activation: sigmoid`, or one unit per class")
-        return []
+        return []  # GS401 warnings
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         """Emit one value per sample (and time step): the mean over the last axis, or the sum over the classes.
@@ -239,6 +233,15 @@ def smooth(g: Builder, y_true: Value, smoothing: float, probability: float) -> V
 def refuse(message: str, hint: str) -> list[Problem]:
     """Return GS402: the loss cannot be computed for this head."""
     return [Problem(Code.LOSS_MISMATCH, message, hint)]
+
+
+def _always_one(y_pred: Value) -> list[Problem]:
+    """Return GS401, an error, for a softmax over a single unit."""
+    axis = axis_of(y_pred, "Softmax")
+    if axis is None or y_pred.shape[axis] != 1:
+        return []
+    text = "gets a softmax over a single unit, which is always 1: nothing can be learned"
+    return [Problem(Code.ACTIVATION_MISMATCH, text, "use `activation: sigmoid`, or one unit per class")]
 
 
 def warn(message: str, hint: str) -> list[Problem]:

@@ -73,6 +73,19 @@ LOAD: Final = {
     "sets": "the run has its spec; to change it, compile the spec and copy the weights: `new.set_weights(old.weights)`",
     "safe_mode": "leave it out: a run contains no code",
 }
+NO_ESTIMATOR: Final = (
+    "a graphspec model is no estimator of scikit-learn: for each split, compile the spec again, "
+    "`m = gs.compile('net.yaml'); m.fit(x_train, y_train); m.evaluate(x_test, y_test)`"
+)
+_RUN_OR_ONNX = "`save('runs/name')` writes a run, which `gs.load` reads, and `save('name.onnx')` a file for apps"
+_OTHERS = {
+    "Keras's or TensorFlow's": (".keras", ".h5", ".hdf5", ".pb", ".tflite"),
+    "PyTorch's": (".pt", ".pth", ".ckpt", ".bin"),
+    "pickles, which run code when they are read": (".pkl", ".pickle", ".joblib"),
+    "for weights, which `save_weights` writes": (".safetensors", ".npz"),
+}
+SAVED: Final = {suffix: f"they are {what}; {_RUN_OR_ONNX}" for what, found in _OTHERS.items() for suffix in found}
+"""Suffixes of files that `save` does not write, and what to write instead."""
 ATTRIBUTES: Final = {
     "add": "the layers are in the spec",
     "build": "the model is built: the spec has the shapes of its inputs",
@@ -80,22 +93,27 @@ ATTRIBUTES: Final = {
     "compile": "`gs.compile` has done it: loss, metrics and optimizer are in the spec",
     "compute_loss": "use `model.evaluate(x, y)`",
     "count_params": "`model.summary()` prints the number of parameters; `sum(w.size for w in model.weights.values())`",
+    "classes_": "`model.labels[head]` are the classes",
+    "coef_": "`model.weights` is a dict of copies by name",
+    "feature_importances_": "`model.report('report.html')` shows the importance of each column",
     "fit_generator": "use `model.fit` with arrays or data frames",
     "get_layer": "`model.spec.nodes` has the layers, `model.weights['layer/kernel']` their weights",
+    "get_params": f"`model.document()` is the spec as a dict; {NO_ESTIMATOR}",
     "get_weights": "`model.weights` is a dict of copies by name",
     "inputs": "`model.spec.inputs` has the inputs",
     "layers": "`model.spec.nodes` has the layers",
-    "load_weights": "use `gs.load('runs/name')`, or `model.set_weights({name: array})`",
     "optimizer": "`model.spec.training.optimizer` is the optimizer",
     "outputs": "`model.spec.heads` has the heads",
     "predict_classes": "use `model.predict(x).argmax(-1)`",
     "predict_on_batch": "use `model.predict(x)`",
     "predict_proba": "use `model.predict(x)`: a softmax or sigmoid head returns probabilities",
     "score": "use `model.evaluate(x, y)`",
+    "set_params": "change the spec: `gs.compile('net.yaml', sets=['training.epochs=5'])`",
     "state_dict": "`model.weights` is a dict of copies by name",
     "test_on_batch": "use `model.evaluate(x, y)`",
     "to": "networks run on the CPU",
     "to_json": "`model.document()` is the spec as a dict",
+    "transform": "the network itself scales and encodes its columns: use `model.predict(x)`",
     "train_on_batch": "use `model.fit(x, y, epochs=1, batch_size=len(x))`",
     "trainable_weights": "`model.weights` is a dict of copies by name",
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from graphspec.arguments import flag, positive_int
+from graphspec.errors import UsageError
+from graphspec.notebook.from_keras import NO_ESTIMATOR
 from graphspec.runtime.session import Session
 from graphspec.text import printable, terminal_width
 
@@ -39,6 +41,12 @@ class Shown(Session):
         columns = terminal_width(file or sys.stdout) if width is None else positive_int("width", width, 100)
         lines = summary(self, rows, width=columns, expand=flag("expand", expand, False))
         print(printable("\n".join(lines)), file=file)
+
+    def __sklearn_clone__(self) -> NoReturn:
+        """Say what to do in place of scikit-learn's functions for estimators, which call this."""
+        raise UsageError(NO_ESTIMATOR)
+
+    __sklearn_tags__ = __sklearn_clone__
 
     def __repr__(self) -> str:
         from graphspec.notebook.model import described

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.arguments import both, path_of
-from graphspec.data.signature import user_arrays
+from graphspec.arguments import path_of
+from graphspec.data.signature import user_arrays, x_and_y
 from graphspec.errors import UsageError
 from graphspec.runtime.session import Session
 
@@ -41,7 +41,7 @@ class Reported(Session):
         from graphspec.report.build import write_model_report
         from graphspec.training.timing import Fitted
 
-        both("report", x, y, self.needed.targets)
+        x, y = x_and_y("report", self.needed, x, y, self.spec)
         file = path_of("path", path)
         if file.suffix.lower() not in (".html", ".htm"):
             raise UsageError(f"'{file}' must end in .html: a report is an HTML page")

@@ -85,6 +85,9 @@ def test_validate_says_warnings() -> None:
     assert result.exit_code == 0
     assert "warning[GS404]" in result.stdout
     assert "a.yaml: ok, 1 warning (49 parameters, 3 layers)" in result.stdout
+    assert graphspec("validate", "a.yaml", "--strict").exit_code == 1
+    Path("good.yaml").write_text(SPEC)
+    assert graphspec("validate", "good.yaml", "--strict").exit_code == 0
 
 
 def test_validate_json_and_nothing_else() -> None:

@@ -89,6 +89,56 @@ def test_a_record() -> None:
         assert line in lines, line
 
 
+def test_a_table_without_a_spec() -> None:
+    Path("rows.csv").write_text(
+        "id;Preis (€);Datum;same\n" + "".join(f"k{k};{k},5;{k + 1}.02.2024;x\n" for k in range(25))
+    )
+    result = graphspec("data", "rows.csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "file: rows.csv, 25 rows",
+        "its numbers have `decimal: ','`",
+        "",
+        "column type missing distinct values",
+        "id text 0 25 k0 4 %, k1 4 %, k10 4 %, k11 4 %, k12 4 %, k13 4 %, k14 4 %, k15 4 %, …",
+        "Preis (€) float 0 25 0.5 … 24.5, median 12.5",
+        "Datum date 0 25 2024-02-01 … 2024-02-25 (%d.%m.%Y)",
+        "same text 0 1 x 100 %",
+        "",
+        "hint: column 'id' is different in every row, like an id: leave it out",
+        "hint: column 'same' is the same in every row: nothing can be learnt from it",
+        "",
+        "next, with the column to predict:",
+        "graphspec init net.yaml --from rows.csv --target COLUMN",
+    ]
+    [part] = json.loads(graphspec("data", "rows.csv", "--rows", "10", "--json").stdout)
+    assert (part["source"], part["rows"], part["columns"]["Preis (€)"]["numbers"]["high"]) == ("rows.csv", 10, 9.5)
+
+
+def test_an_archive_without_a_spec() -> None:
+    np.savez("x.npz", pixels=np.zeros((3, 4), np.uint8), digit=np.arange(3))
+    lines = graphspec("data", "x.npz").stdout.splitlines()
+    assert lines[0] == "file: x.npz, 3 rows"
+    assert [line.split()[0] for line in lines[2:]] == ["column", "pixels", "digit"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("gone.csv",), "gone.csv does not exist"),
+        (("empty.csv",), "empty.csv is empty"),
+        (("people.csv", "--set", "a=1"), "leave out --set"),
+        (("people.csv", "--data", "."), "leave out --data"),
+    ],
+)
+def test_a_table_that_cannot_be_shown(words: tuple[str, ...], message: str) -> None:
+    spec()
+    Path("empty.csv").touch()
+    result = graphspec("data", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_narrow_terminals(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))

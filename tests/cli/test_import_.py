@@ -8,6 +8,8 @@ import pytest
 from commands import graphspec
 from keras_json import DENSE, LAST, layer, sequential
 
+import graphspec as gs
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -29,6 +31,19 @@ def test_a_file_becomes_a_spec(model: Path, tmp_path: Path) -> None:
     again = graphspec("import", model, "-o", tmp_path / "net.yaml")
     assert (again.exit_code, "--overwrite" in again.stderr) == (2, True)
     assert graphspec("import", model, "-o", tmp_path / "net.yaml", "--overwrite").exit_code == 0
+
+
+def test_a_spec_says_where_data_go(model: Path, tmp_path: Path) -> None:
+    done = graphspec("import", model, "-o", tmp_path / "net.yaml")
+    assert f"graphspec train {tmp_path / 'net.yaml'} --data train.npz" in done.stdout
+    text = (tmp_path / "net.yaml").read_text(encoding="utf-8")
+    head, _, comment = text.partition("\n# To train, name the rows: ")
+    assert "an archive of the arrays 'features' (N, 8), and of the targets 'answer'" in comment
+    spec = gs.compile(tmp_path / "net.yaml").spec
+    (tmp_path / "net.yaml").write_text(head + "\n# " + comment.replace("\n# ", "\n"), encoding="utf-8")
+    found = gs.compile(tmp_path / "net.yaml").spec
+    assert (set(spec.data), set(found.data)) == (set(), {"train", "validation"})
+    assert found.data["train"].file == tmp_path / "train.npz"
 
 
 def test_all_that_a_spec_cannot_have_is_reported(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import threading
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
+from graphspec.cli.console import saying
 from graphspec.cli.init import Kind
 from graphspec.text import shell
 from graphspec.training.run_records import history_of
@@ -343,3 +345,17 @@ def test_decimal_commas_are_written_and_read(tmp_path: Path) -> None:
     assert '    decimal: ","\n' in text
     assert "size: number" in text or "size: {type: number" in text
     assert graphspec("validate", tmp_path / "s.yaml", "--data").exit_code == 0
+
+
+def test_slow_work_is_named_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    said = threading.Event()
+    monkeypatch.setattr("graphspec.cli.console.err", lambda text: (print(text), said.set()))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("graphspec.cli.console.SLOW", 0)
+    with saying("reading rows.csv"):
+        assert said.wait(60)
+    assert capsys.readouterr().out == "reading rows.csv …\n"
+    monkeypatch.setattr("graphspec.cli.console.SLOW", 3600)
+    with saying("reading rows.csv"):
+        pass
+    assert capsys.readouterr().out == ""

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
-from graphspec.cli.schema import FILE, schema_text
+import graphspec.cli.schema as module
+from graphspec.cli.schema import FILE, schema_text, stored_schema
+from graphspec.config import Registry
 
 LINE = "# yaml-language-server: $schema=./graphspec.schema.json\n"
 
@@ -112,3 +114,16 @@ def test_what_is_refused(arguments: tuple[str, ...], message: str) -> None:
     assert message in result.stderr
     assert sorted(path.name for path in Path().iterdir()) == ["a.yaml"]
     assert content("a.yaml") == "a: 1\n"
+
+
+def test_the_stored_schema_is_copied_and_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "schema_text", lambda: pytest.fail("it takes seconds"))
+    assert graphspec("init", "a.yaml").exit_code == 0
+    assert content(FILE) == stored_schema()
+
+
+def test_with_plugins_the_schema_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stored_schema() == schema_text(), "run `graphspec schema -o schemas/graphspec.schema.json`"
+    monkeypatch.setattr(Registry, "plugins", lambda self: ["gates"])
+    monkeypatch.setattr(module, "schema_text", lambda: "{}")
+    assert stored_schema() == "{}"

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT, TESTS
 
+from graphspec.cli import console
 from graphspec.cli.app import COMMANDS, app
 from graphspec.cli.console import prepare_streams
 from graphspec.text import display_width
@@ -57,6 +58,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "summary_blocks": ("summary", "inception.yaml"),
     "plot": ("plot", "penguins.yaml", "-o", "penguins.svg"),
     "data": ("data", "penguins.yaml"),
+    "data_table": ("data", "few.csv"),
     "data_problems": (
         "data",
         "penguins.yaml",
@@ -139,6 +141,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def one(arguments: tuple[str, ...], width: int, encoding: str = "utf-8", *, is_terminal: bool = False) -> str:
         monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(console, "SLOW", 3600)  # no word on work that is slow on this machine
         screen = Screen(encoding, is_terminal=is_terminal)
         monkeypatch.setattr(sys, "stdout", screen)
         monkeypatch.setattr(sys, "stderr", screen)

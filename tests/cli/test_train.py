@@ -39,7 +39,7 @@ def test_train(spec: Path) -> None:
     assert lines[0] == "train: 60 rows of train.npz"
     assert lines[1] == "validation: 20 rows (25 % of it); test: 20 rows"
     assert re.fullmatch(r"answer: 2 classes: \w+ \d\d %, \w+ \d\d %", lines[2])
-    assert lines[3] == "49 parameters, Adam with learning rate 0.001, batch size 16, 1 process"
+    assert lines[3] == "49 parameters, Adam with learning rate 0.001, batch size 16, one process"
     assert [line.split()[:2] for line in lines[4:7]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
     assert re.fullmatch(r"trained 3 epochs in .* m?s, .* m?s per epoch", lines[7])
     assert re.fullmatch(r"speed: [\d,]+ rows/s(; memory: at most \d+\.\d [MG]iB)?", lines[8])
@@ -123,9 +123,32 @@ def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(spec: Path) 
 def test_a_run_is_continued_by_its_spec(spec: Path) -> None:
     assert graphspec("train", spec, "--out", "my run").exit_code == 0
     result = graphspec("train", "my run")
-    command = "graphspec train 'my run/spec.json' --out 'my run' --resume"
+    command = "graphspec train 'my run' --resume"
     assert (result.exit_code, f"`{command}` continues it" in result.stderr) == (2, True)
     assert graphspec(*shlex.split(command)[1:], "--set", "training.epochs=5").exit_code == 0
+    by_spec = ("train", "my run/spec.json", "--out", "my run", "--resume", "--set", "training.epochs=5")
+    assert "already finished" in graphspec(*by_spec).stdout
+    Path("elsewhere").mkdir()
+    Path("my run").rename("elsewhere/moved")
+    moved = graphspec("train", "elsewhere/moved", "--resume", "--set", "training.epochs=6", "--data", ".")
+    assert (moved.exit_code, "resuming after epoch 5 of 6" in moved.stdout) == (0, True), moved.stderr
+
+
+def test_a_file_for_a_spec_that_names_no_data(spec: Path) -> None:
+    text = spec.read_text(encoding="utf-8")
+    spec.write_text(text[: text.index("data:")], encoding="utf-8")
+    for words in (("train", spec), ("data", spec)):
+        assert "--data FILE" in graphspec(*words).stderr
+    shown = graphspec("data", spec, "--data", "train.npz")
+    assert (shown.exit_code, shown.stdout.startswith("train: train.npz, 80 rows")) == (0, True), shown.stderr
+    Path("train.npz").rename("my rows, ${x}.npz")
+    words = ("train", spec, "--data", "my rows, ${x}.npz", "--set", "data.validation.split=0.25")
+    result = graphspec(*words)
+    assert (result.exit_code, "validation: 20 rows" in result.stdout) == (0, True), result.stderr
+    assert graphspec(*words, "--resume", "--set", "training.epochs=4").exit_code == 0
+    assert (judged := graphspec("evaluate", "runs/tiny", "--data", "test.npz")).exit_code == 0, judged.stderr
+    gone = graphspec("train", spec, "--data", "gone.npz", "--overwrite")
+    assert (gone.exit_code, "gone.npz does not exist" in gone.stderr) == (2, True)
 
 
 def test_usage(spec: Path) -> None:

@@ -108,6 +108,17 @@ def test_the_module_of_the_page_refuses_what_gives_a_wrong_answer() -> None:
         model.signature["example"] = kept
 
 
+def test_the_module_of_the_page_takes_the_names_of_columns_too() -> None:
+    model = page_module()["Predictor"](FIXTURES / "table" / "model.onnx")
+    record = {entry["name"]: None for entry in model.signature["inputs"]}
+    answer = model.answer([record])
+    next(entry for entry in model.signature["inputs"] if entry["name"] == "town")["column"] = "Town (of birth)"
+    renamed = {"Town (of birth)" if name == "town" else name: value for name, value in record.items()}
+    assert repr(model.answer([renamed])) == repr(answer) == repr(model.answer([record]))
+    with pytest.raises(KeyError, match="of birth"):
+        model.answer([{name: None for name in record if name != "town"}])
+
+
 def load(folder: Path) -> tuple[dict[str, Any], str, list[tuple[str, str]]]:
     """The answers, the records, and the operators of a fixture with what they give."""
     import onnx

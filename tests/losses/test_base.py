@@ -69,6 +69,7 @@ def head(
         ("binary_crossentropy", head("HardSigmoid", "N", 3), None, ""),
         ("binary_crossentropy", head("Softmax", "N", 3), "GS401", "compete"),
         ("binary_crossentropy", head("Softmax", "N", 1), "GS401", "single unit"),
+        ("hinge", head("Softmax", "N", 1), "GS401", "single unit"),
         ("binary_crossentropy", head("Gemm", "N", 1), "GS401", "the activation is linear"),
         ("binary_crossentropy", head("Tanh", "N", 1), "GS401", "the activation is tanh"),
         ("poisson", head("Gemm", "N", 1), "GS401", "linear also returns negative values"),
@@ -126,7 +127,7 @@ def test_loss_checks(loss: Any, y_pred: Value, code: str | None, says: str) -> N
     found = LOSSES.parse(loss).check(y_pred)
     assert [problem.code for problem in found] == ([] if code is None else [code])
     for problem in found:
-        assert problem.severity == ("warning" if code == "GS401" else "error")
+        assert problem.severity == ("warning" if code == "GS401" and "single unit" not in problem.message else "error")
         assert says in problem.message
         assert problem.hint
 
@@ -178,3 +179,9 @@ def test_losses_of_workers_add_up(workers: int, masked: bool, weighted: bool, re
     again, gradients = by_workers(graph, scalar, arrays, workers, "x")
     assert loss == pytest.approx(again, rel=1e-12)
     np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "hinge", "poisson", "mse"])
+def test_what_can_never_be_learned_is_an_error(loss: str) -> None:
+    [problem] = LOSSES.parse(loss).check(head("Softmax", "N", 1))
+    assert (problem.code, problem.severity) == ("GS401", "error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,10 @@ def test_a_head_learns_and_is_exported_with_the_file(network: Network, tmp_path:
     model.export(tmp_path / "out.onnx", rows=x)  # proved against the runtime before it is written
     session = onnxruntime.InferenceSession(tmp_path / "out.onnx")
     np.testing.assert_allclose(session.run(None, {"x": x[:5]})[0], model.predict(x[:5]), rtol=1e-3, atol=1e-4)
+
+
+def test_the_script_says_that_it_needs_the_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copyfile(ROOT / "examples" / "fine-tuning" / "prepare.py", tmp_path / "prepare.py")
+    main = runpy.run_path(str(tmp_path / "prepare.py"))["main"]
+    assert main(["letters"]) == 1
+    assert capsys.readouterr().err.endswith("is not there: run this in examples/fine-tuning of the whole project\n")
