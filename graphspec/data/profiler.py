@@ -144,8 +144,8 @@ class Profiler:
         dates = None if best is None else (of[f"first {best}"], of[f"last {best}"])
         numbers = None
         if of.get("finite"):
-            spread = of["deviation"] or 0.0
-            numbers = Numbers(of["low"], of["high"], of["mean"], spread, 0.0, (0.0, 0.0, 0.0))
+            mean, spread = (float(f"{of[key] or 0.0:.12g}") for key in ("mean", "deviation"))  # as blocks are summed
+            numbers = Numbers(of["low"], of["high"], mean, spread, 0.0, (0.0, 0.0, 0.0))
         return ColumnProfile(
             name,
             kind,
