@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,10 @@ class Filled:
     warnings: tuple[str, ...] = ()
 
 
-def series(template: str, table: Profile, target: str, file: str, decimal: str = ".") -> Filled:
+def series(template: str, table: Profile, target: str, file: str, form: Sequence[str] = ()) -> Filled:
     """Fill the template of a series from the profile of a table.
+
+    ``form`` are the lines that say how the table's text is read.
 
     The columns of numbers without gaps are read, the target first. The first column of dates is the time. If times
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
@@ -64,8 +67,7 @@ def series(template: str, table: Profile, target: str, file: str, decimal: str =
         "The next values of a series, from the last ones.": f"The next values of {target}, from the last ones.",
         "past: 48, future: 24}": f"past: {past}, future: {future}}}",
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
-        "file: data/train.csv": f"file: {scalar(file)}"
-        + ("" if decimal == "." else f"\n    decimal: {scalar(decimal)}"),
+        "file: data/train.csv": "\n".join([f"file: {scalar(file)}", *form]),
         ", order: time}   # `order` is the column of the time": order,
         "    inputs: {past: [load, temperature, wind]}": _flow("    inputs: {past: [", inputs, "]}"),
         "targets: {next: load}": f"targets: {{next: {scalar(target)}}}",

@@ -14,6 +14,7 @@ import typer
 
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.schema import place
+from graphspec.cli.spec_text import form_lines
 from graphspec.codes import Code
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
@@ -144,9 +145,9 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     from graphspec.data.source import DataError
 
     try:
-        table, decimal = _table(source, target)
+        table, form = _table(source, target)
         assert target is not None
-        filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), decimal)
+        filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), form)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
     _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
@@ -204,39 +205,35 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table, decimal = _table(source, target)
+        table, form = _table(source, target)
         assert target is not None
         found = profile(table)
         task = task_of(found, target, task)
         decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
-        return replace(decisions, decimal=decimal)
+        return replace(decisions, form=form)
     except (DataError, CannotSuggest) as error:
         hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
         raise UsageError(f"{source} {error}{hint}") from None
 
 
-def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
-    """Open a table; return it with its decimal separator.
+def _table(source: Path, target: str | None) -> tuple[Table | Files, list[str]]:
+    """Open a table; return it with the lines of a spec that say how its text is read.
 
     Raises:
         DataError: it cannot be read.
         UsageError: it is no table, or no target is named.
     """
     from graphspec.data.database import Table
-    from graphspec.data.delimited import Delimited
-    from graphspec.data.files import open_source
     from graphspec.data.globs import Files
+    from graphspec.data.recognized import recognized
 
-    table, decimal = open_source(source), "."
+    table, form, why = recognized(source)
     if not isinstance(table, Table | Files):
         raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
-    if isinstance(table, Delimited) and table.has_decimal_commas():
-        decimal = ","
-        table = Delimited(source, decimal=decimal)
     if target is None:
         names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
         raise UsageError(f"name the column to predict with --target; {source} has {names}")
-    return table, decimal
+    return table, form_lines(form, why)
 
 
 def _relative(source: Path, path: Path) -> str:

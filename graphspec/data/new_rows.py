@@ -182,8 +182,7 @@ def _as_text(spec: Spec, file: Path) -> DataSource:
     """Return a source that reads the text of a file as the spec's parts do, the first one that says how."""
     own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    said = next((p for p in parts if p.delimiter is not None or p.decimal != "."), own)
-    return replace(own, delimiter=said.delimiter, decimal=said.decimal)
+    return replace(own, form=next((p.form for p in parts if p.form != own.form), own.form))
 
 
 def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:

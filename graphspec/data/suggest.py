@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,7 +79,7 @@ class Suggestion:
     Attributes:
         record: the name of the record.
         warnings: what should be read before training.
-        decimal: the decimal mark of the table's numbers.
+        form: lines of the spec that say how the table's text is read.
     """
 
     record: str
@@ -88,7 +88,7 @@ class Suggestion:
     network: Network
     rows: int
     warnings: tuple[str, ...] = ()
-    decimal: str = "."
+    form: Sequence[str] = ()
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
