@@ -199,6 +199,7 @@ class _Check(Reporter):
             learns_labels=not is_input and name in signature.text_labels,
             is_sequence=is_sequence,
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
+            missing=signature.missing.get(name, ()) if is_input else (),
             allocate=self._allocate,
         )
 

@@ -97,12 +97,13 @@ class Delimited(Table):
             self._row_bound, self._casts_guarded = scanned.rows, scanned.underscore
         names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
         rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
+        missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
         for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
                 cells = [cell for cell in values(column, 0).tolist() if cell is not None]
                 others = [cell for cell in cells if not is_number(cell)]
                 self._text[name] = bool(others)
-                self._junk[name] = not all(map(is_missing, others))
+                self._junk[name] = not all(is_missing(cell, missing[name]) for cell in others)
                 self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
     def first_cells(self) -> Iterator[tuple[str, list[str]]]:
@@ -136,7 +137,7 @@ class Delimited(Table):
             return ColumnRead(column, text=packed)
         missing = None
         if request.gaps:
-            missing = MISSING_TEXTS if request.labels is None else MISSING_TEXTS[:1]
+            missing = (*MISSING_TEXTS, *request.missing) if request.labels is None else MISSING_TEXTS[:1]
         return ColumnRead(self._number(column, missing), rounded_to_doubles=True, null_may_be_text=True)
 
     def _number(self, column: str, missing: Sequence[str] | None) -> str:
@@ -149,9 +150,10 @@ class Delimited(Table):
             number = f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END"
         if missing is None:
             return number
-        cell = f"lower(trim({column}, {quoted(_SPACES, _QUOTE)}))"
-        texts = ", ".join(quoted(text, _QUOTE) for text in missing)
-        return f"coalesce({number}, CASE WHEN {column} IS NULL OR {cell} IN ({texts}) THEN 'nan'::DOUBLE END)"
+        cell = f"trim({column}, {quoted(_SPACES, _QUOTE)})"
+        texts, own = (", ".join(_text(t) for t in some) for some in (MISSING_TEXTS[: len(missing)], missing))
+        absent = f"{column} IS NULL OR lower({cell}) IN ({texts}) OR {cell} IN ({own})"
+        return f"coalesce({number}, CASE WHEN {absent} THEN 'nan'::DOUBLE END)"
 
     def lines_of_rows(self) -> Sequence[int] | None:
         return lines_of_rows(self.path, self.count(), self._separator)

@@ -17,6 +17,8 @@ FREQUENT = 12
 """The number of most frequent values that a profile lists, unless all are few."""
 LISTED = 1000
 """A column of at most this many values has all of them in its profile."""
+FAR = 2.0**53
+"""From here on a number may be a marker of a missing value."""
 MOSTLY = 0.9
 """A column of texts with at least this part of numbers is one of numbers with words among them."""
 OCCURRENCES = 10
@@ -129,6 +131,24 @@ class ColumnProfile:
     def is_number(self) -> bool:
         """Whether all values are numbers."""
         return self.kind in ("integer", "float")
+
+    @property
+    def marker(self) -> float | None:
+        """A number so large that all others are equal after scaling, None if there is none: it may mean a missing value."""
+        numbers = self.numbers
+        if numbers is None:
+            return None
+        far = max(numbers.low, numbers.high, key=abs)
+        return far if abs(far) >= FAR and max(map(abs, numbers.quartiles)) < 1e-6 * abs(far) else None
+
+    @property
+    def same_but_for_case(self) -> tuple[str, str] | None:
+        """Two frequent texts that differ in case only."""
+        first: dict[str, str] = {}
+        for value, _ in self.frequent if self.kind == "text" else ():
+            if (other := first.setdefault(value.casefold(), value)) != value:
+                return other, value
+        return None
 
     @property
     def is_mixed(self) -> bool:

@@ -27,6 +27,7 @@ class DataSignature:
         labels: class names by head; their targets may be text.
         ctc: heads whose targets are label sequences, also if no targets are required.
         gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
+        missing: texts of files that mean a missing number, by input.
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.
         records: inputs that are columns of a record, with the place of each in the spec and its path of keys.
@@ -42,6 +43,7 @@ class DataSignature:
     labels: Mapping[str, list[str]] = field(default_factory=dict)
     ctc: frozenset[str] = frozenset()
     gaps: frozenset[str] = frozenset()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)

@@ -43,6 +43,7 @@ class Request:
         learns_labels: the labels are learnt: a target of text is wanted as :class:`Strings`.
         is_sequence: a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`.
         gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
+        missing: texts that mean a missing value, besides those such as ``NA``.
         allocate: where the array is filled; None for memory.
     """
 
@@ -55,6 +56,7 @@ class Request:
     learns_labels: bool = False
     is_sequence: bool = False
     gaps: bool = False
+    missing: Sequence[str] = ()
     allocate: Allocate | None = None
 
 
