@@ -55,9 +55,11 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
             block = file.read(1 << 20)
             try:
                 yield decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                line += error.object.count(b"\n", 0, error.start)
-                byte = f"byte 0x{error.object[error.start]:02x}"
+            except UnicodeError as error:  # of UTF-16 without its mark, Python does not say where
+                start = error.start if isinstance(error, UnicodeDecodeError) else 0
+                read = error.object if isinstance(error, UnicodeDecodeError) else block
+                line += read.count(b"\n", 0, start)
+                byte = f"byte 0x{read[start]:02x}"
                 text, hint = f"line {line:,} is not {encoding} ({byte})", "write the `encoding` that it has"
                 if encoding == "utf-8":
                     text = f"cannot be read: line {line:,} is not UTF-8 ({byte}, as Excel writes it)"

@@ -58,10 +58,12 @@ class Profiler:
         rows: list[tuple[Any, ...]] = self._connection.execute(text).fetchall()
         return rows
 
-    def _cells(self, names: Sequence[str], rows: int | None = None, **constants: Sequence[float]) -> str:
+    def _cells(
+        self, names: Sequence[str], rows: int | None = None, constants: Mapping[str, list[float]] | None = None
+    ) -> str:
         """Return SQL for the values of columns of one type, of the first ``rows``, with constants of each column."""
         listed = {"v": f"[{', '.join(self._columns[name].column for name in names)}]", "i": f"range({len(names)})"}
-        listed |= {key: f"'{list(map(float, values))}'::DOUBLE[]" for key, values in constants.items()}
+        listed |= {key: f"'{list(map(float, values))}'::DOUBLE[]" for key, values in (constants or {}).items()}
         limit = "" if rows is None else f"LIMIT {rows * len(names)}"
         return f"(SELECT {', '.join(f'unnest({sql}) AS {key}' for key, sql in listed.items())} FROM {self._rows_of} {limit})"
 
@@ -178,7 +180,8 @@ class Profiler:
 
         for (_, (value, numeric, mixed)), part in self._groups(basic, wanted_of).items():
             at = self._expressions(part)
-            wanted, constants = {}, {}
+            wanted: dict[str, str] = {}
+            constants: dict[str, list[float]] = {}
             if numeric:
                 numbers = [column for name in part if (column := basic[name].numbers) is not None]
                 constants = {"m": [n.mean for n in numbers], "s": [n.deviation or 1.0 for n in numbers]}
@@ -190,7 +193,7 @@ class Profiler:
                 wanted["values"] = f"histogram({at.value(value[0], large=value[1])})"
             if not wanted:
                 continue
-            for name, of in self._aggregates(part, wanted, self._cells(part, **constants)).items():
+            for name, of in self._aggregates(part, wanted, self._cells(part, None, constants)).items():
                 result[name] = _with_distribution(basic[name], of)
         return result
 

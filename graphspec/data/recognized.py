@@ -43,12 +43,9 @@ def _encoding(path: Path) -> str | None:
     """Return the encoding of a file that is not UTF-8, None if it is none that occurs often."""
     for encoding in ("utf-16", "cp1252"):
         try:
-            text = next(decoded(path, encoding))
-            if encoding == "utf-16" and "\n" not in text:  # any bytes may be letters of it
-                continue
             for _ in decoded(path, encoding):
                 pass
-        except (DataError, UnicodeError):
+        except DataError:
             continue
         return encoding
     return None
@@ -72,7 +69,7 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
             continue
         marks[name] = found[0]
         for key, mark in zip(("decimal", "thousands"), found[0], strict=True):
-            if mark not in _PLAIN:
+            if mark is not None and (key, mark) != ("decimal", "."):
                 shown.setdefault(key, _example(name, [cell for cell in cells if mark in cell.replace("\u202f", " ")]))
     decimals = {name: decimal for name, (decimal, _) in marks.items() if decimal != "."}
     thousands = {name: mark for name, (_, mark) in marks.items() if mark is not None}

@@ -58,6 +58,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         ctc=ctc,
         gaps=_gaps(spec),
         missing=_missing_texts(spec),
+        folded=frozenset(r.name for n in spec.nodes if getattr(n.layer, "fold_case", False) for r in n.inputs if r),
         text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},

@@ -36,8 +36,7 @@ class WindowKeys(Config):
     )
 
 
-ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "cp850", "shift_jis", "gb18030")
-"""Encodings of files of text."""
+Encoding = Literal["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "cp850", "shift_jis", "gb18030"]
 Thousands = Literal[",", ".", " ", "'"]
 
 
@@ -76,7 +75,7 @@ class DataKeys(Config):
     strip: list[Annotated[str, Field(min_length=1)]] = Field(
         [], description="Marks that may stand before or after a number and are not read: with `%`, `12 %` is 12."
     )
-    encoding: Literal[ENCODINGS] = Field("utf-8", description="The encoding of a file of text, also of .jsonl.")
+    encoding: Encoding = Field("utf-8", description="The encoding of a file of text, also of .jsonl.")
     drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
 
 
