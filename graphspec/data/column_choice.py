@@ -67,6 +67,8 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
         return f"is the same in every row: {_shown(column.frequent[0][0])}" if column.frequent else "is constant"
     if column.infinite:
         return f"has {column.infinite:,} infinite values"
+    if _is_marked(column):
+        return None
     if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
         return "is different in every row, an id"
     if profile.typed and column.is_number and column.stored == "text":
@@ -74,6 +76,11 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
     if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
         return f"has {column.distinct:,} different values, nearly all of them rare"
     return None
+
+
+def _is_marked(column: ColumnProfile) -> bool:
+    """Return whether a column is of numbers, but for a few words that mean a missing one."""
+    return 0 < len(column.others) <= _FEW_WORDS
 
 
 def _is_id(column: ColumnProfile) -> bool:
@@ -112,7 +119,7 @@ def _typed(column: ColumnProfile, key: str, profile: Profile) -> Column:
             return Column(column.name, key, "number", {})
         case "date":
             return _date(column, key)
-        case "text" if 0 < len(column.others) <= _FEW_WORDS:
+        case "text" if _is_marked(column):
             return _number(column, key)
         case "text" if _form(column) is not None:
             return _date(column, key)
