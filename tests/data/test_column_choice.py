@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
         rng.choice(["Ja", "nein", "ja"], N),
         "category",
         {"fold_case": True},
-        "'Ja' and 'ja' differ in case only",
+        "differ in case only",
     ),
     "booleans": (rng.choice(["true", "false"], N), "category", {}, ""),
     "texts": (
