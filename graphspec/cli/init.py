@@ -225,7 +225,7 @@ def _table(source: Path, target: str | None) -> tuple[Table | Files, list[str]]:
     """
     from graphspec.data.database import Table
     from graphspec.data.globs import Files
-    from graphspec.data.recognized import recognized
+    from graphspec.data.profiling.recognized import recognized
 
     table, form, why = recognized(source)
     if not isinstance(table, Table | Files):

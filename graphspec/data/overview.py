@@ -27,15 +27,11 @@ _UNEVEN = 10  # times as many rows as the rarest class has
 
 @dataclass(frozen=True)
 class Use:
-    """What the spec reads a column for: an input or a target, of this name. ``dtype`` is the graph's.
-
-    ``folds``: texts that differ in case are one.
-    """
+    """What the spec reads a column for: an input or a target, of this name. ``dtype`` is the graph's."""
 
     name: str
     section: str
     dtype: str
-    folds: bool = False
 
 
 @dataclass
@@ -171,10 +167,7 @@ def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iter
     for section, mapped, types in sections:
         for name, expected in types.items():
             columns = mapped.get(name) or default_column(name, signature, table)
-            yield (
-                Use(name, section, expected.dtype, name in signature.folded),
-                [columns] if isinstance(columns, str) else columns,
-            )
+            yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
     for name in signature.extras():
         column = (source.targets or {}).get(name, name)
         if isinstance(column, str) and (name in (source.targets or {}) or column in table.names):
@@ -205,6 +198,8 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
+        if use.name not in signature.folded and (pair := found.same_but_for_case) is not None:
+            part.hints.append(f"{subject} has '{pair[0]}' and '{pair[1]}', which differ in case only: see `fold_case`")
         classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
         if use.section == "target" and use.name in classes:
             part.hints += _uneven(subject, found.frequent if found.listed else ())
@@ -246,8 +241,6 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
 def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
     if found.constant and found.present:
         yield "is the same in every row: nothing can be learnt from it"
-    if not use.folds and (pair := found.same_but_for_case) is not None:
-        yield f"has '{pair[0]}' and '{pair[1]}', which differ in case only: `fold_case: true` makes them one category"
     if use.section != "input":
         return
     if found.marker is not None and use.dtype.startswith("float"):

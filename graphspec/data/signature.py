@@ -9,9 +9,9 @@ from graphspec.arguments import mapping
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
-from graphspec.data.far_values import far_values
 from graphspec.data.frames import column_or_value, columns_of, is_frame
 from graphspec.data.pictures import INSTALL
+from graphspec.data.profiling.far_values import far_values
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack

@@ -302,7 +302,7 @@ def _check_text(tree: Tree, keys: DataKeys, subject: str, problems: Problems) ->
         if decimal == thousands:
             of = f" of column '{column}'" if column else ""
             message = f"`decimal` and `thousands`{of} of {subject} are both {decimal!r}"
-            hint = 'numbers such as `1.234,5` have `decimal: ","` and `thousands: "."`'
+            hint = 'where columns differ, name them: `thousands: {price: ","}`'
             problems.value(tree.value["thousands"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
     for mark in keys.strip:
         if re.search(r"[\d.,+\-\s']", mark):

@@ -220,7 +220,6 @@ def test_case_is_folded_in_the_file_as_in_the_runtime(tmp_path: Path) -> None:
 
 def test_folded_ids_are_not_hashed() -> None:
     layer = {"name": "ids", "type": "StringLookup", "fold_case": True, "num_oov_indices": 2}
-    found = gs.validate(
-        {"graphspec": 1, "name": "a", "inputs": {"x": {"shape": [1], "dtype": "string"}}, "layers": [layer]}
-    )
+    inputs, outputs = {"x": {"shape": [1], "dtype": "string"}}, {"ids": {}}
+    found = gs.validate({"graphspec": 1, "name": "a", "inputs": inputs, "layers": [layer], "outputs": outputs})
     assert "`fold_case` of StringLookup 'ids' cannot be used with several `num_oov_indices`" in str(found[0])

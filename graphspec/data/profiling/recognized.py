@@ -10,7 +10,7 @@ from graphspec.data.compressed import decoded, not_utf8
 from graphspec.data.delimited import Delimited
 from graphspec.data.files import is_glob, open_source, open_table
 from graphspec.data.problems.number_formats import marks_of
-from graphspec.data.profile import MOSTLY
+from graphspec.data.profiling.column_profile import MOSTLY
 from graphspec.data.source import DataError, Source
 from graphspec.files import is_regular, suffix_of
 from graphspec.language.declarations import TextForm

@@ -8,8 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from graphspec.data.joined import Joined
-from graphspec.data.profile import FREQUENT, LISTED, OCCURRENCES, ColumnProfile, Kind, Numbers, Profile, Words
 from graphspec.data.profile_sql import FORMATS, Expressions, Stored, stored_as
+from graphspec.data.profiling.column_profile import (
+    FREQUENT,
+    LISTED,
+    OCCURRENCES,
+    ColumnProfile,
+    Kind,
+    Numbers,
+    Profile,
+    Words,
+)
 
 _TOGETHER = 48  # columns that one query looks at; of short tables up to _MOST_TOGETHER
 _MOST_TOGETHER = 512

@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.codes import Code
 from graphspec.data.labels import places_of
 from graphspec.data.problems.tally import Tally
-from graphspec.data.profile import FAR
+from graphspec.data.profiling.column_profile import FAR
 from graphspec.errors import Diagnostic, Problem
 from graphspec.layers.missing import Impute
 
