@@ -115,6 +115,8 @@ class Config(BaseModel, metaclass=Called):
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in
     ``graphspec/synonyms/keys.py``."""
+    in_float64: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that may be larger than float32, since the graph has a number that is computed from them."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
     """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
 
@@ -129,7 +131,11 @@ class Config(BaseModel, metaclass=Called):
     def model_post_init(self, _: Any) -> None:
         """Refuse numbers that float32, the dtype of all computation, cannot represent."""
         for name, value in self.__dict__.items():
-            if type(value) in (float, tuple) and (wrong := _beyond_float32(value)) is not None:
+            if (
+                name not in self.in_float64
+                and type(value) in (float, tuple)
+                and (wrong := _beyond_float32(value)) is not None
+            ):
                 key = type(self).model_fields[name].alias or name
                 hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
                 raise invalid("must fit float32", hint, key=key, show_value=True)

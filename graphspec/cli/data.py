@@ -73,12 +73,11 @@ def _of_file(file: Path, rows: int | None) -> Overview:
 
     try:
         with saying(f"reading {file}"):
-            table, decimal = (open_source(file), ".") if suffix_of(file) == ARCHIVE else table_of(file)
+            table, form = (open_source(file), []) if suffix_of(file) == ARCHIVE else table_of(file)
             found = overview_of(table, str(file), rows)
     except DataError as error:
         raise UsageError(f"{file} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
-    if decimal != ".":
-        found.notes.append(f"its numbers have `decimal: '{decimal}'`")
+    found.notes += [f"how its text is read: {line.strip()}" for line in form]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,8 +44,10 @@ class Filled:
     warnings: tuple[str, ...] = ()
 
 
-def series(template: str, table: Profile, rows: Source, target: str, file: str, decimal: str = ".") -> Filled:
+def series(template: str, table: Profile, rows: Source, target: str, file: str, form: Sequence[str] = ()) -> Filled:
     """Fill the template of a series from the profile of a table, and its rows.
+
+    ``form`` are the lines that say how the table's text is read.
 
     The columns of numbers are read that have few gaps, the target first. The first column of dates is the time. If times
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
@@ -84,8 +87,7 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
         "The next values of a series, from the last ones.": f"The next values of {target}, from the last ones.",
         "past: 48, future: 24}": f"past: {past}, future: {future}}}",
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
-        "file: data/train.csv": f"file: {scalar(file)}"
-        + ("" if decimal == "." else f"\n    decimal: {scalar(decimal)}"),
+        "file: data/train.csv": "\n".join([f"file: {scalar(file)}", *form]),
         ", order: time}   # `order` is the column of the time": order
         + ("" if sorted_by else "   # in the order of the rows"),
         "windows: {": comment + "windows: {",

@@ -14,6 +14,7 @@ import typer
 
 from graphspec.cli.console import complain, count, out, out_wrapped, saying
 from graphspec.cli.schema import place
+from graphspec.cli.spec_text import form_lines
 from graphspec.codes import Code
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
@@ -149,9 +150,9 @@ def _from_series(path: Path, source: Path, target: str | None) -> None:
     from graphspec.data.source import DataError
 
     try:
-        table, decimal = table_of(source)
+        table, form = table_of(source)
         target = _target(target, source, table)
-        filled = series(_template(Kind.sequence), profile(table), table, target, relative(source, path), decimal)
+        filled = series(_template(Kind.sequence), profile(table), table, target, relative(source, path), form)
     except DataError as error:
         raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
     _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
@@ -209,36 +210,32 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table, decimal = table_of(source)
+        table, form = table_of(source)
         target = _target(target, source, table)
         found = profile(table)
         task = task_of(found, target, task)
         decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
-        return replace(decisions, decimal=decimal)
+        return replace(decisions, form=form)
     except (DataError, CannotSuggest) as error:
         hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
         raise UsageError(f"{source} {error}{hint}") from None
 
 
-def table_of(source: Path) -> tuple[Table | Files, str]:
-    """Open a table of which no spec says how its text is read; return it with its decimal separator.
+def table_of(source: Path) -> tuple[Table | Files, list[str]]:
+    """Open a table of which no spec says how its text is read; return it with the lines of a spec that say it.
 
     Raises:
         DataError: it cannot be read.
         UsageError: it is no table.
     """
     from graphspec.data.database import Table
-    from graphspec.data.delimited import Delimited
-    from graphspec.data.files import open_source
     from graphspec.data.globs import Files
+    from graphspec.data.profiling.recognized import recognized
 
-    table, decimal = open_source(source), "."
+    table, form, why = recognized(source)
     if not isinstance(table, Table | Files):
         raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
-    if isinstance(table, Delimited) and table.has_decimal_commas():
-        decimal = ","
-        table = Delimited(source, decimal=decimal)
-    return table, decimal
+    return table, form_lines(form, why)
 
 
 def _target(target: str | None, source: Path, table: Table | Files) -> str:

@@ -6,11 +6,13 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphspec.data.column_choice import Column
     from graphspec.data.suggest import Suggestion, Target
+    from graphspec.language.declarations import TextForm
 
 WIDTH = 120
 _COMMENT_AT = 84  # comments begin at most here, else above their line
@@ -172,13 +174,18 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield f"    - {scalar({'type': 'EarlyStopping', **stop})}"
 
 
+def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
+    """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
+    keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
+    return list(_commented([(f"    {key}: {scalar(value)}", [why.get(key, "")], False) for key, value in keys.items()]))
+
+
 def _data(found: Suggestion, file: str) -> Iterator[str]:
     target = found.target
     yield "data:"
     yield "  train:"
     yield f"    file: {scalar(file)}"
-    if found.decimal != ".":
-        yield f"    decimal: {scalar(found.decimal)}"
+    yield from found.form
     if target.key != target.name:
         yield f"    targets: {scalar({target.key: target.name})}"
     if target.drop_missing:

@@ -211,6 +211,7 @@ class _Check(Reporter):
             is_sequence=is_sequence,
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
             any_size=name in signature.any_size,
+            missing=signature.missing.get(name, ()) if is_input else (),
             allocate=self._allocate,
         )
 

@@ -21,6 +21,7 @@ _MOST_WORDS = 20_000
 _HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
 _INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
 _PROSE = 3.0  # texts of this many words on average are read word by word
+_FEW_WORDS = 5  # among numbers may mean a missing one
 _SHARE = 0.95  # of the values: from here on, "nearly all"
 _AMBIGUOUS = ("none", "?")  # may be values of their own
 
@@ -66,6 +67,8 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
         return f"is the same in every row: {_shown(column.frequent[0][0])}" if column.frequent else "is constant"
     if column.infinite:
         return f"has {column.infinite:,} infinite values"
+    if _is_marked(column):
+        return None
     if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
         return "is different in every row, an id"
     if profile.typed and column.is_number and column.stored == "text":
@@ -73,6 +76,11 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
     if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
         return f"has {column.distinct:,} different values, nearly all of them rare"
     return None
+
+
+def _is_marked(column: ColumnProfile) -> bool:
+    """Return whether a column is of numbers, but for a few words that mean a missing one."""
+    return 0 < len(column.others) <= _FEW_WORDS
 
 
 def _is_id(column: ColumnProfile) -> bool:
@@ -111,6 +119,8 @@ def _typed(column: ColumnProfile, key: str, profile: Profile) -> Column:
             return Column(column.name, key, "number", {})
         case "date":
             return _date(column, key)
+        case "text" if _is_marked(column):
+            return _number(column, key)
         case "text" if _form(column) is not None:
             return _date(column, key)
         case "text" if _is_prose(column):
@@ -150,6 +160,9 @@ def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapp
     if ambiguous and "dtype" not in found:
         quoted = ", ".join(missing + ambiguous)
         notes.append(f"`missing_values: [{quoted}]` if {' and '.join(ambiguous)} {_means(ambiguous)} missing")
+    if (pair := column.same_but_for_case) is not None and "dtype" not in found:
+        found["fold_case"] = True
+        notes.append(f"'{pair[0]}' and '{pair[1]}' differ in case only")
     known = column.at_least[MIN_COUNT - 1] if column.at_least else column.distinct
     width = known + 2
     if width > _ONE_HOT:
@@ -158,6 +171,13 @@ def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapp
     if rare > known:
         notes.append(f"{rare:,} of {column.distinct:,} values occur once and count as unseen")
     return Column(column.name, key, "category", found, tuple(notes), width=width)
+
+
+def words_of(texts: Mapping[str, int]) -> str:
+    """Return texts with the number of their rows, the most frequent first."""
+    ordered = sorted(texts.items(), key=lambda item: (-item[1], item[0]))
+    few = ", ".join(f"{_shown(text)} ({rows:,})" for text, rows in ordered[:_FEW_WORDS])
+    return few + (", …" if len(ordered) > _FEW_WORDS else "")
 
 
 def _means(words: Sequence[str]) -> str:
@@ -185,12 +205,21 @@ def _number(column: ColumnProfile, key: str) -> Column:
     notes = []
     numbers = column.numbers
     assert numbers is not None
-    if column.absent:
+    absent = column.absent + sum(column.others.values())
+    marked: list[Any] = list(column.others)
+    if column.others:
+        notes.append(f"{_percent(column.number_share)} are numbers; missing are {words_of(column.others)}")
+    if column.marker is not None:
+        marked.append(column.marker)
+        notes.append(f"beside {column.marker:g}, all others are equal: a marker of a missing value?")
+    if marked:
+        arguments["missing_values"] = marked
+    if absent:
         arguments["missing"] = "median"
-        if column.absent >= _INDICATED * column.rows:
+        if absent >= _INDICATED * column.rows:
             arguments["indicator"] = True
-        notes.append(f"missing in {column.absent:,} {'row' if column.absent == 1 else 'rows'}")
-    if numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
+        notes.append(f"missing in {absent:,} {'row' if absent == 1 else 'rows'}")
+    if column.marker is None and numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
         arguments["scale"] = "log1p"
         notes.append(
             f"half are up to {_amount(numbers.median)}, the largest is {_amount(numbers.high)}: their logarithm"

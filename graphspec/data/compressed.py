@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -40,6 +41,43 @@ def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
     """Open a file to read its text, with line ends as they are; characters that are wrong are replaced."""
     with opened(path) as file, io.TextIOWrapper(file, encoding, "replace", newline="") as text:
         yield text
+
+
+def decoded(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the text of a file, block by block.
+
+    Raises:
+        DataError: GS501 for the first line that is not in this encoding.
+    """
+    decoder, line = codecs.getincrementaldecoder(encoding)(), 1
+    with opened(path) as file:
+        while True:
+            block = file.read(1 << 20)
+            try:
+                yield decoder.decode(block, final=not block)
+            except UnicodeError as error:  # of UTF-16 without its mark, Python does not say where
+                start = error.start if isinstance(error, UnicodeDecodeError) else 0
+                read = error.object if isinstance(error, UnicodeDecodeError) else block
+                line += read.count(b"\n", 0, start)
+                byte = f"byte 0x{read[start]:02x}"
+                text, hint = f"line {line:,} is not {encoding} ({byte})", "write the `encoding` that it has"
+                if encoding == "utf-8":
+                    text = f"cannot be read: line {line:,} is not UTF-8 ({byte}, as Excel writes it)"
+                    hint = "save it as UTF-8 (in Excel: CSV UTF-8), or write `encoding: cp1252`"
+                raise DataError(Code.UNREADABLE_FILE, text, hint) from None
+            if not block:
+                return
+            line += block.count(b"\n")
+
+
+def not_utf8(path: Path) -> DataError | None:
+    """Return what is wrong with a file that is not UTF-8, None if it is."""
+    try:
+        for _ in decoded(path, "utf-8"):
+            pass
+    except DataError as error:
+        return error
+    return None
 
 
 def lines(file: IO[str]) -> Iterator[str]:

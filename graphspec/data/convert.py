@@ -227,9 +227,9 @@ def _numbers(present: Sequence[Any], absent: Array, expected: Type) -> Array:
     return found
 
 
-def is_missing(text: str) -> bool:
-    """Return whether a cell of text stands for a missing value."""
-    return text.strip().lower() in MISSING_TEXTS
+def is_missing(text: str, others: Sequence[str] = ()) -> bool:
+    """Return whether a cell of text stands for a missing value, as ``others`` do."""
+    return text.strip().lower() in MISSING_TEXTS or text.strip() in others
 
 
 def holds_text(row: int, value: str) -> DataError:

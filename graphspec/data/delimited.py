@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import glob
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ from graphspec.data.arrow import values
 from graphspec.data.compressed import lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
-from graphspec.data.problems.number_formats import forms_of
+from graphspec.data.problems.number_formats import GROUPED, number_pattern
 from graphspec.data.problems.places import lines_of_rows
 from graphspec.data.source import DataError, Request
 from graphspec.files import suffix_of
+from graphspec.language.declarations import TextForm
 
 # Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.
 _SAMPLE_ROWS = 2048
@@ -36,17 +38,16 @@ class Delimited(Table):
     """A table with a header, its cells separated by one of ``,;|`` and tab.
 
     Args:
-        delimiter: the separator, if it is known.
-        decimal: the decimal mark. With ``,``, cells such as ``3,5`` and ``1.234,5`` are the numbers
-            ``3.5`` and ``1234.5``; ``1.234`` is no number, since it may be either. Texts stay as they are written.
+        form: how its text is read. Only numbers are: texts stay as they are written.
     """
 
     hint = "a table starts with a line of column names"
+    is_text = True
 
-    def __init__(self, path: Path, delimiter: str | None = None, decimal: str = ".") -> None:
+    def __init__(self, path: Path, form: TextForm = TextForm()) -> None:  # noqa: B008 (it does not change)
         _refuse_encoding(path)
-        self._separator, self._header, self._blank = _header(path, delimiter)
-        self._decimal = decimal
+        self._separator, self._header, self._blank = _header(path, form.delimiter)
+        self._form = form
         self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
             text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
@@ -77,10 +78,12 @@ class Delimited(Table):
             own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
             self.names, self.ambiguous = own, duplicates(own)
-        if self._decimal == ",":
-            self._raw = {_with_point(column): column for column in self.columns.values()}
-            self.columns = {name: _with_point(column) for name, column in self.columns.items()}
-            self.types = {sql: self.types[column] for sql, column in self._raw.items()}
+        written = dict(self.columns)
+        self.columns = {
+            name: _plain(column, *self._form.marks(name), self._form.strip) for name, column in written.items()
+        }
+        self._raw = {sql: written[name] for name, sql in self.columns.items()}
+        self.types = {sql: self.types[column] for sql, column in self._raw.items()}
 
     def as_written(self, name: str) -> str:
         return self._raw.get(self.columns[name], self.columns[name])
@@ -94,27 +97,23 @@ class Delimited(Table):
             self._row_bound, self._casts_guarded = scanned.rows, scanned.underscore
         names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
         rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
+        missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
         for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
                 cells = [cell for cell in values(column, 0).tolist() if cell is not None]
                 others = [cell for cell in cells if not is_number(cell)]
                 self._text[name] = bool(others)
-                self._junk[name] = not all(map(is_missing, others))
+                self._junk[name] = not all(is_missing(cell, missing[name]) for cell in others)
                 self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
-    def has_decimal_commas(self) -> bool:
-        """Return whether a column of the first rows has numbers with decimal commas, and nothing else but numbers."""
-        names = [self.columns[name] for name in self.names if name not in self.ambiguous]
+    def first_cells(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the cells of the first rows of each column, as they are written, without those that mean a missing value."""
+        names = [name for name in self.names if name not in self.ambiguous]
         rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
         with self.reading():
-            for _, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}"):
-                for column in columns:
-                    cells = [cell for cell in values(column, 0).tolist() if cell is not None and not is_missing(cell)]
-                    forms = [forms_of(cell) for cell in cells if not is_number(cell)]
-                    commas = [form for form in forms if "decimal comma" in form]
-                    if commas and len(commas) == len(forms) and not all("thousands" in form for form in forms):
-                        return True
-        return False
+            for _, columns in self.stream(", ".join(map(self.as_written, names)), rows, f"LIMIT {rows}"):
+                for name, column in zip(names, columns, strict=True):
+                    yield name, [c for c in values(column, 0).tolist() if c is not None and not is_missing(c)]
 
     def row_bytes(self, what: str) -> int:
         return sum(self._bytes.values()) + 1
@@ -138,7 +137,7 @@ class Delimited(Table):
             return ColumnRead(column, text=packed)
         missing = None
         if request.gaps:
-            missing = MISSING_TEXTS if request.labels is None else MISSING_TEXTS[:1]
+            missing = (*MISSING_TEXTS, *request.missing) if request.labels is None else MISSING_TEXTS[:1]
         return ColumnRead(self._number(column, missing), rounded_to_doubles=True, null_may_be_text=True)
 
     def _number(self, column: str, missing: Sequence[str] | None) -> str:
@@ -151,9 +150,10 @@ class Delimited(Table):
             number = f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END"
         if missing is None:
             return number
-        cell = f"lower(trim({column}, {quoted(_SPACES, _QUOTE)}))"
-        texts = ", ".join(quoted(text, _QUOTE) for text in missing)
-        return f"coalesce({number}, CASE WHEN {column} IS NULL OR {cell} IN ({texts}) THEN 'nan'::DOUBLE END)"
+        cell = f"trim({column}, {quoted(_SPACES, _QUOTE)})"
+        texts, own = (", ".join(_text(t) for t in some) for some in (MISSING_TEXTS[: len(missing)], missing))
+        absent = f"{column} IS NULL OR lower({cell}) IN ({texts}) OR {cell} IN ({own})"
+        return f"coalesce({number}, CASE WHEN {absent} THEN 'nan'::DOUBLE END)"
 
     def lines_of_rows(self) -> Sequence[int] | None:
         return lines_of_rows(self.path, self.count(), self._separator)
@@ -177,17 +177,29 @@ class Delimited(Table):
         return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
 
 
-_COMMA = r"\s*[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?\s*"
 _POINT = r"\s*[+-]?(\d+\.\d*|\.\d+|\d{1,3}(\.\d{3})+)([eE][+-]?\d+)?\s*"
+_BLANKS = r"[\s\x{a0}\x{202f}]*"
 
 
-def _with_point(column: str) -> str:
-    """Return SQL for a cell with a decimal comma, with a point in its place; numbers with a point become texts."""
-    number = f"replace(replace({column}, '.', ''), ',', '.')"
+def _plain(column: str, decimal: str, thousands: str | None, strip: Sequence[str]) -> str:
+    """Return SQL for a cell as a plain number if it is one in this form. With decimal commas, a point makes it a text."""
+    if (decimal, thousands) == (".", None) and not strip:
+        return column
+    cell, ends = column, "|".join(map(re.escape, strip))
+    if strip:
+        cell = f"regexp_replace({cell}, {_text(f'^{_BLANKS}([+-]?){_BLANKS}({ends}){_BLANKS}')}, '\\1')"
+        cell = f"regexp_replace({cell}, {_text(f'{_BLANKS}({ends}){_BLANKS}$')}, '')"
+    other = "." if decimal == "," and thousands is None else thousands
+    number = cell if other is None else f"regexp_replace({cell}, {_text(GROUPED[other])}, '', 'g')"
+    point = f"WHEN regexp_full_match({column}, {_text(_POINT)}) THEN {column} || ' (with a point)' "
     return (
-        f"CASE WHEN regexp_full_match({column}, {quoted(_COMMA, _QUOTE)}) THEN {number} "
-        f"WHEN regexp_full_match({column}, {quoted(_POINT, _QUOTE)}) THEN {column} || ' (with a point)' ELSE {column} END"
+        f"CASE WHEN regexp_full_match({cell}, {_text(number_pattern(decimal, thousands))}) "
+        f"THEN replace({number}, '{decimal}', '.') {point if decimal == ',' else ''}ELSE {column} END"
     )
+
+
+def _text(text: str) -> str:
+    return quoted(text, _QUOTE)
 
 
 class Scan(NamedTuple):
@@ -241,7 +253,8 @@ def _refuse_encoding(path: Path) -> None:
         start = file.read(4)
     for mark, name in _MARKS:
         if start.startswith(mark):
-            raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", "save it as UTF-8")
+            key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
+            raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
 
 
 def _header(path: Path, separator: str | None = None) -> tuple[str, list[str], int]:

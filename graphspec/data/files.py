@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
+from graphspec.data.compressed import decoded
 from graphspec.data.database import Table
 from graphspec.data.folders import TEXTS, WithPictures, of_source
 from graphspec.data.globs import Files, has_marks, matching
@@ -16,6 +20,7 @@ from graphspec.data.pictures import PICTURES
 from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
+from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
@@ -94,7 +99,7 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
 
         return Npz(path, max_rows)
 
-    table = open_table(path) if source is None else open_table(path, source.delimiter, source.decimal)
+    table = open_table(path, TextForm() if source is None else source.form)
     table.max_rows = max_rows
     return table
 
@@ -139,11 +144,11 @@ def _size(path: Path) -> int:
     return found.st_size
 
 
-def open_table(path: Path, delimiter: str | None = None, decimal: str = ".") -> Table:
+def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
     """Open a table by the suffix of its name.
 
     Args:
-        delimiter, decimal: how a table of text is read; see :class:`graphspec.data.delimited.Delimited`.
+        form: how a table of text is read.
 
     Raises:
         DataError: GS501 if it cannot be read.
@@ -151,10 +156,19 @@ def open_table(path: Path, delimiter: str | None = None, decimal: str = ".") -> 
     from graphspec.data.delimited import Delimited
     from graphspec.data.typed import Lines, Parquet
 
-    match suffix_of(path):
-        case ".parquet":
-            return Parquet(path)
-        case ".jsonl" | ".jsonl.gz":
-            return Lines(path)
-        case _:
-            return Delimited(path, delimiter, decimal)
+    if suffix_of(path) == ".parquet":
+        return Parquet(path)
+    read = Lines if suffix_of(path).startswith(".jsonl") else partial(Delimited, form=form)
+    if form.encoding == "utf-8":
+        return read(path)
+    folder = Path(tempfile.mkdtemp(prefix="graphspec-"))  # the database and all else then read UTF-8
+    try:
+        copy = folder / path.name.removesuffix(".gz")
+        with copy.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(decoded(path, form.encoding))
+        table = read(copy)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    weakref.finalize(table, shutil.rmtree, folder, ignore_errors=True)
+    return table

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.arrays.pictures import Pictures
 from graphspec.codes import Code
-from graphspec.data.convert import LABELS, convert, reshape
+from graphspec.data.convert import LABELS, convert, is_missing, reshape
 from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, ragged
 from graphspec.data.texts import holds_texts, pack, side_by_side
 
@@ -125,6 +125,10 @@ def _converted(array: Array, request: Request, first: int) -> Any:
         return pack(array, first)
     if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
         return pack(array, first)
+    if request.missing and array.dtype.kind in "OU":
+        cells = array.reshape(-1).tolist()
+        cells = [None if isinstance(cell, str) and is_missing(cell, request.missing) else cell for cell in cells]
+        array = np.array(cells, object).reshape(array.shape)
     try:
         array = convert(array, request.type, request.labels, first, gaps=request.gaps)
     except DataError as error:

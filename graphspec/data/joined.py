@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,12 @@ class Joined:
     ambiguous: Mapping[str, str]
     typed: bool
     _table: Table
+
+    def known_columns(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield the columns with a name of their own: the name, the SQL, and its type."""
+        for name, sql in self.columns.items():
+            if name not in self.ambiguous:
+                yield name, sql, self.types[sql]
 
     def reading(self) -> AbstractContextManager[None]:
         """Turn errors of the database into DataError."""

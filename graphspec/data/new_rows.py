@@ -11,6 +11,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
+from graphspec.data.compressed import not_utf8
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import TEXTS, Folder, of_source
@@ -278,8 +279,10 @@ def _as_text(spec: Spec, file: Path) -> DataSource:
     """Return a source that reads the text of a file as the spec's parts do, the first one that says how."""
     own = unmapped(file)
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    said = next((p for p in parts if p.delimiter is not None or p.decimal != "."), own)
-    return replace(own, delimiter=said.delimiter, decimal=said.decimal)
+    form = next((p.form for p in parts if p.form != own.form), own.form)
+    if form.encoding != "utf-8" and is_regular(file) and not_utf8(file) is None:  # an app writes UTF-8
+        form = replace(form, encoding="utf-8")
+    return replace(own, form=form)
 
 
 def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
 from graphspec.data.check import default_column
-from graphspec.data.column_choice import is_year
+from graphspec.data.column_choice import is_year, words_of
 from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.labels import small_classes
@@ -219,6 +219,8 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
+        if use.name not in signature.folded and (pair := found.same_but_for_case) is not None:
+            part.hints.append(f"{subject} has '{pair[0]}' and '{pair[1]}', which differ in case only: see `fold_case`")
         classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
         if use.section == "target" and use.name in classes:
             part.hints += _uneven(part, subject, found.frequent if found.listed else ())
@@ -229,7 +231,11 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
     may_be_text = use.dtype == "string" or labels is not None
     may_be_text = may_be_text or (use.section == "target" and use.name in signature.text_labels | signature.ctc)
     pictures = use.section == "input" and len(signature.inputs[use.name].shape) == 4  # the texts are names of files
-    if found.kind in ("text", "date") and not may_be_text and not pictures:
+    if found.is_mixed and not may_be_text:
+        unread = {text: n for text, n in found.others.items() if text not in signature.missing.get(use.name, ())}
+        if unread:
+            yield f"has texts among its numbers: {words_of(unread)}"
+    elif found.kind in ("text", "date") and not may_be_text and not pictures:
         example = next((value for value, _ in found.frequent), "")
         yield f"has texts, such as '{example[:40]}', where {use.section} '{use.name}' takes numbers"
     elif found.kind == "float" and use.dtype.startswith("int"):
@@ -239,7 +245,7 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
         if absent:
             yield f"has no value in {_count(absent, 'row')}"
     if found.infinite:
-        yield f"has {_count(found.infinite, 'infinite value')}"
+        yield f"has {_count(found.infinite, 'infinite value')}, or too large for float32"
     if labels is not None and found.listed and found.kind == "text":
         unknown = [value for value, _ in found.frequent if value not in labels]
         if unknown:
@@ -258,6 +264,8 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
         yield "is the same in every row: nothing can be learnt from it"
     if use.section == "target":
         return
+    if found.marker is not None and use.dtype.startswith("float"):
+        yield f"has {found.marker:g}, beside which all others are equal: `missing_values`?"
     if (
         found.unique
         and found.present > 20
@@ -267,6 +275,8 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
         yield "is different in every row, like an id: leave it out"
     if use.dtype.startswith("float") and found.kind == "integer" and 3 <= found.distinct <= _FEW and not is_year(found):
         yield f"has {found.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes"
+    if use.dtype == "string" and found.is_mixed:
+        yield f"is of numbers, but for {words_of(found.others)}: `number` with `missing_values`"
     if use.dtype == "string" and found.is_number and found.stored == "text" and found.distinct > 100:
         yield f"has {found.distinct:,} different numbers: `number` if they are amounts"
 

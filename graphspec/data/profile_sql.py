@@ -19,6 +19,8 @@ FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M
 MISSING_TEXTS = tuple(text for text in ALL_MISSING if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
+LARGEST = 3.4028234663852886e38
+"""The largest number of float32: squares of it fit a double."""
 _NUMBERS = frozenset(
     f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint", "hugeint")
 )
@@ -87,8 +89,8 @@ class Expressions:
 
     @property
     def finite(self) -> str:
-        """The number, NULL if it is infinite."""
-        return f"CASE WHEN isfinite({self.number}) THEN {self.number} END"
+        """The number, NULL if it is infinite, as those are that are too large for float32."""
+        return f"CASE WHEN abs({self.number}) <= {LARGEST!r} THEN {self.number} END"
 
     def moment(self, form: str) -> str:
         """Return the value as a timestamp by one of ``FORMATS``, NULL if it has another form."""

@@ -28,6 +28,8 @@ class DataSignature:
         ctc: heads whose targets are label sequences, also if no targets are required.
         gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
         any_size: inputs of pictures of which every row may have a size of its own.
+        missing: texts of files that mean a missing number, by input.
+        folded: inputs whose texts may differ in case.
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.
         records: inputs that are columns of a record, with the place of each in the spec and its path of keys.
@@ -44,6 +46,8 @@ class DataSignature:
     ctc: frozenset[str] = frozenset()
     gaps: frozenset[str] = frozenset()
     any_size: frozenset[str] = frozenset()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folded: frozenset[str] = frozenset()
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)

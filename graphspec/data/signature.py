@@ -10,6 +10,7 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
+from graphspec.data.profiling.far_values import far_values
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
@@ -20,6 +21,7 @@ from graphspec.graph.prelude import any_size
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.head_values import nodes_of
+from graphspec.layers.missing import Impute
 from graphspec.libraries import missing_library
 from graphspec.metrics import targets_of
 
@@ -57,6 +59,8 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         ctc=ctc,
         gaps=_gaps(spec),
         any_size=frozenset(any_size(graph)),
+        missing=_missing_texts(spec),
+        folded=frozenset(r.name for n in spec.nodes if getattr(n.layer, "fold_case", False) for r in n.inputs if r),
         text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},
@@ -93,6 +97,12 @@ def _gaps(spec: Spec) -> frozenset[str]:
     return frozenset(n for n in able if n not in heads and all(readers.get(n, [False])))
 
 
+def _missing_texts(spec: Spec) -> dict[str, tuple[str, ...]]:
+    """Return the texts of files that mean a missing number, by input."""
+    filled = [node for node in spec.nodes if isinstance(node.layer, Impute) and node.layer.missing_texts]
+    return {node.inputs[0].name: node.layer.missing_texts for node in filled if node.inputs[0] is not None}  # type: ignore[union-attr]
+
+
 def _learns_labels(head: HeadDecl, kind: str) -> bool:
     """Return whether the targets of a head may be texts, from which its labels are learnt: it has classes."""
     return kind in ("ids", "one_hot") or (head.loss is not None and head.loss.binary)
@@ -119,7 +129,7 @@ def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[
             found += [problem for problem in problems if not _is_known(problem, found)]
             if arrays is not None:
                 parts[part] = arrays
-                found += unreadable_dates(spec, source, arrays)
+                found += unreadable_dates(spec, source, arrays) + far_values(spec, source, arrays)
     return parts, found
 
 

@@ -44,6 +44,7 @@ class Request:
         is_sequence: a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`.
         gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
         any_size: pictures may have several sizes; they then come as :class:`graphspec.arrays.pictures.Pictures`.
+        missing: texts that mean a missing value, besides those such as ``NA``.
         allocate: where the array is filled; None for memory.
     """
 
@@ -57,6 +58,7 @@ class Request:
     is_sequence: bool = False
     gaps: bool = False
     any_size: bool = False
+    missing: Sequence[str] = ()
     allocate: Allocate | None = None
 
 

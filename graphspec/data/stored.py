@@ -84,7 +84,7 @@ _COMPRESSED = (".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 
 def _key(source: DataSource, signature: DataSignature, files: Sequence[Path]) -> str:
     """Return a hash of the files, of how they are read, and of this version."""
-    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.delimiter, source.decimal)
+    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
     needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
     return hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
 

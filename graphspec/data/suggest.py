@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ Task = Literal["binary", "multiclass", "regression"]
 
 _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
+_MOST_COLUMNS = 2000
 _STEPS = 30_000  # of the optimizer, at most about this many
 _UNITS = 200  # classes that do not count from 0 must be below this
 
@@ -80,7 +81,7 @@ class Suggestion:
     Attributes:
         record: the name of the record.
         warnings: what should be read before training.
-        decimal: the decimal mark of the table's numbers.
+        form: lines of the spec that say how the table's text is read.
     """
 
     record: str
@@ -89,7 +90,7 @@ class Suggestion:
     network: Network
     rows: int
     warnings: tuple[str, ...] = ()
-    decimal: str = "."
+    form: Sequence[str] = ()
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
@@ -157,6 +158,11 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     Raises:
         CannotSuggest: no column is left to learn from.
     """
+    if len(profile.columns) > _MOST_COLUMNS:
+        raise CannotSuggest(
+            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
+            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
+        )
     taken: set[str] = set()
     head = free_name(target, taken, "target")
     columns = tuple(

@@ -118,6 +118,7 @@ class Lines(Typed):
     """JSON: one object per line."""
 
     hint = "each line is one JSON object"
+    is_text = True
     rounded = frozenset(("double",))
     with_text = _TEXTS | {"float", "double"}  # as it is written in the file
 

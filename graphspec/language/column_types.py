@@ -80,9 +80,15 @@ class Number(Column):
     missing: Missing = "median"
     indicator: Indicator = False
     scale: Scale = "standard"
+    missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = Field(
+        (), description="Numbers that mean missing, such as -1, and texts of data files, such as unknown."
+    )
 
     @model_validator(mode="after")
     def _nothing_to_indicate(self) -> Number:
+        if self.missing_values and self.missing == "error":
+            text = "cannot be used with `missing: error`, which fills nothing"
+            raise invalid(text, "set `missing: median`", key="missing_values")
         if self.indicator and self.missing == "error":
             raise invalid("cannot be true where a missing number is an error", "set `missing: median`", key="indicator")
         return self
@@ -96,7 +102,10 @@ class Number(Column):
         """Return the layers of the column in order."""
         layers: list[Step] = []
         if self.missing != "error":
-            layers.append(Step("filled", "Impute", (None,), impute(self.missing, self.indicator)))
+            arguments = impute(self.missing, self.indicator)
+            if self.missing_values:
+                arguments["missing_values"] = list(self.missing_values)
+            layers.append(Step("filled", "Impute", (None,), arguments))
         if isinstance(self.scale, Bins):
             arguments = {"num_bins": self.scale.bins, "output_mode": "one_hot"}
             layers.append(Step("scaled", "Discretization", _after(layers), arguments))
@@ -159,6 +168,7 @@ class Category(Column):
     )
     vocabulary: Vocabulary = Field(None, description="The known values, or a file with one per line; else learnt.")
     missing_values: MissingValues = Field((), description="Values that mean missing, such as NA.")
+    fold_case: bool = Field(False, description="Whether texts that differ in case only are one value.")
     embed: Embed = None
 
     @model_validator(mode="after")
@@ -168,6 +178,8 @@ class Category(Column):
             if isinstance(value, tuple) and not all(isinstance(item, wanted) for item in value):
                 kinds = ("text", "`dtype: int64`") if wanted is str else ("integers", "`dtype: string`")
                 raise invalid(f"must contain {kinds[0]}", f"or set {kinds[1]}", key=key)
+        if self.fold_case and self.dtype != "string":
+            raise invalid("needs texts", "set `dtype: string`", key="fold_case")
         if self.vocabulary is not None and "min_count" in self.model_fields_set:
             raise invalid("cannot be used with `vocabulary`, which is complete", "remove one of them", key="min_count")
         return self
@@ -189,6 +201,8 @@ class Category(Column):
             arguments["max_tokens"] = self.max_tokens
         if self.missing_values:
             arguments["missing_tokens"] = self.missing_values
+        if self.fold_case:
+            arguments["fold_case"] = True
         lookup = Step("ids", "StringLookup" if text else "IntegerLookup", (None,), arguments)
         return [lookup, *encoded("ids", self.embed)]
 

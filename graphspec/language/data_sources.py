@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from graphspec.codes import Code
 from graphspec.config import Config, PositiveInt, with_article
 from graphspec.errors import did_you_mean
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
-from graphspec.language.declarations import DataSource, Windows
+from graphspec.language.declarations import DataSource, TextForm, Windows
 from graphspec.language.durations import Every
 from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
@@ -46,6 +47,10 @@ class WindowKeys(Config):
     )
 
 
+Encoding = Literal["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "cp850", "shift_jis", "gb18030"]
+Thousands = Literal[",", ".", " ", "'"]
+
+
 class DataKeys(Config):
     """The source of rows."""
 
@@ -69,9 +74,19 @@ class DataKeys(Config):
     delimiter: str | None = Field(
         None, description="The character between the cells of a table; by default the header shows it."
     )
-    decimal: Literal[".", ","] = Field(
-        ".", description="`,`: numbers have decimal commas, as in `3,5` or `1.234,5`. For tables of text (.csv, .tsv)."
+    decimal: Literal[".", ","] | dict[str, Literal[".", ","]] = Field(
+        ".",
+        description="`,`: numbers have decimal commas, as in `3,5` or `1.234,5`. Or a mark for each column that has another."
+        " For tables of text (.csv, .tsv).",
     )
+    thousands: Thousands | dict[str, Thousands] | None = Field(
+        None,
+        description="The mark between groups of three digits, as in `1,234.5`; or one for each column that has one.",
+    )
+    strip: list[Annotated[str, Field(min_length=1)]] = Field(
+        [], description="Marks that may stand before or after a number and are not read: with `%`, `12 %` is 12."
+    )
+    encoding: Encoding = Field("utf-8", description="The encoding of a file of text, also of .jsonl.")
     drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
 
 
@@ -191,8 +206,7 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         windows=windows,
         in_order=in_order,
         by_time=isinstance(keys, ValidationKeys) and keys.by is not None,
-        delimiter=keys.delimiter,
-        decimal=keys.decimal,
+        form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 
 
@@ -295,17 +309,26 @@ def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -
 
 def _check_text(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
     """Report how texts are read, where the rows are no table of text."""
-    of_text = keys.file is not None and suffix_of(Path(keys.file)).startswith((".csv", ".tsv"))
-    given = [
-        key
-        for key, is_given in (("delimiter", keys.delimiter is not None), ("decimal", keys.decimal != "."))
-        if is_given
-    ]
-    for key in given:
-        if not of_text:
+    suffix = "" if keys.file is None else suffix_of(Path(keys.file))
+    for key in ("delimiter", "decimal", "thousands", "strip", "encoding"):
+        given = getattr(keys, key) != DataKeys.model_fields[key].default
+        if given and not suffix.startswith((".csv", ".tsv", *([".jsonl"] if key == "encoding" else []))):
             hint = "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
             message = f"`{key}` of {subject} needs a `file` that ends in .csv or .tsv"
             problems.key(tree, key, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    form = TextForm(None, keys.decimal, keys.thousands)
+    named = [set(given) for given in (form.decimal, form.thousands) if isinstance(given, dict)]
+    for column in sorted(set().union({""}, *named)):
+        decimal, thousands = form.marks(column)
+        if decimal == thousands:
+            of = f" of column '{column}'" if column else ""
+            message = f"`decimal` and `thousands`{of} of {subject} are both {decimal!r}"
+            hint = 'where columns differ, name them: `thousands: {price: ","}`'
+            problems.value(tree.value["thousands"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    for mark in keys.strip:
+        if re.search(r"[\d.,+\-\s']", mark):
+            message = f"`strip` of {subject} cannot contain {mark!r:.40}, which may be a part of a number"
+            problems.value(tree.value["strip"], Code.VALUE_NOT_ALLOWED, message, hint="marks such as `%` or `EUR`")
     delimiter = keys.delimiter
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in _NO_DELIMITERS):
         hint = 'one character, such as `";"` or `"\\t"`'

@@ -237,6 +237,33 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
+class TextForm:
+    """How a table of text is read.
+
+    Attributes:
+        delimiter: the character between the cells; None to find it in the header.
+        decimal: the decimal mark, ``.`` or ``,``: of all columns, or by column.
+        thousands: the mark between groups of three digits: of all columns, or by column; None for none.
+        strip: marks before or after a number that are not read, such as ``%``.
+        encoding: the encoding of the file.
+    """
+
+    delimiter: str | None = None
+    decimal: str | Mapping[str, str] = "."
+    thousands: str | Mapping[str, str] | None = None
+    strip: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+    def marks(self, column: str) -> tuple[str, str | None]:
+        """Return the decimal mark and the mark of thousands of a column."""
+        decimal, thousands = self.decimal, self.thousands
+        return (
+            decimal if isinstance(decimal, str) else decimal.get(column, "."),
+            thousands if thousands is None or isinstance(thousands, str) else thousands.get(column),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DataSource:
     """The source of the rows of one part: a file or a query, or for validation a split of the training rows.
 
@@ -249,8 +276,7 @@ class DataSource:
         windows: windows over the rows are the rows of the data.
         in_order: a split takes the last rows; ``by_time``, the last part of the windows' time.
         allow: further folders in which the query's files may be.
-        delimiter: the character between the cells of a table of text; None to find it in the header.
-        decimal: the decimal mark of a table of text, ``.`` or ``,``.
+        form: how a table of text is read.
     """
 
     file: Path | None
@@ -270,8 +296,7 @@ class DataSource:
     in_order: bool = False
     by_time: bool = False
     allow: tuple[Path, ...] = ()
-    delimiter: str | None = None
-    decimal: str = "."
+    form: TextForm = TextForm()
 
     @property
     def has_rows(self) -> bool:

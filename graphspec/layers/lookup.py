@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -14,7 +14,7 @@ from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers.base import LAYERS, cast_to
 from graphspec.layers.hashing import Int64, Salt, hashed
 from graphspec.layers.indexed import Encoding, Lookup
-from graphspec.layers.vocabularies import VocabularyLearner
+from graphspec.layers.vocabularies import VocabularyLearner, lower, spellings
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -76,9 +76,14 @@ class Categories(Lookup):
         mask = self._special()[0]
         return () if mask is None else tuple(dict.fromkeys((mask, *self._missing())))
 
+    def _spelt(self, token: Any) -> Sequence[Any]:
+        """Return the forms in which the graph meets a token."""
+        return (token,)
+
     def _ids(self, g: Builder, X: Value, hashed: Callable[[], Value], keys: str) -> Value:
         """Emit the id of each token; ``hashed`` emits the ids of unseen tokens, from 0, if there are several."""
-        table = self._table(g) | dict.fromkeys(self._masked(), self._mask_id)
+        masked = [spelling for token in self._masked() for spelling in self._spelt(token)]
+        table = self._table(g, self._spelt) | dict.fromkeys(masked, self._mask_id)
         several = self.num_oov_indices > 1
         ids: Value = g.emit(
             "LabelEncoder",
@@ -134,12 +139,38 @@ class StringLookup(Categories):
     missing_tokens: Annotated[
         tuple[str, ...], FROM_LIST, Field(description="Texts that count as missing, such as `[NA, '?']`.")
     ] = ()
+    fold_case: Annotated[
+        bool, Field(description="Whether texts that differ in case only have one id, as in TextVectorization.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _foldable(self) -> Self:
+        if self.fold_case and self.num_oov_indices > 1:
+            hint = "several ids for unseen texts need the texts as they are"
+            raise invalid("cannot be used with several `num_oov_indices`", hint, key="fold_case")
+        return self
+
+    def _spelt(self, token: str) -> Sequence[str]:
+        """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
+        return spellings(lower(token)) if self.fold_case else (token,)
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of the vocabulary."""
+        learner = super().learner(X)
+        if self.fold_case and isinstance(learner, VocabularyLearner):
+            learner.fold, learner.excluded = lower, set(map(lower, filter(None, learner.excluded)))
+        return learner
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
             hint = "use IntegerLookup for integers, or declare the input with `dtype: string`"
             raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
-        ids = self._ids(g, X, lambda: hashed(g, X, self.num_oov_indices, self.salt), "keys_strings")
+        texts = X
+        if self.fold_case:  # StringNormalizer takes a vector
+            texts = g.StringNormalizer(g.Reshape(X, g.constant([-1])), case_change_action="LOWER", locale="C")
+        ids = self._ids(g, texts, lambda: hashed(g, X, self.num_oov_indices, self.salt), "keys_strings")
+        if self.fold_case:
+            ids = g.Reshape(ids, g.Shape(X))
         return self._encoded(g, ids)
 
 

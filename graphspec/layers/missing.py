@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from graphspec.codes import Code
-from graphspec.config import FloatOrFloats, invalid
+from graphspec.config import FROM_LIST, FloatOrFloats, invalid
 from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 from graphspec.layers.learners import Learner, Moments, Quantiles
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Impute(Layer):
     """The input with a number in each place where one is missing, as by scikit-learn's SimpleImputer.
 
-    Missing is NaN, and in int64 the smallest integer. ``median`` and ``mean`` are learnt from the numbers that are there in
+    Missing is NaN, in int64 the smallest integer, and each number of ``missing_values``; data files may also have its
+    texts. ``median`` and ``mean`` are learnt from the numbers that are there in
     the training rows, for each index of the last axis, exactly; set ``fill_value`` to learn nothing.
 
     Shapes: (batch, …) → the same, as float32. With ``indicator`` output 1, of the same shape, is 1 where a number was
@@ -41,6 +42,11 @@ class Impute(Layer):
         FloatOrFloats | None,
         Field(description="The number of `constant`; median and mean, which are else learnt: one, or a list."),
     ] = None
+    missing_values: Annotated[
+        tuple[float | int | str, ...],
+        FROM_LIST,
+        Field(description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."),
+    ] = ()
     indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
 
     @model_validator(mode="after")
@@ -55,6 +61,26 @@ class Impute(Layer):
     def learns(self) -> bool:
         """True if the median or the mean is to be learnt."""
         return self.strategy in ("median", "mean") and self.fill_value is None
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """The texts of data files that count as missing."""
+        return tuple(value for value in self.missing_values if isinstance(value, str))
+
+    def _missing(self, g: Builder, X: Value, numbers: Value) -> Value:
+        """Emit where numbers are missing."""
+        missing: Value = g.Equal(X, g.constant(MISSING_INTEGER)) if X.dtype == "int64" else g.IsNaN(numbers)
+        for value in self.missing_values:
+            if not isinstance(value, str):
+                missing = g.Or(missing, g.Equal(numbers, g.constant(float(value))))
+        return missing
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the numbers, NaN where one is missing."""
+        if len(self.missing_texts) == len(self.missing_values):
+            return super().learning_input(g, X)
+        numbers = as_float(g, X)
+        return g.Where(self._missing(g, X, numbers), g.constant(float("nan")), numbers)
 
     def learner(self, X: Value) -> Learner:
         """Return the learner of the median or the mean."""
@@ -72,6 +98,6 @@ class Impute(Layer):
                 X.fixed(axis)
         fill = g.constant(spread(X, axes, 0.0 if self.fill_value is None else self.fill_value, "fill_value"))
         numbers = as_float(g, X)
-        missing = g.Equal(X, g.constant(MISSING_INTEGER)) if X.dtype == "int64" else g.IsNaN(numbers)
+        missing = self._missing(g, X, numbers)
         filled = g.Where(missing, fill, numbers)
         return (filled, cast_to(g, missing, "float32")) if self.indicator else filled

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
+_HUGE = 1e30  # a deviation
 _MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
 
@@ -61,6 +62,7 @@ class Normalization(Layer):
 
     supports_masking = True
     learnt_arguments: ClassVar[tuple[str, ...]] = ("mean", "variance")
+    in_float64 = frozenset(("variance",))
 
     axis: Annotated[
         IntOrInts | None,
@@ -105,12 +107,15 @@ class Normalization(Layer):
             g.learnt("statistics")
             for axis in axes:
                 X.fixed(axis)
-        mean = g.constant(spread(X, axes, 0.0 if self.mean is None else self.mean, "mean"))
+        means = spread(X, axes, 0.0 if self.mean is None else self.mean, "mean")
         variance = spread(X, axes, 1.0 if self.variance is None else self.variance, "variance")
-        deviation = g.constant(np.maximum(np.sqrt(variance), _MIN_DEVIATION))
+        deviations = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+        mean, deviation = g.constant(means), g.constant(deviations)
         X = as_float(g, X)
         if self.invert:
             return g.Add(g.Mul(X, deviation), mean)
+        if deviations.max(initial=0.0) > _HUGE:  # a difference of two such numbers may be infinite
+            return g.Sub(g.Div(X, deviation), g.constant(means / deviations))
         return g.Div(g.Sub(X, mean), deviation)
 
     def _axes(self, X: Value) -> list[int]:

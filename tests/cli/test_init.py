@@ -342,7 +342,7 @@ def test_decimal_commas_are_written_and_read(tmp_path: Path) -> None:
     result = graphspec("init", tmp_path / "s.yaml", "--from", tmp_path / "homes.csv", "--target", "price")
     assert result.exit_code == 0, result.stderr
     text = (tmp_path / "s.yaml").read_text()
-    assert '    decimal: ","\n' in text
+    assert "    decimal: \",\"  # as in '0,5' of 'size'\n" in text
     assert "size: number" in text or "size: {type: number" in text
     assert graphspec("validate", tmp_path / "s.yaml", "--data").exit_code == 0
 

@@ -53,6 +53,30 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "perhaps missing": (rng.choice(["a", "b", "None"], N), "category", {}, "`missing_values: [None]` if None means"),
     "many categories": (rng.choice(WORDS[:100], N), "category", {"embed": 20}, ""),
     "rare categories": ([*WORDS[:90], *["a"] * 310], "category", {}, "90 of 91 values occur once"),
+    "words among numbers": (
+        ["unknown", *["45+"] * 9, *rng.normal(size=N)],
+        "number",
+        {"missing_values": ["45+", "unknown"], "missing": "median", "indicator": True},
+        "98 % are numbers; missing are '45+' (9), 'unknown' (1)",
+    ),
+    "many words among numbers": (
+        [*"abcdefg", *rng.integers(0, 9, N)],
+        "category",
+        {},
+        "98 % of the values are numbers: `number` once the others are mended",
+    ),
+    "a marker": (
+        [1e20, *rng.normal(size=N)],
+        "number",
+        {"missing_values": [1e20]},
+        "beside 1e+20, all others are equal",
+    ),
+    "two cases": (
+        rng.choice(["Ja", "nein", "ja"], N),
+        "category",
+        {"fold_case": True},
+        "differ in case only",
+    ),
     "booleans": (rng.choice(["true", "false"], N), "category", {}, ""),
     "texts": (
         [" ".join(rng.choice(WORDS, 8)) for _ in range(N)],
@@ -92,9 +116,9 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     ),
     "nearly numbers": (
         ["x", "y", *map(str, rng.integers(0, 9, N))],
-        "category",
-        {},
-        "of the values are numbers: `number` once the others are mended",
+        "number",
+        {"missing_values": ["x", "y"], "missing": "median"},
+        "missing are 'x' (1), 'y' (1)",
     ),
 }
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from data.sources import written as source_of
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, problem
 
 from graphspec.arrays.strings import Strings
 from graphspec.data.check import Dataset, DataSignature, load
-from graphspec.data.delimited import Delimited
 from graphspec.data.files import open_table
+from graphspec.data.source import DataError
 from graphspec.errors import Diagnostic
 from graphspec.ir.graph import Type
+from graphspec.language.declarations import TextForm
 
 LABEL, FLAG = Type("int64", ("N",)), Type("float32", ("N", 1))
 
@@ -187,16 +192,89 @@ def test_a_delimiter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("keys", "cells"),
     [
-        ("a;b\n3,5;x\n4;y\n", True),
-        ('a,b\n"3,5",x\n', True),
-        ('a,b\n"3,500",x\n', False),
-        ("a;b\n3,5;x\nmore;y\n", False),
-        ("a;b\n3.5;x\n", False),
+        ('thousands: ","', {"1,234": 1234, "1,234,567.5": 1234567.5, "12": 12, "-1.5e2": -150, " 1,000 ": 1000}),
+        ('{decimal: ",", thousands: "."}', {"1.234": 1234, "-1.234,5": -1234.5, "0,125": 0.125, "7": 7}),
+        ('thousands: " "', {"1 234.5": 1234.5, "1\u00a0234": 1234, "12\u202f345": 12345}),
+        ('thousands: "\'"', {"1'234.5": 1234.5, "1\u2019234": 1234}),
+        (
+            'strip: ["%", EUR, "$"]',
+            {"12 %": 12, "12%": 12, "EUR 5": 5, "5\u00a0EUR": 5, "-$1.5": -1.5, "$-2": -2, "3": 3},
+        ),
+        ('{strip: ["€"], decimal: ","}', {"1.234,5 €": 1234.5, "€ 3,5": 3.5}),
+        ('{decimal: {x: ","}, thousands: {other: ","}}', {"3,5": 3.5}),
     ],
 )
-def test_decimal_commas_are_recognized(tmp_path: Path, content: str, found: bool) -> None:
-    table = open_table(written(tmp_path, content))
-    assert isinstance(table, Delimited)
-    assert table.has_decimal_commas() is found
+def test_marks_of_numbers(tmp_path: Path, keys: str, cells: dict[str, float]) -> None:
+    source = yaml.safe_load(keys) | {"file": "t.csv"}
+    content = "x\tt\ty\n" + "".join(f"{cell}\t{cell}\t2\n" for cell in cells)
+    data, found = read_as(tmp_path, json.dumps(source), content, NUMBERS)
+    assert data is not None, found
+    assert data.inputs["x"][:, 0].tolist() == [np.float32(value) for value in cells.values()]
+    assert data.inputs["t"][:][:, 0].tolist() == list(cells)  # texts stay as they are
+
+
+@pytest.mark.parametrize(
+    ("keys", "cell"),
+    [
+        ('thousands: ","', "1,23,4"),
+        ('thousands: ","', "0,125"),
+        ('thousands: ","', "1,2345"),
+        ('thousands: ","', "1.5,000"),
+        ('strip: ["%"]', "12 %%"),
+        ('strip: ["%"]', "12 kg"),
+        ('strip: ["%"]', "%"),
+        ('thousands: " "', "12 34"),
+    ],
+)
+def test_other_numbers_are_refused_whole(tmp_path: Path, keys: str, cell: str) -> None:
+    _, found = read_as(tmp_path, f"file: t.csv\n{keys}", f"x\tt\ty\n3\ta\t2\n{cell}\ta\t2\n", NUMBERS)
+    [one] = found
+    assert one.code == "GS504"
+    assert f"in 1 of 2 rows; first: '{cell}' in line 3" in one.message
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "latin-1"])
+def test_encodings(tmp_path: Path, encoding: str, suffix: str) -> None:
+    text = "x,t,y\n3,Köln,2\n" if suffix != "jsonl" else '{"x": 3, "t": "Köln", "y": "2"}\n'
+    content = text.encode(encoding)
+    path = tmp_path / f"t.{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    table = open_table(path, TextForm(encoding=encoding))
+    assert table.query("t") == [("Köln",)]
+    assert table.place(0) == f"line {2 if suffix != 'jsonl' else 1}"
+    copy = table.path
+    del table
+    gc.collect()
+    assert not copy.exists()
+
+
+def read(path: Path) -> None:
+    table = open_table(path)
+    with table.reading():
+        table.query("x")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_that_is_not_utf8(tmp_path: Path, suffix: str) -> None:
+    row = '{"x": "Köln"}\n' if suffix == "jsonl" else "Köln\n"
+    path = tmp_path / f"t.{suffix}"
+    path.write_bytes(("" if suffix == "jsonl" else "x\n").encode() + (row * 3).encode("cp1252"))
+    with pytest.raises(DataError, match=r"line [12] is not UTF-8 \(byte 0xf6, as Excel writes it\)") as error:
+        read(path)
+    assert "`encoding: cp1252`" in str(error.value.problem.hint)
+    (tmp_path / "odd.csv").write_bytes(b"abc")
+    with pytest.raises(DataError, match=r"line 1 is not utf-16"):
+        open_table(tmp_path / "odd.csv", TextForm(encoding="utf-16"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_texts_that_mean_a_missing_number(tmp_path: Path, suffix: str) -> None:
+    wanted = DataSignature({"x": NUMBER}, {}, gaps=frozenset("x"), missing={"x": ("unknown", "45+")})
+    data, found = read_as(tmp_path, "file: t.csv", "x\ty\n1\ta\n45+\ta\n unknown\ta\nNA\ta\n", wanted)
+    assert data is not None, found
+    np.testing.assert_array_equal(data.inputs["x"][:, 0], np.float32([1, np.nan, np.nan, np.nan]))
+    _, [one] = read_as(tmp_path, "file: t.csv", "x\ty\n1\ta\nUnknown\ta\n", wanted)
+    assert "'Unknown' in line 3" in one.message

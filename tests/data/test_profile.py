@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.data import profile as module
 from graphspec.data.files import open_source, open_table
 from graphspec.data.profile import ColumnProfile, Profile, profile
+from graphspec.data.profiling import profiler as module
 from graphspec.data.source import DataError
 
 COLUMNS: dict[str, list[Any]] = {
@@ -172,6 +173,22 @@ def test_many_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = column(tmp_path, values)
     assert not found.exact
     assert math.isclose(found.distinct, 1500, rel_tol=0.1)
+
+
+def test_wide_tables_take_few_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query looks at many columns at once: 1,200 take as many as three times 400, and find what single ones find."""
+    kinds = (["1", "2", "2"], ["a", "b", ""], ["2024-01-02", "NA", "2024-03-04"], ["1.5", "x y", "-3"])
+    names = [f"c{k}" for k in range(1200)]
+    cells = [[kinds[k % 4][row] for k in range(1200)] for row in range(3)]
+    (tmp_path / "wide.csv").write_text("\n".join(",".join(row) for row in [names, *cells]) + "\n")
+    asked: list[str] = []
+    query = module.Profiler._query
+    monkeypatch.setattr(module.Profiler, "_query", lambda self, text: asked.append(text) or query(self, text))
+    found = profile(open_table(tmp_path / "wide.csv")).columns
+    assert len(asked) < 60
+    for k, values in enumerate(kinds):
+        assert dataclasses.replace(column(tmp_path, values), name=f"c{k + 8}") == found[f"c{k + 8}"]
+    assert list(found) == names
 
 
 def test_lists_and_nested_values(tmp_path: Path) -> None:

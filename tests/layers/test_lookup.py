@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from golden_cases import load_texts
 from preparing import layer_of, learnt, lowered, prepared, texts
 from pydantic import ValidationError
 
+import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
@@ -189,3 +191,35 @@ def test_inputs_of_another_dtype() -> None:
         with pytest.raises(ShapeError, match=text) as caught:
             lowered(config, array)
         assert caught.value.code == "GS306"
+
+
+def test_case_is_folded_in_the_file_as_in_the_runtime(tmp_path: Path) -> None:
+    """Letters beyond ASCII, too: onnxruntime folds them in browsers alone, so the graph's table has both."""
+    column = {"type": "category", "fold_case": True, "min_count": 1, "missing_values": ["N/A"]}
+    model = gs.compile(
+        {
+            "graphspec": 1,
+            "name": "folded",
+            "inputs": {"row": {"columns": {"town": column}}},
+            "layers": [{"name": "y", "type": "Dense", "units": 1}],
+            "outputs": {"y": {"loss": "mse"}},
+            "training": {"optimizer": "adam", "epochs": 1},
+        }
+    )
+    towns = texts([["Köln"], ["KÖLN"], ["köln"], ["Ulm"], ["ulm"], ["n/a"], [""], ["ÉLAN"]])
+    model.fit({"town": towns}, np.arange(8, dtype=np.float32)[:, None], verbose=0)
+    layer = next(node.layer for node in model.spec.nodes if node.type == "StringLookup")
+    assert layer is not None
+    assert layer.tokens() == ("köln", "ulm", "élan")
+    model.export(tmp_path / "m.onnx")  # equal to onnxruntime
+    new = texts([["kÖLN"], ["köln"], ["ULM"], ["ulm"], ["N/a"], [""], ["élan"], ["Élan"], ["Bonn"], ["x"]])
+    answers = model.predict({"town": new})[:, 0].tolist()
+    assert answers[::2] == answers[1::2]
+    assert len(set(answers)) == 5
+
+
+def test_folded_ids_are_not_hashed() -> None:
+    layer = {"name": "ids", "type": "StringLookup", "fold_case": True, "num_oov_indices": 2}
+    inputs, outputs = {"x": {"shape": [1], "dtype": "string"}}, {"ids": {}}
+    found = gs.validate({"graphspec": 1, "name": "a", "inputs": inputs, "layers": [layer], "outputs": outputs})
+    assert "`fold_case` of StringLookup 'ids' cannot be used with several `num_oov_indices`" in str(found[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from adapting import adapted, graph_of, in_both, learn, value_of
 from lowering import TIME, lower, source
 from pydantic import ValidationError
 
+import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers import LAYERS
@@ -110,3 +112,27 @@ def test_argument_error(arguments: dict[str, Any], code: str) -> None:
     with pytest.raises(ValidationError) as error:
         cls.model_validate(arguments)
     assert error.value.errors()[0]["type"] == code
+
+
+def test_numbers_that_count_as_missing(tmp_path: Path) -> None:
+    """They are left out of what is learnt, and filled in the file; texts are for data files."""
+    column = {"type": "number", "missing_values": [-1, 1e20, "unknown"], "indicator": True}
+    model = gs.compile(
+        {
+            "graphspec": 1,
+            "name": "marked",
+            "inputs": {"row": {"columns": {"a": column}}},
+            "layers": [{"name": "y", "type": "Dense", "units": 1}],
+            "outputs": {"y": {"loss": "mse"}},
+            "training": {"optimizer": "adam", "epochs": 1},
+        }
+    )
+    x = np.array([[1], [2], [6], [-1], [1e20], [NAN]], np.float32)
+    model.fit({"a": x}, np.ones((6, 1), np.float32), verbose=0)
+    layers = {node.type: node.layer for node in model.spec.nodes}
+    assert layers["Impute"].fill_value in (2.0, (2.0,))  # type: ignore[union-attr]
+    answers = model.predict({"a": x})[:, 0].tolist()
+    assert answers[3] == answers[4] == answers[5] != answers[1]
+    model.export(tmp_path / "m.onnx")
+    rows = np.array([[1.0], ["unknown"], [None]], object)
+    assert model.predict({"a": rows})[1:, 0].tolist() == [answers[5]] * 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.data.convert import FILL_IN, LABELS
 from graphspec.data.missing_targets import DROP
-from graphspec.data.problems.number_formats import WORDS
+from graphspec.data.problems.number_formats import WORDS, marks_of
 from graphspec.errors import Diagnostic, Mark, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -155,13 +155,26 @@ def _hint(columns: Sequence[ColumnProblem]) -> str:
         if fix == _RECORD:
             return f"{it}: write `{types}` in `columns:`"
         return f"{it}: declare a record, `inputs: {{row: {{columns: {{{types}, …}}}}}}`"
-    if fix == "decimal comma" and first.delimited and not first.is_new:
-        return 'add `decimal: ","` to the source of the rows'
+    if fix in WORDS and first.delimited and not first.is_new and (keys := _keys_of(columns)):
+        return f"add {keys} to the source of the rows"
     if fix == "number":
         return _as_numbers(first)
     if fix in WORDS:
         return "write plain numbers, such as 1234.5"
     return fix
+
+
+def _keys_of(columns: Sequence[ColumnProblem]) -> str:
+    """Return the keys of a source with which all first values of the columns are numbers; empty if there are none."""
+    cells = [str(cell) for one in columns for cell in one.finding.tally.examples]
+    found = marks_of(cells, 1.0)
+    if found is None:
+        return ""
+    (decimal, thousands), units = found
+    keys = {"decimal": decimal if decimal != "." else None, "thousands": thousands}
+    shown = [f'`{key}: "{mark}"`' for key, mark in keys.items() if mark is not None]
+    strip = ", ".join(f'"{unit}"' for unit in sorted(units))
+    return " and ".join([*shown, *([f"`strip: [{strip}]`"] if strip else [])])
 
 
 def _as_numbers(one: ColumnProblem) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from graphspec.layers.dates import is_date
 
@@ -25,6 +26,11 @@ _PATTERNS = {
     "decimal comma": re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"),
     "number": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"),
 }
+GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
+"""The regular expression of a mark of thousands, as SQL writes it."""
+_UNITS = r"(?:[%$€£¥₹]|USD|EUR|GBP|CHF|JPY)"
+_AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
+_MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 _LONGEST = 40  # characters of such a text
 
 
@@ -35,3 +41,37 @@ def forms_of(text: str) -> set[str]:
         return set()
     found = {form for form, pattern in _PATTERNS.items() if pattern.fullmatch(text)}
     return found | {"date"} if "-" in text and is_date(text, None) else found
+
+
+def number_pattern(decimal: str, thousands: str | None) -> str:
+    """Return the regular expression of a number. Without ``thousands``, points group the digits before a decimal comma.
+
+    Groups begin with another digit than 0: ``0,125`` has a decimal comma.
+    """
+    end = r"([eE][+-]?\d+)?\s*"
+    if thousands is None and decimal == ",":
+        return rf"\s*[+-]?(\d*|\d{{1,3}}(\.\d{{3}})+),\d+{end}"
+    groups = "" if thousands is None else rf"|[1-9]\d{{0,2}}({GROUPED[thousands]}\d{{3}})+"
+    mark = re.escape(decimal)
+    return rf"\s*[+-]?((\d+{groups})({mark}\d*)?|{mark}\d+){end}"
+
+
+def marks_of(cells: Sequence[str], share: float) -> tuple[tuple[str, str | None], set[str]] | None:
+    """Return the decimal mark and the mark of thousands of cells that are numbers, and what stands beside them.
+
+    Args:
+        share: the part of the cells that must be numbers.
+
+    Returns:
+        None if they are not numbers. Plain numbers have the marks ``.`` and None.
+    """
+    found = [match for cell in cells if len(cell) <= _LONGEST and (match := _AMOUNT.fullmatch(cell.strip()))]
+    if not cells or len(found) < share * len(cells):
+        return None
+    units = {unit for match in found for unit in (match[1], match[3]) if unit}
+    for decimal, thousands in _MARKS:
+        pattern = re.sub(r"\\x\{(\w+)\}", lambda code: chr(int(code[1], 16)), number_pattern(decimal, thousands))
+        fits = re.compile(pattern if (decimal, thousands) != (",", None) else rf"{pattern}|[+-]?\d+")
+        if sum(bool(fits.fullmatch(match[2])) for match in found) >= share * len(cells):
+            return (decimal, thousands), units
+    return None

@@ -205,7 +205,7 @@ class _Survey:
             if not text and "" not in labels:
                 return (None if self._may_miss else "missing"), None
             return (None if text in labels else "label"), text
-        if is_missing(text):
+        if is_missing(text, self._request.missing):
             return (None if self._may_miss else "missing"), None
         if self._strict or not is_number(text):
             if self._labels_are_learnt:

@@ -133,7 +133,7 @@ def _values(value: Any) -> str:
 
 def _one(value: Any) -> str:
     if isinstance(value, float):
-        return plain(np.float32(value))
+        return plain(np.float32(value) if abs(value) < 3e38 else value)
     return (value if value.strip() else repr(value)) if isinstance(value, str) else str(value)
 
 

@@ -92,19 +92,32 @@ def test_few_texts_among_numbers_are_mistakes(tmp_path: Path) -> None:
     assert one.hint == "correct them, or leave the cells empty: a missing number is filled"
 
 
+SOURCE = " to the source of the rows"
+
+
 @pytest.mark.parametrize(
     ("cells", "what", "hint"),
     [
-        (["3,5", "4,25"], "contains numbers with decimal commas", 'add `decimal: ","` to the source of the rows'),
-        (["1,234", "12,345.5"], "contains numbers with thousands separators", "write plain numbers, such as 1234.5"),
-        (["3 %", "12%"], "contains percentages", "write plain numbers, such as 1234.5"),
-        (["$3", "$ 4.50"], "contains amounts with a currency", "write plain numbers, such as 1234.5"),
+        (["3,5", "4,25"], "contains numbers with decimal commas", 'add `decimal: ","`' + SOURCE),
+        (
+            ["1,234", "12,345.5"],
+            "contains numbers with thousands separators",
+            'add `thousands: ","` to the source of the rows',
+        ),
+        (["3 %", "12%"], "contains percentages", 'add `strip: ["%"]`' + SOURCE),
+        (["$3", "$ 4.50"], "contains amounts with a currency", 'add `strip: ["$"]`' + SOURCE),
+        (
+            ["€ 1.234,5"],
+            "contains amounts with a currency",
+            'add `decimal: ","` and `strip: ["€"]` to the source of the rows',
+        ),
+        (["1,23,4 %"], "contains percentages", "write plain numbers, such as 1234.5"),
     ],
 )
 def test_numbers_in_another_form(tmp_path: Path, cells: list[str], what: str, hint: str) -> None:
     csv = "a;y\n" + "".join(f"{cell};1\n" for cell in cells)
     [one] = found(tmp_path, plain("a"), csv)
-    assert f"{what} in 2 of 2 rows; first: '{cells[0]}' in line 2" in one.message
+    assert f"{what} in {len(cells)} of {len(cells)} rows; first: '{cells[0]}' in line 2" in one.message
     assert one.hint == hint
 
 

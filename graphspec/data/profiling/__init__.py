@@ -1,0 +1,1 @@
+"""What tables hold, and how their text is read."""
