@@ -350,7 +350,7 @@ class Code(StrEnum):
     RANKS_DIFFER = (
         "GS606",
         "Processes differ",
-        "Workers or ranks differ in versions, kernels, specs, commands or layers: bits would differ, or one would wait for ever.",
+        "Workers or ranks differ in versions, kernels, specs, commands or layers: bits would differ, or one would wait.",
         "Use the same installation, files and command everywhere; let plugins depend on the spec alone.",
     )
 
