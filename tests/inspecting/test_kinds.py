@@ -1,4 +1,4 @@
-"""What a file is, without waiting for one that is none. ``tests/inspecting`` has the kinds of sound files."""
+"""What a file is: pipes are told from files before they are opened, which would wait for a writer."""
 
 from __future__ import annotations
 
