@@ -24,12 +24,9 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     from graphspec.report.verdicts import lines
 
     for line in lines(found.verdicts)[:_MOST]:
-        if line.better is False:
-            complain(f"warning: {line.text}")
-        else:
-            out_wrapped(line.text)
+        out_wrapped(f"warning: {line.text}" if line.better is False else line.text, 2)
     for text in [] if found.given else too_good(found, measures=measures):
-        complain(f"warning: {text}")
+        out_wrapped(f"warning: {text}", 2)
 
 
 def print_given_away(model: Model, train: Dataset) -> None:

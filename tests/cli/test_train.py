@@ -233,7 +233,7 @@ def test_a_bar_on_a_terminal(spec: Path) -> None:
     assert "━" in text
     assert "epoch 3/3 " in text
     assert "val_accuracy" in text
-    assert text.rstrip().endswith("run: runs/tiny\r\nreport: runs/tiny/report.html")
+    assert text.rstrip().endswith("report: runs/tiny/report.html")
 
 
 def _read(terminal: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The verdict on the terminal: an answer on standard output, a warning on standard error."""
+"""The verdict on the terminal, marked where the network is not better."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def test_a_network_that_is_not_better_is_a_warning(capsys: pytest.CaptureFixture
     found, _, _ = judge(network(dense(1), {"loss": "mse", "metrics": ["mae"]}), 9 * numbers(60, 5), numbers(60, 1))
     print_verdicts(found)
     shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("warning: ")
-    assert "The network is not better." in " ".join(shown.err.split())
+    assert shown.err == ""
+    assert shown.out.startswith("warning: ")
+    assert "The network is not better." in " ".join(shown.out.split())
