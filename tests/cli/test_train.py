@@ -134,23 +134,6 @@ def test_a_run_is_continued_by_its_spec(spec: Path) -> None:
     assert (moved.exit_code, "resuming after epoch 5 of 6" in moved.stdout) == (0, True), moved.stderr
 
 
-def test_a_file_for_a_spec_that_names_no_data(spec: Path) -> None:
-    text = spec.read_text(encoding="utf-8")
-    spec.write_text(text[: text.index("data:")], encoding="utf-8")
-    for words in (("train", spec), ("data", spec)):
-        assert "--data FILE" in graphspec(*words).stderr
-    shown = graphspec("data", spec, "--data", "train.npz")
-    assert (shown.exit_code, shown.stdout.startswith("train: train.npz, 80 rows")) == (0, True), shown.stderr
-    Path("train.npz").rename("my rows, ${x}.npz")
-    words = ("train", spec, "--data", "my rows, ${x}.npz", "--set", "data.validation.split=0.25")
-    result = graphspec(*words)
-    assert (result.exit_code, "validation: 20 rows" in result.stdout) == (0, True), result.stderr
-    assert graphspec(*words, "--resume", "--set", "training.epochs=4").exit_code == 0
-    assert (judged := graphspec("evaluate", "runs/tiny", "--data", "test.npz")).exit_code == 0, judged.stderr
-    gone = graphspec("train", spec, "--data", "gone.npz", "--overwrite")
-    assert (gone.exit_code, "gone.npz does not exist" in gone.stderr) == (2, True)
-
-
 def test_usage(spec: Path) -> None:
     Path("file").touch()
     for words in (["--resume"], ["--resume", "--overwrite"], ["--out", "file"], ["--export", "no/a.onnx"]):
