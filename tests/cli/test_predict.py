@@ -396,36 +396,3 @@ def test_texts_and_missing_numbers(text_run: Path, name: str) -> None:
     result = graphspec("predict", source, "-", stdin='{"age": 3}')
     assert result.exit_code == 1
     assert "key 'note' of '<stdin>' is missing in line 1" in result.stderr
-
-
-@pytest.mark.parametrize("suffix", ["run", "net.onnx"])
-def test_a_json_file_has_one_row_or_a_list_of_rows(suffix: str, text_run: Path, tmp_path: Path) -> None:
-    one, many = tmp_path / "one.json", tmp_path / "many.json"
-    one.write_text('\ufeff{\n  "note": "abc",\n  "age": null, "id": 7\n}\n', encoding="utf-8")
-    many.write_text('[{"note": "abc", "age": 4, "id": 1}, {"note": "a", "id": 2}]', encoding="utf-8")
-    network = text_run.parent / suffix
-    for file, ids in ((one, [7]), (many, [1, 2])):
-        result = graphspec("predict", network, file, "--json", "--keep", "id")
-        assert (result.exit_code, result.stderr) == (0, "")
-        assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ids
-    lines = json.dumps({"note": "abc", "age": None})
-    assert graphspec("predict", network, one).stdout == graphspec("predict", network, "-", stdin=lines).stdout
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("[]", "it has no rows in JSON"),
-        ('{"note": "a"}\n{"note": "b"}', "a file of one object per line ends in .jsonl"),
-        ("[1]", "it has no rows in JSON"),
-        ("[" * 100_000, "it has no rows in JSON"),
-        ('[{"note": "a"}, {"age": 1}]', "is missing in row 2"),
-        ('{"note": "a", "age": "old"}', "row 1"),
-    ],
-)
-def test_a_json_file_without_rows(text: str, says: str, text_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.json").write_text(text)
-    result = graphspec("predict", text_run, tmp_path / "r.json")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "error[GS50" in result.stderr
-    assert says in " ".join(result.stderr.split())

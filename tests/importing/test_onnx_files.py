@@ -33,10 +33,14 @@ def test_a_file_elsewhere_is_copied_and_trains(tmp_path: Path) -> None:
     file = save(tmp_path / "other" / "small.onnx", nodes, {"in::x": ["n", 3]}, {"out/y": ["n", 2]}, w=weights(3, 2))
     (tmp_path / "specs").mkdir()
     found = gs.import_file(file, tmp_path / "specs" / "mine.yaml")
-    assert found.path.read_text(encoding="utf-8").partition("\n# To train")[0].endswith(
-        "name: mine\n\ninputs:\n  in_x: {shape: [3]}\n\n"
-        "layers:\n  - {name: net, type: Onnx, file: small.onnx, trainable: true}\n\n"
-        "outputs:\n  out_y: {layer: net}\n"
+    assert (
+        found.path.read_text(encoding="utf-8")
+        .partition("\n# To train")[0]
+        .endswith(
+            "name: mine\n\ninputs:\n  in_x: {shape: [3]}\n\n"
+            "layers:\n  - {name: net, type: Onnx, file: small.onnx, trainable: true}\n\n"
+            "outputs:\n  out_y: {layer: net}\n"
+        )
     )
     assert found.notes[0] == "1 tensor of the file trains: 6 numbers. A list of names trains some of them."
     file.unlink()
