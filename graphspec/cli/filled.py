@@ -189,7 +189,7 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if kind == "texts":
         text = text.replace(head, "kind")  # folders are of any kind, not of opinions
     sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
-    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f": {sizes} pixels" if sizes else "")
+    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f", in pixels: {sizes}" if sizes else "")
     return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 
 

@@ -162,7 +162,8 @@ def _axis(series: Series, low: int, high: int) -> Named:
         inside = [k for k in range(low, min(high, end) + 1) if series.times[k] % _DAY == 0]
         if len(inside) > 1:
             ticks = inside[:: -(-len(inside) // _TICKS)]
-            names = [series.time_of(k)[:10] for k in ticks]
+            times = [series.time_of(k).replace("T", " ") for k in ticks]
+            names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
         else:
             ticks, names = ticks[::2], names[::2]
     wide = max(float(high), low + 1.0)

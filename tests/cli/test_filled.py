@@ -173,7 +173,7 @@ def test_sizes_and_small_classes_of_a_folder() -> None:
         kind.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 8) if k else (40, 20)).save(kind / f"{k}.png")
     result = graphspec("init", "net.yaml", "--from", "toys")
-    assert "net.yaml: 12 pictures of 2 classes: 11 of 8 x 9, 1 of 20 x 40 pixels" in " ".join(result.stdout.split())
+    assert "net.yaml: 12 pictures of 2 classes, in pixels: 11 of 8 x 9, 1 of 20 x 40" in " ".join(result.stdout.split())
     assert "warning: 1 of 2 classes has fewer than 5 pictures ('ball' has 3)" in result.stderr
     for k in range(1200):
         kind = Path("mails", f"{k}")
