@@ -225,19 +225,21 @@ def _tells_apart(rows: Source, time: ColumnProfile, group: str) -> bool:
 
 
 def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
-    """Return what is not sure of the time: its format, or that a column of dates with others among them is none."""
+    """Return what is not sure of the time: its format, or that none is found."""
     if time is not None:
         first, *others = _forms(time)
         either = f"the dates of column '{time.name}' are read as {first}; they may also be {', '.join(others)}"
         return (either,) if others and first != ISO else ()
-    shares = {
-        c.name: max(c.date_formats.items(), key=lambda item: item[1]) for c in table.columns.values() if c.date_formats
-    }
-    return tuple(
-        f"some values of column '{name}' are no dates as {form}: the rows must be in the order of time, of one series"
-        for name, (form, share) in shares.items()
-        if share >= _MOST_DATES
+    nearly = [
+        f": some values of column '{c.name}' are no dates as {form}"
+        for c in table.columns.values()
+        for form, share in c.date_formats.items()
+        if _MOST_DATES <= share < 1
+    ]
+    found = (
+        f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series, in the order of the file"
     )
+    return (f"{found}; if a column is the time, write `order` and `format` to `windows`",)
 
 
 def _flow(start: str, names: list[str], end: str) -> str:

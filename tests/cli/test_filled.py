@@ -185,3 +185,9 @@ def test_sizes_and_small_classes_of_a_folder() -> None:
         result.stderr.split()
     )
     assert not Path("other.yaml").exists()
+
+
+def test_a_series_without_a_time_is_said() -> None:
+    Path("sales.csv").write_text("shop,price\n" + "".join(f"{'ab'[k > 20]},{k}\n" for k in range(40)))
+    result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    assert "no column of times is found. The rows are read as one series" in " ".join(result.stderr.split())
