@@ -77,7 +77,7 @@ def _of_file(file: Path, rows: int | None) -> Overview:
             found = overview_of(table, str(file), rows)
     except DataError as error:
         raise UsageError(f"{file} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
-    found.notes += [f"how its text is read: {line.strip()}" for line in form]
+    found.notes += [f"read with {' '.join(line.split())}" for line in form]
     return found
 
 

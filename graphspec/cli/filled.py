@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 _SOME = 8  # names in a message
+_MOST_DATES = 0.9
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
 
     Raises:
-        UsageError: the target is no column of numbers with few gaps, steps are missing like that, or the dates of several
-            series cannot be sorted.
+        UsageError: the target is no column of numbers with few gaps, or steps are missing like that.
         DataError: a time occurs twice.
     """
     numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
@@ -67,17 +67,12 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     time = next((c for c in table.columns.values() if _is_time(c) and not c.absent), None)
     group = None if time is None else _group(table, rows, time, target)
     inputs = [target, *(n for n in numbers if n not in (target, group))]
-    sorted_by = time if time is not None and _is_iso(time) else None
-    if time is not None and sorted_by is None and group is not None:
-        raise UsageError(
-            f"the series of '{group}' are sorted by '{time.name}', whose dates are not ISO 8601: write them as 2024-12-31"
-        )
-    windows = Windows(1, order=None if sorted_by is None else sorted_by.name, group=group if sorted_by else None)
+    windows = Windows(1) if time is None else _ordered(time, group)
     every, added = _step(rows, windows, table.rows)
     steps = added + (table.rows if time is None else time.distinct)
     past, future = max(1, min(48, steps // 8)), max(1, min(24, steps // 16))
     empty = sum(table.columns[name].absent for name in inputs)
-    keys = {key: scalar(name) for key in ("order", "group") if (name := getattr(windows, key)) is not None}
+    keys = {key: scalar(name) for key in ("order", "format", "group") if (name := getattr(windows, key)) is not None}
     keys |= ({} if every is None else {"every": str(every)}) | ({"missing": "interpolate"} if empty or added else {})
     order = "".join(f", {key}: {value}" for key, value in keys.items()) + "}"
     lacking = [count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty value")) if n]
@@ -89,7 +84,7 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
         "file: data/train.csv": "\n".join([f"file: {scalar(file)}", *form]),
         ", order: time}   # `order` is the column of the time": order
-        + ("" if sorted_by else "   # in the order of the rows"),
+        + ("" if time else "   # in the order of the rows"),
         "windows: {": comment + "windows: {",
         "    inputs: {past: [load, temperature, wind]}": _flow("    inputs: {past: [", inputs, "]}"),
         "targets: {next: load}": f"targets: {{next: {scalar(target)}}}",
@@ -99,7 +94,12 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     found += ("" if every is None else f", one every {every}") + (
         "" if group is None else f", a series for each {group}"
     )
-    return Filled(text, found, _warnings(time, sorted_by))
+    return Filled(text, found, _warnings(table, time))
+
+
+def _ordered(time: ColumnProfile, group: str | None) -> Windows:
+    form = _forms(time)[0]
+    return Windows(1, order=time.name, format=None if form == ISO else form, group=group)
 
 
 def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int]:
@@ -189,12 +189,14 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if kind == "texts":
         text = text.replace(head, "kind")  # folders are of any kind, not of opinions
     sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
-    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f": {sizes} pixels" if sizes else "")
+    found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f", in pixels: {sizes}" if sizes else "")
     return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 
 
-def _is_iso(column: ColumnProfile) -> bool:
-    return not column.date_formats or column.date_formats.get(ISO, 0.0) == 1.0
+def _forms(time: ColumnProfile) -> list[str]:
+    """Return the formats that all dates of a column have, ISO 8601 first."""
+    forms = [form for form, share in time.date_formats.items() if share == 1.0]
+    return sorted(forms, key=lambda form: form != ISO) or [ISO]
 
 
 def _group(table: Profile, rows: Source, time: ColumnProfile, target: str) -> str | None:
@@ -215,19 +217,29 @@ def _group(table: Profile, rows: Source, time: ColumnProfile, target: str) -> st
 
 def _tells_apart(rows: Source, time: ColumnProfile, group: str) -> bool:
     """Return whether no time occurs twice in a group."""
-    if not _is_iso(time):
-        return True  # its dates cannot be read
     try:
-        series_of(rows, Windows(1, order=time.name, group=group), 0)
+        series_of(rows, _ordered(time, group), 0)
     except DataError:
         return False
     return True
 
 
-def _warnings(time: ColumnProfile | None, sorted_by: ColumnProfile | None) -> tuple[str, ...]:
-    if time is None or sorted_by is not None:
-        return ()
-    return (f"the dates of column '{time.name}' are not ISO 8601 (2024-12-31): the rows must be in the order of time",)
+def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
+    """Return what is not sure of the time: its format, or that none is found."""
+    if time is not None:
+        first, *others = _forms(time)
+        either = f"the dates of column '{time.name}' are read as {first}; they may also be {', '.join(others)}"
+        return (either,) if others and first != ISO else ()
+    nearly = [
+        f": some values of column '{c.name}' are no dates as {form}"
+        for c in table.columns.values()
+        for form, share in c.date_formats.items()
+        if _MOST_DATES <= share < 1
+    ]
+    found = (
+        f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series, in the order of the file"
+    )
+    return (f"{found}; if a column is the time, write `order` and `format` to `windows`",)
 
 
 def _flow(start: str, names: list[str], end: str) -> str:

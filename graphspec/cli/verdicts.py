@@ -25,7 +25,9 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
 
     for line in lines(found.verdicts)[:_MOST]:
         out_wrapped(f"warning: {line.text}" if line.better is False else line.text, 2)
-    for text in [] if found.given else too_good(found, measures=measures):
+    names = " and ".join(f"'{name}'" for name in list(found.given)[:_MOST])
+    said = f"{names} {'give' if len(found.given) > 1 else 'gives'} away the target, as said at the start"
+    for text in [said] if found.given else too_good(found, measures=measures):
         out_wrapped(f"warning: {text}", 2)
 
 

@@ -132,7 +132,7 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
     for column, uses in part.uses.items():
         found = part.columns[column]
         if isinstance(found, ColumnProfile):
-            part.hints += [f"column '{column}' {text}" for text in _column_hints(found, uses[0])]
+            part.hints += [f"column '{column}' {text}" for text in (*_column_hints(found, uses[0]), *_case(found))]
     return part
 
 
@@ -219,8 +219,7 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
-        if use.name not in signature.folded and (pair := found.same_but_for_case) is not None:
-            part.hints.append(f"{subject} has '{pair[0]}' and '{pair[1]}', which differ in case only: see `fold_case`")
+        part.hints += [] if use.name in signature.folded else [f"{subject} {text}" for text in _case(found)]
         classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
         if use.section == "target" and use.name in classes:
             part.hints += _uneven(part, subject, found.frequent if found.listed else ())
@@ -257,6 +256,11 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
             yield f"has {found.distinct} classes, but '{use.name}' has {_count(units, 'unit')}"
         elif found.numbers is not None and found.is_number and found.numbers.high >= units:
             yield f"has the class {found.numbers.high:.0f}, but '{use.name}' has {_count(units, 'unit')}: 0 to {units - 1}"
+
+
+def _case(found: ColumnProfile) -> list[str]:
+    pair = found.same_but_for_case
+    return [] if pair is None else [f"has '{pair[0]}' and '{pair[1]}', which differ in case only: see `fold_case`"]
 
 
 def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:

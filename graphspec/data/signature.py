@@ -162,6 +162,8 @@ def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, s
         found = {name: column for name, column in found.items() if name in names}
         if found or not hasattr(data, "__array__"):
             return found
+    if isinstance(data, list) and data and isinstance(data[0], Mapping):
+        raise UsageError("a list of records has no columns: make a data frame of it, `pandas.DataFrame(rows)`")
     data = column_or_value(data)
     if len(names) != 1:
         raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")

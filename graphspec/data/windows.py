@@ -122,8 +122,8 @@ class WindowSource:
         if not any(ways):
             return rows
         filled = [
-            gaps.fill(columns[:, k], way, is_input=request.is_input) if way else columns[:, k]
-            for k, way in enumerate(ways)
+            gaps.fill(columns[:, k], way, name=name, is_input=request.is_input) if way else columns[:, k]
+            for k, (name, way) in enumerate(zip(request.columns, ways, strict=True))
         ]
         return np.stack(filled, 1) if request.stacked else filled[0]
 
@@ -152,7 +152,9 @@ class WindowSource:
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
         different, ranks = np.unique(series.times, return_inverse=True)
-        self.times = Times(ranks[: len(starts)], ranks[size - 1 :], len(different), series, past, gaps.values)
+        self.times = Times(
+            ranks[: len(starts)], ranks[size - 1 :], len(different), series, past, sum(gaps.missing.values())
+        )
 
 
 def _per_row(request: Request) -> Type:

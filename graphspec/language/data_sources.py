@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from graphspec.codes import Code
 from graphspec.config import Config, PositiveInt, with_article
@@ -18,6 +18,7 @@ from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.sections import mapping
 from graphspec.language.tree import Problems, Tree, format_names, format_value
+from graphspec.layers.dates import check_format
 from graphspec.synonyms import sections as synonyms
 from graphspec.synonyms.keys import found
 
@@ -37,6 +38,9 @@ class WindowKeys(Config):
     group: str | None = Field(None, description="The column that separates several series.")
     order: str | None = Field(
         None, description="The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
+    )
+    format: Annotated[str, AfterValidator(check_format)] | None = Field(
+        None, description="How that column writes dates, such as `%d.%m.%Y %H:%M`."
     )
     every: str | int | None = Field(
         None,
@@ -177,9 +181,10 @@ def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | N
         hint = "write a number and a unit: `15min`, `1h`, `1d`, `1w`, `1month` or `1y`; for times that are numbers, `1`"
         message = f"`every` of the windows of {subject} cannot be {format_value(keys.every)}"
         problems.value(tree.value["every"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    if every is not None and keys.order is None:
-        hint = "name the column of time, for example `order: time`"
-        problems.key(tree, "every", Code.VALUE_NOT_ALLOWED, "`every` of windows needs `order`", hint=hint)
+    for key in ("every", "format"):
+        if getattr(keys, key) is not None and keys.order is None:
+            hint = "name the column of time, for example `order: time`"
+            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of windows needs `order`", hint=hint)
     return Windows(**keys.model_dump() | {"every": every})
 
 

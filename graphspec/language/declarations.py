@@ -217,6 +217,7 @@ class Windows:
         stride: rows from the start of a window to the start of the next one.
         group: the column that separates several series.
         order: the column of time; None for the order of the rows.
+        format: how it writes dates; None for ISO 8601.
         every: the step of time; None if it is not checked.
         missing: how values are filled in that a series lacks: for all columns, or by column.
         last: only the last window of each series is taken.
@@ -227,6 +228,7 @@ class Windows:
     stride: int = 1
     group: str | None = None
     order: str | None = None
+    format: str | None = None
     every: Every | None = None
     missing: str | Mapping[str, str] | None = None
     last: bool = False

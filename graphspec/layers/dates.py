@@ -83,7 +83,7 @@ def moment(text: str, form: str | None = None) -> datetime | None:
 
 @cache
 def _compiled(form: str | None) -> re.Pattern[str]:
-    return re.compile(pattern_of(_check_format(form)))
+    return re.compile(pattern_of(check_format(form)))
 
 
 def pattern_of(form: str | None) -> str:
@@ -134,8 +134,8 @@ def _is_packed(form: str) -> bool:
     return re.search("%[A-Za-z]%[A-Za-z]", form.replace("%%", "-")) is not None
 
 
-def _check_format(form: str | None) -> str | None:
-    """Refuse a format that the layer cannot read."""
+def check_format(form: str | None) -> str | None:
+    """Return a format; raise ValueError if the layer cannot read it."""
     if form is None:
         return None
     fields = _fields(form)
@@ -179,7 +179,7 @@ class DateParts(Layer):
     takes_strings = True
 
     format: Annotated[
-        Annotated[str, AfterValidator(_check_format)] | None,
+        Annotated[str, AfterValidator(check_format)] | None,
         Field(description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."),
     ] = None
     parts: Annotated[

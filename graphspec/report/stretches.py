@@ -121,18 +121,18 @@ class Stretch:
         title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
         return figure(title, plot.svg(), legend([(kind, tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]))
 
-    def future(self, chosen: Array, ahead: Future) -> str:
-        """Return the chart of the last known values of a series and of what follows them."""
+    def future(self, window: int, ahead: Future) -> str:
+        """Return the chart of the last known values of a series and of what follows them; ``window`` is its last one."""
         series, horizon = self._times.series, len(ahead.values)
-        end = int(np.searchsorted(series.groups, series.groups[self.starts[chosen[-1]]], "right")) - 1
-        last = int(self.starts[chosen[-1]])
-        known = [(last + self._times.past + h, v) for h, v in enumerate(self.targets[chosen[-1]].tolist())]
+        last = int(self.starts[window])
+        end = int(np.searchsorted(series.groups, series.groups[last], "right")) - 1
+        known = [(last + self._times.past + h, v) for h, v in enumerate(self.targets[window].tolist())]
         if known[-1][0] != end:
             known = []  # the last rows are not judged
         points = [*known[-1:], *((end + 1 + h, v) for h, v in enumerate(ahead.values))]
         summary = f"After the last row, {ahead.times[0]} to {ahead.times[-1]}: {amount(ahead.values[0])} to "
         summary += amount(ahead.values[-1])
-        low = int((known or points)[0][0])
+        low = int(known[0][0]) if known else end
         across = _axis(series, low, max(end + horizon, low + 1))
         plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_WIDTH)
         plot.line(known, "soft", tip="the last rows")
@@ -162,7 +162,8 @@ def _axis(series: Series, low: int, high: int) -> Named:
         inside = [k for k in range(low, min(high, end) + 1) if series.times[k] % _DAY == 0]
         if len(inside) > 1:
             ticks = inside[:: -(-len(inside) // _TICKS)]
-            names = [series.time_of(k)[:10] for k in ticks]
+            times = [series.time_of(k).replace("T", " ") for k in ticks]
+            names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
         else:
             ticks, names = ticks[::2], names[::2]
     wide = max(float(high), low + 1.0)

@@ -44,4 +44,5 @@ def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
             return
     columns = {field.name for field in fields(found.model.spec) if field.place is None}  # no features of an array
     if left <= _PERFECT and judged.total >= _FEWEST_ROWS and len(columns) >= _FEWEST_FIELDS:
-        yield f"the {judged.total:,} {judged.part} rows are answered nearly without an error, which is rare: {ASK}"
+        answered = f"the {judged.total:,} {judged.part} rows are answered nearly without an error, which is rare"
+        yield f"{answered}: is there a column that you would not know when you ask?"

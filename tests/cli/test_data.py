@@ -91,22 +91,25 @@ def test_a_record() -> None:
 
 def test_a_table_without_a_spec() -> None:
     Path("rows.csv").write_text(
-        "id;Preis (€);Datum;same\n" + "".join(f"k{k};{k},5;{k + 1}.02.2024;x\n" for k in range(25))
+        "id;Preis (€);Datum;same;Ort\n"
+        + "".join(f"k{k};{k},5;{k + 1}.02.2024;x;{'Bonn' if k % 5 else 'bonn'}\n" for k in range(25))
     )
     result = graphspec("data", "rows.csv")
     assert (result.exit_code, result.stderr) == (0, "")
     assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
         "file: rows.csv, 25 rows",
-        "its numbers have `decimal: ','`",
+        """read with decimal: "," # as in '0,5' of 'Preis (€)'""",
         "",
         "column type missing distinct values",
         "id text 0 25 k0 4 %, k1 4 %, k10 4 %, k11 4 %, k12 4 %, k13 4 %, k14 4 %, k15 4 %, …",
         "Preis (€) float 0 25 0.5 … 24.5, median 12.5",
         "Datum date 0 25 2024-02-01 … 2024-02-25 (%d.%m.%Y)",
         "same text 0 1 x 100 %",
+        "Ort text 0 2 Bonn 80 %, bonn 20 %",
         "",
         "hint: column 'id' is different in every row, like an id: leave it out",
         "hint: column 'same' is the same in every row: nothing can be learnt from it",
+        "hint: column 'Ort' has 'Bonn' and 'bonn', which differ in case only: see `fold_case`",
         "",
         "next, with the column to predict:",
         "graphspec init net.yaml --from rows.csv --target COLUMN",

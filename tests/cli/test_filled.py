@@ -58,18 +58,30 @@ def test_one_series_has_no_group() -> None:
     assert (windows.order, windows.group) == ("day", None)
 
 
+def test_dates_of_another_format_are_sorted_by_it() -> None:
+    _sales("%d.%m.%Y")
+    windows = _init("--from", "sales.csv", "--target", "price", "--kind", "sequence").data["train"].windows
+    assert windows is not None
+    assert (windows.order, windows.format, windows.group, windows.every) == ("day", "%d.%m.%Y", "shop", Every(1, "d"))
+
+
 def test_dates_that_cannot_be_sorted_are_named() -> None:
     command = ("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
-    _sales("%d.%m.%Y")
-    result = graphspec(*command)
-    assert result.exit_code == 2
-    assert "the series of 'shop' are sorted by 'day', whose dates are not ISO 8601" in result.stderr
     _sales("%d.%m.%Y", shops=("north",))
+    text = Path("sales.csv").read_text()
+    Path("sales.csv").write_text(text.replace("01.01.2024", "2024-01-01"))
     result = graphspec(*command)
-    assert "the dates of column 'day' are not ISO 8601" in result.stderr
+    assert "some values of column 'day' are no dates as %d.%m.%Y" in " ".join(result.stderr.split())
     windows = gs.compile("net.yaml").spec.data["train"].windows
     assert windows is not None
     assert windows.order is None
+
+
+def test_days_and_months_that_may_be_swapped_are_named() -> None:
+    lines = [f"{k}/{k}/2024,{k}" for k in range(1, 13)] + [f"{k}/{k}/2025,{k}" for k in range(1, 13)]
+    Path("sales.csv").write_text("\n".join(["day,price", *lines]) + "\n")
+    result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    assert "are read as %d/%m/%Y; they may also be %m/%d/%Y" in " ".join(result.stderr.split())
 
 
 def test_a_target_with_many_gaps_is_refused_with_the_others() -> None:
@@ -161,7 +173,7 @@ def test_sizes_and_small_classes_of_a_folder() -> None:
         kind.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 8) if k else (40, 20)).save(kind / f"{k}.png")
     result = graphspec("init", "net.yaml", "--from", "toys")
-    assert "net.yaml: 12 pictures of 2 classes: 11 of 8 x 9, 1 of 20 x 40 pixels" in " ".join(result.stdout.split())
+    assert "net.yaml: 12 pictures of 2 classes, in pixels: 11 of 8 x 9, 1 of 20 x 40" in " ".join(result.stdout.split())
     assert "warning: 1 of 2 classes has fewer than 5 pictures ('ball' has 3)" in result.stderr
     for k in range(1200):
         kind = Path("mails", f"{k}")
@@ -173,3 +185,9 @@ def test_sizes_and_small_classes_of_a_folder() -> None:
         result.stderr.split()
     )
     assert not Path("other.yaml").exists()
+
+
+def test_a_series_without_a_time_is_said() -> None:
+    Path("sales.csv").write_text("shop,price\n" + "".join(f"{'ab'[k > 20]},{k}\n" for k in range(40)))
+    result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    assert "no column of times is found. The rows are read as one series" in " ".join(result.stderr.split())

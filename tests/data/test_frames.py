@@ -178,6 +178,8 @@ def test_by_name() -> None:
     assert by_name({"Marital Status": array}, ["t"], "input", {"t": "Marital Status"}) == {"t": array}
     with pytest.raises(UsageError, match="a bare array is not enough"):
         by_name(array, ["x", "y"], "input")
+    with pytest.raises(UsageError, match="make a data frame of it"):
+        by_name([{"x": 1.0, "y": 2.0}], ["x", "y"], "input")
 
 
 def test_columns_are_streamed_again() -> None:

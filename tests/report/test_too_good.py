@@ -40,7 +40,6 @@ def test_one_field_that_carries_the_whole_answer() -> None:
 
 def test_many_rows_without_a_mistake() -> None:
     found = judged(1.0, [2.0, 1.0, 0.5])
-    assert list(too_good(found)) == [
-        "the 400 test rows are answered nearly without an error, which is rare: would you know it when you ask?"
-    ]
+    [said] = too_good(found)
+    assert said.startswith("the 400 test rows are answered nearly without an error, which is rare: is there a column")
     assert list(too_good(replace(found, verdicts=[]))) == []

@@ -19,13 +19,13 @@ class Gaps:
     Attributes:
         empty: the steps that have no value in some column, since no value is before them, ``(n,)``.
         later: the steps with a value in some input that comes from a later one, ``(n,)``.
-        values: how many values were filled in at steps with a row.
+        missing: how many values were filled in at steps with a row, by column.
     """
 
     series: Series
     empty: Array = field(init=False)
     later: Array = field(init=False)
-    values: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps, series = len(self.series.rows), self.series
@@ -34,7 +34,7 @@ class Gaps:
         self._end = np.searchsorted(series.groups, series.groups, "right")
         self._at = series.times if series.every is None or not series.every.months else np.arange(steps)
 
-    def fill(self, rows: Array, how: str, *, is_input: bool) -> Array:
+    def fill(self, rows: Array, how: str, *, name: str, is_input: bool) -> Array:
         """Return a column with a value for each step.
 
         A step gets the last value before it, or with ``interpolate``, the value between it and the next one on a straight
@@ -42,6 +42,7 @@ class Gaps:
 
         Args:
             rows: the column at each step, ``(n,)``; at added steps, any value.
+            name: the name of the column; one that is an input and a target counts once.
         """
         known = ~(_missing(rows) | self.series.added)
         if known.all():
@@ -50,7 +51,7 @@ class Gaps:
         before = np.maximum.accumulate(np.where(known, steps, -1))
         self.empty |= before < self._first
         before = np.maximum(before, 0)
-        self.values += int(np.count_nonzero(~known & ~self.series.added))
+        self.missing[name] = int(np.count_nonzero(~known & ~self.series.added))
         if how == "previous":
             return np.asarray(rows[before])
         after = np.minimum.accumulate(np.where(known, steps, len(rows))[::-1])[::-1]

@@ -16,6 +16,7 @@ from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
 from graphspec.data.source import DataError, Source, at
+from graphspec.layers.dates import is_date
 
 _BATCH_ROWS = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ class Instants:
     Attributes:
         values: numbers as they are; dates as microseconds since 1970, int64.
         dated: whether they are dates.
-        like: a date as the table writes it.
+        like: a date as the table writes it; ``format``, if that is not ISO 8601.
         local: whether dates are those of a clock on the wall: they have no time zone.
     """
 
@@ -39,6 +40,7 @@ class Instants:
     dated: bool = False
     like: str = "2024-01-01 00:00"
     local: bool = True
+    format: str | None = None
 
     def text(self, instant: Any) -> str:
         """Return a time as the table would write it."""
@@ -50,6 +52,8 @@ class Instants:
             found = _EPOCH + timedelta(microseconds=int(instant)) + (moment or timedelta(0))
         except OverflowError:
             return "beyond the year 9999"
+        if self.format is not None:
+            return found.strftime(self.format)
         if _MONTH.fullmatch(self.like):
             return f"{found:%Y-%m}"
         if len(self.like) <= 10:
@@ -98,10 +102,11 @@ def _type(source: Source, name: str) -> str:
     return str(source.types[source.columns[name]].id) if isinstance(source, Table) else ""
 
 
-def instants(source: Source, name: str, *, days: bool = False) -> Instants:
+def instants(source: Source, name: str, form: str | None = None, *, days: bool = False) -> Instants:
     """Return a column of a table as times: numbers, or ISO 8601 dates.
 
     Args:
+        form: the format of its dates, such as ``%d.%m.%Y``.
         days: steps are days or longer, so dates with a time zone count as their clocks show them.
 
     Raises:
@@ -118,16 +123,22 @@ def instants(source: Source, name: str, *, days: bool = False) -> Instants:
         if text is None or (isinstance(text, str) and is_missing(text)):
             raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(row)}", FILL_IN)
     texts = [str(text).strip() for text in texts]
-    if all(map(is_number, texts)):
+    if form is None and all(map(is_number, texts)):
         return Instants(np.array([float(text) for text in texts]))
     zoned: set[bool] = set()
     moments = np.empty(len(texts), np.int64)
     for row, text in enumerate(texts):
         try:
-            instant = datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
+            instant = _moment(text, form)
         except ValueError:
             wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
-            raise DataError(Code.LOSSY_CONVERSION, wrong, "write dates as `2024-12-31` or `2024-12-31T18:00`") from None
+            hint = "write dates as `2024-12-31` or `2024-12-31T18:00`, or set `format`, such as `%d.%m.%Y`"
+            if form is not None:
+                wrong, hint = (
+                    f"has '{text}' as '{name}' in {at(row)}, not a date as `{form}`",
+                    "correct it, or `format`",
+                )
+            raise DataError(Code.LOSSY_CONVERSION, wrong, hint) from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
         since = instant - _EPOCH
@@ -139,4 +150,13 @@ def instants(source: Source, name: str, *, days: bool = False) -> Instants:
     like = texts[-1]
     if days and True in zoned and (zone := _ZONE.search(like)):
         like = like[: zone.start()]  # the times are those that its clocks show
-    return Instants(moments, True, like, local=True not in zoned)
+    return Instants(moments, True, like, local=True not in zoned, format=form)
+
+
+def _moment(text: str, form: str | None) -> datetime:
+    """Return the time that a text says; raise ValueError if it says none."""
+    if form is None:
+        return datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
+    if not is_date(text, form):
+        raise ValueError(form)
+    return datetime.strptime(text, form)

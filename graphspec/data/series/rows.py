@@ -90,7 +90,7 @@ def _series(source: Source, windows: Windows, rows: int) -> Series:
         rows = len(groups)
     times = np.arange(rows)
     if windows.order is not None:
-        clock = instants(source, windows.order, days=every is not None and every.in_days)
+        clock = instants(source, windows.order, windows.format, days=every is not None and every.in_days)
         times, rows = clock.values, len(clock.values)
     groups = np.zeros(rows, np.int64) if groups is None else groups
     order = np.lexsort((times, groups))

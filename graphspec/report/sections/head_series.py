@@ -62,11 +62,12 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     stretch = Stretch(judged, str(unit) if isinstance(unit, str) else name, starts, targets)
     drawn = [("the truth", targets), ("this network", answers)]
     drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
-    ahead = future_of(
-        found.model, source, name, int(judged.raw.times.groups[starts[chosen[-1]]]) if judged.raw.times else 0
-    )
+    assert judged.raw.times is not None
+    groups = judged.raw.times.groups[starts]
+    ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
+    last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
     charts = [stretch.past(chosen, drawn)]
-    charts += [] if ahead is None else [stretch.future(chosen, ahead)]
+    charts += [] if ahead is None else [stretch.future(last, ahead)]
     tables = "" if ahead is None else _values(ahead, unit if isinstance(unit, str) else name)
     if steps > 1:
         charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))

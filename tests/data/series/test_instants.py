@@ -13,9 +13,9 @@ from graphspec.data.source import DataError
 HOUR = 3_600_000_000
 
 
-def read(folder: Path, *texts: str, days: bool = False) -> Instants:
+def read(folder: Path, *texts: str, form: str | None = None, days: bool = False) -> Instants:
     (folder / "t.csv").write_text("\n".join(["time", *texts]) + "\n", encoding="utf-8")
-    return instants(open_table(folder / "t.csv"), "time", days=days)
+    return instants(open_table(folder / "t.csv"), "time", form, days=days)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,18 @@ def test_a_time_is_written_as_in_its_table(tmp_path: Path, text: str) -> None:
     found = read(tmp_path, text)
     assert found.dated
     assert found.text(found.values[0]) == text
+
+
+def test_a_format_reads_and_writes_the_times(tmp_path: Path) -> None:
+    found = read(tmp_path, "31.01.2024 23:00", "01.02.2024 00:00", form="%d.%m.%Y %H:%M")
+    assert found.values[1] - found.values[0] == HOUR
+    assert [found.text(v) for v in (*found.values, found.values[1] + HOUR)] == [
+        *("31.01.2024 23:00", "01.02.2024 00:00", "01.02.2024 01:00")
+    ]
+    numbers = read(tmp_path, "20240229", "20240301", form="%Y%m%d")
+    assert numbers.values[1] - numbers.values[0] == 24 * HOUR
+    with pytest.raises(DataError, match=r"has '31\.02\.2024' as 'time' in .*, not a date as `%d\.%m\.%Y`"):
+        read(tmp_path, "01.02.2024", "31.02.2024", form="%d.%m.%Y")
 
 
 def test_months_and_numbers(tmp_path: Path) -> None:

@@ -108,3 +108,15 @@ def test_a_split_of_the_training_rows_is_a_series_too(tmp_path: Path) -> None:
     assert found.judged is not None
     assert found.judged.part == "validation"
     assert is_series(found, found.judged, "next")
+
+
+def test_the_last_rows_are_those_of_the_series_that_is_drawn(tmp_path: Path) -> None:
+    """Windows whose last input is filled in are left out: the longest stretch ends before the last row."""
+    spec = written(tmp_path, missing="interpolate")
+    del spec["data"]["test"]["windows"]["group"]
+    for gap, rest in ((16, "known"), (23, "not known")):
+        lines = [f"{k},{'' if k == gap else k % 5}" for k in range(24 if rest == "known" else 25)]
+        (tmp_path / "test.csv").write_text("\n".join(["t,v", *lines]) + "\n", encoding="utf-8")
+        section = heads(find(gs.compile(spec), tmp_path))
+        assert section is not None
+        assert f"After the last row, {len(lines)} to {len(lines) + 2}" in section.html
