@@ -60,7 +60,8 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
                 read = error.object if isinstance(error, UnicodeDecodeError) else block
                 line += read.count(b"\n", 0, start)
                 byte = f"byte 0x{read[start]:02x}"
-                text, hint = f"line {line:,} is not {encoding} ({byte})", "write the `encoding` that it has"
+                text = f"cannot be read: line {line:,} is not {encoding} ({byte})"
+                hint = "write the `encoding` that it has"
                 if encoding == "utf-8":
                     text = f"cannot be read: line {line:,} is not UTF-8 ({byte}, as Excel writes it)"
                     hint = "save it as UTF-8 (in Excel: CSV UTF-8), or write `encoding: cp1252`"

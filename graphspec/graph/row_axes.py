@@ -40,8 +40,10 @@ class RowAxes:
             given = [self.axis(v) for v in node.inputs]
             outer: Dim = 1
             try:
-                found = self._trusted(node, trusted) if node.owner in trusted else _after(node, given)
-                outer = self._outer(node, given)
+                if node.owner in trusted:
+                    found = self._trusted(node, trusted)
+                else:
+                    found, outer = _after(node, given), self._outer(node, given)
             except MixedError:
                 self.mixing.append(node)
                 found = [_assumed(v) for v in node.outputs]

@@ -142,7 +142,7 @@ def test_rows_whose_mean_is_the_baseline(run: Path) -> None:
         (("--explain", "--class", "Adely"), "did you mean 'Adelie'?"),
         (("--explain", "--head", "kind"), "there is no head 'kind'"),
         (("--explain", "-o", "why.npz"), "explanations are written as .html, .svg, .jsonl, .csv"),
-        (("--explain", "--labels"), "--labels and --keep are for answers"),
+        (("--explain", "--labels"), "--labels, --keep and --last are for answers"),
         (("--class", "Adelie"), "--class belongs to --explain"),
         (("--rows", "3"), "--rows belongs to --explain"),
     ],

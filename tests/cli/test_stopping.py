@@ -109,7 +109,7 @@ STAGES = {
     "starting": "graphspec.training.run_directory start_run",
     "testing": "graphspec.cli.evaluate print_test",
     "exporting": "graphspec.training.run_directory record_export",
-    "reporting": "graphspec.report.build write_report",
+    "reporting": "graphspec.report.build write_found",
 }
 SIGNALLED = """
 import os, signal, sys

@@ -70,7 +70,7 @@ def test_each_core_computes_chunks_of_networks(
     """The chunks of both threads meet: with one thread, the barrier breaks."""
     meeting, prelude = threading.Barrier(threads, timeout=10), prelude_of()
     monkeypatch.setattr(prepared, "has_networks", lambda prelude: True)
-    monkeypatch.setattr(prepared, "chunk_rows", lambda prelude: 4)
+    monkeypatch.setattr(prepared, "chunk_rows", lambda prelude, feeds: 4)
     monkeypatch.setattr(prepared, "usable_cores", lambda: cores)
     monkeypatch.setattr(prepared, "threads_set", lambda: threads_set)
     run, used, done = prelude.run, set[int](), list[int]()
