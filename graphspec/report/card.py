@@ -21,6 +21,7 @@ from graphspec.report.card_calls import javascript_call, python_call
 from graphspec.report.kinds import flatten
 from graphspec.report.sections.headline import facts_of
 from graphspec.report.task import kind_of, sentence
+from graphspec.report.too_good import doubts
 from graphspec.report.verdicts import lines
 from graphspec.text import count, number, printable, shell
 
@@ -191,6 +192,7 @@ def _results(found: Findings) -> Iterator[str]:
     yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
     yield from (f"{_line(line.text)}\n" for line in lines(found.verdicts))
+    yield from (f"{_line(said[:1].upper() + said[1:])}\n" for said in doubts(found))
     for name, shares in _by_class(judged).items():
         yield f"### {_line(name)} by class\n\n{_table(['class', 'rows', 'right'], shares)}"
 

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
     from graphspec.report.findings import Findings
 
+_GIVEN = 5  # fields that are named
 _FEWEST_FIELDS = 3  # of a table; with fewer, each has to say much
 _FEWEST_ROWS = 200  # without a mistake: easy data have as many right answers in a row, by chance or by nature
 _CARRIES = 0.95  # of the importance of all fields
 _GOOD, _PERFECT = 0.2, 0.01  # of the error of the best simple rule
+
+
+def doubts(found: Findings) -> list[str]:
+    """Return what speaks against results: fields that give away the target, else what is too good."""
+    given = [f"'{name}' {why}; {ASK}" for name, why in found.given.items()]
+    return given[:_GIVEN] or list(too_good(found))
 
 
 def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:

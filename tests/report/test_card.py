@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ def test_a_card_has_the_values_of_evaluate(run: Path) -> None:
     assert "Which \\| \\*kind\\* \\# it is: \\`a\\` \\<b\\>" in text
     assert "| low | 40 | " in text
     assert "sha256 of the test data" in text
+
+
+def test_a_field_that_gives_away_the_target_is_on_the_card(run: Path) -> None:
+    found = replace(find(gs.load(run), run), given={"size": "gives away the target by its gaps"})
+    assert "'size' gives away the target by its gaps; would you know it when you ask?" in card(found, "made.onnx")
 
 
 def test_the_call_in_python_works(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

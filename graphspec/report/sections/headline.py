@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.ir.learnt_size import LearntSize
-from graphspec.report.given_away import ASK
 from graphspec.report.intervals import FEWEST, RESAMPLES
 from graphspec.report.page import Section, text, wide
 from graphspec.report.places import file_name
 from graphspec.report.task import kind
-from graphspec.report.too_good import too_good
+from graphspec.report.too_good import doubts
 from graphspec.report.verdicts import lines
 from graphspec.text import count, duration, number
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from graphspec.training.timing import Times
 
 _TILES = 6
-_GIVEN = 5  # fields that give away the target
 _ROWS = 14  # values of a table that stands open
 
 
@@ -53,8 +51,7 @@ def _verdicts(found: Findings) -> Iterator[str]:
     """Yield how each head compares with the best simple rule, and what is too good, as HTML."""
     for line in lines(found.verdicts):
         yield f'<p class="{"warning" if line.better is False else "verdict"}">{text(line.text)}</p>'
-    given = [f"'{name}' {why}; {ASK}" for name, why in found.given.items()]
-    for said in [*given[:_GIVEN], *([] if given else too_good(found))]:
+    for said in doubts(found):
         yield f'<p class="warning">{text(said[:1].upper() + said[1:])}</p>'
 
 
