@@ -68,7 +68,7 @@ class Code(StrEnum):
         "GS109",
         "Unknown version",
         "The document uses a version of the language that this graphspec does not know.",
-        "Write `graphspec: 1`, or install a newer graphspec.",
+        "Write `graphspec: 1`, or use a newer graphspec.",
     )
     DOCUMENT_TOO_LARGE = (
         "GS110",

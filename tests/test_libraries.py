@@ -69,6 +69,7 @@ _NAME = r"""["']?graphspec(?:-kernels)?(?=["'`\[<>=~!,;\s]|$)"""
 _WORD = r"[^\s`;&|#]+[ \t]+"
 FROM_AN_INDEX = re.compile(
     rf"""\b(?:pip3?|pipx|uvx?|poetry|conda)\s+(?:{_WORD}){{0,8}}?(?:(?:install|add)\s+)?{_NAME}  # a command that installs
+    |\binstall\s(?:the\s(?:same|newest)|a\snewer)\sgraphspec\b  # advice that becomes such a command
     |\bgraphspec(?:-kernels)?(?:\[[a-z]+\]|\s?[=~<>]=\s?\d)  # a requirement""",
     re.VERBOSE,
 )
@@ -124,6 +125,8 @@ def test_no_text_installs_it_by_name() -> None:
         "pipx install graphspec",
         'fast = ["graphspec-kernels>=0.2,<0.3"]',
         "image  # graphspec[mpi], Open MPI",
+        "install the same graphspec-kernels for all ranks",
+        "write `graphspec: 1`, or install a newer graphspec",
     ],
 )
 def test_these_are_found(text: str) -> None:
@@ -136,7 +139,8 @@ def test_these_are_found(text: str) -> None:
         "pip install path/to/graphspec",
         "pip install ./graphspec  # a copy of graphspec",
         'pip install -q . && graphspec train specs/housing.yaml; `pip install "pillow>=11"`',
-        "install the same graphspec-kernels for all ranks",
+        "Install graphspec from its repository",
+        "graphspec-kernels is not installed: pip install ./kernels",
         "`pip install ./kernels` in graphspec's source builds it",
     ],
 )

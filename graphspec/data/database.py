@@ -150,7 +150,8 @@ class Table:
         except (duckdb.Error, RuntimeError, UnicodeError) as error:
             text = _message_of(error)
             if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory Error"):
-                raise DataError(Code.NOT_ENOUGH_MEMORY, f"cannot be read: {text}", self.hint) from error
+                more = "allow the process more memory, or end other programs"
+                raise DataError(Code.NOT_ENOUGH_MEMORY, f"cannot be read: {text}", more) from error
             if (own := not_utf8(self.path) if self.is_text else None) is not None:
                 raise own from error
             text, hint = (None if _is_conversion_error(error) else self.explain(text)) or (text, self.hint)

@@ -19,6 +19,7 @@ from graphspec.arrays.pictures import Pictures
 from graphspec.codes import Code
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
 from graphspec.libraries import missing_library
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.arrays.layout import Array
@@ -51,7 +52,7 @@ class BadFilesError(DataError):
             else:
                 more += 1
         if more:
-            self._all.append(DataError(first.code, f"has {more:,} more files that cannot be used", first.hint))
+            self._all.append(DataError(first.code, f"has {count(more, 'more file')} that cannot be used", first.hint))
 
     @property
     def all(self) -> Sequence[DataError]:

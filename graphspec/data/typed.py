@@ -162,6 +162,8 @@ class Lines(Typed):
         return found
 
     def _lines(self, connection: Any, **options: Any) -> Any:
+        # Without the two limits, DuckDB reads lines of many keys, or of rare ones, as one column `json` of maps.
+        options |= {} if "columns" in options else {"map_inference_threshold": -1, "field_appearance_threshold": 0.0}
         return connection.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
 
     def lines_of_rows(self) -> Sequence[int] | None:

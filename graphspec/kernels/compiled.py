@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ABI = 1
 """The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
 
+BUILD = "`pip install ./kernels` in graphspec's source"
+"""How a user gets the kernels: on the public index, nobody owns their name."""
+
 P = ParamSpec("P")
 
 
@@ -50,9 +53,9 @@ def load(forced: str) -> Any:
             return found
         fault, missing = f"graphspec-kernels {found.__version__} has the ABI {found.ABI}, not {ABI}", False
     if forced == "compiled":
-        raise UsageError(f"{KERNELS}=compiled: {fault}; `pip install ./kernels` in graphspec's source builds it")
+        raise UsageError(f"{KERNELS}=compiled: {fault}; {BUILD} builds it")
     if not missing:
-        text = f"{fault}: graphspec goes on without it; install the one of this version"
+        text = f"{fault}: graphspec goes on without it; {BUILD} builds the one of this version"
         warnings.warn(message=text, stacklevel=2)  # a sentence for Python's warnings, not the predicate of a diagnostic
     return None
 
@@ -86,7 +89,7 @@ def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node
     if recorded != version() and rounds_otherwise(nodes):
         then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
         text = f"the run in {directory} was started with {then}, but there is {now} here: "
-        fix = "install it" if recorded else f"set {KERNELS}=fast"
+        fix = f"build it ({BUILD})" if recorded else f"set {KERNELS}=fast"
         raise UsageError(f"{text}{fix}, or start again with --overwrite")
 
 

@@ -134,7 +134,7 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
         message = f"`graphspec` must be an integer, not {describe(tree)}"
         problems.value(tree, Code.WRONG_TYPE, message, hint=f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
-        hint = f"write `graphspec: {VERSION}`, or install a newer graphspec"
+        hint = f"write `graphspec: {VERSION}`, or use a newer graphspec"
         problems.value(tree, Code.UNKNOWN_VERSION, f"language version {tree.value} is not known", hint=hint)
 
 

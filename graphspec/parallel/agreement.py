@@ -30,7 +30,7 @@ Facts = Mapping[str, str | None]
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _FIXES = {
     "BLAS kernels": "the same bits need the same kernels: set OPENBLAS_CORETYPE, such as `Haswell`, for all processes",
-    "compiled kernels": "install the same graphspec-kernels for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
+    "compiled kernels": f"{compiled.BUILD}, the same for all ranks, or set GRAPHSPEC_KERNELS=fast for all",
     "forced kernels": "set GRAPHSPEC_KERNELS for all ranks or for none",
 }
 _FIX = "start all processes with the same files and versions"

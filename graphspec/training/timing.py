@@ -1,7 +1,7 @@
 """When a run was trained and how long its epochs took: ``timing.json``.
 
-It is the only file of a run with values of a clock: everything else of two equal runs is equal. Nothing depends on it, so a
-run without it, or with a damaged one, is a run like any other.
+Beside the report, which shows it, and the event files of TensorBoard, it is the only file of a run with values of a clock.
+Nothing depends on it, so a run without it, or with a damaged one, is a run like any other.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 import yaml
@@ -278,3 +279,10 @@ def test_texts_that_mean_a_missing_number(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(data.inputs["x"][:, 0], np.float32([1, np.nan, np.nan, np.nan]))
     _, [one] = read_as(tmp_path, "file: t.csv", "x\ty\n1\ta\nUnknown\ta\n", wanted)
     assert "'Unknown' in line 3" in one.message
+
+
+def test_a_table_for_which_there_is_no_memory_is_not_told_of_its_first_line(tmp_path: Path) -> None:
+    table = open_table(written(tmp_path, "a\n1\n"))
+    with pytest.raises(DataError, match="cannot be read: Out of Memory Error") as caught, table.reading():
+        raise duckdb.OutOfMemoryException("Out of Memory Error: Allocation failure")
+    assert caught.value.problem.hint == "allow the process more memory, or end other programs"

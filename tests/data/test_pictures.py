@@ -104,6 +104,7 @@ def test_every_bad_file_is_named(tmp_path: Path) -> None:
     found = problems(tmp_path, ["text.jpg"] * 50, request(4, 6, 3))
     assert len(found) == 5
     assert found[-1][1] == "has 46 more files that cannot be used"
+    assert problems(tmp_path, ["text.jpg"] * 5, request(4, 6, 3))[-1][1] == "has 1 more file that cannot be used"
 
 
 def test_bombs_and_wide_pictures(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def test_no_column_is_left(tmp_path: Path) -> None:
         suggest(table(tmp_path, x=["k"] * N, y=cycled("a", "b")), "y", "binary", {})
 
 
+def test_a_table_is_too_wide_before_its_leaks_are_sought(tmp_path: Path) -> None:
+    """Before, `init` compared every column of 20,000 with the target for minutes, and refused then."""
+    with pytest.raises(CannotSuggest, match="has 2,001 columns, more than the 2,000 that a spec should name"):
+        task_of(table(tmp_path, y=[0, 1], **{f"c{k}": [k, 1] for k in range(2000)}), "y")
+
+
 def test_missing_targets(tmp_path: Path) -> None:
     found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(1.5, 2.5, "NA", 4.25), z=cycled("a", "b", "NA"))
     assert suggest(found, "y", "regression", {}).target.drop_missing

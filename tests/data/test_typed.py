@@ -9,6 +9,7 @@ import pytest
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines, parquet, problem, read
 
 from graphspec.arrays.strings import Strings
+from graphspec.data.files import open_table
 from graphspec.ir.graph import Type
 
 LABEL = Type("int64", ("N",))
@@ -33,6 +34,13 @@ def test_numbers_and_booleans_of_json_are_texts_and_numbers(tmp_path: Path) -> N
     np.testing.assert_array_equal(inputs["x"], np.float32([[1], [np.nan]]))
     assert inputs["b"].tolist() == [[1], [0]]
     assert inputs["i"].tolist() == [[7], [2**60 + 1]]
+
+
+@pytest.mark.parametrize(("rows", "keys"), [(2, 300), (30, 1)])
+def test_records_of_many_keys_or_of_rare_ones_have_these_columns(tmp_path: Path, rows: int, keys: int) -> None:
+    """Before, DuckDB read such lines as one column `json` of maps."""
+    path = lines(tmp_path / "d.jsonl", [{f"k{row}_{k}": k for k in range(keys)} for row in range(rows)])
+    assert open_table(path).names == [f"k{row}_{k}" for row in range(rows) for k in range(keys)]
 
 
 def test_lists_of_texts(tmp_path: Path) -> None:

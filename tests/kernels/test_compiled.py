@@ -336,7 +336,8 @@ def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
     refused = graphspec(*more, "training.epochs=3")
     assert refused.exit_code == 2
     said = (
-        "was started with graphspec-kernels 0.1.0, but there is no graphspec-kernels here: install it, or start again"
+        "was started with graphspec-kernels 0.1.0, but there is no graphspec-kernels here: build it (`pip install "
+        "./kernels` in graphspec's source), or start again"
     )
     assert said in " ".join(refused.stderr.split())
 
@@ -362,7 +363,7 @@ def test_forced_choices(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kernels_of_another_abi_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     other = SimpleNamespace(ABI=compiled.ABI + 1, __version__="9.9")
     monkeypatch.setitem(__import__("sys").modules, "graphspec_kernels", other)
-    with pytest.warns(UserWarning, match=r"graphspec-kernels 9\.9 has the ABI 2, not 1: graphspec goes on without it"):
+    with pytest.warns(UserWarning, match=r"graphspec-kernels 9\.9 has the ABI 2, not 1: .*; `pip install \./kernels`"):
         assert load("") is None
     with pytest.raises(UsageError, match=r"GRAPHSPEC_KERNELS=compiled: graphspec-kernels 9\.9 has the ABI 2"):
         load("compiled")

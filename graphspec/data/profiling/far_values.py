@@ -44,7 +44,7 @@ def far_values(spec: Spec, source: DataSource, data: Dataset) -> list[Diagnostic
 
 
 def _far(numbers: Array, known: Array) -> Iterator[tuple[int, float]]:
-    sizes = np.abs(np.where(np.isin(numbers, known), np.nan, numbers))
+    sizes = np.abs(np.where(np.isin(numbers, known), np.nan, numbers)).astype(np.float64)  # holds the limit
     if not len(sizes) or not np.fmax.reduce(sizes) >= FAR:
         return
     typical = float(np.nanquantile(sizes, 0.75))

@@ -43,6 +43,13 @@ def test_large_numbers_that_are_not_alone(tmp_path: Path) -> None:
     assert not gs.validate(spec(tmp_path, "1e9"), data=True)
 
 
+def test_numbers_that_are_all_near_the_largest_of_float32(tmp_path: Path) -> None:
+    """Before, a limit beyond float32 was a warning of NumPy on the terminal."""
+    path = spec(tmp_path, "1e38")
+    (tmp_path / "t.csv").write_text("a,y\n3e38,1\n-3e38,2\n2e38,3\n", encoding="utf-8")
+    assert not gs.validate(path, data=True)
+
+
 def test_numbers_whose_variance_is_beyond_float32_train(tmp_path: Path) -> None:
     model = gs.compile(spec(tmp_path, "1"))
     x = np.array([[3e38], [-3e38], [1.0], [2.0]], np.float32)
