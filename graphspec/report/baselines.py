@@ -171,13 +171,13 @@ def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Bas
     futures = whole.reshape(len(whole), horizon, -1) if whole[:1].size % horizon == 0 else whole[:, :0]
     if flatten(head).kind != "numbers" or futures[:1].size != targets[:1].size:
         return []
-    values = np.full((len(times.groups), futures.shape[-1]), np.nan)
+    values = np.full((len(times.series.rows), futures.shape[-1]), np.nan)
     values[past : past + len(futures)] = futures[:, 0]
     values[past + len(futures) :] = futures[-1, 1:]
     _begin(values, judged, name, source)
     starts = starts_of(judged)
     rows = starts[:, None] + np.arange(past, past + horizon)
-    found = before(values, times.groups, grid_of(times.moments, times.groups), starts + past - 1, rows)
+    found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
     return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]
 
 

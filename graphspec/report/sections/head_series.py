@@ -63,7 +63,7 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     drawn = [("the truth", targets), ("this network", answers)]
     drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
     ahead = future_of(
-        found.model, source, name, int(judged.raw.times.groups[starts[chosen[-1]]]) if judged.raw.times else 0
+        found.model, source, name, int(judged.raw.times.series.groups[starts[chosen[-1]]]) if judged.raw.times else 0
     )
     charts = [stretch.past(chosen, drawn)]
     charts += [] if ahead is None else [stretch.future(chosen, ahead)]
