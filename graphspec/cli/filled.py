@@ -96,9 +96,8 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     }.items():
         text = _replaced(text, old, new)
     found = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
-    found += ("" if every is None else f", one every {every}") + (
-        "" if group is None else f", a series for each {group}"
-    )
+    found += "" if every is None else f", one every {every}"
+    found += "" if group is None else f", a series for each {group}"
     return Filled(text, found, _warnings(time, sorted_by))
 
 
@@ -118,9 +117,8 @@ def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int
             return None, 0  # times off the steps: there is no grid
         added = total
     if added * 2 > total:
-        raise UsageError(
-            f"more than a third of the steps of {every} are missing in '{windows.order}': write a row for each step"
-        )
+        text = f"more than a third of the steps of {every} are missing in '{windows.order}'"
+        raise UsageError(f"{text}: write a row for each step")
     return every, added
 
 

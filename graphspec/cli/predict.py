@@ -120,9 +120,8 @@ def predict(  # noqa: PLR0913 (options)
     if not explain and (given := [name for name, value in options.items() if value is not None]):
         raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
     if explain:
-        _explain(
-            source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or last or bool(keep)
-        )
+        other = labels or last or bool(keep)
+        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=other)
         return
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")

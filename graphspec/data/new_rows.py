@@ -87,9 +87,8 @@ class Ends:
         timed = series.clock is not None and (series.every is not None or not ahead)
         if timed or ahead:
             named = windows.order if timed and windows.order else "step"
-            found[named] = _objects(
-                [series.time_after(k, h) if h else series.time_of(k) for k in self.at for h in steps]
-            )
+            times = [series.time_after(k, h) if h else series.time_of(k) for k in self.at for h in steps]
+            found[named] = _objects(times)
         if windows.group is not None:
             found[windows.group] = _objects([series.group_of(k) for k in self.at for _ in steps])
         return found

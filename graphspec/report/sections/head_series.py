@@ -62,9 +62,9 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     stretch = Stretch(judged, str(unit) if isinstance(unit, str) else name, starts, targets)
     drawn = [("the truth", targets), ("this network", answers)]
     drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
-    ahead = future_of(
-        found.model, source, name, int(judged.raw.times.series.groups[starts[chosen[-1]]]) if judged.raw.times else 0
-    )
+    assert judged.raw.times is not None
+    group = int(judged.raw.times.series.groups[starts[chosen[-1]]])
+    ahead = future_of(found.model, source, name, group)
     charts = [stretch.past(chosen, drawn)]
     charts += [] if ahead is None else [stretch.future(chosen, ahead)]
     tables = "" if ahead is None else _values(ahead, unit if isinstance(unit, str) else name)
