@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
-    from graphspec.language.durations import Every
 
 STREAM = "<stdin>"
 """The name of a stream in messages."""
@@ -67,11 +66,6 @@ class Ends:
     series: Series
     at: Array
     windows: Windows
-
-    @property
-    def every(self) -> Every | None:
-        """The step of the series."""
-        return self.series.every
 
     @property
     def without(self) -> list[str]:

@@ -96,11 +96,11 @@ def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseli
     if train is not None and head.mask is None and len(train):
         shape = (len(train), *head.answers.shape[1:])
         like = replace(head, answers=np.broadcast_to(np.float32(0), shape), targets=train, losses=None, lengths={})
-        found = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
-        if found.kind == own.kind and len(found.true):
-            known, whose = found, "the training rows"
+        learnt = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
+        if learnt.kind == own.kind and len(learnt.true):
+            known, whose = learnt, "the training rows"
+    found: list[Baseline] = []
     if own.kind == "numbers":
-        found = []
         for what, value in (("mean", known.true.mean(0)), ("median", np.median(known.true, axis=0))):
             always = f"always {amount(float(value[0]))}, " if value.size == 1 else ""
             found.append(Baseline(f"{always}the {what} of {whose}", _everywhere(head, own, value)))
@@ -112,11 +112,11 @@ def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseli
         shares = np.atleast_1d(known.true.mean(0))
         answer = (shares > 0.5).astype(np.float64)
     else:
-        return []
+        return found
     name = "for each label always the more frequent answer"
     if own.kind != "labels":
         name = f"always '{own.labels[int(answer.argmax() if own.kind == 'classes' else answer[0])]}'"
-    found = [Baseline(name, _everywhere(head, own, answer))]
+    found.append(Baseline(name, _everywhere(head, own, answer)))
     if own.probabilities:
         found.append(Baseline(f"the shares of {whose}", _everywhere(head, own, shares)))
     return found
