@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,18 +61,15 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
     if target not in numbers:
         some = ", ".join(numbers[:_SOME]) + (", …" if len(numbers) > _SOME else "")
-        raise UsageError(
-            f"'{target}' is not a column of numbers of which at most a third is missing; "
-            f"such columns are {some or 'not there'}"
-        )
+        text = f"'{target}' is not a column of numbers of which at most a third is missing"
+        raise UsageError(f"{text}; such columns are {some or 'not there'}")
     time = next((c for c in table.columns.values() if _is_time(c) and not c.absent), None)
     group = None if time is None else _group(table, rows, time, target)
     inputs = [target, *(n for n in numbers if n not in (target, group))]
     sorted_by = time if time is not None and _is_iso(time) else None
     if time is not None and sorted_by is None and group is not None:
-        raise UsageError(
-            f"the series of '{group}' are sorted by '{time.name}', whose dates are not ISO 8601: write them as 2024-12-31"
-        )
+        text = f"the series of '{group}' are sorted by '{time.name}', whose dates are not ISO 8601"
+        raise UsageError(f"{text}: write them as 2024-12-31")
     windows = Windows(1, order=None if sorted_by is None else sorted_by.name, group=group if sorted_by else None)
     every, added = _step(rows, windows, table.rows)
     steps = added + (table.rows if time is None else time.distinct)
@@ -199,27 +197,14 @@ def _group(table: Profile, rows: Source, time: ColumnProfile, target: str) -> st
     """Return the column that separates several series: the one with the fewest values that tells their rows apart."""
     if time.distinct >= table.rows:
         return None
-    candidates = [
-        c
-        for c in table.columns.values()
-        if c.kind in ("text", "integer")
-        and c.name != target
-        and not c.absent
-        and c.distinct * time.distinct >= table.rows
-    ]
-    named = [c.name for c in sorted(candidates, key=lambda c: (c.kind != "text", c.distinct))]
-    return next((name for name in named if _tells_apart(rows, time, name)), None)
-
-
-def _tells_apart(rows: Source, time: ColumnProfile, group: str) -> bool:
-    """Return whether no time occurs twice in a group."""
-    if not _is_iso(time):
-        return True  # its dates cannot be read
-    try:
-        series_of(rows, Windows(1, order=time.name, group=group), 0)
-    except DataError:
-        return False
-    return True
+    columns = [c for c in table.columns.values() if c.kind in ("text", "integer") and c.name != target and not c.absent]
+    candidates = [c for c in columns if c.distinct * time.distinct >= table.rows]
+    for name in (c.name for c in sorted(candidates, key=lambda c: (c.kind != "text", c.distinct))):
+        with suppress(DataError):  # a time occurs twice in a group
+            if _is_iso(time):  # else its dates cannot be read
+                series_of(rows, Windows(1, order=time.name, group=name), 0)
+            return name
+    return None
 
 
 def _warnings(time: ColumnProfile | None, sorted_by: ColumnProfile | None) -> tuple[str, ...]:

@@ -129,10 +129,8 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
     except DataError as error:
         part.problems.append(_sentence(name, error))
     part.uses = {column: [Use(column, "column", "")] for column in part.columns}
-    for column, uses in part.uses.items():
-        found = part.columns[column]
-        if isinstance(found, ColumnProfile):
-            part.hints += [f"column '{column}' {text}" for text in _column_hints(found, uses[0])]
+    columns = [(name, found) for name, found in part.columns.items() if isinstance(found, ColumnProfile)]
+    part.hints += [f"column '{name}' {said}" for name, c in columns for said in _column_hints(c, part.uses[name][0])]
     return part
 
 

@@ -34,7 +34,7 @@ _KINDS = ("soft", "a", "b")
 
 
 def future_of(model: Session, source: DataSource, name: str, group: int) -> list[tuple[str, float]]:
-    """Return the forecast of a head after the last row of a group, with its times; empty if its rows are not there any more."""
+    """Return the forecast of a head after the last row of a group, with its times; empty if its rows cannot be read."""
     try:
         rows = rows_at_end(model.spec, model.whole, source)
         values = in_batches(rows.inputs, 256, model.run)[name]

@@ -61,8 +61,8 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
         found = marks_of(cells, MOSTLY)
         if found is None:
             continue
-        units |= dict.fromkeys(sorted(found[1]))
-        for unit in found[1]:
+        for unit in sorted(found[1]):
+            units[unit] = None
             shown.setdefault("strip", _example(name, [cell for cell in cells if unit in cell]))
         if found[0] == _PLAIN:
             points |= any("." in cell for cell in cells)
@@ -74,15 +74,8 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
     decimals = {name: decimal for name, (decimal, _) in marks.items() if decimal != "."}
     thousands = {name: mark for name, (_, mark) in marks.items() if mark is not None}
     alike = len(set(marks.values())) == 1 and not (points and decimals)
-    return (
-        replace(
-            form,
-            decimal=(next(iter(decimals.values())) if alike else decimals) if decimals else ".",
-            thousands=(next(iter(thousands.values())) if alike else thousands) if thousands else None,
-            strip=tuple(units),
-        ),
-        shown,
-    )
+    decimal, thousand = (next(iter(m.values()), None) if alike else m or None for m in (decimals, thousands))
+    return replace(form, decimal=decimal or ".", thousands=thousand, strip=tuple(units)), shown
 
 
 def _example(name: str, cells: Sequence[str]) -> str:
