@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import columns, complain, out, out_wrapped
-from graphspec.cli.options import Allow
+from graphspec.cli.options import Allow, argument, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 from graphspec.errors import NOWHERE, SpecError, UsageError
 from graphspec.text import shell, shorten_end, terminal_width
@@ -34,21 +34,10 @@ class Part(StrEnum):
 
 
 def evaluate(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN|ONNX|SPEC",
-            help="A run directory, an ONNX file, or a spec with initial weights.",
-            show_default=False,
-        ),
-    ],
+    run: Annotated[Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")],
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            help="Other rows with the same columns; or the folder in which the spec's data files lie now.",
-            show_default=False,
-        ),
+        option("FILE|DIR", "Other rows with the same columns; or the folder in which the spec's data files lie now."),
     ] = None,
     part: Annotated[Part, typer.Option("--part", help="The rows to evaluate.")] = Part.test,
     allow: Allow = None,

@@ -8,24 +8,21 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out, out_wrapped
-from graphspec.cli.options import writable
+from graphspec.cli.options import argument, option, writable
 from graphspec.cli.schema import place
 from graphspec.text import shell
 
 
 def import_(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file of Keras, .keras, .h5, .json; or .onnx.", show_default=False)
-    ],
+    path: Annotated[Path, argument("FILE", "A file of Keras, .keras, .h5, .json; or .onnx.")],
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "SPEC",
+            "The spec to write; by default FILE's name with .yaml, in this folder.",
             "--output",
             "-o",
-            metavar="SPEC",
-            help="The spec to write; by default FILE's name with .yaml, in this folder.",
             callback=writable,
-            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,

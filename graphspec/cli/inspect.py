@@ -12,6 +12,7 @@ import typer
 
 from graphspec.arrays.system_memory import human
 from graphspec.cli.console import out, write_data
+from graphspec.cli.options import argument
 from graphspec.cli.targets import is_run, is_spec, refuse_other
 from graphspec.errors import UsageError
 from graphspec.text import count, display_width, shell, shorten_end, terminal_width, wrapped
@@ -35,10 +36,8 @@ _CONTAINERS = {
 def inspect(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE|RUN",
-            help="An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run.",
-            show_default=False,
+        argument(
+            "FILE|RUN", "An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run."
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out, print_diagnostics, write_data
-from graphspec.cli.options import AnyTarget, Sets, writable
+from graphspec.cli.options import AnyTarget, Sets, output_file
 
 _MERMAID = (".mmd", ".mermaid", ".md")
 
@@ -17,15 +17,7 @@ _MERMAID = (".mmd", ".mermaid", ".md")
 def plot(
     spec: AnyTarget,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.",
-            show_default=False,
-        ),
+        Path | None, output_file("An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.")
     ] = None,
     expand: Annotated[
         bool, typer.Option("--expand", help="Draw every node of every block, not each block once.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import writable
+from graphspec.cli.options import argument, option, output_file
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -33,31 +33,20 @@ _WANTED = "name a run directory or an ONNX file"
 
 def predict(  # noqa: PLR0913 (options)
     source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN|ONNX|SPEC",
-            help="A run directory, an ONNX file, or a spec with initial weights.",
-            show_default=False,
-        ),
+        Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")
     ],
     data: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATA",
-            help=f"New rows: {', '.join((*DATA_SUFFIXES, '.json'))}; a folder of pictures or texts, or one of them; "
+        argument(
+            "DATA",
+            f"New rows: {', '.join((*DATA_SUFFIXES, '.json'))}; a folder of pictures or texts, or one of them; "
             "- reads JSON Lines from standard input.",
-            show_default=False,
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl.",
-            show_default=False,
+        output_file(
+            "A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl."
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines instead of CSV.")] = False,
@@ -65,10 +54,7 @@ def predict(  # noqa: PLR0913 (options)
         bool, typer.Option("--labels", help="Only the predicted labels; without other columns, one per line.")
     ] = False,
     keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="A column of DATA to carry over to the output; may be repeated.", show_default=False
-        ),
+        list[str] | None, option("COLUMN", "A column of DATA to carry over to the output; may be repeated.")
     ] = None,
     last: Annotated[
         bool,
@@ -77,40 +63,16 @@ def predict(  # noqa: PLR0913 (options)
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
     ] = False,
-    head: Annotated[
-        str | None,
-        typer.Option(
-            "--head", metavar="NAME", help="With --explain: the head, if there are several.", show_default=False
-        ),
-    ] = None,
+    head: Annotated[str | None, option("NAME", "With --explain: the head, if there are several.", "--head")] = None,
     label: Annotated[
         str | None,
-        typer.Option(
-            "--class",
-            metavar="LABEL",
-            help="With --explain: the class, a label or a number; by default the predicted one.",
-            show_default=False,
-        ),
+        option("LABEL", "With --explain: the class, a label or a number; by default the predicted one.", "--class"),
     ] = None,
     rows_explained: Annotated[
-        int | None,
-        typer.Option(
-            "--rows",
-            metavar="N",
-            min=1,
-            max=256,
-            help="With --explain: how many rows; 10 by default.",
-            show_default=False,
-        ),
+        int | None, option("N", "With --explain: how many rows; 10 by default.", "--rows", min=1, max=256)
     ] = None,
     baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--baseline",
-            metavar="FILE",
-            help="With --explain: rows whose mean is the baseline.",
-            show_default=False,
-        ),
+        Path | None, option("FILE", "With --explain: rows whose mean is the baseline.", "--baseline")
     ] = None,
 ) -> None:
     """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""

@@ -20,6 +20,7 @@ from graphspec.cli.options import (
     Sets,
     SignatureFile,
     SpecFile,
+    option,
     writes_onnx,
 )
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
@@ -46,18 +47,10 @@ if TYPE_CHECKING:
 @by_ranks
 def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="The run directory, runs/<name> by default.", show_default=False),
-    ] = None,
+    directory: Annotated[Path | None, option("DIR", "The run directory, runs/<name> by default.", "--out")] = None,
     resume_mode: Resume = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(
-            "--export", metavar="FILE", callback=writes_onnx, help="Export to ONNX at the end.", show_default=False
-        ),
-    ] = None,
+    onnx: Annotated[Path | None, option("FILE", "Export to ONNX at the end.", "--export", callback=writes_onnx)] = None,
     signature: SignatureFile = None,
     log_every: LogEvery = "auto",
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html at the end.")] = False,
