@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from graphspec.cli.console import out, print_diagnostics, write_data
-from graphspec.cli.options import argument
+from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
 from graphspec.errors import SpecError, UsageError
 from graphspec.text import terminal_width
@@ -32,7 +30,7 @@ _NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "worker
 def diff(
     old: Annotated[Path, argument("OLD", _PLACE)],
     new: Annotated[Path, argument("NEW", "The spec, run or file to compare it with.")],
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
 ) -> int:
     """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
 

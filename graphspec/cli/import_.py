@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from graphspec.cli.console import out, out_wrapped
-from graphspec.cli.options import argument, option, writable
+from graphspec.cli.options import argument, flag, option, writable
 from graphspec.cli.schema import place
 from graphspec.text import shell
 
@@ -25,7 +23,7 @@ def import_(
             callback=writable,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
 ) -> None:
     """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
     from graphspec.importing.importer import import_file

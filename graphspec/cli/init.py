@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import complain, count, out, out_wrapped, saying
-from graphspec.cli.options import argument, option
+from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
 from graphspec.cli.spec_text import form_lines
 from graphspec.codes import Code
@@ -67,8 +67,7 @@ def init(
     ] = None,
     target: Annotated[str | None, option("COLUMN", "With --from: the column to predict.")] = None,
     show_kinds: Annotated[
-        bool,
-        typer.Option("--list", callback=_list, is_eager=True, help="Say what each --kind is for, and exit."),
+        bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
     ] = False,
 ) -> None:
     """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""

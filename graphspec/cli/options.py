@@ -14,6 +14,11 @@ def option(metavar: str | None, text: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
 
 
+def flag(name: str, text: str, **more: Any) -> Any:
+    """Return an option without a value; ``text`` is its help."""
+    return typer.Option(name, help=text, **more)
+
+
 def argument(metavar: str, text: str) -> Any:
     """Return an argument of a command; ``text`` is its help."""
     return typer.Argument(metavar=metavar, help=text, show_default=False)
@@ -127,10 +132,7 @@ SignatureFile = Annotated[
     option("FILE", "A JSON file for the signature: inputs, outputs and an example.", "--signature", callback=writable),
 ]
 AllowOutside = Annotated[
-    bool,
-    typer.Option(
-        "--allow-outside", help="Let the spec's callbacks write outside the run directory: only for specs you trust."
-    ),
+    bool, flag("--allow-outside", "Let the spec's callbacks write outside the run directory: only for specs you trust.")
 ]
 Allow = Annotated[
     list[Path] | None,

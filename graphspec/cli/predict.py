@@ -12,10 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import typer
-
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import argument, option, output_file
+from graphspec.cli.options import argument, flag, option, output_file
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -49,19 +47,18 @@ def predict(  # noqa: PLR0913 (options)
             "A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines instead of CSV.")] = False,
+    json: Annotated[bool, flag("--json", "Print JSON Lines instead of CSV.")] = False,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Only the predicted labels; without other columns, one per line.")
+        bool, flag("--labels", "Only the predicted labels; without other columns, one per line.")
     ] = False,
     keep: Annotated[
         list[str] | None, option("COLUMN", "A column of DATA to carry over to the output; may be repeated.")
     ] = None,
     last: Annotated[
-        bool,
-        typer.Option("--last", help="Only the next steps of each series in DATA, a row for each, with their times."),
+        bool, flag("--last", "Only the next steps of each series in DATA, a row for each, with their times.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
+        bool, flag("--explain", "Say what each value of a row adds to the answer; needs a run.")
     ] = False,
     head: Annotated[str | None, option("NAME", "With --explain: the head, if there are several.", "--head")] = None,
     label: Annotated[

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from graphspec.cli.options import option
+from graphspec.cli.options import flag, option
 from graphspec.errors import Diagnostic, UsageError
 from graphspec.text import columns, count, percent, wrapped
 
@@ -37,10 +35,8 @@ Gflops = Annotated[
     float | None, option("N", "What one rank computes, for the time of a step: 50 GFLOP/s by default.", "--gflops")
 ]
 StepMilliseconds = Annotated[float | None, option("MS", "The milliseconds of a step of one rank.", "--step-time")]
-Measure = Annotated[
-    bool, typer.Option("--measure", help="Measure the step on this machine, with the training rows of the spec.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="With --ranks: print only its numbers, as JSON.")]
+Measure = Annotated[bool, flag("--measure", "Measure the step on this machine, with the training rows of the spec.")]
+AsJson = Annotated[bool, flag("--json", "With --ranks: print only its numbers, as JSON.")]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, option, writes_onnx
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
 from graphspec.codes import Code
@@ -67,7 +67,7 @@ def search(  # noqa: PLR0913 (the options of the command)
         str | None,
         option("TIME", "Begin no trial after this time, such as 90s, 30m or 2h.", "--timeout", callback=seconds),
     ] = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html into the runs.")] = False,
+    no_report: Annotated[bool, flag("--no-report", "Do not write report.html into the runs.")] = False,
     onnx: Annotated[
         Path | None, option("FILE", "Export the best trial to ONNX.", "--export", callback=writes_onnx)
     ] = None,

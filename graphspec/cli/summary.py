@@ -6,10 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from graphspec.cli.console import out, print_diagnostics
-from graphspec.cli.options import AnyTarget, Sets, option
+from graphspec.cli.options import AnyTarget, Sets, flag, option
 from graphspec.cli.rank_costs import (
     AsJson,
     Asked,
@@ -34,7 +32,7 @@ def summary(  # noqa: PLR0913 (the options of the command)
     batch_size: Annotated[
         int | None, option("N", "The batch size for the memory; the spec's by default.", min=1)
     ] = None,
-    expand: Annotated[bool, typer.Option("--expand", help="Print every node of a record, not one row.")] = False,
+    expand: Annotated[bool, flag("--expand", "Print every node of a record, not one row.")] = False,
     ranks: Ranks = None,
     network: NetworkText = None,
     gflops: Gflops = None,
