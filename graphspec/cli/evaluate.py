@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphspec.cli.console import columns, complain, out, out_wrapped
-from graphspec.cli.options import Allow, argument, option
+from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 from graphspec.errors import NOWHERE, SpecError, UsageError
 from graphspec.text import shell, shorten_end, terminal_width
@@ -25,16 +24,8 @@ if TYPE_CHECKING:
 _WANTED = "name a run directory or an ONNX file"
 
 
-class Part(StrEnum):
-    """The rows to evaluate."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
-
-
 def evaluate(
-    run: Annotated[Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")],
+    run: Answering,
     data: Annotated[
         Path | None,
         option("FILE|DIR", "Other rows with the same columns; or the folder in which the spec's data files lie now."),

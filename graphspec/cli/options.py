@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +87,14 @@ def resumes(value: str | None) -> str | None:
     return value
 
 
+class Part(StrEnum):
+    """The rows to judge by."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+
+
 SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]
 AnyTarget = Annotated[Path, argument("SPEC|RUN|ONNX", "A spec, a run directory or an ONNX file.")]
 DataPlace = Annotated[
@@ -96,6 +105,7 @@ DataPlace = Annotated[
         "--data",
     ),
 ]
+Answering = Annotated[Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")]
 RunOrSpec = Annotated[Path, argument("RUN|SPEC", "A run directory, or a spec with initial weights.")]
 Sets = Annotated[
     list[str] | None,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import argument, flag, option, output_file
+from graphspec.cli.options import Answering, argument, flag, option, output_file
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -30,9 +30,7 @@ _WANTED = "name a run directory or an ONNX file"
 
 
 def predict(  # noqa: PLR0913 (options)
-    source: Annotated[
-        Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")
-    ],
+    source: Answering,
     data: Annotated[
         Path,
         argument(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from graphspec.cli.console import complain, out_wrapped
-from graphspec.cli.options import Allow, DataPlace, argument, option, output_file
+from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import why_not_writable
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 _WANTED = "name a run directory"
 _COMPARISON = Path("comparison.html")
-
-
-class Part(StrEnum):
-    """The rows to judge by."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
 
 
 def report(

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
-from graphspec.data.compressed import not_utf8
+from graphspec.data.compressed import undecodable
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import TEXTS, Folder, of_source
@@ -273,7 +273,7 @@ def _as_text(spec: Spec, file: Path) -> DataSource:
     own = unmapped(file)
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
     form = next((p.form for p in parts if p.form != own.form), own.form)
-    if form.encoding != "utf-8" and is_regular(file) and not_utf8(file) is None:  # an app writes UTF-8
+    if form.encoding != "utf-8" and is_regular(file) and undecodable(file) is None:  # an app writes UTF-8
         form = replace(form, encoding="utf-8")
     return replace(own, form=form)
 

@@ -16,8 +16,7 @@ from graphspec.data.labels import with_class_ids
 from graphspec.losses.base import gives_probabilities, producer
 from graphspec.metrics.base import has_logits
 from graphspec.report.kinds import Flat, flatten
-from graphspec.report.parts import taken
-from graphspec.report.sampling import evenly
+from graphspec.report.sampling import evenly, taken
 from graphspec.report.seasons import before, grid_of
 from graphspec.report.tables import amount
 
