@@ -99,6 +99,11 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
     Raises:
         CannotSuggest: there is no such column, or no task fits its values.
     """
+    if len(profile.columns) > _MOST_COLUMNS:
+        raise CannotSuggest(
+            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
+            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
+        )
     if target not in profile.columns:
         names = list(profile.columns)
         few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
@@ -158,11 +163,6 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     Raises:
         CannotSuggest: no column is left to learn from.
     """
-    if len(profile.columns) > _MOST_COLUMNS:
-        raise CannotSuggest(
-            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
-            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
-        )
     taken: set[str] = set()
     head = free_name(target, taken, "target")
     columns = tuple(

@@ -18,8 +18,7 @@ from graphspec.arrays.blas import openblas
 from graphspec.codes import Code
 from graphspec.compiler.fetches import fetches
 from graphspec.errors import RunError, shorten
-from graphspec.kernels import compiled
-from graphspec.kernels.fast import FORCED
+from graphspec.kernels import compiled, fast
 from graphspec.version import __version__
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def installation() -> Facts:
         "the version of Python": platform.python_version(),
         "BLAS kernels": None if blas is None else blas.core,
         "compiled kernels": compiled.version(),
-        "forced kernels": FORCED or None,
+        "forced kernels": fast.FORCED or (None if fast.FAST is None else f"fast: {fast.FAST}"),
     }
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.arrays.cores import ONE_THREAD
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
-from graphspec.kernels.fast import FORCED, KERNELS
+from graphspec.kernels import fast
 from graphspec.parallel.stops import held_back
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.parallel.worker import DIAGNOSTICS
@@ -47,7 +47,7 @@ class Processes:
             OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        environment |= {"PYTHONIOENCODING": "utf-8", KERNELS: FORCED}
+        environment |= {"PYTHONIOENCODING": "utf-8", fast.KERNELS: fast.FORCED}
         options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
