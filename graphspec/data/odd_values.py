@@ -79,6 +79,6 @@ def _far_numbers(spec: Spec, source: DataSource, data: Dataset) -> Iterator[Diag
 
 def _far(numbers: Array, known: Array) -> Array:
     """Return which numbers are far from all others but the ``known`` markers."""
-    sizes = np.abs(np.where(np.isin(numbers, known), np.nan, numbers))
+    sizes = np.abs(np.where(np.isin(numbers, known), np.nan, numbers)).astype(np.float64)  # holds the limit
     far = np.asarray(sizes >= FAR)
     return far & (sizes >= 1e6 * float(np.nanquantile(sizes, 0.75))) if far.any() else far
