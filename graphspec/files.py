@@ -72,6 +72,14 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; False for one that cannot be looked up, such as a name that is too long."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_regular(path: Path) -> bool:
     """Return whether ``path`` is a regular file. The result is False for an invalid file name, too."""
     try:

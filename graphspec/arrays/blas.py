@@ -37,9 +37,8 @@ class OpenBlas(NamedTuple):
 def openblas() -> OpenBlas | None:
     """Return NumPy's OpenBLAS, found through NumPy's own extension; None if NumPy uses another BLAS."""
     try:
-        library = ctypes.PyDLL(
-            np.linalg._umath_linalg.__file__
-        )  # its calls keep the interpreter's lock: they are short
+        # Its calls keep the interpreter's lock: they are short.
+        library = ctypes.PyDLL(np.linalg._umath_linalg.__file__)
     except (AttributeError, OSError):
         return None
     for symbol in _SYMBOLS:

@@ -23,6 +23,7 @@ from graphspec.cli.import_ import import_
 from graphspec.cli.init import init
 from graphspec.cli.inspect import inspect
 from graphspec.cli.lsp import lsp
+from graphspec.cli.options import flag
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
@@ -113,7 +114,7 @@ def _version(requested: bool) -> None:
 @app.callback()
 def graphspec(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, flag("--version", "Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Neural networks as data: check a spec, train it with NumPy, export it to ONNX, proved equal.

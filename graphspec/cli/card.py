@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from graphspec.cli.console import complain, out_wrapped, write_data
-from graphspec.cli.options import Allow, DataPlace, writable
+from graphspec.cli.options import Allow, DataPlace, argument, option, output_file
 from graphspec.cli.report import load_run, refuse_no_run
 from graphspec.cli.targets import naming_data
 from graphspec.errors import UsageError
@@ -16,33 +14,14 @@ from graphspec.files import write_atomic
 
 
 def card(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run directory, as `train` writes it.", show_default=False)
-    ],
+    run: Annotated[Path, argument("RUN", "A run directory, as `train` writes it.")],
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="The file to write, such as README.md; by default the card is printed.",
-            show_default=False,
-        ),
+        Path | None, output_file("The file to write, such as README.md; by default the card is printed.")
     ] = None,
     file: Annotated[
-        str | None,
-        typer.Option(
-            "--file",
-            metavar="NAME",
-            help="The name of the exported file in the card; by default <name>.onnx.",
-            show_default=False,
-        ),
+        str | None, option("NAME", "The name of the exported file in the card; by default <name>.onnx.", "--file")
     ] = None,
-    licence: Annotated[
-        str | None,
-        typer.Option("--license", metavar="ID", help="The licence of the model, such as mit.", show_default=False),
-    ] = None,
+    licence: Annotated[str | None, option("ID", "The licence of the model, such as mit.", "--license")] = None,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
-from graphspec.cli.options import DataPlace, Sets
+from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 from graphspec.errors import UsageError, shorten
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, suffix_of
@@ -29,14 +27,9 @@ _VALUES = 28  # narrower values go on a line of their own
 
 
 def data(
-    spec: Annotated[
-        Path, typer.Argument(metavar="FILE|SPEC|RUN|ONNX", help="A table, spec, run or ONNX file.", show_default=False)
-    ],
-    rows: Annotated[
-        int | None,
-        typer.Option("--rows", min=1, metavar="N", help="Look at the first N rows only.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document, for programs.")] = False,
+    spec: Annotated[Path, argument("FILE|SPEC|RUN|ONNX", "A table, spec, run or ONNX file.")],
+    rows: Annotated[int | None, option("N", "Look at the first N rows only.", "--rows", min=1)] = None,
+    as_json: Annotated[bool, flag("--json", "Print a JSON document, for programs.")] = False,
     place: DataPlace = None,
     sets: Sets = None,
 ) -> int:

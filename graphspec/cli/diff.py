@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from graphspec.cli.console import out, print_diagnostics, write_data
+from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
 from graphspec.errors import SpecError, UsageError
 from graphspec.text import terminal_width
@@ -29,11 +28,9 @@ _NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "worker
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help=_PLACE, show_default=False)],
-    new: Annotated[
-        Path, typer.Argument(metavar="NEW", help="The spec, run or file to compare it with.", show_default=False)
-    ],
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    old: Annotated[Path, argument("OLD", _PLACE)],
+    new: Annotated[Path, argument("NEW", "The spec, run or file to compare it with.")],
+    json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
 ) -> int:
     """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
 

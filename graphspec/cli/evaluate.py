@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphspec.cli.console import columns, complain, out, out_wrapped
-from graphspec.cli.options import Allow
+from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 from graphspec.errors import NOWHERE, SpecError, UsageError
 from graphspec.text import shell, shorten_end, terminal_width
@@ -25,30 +24,11 @@ if TYPE_CHECKING:
 _WANTED = "name a run directory or an ONNX file"
 
 
-class Part(StrEnum):
-    """The rows to evaluate."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
-
-
 def evaluate(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN|ONNX|SPEC",
-            help="A run directory, an ONNX file, or a spec with initial weights.",
-            show_default=False,
-        ),
-    ],
+    run: Answering,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            help="Other rows with the same columns; or the folder in which the spec's data files lie now.",
-            show_default=False,
-        ),
+        option("FILE|DIR", "Other rows with the same columns; or the folder in which the spec's data files lie now."),
     ] = None,
     part: Annotated[Part, typer.Option("--part", help="The rows to evaluate.")] = Part.test,
     allow: Allow = None,

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from graphspec.cli.console import colourful, on_stdout, out, out_wrapped, spelled
+from graphspec.cli.options import argument
 from graphspec.codes import Code
 from graphspec.errors import UsageError
 from graphspec.text import display_width, printable, terminal_width, wrapped
@@ -20,10 +19,7 @@ _BOLD, _RED, _GREEN = "1", "31", "32"
 
 
 def explain(
-    codes: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CODE", help="Codes, such as GS302; by default all are listed.", show_default=False),
-    ] = None,
+    codes: Annotated[list[str] | None, argument("CODE", "Codes, such as GS302; by default all are listed.")] = None,
 ) -> None:
     """Explain diagnostic codes: what they mean, a wrong spec with its answer, and the right spec."""
     from graphspec.explanations.pages import explanation, find

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target
+from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
 
 
 class Kind(StrEnum):
@@ -34,22 +34,14 @@ def export(  # noqa: PLR0913 (one for each option)
     target: Target = None,
     rows: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Rows for the proof, as for predict; by default from the spec's test or training data.",
-            show_default=False,
-        ),
+        option("FILE", "Rows for the proof, as for predict; by default from the spec's test or training data."),
     ] = None,
     signature: SignatureFile = None,
     quantize: Annotated[
-        Kind | None,
-        typer.Option(help="Write a smaller file, if test rows show that it is about as good.", show_default=False),
+        Kind | None, option(None, "Write a smaller file, if test rows show that it is about as good.")
     ] = None,
     max_loss: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X", help="How much worse a loss or metric of it may be; 0.01 by default.", show_default=False
-        ),
+        float | None, option("X", "How much worse a loss or metric of it may be; 0.01 by default.")
     ] = None,
     mlflow: Annotated[Path | None, _folder("A folder for MLflow, with model and signature.")] = None,
     triton: Annotated[

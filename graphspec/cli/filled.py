@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,10 +61,8 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
     if target not in numbers:
         some = ", ".join(numbers[:_SOME]) + (", …" if len(numbers) > _SOME else "")
-        raise UsageError(
-            f"'{target}' is not a column of numbers of which at most a third is missing; "
-            f"such columns are {some or 'not there'}"
-        )
+        text = f"'{target}' is not a column of numbers of which at most a third is missing"
+        raise UsageError(f"{text}; such columns are {some or 'not there'}")
     time = next((c for c in table.columns.values() if _is_time(c) and not c.absent), None)
     group = None if time is None else _group(table, rows, time, target)
     inputs = [target, *(n for n in numbers if n not in (target, group))]
@@ -91,9 +90,8 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     }.items():
         text = _replaced(text, old, new)
     found = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
-    found += ("" if every is None else f", one every {every}") + (
-        "" if group is None else f", a series for each {group}"
-    )
+    found += "" if every is None else f", one every {every}"
+    found += "" if group is None else f", a series for each {group}"
     return Filled(text, found, _warnings(table, time))
 
 
@@ -118,9 +116,8 @@ def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int
             return None, 0  # times off the steps: there is no grid
         added = total
     if added * 2 > total:
-        raise UsageError(
-            f"more than a third of the steps of {every} are missing in '{windows.order}': write a row for each step"
-        )
+        text = f"more than a third of the steps of {every} are missing in '{windows.order}'"
+        raise UsageError(f"{text}: write a row for each step")
     return every, added
 
 
@@ -203,25 +200,13 @@ def _group(table: Profile, rows: Source, time: ColumnProfile, target: str) -> st
     """Return the column that separates several series: the one with the fewest values that tells their rows apart."""
     if time.distinct >= table.rows:
         return None
-    candidates = [
-        c
-        for c in table.columns.values()
-        if c.kind in ("text", "integer")
-        and c.name != target
-        and not c.absent
-        and c.distinct * time.distinct >= table.rows
-    ]
-    named = [c.name for c in sorted(candidates, key=lambda c: (c.kind != "text", c.distinct))]
-    return next((name for name in named if _tells_apart(rows, time, name)), None)
-
-
-def _tells_apart(rows: Source, time: ColumnProfile, group: str) -> bool:
-    """Return whether no time occurs twice in a group."""
-    try:
-        series_of(rows, _ordered(time, group), 0)
-    except DataError:
-        return False
-    return True
+    columns = [c for c in table.columns.values() if c.kind in ("text", "integer") and c.name != target and not c.absent]
+    candidates = [c for c in columns if c.distinct * time.distinct >= table.rows]
+    for name in (c.name for c in sorted(candidates, key=lambda c: (c.kind != "text", c.distinct))):
+        with suppress(DataError):  # a time occurs twice in a group
+            series_of(rows, _ordered(time, name), 0)
+            return name
+    return None
 
 
 def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:

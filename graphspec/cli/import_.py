@@ -5,30 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from graphspec.cli.console import out, out_wrapped
-from graphspec.cli.options import writable
+from graphspec.cli.options import argument, flag, option, writable
 from graphspec.cli.schema import place
 from graphspec.text import shell
 
 
 def import_(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file of Keras, .keras, .h5, .json; or .onnx.", show_default=False)
-    ],
+    path: Annotated[Path, argument("FILE", "A file of Keras, .keras, .h5, .json; or .onnx.")],
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "SPEC",
+            "The spec to write; by default FILE's name with .yaml, in this folder.",
             "--output",
             "-o",
-            metavar="SPEC",
-            help="The spec to write; by default FILE's name with .yaml, in this folder.",
             callback=writable,
-            show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
 ) -> None:
     """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
     from graphspec.importing.importer import import_file

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import complain, count, out, out_wrapped, saying
+from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
 from graphspec.cli.spec_text import form_lines
 from graphspec.codes import Code
@@ -56,31 +57,17 @@ def _list(requested: bool) -> None:
 
 
 def init(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
+    path: Annotated[Path, argument("PATH", "The spec to write.")],
     kind: Annotated[
         Kind | None,
-        typer.Option(
-            metavar="KIND",
-            help="The kind of problem, one of --list; by default multiclass, or what fits the target.",
-            show_default=False,
-        ),
+        option("KIND", "The kind of problem, one of --list; by default multiclass, or what fits the target."),
     ] = None,
     source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="FILE|DIR",
-            help="The table, or the folder of pictures or texts, to fit.",
-            show_default=False,
-        ),
+        Path | None, option("FILE|DIR", "The table, or the folder of pictures or texts, to fit.", "--from")
     ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="With --from: the column to predict.", show_default=False),
-    ] = None,
+    target: Annotated[str | None, option("COLUMN", "With --from: the column to predict.")] = None,
     show_kinds: Annotated[
-        bool,
-        typer.Option("--list", callback=_list, is_eager=True, help="Say what each --kind is for, and exit."),
+        bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
     ] = False,
 ) -> None:
     """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""

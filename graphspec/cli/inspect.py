@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from graphspec.arrays.system_memory import human
 from graphspec.cli.console import out, write_data
+from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_run, is_spec, refuse_other
 from graphspec.errors import UsageError
 from graphspec.text import count, display_width, shell, shorten_end, terminal_width, wrapped
@@ -35,13 +34,11 @@ _CONTAINERS = {
 def inspect(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE|RUN",
-            help="An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run.",
-            show_default=False,
+        argument(
+            "FILE|RUN", "An ONNX file, a model of Keras (.keras, .h5, .json), weights (.safetensors, .npz), or a run."
         ),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
 ) -> None:
     """Show what a file is: inputs, outputs, operators or layers, sizes, who can run it, and what it is good for here.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from graphspec.cli.options import flag
 
 
 def lsp(
-    data: Annotated[
-        bool, typer.Option("--data", help="Check the data files too, when a spec is opened and saved.")
-    ] = False,
-    stdio: Annotated[bool, typer.Option("--stdio", hidden=True, help="Accepted; there is no other way.")] = False,
+    data: Annotated[bool, flag("--data", "Check the data files too, when a spec is opened and saved.")] = False,
+    stdio: Annotated[bool, flag("--stdio", "Accepted; there is no other way.", hidden=True)] = False,
 ) -> int:
     """Serve an editor: problems, fixes, shapes, completions, by the Language Server Protocol over stdin and stdout.
 

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def option(metavar: str | None, text: str, *names: str, **more: Any) -> Any:
+    """Return an option that takes a value; ``text`` is its help, and says what it is by default."""
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
+
+
+def flag(name: str, text: str, **more: Any) -> Any:
+    """Return an option without a value; ``text`` is its help."""
+    return typer.Option(name, help=text, **more)
+
+
+def argument(metavar: str, text: str) -> Any:
+    """Return an argument of a command; ``text`` is its help."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
+def output_file(text: str) -> Any:
+    """Return the option that names the file to write; ``text`` is its help."""
+    return option("FILE", text, "--output", "-o", callback=writable)
 
 
 def writable(path: Path | None) -> Path | None:
@@ -66,78 +87,45 @@ def resumes(value: str | None) -> str | None:
     return value
 
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
-AnyTarget = Annotated[
-    Path,
-    typer.Argument(metavar="SPEC|RUN|ONNX", help="A spec, a run directory or an ONNX file.", show_default=False),
-]
+class Part(StrEnum):
+    """The rows to judge by."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+
+
+SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]
+AnyTarget = Annotated[Path, argument("SPEC|RUN|ONNX", "A spec, a run directory or an ONNX file.")]
 DataPlace = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        "DIR|FILE",
+        "The folder in which the spec's data files lie now, or its only data file; a spec without data trains on it.",
         "--data",
-        metavar="DIR|FILE",
-        help="The folder in which the spec's data files lie now, or its only data file; a spec without data trains on it.",
-        show_default=False,
     ),
 ]
-RunOrSpec = Annotated[
-    Path,
-    typer.Argument(metavar="RUN|SPEC", help="A run directory, or a spec with initial weights.", show_default=False),
-]
+Answering = Annotated[Path, argument("RUN|ONNX|SPEC", "A run directory, an ONNX file, or a spec with initial weights.")]
+RunOrSpec = Annotated[Path, argument("RUN|SPEC", "A run directory, or a spec with initial weights.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY.PATH=VALUE",
-        help="Override a value of the spec, such as training.epochs=5; may be repeated.",
-        show_default=False,
-    ),
+    option("KEY.PATH=VALUE", "Override a value of the spec, such as training.epochs=5; may be repeated.", "--set"),
 ]
-Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="FILE", callback=writable, help="The file to write.", show_default=False),
-]
-OnnxOutput = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", callback=writes_onnx, help="The ONNX file to write.", show_default=False
-    ),
-]
-Opset = Annotated[
-    int | None,
-    typer.Option(
-        "--opset",
-        metavar="N",
-        help="The ONNX opset to export for; 17 by default.",
-        show_default=False,
-    ),
-]
+Output = Annotated[Path, output_file("The file to write.")]
+OnnxOutput = Annotated[Path | None, option("FILE", "The ONNX file to write.", "--output", "-o", callback=writes_onnx)]
+Opset = Annotated[int | None, option("N", "The ONNX opset to export for; 17 by default.", "--opset")]
 Target = Annotated[
     str | None,
-    typer.Option(
-        "--target",
-        metavar="NAME",
-        help="A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.",
-        show_default=False,
-    ),
+    option("NAME", "A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.", "--target"),
 ]
-Cache = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache",
-        metavar="DIR",
-        help="The folder for prepared rows; beside the run by default.",
-        show_default=False,
-    ),
-]
+Cache = Annotated[Path | None, option("DIR", "The folder for prepared rows; beside the run by default.", "--cache")]
 Resume = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "[auto]",
+        "Continue an interrupted run, or train for more epochs; with auto, start if there is no run yet.",
         "--resume",
-        metavar="[auto]",
         callback=resumes,
-        help="Continue an interrupted run, or train for more epochs; with auto, start if there is no run yet.",
-        show_default=False,
     ),
 ]
 LogEvery = Annotated[
@@ -151,26 +139,12 @@ LogEvery = Annotated[
 ]
 SignatureFile = Annotated[
     Path | None,
-    typer.Option(
-        "--signature",
-        metavar="FILE",
-        callback=writable,
-        help="A JSON file for the signature: inputs, outputs and an example.",
-        show_default=False,
-    ),
+    option("FILE", "A JSON file for the signature: inputs, outputs and an example.", "--signature", callback=writable),
 ]
 AllowOutside = Annotated[
-    bool,
-    typer.Option(
-        "--allow-outside", help="Let the spec's callbacks write outside the run directory: only for specs you trust."
-    ),
+    bool, flag("--allow-outside", "Let the spec's callbacks write outside the run directory: only for specs you trust.")
 ]
 Allow = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--allow",
-        metavar="DIR",
-        help="A folder besides the spec's in which the files of queries may be; may be repeated.",
-        show_default=False,
-    ),
+    option("DIR", "A folder besides the spec's in which the files of queries may be; may be repeated.", "--allow"),
 ]

@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from graphspec.cli.console import out, print_diagnostics, write_data
-from graphspec.cli.options import AnyTarget, Sets, writable
+from graphspec.cli.options import AnyTarget, Sets, flag, output_file
 
 _MERMAID = (".mmd", ".mermaid", ".md")
 
@@ -17,19 +15,9 @@ _MERMAID = (".mmd", ".mermaid", ".md")
 def plot(
     spec: AnyTarget,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.",
-            show_default=False,
-        ),
+        Path | None, output_file("An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.")
     ] = None,
-    expand: Annotated[
-        bool, typer.Option("--expand", help="Draw every node of every block, not each block once.")
-    ] = False,
+    expand: Annotated[bool, flag("--expand", "Draw every node of every block, not each block once.")] = False,
     sets: Sets = None,
 ) -> None:
     """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import writable
+from graphspec.cli.options import Answering, argument, flag, option, output_file
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -32,85 +30,44 @@ _WANTED = "name a run directory or an ONNX file"
 
 
 def predict(  # noqa: PLR0913 (options)
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN|ONNX|SPEC",
-            help="A run directory, an ONNX file, or a spec with initial weights.",
-            show_default=False,
-        ),
-    ],
+    source: Answering,
     data: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATA",
-            help=f"New rows: {', '.join((*DATA_SUFFIXES, '.json'))}; a folder of pictures or texts, or one of them; "
+        argument(
+            "DATA",
+            f"New rows: {', '.join((*DATA_SUFFIXES, '.json'))}; a folder of pictures or texts, or one of them; "
             "- reads JSON Lines from standard input.",
-            show_default=False,
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl.",
-            show_default=False,
+        output_file(
+            "A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines instead of CSV.")] = False,
+    json: Annotated[bool, flag("--json", "Print JSON Lines instead of CSV.")] = False,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Only the predicted labels; without other columns, one per line.")
+        bool, flag("--labels", "Only the predicted labels; without other columns, one per line.")
     ] = False,
     keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="A column of DATA to carry over to the output; may be repeated.", show_default=False
-        ),
+        list[str] | None, option("COLUMN", "A column of DATA to carry over to the output; may be repeated.")
     ] = None,
     last: Annotated[
-        bool,
-        typer.Option("--last", help="Only the next steps of each series in DATA, a row for each, with their times."),
+        bool, flag("--last", "Only the next steps of each series in DATA, a row for each, with their times.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
+        bool, flag("--explain", "Say what each value of a row adds to the answer; needs a run.")
     ] = False,
-    head: Annotated[
-        str | None,
-        typer.Option(
-            "--head", metavar="NAME", help="With --explain: the head, if there are several.", show_default=False
-        ),
-    ] = None,
+    head: Annotated[str | None, option("NAME", "With --explain: the head, if there are several.", "--head")] = None,
     label: Annotated[
         str | None,
-        typer.Option(
-            "--class",
-            metavar="LABEL",
-            help="With --explain: the class, a label or a number; by default the predicted one.",
-            show_default=False,
-        ),
+        option("LABEL", "With --explain: the class, a label or a number; by default the predicted one.", "--class"),
     ] = None,
     rows_explained: Annotated[
-        int | None,
-        typer.Option(
-            "--rows",
-            metavar="N",
-            min=1,
-            max=256,
-            help="With --explain: how many rows; 10 by default.",
-            show_default=False,
-        ),
+        int | None, option("N", "With --explain: how many rows; 10 by default.", "--rows", min=1, max=256)
     ] = None,
     baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--baseline",
-            metavar="FILE",
-            help="With --explain: rows whose mean is the baseline.",
-            show_default=False,
-        ),
+        Path | None, option("FILE", "With --explain: rows whose mean is the baseline.", "--baseline")
     ] = None,
 ) -> None:
     """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""
@@ -120,9 +77,8 @@ def predict(  # noqa: PLR0913 (options)
     if not explain and (given := [name for name, value in options.items() if value is not None]):
         raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
     if explain:
-        _explain(
-            source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or last or bool(keep)
-        )
+        other = labels or last or bool(keep)
+        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=other)
         return
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
@@ -136,11 +92,11 @@ def predict(  # noqa: PLR0913 (options)
         raise UsageError(f"{source} does not exist; {_WANTED}")
     kept = _kept_names(keep or [], network.outputs)
     chosen = network.chosen(labels=labels)
-    found = _answers(network, data, kept, last=last)
+    found, beside, steps = _answers(network, data, kept, last=last)
     plain = labels and not keep and not last and output is None and not json and len(chosen) == 1
-    names = chosen if plain else [*found.columns, *chosen]
-    answers = ({name: answer[name] for name in names} for answer in found.answers)
-    encode = partial(encode_rows, suffix=suffix, labels=network.labels, steps=found.steps)
+    names = chosen if plain else [*beside, *chosen]
+    answers = ({name: answer[name] for name in names} for answer in found)
+    encode = partial(encode_rows, suffix=suffix, labels=network.labels, steps=steps)
     rows = _write(_joined(answers) if suffix == ".npz" else answers, output, _lines if plain else encode)
     if output is not None:
         out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
@@ -243,58 +199,49 @@ def _exported(file: Path) -> _Network:
     return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
 
 
-class _Answers(NamedTuple):
-    """The answers for new rows.
+def _answers(
+    network: _Network, data: Path, kept: Mapping[str, str], *, last: bool
+) -> tuple[Iterator[dict[str, Array]], list[str], dict[str, list[str]]]:
+    """Return the outputs and the columns beside them: of a file all at once, of a stream as its rows come.
 
-    Attributes:
-        columns: the names of the columns before the outputs.
-        steps: what tables append to the name of a forecast for each step ahead, such as ``+1h``, by output.
+    With them come the names of the columns before the outputs, and by output what tables append to the name of a forecast
+    for each step ahead, such as ``+1h``.
     """
-
-    answers: Iterator[dict[str, Array]]
-    columns: Sequence[str]
-    steps: Mapping[str, Sequence[str]]
-
-
-def _answers(network: _Network, data: Path, kept: Mapping[str, str], *, last: bool) -> _Answers:
-    """Return the outputs and the columns beside them: of a file all at once, of a stream as its rows come."""
     from graphspec.data.batches import in_batches
     from graphspec.data.new_rows import read_rows, stream_rows
     from graphspec.language.durations import Every
 
     windows = next((s.windows for s in network.spec.data.values() if s.windows is not None), None)
-    horizon = 1 if windows is None else windows.horizon
+    horizon, every = (1, None) if windows is None else (windows.horizon, windows.every)
 
-    def steps(every: Every | None) -> dict[str, list[str]]:
+    def answered(rows: NewRows, answer: dict[str, Array]) -> dict[str, Array]:
+        return _with_texts(network, answer, rows.steps) | {kept[name]: column for name, column in rows.kept.items()}
+
+    def steps() -> dict[str, list[str]]:
         ahead = [(every or Every(1)).ahead(h + 1) for h in range(horizon)]
-        return {name: ahead for name in network.outputs if windows is not None and horizon > 1}
+        return dict.fromkeys(network.outputs if horizon > 1 else (), ahead)
 
-    every = None if windows is None else windows.every
+    beside = list(kept.values())
     if str(data) == _STDIN:
         if last:
             raise UsageError("--last needs a table with the rows of a series: standard input has whole windows")
         stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
         parts = stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept))
-        found = (
-            _with_texts(network, network.run(rows.inputs), rows.steps) | {kept[n]: a for n, a in rows.kept.items()}
-            for rows in parts
-        )
-        return _Answers(found, list(kept.values()), steps(every))
+        return (answered(rows, network.run(rows.inputs)) for rows in parts), beside, steps()
     rows = read_rows(network.spec, network.graph, data, list(kept), last=last)
     print_diagnostics(rows.warnings)
     network.expect(_count(rows))
-    answer = _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps)
-    beside = {kept[name]: column for name, column in rows.kept.items()}
+    answer = answered(rows, in_batches(rows.inputs, _BATCH_ROWS, network.run))
     if rows.ends is not None:
         own = rows.ends.columns(ahead=last)
-        names = _kept_names(list(own), network.outputs)
-        beside, every = {names[name]: column for name, column in own.items()}, every or rows.ends.every
-    if last and rows.ends is not None:
-        answer = {name: _by_step(name, array, horizon) for name, array in answer.items()}
-        if short := rows.ends.without:
-            some = ", ".join(f"'{name}'" for name in short[:_SOME]) + (", …" if len(short) > _SOME else "")
-            err(f"warning: no forecast of {some}: too few rows for a window")
-    return _Answers(iter([answer | beside]), list(beside), steps(every))
+        beside, every = list(_kept_names(list(own), network.outputs).values()), every or rows.ends.series.every
+        if last:
+            answer = {name: _by_step(name, array, horizon) for name, array in answer.items()}
+            if short := rows.ends.without:
+                some = ", ".join(f"'{name}'" for name in short[:_SOME]) + (", …" if len(short) > _SOME else "")
+                err(f"warning: no forecast of {some}: too few rows for a window")
+        answer |= zip(beside, own.values(), strict=True)
+    return iter([answer]), beside, steps()
 
 
 def _by_step(name: str, array: Array, horizon: int) -> Array:

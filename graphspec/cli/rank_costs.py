@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from graphspec.cli.options import flag, option
 from graphspec.errors import Diagnostic, UsageError
 from graphspec.text import columns, count, percent, wrapped
 
@@ -22,40 +21,22 @@ GFLOPS = 50.0
 
 Ranks = Annotated[
     int | None,
-    typer.Option(
-        "--ranks",
-        min=1,
-        metavar="N",
-        help="Print what a training step would take on up to N machines, too; needs --network.",
-        show_default=False,
-    ),
+    option("N", "Print what a training step would take on up to N machines, too; needs --network.", "--ranks", min=1),
 ]
 NetworkText = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "RATE[,LATENCY]",
+        "The network between them: 10Gb, or 10Gb,0.05ms; b is a bit, B a byte per second.",
         "--network",
-        metavar="RATE[,LATENCY]",
-        help="The network between them: 10Gb, or 10Gb,0.05ms; b is a bit, B a byte per second.",
-        show_default=False,
     ),
 ]
 Gflops = Annotated[
-    float | None,
-    typer.Option(
-        "--gflops",
-        metavar="N",
-        help="What one rank computes, for the time of a step: 50 GFLOP/s by default.",
-        show_default=False,
-    ),
+    float | None, option("N", "What one rank computes, for the time of a step: 50 GFLOP/s by default.", "--gflops")
 ]
-StepMilliseconds = Annotated[
-    float | None,
-    typer.Option("--step-time", metavar="MS", help="The milliseconds of a step of one rank.", show_default=False),
-]
-Measure = Annotated[
-    bool, typer.Option("--measure", help="Measure the step on this machine, with the training rows of the spec.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="With --ranks: print only its numbers, as JSON.")]
+StepMilliseconds = Annotated[float | None, option("MS", "The milliseconds of a step of one rank.", "--step-time")]
+Measure = Annotated[bool, flag("--measure", "Measure the step on this machine, with the training rows of the spec.")]
+AsJson = Annotated[bool, flag("--json", "With --ranks: print only its numbers, as JSON.")]
 
 
 @dataclass(frozen=True)
@@ -90,9 +71,9 @@ class Asked:
         sources = [option for option in ("--gflops", "--step-time", "--measure") if given[option]]
         if len(sources) > 1:
             raise UsageError(f"give only one of {' and '.join(sources)}: each says how long a step takes")
-        for option, value in (("--gflops", self.gflops), ("--step-time", self.step_time)):
+        for name, value in (("--gflops", self.gflops), ("--step-time", self.step_time)):
             if value is not None and not 0 < value < float("inf"):
-                raise UsageError(f"{option} must be a positive number")
+                raise UsageError(f"{name} must be a positive number")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from graphspec.cli.console import complain, out_wrapped
-from graphspec.cli.options import Allow, DataPlace, writable
+from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import why_not_writable
@@ -24,35 +21,15 @@ _WANTED = "name a run directory"
 _COMPARISON = Path("comparison.html")
 
 
-class Part(StrEnum):
-    """The rows to judge by."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
-
-
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run directories, as `train` writes them.", show_default=False)
-    ],
+    runs: Annotated[list[Path], argument("RUN", "Run directories, as `train` writes them.")],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=writable,
-            help="The file to write; by default report.html in the run, or comparison.html for several runs.",
-            show_default=False,
-        ),
+        output_file("The file to write; by default report.html in the run, or comparison.html for several runs."),
     ] = None,
     data: DataPlace = None,
     part: Annotated[
-        Part | None,
-        typer.Option(
-            "--part", help="The rows to judge by; by default test, else validation, else train.", show_default=False
-        ),
+        Part | None, option(None, "The rows to judge by; by default test, else validation, else train.", "--part")
     ] = None,
     allow: Allow = None,
 ) -> None:

@@ -7,10 +7,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from graphspec.cli.console import out, write_data
-from graphspec.cli.options import writable
+from graphspec.cli.options import option, output_file
 from graphspec.errors import UsageError
 
 FILE = "graphspec.schema.json"
@@ -22,16 +20,8 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def schema(
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", callback=writable, help="Write a file instead.", show_default=False
-        ),
-    ] = None,
-    spec: Annotated[
-        Path | None,
-        typer.Option("--for", metavar="SPEC", help="Write it beside this spec, and name it there.", show_default=False),
-    ] = None,
+    output: Annotated[Path | None, output_file("Write a file instead.")] = None,
+    spec: Annotated[Path | None, option("SPEC", "Write it beside this spec, and name it there.", "--for")] = None,
 ) -> None:
     """Print the JSON Schema of specs, with which an editor completes and checks them."""
     from graphspec.files import write_atomic

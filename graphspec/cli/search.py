@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, writes_onnx
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
 from graphspec.codes import Code
@@ -54,46 +54,22 @@ def search(  # noqa: PLR0913 (the options of the command)
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trials at once, in processes of one thread each.")
     ] = 1,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials", metavar="N", min=1, help="The number of trials, with those there are.", show_default=False
-        ),
-    ] = None,
+    trials: Annotated[int | None, option("N", "The number of trials, with those there are.", "--trials", min=1)] = None,
     directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="The folder of the trials, runs/<name>-search by default.", show_default=False
-        ),
+        Path | None, option("DIR", "The folder of the trials, runs/<name>-search by default.", "--out")
     ] = None,
-    sampler: Annotated[
-        Sampler | None, typer.Option("--sampler", help="Instead of the spec's sampler.", show_default=False)
-    ] = None,
+    sampler: Annotated[Sampler | None, option(None, "Instead of the spec's sampler.", "--sampler")] = None,
     storage: Annotated[
         str | None,
-        typer.Option(
-            "--storage",
-            metavar="URL",
-            help="A database that machines without a common folder share, such as postgresql://….",
-            show_default=False,
-        ),
+        option("URL", "A database that machines without a common folder share, such as postgresql://….", "--storage"),
     ] = None,
     timeout: Annotated[
         str | None,
-        typer.Option(
-            "--timeout",
-            metavar="TIME",
-            callback=seconds,
-            help="Begin no trial after this time, such as 90s, 30m or 2h.",
-            show_default=False,
-        ),
+        option("TIME", "Begin no trial after this time, such as 90s, 30m or 2h.", "--timeout", callback=seconds),
     ] = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html into the runs.")] = False,
+    no_report: Annotated[bool, flag("--no-report", "Do not write report.html into the runs.")] = False,
     onnx: Annotated[
-        Path | None,
-        typer.Option(
-            "--export", metavar="FILE", callback=writes_onnx, help="Export the best trial to ONNX.", show_default=False
-        ),
+        Path | None, option("FILE", "Export the best trial to ONNX.", "--export", callback=writes_onnx)
     ] = None,
     data: DataPlace = None,
     cache: Cache = None,

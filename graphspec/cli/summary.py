@@ -6,10 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from graphspec.cli.console import out, print_diagnostics
-from graphspec.cli.options import AnyTarget, Sets
+from graphspec.cli.options import AnyTarget, Sets, flag, option
 from graphspec.cli.rank_costs import (
     AsJson,
     Asked,
@@ -32,12 +30,9 @@ if TYPE_CHECKING:
 def summary(  # noqa: PLR0913 (the options of the command)
     spec: AnyTarget,
     batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="The batch size for the memory; the spec's by default.", show_default=False
-        ),
+        int | None, option("N", "The batch size for the memory; the spec's by default.", min=1)
     ] = None,
-    expand: Annotated[bool, typer.Option("--expand", help="Print every node of a record, not one row.")] = False,
+    expand: Annotated[bool, flag("--expand", "Print every node of a record, not one row.")] = False,
     ranks: Ranks = None,
     network: NetworkText = None,
     gflops: Gflops = None,

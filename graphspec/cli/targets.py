@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-from graphspec.files import DATA_SUFFIXES, is_regular, suffix_of
+from graphspec.files import DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.text import shell
 
 if TYPE_CHECKING:
@@ -32,36 +32,28 @@ _MODELS = {
 _WANTED = "name a spec, a run directory or an ONNX file"
 
 
-def _is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; False for one that cannot be looked up, such as a name that is too long."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 def is_onnx(path: Path) -> bool:
     """Return whether a path names an ONNX file."""
-    return path.suffix.lower() == ONNX and not _is_folder(path)
+    return path.suffix.lower() == ONNX and not is_folder(path)
 
 
 def is_run(path: Path) -> bool:
     """Return whether a path is a folder with a spec of a run."""
-    return _is_folder(path) and is_regular(path / "spec.json")
+    return is_folder(path) and is_regular(path / "spec.json")
 
 
 def is_spec(path: Path) -> bool:
     """Return whether a path names a spec, by its suffix."""
-    return path.suffix.lower() in _SPECS and not _is_folder(path)
+    return path.suffix.lower() in _SPECS and not is_folder(path)
 
 
 def refuse_other(path: Path, wanted: str = _WANTED) -> None:
     """Raise UsageError for a folder that is no run, and for data files and files of other programs."""
-    if _is_folder(path) and not is_run(path):
+    if is_folder(path) and not is_run(path):
         raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
     suffix = suffix_of(path)
     data = "a data file, which `graphspec data` shows" if suffix in DATA_SUFFIXES else None
-    if not _is_folder(path) and (what := data or _MODELS.get(suffix)):
+    if not is_folder(path) and (what := data or _MODELS.get(suffix)):
         raise UsageError(f"{path} is {what}; {wanted}")
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import (
     Allow,
@@ -20,6 +18,8 @@ from graphspec.cli.options import (
     Sets,
     SignatureFile,
     SpecFile,
+    flag,
+    option,
     writes_onnx,
 )
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
@@ -46,26 +46,16 @@ if TYPE_CHECKING:
 @by_ranks
 def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="The run directory, runs/<name> by default.", show_default=False),
-    ] = None,
+    directory: Annotated[Path | None, option("DIR", "The run directory, runs/<name> by default.", "--out")] = None,
     resume_mode: Resume = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(
-            "--export", metavar="FILE", callback=writes_onnx, help="Export to ONNX at the end.", show_default=False
-        ),
-    ] = None,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the run directory if it exists.")] = False,
+    onnx: Annotated[Path | None, option("FILE", "Export to ONNX at the end.", "--export", callback=writes_onnx)] = None,
     signature: SignatureFile = None,
     log_every: LogEvery = "auto",
-    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html at the end.")] = False,
+    no_report: Annotated[bool, flag("--no-report", "Do not write report.html at the end.")] = False,
     data: DataPlace = None,
     cache: Cache = None,
-    mpi: Annotated[
-        bool, typer.Option("--mpi", help="Share each batch among the processes that mpiexec or srun started.")
-    ] = False,
+    mpi: Annotated[bool, flag("--mpi", "Share each batch among the processes that mpiexec or srun started.")] = False,
     allow_outside: AllowOutside = False,
     allow: Allow = None,
     sets: Sets = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
+from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.gc_pause import gc_paused
 from graphspec.ir.learnt_size import LearntSize
@@ -32,12 +32,9 @@ class Format(StrEnum):
 
 @gc_paused()
 def validate(  # noqa: PLR0913 (the options of the command)
-    specs: Annotated[
-        list[Path],
-        typer.Argument(metavar="SPEC|RUN|ONNX", help="Specs, run directories or ONNX files.", show_default=False),
-    ],
-    data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings, too.")] = False,
+    specs: Annotated[list[Path], argument("SPEC|RUN|ONNX", "Specs, run directories or ONNX files.")],
+    data: Annotated[bool, flag("--data", "Check the data files too.")] = False,
+    strict: Annotated[bool, flag("--strict", "End with status 1 for warnings, too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
     target: Target = None,

@@ -69,10 +69,8 @@ def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
         given = f"'{read}'" if of == source else "an input of its block"
         text = f"'{name}' reads {given}, not the {above.type} '{skipped}' above it"
         hint = f"write `inputs: {skipped}`, or `inputs: {read if of == source else '…'}` if that is meant"
-        found.append(
-            Diagnostic.at(node.mark, Code.WRONG_INPUT_COUNT, text, path=node.tree.path, hint=hint).as_warning()
-        )
-    return found
+        found.append(Diagnostic.at(node.mark, Code.WRONG_INPUT_COUNT, text, path=node.tree.path, hint=hint))
+    return [diagnostic.as_warning() for diagnostic in found]
 
 
 def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:

@@ -50,17 +50,6 @@ class Times:
     past: int
     filled: int = 0
 
-    @property
-    def groups(self) -> Array:
-        """The number of the series of each step, in the order of series and time."""
-        return self.series.groups
-
-    @property
-    def moments(self) -> Array | None:
-        """The time of each step in microseconds; None if the column of time has no dates."""
-        clock = self.series.clock
-        return self.series.times if clock is not None and clock.dated else None
-
 
 @dataclass
 class Dataset:

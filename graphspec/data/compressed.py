@@ -71,10 +71,10 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
             line += block.count(b"\n")
 
 
-def not_utf8(path: Path) -> DataError | None:
-    """Return what is wrong with a file that is not UTF-8, None if it is."""
+def undecodable(path: Path, encoding: str = "utf-8") -> DataError | None:
+    """Return what is wrong with a file that is not in this encoding, None if it is."""
     try:
-        for _ in decoded(path, "utf-8"):
+        for _ in decoded(path, encoding):
             pass
     except DataError as error:
         return error

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.arrow import batches, first_null, texts, values
-from graphspec.data.compressed import not_utf8
+from graphspec.data.compressed import undecodable
 from graphspec.data.filling import Filling, for_request
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at
@@ -152,7 +152,7 @@ class Table:
             if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory Error"):
                 more = "allow the process more memory, or end other programs"
                 raise DataError(Code.NOT_ENOUGH_MEMORY, f"cannot be read: {text}", more) from error
-            if (own := not_utf8(self.path) if self.is_text else None) is not None:
+            if (own := undecodable(self.path) if self.is_text else None) is not None:
                 raise own from error
             text, hint = (None if _is_conversion_error(error) else self.explain(text)) or (text, self.hint)
             raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {text}", hint) from error

@@ -79,9 +79,8 @@ class Delimited(Table):
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
             self.names, self.ambiguous = own, duplicates(own)
         written = dict(self.columns)
-        self.columns = {
-            name: _plain(column, *self._form.marks(name), self._form.strip) for name, column in written.items()
-        }
+        form = self._form
+        self.columns = {name: _plain(sql, *form.marks(name), form.strip) for name, sql in written.items()}
         self._raw = {sql: written[name] for name, sql in self.columns.items()}
         self.types = {sql: self.types[column] for sql, column in self._raw.items()}
 

@@ -19,7 +19,7 @@ from graphspec.data.globs import Files, has_marks, matching
 from graphspec.data.pictures import PICTURES
 from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
         return Files(path, partial(open_source, source=source), max_rows)
     suffix = suffix_of(path)
     if suffix not in DATA_SUFFIXES:
-        if _is_folder(path):
+        if is_folder(path):
             raise folder_error(path, _named(path, source))
         if suffix in (*PICTURES, *TEXTS):
             _size(path)  # a picture or a text that is not there, before what is said of one
@@ -108,13 +108,6 @@ def _named(path: Path, source: DataSource | None) -> str:
     """Return a file as the spec names it."""
     named = None if source is None else source.tree.get("file")
     return path.name if named is None else str(named.value)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def is_glob(path: Path) -> bool:

@@ -158,9 +158,8 @@ def _real(path: Path) -> Path:
 
 def _bad_link(path: Path, name: str) -> DataError:
     if path.is_file():
-        return DataError(
-            Code.OUTSIDE_FOLDER, f"has '{name}', a link that leads out of it", "copy the file into the folder"
-        )
+        what = "a link that leads out of it"
+        return DataError(Code.OUTSIDE_FOLDER, f"has '{name}', {what}", "copy the file into the folder")
     what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
     return DataError(Code.UNREADABLE_FILE, f"has '{name}', {what}", "remove it, or copy there what it should lead to")
 

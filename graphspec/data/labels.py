@@ -128,8 +128,7 @@ def small_classes(rows: Mapping[str, int], noun: str = "row") -> str | None:
     if not small:
         return None
     label = min(small, key=lambda label: small[label])
-    which = (
-        f"{len(small):,} of {count(len(rows), 'class', 'classes')} {'has' if len(small) == 1 else 'have'} fewer than"
-    )
+    has = "has" if len(small) == 1 else "have"
+    which = f"{len(small):,} of {count(len(rows), 'class', 'classes')} {has} fewer than"
     why = f"too few to learn, and to check what was learnt; add {noun}s, or join classes"
     return f"{which} {_FEW} {noun}s ('{label[:40]}' has {small[label]}): {why}"

@@ -75,13 +75,9 @@ def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool)
         DataError: GS501 if the table cannot be read.
     """
     joined = Joined.of(table)
-    wanted = [
-        column
-        for column in profile.columns.values()
-        if column.name == target or not (column.kind in ("list", "other", "empty") or column.constant)
-    ]
+    useless = {name for name, c in profile.columns.items() if c.kind in ("list", "other", "empty") or c.constant}
     with joined.reading():
-        found = _read(joined, wanted)
+        found = _read(joined, [c for name, c in profile.columns.items() if name == target or name not in useless])
     return giving_away(found, found.pop(target), classes=classes)
 
 
@@ -90,8 +86,7 @@ def giving_away(columns: Mapping[str, Values], target: Values, *, classes: bool)
 
     A column counts only if that is no accident: one that is different in every row determines everything.
     """
-    search = _Search(target, classes)
-    found = {name: why for name, column in columns.items() if (why := search.why(column)) is not None}
+    found = {name: why for name, column in columns.items() if (why := _why(column, target, classes)) is not None}
     return found if classes else found | _sums(columns, target, found)
 
 
@@ -105,64 +100,52 @@ def _read(table: Joined, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
         sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
         read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
         for k, column in enumerate(part):
-            values = read[f"c{k}"]
-            if column.is_number:
-                found[column.name] = Values.of_numbers(np.ma.filled(values, np.nan))
-            else:
-                gaps = np.ma.getmaskarray(values).tolist()
-                texts = zip(np.ma.getdata(values).tolist(), gaps, strict=True)
-                found[column.name] = Values.of_texts(None if missing else text for text, missing in texts)
+            values = np.ma.asarray(read[f"c{k}"])
+            of_numbers = column.is_number
+            found[column.name] = (
+                Values.of_numbers(values.filled(np.nan)) if of_numbers else Values.of_texts(values.tolist())
+            )
     return found
 
 
-class _Search:
-    def __init__(self, target: Values, classes: bool) -> None:
-        self._target, self._classes, self._distinct = target, classes, target.distinct
+def _why(column: Values, target: Values, classes: bool) -> str | None:
+    """Return how a single column gives away the target, None if it does not."""
+    known = target.codes >= 0
+    both = known & (column.codes >= 0)
+    same = column.distinct == target.distinct
+    if classes and column.numbers is not None and not same and _apart(column.numbers[both], target.codes[both]):
+        return "determines the target: the numbers of each class are a range of their own"
+    if _determines(column.codes[both], target.codes[both]):
+        return "is the target in other words" if same else "determines the target: each value occurs with one only"
+    missing = column.codes[known] < 0
+    if missing.all() or not missing.any() or len(missing) < _FEW:
+        return None
+    if classes:
+        return _by_gaps(missing, target.codes[known], target.names)
+    return None if target.numbers is None else _explaining(missing, target.numbers[known])
 
-    def why(self, column: Values) -> str | None:
-        """Return how a single column gives away the target, None if it does not."""
-        both = (column.codes >= 0) & (self._target.codes >= 0)
-        codes, targets = column.codes[both], self._target.codes[both]
-        same = column.distinct == self._distinct
-        if self._classes and column.numbers is not None and not same and _apart(column.numbers[both], targets):
-            return "determines the target: the numbers of each class are a range of their own"
-        if _determines(codes, targets):
-            return "is the target in other words" if same else "determines the target: each value occurs with one only"
-        return self._by_gaps(column.codes < 0)
 
-    def _by_gaps(self, missing: Array) -> str | None:
-        """Return how it gives away the target that a value is missing."""
-        known = self._target.codes >= 0
-        missing = missing[known]
-        gaps = int(missing.sum())
-        fewest = min(gaps, len(missing) - gaps)
-        if not fewest or len(missing) < _FEW:
-            return None
-        if not self._classes:
-            return _explaining(missing, self._target.numbers[known]) if self._target.numbers is not None else None
-        targets = self._target.codes[known]
-        size = int(targets.max()) + 1
-        without = np.bincount(targets[missing], minlength=size)
-        having = np.bincount(targets[~missing], minlength=size)
-        rate = gaps / len(missing)
-        chance = np.logaddexp(math.log(rate) * (without + having), math.log1p(-rate) * (without + having)).sum()
-        if np.minimum(without, having).sum() > (1 - _EXPLAINED) * fewest or chance > _CHANCE:
-            return None
-        filled, empty = np.flatnonzero(having > without), np.flatnonzero(without > having)
-        few, what = (filled, "has a value") if len(filled) <= len(empty) else (empty, "is empty")
-        names = " or ".join(f"'{self._target.names[k][:40]}'" for k in few[:3]) + (" …" if len(few) > 3 else "")
-        return f"gives away the target by its gaps: it {what} only where the target is {names}"
+def _by_gaps(missing: Array, targets: Array, names: Sequence[str]) -> str | None:
+    """Return the words for gaps that say what the class is."""
+    size = int(targets.max()) + 1
+    without, having = (np.bincount(targets[where], minlength=size) for where in (missing, ~missing))
+    rate = missing.mean()
+    chance = np.logaddexp(math.log(rate) * (without + having), math.log1p(-rate) * (without + having)).sum()
+    fewest = min(without.sum(), having.sum())
+    if np.minimum(without, having).sum() > (1 - _EXPLAINED) * fewest or chance > _CHANCE:
+        return None
+    filled, empty = np.flatnonzero(having > without), np.flatnonzero(without > having)
+    few, what = (filled, "has a value") if len(filled) <= len(empty) else (empty, "is empty")
+    some = " or ".join(f"'{names[k][:40]}'" for k in few[:3]) + (" …" if len(few) > 3 else "")
+    return f"gives away the target by its gaps: it {what} only where the target is {some}"
 
 
 def _explaining(missing: Array, numbers: Array) -> str | None:
-    """Return the words for gaps that say how large a number is."""
-    finite = np.isfinite(numbers)
-    missing, numbers = missing[finite], numbers[finite]
-    if not missing.any() or missing.all():
+    """Return the words for gaps that say how large a number is: r² of the two is at least ``_EXPLAINED``."""
+    missing, numbers = missing[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
+    if not missing.any() or missing.all() or not numbers.var():
         return None
-    share = missing.mean()
-    between = share * (1 - share) * (numbers[missing].mean() - numbers[~missing].mean()) ** 2
-    if between < _EXPLAINED * numbers.var() or not numbers.var():
+    if np.corrcoef(missing, numbers)[0, 1] ** 2 < _EXPLAINED:
         return None
     return "gives away the target by its gaps: they explain nearly all differences of the target"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
-from graphspec.data.compressed import not_utf8
+from graphspec.data.compressed import undecodable
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import TEXTS, Folder, of_source
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
-    from graphspec.language.durations import Every
 
 STREAM = "<stdin>"
 """The name of a stream in messages."""
@@ -69,11 +68,6 @@ class Ends:
     windows: Windows
 
     @property
-    def every(self) -> Every | None:
-        """The step of the series."""
-        return self.series.every
-
-    @property
     def without(self) -> list[str]:
         """The names of the series that are too short for a window."""
         present = set(self.series.groups[self.at].tolist())
@@ -87,9 +81,8 @@ class Ends:
         timed = series.clock is not None and (series.every is not None or not ahead)
         if timed or ahead:
             named = windows.order if timed and windows.order else "step"
-            found[named] = _objects(
-                [series.time_after(k, h) if h else series.time_of(k) for k in self.at for h in steps]
-            )
+            times = [series.time_after(k, h) if h else series.time_of(k) for k in self.at for h in steps]
+            found[named] = _objects(times)
         if windows.group is not None:
             found[windows.group] = _objects([series.group_of(k) for k in self.at for _ in steps])
         return found
@@ -280,7 +273,7 @@ def _as_text(spec: Spec, file: Path) -> DataSource:
     own = unmapped(file)
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
     form = next((p.form for p in parts if p.form != own.form), own.form)
-    if form.encoding != "utf-8" and is_regular(file) and not_utf8(file) is None:  # an app writes UTF-8
+    if form.encoding != "utf-8" and is_regular(file) and undecodable(file) is None:  # an app writes UTF-8
         form = replace(form, encoding="utf-8")
     return replace(own, form=form)
 

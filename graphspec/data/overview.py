@@ -129,10 +129,9 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
     except DataError as error:
         part.problems.append(_sentence(name, error))
     part.uses = {column: [Use(column, "column", "")] for column in part.columns}
-    for column, uses in part.uses.items():
-        found = part.columns[column]
-        if isinstance(found, ColumnProfile):
-            part.hints += [f"column '{column}' {text}" for text in (*_column_hints(found, uses[0]), *_case(found))]
+    columns = [(name, found) for name, found in part.columns.items() if isinstance(found, ColumnProfile)]
+    for name, found in columns:
+        part.hints += [f"column '{name}' {said}" for said in (*_column_hints(found, part.uses[name][0]), *_case(found))]
     return part
 
 

@@ -42,16 +42,13 @@ class BadFilesError(DataError):
         first = each[0].problem
         super().__init__(first.code, first.message, first.hint)
         kinds = Counter[tuple[str, str | None]]()
-        self._all = []
-        more = max(len(each) - MAX_SHOWN, 0)
+        self._all = list[DataError]()
         for error in each[:MAX_SHOWN]:
             kind = error.problem.code, error.problem.hint
             kinds[kind] += 1
             if kinds[kind] <= _ALIKE:
                 self._all.append(error)
-            else:
-                more += 1
-        if more:
+        if more := len(each) - len(self._all):
             self._all.append(DataError(first.code, f"has {count(more, 'more file')} that cannot be used", first.hint))
 
     @property

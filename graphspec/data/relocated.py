@@ -107,9 +107,8 @@ def portable_document(spec: Spec) -> dict[str, Any]:
         for key in (*_ROWS, "folder"):
             used.update(_VARIABLE.findall(str(keys.get(key, ""))))
         keys.pop("folder", None)
-        keys.update(
-            {key: names[str(path)].replace("${", "$${") for key in _ROWS if (path := getattr(source, key)) is not None}
-        )
+        named = {key: path for key in _ROWS if (path := getattr(source, key)) is not None}
+        keys.update({key: names[str(path)].replace("${", "$${") for key, path in named.items()})
     variables = document.get("vars")
     if isinstance(variables, dict):
         variables.update({name: _last(variables[name]) for name in used & variables.keys()})

@@ -10,11 +10,10 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
-from graphspec.data.profiling.far_values import far_values
+from graphspec.data.odd_values import odd_values
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
-from graphspec.data.unreadable_dates import unreadable_dates
 from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.prelude import any_size
@@ -129,7 +128,7 @@ def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[
             found += [problem for problem in problems if not _is_known(problem, found)]
             if arrays is not None:
                 parts[part] = arrays
-                found += unreadable_dates(spec, source, arrays) + far_values(spec, source, arrays)
+                found += odd_values(spec, source, arrays)
     return parts, found
 
 

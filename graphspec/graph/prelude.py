@@ -81,10 +81,9 @@ def any_size(graph: Graph) -> dict[str, set[str]]:
         for node in nodes:
             if any(v is not None and v.name in opened for v in node.inputs):
                 late += [v for v in node.inputs if v is not None and node.name not in fixed]
-                closed = [
-                    rows.axis(v) == 0 and rows.in_front(v) and all(map(_is_fixed, v.shape[1:])) for v in node.outputs
-                ]
-                opened |= {v.name for v, done in zip(node.outputs, closed, strict=True) if not done}
+                front = [v for v in node.outputs if rows.axis(v) == 0 and rows.in_front(v)]
+                closed = {v.name for v in front if all(map(_is_fixed, v.shape[1:]))}
+                opened |= {v.name for v in node.outputs} - closed
         if not shared and opened.isdisjoint(v.name for v in late):
             found[picture.name] = opened
     return found

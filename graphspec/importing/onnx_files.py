@@ -186,8 +186,7 @@ class _Drafts:
             notes.append(f"The file is frozen: it {why}.")
         if size is not None:
             names = ", ".join(f"'{i.name}'" for i in self.inputs if i.open)
-            notes.append(
-                f"The file leaves sizes of {names} open, which must be fixed here: write yours in place of {size}."
-            )
+            fixed = f"which must be fixed here: write yours in place of {size}"
+            notes.append(f"The file leaves sizes of {names} open, {fixed}.")
         notes.append("Add a loss to a head to train, such as `loss: sparse_categorical_crossentropy`.")
         return notes

@@ -48,6 +48,15 @@ def _statistics(value: Any) -> Any:
 Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]
 
 
+def _both(layer: Layer, first: str, second: str) -> bool:
+    """Return whether two arguments are set; one alone is an error."""
+    missing = [key for key in (first, second) if getattr(layer, key) is None]
+    if len(missing) == 1:
+        hint = "set both, or none: then they are learnt from the training rows"
+        raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
+    return not missing
+
+
 @LAYERS.add("Normalization")
 class Normalization(Layer):
     """``(x − mean) / max(√variance, 1e-7)``; ``invert`` reverses this.
@@ -76,12 +85,8 @@ class Normalization(Layer):
 
     @model_validator(mode="after")
     def _given(self) -> Self:
-        missing = [key for key in ("mean", "variance") if getattr(self, key) is None]
-        if len(missing) == 2:
+        if not _both(self, "mean", "variance"):
             return self
-        if missing:
-            hint = "set both, or none: then they are learnt from the training rows"
-            raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
         mean, variance = np.asarray(self.mean), np.asarray(self.variance)
         if mean.shape != variance.shape:
             text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
@@ -165,12 +170,8 @@ class MinMaxScaling(Layer):
 
     @model_validator(mode="after")
     def _given(self) -> Self:
-        missing = [key for key in ("minimum", "maximum") if getattr(self, key) is None]
-        if len(missing) == 2:
+        if not _both(self, "minimum", "maximum"):
             return self
-        if missing:
-            hint = "set both, or none: then they are learnt from the training rows"
-            raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
         low, high = np.asarray(self.minimum), np.asarray(self.maximum)
         if low.shape != high.shape:
             text = f"must have the shape of `minimum`, {list(low.shape)}, got {list(high.shape)}"

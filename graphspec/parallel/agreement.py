@@ -100,12 +100,8 @@ def _named(value: Value, constants: dict[str, str]) -> str:
 def _plain(value: Any) -> str:
     """Return a text that is the same in every process for equal values."""
     if isinstance(value, np.ndarray):
-        data = (
-            repr(value.tolist()).encode(errors="surrogatepass")
-            if value.dtype.hasobject
-            else np.ascontiguousarray(value)
-        )
-        return f"{value.dtype}{value.shape} {_digest(data)}"
+        texts = repr(value.tolist()).encode(errors="surrogatepass") if value.dtype.hasobject else None
+        return f"{value.dtype}{value.shape} {_digest(np.ascontiguousarray(value) if texts is None else texts)}"
     if isinstance(value, Mapping):
         return repr([(key, _plain(value[key])) for key in sorted(value, key=str)])
     if isinstance(value, list | tuple):

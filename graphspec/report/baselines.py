@@ -6,19 +6,17 @@ network is computed for it by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.labels import with_class_ids
 from graphspec.losses.base import gives_probabilities, producer
 from graphspec.metrics.base import has_logits
 from graphspec.report.kinds import Flat, flatten
-from graphspec.report.sampling import evenly
+from graphspec.report.sampling import evenly, taken
 from graphspec.report.seasons import before, grid_of
 from graphspec.report.tables import amount
 
@@ -71,15 +69,10 @@ def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
     """Return the targets of training rows by head, as losses read them; of very many rows, some, spread evenly."""
     if train is None or not len(train):
         return {}
-    given: Mapping[str, Any] = train.targets
-    most = max((array.nbytes // max(len(array), 1) for array in given.values()), default=1)
+    most = max((array.nbytes // max(len(array), 1) for array in train.targets.values()), default=1)
     rows = evenly(len(train), max(min(_ROWS, 4 * _VALUES // max(most, 1)), 1))
-    places = rows if train.chosen is None else train.chosen[rows]
-    chosen: dict[str, Any] = {
-        name: array.select(places) if isinstance(array, Strings) else np.asarray(array[places])
-        for name, array in given.items()
-    }
-    return with_class_ids(Dataset({}, chosen), model.labels, model.needed.targets, model.needed.ctc).targets
+    chosen = taken(Dataset({}, train.targets, chosen=train.chosen), rows)
+    return with_class_ids(chosen, model.labels, model.needed.targets, model.needed.ctc).targets
 
 
 def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
@@ -102,40 +95,30 @@ def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseli
     if train is not None and head.mask is None and len(train):
         shape = (len(train), *head.answers.shape[1:])
         like = replace(head, answers=np.broadcast_to(np.float32(0), shape), targets=train, losses=None, lengths={})
-        found = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
-        if found.kind == own.kind and len(found.true):
-            known, whose = found, "the training rows"
-    match own.kind:
-        case "classes":
-            units = own.scores.shape[-1]
-            shares = np.bincount(known.true, minlength=units) / len(known.true)
-            most = int(shares.argmax())
-            one = np.eye(units)[most]
-            return _shares(head, own, f"always '{own.labels[most]}'", one, shares, whose)
-        case "binary":
-            share = np.atleast_1d(known.true.mean())
-            most = int(share[0] > 0.5)
-            return _shares(head, own, f"always '{own.labels[most]}'", share > 0.5, share, whose)
-        case "labels":
-            shares = known.true.mean(0)
-            return _shares(head, own, "for each label always the more frequent answer", shares > 0.5, shares, whose)
-        case "numbers":
-            return [_number(head, known, what, whose) for what in ("mean", "median")]
-    return []
-
-
-def _shares(head: HeadAnswers, own: Flat, name: str, always: Array, shares: Array, whose: str) -> list[Baseline]:
-    """Return the most frequent answer, and the shares of all answers if the head has probabilities."""
-    found = [Baseline(name, _everywhere(head, own, always.astype(np.float64)))]
+        learnt = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
+        if learnt.kind == own.kind and len(learnt.true):
+            known, whose = learnt, "the training rows"
+    found: list[Baseline] = []
+    if own.kind == "numbers":
+        for what, value in (("mean", known.true.mean(0)), ("median", np.median(known.true, axis=0))):
+            always = f"always {amount(float(value[0]))}, " if value.size == 1 else ""
+            found.append(Baseline(f"{always}the {what} of {whose}", _everywhere(head, own, value)))
+        return found
+    if own.kind == "classes":
+        shares = np.bincount(known.true, minlength=own.scores.shape[-1]) / len(known.true)
+        answer = np.eye(len(shares))[shares.argmax()]
+    elif own.kind in ("binary", "labels"):
+        shares = np.atleast_1d(known.true.mean(0))
+        answer = (shares > 0.5).astype(np.float64)
+    else:
+        return found
+    name = "for each label always the more frequent answer"
+    if own.kind != "labels":
+        name = f"always '{own.labels[int(answer.argmax() if own.kind == 'classes' else answer[0])]}'"
+    found.append(Baseline(name, _everywhere(head, own, answer)))
     if own.probabilities:
         found.append(Baseline(f"the shares of {whose}", _everywhere(head, own, shares)))
     return found
-
-
-def _number(head: HeadAnswers, known: Flat, what: str, whose: str) -> Baseline:
-    value = (np.mean if what == "mean" else np.median)(known.true, axis=0)
-    name = f"always {amount(float(value[0]))}, the {what} of {whose}" if value.size == 1 else f"the {what} of {whose}"
-    return Baseline(name, _everywhere(head, known, value))
 
 
 def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
@@ -171,13 +154,13 @@ def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Bas
     futures = whole.reshape(len(whole), horizon, -1) if whole[:1].size % horizon == 0 else whole[:, :0]
     if flatten(head).kind != "numbers" or futures[:1].size != targets[:1].size:
         return []
-    values = np.full((len(times.groups), futures.shape[-1]), np.nan)
+    values = np.full((len(times.series.rows), futures.shape[-1]), np.nan)
     values[past : past + len(futures)] = futures[:, 0]
     values[past + len(futures) :] = futures[-1, 1:]
     _begin(values, judged, name, source)
     starts = starts_of(judged)
     rows = starts[:, None] + np.arange(past, past + horizon)
-    found = before(values, times.groups, grid_of(times.moments, times.groups), starts + past - 1, rows)
+    found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
     return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]
 
 

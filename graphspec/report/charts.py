@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from graphspec.drawing.scales import Scale
 from graphspec.report.page import text
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,17 @@ class Plot:
             self.marks.append(
                 f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
             )
+
+    def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
+        """Add two histograms as bars side by side: the shares of each one's values between the edges, written in a form."""
+        for k, kind in enumerate(("b", "a")):
+            bars, tips = [], []
+            for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
+                if part:
+                    middle = (left + right) / 2
+                    bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
+                    tips.append(f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}")
+            self.bars(bars, tips, kind)
 
     def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
         """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""

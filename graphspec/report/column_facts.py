@@ -182,13 +182,17 @@ def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sampl
     }
     index, chance = None, 0.0
     if other is not None:
-        counts = drift.numbers(*(_with_missing(sample) for sample in (own, other)))
-        index = drift.stability(*counts)
-        chance = drift.by_chance(own.rows, other.rows, int(((counts[0] > 0) | (counts[1] > 0)).sum()))
+        index, chance = _drift(own, other, drift.numbers(*map(_with_missing, (own, other))))
     about = _range(kind, finite, own)
     if kind == "picture":
         about = f"{own.shape} pixels; mean {about}"
     return Facts(field, kind, samples, len(np.unique(finite)), about, bins, shares, index, chance)
+
+
+def _drift(own: Sample, other: Sample, counts: tuple[Array, Array]) -> tuple[float, float]:
+    """Return how much the shares of two samples differ, and how much they would by chance, from the rows of each bin."""
+    used = int(((counts[0] > 0) | (counts[1] > 0)).sum())
+    return drift.stability(*counts), drift.by_chance(own.rows, other.rows, used)
 
 
 def _with_missing(sample: Sample) -> Array:
@@ -211,11 +215,7 @@ def _borders(values: Array, kind: Kind) -> tuple[Array, list[str]]:
         unit = _SECONDS if kind == "date" and high - low > _BINS * _SECONDS else 1
         inner = np.unique(np.rint(inner / unit)) * unit
     ends = [shown(v if kind == "date" else float(f"{v:.4g}")) for v in inner.tolist()]
-    return inner, [
-        f"below {ends[0]}",
-        *(f"{a} to {b}" for a, b in pairwise(ends)),
-        f"from {ends[-1]}",
-    ]
+    return inner, [f"below {ends[0]}", *(f"{a} to {b}" for a, b in pairwise(ends)), f"from {ends[-1]}"]
 
 
 def _shares(counts: Array) -> Array:
@@ -255,13 +255,8 @@ def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sa
     index, chance, unseen = None, 0.0, []
     if other is not None:
         after = afters[0]
-        of_all = [
-            Counter({**found, None: sample.missing})
-            for found, sample in zip((before, after), (own, other), strict=True)
-        ]
-        pair = drift.categories(*of_all)
-        index = drift.stability(*pair)
-        chance = drift.by_chance(own.rows, other.rows, int(((pair[0] > 0) | (pair[1] > 0)).sum()))
+        of_all = (Counter({**found, None: part.missing}) for found, part in ((before, own), (after, other)))
+        index, chance = _drift(own, other, drift.categories(*of_all))
         unseen = [(str(key), count) for key, count in after.most_common() if key not in before]
     return Facts(field, kind, samples, len(before), "", bins, shares, index, chance, unseen)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphspec.arrays.strings import Strings
 from graphspec.data.leaks import Values, giving_away
-from graphspec.report.fields import fields
+from graphspec.report.fields import Field, fields
 from graphspec.report.sampling import evenly
 from graphspec.training.target_summary import ClassShares, Numbers, summarize
 
@@ -21,10 +21,8 @@ ROWS = 20_000
 """Training rows that are looked at, spread evenly; of wide tables, fewer."""
 _VALUES = 4_000_000
 _FIELDS = 1000
-_SOME, _PROSE = (
-    1000,
-    2,
-)  # texts, and spaces in one, from which on it is what is read, not a column that tells the answer
+# Texts that are looked at, and spaces in one, from which on it is what is read, not a column that tells the answer.
+_SOME, _PROSE = 1000, 2
 ASK = "would you know it when you ask?"
 
 
@@ -36,8 +34,7 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     """
     if train.times is not None or not len(train):
         return {}
-    single = [f for f in fields(model.spec) if train.inputs[f.input].ndim == 1 or _is_feature(f.place, train, f.input)]
-    single = single[:_FIELDS]
+    single = [f for f in fields(model.spec) if _is_single(f, train.inputs[f.input])][:_FIELDS]
     rows = evenly(len(train), min(ROWS, _VALUES // max(len(single), 1)))
     places = rows if train.chosen is None else train.chosen[rows]
     blocks = {name: _rows(train.inputs[name], places) for name in dict.fromkeys(f.input for f in single)}
@@ -66,9 +63,8 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     return found
 
 
-def _is_feature(place: int | None, train: Dataset, name: str) -> bool:
-    array = train.inputs[name]
-    return array.ndim == 2 and (place is not None or array.shape[1] == 1)
+def _is_single(field: Field, array: Array) -> bool:
+    return array.ndim == 1 or (array.ndim == 2 and (field.place is not None or array.shape[1] == 1))
 
 
 def _rows(array: Any, places: Array) -> Array:

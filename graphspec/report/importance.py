@@ -14,8 +14,8 @@ from graphspec.compiler.cost import cost
 from graphspec.compiler.fetches import logged_losses
 from graphspec.report.fields import Field, fields
 from graphspec.report.network_facts import lowered_again
-from graphspec.report.parts import prepared_in_memory, taken
-from graphspec.report.sampling import evenly
+from graphspec.report.parts import prepared_in_memory
+from graphspec.report.sampling import evenly, taken
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

@@ -54,7 +54,7 @@ def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
     rng = np.random.default_rng(model.seed)
     group = deal(scored, rng)
     count = int(group.max()) + 1
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    drawn = resamples(count, rng)
     samples, shares = _metrics(model, scored, group, drawn)
     samples |= _losses(model, scored, group, drawn)
     scale = (len(scored.rows) / scored.total) ** 0.5
@@ -69,14 +69,25 @@ def intervals(model: Session, scored: Scored) -> dict[str, Interval]:
                 continue
         if key not in samples:
             continue
-        middle, resampled = samples[key]
+        whole, resampled = samples[key]
         finite = resampled[np.isfinite(resampled)]
-        if len(finite) < RESAMPLES / 2 or not np.isfinite([middle, value]).all():
+        if len(finite) < RESAMPLES / 2 or not np.isfinite([whole, value]).all():
             continue
-        low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = middle(finite)
         if high - low > _NOTHING * abs(high):
-            found[key] = Interval(float(value + (low - middle) * scale), float(value + (high - middle) * scale))
+            found[key] = Interval(float(value + (low - whole) * scale), float(value + (high - whole) * scale))
     return found
+
+
+def resamples(groups: int, rng: np.random.Generator) -> Array:
+    """Return how often each group is in each resample, ``(RESAMPLES, groups)``."""
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
+
+
+def middle(values: Array) -> Interval:
+    """Return the range of the middle 95 % of some values."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
 
 
 def wilson(share: float, size: float) -> Interval:

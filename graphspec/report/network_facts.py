@@ -18,8 +18,8 @@ from graphspec.compiler.fetches import TOTAL
 from graphspec.data.batches import BatchLoader
 from graphspec.data.sparse import as_indices
 from graphspec.graph.target import Target
-from graphspec.report.parts import prepared_in_memory, taken
-from graphspec.report.sampling import evenly
+from graphspec.report.parts import prepared_in_memory
+from graphspec.report.sampling import evenly, taken
 from graphspec.runtime.build import build_program
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.data.labels import with_class_ids
 from graphspec.errors import GraphspecError, SpecError
@@ -78,16 +77,6 @@ def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, A
     rows = evenly(len(data), count)
     places = rows if data.chosen is None else data.chosen[rows]
     return np.asarray(array[places]), rows
-
-
-def taken(data: Dataset, rows: Array) -> Dataset:
-    """Return copies of some rows, so that they can be changed."""
-    places = rows if data.chosen is None else data.chosen[rows]
-
-    def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: a.select(places) if isinstance(a, Strings) else a[places] for name, a in arrays.items()}
-
-    return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))
 
 
 def prepared_in_memory(model: Session, rows: Dataset) -> Dataset:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.data.batches import Dataset
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -15,3 +19,13 @@ def evenly(total: int, count: int) -> Array:
     if total <= 0 or count <= 0:
         return np.zeros(0, np.int64)
     return np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
+
+
+def taken(data: Dataset, rows: Array) -> Dataset:
+    """Return copies of some rows, so that they can be changed."""
+    places = rows if data.chosen is None else data.chosen[rows]
+
+    def of(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: a.select(places) if isinstance(a, Strings) else a[places] for name, a in arrays.items()}
+
+    return Dataset(of(data.inputs), of(data.targets), of(data.weights), of(data.lengths))

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from graphspec.data.series.time_steps import steps_between
+from graphspec.language.durations import MICROSECONDS, Every
+
 if TYPE_CHECKING:
+    from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array
 
 LAST = "the last known value"
-_SECOND = 1_000_000  # microseconds
-_HOUR, _DAY = 3600 * _SECOND, 86_400 * _SECOND
-_MONTHS = {1: (28, 31), 3: (90, 92), 12: (365, 366)}  # the days that so many months have
+_HOUR, _DAY, _WEEK = (MICROSECONDS[unit] for unit in ("h", "d", "w"))
+_CALENDAR = (Every(1, "month"), Every(3, "month"), Every(1, "y"))
 
 
 class Season(NamedTuple):
@@ -33,38 +36,30 @@ class Grid(NamedTuple):
     seasons: tuple[Season, ...]
 
 
-def grid_of(moments: Array | None, groups: Array) -> Grid | None:
-    """Return the grid of a series by the most frequent step between neighbours; None if it has no step.
-
-    Args:
-        moments: microseconds, ``(rows,)``, rising within a group; None if the column of time has no dates.
-        groups: the number of the series of each row, ``(rows,)``.
-    """
-    if moments is None:
+def grid_of(series: Series) -> Grid | None:
+    """Return the grid of the step that most neighbours of a series are apart; None without one, or without dates."""
+    if series.clock is None or not series.clock.dated or not len(series.times):
         return None
-    steps = np.diff(moments)[groups[1:] == groups[:-1]]
-    if not len(steps):
-        return None
-    sizes, counts = np.unique(steps, return_counts=True)
-    for months, (least, most) in _MONTHS.items():
-        inside = (sizes >= least * _DAY) & (sizes <= most * _DAY)
-        if 2 * counts[inside].sum() > len(steps):
-            places = moments.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) // months
-            year = (Season(f"the same {'month' if months == 1 else 'quarter'} one year before", 12 // months),)
-            return Grid(places, year if months < 12 else ())
-    step = int(sizes[counts.argmax()])
-    if 2 * int(counts.max()) <= len(steps):
-        return None
-    return Grid((moments - moments.min()) // step, _seasons(step))
+    own = series.groups[1:] == series.groups[:-1]
+    for every in (*_CALENDAR, *([series.every] if series.every else ())):
+        places = steps_between(series.times.min(), series.times, every)
+        if 2 * np.count_nonzero(np.diff(places)[own] == 1) > np.count_nonzero(own):
+            return Grid(places, _seasons(every))
+    return None
 
 
-def _seasons(step: int) -> tuple[Season, ...]:
-    """Return the seasons of an even step in microseconds: those that are whole numbers of steps, at least two."""
+def _seasons(every: Every) -> tuple[Season, ...]:
+    """Return the seasons of an even step: those that are whole numbers of steps, at least two."""
+    if every.months in (1, 3):
+        return (Season(f"the same {'month' if every.months == 1 else 'quarter'} one year before", 12 // every.months),)
+    if every.months:
+        return ()
+    step = every.size
+    if step == _WEEK:
+        return (Season("the same week one year before", 52),)
     what = "hour" if step == _HOUR else "day" if step == _DAY else "time" if step < _DAY else "week"
-    periods = (("day", _DAY), ("week", 7 * _DAY)) if step < _DAY else (("week", 7 * _DAY), ("year", 365 * _DAY))
-    found = [Season(f"the same {what} one {name} before", size // step) for name, size in periods if size % step == 0]
-    if step == 7 * _DAY:
-        found = [Season("the same week one year before", 52)]
+    periods = (("day", _DAY), ("week", _WEEK)) if step < _DAY else (("week", _WEEK), ("year", 365 * _DAY))
+    found = (Season(f"the same {what} one {name} before", size // step) for name, size in periods if size % step == 0)
     return tuple(season for season in found if season.steps > 1)
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from graphspec.data.series.rows import Series
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import DataSource
-    from graphspec.report.scored import Scored
     from graphspec.runtime.session import Session
 
 _WIDTH = 480
@@ -34,30 +33,20 @@ _TICKS = 5
 _KINDS = ("soft", "a", "b")
 
 
-@dataclass(frozen=True)
-class Future:
-    """What is forecast after the last row of a series: its times and values."""
-
-    times: list[str]
-    values: list[float]
-
-
-def future_of(model: Session, source: DataSource | None, name: str, group: int) -> Future | None:
-    """Return the forecast of a head after the last row of a group; None if its rows cannot be read any more."""
-    if source is None or source.windows is None:
-        return None
+def future_of(model: Session, source: DataSource, name: str, group: int) -> list[tuple[str, float]]:
+    """Return the forecast of a head after the last row of a group, with its times; empty if its rows cannot be read."""
     try:
         rows = rows_at_end(model.spec, model.whole, source)
         values = in_batches(rows.inputs, 256, model.run)[name]
     except GraphspecError:
-        return None
+        return []
     assert rows.ends is not None
     at = np.flatnonzero(rows.ends.series.groups[rows.ends.at] == group)
     if not len(at) or not np.isfinite(values[at[0]]).all():
-        return None
-    horizon, end = source.windows.horizon, int(rows.ends.at[at[0]])
-    times = [rows.ends.series.time_after(end, k + 1) for k in range(horizon)]
-    return Future(times, values[at[0]].reshape(-1).tolist())
+        return []
+    end = int(rows.ends.at[at[0]])
+    ahead = enumerate(values[at[0]].reshape(-1).tolist(), 1)
+    return [(rows.ends.series.time_after(end, k), value) for k, value in ahead]
 
 
 @dataclass(frozen=True)
@@ -65,19 +54,15 @@ class Stretch:
     """The judged windows of a series.
 
     Attributes:
+        times: of all windows.
         unit: the name of what is forecast.
         starts: the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``.
     """
 
-    judged: Scored
+    times: Times
     unit: str
     starts: Array
     targets: Array
-
-    @property
-    def _times(self) -> Times:
-        assert self.judged.raw.times is not None
-        return self.judged.raw.times
 
     def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> str:
         """Return the chart of the truth and of forecasts that follow each other, in about the last week.
@@ -86,7 +71,7 @@ class Stretch:
             chosen: the kept windows of one series, in the order of time.
             drawn: the truth, and what else is drawn for each kept window, ``(n, horizon)``.
         """
-        horizon, firsts = self.targets.shape[1], self.starts[chosen] + self._times.past
+        horizon, firsts = self.targets.shape[1], self.starts[chosen] + self.times.past
         windows: list[int] = []
         before = int(firsts[-1]) + horizon
         span = max(self._span(), horizon)
@@ -99,13 +84,11 @@ class Stretch:
         values = [np.concatenate([of[row] for row in rows]) for _, of in drawn]
         finite = np.concatenate([v[np.isfinite(v)] for v in values])
         e = number_errors(values[0], values[1])
-        series = self._times.series
+        series = self.times.series
         ends = [series.time_of(low), series.time_of(high)]
         when = f", {ends[0]} to {ends[1]}" if ends[0] else ""
-        summary = (
-            f"Forecasts of {count(horizon, 'step')} beside the truth{when}: {count(len(values[0]), 'step')}, "
-            f"mean absolute error {amount(e.mae)}"
-        )
+        summary = f"Forecasts of {count(horizon, 'step')} beside the truth{when}: {count(len(values[0]), 'step')}, "
+        summary += f"mean absolute error {amount(e.mae)}"
         across = _axis(series, low, high)
         plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_WIDTH)
         for (tip, of), kind in reversed(list(zip(drawn, _KINDS, strict=False))):
@@ -121,30 +104,28 @@ class Stretch:
         title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
         return figure(title, plot.svg(), legend([(kind, tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]))
 
-    def future(self, window: int, ahead: Future) -> str:
+    def future(self, window: int, ahead: Sequence[tuple[str, float]]) -> str:
         """Return the chart of the last known values of a series and of what follows them; ``window`` is its last one."""
-        series, horizon = self._times.series, len(ahead.values)
-        last = int(self.starts[window])
+        series, last = self.times.series, int(self.starts[window])
         end = int(np.searchsorted(series.groups, series.groups[last], "right")) - 1
-        known = [(last + self._times.past + h, v) for h, v in enumerate(self.targets[window].tolist())]
+        known = [(last + self.times.past + h, v) for h, v in enumerate(self.targets[window].tolist())]
         if known[-1][0] != end:
             known = []  # the last rows are not judged
-        points = [*known[-1:], *((end + 1 + h, v) for h, v in enumerate(ahead.values))]
-        summary = f"After the last row, {ahead.times[0]} to {ahead.times[-1]}: {amount(ahead.values[0])} to "
-        summary += amount(ahead.values[-1])
+        points = [*known[-1:], *((end + h, v) for h, (_, v) in enumerate(ahead, 1))]
+        (first, begin), (until, final) = ahead[0], ahead[-1]
+        summary = f"After the last row, {first} to {until}: {amount(begin)} to {amount(final)}"
         low = int(known[0][0]) if known else end
-        across = _axis(series, low, max(end + horizon, low + 1))
+        across = _axis(series, low, max(end + len(ahead), low + 1))
         plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_WIDTH)
         plot.line(known, "soft", tip="the last rows")
         plot.line(points, "a", tip="the forecast")
-        tips = [f"{time}: {amount(value)}" for time, value in zip(ahead.times, ahead.values, strict=True)]
-        plot.dots(points[-horizon:], tips)
+        plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, value in ahead])
         below = legend([*([("soft", "the last rows")] if known else []), ("a", "the forecast")])
         return figure("After the last row", plot.svg(), below)
 
     def _span(self) -> int:
         """Return how many steps a chart has: a week of them, or some."""
-        every = self._times.series.every
+        every = self.times.series.every
         if every is None or not every.unit:
             return _STEPS
         return _LONG if every.in_days else int(min(7 * _DAY // every.size, _STEPS))

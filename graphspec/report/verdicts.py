@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from graphspec.losses.regression import MeanSquaredError
 from graphspec.report.baselines import Baseline, answering
-from graphspec.report.intervals import FEWEST, LEVEL, RESAMPLES, Interval, deal
+from graphspec.report.intervals import FEWEST, Interval, deal, middle, resamples
 from graphspec.report.kinds import Flat, flatten
 from graphspec.report.sampling import evenly
 from graphspec.report.tables import amount
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 _VALUES = 1 << 22  # answers that are compared
 _FEW_KNOWN = 0.5  # share of the rows; a rule that answers fewer is left out
 _SURE = 1e-7
-
-
-class Measure(NamedTuple):
-    """A mean over positions.
-
-    Attributes:
-        of: returns its value at each position.
-        up: whether larger is better.
-        root: whether the root of the mean is shown.
-    """
-
-    name: str
-    of: Callable[[Flat], Array]
-    up: bool = False
-    root: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,17 +64,16 @@ class Verdict:
 
     def __str__(self) -> str:
         """Return the fact as a sentence or two."""
+        own, other = map(_share if self.metric == "accuracy" else amount, (self.score, self.other))
         if self.metric == "accuracy":
-            what = "" if self.noun == "row" else f" of the {self.noun}s"
-            said = f"{_share(self.score)}{what} right; {self.baseline}: {_share(self.other)}"
+            own += " right" if self.noun == "row" else f" of the {self.noun}s right"
         elif self.metric == "mean absolute error":
-            said = f"{amount(self.score)} off on average; {self.baseline}: {amount(self.other)}"
+            own += " off on average"
         else:
-            said = f"{self.metric[:1].upper()}{self.metric[1:]} {amount(self.score)}; {self.baseline}: {amount(self.other)}"
+            own = f"{self.metric.capitalize()} {own}"
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
-        if self.better is None:
-            return f"{said}. {what} perhaps better: other rows may say otherwise."
-        return f"{said}. {what} {'better' if self.better else 'not better'}."
+        how = {None: "perhaps better: other rows may say otherwise", True: "better", False: "not better"}[self.better]
+        return f"{own}; {self.baseline}: {other}. {what} {how}."
 
 
 class Line(NamedTuple):
@@ -117,103 +101,87 @@ def verdicts(judged: Scored, rules: Mapping[str, Sequence[Baseline]], seed: int 
     Classes are compared by accuracy; if the network is not better by that, also by log loss. Numbers are compared by the
     mean absolute error, or by the root mean squared error where a spec has that loss and not the other metric.
     """
-    if judged.part == "train":
-        return []
     found: list[Verdict] = []
-    for name, answered in rules.items():
-        head = judged.heads[name]
-        for measure in _measures(head):
-            own = _best(judged, head, measure, answered, np.random.default_rng(seed))
-            if own is not None:
-                found.append(own)
-                if own.better:
-                    break
+    for name, answered in rules.items() if judged.part != "train" else ():
+        for metric in _metrics(judged.heads[name]):
+            own = _best(judged, judged.heads[name], metric, answered, np.random.default_rng(seed))
+            found += [] if own is None else [own]
+            if own is not None and own.better:
+                break
     return found
 
 
 def known_rows(head: HeadAnswers, answered: Sequence[Baseline]) -> tuple[list[Baseline], Array]:
     """Return the rules that answer enough rows, and the kept rows that all of these answer."""
-    rows = len(head.answers)
-    known = [np.isfinite(rule.answers).reshape(rows, -1).all(1) for rule in answered]
+    known = [_finite(rule.answers) for rule in answered]
     kept = [k for k, of in enumerate(known) if of.mean() >= _FEW_KNOWN]
-    both = np.logical_and.reduce([known[k] for k in kept]) if kept else np.zeros(rows, bool)
+    both = np.logical_and.reduce([known[k] for k in kept]) if kept else np.zeros(len(head.answers), bool)
     return [answered[k] for k in kept], np.flatnonzero(both)
 
 
-def _measures(head: HeadAnswers) -> list[Measure]:
+def _finite(answers: Array) -> Array:
+    return np.asarray(np.isfinite(answers).all(tuple(range(1, answers.ndim))))
+
+
+def _metrics(head: HeadAnswers) -> list[str]:
     flat = flatten(head)
     if flat.kind == "numbers":
-        metrics = {metric.label for metric in head.head.metrics}
-        squared = isinstance(head.head.loss, MeanSquaredError) and "mean_absolute_error" not in metrics
-        return [_ROOT if squared else _ABSOLUTE]
+        named = any(metric.label == "mean_absolute_error" for metric in head.head.metrics)
+        squared = isinstance(head.head.loss, MeanSquaredError) and not named
+        return ["root mean squared error" if squared else "mean absolute error"]
     if flat.kind in ("classes", "binary", "labels"):
-        return [_RIGHT, _SURPRISE] if flat.probabilities else [_RIGHT]
+        return ["accuracy", "log loss"] if flat.probabilities else ["accuracy"]
     return []
 
 
-def _right(flat: Flat) -> Array:
-    if flat.kind == "classes":
-        return np.asarray(flat.scores.argmax(-1) == flat.true, np.float64)
-    right = np.asarray((flat.scores > (0.5 if flat.probabilities else 0.0)) == flat.true, np.float64)
-    return right if right.ndim == 1 else right.mean(1)
-
-
-def _surprise(flat: Flat) -> Array:
-    """Return the negative logarithm of the probability of what is true."""
-    if flat.kind == "classes":
-        chance = np.take_along_axis(flat.scores, flat.true[:, None], 1)[:, 0]
-    else:
-        chance = np.where(flat.true, flat.scores, 1 - flat.scores)
-    found = -np.log(np.asarray(chance, np.float64).clip(_SURE, 1))
-    return np.asarray(found if found.ndim == 1 else found.mean(1))
-
-
-def _absolute(flat: Flat) -> Array:
-    return np.asarray(np.abs(flat.scores - flat.true).mean(1))
-
-
-def _squared(flat: Flat) -> Array:
-    return np.asarray(np.square(flat.scores - flat.true).mean(1))
-
-
-_RIGHT = Measure("accuracy", _right, up=True)
-_SURPRISE = Measure("log loss", _surprise)
-_ABSOLUTE = Measure("mean absolute error", _absolute)
-_ROOT = Measure("root mean squared error", _squared, root=True)
+def _values(metric: str, flat: Flat) -> Array:
+    """Return the values at each position, ``(n,)``, of whose mean a metric is made."""
+    match metric, flat.kind:
+        case "accuracy", "classes":
+            found = np.asarray(flat.scores.argmax(-1) == flat.true)
+        case "accuracy", _:
+            found = np.asarray((flat.scores > (0.5 if flat.probabilities else 0.0)) == flat.true)
+        case "log loss", kind:
+            right = flat.scores if kind == "classes" else np.where(flat.true, flat.scores, 1 - flat.scores)
+            chance = np.take_along_axis(right, flat.true[:, None], 1)[:, 0] if kind == "classes" else right
+            found = -np.log(np.asarray(chance, np.float64).clip(_SURE, 1))
+        case "mean absolute error", _:
+            found = np.abs(flat.scores - flat.true)
+        case _:
+            found = np.square(flat.scores - flat.true)
+    return np.asarray(found if found.ndim == 1 else found.mean(1), np.float64)
 
 
 def _best(
-    judged: Scored, head: HeadAnswers, measure: Measure, answered: Sequence[Baseline], rng: np.random.Generator
+    judged: Scored, head: HeadAnswers, metric: str, answered: Sequence[Baseline], rng: np.random.Generator
 ) -> Verdict | None:
     rules, rows = known_rows(head, answered)
     rows = rows[evenly(len(rows), max(_VALUES // max(head.answers[:1].size, 1), 1))]
-    finite = np.isfinite(head.answers[rows]).reshape(len(rows), -1).all(1) if len(rows) else rows
-    rows = rows[finite.astype(bool)]
+    rows = rows[_finite(head.answers[rows])]
     if not len(rows):
         return None
     own = flatten(answering(head, head.answers, rows))
-    values = measure.of(own)
+    values = _values(metric, own)
+    others = [_values(metric, flatten(answering(head, rule.answers, rows))) for rule in rules]
+    others = [other for other in others if len(other) == len(values)]
     if not len(values):
         return None
-    others = [measure.of(flatten(answering(head, rule.answers, rows))) for rule in rules]
-    others = [other for other in others if len(other) == len(values)]
-    sign = 1.0 if measure.up else -1.0
+    sign = 1.0 if metric == "accuracy" else -1.0
     best = int(np.argmax([sign * other.mean() for other in others]))
 
     def shown(mean: Array) -> Array:
-        return np.sqrt(mean) if measure.root else mean
+        return np.sqrt(mean) if metric.startswith("root") else mean
 
     score, other = (float(shown(v.mean())) for v in (values, others[best]))
     gain = None
     if len(rows) >= FEWEST:
         groups = int(deal(judged, rng).max()) + 1
         group = np.arange(len(values)) * groups // len(values)  # neighbours, so that positions of a row stay together
-        drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES).astype(np.float64)
+        drawn = resamples(groups, rng)
         count = drawn @ np.bincount(group, minlength=groups)
         a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others[best]))
-        low, high = np.quantile(sign * (a - b), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        gain = Interval(float(low), float(high))
-    return Verdict(head.head.name, measure.name, score, rules[best].name, other, gain, len(rows), own.noun)
+        gain = middle(sign * (a - b))
+    return Verdict(head.head.name, metric, score, rules[best].name, other, gain, len(rows), own.noun)
 
 
 def _share(value: float) -> str:

@@ -12,7 +12,8 @@ import graphspec as gs
 from graphspec.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.report.findings import Findings
-from graphspec.report.parts import prepared_in_memory, read_parts, repeated, some_rows, taken
+from graphspec.report.parts import prepared_in_memory, read_parts, repeated, some_rows
+from graphspec.report.sampling import taken
 from specs import blobs, dense_spec
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphspec.data.series.instants import Instants
+from graphspec.data.series.rows import Series
+from graphspec.data.series.time_steps import usual_step
 from graphspec.report.seasons import LAST, before, grid_of
+
+
+def series(times: np.ndarray, groups: np.ndarray) -> Series:
+    clock, rows = Instants(times, dated=True), np.arange(len(times))
+    every = usual_step(clock, times, groups)
+    return Series(rows, np.zeros(len(times), bool), groups, ["a", "b"], times, clock, every)
 
 
 def moments(start: str, stop: str, step: str, unit: str) -> np.ndarray:
@@ -27,7 +36,7 @@ def moments(start: str, stop: str, step: str, unit: str) -> np.ndarray:
     ],
 )
 def test_the_seasons_follow_from_the_step(times: np.ndarray, steps: list[int] | None) -> None:
-    grid = grid_of(times, np.zeros(len(times), np.int64))
+    grid = grid_of(series(times, np.zeros(len(times), np.int64)))
     assert (None if grid is None else [season.steps for season in grid.seasons]) == steps
 
 
@@ -35,7 +44,7 @@ def test_a_gap_shifts_nothing_and_no_value_is_of_another_series() -> None:
     hours = np.concatenate([np.delete(np.arange(400), 100), np.arange(60)])  # a missing hour; a second, shorter series
     groups = np.repeat([0, 1], [399, 60])
     values = (hours % 168 + 1000 * groups)[:, None].astype(float)
-    grid = grid_of(hours * 3_600_000_000, groups)
+    grid = grid_of(series(hours * 3_600_000_000, groups))
     last = np.array([398 - 24, 399 + 40])
     rows = last[:, None] + np.arange(1, 4)
     found = before(values, groups, grid, last, rows)

@@ -28,7 +28,7 @@ _PATTERNS = {
 }
 GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
 """The regular expression of a mark of thousands, as SQL writes it."""
-_UNITS = r"(?:[%$€£¥₹]|USD|EUR|GBP|CHF|JPY)"
+_UNITS = rf"(?:%|{_CURRENCY})"
 _AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 _LONGEST = 40  # characters of such a text

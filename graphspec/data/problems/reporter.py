@@ -61,9 +61,8 @@ class Reporter:
         """Return a diagnostic with a hint for windows, which no records and no rows left out help."""
         if self.source is None or self.source.windows is None or found.hint not in (DROP, OF_RECORDS):
             return found
-        return dataclasses.replace(
-            found, hint="fill it in, or write `missing: interpolate` (or `previous`) to `windows`"
-        )
+        hint = "fill it in, or write `missing: interpolate` (or `previous`) to `windows`"
+        return dataclasses.replace(found, hint=hint)
 
     def _at(self, section: str, name: str, item: int | None) -> tuple[Mark, str]:
         """Return the position of a name in the mapping, else that of the file; and its path of keys."""

@@ -10,6 +10,7 @@ from typing import Any
 from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import FORMATS, Expressions, Stored, stored_as
 from graphspec.data.profiling.column_profile import (
+    FAR,
     FREQUENT,
     LISTED,
     OCCURRENCES,
@@ -26,7 +27,6 @@ _KEPT_CELLS = 1 << 23  # of a wide table, which is kept in memory while it is lo
 _SAMPLE_ROWS = 4096  # rows that decide which forms of dates are looked for
 _EXACT_QUANTILES = 2e7  # values that may be kept for the exact quantiles of all columns
 _EXACT_DISTINCT = 20_000_000  # values of a column that may be told apart exactly: 16 bytes each
-_LARGE = 2.0**53
 
 
 class Profiler:
@@ -98,9 +98,8 @@ class Profiler:
     def _formats(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the forms of dates that the first rows of each column have; all if no value is present there."""
         result: dict[str, tuple[str, ...]] = {}
-        for part in self._groups(
-            [n for n in names if self._columns[n].stored in ("text", "date")], lambda _: None
-        ).values():
+        dated = [name for name in names if self._columns[name].stored in ("text", "date")]
+        for part in self._groups(dated, lambda _: None).values():
             at = self._expressions(part)
             wanted = {form: f"count({at.moment(form)})" for form in FORMATS} | {"present": f"count({at.present})"}
             for name, of in self._aggregates(part, wanted, self._cells(part, _SAMPLE_ROWS)).items():
@@ -214,11 +213,11 @@ class Profiler:
             result[name] = replace(columns[name], exact=columns[name].present <= _EXACT_DISTINCT)
         counted = [name for name in many if result[name].exact]
         for (_, key), group in self._groups(counted, lambda name: _value_key(columns[name])).items():
-            for part in self._few_values(group, columns):
+            for part in self._parts(group):
                 result |= self._values(part, self._expressions(part).value(key[0], large=key[1]), result)
         texts = [n for n, column in columns.items() if column.words is not None and column.words.longest > 1]
         for group in self._groups(texts, lambda _: None).values():
-            for part in self._few_values(group, columns):
+            for part in self._parts(group):
                 words = f"(SELECT i, unnest({self._expressions(part).words}) w FROM {self._cells(part)})"
                 groups = f"(SELECT i, count(*) c FROM {words} WHERE w <> '' GROUP BY i, w)"
                 for name, of in self._aggregates(part, _OCCURRENCES, groups).items():
@@ -226,18 +225,10 @@ class Profiler:
                         result[name] = replace(result[name], words=replace(known, at_least=tuple(of.values())))
         return result
 
-    def _few_values(self, names: Sequence[str], columns: Mapping[str, ColumnProfile]) -> Iterator[list[str]]:
+    def _parts(self, names: list[str]) -> Iterator[list[str]]:
         """Yield columns that together have no more values than may be told apart, or one column."""
-        part: list[str] = []
-        total = 0
-        for name in names:
-            if part and total + columns[name].distinct > _EXACT_DISTINCT // 10:
-                yield part
-                part, total = [], 0
-            part.append(name)
-            total += columns[name].distinct
-        if part:
-            yield part
+        most = max(_EXACT_DISTINCT // 10 // max(self._rows, 1), 1)
+        yield from (names[first : first + most] for first in range(0, len(names), most))
 
     def _values(self, part: list[str], value: str, columns: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
         """Count the values (an SQL expression) of columns."""
@@ -253,15 +244,11 @@ class Profiler:
             rows = f"FROM {cells} WHERE (i, hash({value})) IN ({few}) GROUP BY i, x ORDER BY c DESC, x"
             for i, x, count in self._query(f"SELECT i, {value} x, count(*) c {rows}"):
                 frequent[part[i]].append((x, count))
-        return {
-            name: replace(
-                columns[name],
-                distinct=of["distinct"],
-                at_least=tuple(of[key] for key in _OCCURRENCES),
-                frequent=tuple(frequent[name]),
-            )
-            for name, of in found.items()
-        }
+        result = {}
+        for name, of in found.items():
+            known = {"distinct": of["distinct"], "at_least": tuple(of[key] for key in _OCCURRENCES)}
+            result[name] = replace(columns[name], **known, frequent=tuple(frequent[name]))
+        return result
 
 
 def _with_distribution(column: ColumnProfile, of: Mapping[str, Any]) -> ColumnProfile:
@@ -285,7 +272,7 @@ _OCCURRENCES = {f"at least {k}": f"count(*) FILTER (c >= {k})" for k in range(1,
 def _value_key(column: ColumnProfile) -> tuple[Kind, bool]:
     """Return the arguments of :meth:`Expressions.value` for a column."""
     numbers = column.numbers
-    return column.kind, numbers is not None and max(-numbers.low, numbers.high) >= _LARGE
+    return column.kind, numbers is not None and max(-numbers.low, numbers.high) >= FAR
 
 
 def _kind(stored: Stored, present: int, of: Mapping[str, Any], shares: Mapping[str, float]) -> Kind:

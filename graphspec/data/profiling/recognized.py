@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from graphspec.data.compressed import decoded, not_utf8
+from graphspec.data.compressed import undecodable
 from graphspec.data.delimited import Delimited
 from graphspec.data.files import is_glob, open_source, open_table
 from graphspec.data.problems.number_formats import marks_of
 from graphspec.data.profiling.column_profile import MOSTLY
-from graphspec.data.source import DataError, Source
+from graphspec.data.source import Source
 from graphspec.files import is_regular, suffix_of
 from graphspec.language.declarations import TextForm
 
@@ -26,9 +26,10 @@ def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
     """
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))
-    error = not_utf8(path) if of_text else None
+    error = undecodable(path) if of_text else None
     if error is not None:
-        if (encoding := _encoding(path)) is None:
+        often = (encoding for encoding in ("utf-16", "cp1252") if undecodable(path, encoding) is None)
+        if (encoding := next(often, None)) is None:
             raise error
         form = TextForm(encoding=encoding)
         why["encoding"] = error.problem.message.removeprefix("cannot be read: ")
@@ -37,18 +38,6 @@ def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
         return table, form, why
     marked, why_marked = _numbers(table, form)
     return (table if marked == form else open_table(path, marked)), marked, why | why_marked
-
-
-def _encoding(path: Path) -> str | None:
-    """Return the encoding of a file that is not UTF-8, None if it is none that occurs often."""
-    for encoding in ("utf-16", "cp1252"):
-        try:
-            for _ in decoded(path, encoding):
-                pass
-        except DataError:
-            continue
-        return encoding
-    return None
 
 
 def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]]:
@@ -61,8 +50,8 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
         found = marks_of(cells, MOSTLY)
         if found is None:
             continue
-        units |= dict.fromkeys(sorted(found[1]))
-        for unit in found[1]:
+        for unit in sorted(found[1]):
+            units[unit] = None
             shown.setdefault("strip", _example(name, [cell for cell in cells if unit in cell]))
         if found[0] == _PLAIN:
             points |= any("." in cell for cell in cells)
@@ -74,15 +63,8 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
     decimals = {name: decimal for name, (decimal, _) in marks.items() if decimal != "."}
     thousands = {name: mark for name, (_, mark) in marks.items() if mark is not None}
     alike = len(set(marks.values())) == 1 and not (points and decimals)
-    return (
-        replace(
-            form,
-            decimal=(next(iter(decimals.values())) if alike else decimals) if decimals else ".",
-            thousands=(next(iter(thousands.values())) if alike else thousands) if thousands else None,
-            strip=tuple(units),
-        ),
-        shown,
-    )
+    decimal, thousand = (next(iter(m.values()), None) if alike else m or None for m in (decimals, thousands))
+    return replace(form, decimal=decimal or ".", thousands=thousand, strip=tuple(units)), shown
 
 
 def _example(name: str, cells: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from graphspec.layers.dates import is_date
 _BATCH_ROWS = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH = re.compile(r"\d{4}-\d\d")
-_TIMESPECS = {2: "hours", 5: "minutes", 8: "seconds"}
+_SIZES = (7, 10, 13, 16, 19)  # characters of a month, a date, and one with hours, minutes, seconds
 _ZONE = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
 
 
@@ -54,15 +54,9 @@ class Instants:
             return "beyond the year 9999"
         if self.format is not None:
             return found.strftime(self.format)
-        if _MONTH.fullmatch(self.like):
-            return f"{found:%Y-%m}"
-        if len(self.like) <= 10:
-            return f"{found:%Y-%m-%d}"
-        time = self.like[11 : zone.start() if zone else None]
-        written = found.replace(tzinfo=None).isoformat(
-            "T" if self.like[10] == "T" else " ", _TIMESPECS.get(len(time), "auto")
-        )
-        return written + (zone[0] if zone else "")
+        written = found.replace(tzinfo=None).isoformat("T" if self.like[10:11] == "T" else " ")
+        size = 7 if _MONTH.fullmatch(self.like) else max(zone.start() if zone else len(self.like), 10)
+        return (written[:size] if size in _SIZES else written) + (zone[0] if zone else "")
 
 
 def column(source: Source, name: str) -> Array:
@@ -113,16 +107,14 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
         DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
     """
     found = column(source, name)
+    missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
+    if found.dtype.kind == "O":
+        missing = np.array([t is None or (isinstance(t, str) and is_missing(t)) for t in found.tolist()], bool)
+    if missing.any():
+        raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
     if found.dtype.kind != "O":
-        missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
-        if missing.any():
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
         return Instants(found, _is_date(source, name))
-    texts = found.tolist()
-    for row, text in enumerate(texts):
-        if text is None or (isinstance(text, str) and is_missing(text)):
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(row)}", FILL_IN)
-    texts = [str(text).strip() for text in texts]
+    texts = [str(text).strip() for text in found.tolist()]
     if form is None and all(map(is_number, texts)):
         return Instants(np.array([float(text) for text in texts]))
     zoned: set[bool] = set()
@@ -141,12 +133,10 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
             raise DataError(Code.LOSSY_CONVERSION, wrong, hint) from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
-        since = instant - _EPOCH
-        moments[row] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        moments[row] = (instant - _EPOCH) // timedelta(microseconds=1)
     if len(zoned) > 1:
-        raise DataError(
-            Code.LOSSY_CONVERSION, f"has '{name}' with and without a time zone", "write all with a time zone"
-        )
+        wrong = f"has '{name}' with and without a time zone"
+        raise DataError(Code.LOSSY_CONVERSION, wrong, "write all with a time zone")
     like = texts[-1]
     if days and True in zoned and (zone := _ZONE.search(like)):
         like = like[: zone.start()]  # the times are those that its clocks show

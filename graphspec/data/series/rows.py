@@ -18,9 +18,6 @@ from graphspec.text import count
 if TYPE_CHECKING:
     from graphspec.language.declarations import Windows
 
-_CLOCKS = (
-    "clocks were probably set {} here: write the times in UTC, or with their offset, such as `2024-10-27T02:30+02:00`"
-)
 _MOST_ADDED = 4  # rows that are added for each row of the table
 
 
@@ -101,8 +98,7 @@ def _series(source: Source, windows: Windows, rows: int) -> Series:
     _check_twice(found, windows)
     usual = usual_step(clock, times, groups)
     if every is None:
-        warning = _warning(found, usual, windows)
-        return replace(found, every=usual, warning=warning and placed(warning, source.place))
+        return found if usual is None else replace(found, every=usual, warning=_warning(found, usual, source, windows))
     if clock.dated != bool(every.unit):
         what, write = ("dates", "1h") if clock.dated else ("numbers", "1")
         text = f"has {what} as '{windows.order}', and `every: {every}` is no step of them"
@@ -110,90 +106,88 @@ def _series(source: Source, windows: Windows, rows: int) -> Series:
     return _on_grid(found, every, usual, windows)
 
 
+def _steps(found: Series, every: Every) -> tuple[Array, Array, Array, Array]:
+    """Return where the steps of each row begin, its step, the missing steps after it, and the rows that are off."""
+    first = anchors(found.times, found.groups, every)
+    steps = steps_between(first, found.times, every)
+    gaps = np.where(found.groups[1:] == found.groups[:-1], np.diff(steps) - 1, 0)
+    return first, steps, gaps, np.flatnonzero(time_at(first, steps, every) != found.times)
+
+
 def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows) -> Series:
     """Return series with a row for each step; raise if a time is off the steps, or rows are missing and not to be filled."""
-    times, groups, order = found.times, found.groups, found.rows
-    first = anchors(times, groups, every)
-    steps = steps_between(first, times, every)
-    off = np.flatnonzero(time_at(first, steps, every) != times)
+    first, steps, gaps, off = _steps(found, every)
+    other = usual not in (None, every)
     if len(off):
-        row = int(off[0])
         text = (
-            f"has {count(len(off), 'time')} off the steps of {every}, the first {found.time_of(row)} "
-            f"({at(int(order[row]))}){_where(found, row, windows)}"
+            f"has {count(len(off), 'time')} off the steps of {every}, the first {_place(found, int(off[0]), windows)}"
         )
-        hint = f"write `every: {usual}`" if usual not in (None, every) else "correct the times, or leave out `every`"
+        hint = f"write `every: {usual}`" if other else "correct the times, or leave out `every`"
         raise DataError(Code.IRREGULAR_STEPS, text, hint)
-    gaps = np.where(groups[1:] == groups[:-1], np.diff(steps) - 1, 0)
-    if not (missing := int(gaps.sum())):
+    rows, missing = len(found.times), int(gaps.sum())
+    if not missing:
         return found
-    if not windows.missing or missing > _MOST_ADDED * len(times):
+    if not windows.missing or missing > _MOST_ADDED * rows:
         write = "add `missing: interpolate` or `missing: previous`, or the rows"
-        if usual not in (None, every):
+        if other:
             write = f"the usual step is {usual}: write `every: {usual}`"
         elif windows.missing:
-            write = (
-                f"at most {_MOST_ADDED} rows are added for each row: leave out `every`, or the rows before a long gap"
-            )
-        raise DataError(Code.IRREGULAR_STEPS, f"lacks {_lacking(found, gaps, windows)}", _hint(found, gaps, write))
-    counts = np.append(gaps + 1, 1)
-    before = np.repeat(np.arange(len(times)), counts)
+            write = f"at most {_MOST_ADDED} rows are added for each row: "
+            write += "leave out `every`, or the rows before a long gap"
+        raise _lacking(found, gaps, windows, write)
+    before = np.repeat(np.arange(rows), np.append(gaps + 1, 1))
     since = np.arange(len(before)) - np.searchsorted(before, before)
     filled = time_at(first[before], steps[before] + since, every)
-    return Series(order[before], since > 0, groups[before], found.names, filled, found.clock, every)
+    return Series(found.rows[before], since > 0, found.groups[before], found.names, filled, found.clock, every)
 
 
-def _warning(found: Series, usual: Every | None, windows: Windows) -> DataError | None:
+def _warning(found: Series, usual: Every, source: Source, windows: Windows) -> DataError | None:
     """Return what is told of steps that are several usual ones."""
-    if usual is None:
+    _, _, gaps, off = _steps(found, usual)
+    if len(off) or not gaps.any():
         return None
-    first = anchors(found.times, found.groups, usual)
-    steps = steps_between(first, found.times, usual)
-    gaps = np.where(found.groups[1:] == found.groups[:-1], np.diff(steps) - 1, 0)
-    if (time_at(first, steps, usual) != found.times).any() or not gaps.any():
-        return None
-    text = f"lacks {_lacking(found, gaps, windows)}; windows span them"
     write = f"write `every: {usual}` and `missing: interpolate` (or `previous`) to `windows`"
-    return DataError(Code.IRREGULAR_STEPS, text, _hint(found, gaps, write))
+    return placed(_lacking(found, gaps, windows, write, "; windows span them"), source.place)
 
 
-def _lacking(found: Series, gaps: Array, windows: Windows) -> str:
-    """Return the words for the number of missing rows and their first place."""
-    row = int(np.flatnonzero(gaps)[0])
-    place = f"{found.time_of(row)} ({at(int(found.rows[row]))})"
-    return f"{count(int(gaps.sum()), 'row')}, the first after {place}{_where(found, row, windows)}"
-
-
-def _hint(found: Series, gaps: Array, write: str) -> str:
-    """Return the hint for missing rows: those of an hour in spring may never have been."""
-    assert found.clock is not None
+def _lacking(found: Series, gaps: Array, windows: Windows, write: str, then: str = "") -> DataError:
+    """Return GS516 for missing rows; those of an hour in spring may never have been."""
     places = np.flatnonzero(gaps)
-    dated = found.clock.dated and found.clock.local
-    if dated and all(changes_clocks(found.times[row]) for row in places[:100]):
-        return _CLOCKS.format("forward") + f"; or {write}"
-    return write
+    text = f"lacks {count(int(gaps.sum()), 'row')}, the first after {_place(found, int(places[0]), windows)}{then}"
+    clocks = _clocks(found, places[:100], "forward")
+    return DataError(Code.IRREGULAR_STEPS, text, f"{clocks}; or {write}" if clocks else write)
 
 
 def _check_twice(found: Series, windows: Windows) -> None:
     """Raise GS105 if a time occurs twice in a group."""
-    same = (found.groups[1:] == found.groups[:-1]) & (found.times[1:] == found.times[:-1])
-    if not same.any():
+    same = np.flatnonzero((found.groups[1:] == found.groups[:-1]) & (found.times[1:] == found.times[:-1]))
+    if not len(same):
         return
-    row = int(same.argmax())
+    row = int(same[0])
     first, second = map(at, sorted(found.rows[row : row + 2].tolist()))
-    text = f"has the same '{windows.order}' in {first} and in {second}{_where(found, row, windows)}"
-    if (twice := int(same.sum())) > 1:
-        text += f", and {count(twice - 1, 'further row')} like them"
-    hint = "give `group`, or remove one of the rows"
-    assert found.clock is not None
-    dated = found.clock.dated and found.clock.local and twice < len(same) // 100 + 100
-    if dated and all(changes_clocks(found.times[k]) for k in np.flatnonzero(same).tolist()):
-        hint = _CLOCKS.format("back") + ", or remove one of the rows"
-    raise DataError(Code.VALUE_NOT_ALLOWED, text, hint)
+    text = f"has the same '{windows.order}' in {first} and in {second}{_group(found, row, windows)}"
+    if len(same) > 1:
+        text += f", and {count(len(same) - 1, 'further row')} like them"
+    few = len(same) < (len(found.times) - 1) // 100 + 100
+    clocks = _clocks(found, same, "back") if few else ""
+    raise DataError(Code.VALUE_NOT_ALLOWED, text, f"{clocks or 'give `group`'}, or remove one of the rows")
 
 
-def _where(found: Series, row: int, windows: Windows) -> str:
-    return "" if windows.group is None else f" of group '{found.names[found.groups[row]]}'"
+def _clocks(found: Series, places: Array, way: str) -> str:
+    """Return the hint to clocks that were set, if they often are at all of these places; empty if not."""
+    local = found.clock is not None and found.clock.dated and found.clock.local
+    if not local or not all(changes_clocks(found.times[k]) for k in places.tolist()):
+        return ""
+    write = "write the times in UTC, or with their offset, such as `2024-10-27T02:30+02:00`"
+    return f"clocks were probably set {way} here: {write}"
+
+
+def _place(found: Series, row: int, windows: Windows) -> str:
+    return f"{found.time_of(row)} ({at(int(found.rows[row]))}){_group(found, row, windows)}"
+
+
+def _group(found: Series, row: int, windows: Windows) -> str:
+    return "" if windows.group is None else f" of group '{found.group_of(row)}'"
 
 
 def _numbered(names: Array) -> tuple[list[str], Array]:

@@ -31,8 +31,7 @@ def time_at(first: Array, steps: Array, every: Every) -> Array:
 def steps_between(first: Array, times: Array, every: Every) -> Array:
     """Return how many steps times are after others, int64; for times between two steps, any number."""
     if every.months:
-        months = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
-        since = first.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+        months, since = (t.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) for t in (times, first))
         return np.asarray((months - since) // every.months)
     return np.asarray((times - first) // every.size).astype(np.int64)
 

@@ -152,17 +152,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
         "negative": int((~flat.true).sum()),
     }
     packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    names = (
-        "Precision",
-        "Recall",
-        "F1",
-        "Accuracy",
-        "True positives",
-        "False positives",
-        "False negatives",
-        "True negatives",
-    )
-    shown = "".join(f"<div><dt>{name}</dt><dd>–</dd></div>" for name in names)
+    shown = "".join(f"<div><dt>{name}</dt><dd>–</dd></div>" for name in _MOVING)
     hint = (
         f'<p class="note">F1 is largest, {share(float(f1[best]))}, above {grid_of[best]:.3g}. '
         f"A threshold that is chosen on these {text(flat.noun)}s looks a little better on them than it is.</p>"
@@ -215,14 +205,7 @@ def _histogram(flat: Flat, default: float) -> str:
     means = [f"mean {amount(float(own.mean()))} for '{label}'" for label, own in groups if len(own)]
     up = linear([0.0, max(float(max(s.max() for s in shares)), 0.05)])
     plot = Plot(across, up, name, "Share of the class", f"{name}: {', '.join(means)}")
-    for k in (0, 1):
-        bars, tips = [], []
-        for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
-            if part:
-                middle = (left + right) / 2
-                bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
-                tips.append(f"'{flat.labels[k]}': {100 * part:.1f} % are from {left:.3g} to {right:.3g}")
-        plot.bars(bars, tips, kinds[k])
+    plot.halves(edges, shares, [f"'{label}'" for label in flat.labels], ".3g")
     if across.low <= default <= across.high:
         plot.line([(default, plot.up.low), (default, plot.up.high)], "soft")
     below = legend([(kinds[k], f"{flat.labels[k]}, the {side} bar") for k, side in ((0, "left"), (1, "right"))])

@@ -86,13 +86,6 @@ def _histogram(alike: Array, same: Array) -> str:
     means = [f"mean {amount(float(own.mean()))} for pairs of {name}" for own, name in zip(both, names, strict=True)]
     up = linear([0.0, float(max(s.max() for s in shares))])
     plot = Plot(across, up, "Cosine of two rows", "Share of the pairs", f"Cosine of pairs of rows: {', '.join(means)}")
-    for k, kind in enumerate(("b", "a")):
-        bars, tips = [], []
-        for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
-            if part:
-                middle = (left + right) / 2
-                bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
-                tips.append(f"pairs of {names[k]}: {100 * part:.1f} % are from {left:.2f} to {right:.2f}")
-        plot.bars(bars, tips, kind)
+    plot.halves(edges, shares, [f"pairs of {name}" for name in names], ".2f")
     below = legend([("b", "pairs of two groups, the left bar"), ("a", "pairs of one group, the right bar")])
     return figure("How alike pairs of rows are", plot.svg(), below)

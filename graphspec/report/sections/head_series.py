@@ -13,12 +13,14 @@ from graphspec.report.findings import Findings
 from graphspec.report.number_errors import number_errors
 from graphspec.report.page import text
 from graphspec.report.places import source_of
-from graphspec.report.stretches import Future, Stretch, future_of
+from graphspec.report.stretches import Stretch, future_of
 from graphspec.report.tables import amount, table
 from graphspec.report.verdicts import known_rows
 from graphspec.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphspec.ir.graph import Array
     from graphspec.report.scored import Scored
 
@@ -57,22 +59,32 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     best = min(range(1, len(errors)), key=lambda k: float(np.mean(errors[k])), default=None)
     beside = [0] if best is None else [0, best]
     chosen = np.flatnonzero(finite)[_last_points(judged, starts[finite])]
-    source = source_of(found.model.spec, judged.part)
-    unit = (source.targets or {}).get(name, name) if source is not None else name
-    stretch = Stretch(judged, str(unit) if isinstance(unit, str) else name, starts, targets)
+    source, times = source_of(found.model.spec, judged.part), judged.raw.times
+    assert source is not None
+    assert times is not None
+    unit = (source.targets or {}).get(name, name)
+    unit = unit if isinstance(unit, str) else name
+    stretch = Stretch(times, unit, starts, targets)
     drawn = [("the truth", targets), ("this network", answers)]
     drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
-    assert judged.raw.times is not None
-    groups = judged.raw.times.groups[starts]
+    groups = times.series.groups[starts]
     ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
     last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
-    charts = [stretch.past(chosen, drawn)]
-    charts += [] if ahead is None else [stretch.future(last, ahead)]
-    tables = "" if ahead is None else _values(ahead, unit if isinstance(unit, str) else name)
+    charts, tables = [stretch.past(chosen, drawn)], ""
+    if ahead:
+        charts.append(stretch.future(last, ahead))
+        title = "The forecast after the last row"
+        tables += _details(title, title, ("Time", unit), [(time, amount(value)) for time, value in ahead])
     if steps > 1:
         charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
-        tables += _steps(errors, names)
+        columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
+        shown = [(str(h), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True), 1)]
+        tables += _details("The error at each step", "Mean absolute error at each step ahead", columns, shown)
     return grid(charts, wide=True) + tables
+
+
+def _details(summary: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return f"<details><summary>{text(summary)}</summary>{table(caption, columns, rows)}</details>"
 
 
 def _errors_by_step(answers: Array, targets: Array) -> list[float]:
@@ -92,12 +104,6 @@ def _last_points(judged: Scored, starts: Array) -> slice:
     return slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
 
 
-def _values(ahead: Future, unit: str) -> str:
-    rows = [(time, amount(value)) for time, value in zip(ahead.times, ahead.values, strict=True)]
-    inner = table("The forecast after the last row", ("Time", unit), rows)
-    return f"<details><summary>{text('The forecast after the last row')}</summary>{inner}</details>"
-
-
 def _by_step(errors: list[list[float]], names: list[str]) -> str:
     """Return the chart of the error at each step ahead, of the network and of the best simple rule."""
     own = errors[0]
@@ -109,17 +115,8 @@ def _by_step(errors: list[list[float]], names: list[str]) -> str:
     up = linear([0.0, *(e for each in errors for e in each)])
     plot = Plot(across, up, "Steps ahead", "Mean absolute error", summary, width=_WIDTH)
     for other, name in zip(errors[1:], names[1:], strict=True):
-        plot.line([(h + 1, e) for h, e in enumerate(other)], "b", tip=name)
-    plot.line([(h + 1, e) for h, e in enumerate(own)], "a")
-    plot.dots(
-        [(h + 1, e) for h, e in enumerate(own)],
-        [f"{count(h + 1, 'step')} ahead: {amount(e)}" for h, e in enumerate(own)],
-    )
+        plot.line(list(enumerate(other, 1)), "b", tip=name)
+    plot.line(list(enumerate(own, 1)), "a")
+    tips = [f"{count(h, 'step')} ahead: {amount(e)}" for h, e in enumerate(own, 1)]
+    plot.dots(list(enumerate(own, 1)), tips)
     return figure("Error by step", plot.svg(), legend(list(zip("ab", names, strict=False))))
-
-
-def _steps(errors: list[list[float]], names: list[str]) -> str:
-    columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
-    rows = [(str(h + 1), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True))]
-    inner = table("Mean absolute error at each step ahead", columns, rows)
-    return f"<details><summary>{text('The error at each step')}</summary>{inner}</details>"

@@ -31,12 +31,7 @@ def headline(found: Findings) -> Section | None:
     judged = found.judged
     parts = [f'<p class="note">{text(found.missing)} The results of the training are in the curves below.</p>']
     if judged is not None:
-        parts = [
-            *_verdicts(found),
-            f"<p>{_said(found, judged)}</p>",
-            _tiles(found, judged),
-            _table(found, judged),
-        ]
+        parts = [*_verdicts(found), f"<p>{_said(found, judged)}</p>", _tiles(found, judged), _table(found, judged)]
     facts = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts_of(found))
     return Section("results", "Results", "".join([*parts, f'<h3>Training</h3><dl class="facts">{facts}</dl>']))
 

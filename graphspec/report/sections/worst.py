@@ -130,12 +130,8 @@ def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: 
         notes.append('<span class="key line soft"></span> true, <span class="key line b"></span> predicted.')
     if any(v.wrong is not None for v in verdicts):
         wrong = sum(v.wrong is True for v in verdicts)
-        of = (
-            f"{wrong} of these {count(len(rows), 'row')} {'has' if wrong == 1 else 'have'}"
-            if wrong
-            else "None of them has"
-        )
-        notes.append(f"{of} a wrong answer.")
+        of = f"{wrong} of these {count(len(rows), 'row')} {'has' if wrong == 1 else 'have'}"
+        notes.append(f"{of if wrong else 'None of them has'} a wrong answer.")
     if kept < len(rows):
         notes.append(f"{count(len(rows) - kept, 'row')} more would make the page too large.")
     return (f'<p class="note">{" ".join(notes)}</p>' if notes else "") + html
