@@ -122,8 +122,8 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
             # few words, for there are many: ONNX documents its operators
             names.append({"const": primary} | ({} if primary.startswith(_ONNX) else {"description": text}))
         elif registry in (LAYERS, CELLS, COLUMNS):
-            names.append({"const": primary, "description": describe_class(cls)})
-            names += [{"const": name, "description": f"Another name of {primary}."} for name in others]
+            names.append({"const": primary, "title": primary, "description": describe_class(cls)})
+            names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
             alike = primary.replace("_", "").lower()
             for name in (primary, *others):
