@@ -162,26 +162,26 @@ def _best(
         return None
     own = flatten(answering(head, head.answers, rows))
     values = _values(metric, own)
-    others = [_values(metric, flatten(answering(head, rule.answers, rows))) for rule in rules]
-    others = [other for other in others if len(other) == len(values)]
-    if not len(values):
+    each = [(rule.name, _values(metric, flatten(answering(head, rule.answers, rows)))) for rule in rules]
+    each = [(rule, other) for rule, other in each if len(other) == len(values)]
+    if not len(values) or not each:
         return None
     sign = 1.0 if metric == "accuracy" else -1.0
-    best = int(np.argmax([sign * other.mean() for other in others]))
+    rule, others = max(each, key=lambda one: sign * float(one[1].mean()))
 
     def shown(mean: Array) -> Array:
         return np.sqrt(mean) if metric.startswith("root") else mean
 
-    score, other = (float(shown(v.mean())) for v in (values, others[best]))
+    score, other = (float(shown(v.mean())) for v in (values, others))
     gain = None
     if len(rows) >= FEWEST:
         groups = int(deal(judged, rng).max()) + 1
         group = np.arange(len(values)) * groups // len(values)  # neighbours, so that positions of a row stay together
         drawn = resamples(groups, rng)
         count = drawn @ np.bincount(group, minlength=groups)
-        a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others[best]))
+        a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others))
         gain = middle(sign * (a - b))
-    return Verdict(head.head.name, metric, score, rules[best].name, other, gain, len(rows), own.noun)
+    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun)
 
 
 def _share(value: float) -> str:
