@@ -58,7 +58,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
         (PLAIN + MANY + "1,2,3,4\n", "GS501", "line 2504 has 4 values"),
         (PLAIN + MANY + "1,2,3\r\n", "GS501", "CRLF and in LF"),
         (PLAIN.encode("utf-16"), "GS501", "is UTF-16, not UTF-8"),
-        ("a,b,y\n1,ä,0\n".encode("latin-1"), "GS501", "not utf-8"),
+        ("a,b,y\n1,ä,0\n".encode("latin-1"), "GS501", "line 2 is not UTF-8"),
         ("a,b,y\n1,1_000,0\n", "GS504", "first: '1_000' in line 2"),
         (PLAIN + MANY + "1,1_000,0\n", "GS504", "in 1 of 2,503 rows; first: '1_000' in line 2,504"),
         (PLAIN + MANY + "1,NA,0\n", "GS505", "first: line 2,504"),

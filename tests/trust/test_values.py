@@ -97,8 +97,8 @@ def test_numbers_of_a_spec_fit_float32(layer: dict[str, Any]) -> None:
 
 
 def test_numbers_of_a_spec_are_all_looked_at() -> None:
-    wide = {"type": "Normalization", "mean": [0.0] * 90, "variance": [1.0] * 80 + [1e39] + [1.0] * 9}
-    with pytest.raises(gs.SpecError, match=r"GS105.*`variance` of Normalization 'o' must fit float32"):
+    wide = {"type": "Normalization", "mean": [0.0] * 80 + [1e39] + [0.0] * 9, "variance": [1.0] * 90}
+    with pytest.raises(gs.SpecError, match=r"GS105.*`mean` of Normalization 'o' must fit float32"):
         of(wide, shape=(90,))
 
 
