@@ -24,7 +24,13 @@ def _checked(value: str) -> str:
 
 
 FORCED: str = _checked(os.environ.get(KERNELS, ""))
-FAST: bool | None = {"compiled": True, "fast": True, "reference": False}.get(FORCED)
+_FAST = {"": None, "compiled": True, "fast": True, "reference": False}
+FAST: bool | None = _FAST[FORCED]
+
+
+def mode() -> str:
+    """Return the value of the variable that gives another process the kernels that this one has now."""
+    return FORCED if _FAST[FORCED] == FAST else {True: "fast", False: "reference", None: ""}[FAST]
 
 
 def use_fast_kernel(pays: bool) -> bool:

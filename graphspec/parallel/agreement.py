@@ -46,7 +46,7 @@ def installation() -> Facts:
         "the version of Python": platform.python_version(),
         "BLAS kernels": None if blas is None else blas.core,
         "compiled kernels": compiled.version(),
-        "forced kernels": fast.FORCED or (None if fast.FAST is None else f"fast: {fast.FAST}"),
+        "forced kernels": fast.mode() or None,
     }
 
 

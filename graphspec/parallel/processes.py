@@ -47,7 +47,7 @@ class Processes:
             OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        environment |= {"PYTHONIOENCODING": "utf-8", fast.KERNELS: fast.FORCED}
+        environment |= {"PYTHONIOENCODING": "utf-8", fast.KERNELS: fast.mode()}
         options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

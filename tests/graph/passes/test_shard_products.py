@@ -233,7 +233,6 @@ def test_steps_match_unsharded_products(
 @pytest.mark.parametrize("workers", [2, 3])
 def test_runs_match_one_process_and_repeat_bit_for_bit(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", True)
-    monkeypatch.setattr(choice, "FORCED", "fast")  # of the workers, too
     monkeypatch.setattr(choose, "usable_cores", lambda: workers)
 
     def run(count: int) -> gs.Model:
