@@ -8,7 +8,8 @@ from graphspec.errors import UsageError
 
 KERNELS = "GRAPHSPEC_KERNELS"
 """The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``reference`` forbids all, NumPy's
-and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.kernels.compiled`). Workers get :func:`mode`."""
+and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.kernels.compiled`). Workers get the
+:func:`mode` of rank 0."""
 
 
 def _checked(value: str) -> str:
