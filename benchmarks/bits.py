@@ -18,7 +18,7 @@ import numpy as np
 import graphspec as gs
 from benchmarks.networks import ROWS, first, spec
 from benchmarks.prepare import rows_of
-from graphspec.arrays.blas import one_thread
+from graphspec.base.arrays.blas import one_thread
 
 SPECS = Path(__file__).parent.parent / "specs"
 LENGTH = 12

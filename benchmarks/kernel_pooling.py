@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kernel_operators import RANDOM, Memory
-from graphspec.arrays.calls import Calls
-from graphspec.arrays.layout import axis_order
-from graphspec.kernels import compiled
-from graphspec.kernels.max_pool import max_pool, max_pool_gradient
-from graphspec.ops.conv_pool import Pooled, conv_pool, conv_pool_gradient
-from graphspec.ops.pooling import MaxPool
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels.max_pool import max_pool, max_pool_gradient
+from graphspec.graph.ops.conv_pool import Pooled, conv_pool, conv_pool_gradient
+from graphspec.graph.ops.pooling import MaxPool
 
 Array = np.ndarray[Any, Any]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.calls import Calls
-from graphspec.kernels.attend import largest
-from graphspec.kernels.softmax import divide_by_sum, softmax_gradient, subtract_largest
-from graphspec.ops.activations import logistic, logistic_argument, logistic_gradient
-from graphspec.ops.attention import scaled_columns
-from graphspec.ops.gated_activations import gelu_by_tanh
-from graphspec.ops.loss import class_gradient, pick, squared_error
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.kernels.attend import largest
+from graphspec.graph.kernels.softmax import divide_by_sum, softmax_gradient, subtract_largest
+from graphspec.graph.ops.activations import logistic, logistic_argument, logistic_gradient
+from graphspec.graph.ops.attention import scaled_columns
+from graphspec.graph.ops.gated_activations import gelu_by_tanh
+from graphspec.graph.ops.loss import class_gradient, pick, squared_error
 
 Array = np.ndarray[Any, Any]
 

@@ -17,18 +17,18 @@ from benchmarks.kernel_pooling import pooling
 from benchmarks.networks import ROWS
 from benchmarks.steps import next_batch, of_workload
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.arrays.calls import Calls, runner, settings
-from graphspec.kernels import compiled
-from graphspec.kernels.blocks import BLOCK_ELEMENTS
-from graphspec.kernels.channels import gradient_sums, norm_gradient, scale_shift, square_sums
-from graphspec.kernels.common import clip_gradient
-from graphspec.kernels.depthwise import depthwise, depthwise_gradient
-from graphspec.kernels.winograd import winograd_gradient, winograd_input, winograd_output
-from graphspec.ops.activations import relu_gradient
-from graphspec.optimizers.adam import adam
-from graphspec.optimizers.base import BLOCK
-from graphspec.optimizers.momentum import sgd
-from graphspec.optimizers.squares import rmsprop
+from graphspec.base.arrays.calls import Calls, runner, settings
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels.blocks import BLOCK_ELEMENTS
+from graphspec.graph.kernels.channels import gradient_sums, norm_gradient, scale_shift, square_sums
+from graphspec.graph.kernels.common import clip_gradient
+from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
+from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
+from graphspec.graph.ops.activations import relu_gradient
+from graphspec.graph.optimizers.adam import adam
+from graphspec.graph.optimizers.base import BLOCK
+from graphspec.graph.optimizers.momentum import sgd
+from graphspec.graph.optimizers.squares import rmsprop
 
 Array = np.ndarray[Any, Any]
 LASTING = 0.5  # seconds for each kernel

@@ -40,7 +40,7 @@ def ours(path: Path) -> list[float]:
     """The times at which graphspec begins, has read, and has learnt; and the seconds of the processor."""
     import graphspec as gs
     from graphspec.data import stored
-    from graphspec.training.adapt import adapt
+    from graphspec.engine.training.adapt import adapt
 
     spec: dict[str, Any] = {
         "graphspec": 1,

@@ -17,7 +17,7 @@ import numpy as np
 
 import graphspec as gs
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.arrays.blas import one_thread
+from graphspec.base.arrays.blas import one_thread
 from graphspec.graph.onnx_session import session
 
 SPECS = Path(__file__).parent.parent / "specs"

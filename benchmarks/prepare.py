@@ -60,8 +60,8 @@ def node_of(declared: NodeDecl) -> Node:
 
 def multiply_adds(model: Model, workload: Workload) -> int:
     """Of a step: forward, the gradient of the weights, and that of the inputs where it is wanted."""
-    from graphspec.compiler.check import check
-    from graphspec.compiler.cost import cost
+    from graphspec.engine.compiler.check import check
+    from graphspec.engine.compiler.cost import cost
 
     _, lowered = check(workload.spec).require()
     costs = cost(model.spec, lowered, workload.batch).nodes

@@ -14,9 +14,9 @@ from benchmarks.prepare import rows_of
 from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
-from graphspec.arrays.calls import settings
-from graphspec.parallel.mpi import Ranks, connect
-from graphspec.parallel.rank_worker import serve
+from graphspec.base.arrays.calls import settings
+from graphspec.engine.parallel.mpi import Ranks, connect
+from graphspec.engine.parallel.rank_worker import serve
 
 ROUNDS = 5
 

@@ -34,9 +34,9 @@ def read(path: Path) -> dict[str, float]:
     """Read the file as ``train`` does: seconds, the arrays' bytes, and the peak of the process."""
     import resource
 
+    from graphspec.base.errors import Mark
     from graphspec.data.check import DataSignature, load
-    from graphspec.errors import Mark
-    from graphspec.ir.graph import Type
+    from graphspec.graph.ir.graph import Type
     from graphspec.language.declarations import DataSource
     from graphspec.language.tree import Tree
 

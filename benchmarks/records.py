@@ -96,8 +96,8 @@ def ours(path: Path, folder: Path, limit: int | None, *, maps: bool) -> dict[str
     """Read, learn, prepare, train; seconds by part."""
     import graphspec as gs
     from graphspec.data import stored
-    from graphspec.training.adapt import adapt
-    from graphspec.training.observers import Silent
+    from graphspec.engine.training.adapt import adapt
+    from graphspec.engine.training.observers import Silent
 
     gs.compile(spec(path))  # imports what is needed
     if limit is not None:

@@ -16,7 +16,7 @@ import graphspec as gs
 from benchmarks.networks import ROWS, spec
 from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.arrays.blas import one_thread
+from graphspec.base.arrays.blas import one_thread
 
 SIZES = ((1, 2, 5, 16, 32), (16, 32, 64, 128, 256))
 """Rows of a prediction, in turn: few, where Python takes half of the time, and many, where matrix products take it."""

@@ -13,8 +13,8 @@ from benchmarks.prepare import rows_of
 from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
-from graphspec.arrays.blas import one_thread
-from graphspec.arrays.calls import settings
+from graphspec.base.arrays.blas import one_thread
+from graphspec.base.arrays.calls import settings
 
 ROUNDS = 7
 SHARDS = (2, 4, 8)

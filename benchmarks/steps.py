@@ -14,10 +14,10 @@ from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import Model
 from graphspec.api import compile as compile_spec
-from graphspec.arrays.calls import settings
-from graphspec.training.observers import Silent
-from graphspec.training.prepare import FitData, FitSettings, prepare_fit
-from graphspec.training.trainer import Trainer
+from graphspec.base.arrays.calls import settings
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.trainer import Trainer
 
 MOST = 8
 """Lines of a profile."""

@@ -22,16 +22,16 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from graphspec.compiler.check import check
-from graphspec.config import Config, Neutral, Registry
+from graphspec.base.config import Config, Neutral, Registry
+from graphspec.base.files import write_atomic
+from graphspec.engine.compiler.check import check
 from graphspec.export.targets import IR_OF_OPSET, OPSET
-from graphspec.files import write_atomic
 from graphspec.graph.passes.legalize import since
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
-from graphspec.layers import LAYERS
-from graphspec.layers.operation_names import OPERATIONS
+from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.layers.operation_names import OPERATIONS
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
@@ -175,7 +175,7 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
 
 def of_operations(found: Page) -> bool:
     """Whether a page has operations: many, each with a line in a table."""
-    return found.files[:1] != () and found.files[0].startswith("operations/")
+    return found.files[:1] != () and found.files[0].startswith("vocabulary/operations/")
 
 
 def table(file: str, operators: dict[str, set[str]]) -> Iterator[str]:

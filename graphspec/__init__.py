@@ -9,31 +9,21 @@ model.export("newswires.onnx")
 
 from __future__ import annotations
 
-from graphspec.version import __version__
+from graphspec.base.version import __version__
 
 TYPE_CHECKING = False  # importing `typing` would take longer than the rest of this module
 if TYPE_CHECKING:
     from typing import Any
 
-    from graphspec import (
-        activations,
-        callbacks,
-        constraints,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        optimizers,
-        regularizers,
-        schedules,
-    )
     from graphspec.api import Model, compile, load  # noqa: A004
-    from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-    from graphspec.importing.importer import import_file
+    from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+    from graphspec.engine.validation import validate
+    from graphspec.foreign.importing.importer import import_file
+    from graphspec.graph import constraints, initializers, optimizers, regularizers, schedules
     from graphspec.language.declarations import Spec
-    from graphspec.notebook.explanation import Explanation
-    from graphspec.notebook.history import History
-    from graphspec.validation import validate
+    from graphspec.show.notebook.explanation import Explanation
+    from graphspec.show.notebook.history import History
+    from graphspec.vocabulary import activations, callbacks, layers, losses, metrics
 
 __all__ = [
     "Diagnostic",
@@ -69,19 +59,19 @@ _VOCABULARY = (
 """Modules that are imported when they are first used."""
 
 _MODULES = {
-    "Diagnostic": "graphspec.errors",
-    "GraphspecError": "graphspec.errors",
-    "RunError": "graphspec.errors",
-    "SpecError": "graphspec.errors",
-    "UsageError": "graphspec.errors",
-    "Explanation": "graphspec.notebook.explanation",
-    "History": "graphspec.notebook.history",
+    "Diagnostic": "graphspec.base.errors",
+    "GraphspecError": "graphspec.base.errors",
+    "RunError": "graphspec.base.errors",
+    "SpecError": "graphspec.base.errors",
+    "UsageError": "graphspec.base.errors",
+    "Explanation": "graphspec.show.notebook.explanation",
+    "History": "graphspec.show.notebook.history",
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",
     "compile": "graphspec.api",
-    "import_file": "graphspec.importing.importer",
+    "import_file": "graphspec.foreign.importing.importer",
     "load": "graphspec.api",
-    "validate": "graphspec.validation",
+    "validate": "graphspec.engine.validation",
 }
 
 
@@ -100,7 +90,7 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: Any) -> None:
     """Add ``%%graphspec`` to a notebook: ``%load_ext graphspec`` calls this."""
     from graphspec.api import compile as compiled
-    from graphspec.notebook.magic import register
+    from graphspec.show.notebook.magic import register
 
     register(shell, compiled)
 

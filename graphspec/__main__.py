@@ -27,13 +27,13 @@ def main() -> None:
         signal(SIGINT, on_signal)
     sys.unraisablehook = on_unraisable
 
-    from graphspec.files import open_closed_streams
+    from graphspec.base.files import open_closed_streams
 
     open_closed_streams()
     import atexit
     import gc
 
-    from graphspec.arrays.cores import ONE_THREAD, threads_set
+    from graphspec.base.arrays.cores import ONE_THREAD, threads_set
 
     # Imports create many objects that stay alive. Fewer collections make the start 10 % faster.
     gc.set_threshold(100_000)

@@ -7,27 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
-from graphspec.arguments import rows as data_rows
-from graphspec.compiler.adapted import Adapted
-from graphspec.compiler.check import Checked, SpecSource, check
+from graphspec.base.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
+from graphspec.base.arguments import rows as data_rows
+from graphspec.base.errors import UsageError
+from graphspec.base.files import make_folder
+from graphspec.base.gc_pause import gc_paused
 from graphspec.data.signature import Data, user_arrays, x_and_y
-from graphspec.errors import UsageError
-from graphspec.files import make_folder
-from graphspec.gc_pause import gc_paused
-from graphspec.notebook import from_keras
-from graphspec.notebook.explanation import Explainable
-from graphspec.notebook.history import History
-from graphspec.notebook.shown import Shown
-from graphspec.report.reported import Reported
-from graphspec.validation import source_of
+from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.check import Checked, SpecSource, check
+from graphspec.engine.validation import source_of
+from graphspec.show.notebook import from_keras
+from graphspec.show.notebook.explanation import Explainable
+from graphspec.show.notebook.history import History
+from graphspec.show.notebook.shown import Shown
+from graphspec.show.report.reported import Reported
 
 if TYPE_CHECKING:
+    from graphspec.engine.training.given_callbacks import GivenCallbacks
+    from graphspec.engine.training.observers import Observer
+    from graphspec.engine.training.trainer import Trainer
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
-    from graphspec.training.given_callbacks import GivenCallbacks
-    from graphspec.training.observers import Observer
-    from graphspec.training.trainer import Trainer
 
 
 class Model(Explainable, Reported, Shown):
@@ -43,7 +43,7 @@ class Model(Explainable, Reported, Shown):
         weights: copies of all weights by name, such as ``hidden_1/kernel``.
         initial_weights: what each file of initial weights gave: ``taken``, ``new``, ``left_over``.
         spec: the parsed spec.
-        For others see :class:`graphspec.runtime.session.Session`.
+        For others see :class:`graphspec.engine.runtime.session.Session`.
 
     Example::
 
@@ -101,9 +101,9 @@ class Model(Explainable, Reported, Shown):
             history = model.fit(x, y, epochs=2, batch_size=4, verbose=0)
             history["loss"]
         """
-        from graphspec.training.observers import observer
-        from graphspec.training.prepare import FitData, FitSettings, prepare_fit
-        from graphspec.training.timing import Fitted
+        from graphspec.engine.training.observers import observer
+        from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+        from graphspec.engine.training.timing import Fitted
 
         x, y = x_and_y("fit", self.needed, x, y, self.spec)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
@@ -119,7 +119,7 @@ class Model(Explainable, Reported, Shown):
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
         """Return a trainer for the spec's own data and settings, with checkpoints in ``directory``."""
-        from graphspec.training.prepare import prepare_fit
+        from graphspec.engine.training.prepare import prepare_fit
 
         return prepare_fit(self, observer=observer, directory=directory)
 
@@ -209,9 +209,9 @@ class Model(Explainable, Reported, Shown):
             model.fit(epochs=1, verbose=0)
             model.export("housing.onnx")
         """
+        from graphspec.engine.training.held_out import calibration_rows, held_out_rows
         from graphspec.export import export
         from graphspec.export.quantize_gate import quantization_of
-        from graphspec.training.held_out import calibration_rows, held_out_rows
 
         path = path_of("path", path)
         if path.is_dir():
@@ -235,7 +235,7 @@ class Model(Explainable, Reported, Shown):
             model.save("runs/first")
             again = gs.load("runs/first")
         """
-        from graphspec.training.run_directory import save_model
+        from graphspec.engine.training.run_directory import save_model
 
         path = path_of("path", path)
         if path.suffix.lower() == ".onnx":
@@ -249,7 +249,7 @@ class Model(Explainable, Reported, Shown):
 
     def save_weights(self, path: str | Path) -> Path:
         """Write the weights: a file that ends in ``.safetensors``, or ``weights.safetensors`` in a folder."""
-        from graphspec.training.run_directory import write_weights
+        from graphspec.engine.training.run_directory import write_weights
 
         file = weights_file(path)
         make_folder(file.parent)
@@ -258,7 +258,7 @@ class Model(Explainable, Reported, Shown):
 
     def load_weights(self, path: str | Path) -> None:
         """Read what :meth:`save_weights` has written. Raises RunError (GS603) if it is damaged or has other weights."""
-        from graphspec.training.checkpoint import load_arrays
+        from graphspec.engine.training.checkpoint import load_arrays
 
         shapes = {name: param.shape for name, param in self.graph.params.items()}
         self.set_weights(load_arrays(weights_file(path), shapes)[0])
@@ -384,8 +384,8 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
         model.save("runs/first")
         gs.load("runs/first").evaluate()
     """
-    from graphspec.runtime.records import read_json
-    from graphspec.training.run_directory import check_run, load_into, read_adapted
+    from graphspec.engine.runtime.records import read_json
+    from graphspec.engine.training.run_directory import check_run, load_into, read_adapted
 
     directory = path_of("path", path)
     if not (directory / "spec.json").is_file():

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.callbacks import CALLBACKS, Callback, CallbackState
-from graphspec.constraints import CONSTRAINTS, Constraint
-from graphspec.errors import ShapeError
+from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.constraints import CONSTRAINTS, Constraint
 from graphspec.graph.decompositions import decomposes
-from graphspec.initializers import INITIALIZERS, Initializer
-from graphspec.ir.graph import Type, Value
-from graphspec.kernels.context import Context
-from graphspec.layers import CELLS, LAYERS, Layer
-from graphspec.losses import LOSSES, Loss
-from graphspec.metrics import METRICS, Metric, MetricState
-from graphspec.ops import OPS, Op
-from graphspec.ops.base import op
-from graphspec.optimizers import OPTIMIZERS, Optimizer
-from graphspec.regularizers import REGULARIZERS, Regularizer
-from graphspec.schedules import SCHEDULES, Schedule
+from graphspec.graph.initializers import INITIALIZERS, Initializer
+from graphspec.graph.ir.graph import Type, Value
+from graphspec.graph.kernels.context import Context
+from graphspec.graph.ops import OPS, Op
+from graphspec.graph.ops.base import op
+from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
+from graphspec.graph.regularizers import REGULARIZERS, Regularizer
+from graphspec.graph.schedules import SCHEDULES, Schedule
+from graphspec.vocabulary.activations import ACTIVATIONS, Activation
+from graphspec.vocabulary.callbacks import CALLBACKS, Callback, CallbackState
+from graphspec.vocabulary.layers import CELLS, LAYERS, Layer
+from graphspec.vocabulary.losses import LOSSES, Loss
+from graphspec.vocabulary.metrics import METRICS, Metric, MetricState
 
 __all__ = [
     "ACTIVATIONS",

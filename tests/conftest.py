@@ -35,8 +35,8 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
     count: int = request.config.getoption("--workers")
     with pytest.MonkeyPatch.context() as patch:
         if count > 1:
-            from graphspec.compiler.divided_batches import mixing
-            from graphspec.training import trainer as train
+            from graphspec.engine.compiler.divided_batches import mixing
+            from graphspec.engine.training import trainer as train
 
             def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> Any:
                 tree = steps.common.network.spec.training.tree
@@ -52,7 +52,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
-    from graphspec.kernels import fast as choice
+    from graphspec.graph.kernels import fast as choice
 
     monkeypatch.setattr(choice, "FAST", None)
     monkeypatch.delenv(choice.KERNELS, raising=False)
@@ -61,7 +61,7 @@ def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def calls_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that look at the calls of a program: no compiled kernels take their place."""
-    from graphspec.kernels import compiled
+    from graphspec.graph.kernels import compiled
 
     monkeypatch.setattr(compiled, "LIBRARY", None)
 
@@ -69,7 +69,7 @@ def calls_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of two processes on a machine with one core."""
-    from graphspec.training import choose_workers
+    from graphspec.engine.training import choose_workers
 
     monkeypatch.setattr(choose_workers, "usable_cores", lambda: 2)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.callbacks import Callback, CallbackState
+from graphspec.vocabulary.callbacks import Callback, CallbackState
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 

@@ -80,12 +80,15 @@ def test_imports_point_down() -> None:
 
 
 def test_an_import_that_climbs_is_found() -> None:
-    upward = {"graphspec.ops.base": [(7, "graphspec.runtime.bind")], "graphspec.layers.core": [(9, "graphspec.losses")]}
+    upward = {
+        "graphspec.graph.ops.base": [(7, "graphspec.engine.runtime.bind")],
+        "graphspec.vocabulary.layers.core": [(9, "graphspec.vocabulary.losses")],
+    }
     assert climbs(upward) == [
-        "graphspec.ops.base:7 imports graphspec.runtime.bind",
-        "graphspec.layers.core:9 imports graphspec.losses",
+        "graphspec.graph.ops.base:7 imports graphspec.engine.runtime.bind",
+        "graphspec.vocabulary.layers.core:9 imports graphspec.vocabulary.losses",
     ]
-    assert climbs({"graphspec.runtime.bind": [(7, "graphspec.ops.base")]}) == []
+    assert climbs({"graphspec.engine.runtime.bind": [(7, "graphspec.graph.ops.base")]}) == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

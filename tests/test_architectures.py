@@ -14,11 +14,11 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
 from graphspec.export.rows import places_of, seeded
 from graphspec.graph.id_bounds import input_bounds
-from graphspec.ir.dims import evaluate
+from graphspec.graph.ir.dims import evaluate
 
 FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

@@ -22,7 +22,7 @@ from benchmarks.record import as_json, read
 from benchmarks.report import Result, page, ratios
 from benchmarks.workload import read as read_workload
 from benchmarks.workload import write
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 
 KERAS_ADAM = {
     *("type", "learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay", "clipnorm", "clipvalue"),

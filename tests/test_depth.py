@@ -10,12 +10,12 @@ import pytest
 from counting import assert_linear
 
 import graphspec as gs
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.trainer import Trainer
 from graphspec.export.onnx import prepare
-from graphspec.training.observers import Silent
-from graphspec.training.prepare import FitData, prepare_fit
-from graphspec.training.trainer import Trainer
 
 DENSE = {"type": "Dense", "units": 4, "kernel_initializer": "zeros"}
 X = np.ones((3, 4), np.float32)

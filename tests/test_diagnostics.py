@@ -20,26 +20,26 @@ import numpy as np
 import pytest
 from paths import ROOT, TESTS
 
-from graphspec.codes import Code
-from graphspec.compiler.check import check
-from graphspec.errors import Diagnostic, UsageError
-from graphspec.rendering import render, render_json
-from graphspec.validation import check_further
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, UsageError
+from graphspec.base.rendering import render, render_json
+from graphspec.engine.compiler.check import check
+from graphspec.engine.validation import check_further
 
 HERE = TESTS / "diagnostics"
 CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))
 ELSEWHERE = {
     "GS516": "tests/data/series/test_rows.py",
     "GS601": "tests/test_api.py",
-    "GS603": "tests/training/test_checkpoint.py",
-    "GS604": "tests/parallel/test_worker.py",
-    "GS605": "tests/runtime/test_prelude.py",
+    "GS603": "tests/engine/training/test_checkpoint.py",
+    "GS604": "tests/engine/parallel/test_worker.py",
+    "GS605": "tests/engine/runtime/test_prelude.py",
     "GS606": "tests/cli/test_ranks.py",
     "GS701": "tests/export/test_prove.py",
     "GS703": "tests/export/test_model_file.py",
     "GS704": "tests/export/test_quantize_gate.py",
-    "GS801": "tests/keras_files/test_problems.py",
-    "GS802": "tests/keras_files/test_problems.py",
+    "GS801": "tests/foreign/keras_files/test_problems.py",
+    "GS802": "tests/foreign/keras_files/test_problems.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 
@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("graphspec.compiler.trainable.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 16 * 2**30)
 
 
 def options(name: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.config import Registry
+from graphspec.base.config import Registry
 from graphspec.extend import (
     ACTIVATIONS,
     CALLBACKS,
@@ -29,16 +29,16 @@ from graphspec.extend import (
 )
 
 VOCABULARY = {
-    "graphspec.activations": [ACTIVATIONS],
-    "graphspec.callbacks": [CALLBACKS],
-    "graphspec.constraints": [CONSTRAINTS],
-    "graphspec.initializers": [INITIALIZERS],
-    "graphspec.layers": [LAYERS, CELLS],
-    "graphspec.losses": [LOSSES],
-    "graphspec.metrics": [METRICS],
-    "graphspec.optimizers": [OPTIMIZERS],
-    "graphspec.regularizers": [REGULARIZERS],
-    "graphspec.schedules": [SCHEDULES],
+    "graphspec.vocabulary.activations": [ACTIVATIONS],
+    "graphspec.vocabulary.callbacks": [CALLBACKS],
+    "graphspec.graph.constraints": [CONSTRAINTS],
+    "graphspec.graph.initializers": [INITIALIZERS],
+    "graphspec.vocabulary.layers": [LAYERS, CELLS],
+    "graphspec.vocabulary.losses": [LOSSES],
+    "graphspec.vocabulary.metrics": [METRICS],
+    "graphspec.graph.optimizers": [OPTIMIZERS],
+    "graphspec.graph.regularizers": [REGULARIZERS],
+    "graphspec.graph.schedules": [SCHEDULES],
 }
 """Where the classes of the vocabulary are imported from, as in Keras."""
 MODULES = ["graphspec", "graphspec.extend", *VOCABULARY]

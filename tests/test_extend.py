@@ -17,11 +17,11 @@ from watching import Recorder
 
 import graphspec as gs
 from graphspec import extend
-from graphspec.config import Config, Registry
+from graphspec.base.config import Config, Registry
+from graphspec.engine.training import choose_workers as choose
+from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.schema import schema
-from graphspec.training import choose_workers as choose
-from graphspec.training.prepare import FitData, prepare_fit
 
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 PLUGIN, USE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)

@@ -14,7 +14,7 @@ from commands import graphspec
 
 import graphspec as gs
 from graphspec.api import Model
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 
 VECTORS = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
 IDS = np.random.default_rng(1).integers(0, 7, (12, 4))

@@ -21,32 +21,32 @@ OWN = {
 }
 """Folders that mirror nothing."""
 OF_MANY = {
-    "callbacks/test_golden.py": "all callbacks against Keras",
+    "vocabulary/callbacks/test_golden.py": "all callbacks against Keras",
     "cli/test_screens.py": "what every command prints at three widths",
     "editor/test_positions.py": "what an editor shows, by yaml-language-server",
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
-    "keras_files/test_examples.py": "small models that Keras has saved, imported",
-    "keras_files/test_written.py": "specs that imports write",
-    "keras_files/test_refused.py": "what files of Keras may have that a spec cannot",
-    "keras_files/test_families.py": "networks of keras.applications that Keras has saved, imported",
-    "kernels/test_compiled_operators.py": "compiled kernels of several operators against their twins",
+    "foreign/keras_files/test_examples.py": "small models that Keras has saved, imported",
+    "foreign/keras_files/test_written.py": "specs that imports write",
+    "foreign/keras_files/test_refused.py": "what files of Keras may have that a spec cannot",
+    "foreign/keras_files/test_families.py": "networks of keras.applications that Keras has saved, imported",
+    "graph/kernels/test_compiled_operators.py": "compiled kernels of several operators against their twins",
     "language/test_golden.py": "all types of columns against scikit-learn",
-    "layers/test_errors.py": "what all layers refuse",
-    "layers/test_golden.py": "all layers against Keras",
-    "layers/test_layers.py": "shapes and weights of all layers",
-    "layers/test_masks.py": "masks of all layers",
-    "losses/test_golden.py": "all losses against Keras",
-    "metrics/test_golden.py": "all metrics against Keras",
-    "onnx_files/unfreeze/test_training.py": "specs with a file that trains",
-    "operations/test_numpy.py": "operations of several families",
-    "ops/test_allocation.py": "a table of all operators",
-    "ops/test_cases.py": "whether the tables show all operators",
-    "ops/test_gradients.py": "a table of all operators",
-    "ops/test_no_rows.py": "a table of all operators",
-    "ops/test_node.py": "ONNX's tests of all operators",
-    "ops/test_onnxruntime.py": "a table of all operators",
-    "ops/test_shapes.py": "what many operators infer and refuse",
+    "vocabulary/layers/test_errors.py": "what all layers refuse",
+    "vocabulary/layers/test_golden.py": "all layers against Keras",
+    "vocabulary/layers/test_layers.py": "shapes and weights of all layers",
+    "vocabulary/layers/test_masks.py": "masks of all layers",
+    "vocabulary/losses/test_golden.py": "all losses against Keras",
+    "vocabulary/metrics/test_golden.py": "all metrics against Keras",
+    "vocabulary/onnx_files/unfreeze/test_training.py": "specs with a file that trains",
+    "vocabulary/operations/test_numpy.py": "operations of several families",
+    "graph/ops/test_allocation.py": "a table of all operators",
+    "graph/ops/test_cases.py": "whether the tables show all operators",
+    "graph/ops/test_gradients.py": "a table of all operators",
+    "graph/ops/test_no_rows.py": "a table of all operators",
+    "graph/ops/test_node.py": "ONNX's tests of all operators",
+    "graph/ops/test_onnxruntime.py": "a table of all operators",
+    "graph/ops/test_shapes.py": "what many operators infer and refuse",
     "test_architecture.py": "the floors of the package",
     "test_architectures.py": "the networks in specs/architectures",
     "test_benchmarks.py": "the networks in benchmarks/, and what is told of a race",
@@ -65,8 +65,8 @@ OF_MANY = {
     "test_specs.py": "the specs in specs",
     "test_specs_by_ranks.py": "the specs in specs, by MPI ranks",
     "test_vocabulary.py": "docs/vocabulary.md and docs/vocabulary/",
-    "training/test_ctc_words.py": "words from pictures, from the rows to the file",
-    "training/test_golden.py": "whole models against Keras",
+    "engine/training/test_ctc_words.py": "words from pictures, from the rows to the file",
+    "engine/training/test_golden.py": "whole models against Keras",
 }
 """Tests of no module of their own, and what they are about."""
 
@@ -95,11 +95,13 @@ def test_tests_have_the_place_and_the_name_of_a_module() -> None:
 
 
 def test_a_test_of_no_module_is_found() -> None:
-    assert misplaced([Path("ops/test_erf.py"), Path("tools/test_new.py"), Path("test_api.py")]) == []
-    assert misplaced([Path("ops/test_nothing.py")]) == [
-        "tests/ops/test_nothing.py: there is no graphspec/ops/nothing.py; name it after what it tests"
+    assert misplaced([Path("graph/ops/test_erf.py"), Path("tools/test_new.py"), Path("test_api.py")]) == []
+    assert misplaced([Path("graph/ops/test_nothing.py")]) == [
+        "tests/graph/ops/test_nothing.py: there is no graphspec/graph/ops/nothing.py; name it after what it tests"
     ]
-    assert len(misplaced([Path("losses/test_erf.py"), Path("tools/test_erf.py"), Path("test_nothing.py")])) == 3
+    assert (
+        len(misplaced([Path("vocabulary/losses/test_erf.py"), Path("tools/test_erf.py"), Path("test_nothing.py")])) == 3
+    )
 
 
 def test_every_folder_mirrors_one() -> None:

@@ -12,8 +12,8 @@ from paths import ROOT
 from docs.pictures import PICTURES
 from docs.pictures.canvas import WIDTH, Canvas, Line, inside, number, runs_of
 from docs.pictures.compute import run, train
-from graphspec.drawing.scales import Scale
-from graphspec.drawing.svg import text_width
+from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.svg import text_width
 
 FOLDER = ROOT / "docs" / "pictures"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -14,7 +14,7 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.runtime.session import Session
+from graphspec.engine.runtime.session import Session
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 INTERNAL = {"trainer"}

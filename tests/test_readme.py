@@ -11,8 +11,8 @@ from commands import graphspec
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.base.rendering import render
 from graphspec.cli.schema import schema_text
-from graphspec.rendering import render
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

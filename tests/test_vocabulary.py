@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 from paths import ROOT
 
-from graphspec.config import Config, Registry
+from graphspec.base.config import Config, Registry
 from graphspec.language.explain import REGISTRIES
-from graphspec.layers import LAYERS, Layer
+from graphspec.vocabulary.layers import LAYERS, Layer
 
 DOCS = ROOT / "docs"
 
@@ -102,7 +102,7 @@ def test_every_class_is_found_by_its_names(kind: str) -> None:
 
 
 def test_a_name_that_is_missing_in_its_table() -> None:
-    with pytest.raises(ValueError, match=r"'Fresh' is missing under 'base' in graphspec/layers/__init__.py"):
+    with pytest.raises(ValueError, match=r"'Fresh' is missing under 'base' in graphspec/vocabulary/layers/__init__.py"):
         LAYERS.add("Fresh")(Layer)
 
 

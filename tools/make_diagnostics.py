@@ -1,7 +1,7 @@
-"""Write the tables of `docs/diagnostics.md` from :class:`graphspec.codes.Code`: ``python -m tools.make_diagnostics``.
+"""Write the tables of `docs/diagnostics.md` from :class:`graphspec.base.codes.Code`: ``python -m tools.make_diagnostics``.
 
 A table stands between ``<!-- GS1 -->``, for the codes that begin so, and ``<!-- end -->``. Below it stand the examples of
-``graphspec explain``, from ``graphspec/explanations/``. What is around it is kept.
+``graphspec explain``, from ``graphspec/base/explanations/``. What is around it is kept.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from graphspec.codes import Code
-from graphspec.explanations.pages import Block, explanation
-from graphspec.files import write_atomic
+from graphspec.base.codes import Code
+from graphspec.base.explanations.pages import Block, explanation
+from graphspec.base.files import write_atomic
 
 PAGE = Path(__file__).parent.parent / "docs" / "diagnostics.md"
 

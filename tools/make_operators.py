@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from graphspec.files import write_atomic
-from graphspec.ops import OPS, Op
-from graphspec.ops.base import REQUIRED, declared_attributes
+from graphspec.base.files import write_atomic
+from graphspec.graph.ops import OPS, Op
+from graphspec.graph.ops.base import REQUIRED, declared_attributes
 
 FILE = Path(__file__).parents[1] / "graphspec" / "graph" / "operators.pyi"
 HEAD = '''# ruff: noqa: A002
@@ -22,7 +22,7 @@ HEAD = '''# ruff: noqa: A002
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from graphspec.ir.graph import Value
+from graphspec.graph.ir.graph import Value
 
 class Operators:
 '''

@@ -21,8 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from graphspec.config import with_article
-from graphspec.files import create, write_atomic
+from graphspec.base.config import with_article
+from graphspec.base.files import create, write_atomic
 from tools.edit import (
     RefusedError,
     add_imports,

@@ -35,7 +35,7 @@ class Kind:
     tuples: tuple[str, dict[str, str]] = field(default=("", {}))
 
 
-_BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.ir.graph import Value")
+_BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.graph.ir.graph import Value")
 _WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
 _VOCABULARY = (
     "make the schema for editors and the pages of the vocabulary again:",
@@ -43,7 +43,7 @@ _VOCABULARY = (
 )
 _NOT_KERAS = "if Keras does not have it: into NOT_KERAS of tests/support/golden_cases.py, and a comparison with NumPy"
 _ENTRY = (
-    "tests/ops/cases/$family.py: its entry: what has a gradient, a batch without rows, a large one "
+    "tests/graph/ops/cases/$family.py: its entry: what has a gradient, a batch without rows, a large one "
     "(`of_one` makes them of a function of one input, `of_two` of two; others are an OpCase)"
 )
 _CHANGELOG = "CHANGELOG.md: a line under Unreleased"
@@ -52,7 +52,7 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (d
 LAYER = Kind(
     folder="layers",
     table="$Name",
-    imports=("from pydantic import Field", "from graphspec.layers.base import LAYERS, Layer, as_float"),
+    imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float"),
     for_types=_BUILDER,
     body='''
 @LAYERS.add("$Name")
@@ -93,11 +93,11 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
         _GOLDEN % "cases_$family.py (or the one with its family's cases)",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
         _NOT_KERAS,
-        "graphspec/layers/refused.py: remove $Name if it is there",
+        "graphspec/vocabulary/layers/refused.py: remove $Name if it is there",
         "docs/make_vocabulary.py: a new file of layers goes into PAGES, to the page that shows it",
         *_VOCABULARY,
         _CHANGELOG,
-        "$$ pytest -n 0 tests/layers tests/golden tests/export/test_layers.py tests/language tests/test_vocabulary.py",
+        "$$ pytest -n 0 tests/vocabulary/layers tests/golden tests/export tests/language tests/test_vocabulary.py",
     ),
 )
 
@@ -106,11 +106,11 @@ OPERATOR = Kind(
     table="$Name",
     imports=(
         "import numpy as np",
-        "from graphspec.arrays.calls import Calls",
-        "from graphspec.ir.graph import Array",
-        "from graphspec.kernels.context import Context",
-        "from graphspec.ops.base import op",
-        "from graphspec.ops.unary import Unary",
+        "from graphspec.base.arrays.calls import Calls",
+        "from graphspec.graph.ir.graph import Array",
+        "from graphspec.graph.kernels.context import Context",
+        "from graphspec.graph.ops.base import op",
+        "from graphspec.graph.ops.unary import Unary",
     ),
     for_types=(),
     body='''
@@ -131,7 +131,7 @@ def test_values_of_$name() -> None:
     X = np.random.default_rng(0).standard_normal((3, 4))
     np.testing.assert_allclose(graphs.run("$Name", [X])[0], np.exp(X), rtol=1e-5)
 """,
-    entry_imports=("from ops.cases.elementwise import of_one",),
+    entry_imports=("from graph.ops.cases.elementwise import of_one",),
     entry='"$Name": of_one($how)',
     left=(
         "python -m tools.make_operators && ruff format graphspec/graph/operators.pyi: the builder's stub",
@@ -139,20 +139,20 @@ def test_values_of_$name() -> None:
         _ENTRY,
         "$opset",
         _CHANGELOG,
-        "$$ pytest -n 0 tests/ops -k '$Name or $name or every or table'",
+        "$$ pytest -n 0 tests/graph/ops -k '$Name or $name or every or table'",
     ),
 )
 
 EXPORTED = (
-    "its entry also draws random inputs, which tests/ops/test_onnxruntime.py compares: that fails until $Name is written",
-    "tests/ops/test_node.py runs ONNX's tests of it: attributes that it refuses go into REFUSED, cases into EXCLUDED",
+    "its entry also draws random inputs: tests/graph/ops/test_onnxruntime.py fails until $Name is written",
+    "tests/graph/ops/test_node.py runs ONNX's tests of it: attributes that it refuses go into REFUSED, cases into EXCLUDED",
 )
 """What is left for an operator that files hold."""
 
 LOSS = Kind(
     folder="losses",
     table="$name $Name",
-    imports=("from graphspec.losses.base import LOSSES, Loss, mean",),
+    imports=("from graphspec.vocabulary.losses.base import LOSSES, Loss, mean",),
     for_types=_BUILDER,
     body='''
 @LOSSES.add("$name", "$Name")
@@ -186,15 +186,15 @@ def test_value_and_training_of_$name() -> None:
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py losses",
         *_VOCABULARY,
         _CHANGELOG,
-        "$$ pytest -n 0 tests/losses tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
+        "$$ pytest -n 0 tests/vocabulary/losses tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
     ),
 )
 
 METRIC = Kind(
     folder="metrics",
     table="$Name $name",
-    imports=("import numpy as np", "from graphspec.metrics.base import METRICS, Average"),
-    for_types=("from graphspec.ir.graph import Array",),
+    imports=("import numpy as np", "from graphspec.vocabulary.metrics.base import METRICS, Average"),
+    for_types=("from graphspec.graph.ir.graph import Array",),
     body='''
 @METRICS.add("$Name", "$name")
 class $Name(Average):
@@ -210,8 +210,8 @@ class $Name(Average):
     test_imports=(
         "import numpy as np",
         "from heads import value",
-        "from graphspec.metrics import METRICS",
-        "from graphspec.runtime.compute import Compute",
+        "from graphspec.vocabulary.metrics import METRICS",
+        "from graphspec.engine.runtime.compute import Compute",
     ),
     test="""
 def test_value_of_$name() -> None:
@@ -228,7 +228,7 @@ def test_value_of_$name() -> None:
         _NOT_KERAS,
         *_VOCABULARY,
         _CHANGELOG,
-        "$$ pytest -n 0 tests/metrics tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
+        "$$ pytest -n 0 tests/vocabulary/metrics tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
     ),
 )
 
@@ -239,7 +239,7 @@ PASS = Kind(
         "from collections.abc import Sequence",
         "from graphspec.graph.rebuild import Rebuild, rebuild",
         "from graphspec.graph.target import Target",
-        "from graphspec.ir.graph import Graph, Node, Value",
+        "from graphspec.graph.ir.graph import Graph, Node, Value",
     ),
     for_types=(),
     body='''

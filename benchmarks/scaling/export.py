@@ -9,7 +9,7 @@ from pathlib import Path
 import graphspec as gs
 from benchmarks.networks import spec
 from benchmarks.tables import table
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 
 ARCHITECTURES = Path(__file__).parents[2] / "specs" / "architectures"
 

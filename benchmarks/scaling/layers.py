@@ -23,7 +23,7 @@ from benchmarks.scaling.checking import chain
 from benchmarks.steps import seconds, trainer_of
 from benchmarks.tables import milliseconds, table
 from benchmarks.workload import Array
-from graphspec.training.trainer import Trainer
+from graphspec.engine.training.trainer import Trainer
 
 SIZES = 10, 100, 1000, 3000, 10_000
 ROWS = 32

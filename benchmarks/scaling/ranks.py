@@ -28,10 +28,10 @@ from benchmarks.scaling import wire
 from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, publish, table, where
 from graphspec.api import Model
-from graphspec.arrays.calls import settings
-from graphspec.compiler.rank_costs import Network, RankCosts, sums_over_batch
-from graphspec.parallel.mpi import Ranks, connect
-from graphspec.parallel.rank_worker import serve
+from graphspec.base.arrays.calls import settings
+from graphspec.engine.compiler.rank_costs import Network, RankCosts, sums_over_batch
+from graphspec.engine.parallel.mpi import Ranks, connect
+from graphspec.engine.parallel.rank_worker import serve
 
 FEATURES_AND_UNITS = ((64, 133), (256, 375), (784, 1258))
 """Of Dense networks with about 10,000, 100,000 and 1,000,000 weights."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from docs.pictures import PICTURES
-from graphspec.files import write_atomic
+from graphspec.base.files import write_atomic
 
 HERE = Path(__file__).parent
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphspec.drawing.scales import Scale
-from graphspec.drawing.svg import escape, text_width
+from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.svg import escape, text_width
 
 Array = np.ndarray[Any, Any]
 

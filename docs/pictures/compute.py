@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.arrays.random import Clock
+from graphspec.base.arrays.random import Clock
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.layers import LAYERS
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
+from graphspec.vocabulary.layers import LAYERS
 
 Array = np.ndarray[Any, Any]
 Config = Mapping[str, Any]

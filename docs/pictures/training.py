@@ -8,9 +8,9 @@ import numpy as np
 
 import graphspec as gs
 from docs.pictures.canvas import Array, Canvas, Line, number
-from graphspec.arrays.random import generator
-from graphspec.drawing.scales import Scale, linear
+from graphspec.base.arrays.random import generator
 from graphspec.language.explain import REGISTRIES
+from graphspec.show.drawing.scales import Scale, linear
 
 STEEP, FLAT = 4.0, 0.1
 """The valley's loss is ``(FLAT · a² + STEEP · b²) / 2`` for the weights a and b."""

@@ -12,10 +12,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
-from graphspec.codes import Code
-from graphspec.errors import NOWHERE, Diagnostic
+from graphspec.base.codes import Code
+from graphspec.base.errors import NOWHERE, Diagnostic
+from graphspec.base.version import __version__
 from graphspec.language.set_paths import FILE as SET
-from graphspec.version import __version__
 
 NO_FILES = (NOWHERE.file, SET)
 """Where values come from that are in no file: a dict, and ``--set``."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from graphspec.base.errors import UsageError
 from graphspec.cli.card import card
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
@@ -32,7 +33,6 @@ from graphspec.cli.search import search
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
-from graphspec.errors import UsageError
 
 COMMANDS = (
     init,
@@ -105,7 +105,7 @@ for command in COMMANDS:
 
 def _version(requested: bool) -> None:
     if requested:
-        from graphspec.version import __version__
+        from graphspec.base.version import __version__
 
         out(f"graphspec {__version__}")
         raise typer.Exit

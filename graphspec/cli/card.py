@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from graphspec.base.errors import UsageError
+from graphspec.base.files import write_atomic
 from graphspec.cli.console import complain, out_wrapped, write_data
 from graphspec.cli.options import Allow, DataPlace, argument, option, output_file
 from graphspec.cli.report import load_run, refuse_no_run
 from graphspec.cli.targets import naming_data
-from graphspec.errors import UsageError
-from graphspec.files import write_atomic
 
 
 def card(
@@ -26,9 +26,9 @@ def card(
     allow: Allow = None,
 ) -> None:
     """Write a model card: what a run does, its results with intervals, its limits, and how to call its file."""
-    from graphspec.report.card import MARK
-    from graphspec.report.card import card as card_of
-    from graphspec.report.findings import find
+    from graphspec.show.report.card import MARK
+    from graphspec.show.report.card import card as card_of
+    from graphspec.show.report.findings import find
 
     refuse_no_run(run)
     if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.text import display_width, shorten_middle, wrapped
 from graphspec.cli.console import columns, count
-from graphspec.text import display_width, shorten_middle, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
-    from graphspec.runtime.running_metrics import ResultTable
+    from graphspec.engine.runtime.running_metrics import ResultTable
+    from graphspec.graph.ir.graph import Array
 
 _LISTED = 12  # classes that a list shows
 _NUMBERED = ((20, 2), (12, 2), (12, 1), (7, 1), (0, 1))

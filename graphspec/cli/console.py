@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.text import columns as columns
+from graphspec.base.text import count as count
+from graphspec.base.text import printable, terminal_width, wrapped
 from graphspec.cli.stopping import signal_of, stopped_by
-from graphspec.codes import Code
-from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
-from graphspec.text import columns as columns
-from graphspec.text import count as count
-from graphspec.text import printable, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -161,7 +161,7 @@ def complain(message: str, hint: str | None = None) -> None:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Write diagnostics to ``stream`` (stderr by default), each followed by a blank line; of many, errors come first."""
-    from graphspec.rendering import render
+    from graphspec.base.rendering import render
 
     found = Diagnostics(diagnostics)
     if not found:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graphspec.base.sparklines import Scale, scale_of, sparkline
+from graphspec.base.text import display_width, number, shorten_middle
 from graphspec.cli.console import columns, count
-from graphspec.sparklines import Scale, scale_of, sparkline
-from graphspec.text import display_width, number, shorten_middle
 
 _FEWEST = 5  # epochs; their lines show fewer
 _MOST = 6  # lines

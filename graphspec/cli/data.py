@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from graphspec.base.errors import UsageError, shorten
+from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, suffix_of
+from graphspec.base.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
 from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
 from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
-from graphspec.errors import UsageError, shorten
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, suffix_of
-from graphspec.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.array_profile import ArrayProfile

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from graphspec.base.errors import SpecError, UsageError
+from graphspec.base.text import terminal_width
 from graphspec.cli.console import out, print_diagnostics, write_data
 from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
-from graphspec.errors import SpecError, UsageError
-from graphspec.text import terminal_width
 
 if TYPE_CHECKING:
-    from graphspec.compiler.adapted import Adapted
-    from graphspec.compiler.differences import Network
+    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.compiler.differences import Network
     from graphspec.language.declarations import Spec
 
 FORMAT = 1
@@ -72,9 +72,9 @@ class _Side:
 
     def network(self, *, learnt: bool) -> Network:
         """Return the network as the spec has it; with ``learnt``, the sizes are those that it has learnt."""
-        from graphspec.compiler.adapted import Adapted
-        from graphspec.compiler.check import check
-        from graphspec.compiler.differences import Network
+        from graphspec.engine.compiler.adapted import Adapted
+        from graphspec.engine.compiler.check import check
+        from graphspec.engine.compiler.differences import Network
 
         adapted = self.adapted or Adapted()
         spec, lowered = check(self.source, allow_outside=True, adapted=adapted.of_files(), draws=False).require()
@@ -88,8 +88,8 @@ def _side(path: Path) -> _Side:
     if not path.exists():
         raise UsageError(f"{path} does not exist; {_WANTED}")
     if is_run(path):
-        from graphspec.runtime.records import read_json
-        from graphspec.training.run_directory import check_run, read_adapted
+        from graphspec.engine.runtime.records import read_json
+        from graphspec.engine.training.run_directory import check_run, read_adapted
 
         read_json(path / "spec.json")
         adapted = read_adapted(path)
@@ -105,8 +105,8 @@ def _side(path: Path) -> _Side:
 
 def _arrays(path: Path) -> Adapted | None:
     """Return the arrays that the constants of a spec name; None if there are none, or one cannot be read."""
-    from graphspec.compiler.adapted import Adapted
-    from graphspec.compiler.array_files import arrays_of, read_arrays
+    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.compiler.array_files import arrays_of, read_arrays
     from graphspec.language.parse import parse
 
     spec, _ = parse(path)
@@ -159,10 +159,10 @@ def _differs(record: dict[str, Any], part: str) -> bool:
 
 
 def _compare_specs(record: dict[str, Any], a: _Side, b: _Side) -> None:
-    from graphspec.compiler.adapted import Adapted
-    from graphspec.compiler.differences import RENAMED, network_differences
-    from graphspec.compiler.plain_values import changes
-    from graphspec.compiler.setting_differences import data_differences, learnt_differences, training_differences
+    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.compiler.differences import RENAMED, network_differences
+    from graphspec.engine.compiler.plain_values import changes
+    from graphspec.engine.compiler.setting_differences import data_differences, learnt_differences, training_differences
 
     learnt = a.is_trained and b.is_trained
     old, new = (side.network(learnt=learnt) for side in (a, b))
@@ -190,9 +190,9 @@ def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
 
 
 def _compare_runs(record: dict[str, Any], a: _Side, b: _Side) -> None:
-    from graphspec.compiler.plain_values import changes, plain
-    from graphspec.runtime.records import read_json
-    from graphspec.training.run_records import result_differences, weight_differences
+    from graphspec.engine.compiler.plain_values import changes, plain
+    from graphspec.engine.runtime.records import read_json
+    from graphspec.engine.training.run_records import result_differences, weight_differences
 
     files = [side.path / "run.json" for side in (a, b)]
     old, new = (read_json(file) if file.is_file() else {} for file in files)

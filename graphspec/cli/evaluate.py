@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.base.errors import NOWHERE, SpecError, UsageError
+from graphspec.base.text import shell, shorten_end, terminal_width
 from graphspec.cli.console import columns, complain, out, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
-from graphspec.errors import NOWHERE, SpecError, UsageError
-from graphspec.text import shell, shorten_end, terminal_width
 
 if TYPE_CHECKING:
     from graphspec.api import Model
+    from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
     from graphspec.language.declarations import Spec
-    from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
 
 _WANTED = "name a run directory or an ONNX file"
 
@@ -45,9 +45,9 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
     from graphspec.api import load
     from graphspec.cli.started import started
     from graphspec.cli.verdicts import print_verdicts
-    from graphspec.report.findings import Findings, judge
-    from graphspec.runtime.head_counts import HeadCounts
-    from graphspec.training.prepare import part_rows
+    from graphspec.engine.runtime.head_counts import HeadCounts
+    from graphspec.engine.training.prepare import part_rows
+    from graphspec.show.report.findings import Findings, judge
 
     model = started(run, "evaluate", allow) if is_spec(run) else load(run, allow=allow)
     if data is None:
@@ -66,10 +66,10 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
 
 
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
+    from graphspec.engine.runtime.session import Session
+    from graphspec.engine.training.prepare import part_rows
     from graphspec.export.evaluate import evaluate_exported, has_penalties
     from graphspec.export.read import read_exported
-    from graphspec.runtime.session import Session
-    from graphspec.training.prepare import part_rows
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -134,7 +134,7 @@ def _refuse_other_rows(model: Model, run: Path) -> None:
     """Raise UsageError if the training data are not those of the run: a split would choose other rows."""
     from graphspec.data.files import files_of
     from graphspec.data.stored import hash_of
-    from graphspec.runtime.records import Provenance, check, read_json
+    from graphspec.engine.runtime.records import Provenance, check, read_json
 
     path = run / "run.json"
     if not path.is_file():
@@ -174,7 +174,7 @@ def _print_results(running: RunningMetrics) -> None:
 
     from graphspec.cli.confusion import matrix_lines
     from graphspec.cli.head_tables import head_tables
-    from graphspec.runtime.head_counts import ClassCounts
+    from graphspec.engine.runtime.head_counts import ClassCounts
 
     _print_values(running)
     width = terminal_width(sys.stdout)

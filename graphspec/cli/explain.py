@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import UsageError
+from graphspec.base.text import display_width, printable, terminal_width, wrapped
 from graphspec.cli.console import colourful, on_stdout, out, out_wrapped, spelled
 from graphspec.cli.options import argument
-from graphspec.codes import Code
-from graphspec.errors import UsageError
-from graphspec.text import display_width, printable, terminal_width, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.explanations.pages import Block, Explanation
+    from graphspec.base.explanations.pages import Block, Explanation
 
 _BOLD, _RED, _GREEN = "1", "31", "32"
 
@@ -22,7 +22,7 @@ def explain(
     codes: Annotated[list[str] | None, argument("CODE", "Codes, such as GS302; by default all are listed.")] = None,
 ) -> None:
     """Explain diagnostic codes: what they mean, a wrong spec with its answer, and the right spec."""
-    from graphspec.explanations.pages import explanation, find
+    from graphspec.base.explanations.pages import explanation, find
 
     if not codes:
         _print_list()
@@ -40,7 +40,7 @@ def explain(
 
 
 def _print_list() -> None:
-    from graphspec.explanations.pages import GROUPS
+    from graphspec.base.explanations.pages import GROUPS
 
     for k, (group, title) in enumerate(GROUPS.items()):
         out(("" if k == 0 else "\n") + f"{group}: {title}")
@@ -52,7 +52,7 @@ def _print_list() -> None:
 
 
 def _unknown(text: str) -> UsageError:
-    from graphspec.explanations.pages import near
+    from graphspec.base.explanations.pages import near
 
     close = [f"{code} ({code.summary})" for code in near(text)]
     meant = f"; did you mean {' or '.join(close)}?" if close else ""

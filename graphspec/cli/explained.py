@@ -13,15 +13,24 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from graphspec.base.errors import UsageError
+from graphspec.base.text import (
+    count,
+    display_width,
+    number,
+    printable,
+    shorten_end,
+    shorten_middle,
+    terminal_width,
+    wrapped,
+)
 from graphspec.cli.console import complain, err, out, out_wrapped, write_data
-from graphspec.errors import UsageError
-from graphspec.text import count, display_width, number, printable, shorten_end, shorten_middle, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.ir.graph import Array
-    from graphspec.notebook.explanation import Explanation
-    from graphspec.runtime.explanations import Attributed
+    from graphspec.engine.runtime.explanations import Attributed
+    from graphspec.graph.ir.graph import Array
+    from graphspec.show.notebook.explanation import Explanation
 
 ROWS = 10
 """Rows that are explained by default."""
@@ -45,7 +54,7 @@ class Request:
 def explain(run: Path, data: Path, request: Request, output: Path | None, *, json: bool) -> None:
     """Explain the answers of a run for new rows, and print or write the explanation."""
     from graphspec.api import load
-    from graphspec.notebook.explanation import FORMATS
+    from graphspec.show.notebook.explanation import FORMATS
 
     suffix = ".jsonl" if json else "" if output is None else output.suffix.lower()
     if output is not None and suffix not in FORMATS:
@@ -96,7 +105,7 @@ def lines(found: Explanation, width: int) -> list[str]:
 
 
 def _row(found: Explanation, row: int, width: int) -> Iterator[str]:
-    from graphspec.drawing.explanations import shown
+    from graphspec.show.drawing.explanations import shown
 
     for part in found.parts:
         if part.picture:
@@ -117,7 +126,7 @@ def _row(found: Explanation, row: int, width: int) -> Iterator[str]:
 
 def _table(entries: Sequence[tuple[str, str, float]], width: int, most: int) -> list[str]:
     """Return a table with bars: ``█`` for the answer, ``░`` against it; entries after ``most`` are one line."""
-    from graphspec.drawing.explanations import signed
+    from graphspec.show.drawing.explanations import signed
 
     rows = list(entries[:most])
     if others := entries[most:]:

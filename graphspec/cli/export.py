@@ -55,10 +55,10 @@ def export(  # noqa: PLR0913 (one for each option)
     Writes the file only if onnxruntime's outputs match; otherwise the status is 1.
     """
     from graphspec.api import load
+    from graphspec.base.errors import UsageError
     from graphspec.cli.started import started
     from graphspec.cli.targets import is_onnx, is_spec, refuse_other
     from graphspec.data.relocated import moved
-    from graphspec.errors import UsageError
 
     wanted = "name a run directory"
     refuse_other(run, wanted)

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.base.errors import UsageError
+from graphspec.base.text import count
 from graphspec.cli.spec_text import scalar
 from graphspec.data.labels import small_classes
 from graphspec.data.pictures import sizes_text
 from graphspec.data.profile_sql import ISO
 from graphspec.data.series.rows import series_of
 from graphspec.data.source import DataError
-from graphspec.errors import UsageError
 from graphspec.language.declarations import Windows
-from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.data.profile import ColumnProfile, Profile

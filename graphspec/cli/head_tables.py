@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.text import display_width, shorten_end, shorten_middle, wrapped
 from graphspec.cli.console import columns, count
-from graphspec.runtime.head_counts import ClassCounts, NumberErrors
-from graphspec.text import display_width, shorten_end, shorten_middle, wrapped
+from graphspec.engine.runtime.head_counts import ClassCounts, NumberErrors
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _ALL = 20  # classes of which a terminal shows every one
 _WORST = 12  # of more, so many are shown

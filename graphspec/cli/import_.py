@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from graphspec.base.text import shell
 from graphspec.cli.console import out, out_wrapped
 from graphspec.cli.options import argument, flag, option, writable
 from graphspec.cli.schema import place
-from graphspec.text import shell
 
 
 def import_(
@@ -26,7 +26,7 @@ def import_(
     overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
 ) -> None:
     """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
-    from graphspec.importing.importer import import_file
+    from graphspec.foreign.importing.importer import import_file
 
     found = import_file(path, output, overwrite=overwrite, schema=place)
     for line in found.lines():

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import UsageError
+from graphspec.base.files import TABLES, create
+from graphspec.base.libraries import missing_library
+from graphspec.base.text import shell
 from graphspec.cli.console import complain, count, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
 from graphspec.cli.spec_text import form_lines
-from graphspec.codes import Code
-from graphspec.errors import UsageError
-from graphspec.files import TABLES, create
-from graphspec.libraries import missing_library
-from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
@@ -162,7 +162,7 @@ def _description(template: str) -> str:
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
     """Write a spec whose columns, network and training fit a table."""
     from graphspec.cli.spec_text import spec_text
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     task = next((task for task in TASKS if task == kind), None)
     if kind is not None and task is None:

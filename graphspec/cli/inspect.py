@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from graphspec.arrays.system_memory import human
+from graphspec.base.arrays.system_memory import human
+from graphspec.base.errors import UsageError
+from graphspec.base.text import count, display_width, shell, shorten_end, terminal_width, wrapped
 from graphspec.cli.console import out, write_data
 from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_run, is_spec, refuse_other
-from graphspec.errors import UsageError
-from graphspec.text import count, display_width, shell, shorten_end, terminal_width, wrapped
 
 _WANTED = "name an ONNX file, a model of Keras, a file of weights or a run directory"
 _KEYS = 12  # columns of the key of a line
@@ -45,7 +45,7 @@ def inspect(
     Nothing is run. Of a file of another program, all that graphspec cannot take is named with its place.
     """
     from graphspec.export.inspection import inspect_file
-    from graphspec.inspecting.kinds import kind_of
+    from graphspec.foreign.inspecting.kinds import kind_of
 
     kind = kind_of(file)
     if kind is None:
@@ -57,7 +57,7 @@ def inspect(
     elif is_run(file):
         record = _run_record(file)
     elif file.exists():
-        from graphspec.inspecting.onnx_uses import onnx_uses
+        from graphspec.foreign.inspecting.onnx_uses import onnx_uses
 
         record = inspect_file(file)
         record["uses"] = onnx_uses(file)
@@ -72,7 +72,7 @@ def inspect(
 
 def _other_record(file: Path, kind: str) -> dict[str, Any]:
     """Return the record of a file of another program."""
-    from graphspec.inspecting.weight_file import weights_record
+    from graphspec.foreign.inspecting.weight_file import weights_record
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -80,21 +80,21 @@ def _other_record(file: Path, kind: str) -> dict[str, Any]:
         raise UsageError(f"{file} is not a regular file; {_WANTED}")
     if kind == "weights":
         return weights_record(file)
-    from graphspec.inspecting.keras_file import keras_record
+    from graphspec.foreign.inspecting.keras_file import keras_record
 
     return keras_record(file)
 
 
 def _run_record(directory: Path) -> dict[str, Any]:
     """Return the record of a run; its files are listed, and its arrays are not read."""
-    from graphspec.callbacks.outputs import RUN_FILES
     from graphspec.cli.targets import checked_target
+    from graphspec.engine.runtime.records import read_json
+    from graphspec.engine.training.run_directory import read_adapted
+    from graphspec.engine.training.run_records import history_of
     from graphspec.export.check import check_export
     from graphspec.export.inspection import FORMAT, network_record
     from graphspec.export.targets import TARGETS, has_contrib
-    from graphspec.runtime.records import read_json
-    from graphspec.training.run_directory import read_adapted
-    from graphspec.training.run_records import history_of
+    from graphspec.vocabulary.callbacks.outputs import RUN_FILES
 
     spec, lowered = checked_target(directory).require()
     adapted, run = read_adapted(directory), directory / "run.json"
@@ -128,7 +128,7 @@ def _run_record(directory: Path) -> dict[str, Any]:
 
 def _lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
     """Yield the lines for people."""
-    from graphspec.inspecting.lines import arrays_lines
+    from graphspec.foreign.inspecting.lines import arrays_lines
 
     kinds = {"graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file", "run": "a run", **_CONTAINERS}
     named = f", '{record['name']}'" if record["name"] else ""
@@ -243,7 +243,7 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     trainable = any(use["use"] == "unfrozen" and use["possible"] for use in record.get("uses", ()))
     yield "graphspec", _runtime(record["runtime"], trainable)
     if record["kind"] == "onnx":
-        from graphspec.inspecting.lines import uses_lines
+        from graphspec.foreign.inspecting.lines import uses_lines
 
         yield from uses_lines(record["uses"])
     if record["proof"]:
@@ -346,13 +346,13 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _of_weights(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    from graphspec.inspecting.lines import weights_lines
+    from graphspec.foreign.inspecting.lines import weights_lines
 
     yield from weights_lines(record)
 
 
 def _of_keras(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    from graphspec.inspecting.lines import keras_lines
+    from graphspec.foreign.inspecting.lines import keras_lines
 
     yield from keras_lines(record)
 

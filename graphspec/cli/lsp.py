@@ -15,8 +15,8 @@ def lsp(
 
     An editor starts it. It needs pygls.
     """
-    from graphspec.errors import UsageError
-    from graphspec.libraries import missing_library
+    from graphspec.base.errors import UsageError
+    from graphspec.base.libraries import missing_library
 
     try:
         from graphspec.editor.server import serve

@@ -32,7 +32,7 @@ def output_file(text: str) -> Any:
 
 def writable(path: Path | None) -> Path | None:
     """Refuse an output path that cannot be written, before any work is done."""
-    from graphspec.files import why_not_writable
+    from graphspec.base.files import why_not_writable
 
     try:
         why = None if path is None else why_not_writable(path)

@@ -21,13 +21,13 @@ def plot(
     sets: Sets = None,
 ) -> None:
     """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
+    from graphspec.base.errors import UsageError
+    from graphspec.base.files import write_atomic
     from graphspec.cli.targets import checked_target
-    from graphspec.compiler.cost import cost
-    from graphspec.drawing.mermaid import mermaid
-    from graphspec.drawing.outline import outline
-    from graphspec.drawing.svg import svg
-    from graphspec.errors import UsageError
-    from graphspec.files import write_atomic
+    from graphspec.engine.compiler.cost import cost
+    from graphspec.show.drawing.mermaid import mermaid
+    from graphspec.show.drawing.outline import outline
+    from graphspec.show.drawing.svg import svg
 
     if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
         raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")

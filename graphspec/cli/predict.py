@@ -12,15 +12,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from graphspec.base.errors import UsageError
+from graphspec.base.files import DATA_SUFFIXES
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Answering, argument, flag, option, output_file
 from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
-from graphspec.errors import UsageError
-from graphspec.files import DATA_SUFFIXES
 
 if TYPE_CHECKING:
     from graphspec.data.new_rows import NewRows
-    from graphspec.ir.graph import Array, Graph
+    from graphspec.graph.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
 
 _BATCH_ROWS = 256  # rows per call of the network
@@ -259,7 +259,7 @@ def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str,
     """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
     from graphspec.export.labels import joined
     from graphspec.language.head_arrays import LABEL
-    from graphspec.metrics import targets_of
+    from graphspec.vocabulary.metrics import targets_of
 
     for name, head in network.spec.heads.items():
         if head.loss is not None and targets_of(head.loss) == "labels" and name + LABEL in answer:
@@ -281,7 +281,7 @@ def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
 
 def _write(answers: Iterable[dict[str, Array]], output: Path | None, encode: Callable[..., bytes]) -> int:
     """Write answers as they come, and return the number of rows; a file appears at the end, if nothing fails."""
-    from graphspec.files import written_in_parts
+    from graphspec.base.files import written_in_parts
 
     rows, answers = 0, iter(answers)
     first = next(answers)  # an error of the first rows, or of a whole file, comes before anything is opened

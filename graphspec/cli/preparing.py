@@ -7,13 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from graphspec.base.text import terminal_width
 from graphspec.cli.progress import Remaining
-from graphspec.text import terminal_width
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from graphspec.runtime.session import Session
+    from graphspec.engine.runtime.session import Session
 
 _QUIET_SECONDS = 1.0  # shorter work shows nothing
 _BAR = 12  # columns

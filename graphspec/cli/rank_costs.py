@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from graphspec.base.errors import Diagnostic, UsageError
+from graphspec.base.text import columns, count, percent, wrapped
 from graphspec.cli.options import flag, option
-from graphspec.errors import Diagnostic, UsageError
-from graphspec.text import columns, count, percent, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.compiler.check import Checked
-    from graphspec.compiler.rank_costs import RankCosts
+    from graphspec.engine.compiler.check import Checked
+    from graphspec.engine.compiler.rank_costs import RankCosts
 
 GFLOPS = 50.0
 """The rate of a rank where none is given: a core with 256-bit vectors that computes products of matrices."""
@@ -95,9 +95,9 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
         UsageError: the network cannot be read, or nothing says how long a step takes.
         SpecError: the training rows are wrong (with ``--measure``).
     """
-    from graphspec.compiler.cost import cost
-    from graphspec.compiler.rank_costs import Network, RankCosts, estimated_seconds, sums_over_batch
-    from graphspec.ir.learnt_size import LearntSize
+    from graphspec.engine.compiler.cost import cost
+    from graphspec.engine.compiler.rank_costs import Network, RankCosts, estimated_seconds, sums_over_batch
+    from graphspec.graph.ir.learnt_size import LearntSize
 
     assert asked.network is not None
     try:
@@ -132,14 +132,14 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
 def _measured(checked: Checked, rows: int) -> tuple[float, int]:
     """Return the seconds of a training step of one core, and the number of trainable parameters."""
     from graphspec.api import Model
-    from graphspec.arrays.blas import one_thread
-    from graphspec.codes import Code
+    from graphspec.base.arrays.blas import one_thread
+    from graphspec.base.codes import Code
+    from graphspec.base.errors import SpecError
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
-    from graphspec.errors import SpecError
-    from graphspec.training.auto_workers import step_seconds
-    from graphspec.training.observers import Silent
-    from graphspec.training.prepare import FitSettings, prepare_fit
+    from graphspec.engine.training.auto_workers import step_seconds
+    from graphspec.engine.training.observers import Silent
+    from graphspec.engine.training.prepare import FitSettings, prepare_fit
 
     spec, lowered = checked.require()
     if "train" not in spec.data:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.base.errors import GraphspecError, SpecError, UsageError
 from graphspec.cli.console import attempt, complain, err
-from graphspec.errors import GraphspecError, SpecError, UsageError
-from graphspec.parallel.launch import Launch, launch_of
+from graphspec.engine.parallel.launch import Launch, launch_of
 
 if TYPE_CHECKING:
     from typing import ParamSpec
 
+    from graphspec.engine.parallel.mpi import Ranks
     from graphspec.language.declarations import Spec
-    from graphspec.parallel.mpi import Ranks
 
     P = ParamSpec("P")
 
@@ -78,7 +78,7 @@ def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:
 
 
 def _declares_mpi(options: Any) -> bool:
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     sets, outside, allow = options["sets"] or (), options["allow_outside"], options["allow"] or ()
     checked = check(str(options["spec"]), sets, allow_outside=outside, allow=allow)
@@ -94,7 +94,7 @@ def _refuse(launch: Launch) -> None:
 
 
 def _in_job(command: Callable[[], int | None], launch: Launch | None, options: Any) -> int | None:
-    from graphspec.parallel.mpi import connect
+    from graphspec.engine.parallel.mpi import connect
 
     quiet = launch is not None and launch.rank > 0  # rank 0 reports what all ranks refuse
     try:
@@ -127,7 +127,7 @@ def _lead(ranks: Ranks, command: Callable[[], int | None]) -> int | None:
 
 def _follow(ranks: Ranks) -> None:
     """Serve rank 0. An error ends the whole job: the other ranks may wait for this one."""
-    from graphspec.parallel.rank_worker import serve
+    from graphspec.engine.parallel.rank_worker import serve
 
     def action() -> None:
         try:
@@ -145,7 +145,7 @@ def _follow(ranks: Ranks) -> None:
 
 def _known(options: Any) -> dict[str, str | None]:
     """Return what all ranks must have in common."""
-    from graphspec.parallel.agreement import installation
+    from graphspec.engine.parallel.agreement import installation
 
     spec = Path(str(options["spec"]))
     return {

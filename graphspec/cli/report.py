@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from graphspec.base.errors import UsageError
+from graphspec.base.files import why_not_writable
 from graphspec.cli.console import complain, out_wrapped
 from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
-from graphspec.errors import UsageError
-from graphspec.files import why_not_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.api import Model
-    from graphspec.report.build import Written
+    from graphspec.show.report.build import Written
 
 _WANTED = "name a run directory"
 _COMPARISON = Path("comparison.html")
@@ -34,8 +34,8 @@ def report(
     allow: Allow = None,
 ) -> None:
     """Write a page about a run: results, curves, mistakes, data, the network. Several runs are compared on one page."""
-    from graphspec.report.build import write_report
-    from graphspec.report.comparison import MOST, write_comparison
+    from graphspec.show.report.build import write_report
+    from graphspec.show.report.comparison import MOST, write_comparison
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"'{output}' must end in .html: a report is an HTML page")
@@ -83,7 +83,7 @@ def refuse_no_run(run: Path) -> None:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise UsageError if a file of this name is not a report."""
-    from graphspec.report.page import GENERATOR
+    from graphspec.show.report.page import GENERATOR
 
     if (why := why_not_writable(path)) is not None:
         raise UsageError(why)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.errors import UsageError
+from graphspec.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 FORMATS = (".npz", ".csv", ".jsonl")
 

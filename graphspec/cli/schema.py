@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
+from graphspec.base.errors import UsageError
 from graphspec.cli.console import out, write_data
 from graphspec.cli.options import option, output_file
-from graphspec.errors import UsageError
 
 FILE = "graphspec.schema.json"
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
@@ -24,7 +24,7 @@ def schema(
     spec: Annotated[Path | None, option("SPEC", "Write it beside this spec, and name it there.", "--for")] = None,
 ) -> None:
     """Print the JSON Schema of specs, with which an editor completes and checks them."""
-    from graphspec.files import write_atomic
+    from graphspec.base.files import write_atomic
 
     if spec is not None and output is not None:
         raise UsageError("--for writes the schema beside the spec: leave out --output")
@@ -41,7 +41,7 @@ def place(spec: Path) -> str:
 
     A missing schema is written beside the spec. So is this version's, if another version has written the one there.
     """
-    from graphspec.files import write_atomic
+    from graphspec.base.files import write_atomic
 
     folder = spec.parent.resolve()
     for above in (folder, *folder.parents):
@@ -55,7 +55,7 @@ def place(spec: Path) -> str:
 
 def _name_in(spec: Path) -> None:
     """Place the schema for a spec, and add the line that names it, or correct a line that names no file."""
-    from graphspec.files import write_atomic
+    from graphspec.base.files import write_atomic
 
     if spec.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{spec}: only a YAML file has a line that names its schema; write the schema with --output")

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.files import CACHE
+from graphspec.base.text import count, number, printable, shell, shorten_end, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError, UsageError
-from graphspec.files import CACHE
-from graphspec.text import count, number, printable, shell, shorten_end, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.compiler.check import Checked
+    from graphspec.engine.compiler.check import Checked
     from graphspec.search.loop import Work
     from graphspec.search.records import Trial
     from graphspec.search.study import Plan, Study
@@ -77,8 +77,8 @@ def search(  # noqa: PLR0913 (the options of the command)
     sets: Sets = None,
 ) -> int | None:
     """Search the settings that a spec's `search` names: each trial is a run directory. The same command goes on."""
-    from graphspec.compiler.check import check
-    from graphspec.validation import check_further
+    from graphspec.engine.compiler.check import check
+    from graphspec.engine.validation import check_further
 
     checked = check(str(spec), sets or (), allow=allow or ())
     found = check_further(checked)
@@ -113,7 +113,7 @@ def search(  # noqa: PLR0913 (the options of the command)
 
 
 def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | None, sampler: Sampler | None) -> Plan:
-    from graphspec.compiler.search_check import goal_of
+    from graphspec.engine.compiler.search_check import goal_of
     from graphspec.language.search_space import endless
     from graphspec.search.sampling import grid_size
     from graphspec.search.study import Plan, identity
@@ -190,8 +190,8 @@ def _check_data(work: Work) -> None:
 
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
+    from graphspec.engine.training.interrupt import raised
     from graphspec.search.loop import run_here, run_in_processes
-    from graphspec.training.interrupt import raised
 
     begun: list[int] = []
 
@@ -277,7 +277,7 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
 def _export(work: Work, run: Path, onnx: Path) -> None:
     """Export the run of the best trial, as `graphspec export` does."""
     from graphspec.cli.report import load_run
-    from graphspec.training.run_directory import record_export
+    from graphspec.engine.training.run_directory import record_export
 
     if not run.is_dir():
         raise UsageError(f"the best trial was trained in another folder: export {run.name} there")

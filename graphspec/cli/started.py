@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import UsageError
 from graphspec.cli.console import complain, print_diagnostics
 from graphspec.cli.targets import spec_for_run
-from graphspec.codes import Code
-from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.runtime.session import Session
-    from graphspec.weights.report import InitialWeights
+    from graphspec.data.weights.report import InitialWeights
+    from graphspec.engine.runtime.session import Session
 
 _TRAINING = (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY)
 
@@ -27,7 +27,7 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
         SpecError: the spec, a file of weights or the training rows are wrong.
     """
     from graphspec.api import Model
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     checked = check(str(path), allow_outside=True, allow=allow)
     if checked.spec is not None and not checked.spec.weight_files:
@@ -60,7 +60,7 @@ def _learns(model: Session) -> bool:
 
 
 def _learn(model: Session, path: Path) -> None:
-    from graphspec.training.prepare import adapted_to, has_to_learn
+    from graphspec.engine.training.prepare import adapted_to, has_to_learn
 
     if "train" not in model.spec.data:
         raise UsageError(f"the network of {path} learns from training rows first: add `data: {{train: {{file: …}}}}`")

@@ -35,7 +35,7 @@ def stopped_by(number: int) -> str:
 
 def on_signal(number: int, frame: FrameType | None) -> None:
     """Handle a signal: raise in a file that is being written, else flush the output and exit with 128 + its number."""
-    writing = getattr(sys.modules.get("graphspec.files"), "writing", bool)
+    writing = getattr(sys.modules.get("graphspec.base.files"), "writing", bool)
     if writing():
         raise KeyboardInterrupt(number)
     try:  # noqa: SIM105 (a signal handler must not import)

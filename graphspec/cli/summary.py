@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
+from graphspec.base.text import display_width, shorten_middle, terminal_width
 from graphspec.cli.console import out, print_diagnostics
 from graphspec.cli.options import AnyTarget, Sets, flag, option
 from graphspec.cli.rank_costs import (
@@ -20,11 +21,10 @@ from graphspec.cli.rank_costs import (
     rank_json,
     rank_lines,
 )
-from graphspec.text import display_width, shorten_middle, terminal_width
-from graphspec.weights.report import reported
+from graphspec.data.weights.report import reported
 
 if TYPE_CHECKING:
-    from graphspec.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
 
 
 def summary(  # noqa: PLR0913 (the options of the command)
@@ -43,7 +43,7 @@ def summary(  # noqa: PLR0913 (the options of the command)
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
     from graphspec.cli.targets import checked_target
-    from graphspec.drawing.summary import summary_lines
+    from graphspec.show.drawing.summary import summary_lines
 
     asked = Asked(ranks, network, gflops, step_time, measure, as_json)
     checked = checked_target(spec, sets or ())

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-from graphspec.files import DATA_SUFFIXES, is_folder, is_regular, suffix_of
-from graphspec.text import shell
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.files import DATA_SUFFIXES, is_folder, is_regular, suffix_of
+from graphspec.base.text import shell
 
 if TYPE_CHECKING:
-    from graphspec.compiler.check import Checked
+    from graphspec.engine.compiler.check import Checked
     from graphspec.language.declarations import Spec
 
 ONNX = ".onnx"
@@ -64,7 +64,7 @@ def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path
         UsageError: it is none of the three, overrides are given for a run or a file, or the ONNX file is not graphspec's.
         RunError: GS603, the run is damaged.
     """
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     refuse_other(path)
     if sets and (is_onnx(path) or is_run(path)):
@@ -75,8 +75,8 @@ def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path
 
         return read_exported(path).checked
     if is_run(path):
-        from graphspec.runtime.records import read_json
-        from graphspec.training.run_directory import check_run, read_adapted
+        from graphspec.engine.runtime.records import read_json
+        from graphspec.engine.training.run_directory import check_run, read_adapted
 
         read_json(path / "spec.json")  # a damaged file is GS603, not a problem of a spec
         return check_run(path, read_adapted(path), allow)
@@ -93,7 +93,7 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
             contain.
     """
     from graphspec.api import load
-    from graphspec.compiler.check import Checked
+    from graphspec.engine.compiler.check import Checked
 
     if data and is_onnx(path):
         raise UsageError(f"{path} contains no data, only the names of its data files; leave out --data")
@@ -116,7 +116,7 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
 
 def spec_for_run(path: Path, command: str) -> GraphspecError:
     """Return the error for a spec where a trained network is needed, with the command that helps."""
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     checked = check(str(path), allow_outside=True)
     run = None if checked.spec is None else Path("runs") / checked.spec.name

@@ -7,6 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
+from graphspec.base.text import shell
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import (
     Allow,
@@ -25,21 +29,17 @@ from graphspec.cli.options import (
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
-from graphspec.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
-from graphspec.parallel.stops import STOPS
-from graphspec.text import shell
-from graphspec.training.interrupt import handled
+from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.compiler.check import Checked
     from graphspec.data.check import Dataset
-    from graphspec.ir.graph import Graph
+    from graphspec.engine.compiler.check import Checked
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.engine.training.trainer import Trainer
+    from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import Spec
-    from graphspec.runtime.running_metrics import RunningMetrics
-    from graphspec.training.trainer import Trainer
 
 
 @handled(STOPS, on_signal)
@@ -64,13 +64,13 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.api import Model
     from graphspec.cli.preparing import show_preparing
     from graphspec.cli.progress import observer_for_stdout
-    from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.data.relocated import moved
-    from graphspec.training.epoch_log import monitored
-    from graphspec.training.interrupt import raised
-    from graphspec.training.lock import locked
-    from graphspec.training.observers import Lines
-    from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
+    from graphspec.engine.compiler.trainable import refuse_untrainable
+    from graphspec.engine.training.epoch_log import monitored
+    from graphspec.engine.training.interrupt import raised
+    from graphspec.engine.training.lock import locked
+    from graphspec.engine.training.observers import Lines
+    from graphspec.engine.training.run_directory import install_adapted, refuse_other_spec, start_run
 
     resume = resume_mode is not None
     if resume and overwrite:
@@ -153,7 +153,7 @@ def _checked(
     spec: Path, directory: Path | None, resume: bool, mpi: bool, *, sets: Sequence[str], **options: Any
 ) -> Checked:
     """Check the spec. A run that goes on has its weights: files of initial values are not opened then."""
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
 
     checked = check(str(spec), sets, draws=not resume, **options)
     declaration, _ = checked.require()
@@ -191,7 +191,7 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
 
 def _monitored(spec: Spec) -> set[str]:
     """Return the names that callbacks of the spec monitor."""
-    from graphspec.callbacks.monitors import Monitor
+    from graphspec.vocabulary.callbacks.monitors import Monitor
 
     return {callback.monitor for callback in spec.training.callbacks if isinstance(callback, Monitor)}
 
@@ -230,7 +230,7 @@ def _is_run(directory: Path) -> bool:
 
 def _only_started(directory: Path) -> bool:
     """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
-    from graphspec.callbacks.outputs import ADAPTED
+    from graphspec.vocabulary.callbacks.outputs import ADAPTED
 
     return all(p.name in ("spec.json", ADAPTED, "run.json") or is_leftover(p) for p in _content(directory))
 
@@ -243,7 +243,7 @@ def _reached_checkpoint(directory: Path) -> bool:
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
     """Remove the files of a run unless one is in use; report other files, which stay."""
-    from graphspec.training.owned import remove_run
+    from graphspec.engine.training.owned import remove_run
 
     real = directory.resolve()
     inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)
@@ -260,7 +260,7 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
-    from graphspec.training.run_directory import check_own, check_resumable
+    from graphspec.engine.training.run_directory import check_own, check_resumable
 
     check_own(directory)
     checkpoint = None
@@ -298,7 +298,7 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
 
 def _explained(error: RunError, trainer: Trainer) -> RunError:
     """Return the error with what helps: the checkpoint, or the inputs that are not scaled if a loss is not finite."""
-    from graphspec.training.advice import unscaled_inputs
+    from graphspec.engine.training.advice import unscaled_inputs
 
     if error.code == Code.WORKER_DIED and trainer.last_checkpoint is not None:
         return RunError(error.code, error.message, f"`--resume` continues from the last checkpoint; {error.hint}")
@@ -314,7 +314,7 @@ def _finish(
 ) -> dict[str, RunningMetrics]:
     """Print the results of a training and export it; return the evaluations, by part."""
     from graphspec.cli.evaluate import print_few, print_test
-    from graphspec.training.run_directory import record_export
+    from graphspec.engine.training.run_directory import record_export
 
     known = {}
     model.save_weights(directory)
@@ -338,8 +338,8 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
     try:
         from graphspec.cli.report import say
         from graphspec.cli.verdicts import print_verdicts
-        from graphspec.report.build import REPORT, write_found
-        from graphspec.report.findings import find
+        from graphspec.show.report.build import REPORT, write_found
+        from graphspec.show.report.findings import find
 
         found = find(model, directory, known=known)
         print_verdicts(found, measures=reports)

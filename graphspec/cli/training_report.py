@@ -7,22 +7,22 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from graphspec.arrays.system_memory import human, peak
+from graphspec.base.arrays.system_memory import human, peak
+from graphspec.base.sparklines import can_show
+from graphspec.base.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.curves import curve_lines
 from graphspec.data.labels import small_classes
-from graphspec.ir.learnt_size import LearntSize
-from graphspec.sparklines import can_show
-from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
-from graphspec.training.advice import Evidence, advice, evidence_of, unscaled_inputs
-from graphspec.training.epoch_log import monitored
-from graphspec.training.target_summary import ClassShares, Numbers, Summary, summarize
+from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
+from graphspec.engine.training.epoch_log import monitored
+from graphspec.engine.training.target_summary import ClassShares, Numbers, Summary, summarize
+from graphspec.graph.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset, Times
+    from graphspec.engine.runtime.session import Session
+    from graphspec.engine.training.trainer import Trainer
     from graphspec.language.declarations import DataSource, HeadDecl, Spec
-    from graphspec.runtime.session import Session
-    from graphspec.training.trainer import Trainer
 
 _HEADS = 3  # heads that are described
 _PIPED = 100  # columns of a list of classes that goes to a file or a pipe

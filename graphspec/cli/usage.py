@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphspec.errors import did_you_mean
-from graphspec.files import TABLES
-from graphspec.text import shell
+from graphspec.base.errors import did_you_mean
+from graphspec.base.files import TABLES
+from graphspec.base.text import shell
 
 _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("fit", "run", "learn", "start", "training"), "train"),

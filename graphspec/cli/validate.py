@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.base.gc_pause import gc_paused
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
-from graphspec.gc_pause import gc_paused
-from graphspec.ir.learnt_size import LearntSize
-from graphspec.weights.report import reported
+from graphspec.data.weights.report import reported
+from graphspec.graph.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
-    from graphspec.compiler.check import Checked
-    from graphspec.errors import Diagnostic
+    from graphspec.base.errors import Diagnostic
+    from graphspec.engine.compiler.check import Checked
 
 
 class Format(StrEnum):
@@ -46,9 +46,9 @@ def validate(  # noqa: PLR0913 (the options of the command)
 
     Of a run, its files are checked, too: whether weights and checkpoint are whole and belong to its spec.
     """
-    from graphspec.compiler.check import check
+    from graphspec.engine.compiler.check import check
+    from graphspec.engine.validation import check_further
     from graphspec.export.targets import has_contrib, opset_of
-    from graphspec.validation import check_further
 
     level = opset_of(opset, target)
     everything: list[Diagnostic] = []
@@ -88,8 +88,8 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
 
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
+    from graphspec.base.rendering import render_json
     from graphspec.cli.annotations import render_github, render_sarif
-    from graphspec.rendering import render_json
 
     renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
     text = renderers[output](found)

@@ -9,7 +9,7 @@ from graphspec.cli.console import complain, out_wrapped
 if TYPE_CHECKING:
     from graphspec.api import Model
     from graphspec.data.batches import Dataset
-    from graphspec.report.findings import Findings
+    from graphspec.show.report.findings import Findings
 
 _MOST = 5  # heads, or fields
 
@@ -20,8 +20,8 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     Args:
         measures: whether to measure for this how important each field is.
     """
-    from graphspec.report.too_good import too_good
-    from graphspec.report.verdicts import lines
+    from graphspec.show.report.too_good import too_good
+    from graphspec.show.report.verdicts import lines
 
     for line in lines(found.verdicts)[:_MOST]:
         out_wrapped(f"warning: {line.text}" if line.better is False else line.text, 2)
@@ -33,7 +33,7 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
 
 def print_given_away(model: Model, train: Dataset) -> None:
     """Warn about fields that alone give away the target."""
-    from graphspec.report.given_away import ASK, given_away
+    from graphspec.show.report.given_away import ASK, given_away
 
     found = given_away(model, train)
     for name, why in list(found.items())[:_MOST]:

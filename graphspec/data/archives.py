@@ -12,14 +12,14 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import map_file
-from graphspec.codes import Code
+from graphspec.base.arrays.memory_maps import map_file
+from graphspec.base.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at, first_line
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array
 
 # Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.
 MAPPED = 1 << 26

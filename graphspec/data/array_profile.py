@@ -12,7 +12,7 @@ from graphspec.data.source import DataError
 
 if TYPE_CHECKING:
     from graphspec.data.archives import Npz
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _VALUES = 1000  # at most this many different values are counted
 _ELEMENTS = 1 << 20  # elements that are looked at together

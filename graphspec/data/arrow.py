@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings, StringsBuilder, TextError
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
+from graphspec.base.codes import Code
 from graphspec.data.source import DataError, ragged
 from graphspec.data.texts import as_data_error
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _NUMBERS = {
     "int8": np.int8,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import mapped_files
-from graphspec.arrays.pictures import Pictures, in_chunks, of_one_size
-from graphspec.arrays.random import Orders, generator
-from graphspec.arrays.strings import Strings
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.arrays.memory_maps import mapped_files
+from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
+from graphspec.base.arrays.random import Orders, generator
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.language.head_arrays import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.arrays.memory_maps import MappedFile
+    from graphspec.base.arrays.memory_maps import MappedFile
     from graphspec.data.series.rows import Series
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
@@ -55,8 +55,9 @@ class Times:
 class Dataset:
     """Arrays of equal length that fit the graph. Narrow dtypes stay; the copy of a batch converts them.
 
-    Inputs of text, and targets from which labels are learnt, are :class:`graphspec.arrays.strings.Strings`, and pictures of
-    several sizes :class:`graphspec.arrays.pictures.Pictures`, which are annotated as arrays, and indexed like them.
+    Inputs of text, and targets from which labels are learnt, are
+    :class:`graphspec.base.arrays.strings.Strings`, and pictures of several sizes
+    :class:`graphspec.base.arrays.pictures.Pictures`, which are annotated as arrays, and indexed like them.
 
     Attributes:
         weights: sample weights by head, ``(N,)`` or one per time step.

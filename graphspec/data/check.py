@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.pictures import Pictures
-from graphspec.arrays.strings import Strings
-from graphspec.codes import Code
-from graphspec.config import with_article
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.config import with_article
+from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
@@ -28,14 +29,13 @@ from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
 from graphspec.data.windows import WindowSource
-from graphspec.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
-from graphspec.ir.graph import MISSING_INTEGER, Type
-from graphspec.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.ranges import Range
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
-    from graphspec.arrays.growing import Allocate
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.growing import Allocate
+    from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
 
 __all__ = [
@@ -58,7 +58,7 @@ def load(
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Read a data file; return its rows, or None after an error, and all problems.
 
-    Columns of text come back as :class:`graphspec.arrays.strings.Strings`.
+    Columns of text come back as :class:`graphspec.base.arrays.strings.Strings`.
 
     Args:
         max_rows: the number of rows to read from the start; all by default.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.source import DataError, first_line
 
 _MAX_LINE = 1 << 24  # characters: longer lines are read in pieces, since a small file may decompress to a huge line

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import map_of
-from graphspec.codes import Code
+from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean, shorten
 from graphspec.data.problems.tally import CELL, Tally
 from graphspec.data.source import DataError, at
-from graphspec.errors import did_you_mean, shorten
-from graphspec.ir.dims import evaluate, show
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.dims import evaluate, show
+from graphspec.graph.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array, Type
-    from graphspec.ir.ranges import Range
+    from graphspec.graph.ir.graph import Array, Type
+    from graphspec.graph.ir.ranges import Range
 
 _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries small
 LABELS = "give the head its `labels`"

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.arrow import batches, first_null, texts, values
 from graphspec.data.compressed import undecodable
 from graphspec.data.filling import Filling, for_request
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at
 from graphspec.data.texts import TextFilling
-from graphspec.ir.graph import numpy_dtype
+from graphspec.graph.ir.graph import numpy_dtype
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array
 
 _BATCH_BYTES = 1 << 23  # bytes of a record batch; the reader and its buffers use about 100 MiB more
 _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch

@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.files import suffix_of
 from graphspec.data.arrow import values
 from graphspec.data.compressed import lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
@@ -20,7 +21,6 @@ from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.problems.number_formats import GROUPED, number_pattern
 from graphspec.data.problems.places import lines_of_rows
 from graphspec.data.source import DataError, Request
-from graphspec.files import suffix_of
 from graphspec.language.declarations import TextForm
 
 # Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.data.compressed import decoded
 from graphspec.data.database import Table
 from graphspec.data.folders import TEXTS, WithPictures, of_source
@@ -19,7 +20,6 @@ from graphspec.data.globs import Files, has_marks, matching
 from graphspec.data.pictures import PICTURES
 from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.pictures import Pictures
-from graphspec.codes import Code
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.codes import Code
 from graphspec.data.convert import LABELS, convert, is_missing, reshape
 from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, ragged
 from graphspec.data.texts import holds_texts, pack, side_by_side
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array
 
 
 class Filling:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
-from graphspec.arrays.strings import Strings, StringsBuilder, TextError
-from graphspec.codes import Code
+from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
+from graphspec.base.codes import Code
+from graphspec.base.files import is_regular
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
 from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
-from graphspec.files import is_regular
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature

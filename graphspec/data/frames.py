@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from graphspec.base.errors import UsageError
 from graphspec.data.database import quoted
 from graphspec.data.source import DataError, Problems, Request, at
 from graphspec.data.typed import Typed
-from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array
 
 _ONLY, _COPY = "values", "frame"
 _EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")

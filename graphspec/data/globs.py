@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
-from graphspec.arrays.strings import Strings, StringsBuilder
-from graphspec.codes import Code
+from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.strings import Strings, StringsBuilder
+from graphspec.base.codes import Code
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, placed
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.database import Table, lock, new_connection
 from graphspec.data.delimited import Delimited
 from graphspec.data.globs import Files

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
-from graphspec.arrays.system_memory import human
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.arrays.system_memory import human
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean
 from graphspec.data.convert import as_array
 from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, Problems, Request, placed
-from graphspec.errors import did_you_mean
-from graphspec.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 MAX_LINE = 1 << 24  # bytes
 _BATCH_BYTES = 1 << 24  # of lines that are parsed together

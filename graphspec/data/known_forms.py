@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory_maps import map_of
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature
-    from graphspec.ir.graph import Array, Type
-    from graphspec.ir.ranges import Range
+    from graphspec.graph.ir.graph import Array, Type
+    from graphspec.graph.ir.ranges import Range
 
 _MAX_FORMS = 256  # forms to remember; a caller has one, or one for each number of rows
 _Check = Callable[["Array"], "Array | None"]

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, SpecError, did_you_mean
+from graphspec.base.text import count
 from graphspec.data.convert import one_hot, reshape
 from graphspec.data.problems.tally import Tally
 from graphspec.data.sequences import encode_texts
 from graphspec.data.source import DataError, at, placed
-from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
-from graphspec.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.data.batches import Dataset
-    from graphspec.ir.graph import Array, Type
+    from graphspec.graph.ir.graph import Array, Type
     from graphspec.language.declarations import DataSource
 
 _BLOCK_ROWS = 1 << 16  # texts that are objects at a time

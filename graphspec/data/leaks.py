@@ -14,7 +14,7 @@ from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import Expressions
 
 if TYPE_CHECKING:
-    from graphspec.arrays.layout import Array
+    from graphspec.base.arrays.layout import Array
     from graphspec.data.database import Table
     from graphspec.data.globs import Files
     from graphspec.data.profile import ColumnProfile, Profile

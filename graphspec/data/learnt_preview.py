@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.data.profile import OCCURRENCES, ColumnProfile
-from graphspec.metrics import targets_of
+from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Spec

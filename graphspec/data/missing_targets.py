@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import map_of
-from graphspec.arrays.pictures import Pictures
-from graphspec.arrays.strings import Strings, StringsBuilder
-from graphspec.codes import Code
+from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings, StringsBuilder
+from graphspec.base.codes import Code
+from graphspec.base.errors import Problem
 from graphspec.data.convert import FILL_IN, chunks
 from graphspec.data.source import MemoryBudget
-from graphspec.errors import Problem
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
-    from graphspec.arrays.growing import Allocate
+    from graphspec.base.arrays.growing import Allocate
     from graphspec.data.batches import Dataset
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 DROP = "fill it in, or set `drop_missing_targets: true`"
 

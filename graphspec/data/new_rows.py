@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
+from graphspec.base.files import ARCHIVE, is_regular, suffix_of
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
 from graphspec.data.compressed import undecodable
 from graphspec.data.database import Table
@@ -20,15 +22,13 @@ from graphspec.data.pictures import PICTURES
 from graphspec.data.relocated import unmapped
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
-from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
-from graphspec.files import ARCHIVE, is_regular, suffix_of
 from graphspec.language.declarations import DataSource, Windows
 from graphspec.language.head_arrays import STEPS
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
     from graphspec.data.series.rows import Series
-    from graphspec.ir.graph import Array, Graph
+    from graphspec.graph.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
 
 STREAM = "<stdin>"

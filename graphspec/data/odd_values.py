@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Problem
 from graphspec.data.labels import places_of
 from graphspec.data.problems.tally import Tally
 from graphspec.data.profiling.column_profile import FAR
-from graphspec.errors import Diagnostic, Problem
-from graphspec.layers.dates import DateParts, is_date
-from graphspec.layers.missing import Impute
+from graphspec.vocabulary.layers.dates import DateParts, is_date
+from graphspec.vocabulary.layers.missing import Impute
 
 if TYPE_CHECKING:
-    from graphspec.arrays.layout import Array
+    from graphspec.base.arrays.layout import Array
     from graphspec.data.batches import Dataset
     from graphspec.language.declarations import DataSource, Spec
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from graphspec.base.errors import did_you_mean, shorten
+from graphspec.base.text import count as _count
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
 from graphspec.data.check import default_column
 from graphspec.data.column_choice import is_year, words_of
@@ -17,8 +19,6 @@ from graphspec.data.leaks import leaks
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import OCCURRENCES, ColumnProfile, Profile, profile
 from graphspec.data.source import DataError, Source
-from graphspec.errors import did_you_mean, shorten
-from graphspec.text import count as _count
 
 if TYPE_CHECKING:
     from graphspec.data.check import DataSignature

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.pictures import Pictures
-from graphspec.codes import Code
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.codes import Code
+from graphspec.base.libraries import missing_library
+from graphspec.base.text import count
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
-from graphspec.libraries import missing_library
-from graphspec.text import count
 
 if TYPE_CHECKING:
-    from graphspec.arrays.layout import Array
+    from graphspec.base.arrays.layout import Array
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no others: some start programs

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arrays.system_memory import free
-from graphspec.codes import Code
+from graphspec.base.arrays.system_memory import free
+from graphspec.base.codes import Code
+from graphspec.base.files import SQLITE, suffix_of
 from graphspec.data.database import lock, new_connection, quoted
 from graphspec.data.delimited import duplicates
 from graphspec.data.query_text import QueryText
 from graphspec.data.source import DataError, first_line
 from graphspec.data.sqlite import copy_tables, tables_of
 from graphspec.data.typed import Typed
-from graphspec.files import SQLITE, suffix_of
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean
+from graphspec.base.files import COMPRESSED, TABLES, is_regular, suffix_of
 from graphspec.data.globs import has_marks, matching
 from graphspec.data.problems.unfit_files import where_it_may_be
 from graphspec.data.source import DataError
-from graphspec.errors import did_you_mean
-from graphspec.files import COMPRESSED, TABLES, is_regular, suffix_of
 
 Tree = dict[str, Any]
 """A part of the database's syntax tree."""

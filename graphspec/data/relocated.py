@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+from graphspec.base.errors import Mark, UsageError
 from graphspec.data.globs import has_marks, matching
 from graphspec.data.source import DataError
-from graphspec.errors import Mark, UsageError
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from graphspec.errors import Mark
-from graphspec.ir.graph import Type
-from graphspec.ir.ranges import Range
+from graphspec.base.errors import Mark
+from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.ranges import Range
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 

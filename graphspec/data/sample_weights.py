@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.convert import reshape
 from graphspec.data.source import DataError
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
 from graphspec.data.source import DataError, at
-from graphspec.errors import ShapeError
 from graphspec.language.head_arrays import LENGTH, STEPS
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array
 
 BLANK = ""
 """The label of class 0 where labels are learnt: between two letters, and where no letter is."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arguments import both, mapping
-from graphspec.codes import Code
+from graphspec.base.arguments import both, mapping
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, SpecError, UsageError
+from graphspec.base.libraries import missing_library
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
@@ -14,15 +16,13 @@ from graphspec.data.odd_values import odd_values
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
-from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
+from graphspec.graph.ir.graph import Array, Graph, Type
 from graphspec.graph.prelude import any_size
 from graphspec.graph.shapes import infer_shapes
-from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.head_values import nodes_of
-from graphspec.layers.missing import Impute
-from graphspec.libraries import missing_library
-from graphspec.metrics import targets_of
+from graphspec.vocabulary.layers.missing import Impute
+from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from pathlib import Path

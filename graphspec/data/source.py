@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from graphspec.arrays.system_memory import free, human
-from graphspec.codes import Code
-from graphspec.errors import Problem, ProblemError
+from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.codes import Code
+from graphspec.base.errors import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from graphspec.arrays.growing import Allocate
-    from graphspec.arrays.strings import Strings
-    from graphspec.ir.graph import Array, Type
+    from graphspec.base.arrays.growing import Allocate
+    from graphspec.base.arrays.strings import Strings
+    from graphspec.graph.ir.graph import Array, Type
 
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
@@ -43,7 +43,7 @@ class Request:
         learns_labels: the labels are learnt: a target of text is wanted as :class:`Strings`.
         is_sequence: a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`.
         gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
-        any_size: pictures may have several sizes; they then come as :class:`graphspec.arrays.pictures.Pictures`.
+        any_size: pictures may have several sizes; they then come as :class:`graphspec.base.arrays.pictures.Pictures`.
         missing: texts that mean a missing value, besides those such as ``NA``.
         allocate: where the array is filled; None for memory.
     """

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import describe_map
+from graphspec.base.arrays.memory_maps import describe_map
+from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import MIN_WIDTH_PER_ID
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
-from graphspec.kernels.fast import use_fast_kernel
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.ir.graph import Array, Graph
+    from graphspec.graph.ir.graph import Array, Graph
 
 _SEARCH_BYTES = 1 << 24  # bytes searched at a time
 

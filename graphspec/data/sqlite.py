@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.database import quoted
 from graphspec.data.source import DataError, first_line
 

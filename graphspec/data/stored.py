@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.growing import InFiles
-from graphspec.arrays.memory_maps import map_file, map_of
-from graphspec.arrays.system_memory import free, human
-from graphspec.codes import Code
+from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.memory_maps import map_file, map_of
+from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, RunError
+from graphspec.base.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic
+from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset
 from graphspec.data.check import DataSignature, load
 from graphspec.data.files import files_of
-from graphspec.errors import Diagnostic, RunError
-from graphspec.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic
-from graphspec.version import __version__
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
 
 SHARE = 0.25  # of the free memory: files that seem to need more are read into the cache

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from graphspec.base.errors import did_you_mean
 from graphspec.data.column_choice import Column, choose
 from graphspec.data.labels import small_classes
 from graphspec.data.profile import ColumnProfile, Profile
-from graphspec.errors import did_you_mean
 
 Task = Literal["binary", "multiclass", "regression"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings, StringsBuilder, TextError
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
+from graphspec.base.codes import Code
 from graphspec.data.convert import is_null
 from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, at, ragged
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _BLOCK_TEXTS = 1 << 16  # texts that are packed at a time
 _HINT = "store text or integers"

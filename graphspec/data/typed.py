@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from graphspec.arrays.system_memory import human
-from graphspec.codes import Code
+from graphspec.base.arrays.system_memory import human
+from graphspec.base.codes import Code
 from graphspec.data.compressed import opened_text
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.delimited import duplicates, scan
 from graphspec.data.problems.places import lines_of_rows
 from graphspec.data.source import DataError, Request
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER
 
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
-from graphspec.codes import Code
+from graphspec.base.arrays.layout import Array
+from graphspec.base.codes import Code
 from graphspec.data.batches import Times
 from graphspec.data.series.gaps import Gaps
 from graphspec.data.series.rows import Series, series_of
 from graphspec.data.source import DataError, Problems, Request, Source, placed
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 if TYPE_CHECKING:
-    from graphspec.arrays.strings import Strings
+    from graphspec.base.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
 

@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.compiler.check import Checked, check
+from graphspec.base.errors import Diagnostic, GivenText
 from graphspec.editor.loose import parse
 from graphspec.editor.nodes import Node, plain
 from graphspec.editor.places import Text
-from graphspec.errors import Diagnostic, GivenText
+from graphspec.engine.compiler.check import Checked, check
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
-    from graphspec.compiler.cost import NodeCost
-    from graphspec.compiler.lowered import Lowered
+    from graphspec.engine.compiler.cost import NodeCost
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
 _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)
@@ -105,7 +105,7 @@ class Analysis:
     @cached_property
     def costs(self) -> Mapping[str, NodeCost]:
         """Parameters and multiply-adds of one row by node, as far as they are known."""
-        from graphspec.compiler.cost import cost
+        from graphspec.engine.compiler.cost import cost
 
         if self.spec is None or self.lowered is None:
             return {}

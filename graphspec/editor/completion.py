@@ -14,7 +14,7 @@ from graphspec.editor.names import Scope, scope_of, scopes
 from graphspec.editor.nodes import Node
 from graphspec.editor.places import Edit, Span
 from graphspec.language.schema_values import Schema, shown
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 ItemKind = Literal["key", "class", "word", "name", "variable"]
 
@@ -218,7 +218,7 @@ def _referable(analysis: Analysis, at: Cursor, scope: Scope) -> Iterable[tuple[s
 
 def _fitting(analysis: Analysis, at: Cursor, items: Iterable[Item]) -> Iterator[Item]:
     """Yield losses, first those that fit the head."""
-    from graphspec.losses import LOSSES
+    from graphspec.vocabulary.losses import LOSSES
 
     path = [entry.key or "" for entry in (*at.container.steps(), *([at.entry] if at.entry else []))]
     lowered = analysis.lowered
@@ -249,7 +249,7 @@ def _keys_of(analysis: Analysis, section: str) -> list[str]:
 
 def _shape_of(analysis: Analysis, name: str, scope: Scope | None = None) -> str:
     """Return the output shape of a node of the document, as far as it is known."""
-    from graphspec.ir.dims import show
+    from graphspec.graph.ir.dims import show
 
     lowered = analysis.lowered
     values = lowered.outputs.get(name) if lowered is not None and (scope is None or scope.is_top) else None

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.places import Edit, applied
 from graphspec.editor.proposals import proposals
 from graphspec.editor.value_proposals import Proposal
-from graphspec.errors import Diagnostic
 
 _TRIED = 12
 """The most edits that are checked for one diagnostic."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from graphspec.config import Config, Registry
+from graphspec.base.config import Config, Registry
 from graphspec.editor.nodes import Entry, Node
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.explain import REGISTRIES
@@ -36,7 +36,7 @@ from graphspec.language.schema_classes import (
 )
 from graphspec.language.schema_values import Schema, arguments
 from graphspec.language.sections import InputKeys
-from graphspec.layers import CELLS, LAYERS
+from graphspec.vocabulary.layers import CELLS, LAYERS
 
 KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}
 """The registries by the names that schemas have for them."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.text import count
 from graphspec.editor import grammar
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.cursor import entry_at
@@ -13,12 +14,11 @@ from graphspec.editor.nodes import Entry, Node
 from graphspec.editor.places import Span
 from graphspec.editor.problems import place_of
 from graphspec.editor.shapes import Result, results, shape_text
-from graphspec.ir.graph import Value
-from graphspec.ir.learnt_size import LearntSize
+from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.learnt_size import LearntSize
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema_values import Schema
-from graphspec.layers.base import Number
-from graphspec.text import count
+from graphspec.vocabulary.layers.base import Number
 
 _INSTANCES = 4
 """The most concrete nodes that a text lists."""

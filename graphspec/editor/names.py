@@ -11,7 +11,7 @@ from graphspec.editor.analysis import Analysis
 from graphspec.editor.nodes import Entry, Node
 from graphspec.editor.places import Edit, Span
 from graphspec.language.names import is_name
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 SymbolKind = Literal["input", "column", "node", "block", "variable", "head"]
 _VARIABLE = re.compile(r"(?<!\$)\$\{\s*([\w.-]+)\s*\}")

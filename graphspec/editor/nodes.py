@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from graphspec.base.errors import SpecError
 from graphspec.editor.places import Span
-from graphspec.errors import SpecError
 from graphspec.language.tree import MAX_DEPTH, MAX_VALUES, child_path
 
 Kind = Literal["mapping", "list", "scalar", "empty"]

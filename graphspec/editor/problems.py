@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from graphspec.base.errors import Diagnostic
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.places import Span
-from graphspec.errors import Diagnostic
 
 _LINE = re.compile(r"\bline (\d+)\b")
 

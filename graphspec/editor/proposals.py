@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic
 from graphspec.editor import edits, grammar
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.nodes import Entry, Node
@@ -16,7 +17,6 @@ from graphspec.editor.problems import place_of
 from graphspec.editor.shapes import layer_entries
 from graphspec.editor.syntax_proposals import syntax_edits
 from graphspec.editor.value_proposals import Proposal, Target, changed_by, proposal, value_edits
-from graphspec.errors import Diagnostic
 from graphspec.language.schema_values import Schema, shown
 from graphspec.language.tree import child_path
 

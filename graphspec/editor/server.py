@@ -18,6 +18,8 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.workspace import TextDocument
 
+from graphspec.base.errors import Diagnostic
+from graphspec.base.version import __version__
 from graphspec.editor import completion, names, outline
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.fixes import fixes
@@ -35,8 +37,6 @@ from graphspec.editor.places import Encoding
 from graphspec.editor.problems import shown
 from graphspec.editor.shapes import shape_hints
 from graphspec.editor.uris import path_of
-from graphspec.errors import Diagnostic
-from graphspec.version import __version__
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Server(LanguageServer):
 
 
 def _of_data(analysis: Analysis) -> list[Diagnostic]:
-    from graphspec.validation import check_further
+    from graphspec.engine.validation import check_further
 
     return check_further(analysis.checked, data=True)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from graphspec.base.errors import Diagnostic
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.places import Edit
 from graphspec.editor.problems import place_of
-from graphspec.errors import Diagnostic
 
 _BARE_VARIABLE = re.compile(r"""(?<!["'$\w])\$\{[^}\r\n]*\}""")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic
 from graphspec.editor import edits, grammar
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.nodes import Entry, Node
 from graphspec.editor.places import Edit
-from graphspec.errors import Diagnostic
 from graphspec.language.schema_values import shown
 from graphspec.language.tree import child_path
 

@@ -7,17 +7,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.base.errors import SpecError, UsageError
+from graphspec.base.files import write_atomic
 from graphspec.data.relocated import portable_document
-from graphspec.errors import SpecError, UsageError
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
-from graphspec.files import write_atomic
 from graphspec.graph.onnx_model import opset_for
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
+    from graphspec.engine.runtime.session import Session
     from graphspec.export.prove import Proof
     from graphspec.export.quantize_gate import Quantization
-    from graphspec.runtime.session import Session
 
 
 def export(
@@ -44,6 +44,7 @@ def export(
         SpecError: GS701, GS702 or GS704, or GS5 for ``rows``; no file is written.
         UsageError: an unknown opset or target, or one that the installed onnxruntime does not support.
     """
+    from graphspec.base.version import __version__
     from graphspec.export.check import check_export
     from graphspec.export.describe import describe
     from graphspec.export.onnx import to_model
@@ -52,7 +53,6 @@ def export(
     from graphspec.export.signature import KEY
     from graphspec.export.signature import signature as signature_of
     from graphspec.graph.onnx_session import runtime
-    from graphspec.version import __version__
 
     level = opset_of(opset, target) or opset_for(model.whole)
     version = runtime().__version__

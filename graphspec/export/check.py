@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphspec.codes import Code
-from graphspec.compiler.lower import locate_key
-from graphspec.compiler.lowered import visible
-from graphspec.errors import Diagnostic, Problem, ProblemError
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Problem, ProblemError
+from graphspec.engine.compiler.lower import locate_key
+from graphspec.engine.compiler.lowered import visible
 from graphspec.graph.onnx_model import CONTRIB, ML
 from graphspec.graph.onnx_session import sanitized
+from graphspec.graph.ops import OPS
 from graphspec.graph.passes.fold_constants import constant_values
 from graphspec.graph.passes.legalize import is_newer, since
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
-from graphspec.ops import OPS
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Graph, Node
+    from graphspec.graph.ir.graph import Graph, Node
     from graphspec.language.declarations import Spec
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24  # protobuf's limit of a message, minus room for the graph

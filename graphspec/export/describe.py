@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.language.head_arrays import LABEL
-from graphspec.metrics import targets_of
+from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
     from graphspec.language.declarations import HeadDecl
-    from graphspec.runtime.session import Session
 
 _MAX_LABELS = 40  # labels that a text lists; all are in the metadata
 

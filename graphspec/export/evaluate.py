@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.strings import Strings
-from graphspec.compiler.objective import penalties
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.errors import UsageError
 from graphspec.data.batches import Dataset, in_batches
-from graphspec.errors import UsageError
-from graphspec.ir.graph import Array, Graph, Value
-from graphspec.runtime.head_counts import HeadCounts
-from graphspec.runtime.session import Session
+from graphspec.engine.compiler.objective import penalties
+from graphspec.engine.runtime.head_counts import HeadCounts
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array, Graph, Value
 
 if TYPE_CHECKING:
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.export.read import Exported
     from graphspec.language.declarations import Spec
-    from graphspec.runtime.running_metrics import RunningMetrics
 
 _ANSWER = "answer:"  # names of inputs contain no colon
 

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from graphspec.errors import UsageError
-from graphspec.files import make_folder, new_folder, write_atomic
+from graphspec.base.errors import UsageError
+from graphspec.base.files import make_folder, new_folder, write_atomic
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
@@ -50,7 +50,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
         OSError: something cannot be written. The old folder remains.
     """
     target = Path(os.path.realpath(folder))
-    # Names of leftovers, see graphspec.files.
+    # Names of leftovers, see graphspec.base.files.
     fresh, aside = (target.with_name(f".graphspec-{os.urandom(6).hex()}.tmp") for _ in range(2))
     try:
         with new_folder(fresh) as temporary:

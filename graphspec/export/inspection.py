@@ -13,22 +13,22 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from graphspec.compiler.adapted import Adapted
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
+from graphspec.base.errors import GraphspecError
 from graphspec.data.signature import data_signature
-from graphspec.errors import GraphspecError
+from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
 from graphspec.export.model_file import Declared, ModelFile, read_model_file, unreadable
 from graphspec.export.quantize_gate import NOTE
 from graphspec.export.runs_on import kernels, runs_on
 from graphspec.export.signature import KEY
+from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
-from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
-    from graphspec.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 FORMAT = 1

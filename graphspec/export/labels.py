@@ -14,7 +14,7 @@ import numpy as np
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array, Value
+    from graphspec.graph.ir.graph import Array, Value
 
 _HALF = 0.5
 

@@ -16,7 +16,7 @@ from typing import Any
 from graphspec.export.folders import refuse_foreign, write_folder
 from graphspec.export.quantize_gate import NOTE
 from graphspec.export.signature import KEY
-from graphspec.ir.graph import STRING
+from graphspec.graph.ir.graph import STRING
 
 MODEL, DATA = "MLmodel", "model.onnx"
 _LOADER = "graphspec_pyfunc_1"  # MLflow keeps one module of a name: another version needs another one

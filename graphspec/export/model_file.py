@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.export.node_order import check_order
 from graphspec.export.outline import MAX_FILE_BYTES
 from graphspec.export.protobuf import Field, Fields, Span

@@ -6,18 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from graphspec.engine.runtime.bind import bind
 from graphspec.export.labels import label_nodes, letter_nodes
+from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_model import OPSET, assemble, content_of, info
+from graphspec.graph.ops import OPS
 from graphspec.graph.pipelines import FOR_EXPORT
 from graphspec.graph.pipelines import prepare as run_passes
 from graphspec.graph.target import Target
-from graphspec.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.language.head_arrays import LABEL
-from graphspec.ops import OPS
-from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
-    from graphspec.runtime.parameters import Parameters
+    from graphspec.engine.runtime.parameters import Parameters
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:

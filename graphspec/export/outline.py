@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphspec.errors import UsageError
+from graphspec.base.errors import UsageError
 from graphspec.export.protobuf import Fields, Span
 from graphspec.graph.onnx_session import sanitized
-from graphspec.ops import OPS
+from graphspec.graph.ops import OPS
 
 MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
 _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000

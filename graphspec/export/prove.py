@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.text import count
 from graphspec.export.labels import label_texts, predicted_classes, predicted_letters
 from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
 from graphspec.export.rows import RANDOM, Rows, batch_of, lengths_for, scaled_down
 from graphspec.export.unusual import unusual_rows
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.onnx_session import failure, runtime, session
-from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
-from graphspec.text import count
 
 if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
     from graphspec.export.quantize_verdict import Verdict
-    from graphspec.runtime.session import Session
 
 BATCHES = (1, 2, 5)
 ATOL, RTOL = 1e-5, 1e-4

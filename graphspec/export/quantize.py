@@ -19,7 +19,7 @@ import numpy as np
 
 from graphspec.export.quantize_core import Core, weights_of
 from graphspec.export.quantize_int8 import Conversion, to_int8
-from graphspec.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 Kind = Literal["int8", "float16"]
 KINDS: tuple[Kind, ...] = ("int8", "float16")

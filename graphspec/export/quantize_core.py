@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 CONVOLUTIONS = ("Conv", "ConvTranspose")

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arguments import bad_argument
-from graphspec.codes import Code
+from graphspec.base.arguments import bad_argument
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, GraphspecError, SpecError, UsageError
+from graphspec.base.files import write_atomic
 from graphspec.data.batches import Dataset
-from graphspec.errors import Diagnostic, GraphspecError, SpecError, UsageError
 from graphspec.export.evaluate import answers_of, evaluate_answers
 from graphspec.export.quantize import KINDS, Kind, quantized
 from graphspec.export.quantize_core import Core
@@ -27,13 +28,12 @@ from graphspec.export.quantize_int8 import MIN_ELEMENTS
 from graphspec.export.quantize_verdict import Verdict, change
 from graphspec.export.read import Exported, read_exported
 from graphspec.export.signature import KEY, with_outputs
-from graphspec.files import write_atomic
-from graphspec.ir.graph import Array, numpy_dtype
+from graphspec.graph.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.engine.runtime.session import Session
     from graphspec.export.prove import Proof
-    from graphspec.runtime.running_metrics import RunningMetrics
-    from graphspec.runtime.session import Session
 
 NOTE = "graphspec.quantization"
 """The key of the record of what was done, in the metadata of a file."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.export.quantize_core import CONVOLUTIONS, RECURRENT, Core, weights_of
-from graphspec.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 MIN_ELEMENTS = 1024  # a smaller matrix stays as it is: the additional nodes would need more bytes than it saves
 _STATIC = [

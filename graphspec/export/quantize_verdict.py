@@ -11,7 +11,7 @@ from graphspec.export.quantize import Kind
 from graphspec.export.quantize_int8 import Conversion
 
 if TYPE_CHECKING:
-    from graphspec.metrics.base import Direction
+    from graphspec.vocabulary.metrics.base import Direction
 
 
 @dataclass(frozen=True)

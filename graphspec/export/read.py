@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.system_memory import free, human
-from graphspec.codes import Code
-from graphspec.compiler.adapted import Adapted
-from graphspec.compiler.check import check
-from graphspec.errors import RunError, SpecError, UsageError
+from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError, SpecError, UsageError
+from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.check import check
 from graphspec.export.outline import Outline, outline
+from graphspec.graph.ir.graph import STRING, Array, Graph, Type
 from graphspec.graph.onnx_session import failure, sanitized, session
-from graphspec.ir.graph import STRING, Array, Graph, Type
+from graphspec.graph.ops import OPS
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
-from graphspec.ops import OPS
 
 if TYPE_CHECKING:
-    from graphspec.compiler.check import Checked
+    from graphspec.engine.compiler.check import Checked
     from graphspec.language.declarations import Spec
 
 _MAX_LABEL = 4096  # characters of a label

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.calls import settings
-from graphspec.arrays.random import generator
+from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.random import generator
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.rows import is_whole
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Array
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 if TYPE_CHECKING:
-    from graphspec.runtime.session import Session
+    from graphspec.engine.runtime.session import Session
 
 RUNS, MAX_RUNS = 8, 64  # float32 runs: at first, and before a difference counts as more than rounding
 FACTOR = 4.0  # ratio of the errors of another float32 program and of the runtime: it sums in another order

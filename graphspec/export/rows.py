@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.random import generator
+from graphspec.base.arrays.random import generator
+from graphspec.base.errors import ShapeError
 from graphspec.data.signature import SAMPLE_ROWS, user_inputs
-from graphspec.errors import ShapeError
 from graphspec.export.unusual import TEXTS, UNUSUAL_TEXTS, Keys, drawn, keys_of
 from graphspec.graph.id_bounds import input_bounds
-from graphspec.ir.dims import divided_exactly, evaluate, factors
-from graphspec.ir.graph import STRING, Array, Graph, numpy_dtype
+from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
+from graphspec.graph.ir.graph import STRING, Array, Graph, numpy_dtype
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
-    from graphspec.runtime.session import Session
+    from graphspec.engine.runtime.session import Session
 
 LENGTHS = (3, 7, 16, 40, 100)  # sizes to try for variable axes
 _LARGEST = 512  # a size to try

@@ -7,7 +7,7 @@ from typing import Any
 from graphspec.export.model_file import ModelFile
 from graphspec.export.targets import STANDARD, TARGETS
 from graphspec.graph.onnx_model import CONTRIB, IR_OF_OPSET, ML
-from graphspec.ops import OPS
+from graphspec.graph.ops import OPS
 
 PACKAGES = {
     "Python": "onnxruntime",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.export.labels import label_texts
-from graphspec.ir.graph import MISSING_INTEGER, STRING, Array, Value
+from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Value
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
     from graphspec.language.declarations import HeadDecl
-    from graphspec.runtime.session import Session
 
 KEY = "graphspec.signature"
 """The key of the signature in the metadata of a file."""

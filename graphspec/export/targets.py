@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphspec.arguments import bad_argument
-from graphspec.errors import UsageError
+from graphspec.base.arguments import bad_argument
+from graphspec.base.errors import UsageError
 from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET
 
 STANDARD = "onnx"

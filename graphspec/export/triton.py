@@ -14,7 +14,7 @@ from typing import Any
 from graphspec.export.folders import refuse_foreign, write_folder
 from graphspec.export.quantize_gate import NOTE
 from graphspec.export.signature import KEY
-from graphspec.ir.graph import STRING
+from graphspec.graph.ir.graph import STRING
 
 MAX_BATCH = 64
 _CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
@@ -40,7 +40,7 @@ def refuse_other(repository: Path, name: str) -> None:
 
     Other models of the repository are not touched.
     """
-    from graphspec.errors import UsageError
+    from graphspec.base.errors import UsageError
 
     if repository.exists() and not repository.is_dir():
         raise UsageError(f"{repository} is not a folder; name one for a model repository")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.random import generator
-from graphspec.ir.graph import MISSING_INTEGER, STRING, Array, Graph
+from graphspec.base.arrays.random import generator
+from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph
 
 if TYPE_CHECKING:
-    from graphspec.runtime.session import Session
+    from graphspec.engine.runtime.session import Session
 
 _LONG = 5000  # characters of a very long text
 _MAX_KEYS = 1000  # known texts to draw from

@@ -10,12 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from graphspec.codes import Code
-from graphspec.config import FLOAT32_LIMIT
-from graphspec.errors import ShapeError
-from graphspec.graph.operators import Operators
-from graphspec.ir.dims import Dim, show
-from graphspec.ir.graph import (
+from graphspec.base.codes import Code
+from graphspec.base.config import FLOAT32_LIMIT
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Dim, show
+from graphspec.graph.ir.graph import (
     STRING,
     Array,
     Constraint,
@@ -29,8 +28,9 @@ from graphspec.ir.graph import (
     Value,
     numpy_dtype,
 )
-from graphspec.ir.learnt_size import LearntSize, stand_in
-from graphspec.ops import OPS
+from graphspec.graph.ir.learnt_size import LearntSize, stand_in
+from graphspec.graph.operators import Operators
+from graphspec.graph.ops import OPS
 
 _AS_IN_KERAS = Layout()
 _MAX_KNOWN = 64  # the elements of int64 vectors up to this length are tracked symbolically (`Value.dims`)

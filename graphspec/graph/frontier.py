@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ops import OPS
 from graphspec.graph.prelude import repeatable
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ops import OPS
 
 _CHANNELS = (1, 3, 4)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from graphspec.ir.graph import Graph, Node
-from graphspec.ops import OPS
+from graphspec.graph.ir.graph import Graph, Node
+from graphspec.graph.ops import OPS
 
 
 def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ir.ranges import ANY, Range, of_array, of_dtype
-from graphspec.ops import OPS, Op, operator
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ir.ranges import ANY, Range, of_array, of_dtype
+from graphspec.graph.ops import OPS, Op, operator
 
 CHECK = "CheckIds"
 _MAX_TRIED = 16  # single ids that are tried if no range is known to be valid

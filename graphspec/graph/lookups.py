@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from graphspec.ir.graph import Node
-from graphspec.ops import operator
+from graphspec.graph.ir.graph import Node
+from graphspec.graph.ops import operator
 
 
 def lookups(nodes: Sequence[Node], names: Iterable[str]) -> dict[str, list[Node]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphspec.errors import ShapeError
-from graphspec.ir.dims import Shape
-from graphspec.ir.graph import Graph, Node, Type
-from graphspec.ops import Op, operator
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Shape
+from graphspec.graph.ir.graph import Graph, Node, Type
+from graphspec.graph.ops import Op, operator
 
 _ASSUMED = 16  # elements on an axis whose size is unknown before data are read
 

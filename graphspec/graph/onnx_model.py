@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.ir.graph import Array, Graph, Node, Value, numpy_dtype
-from graphspec.ops import OPS
+from graphspec.graph.ir.graph import Array, Graph, Node, Value, numpy_dtype
+from graphspec.graph.ops import OPS
 
 OPSET = 17
 IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
@@ -44,7 +44,7 @@ class Content:
     ir_version: int = 0
 
     def merge(self, part: Any) -> None:
-        """Add a part of another file, such as :class:`graphspec.onnx_files.splicing.Spliced`."""
+        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.splicing.Spliced`."""
         self.nodes += part.nodes
         self.constants += part.constants
         self.sparse += part.sparse

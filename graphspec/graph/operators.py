@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphspec.ir.graph import Value
-from graphspec.ops import OPS
+from graphspec.graph.ir.graph import Value
+from graphspec.graph.ops import OPS
 
 
 class Operators:

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from graphspec.ir.graph import Value
+from graphspec.graph.ir.graph import Value
 
 class Operators:
     def Abs(self, X: Value | None, /) -> Value: ...

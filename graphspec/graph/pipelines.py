@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from graphspec.graph.ir.graph import Graph
 from graphspec.graph.passes.cancel_transposes import cancel_transposes
 from graphspec.graph.passes.crop_unread import crop_unread
 from graphspec.graph.passes.drop_training import drop_training
@@ -21,7 +22,6 @@ from graphspec.graph.passes.shard_products import shard_products
 from graphspec.graph.passes.sink_bias_relu_below_pool import sink_bias_relu_below_pool
 from graphspec.graph.passes.sparsify_bool_inputs import sparsify_bool_inputs
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph
 
 Pass = Callable[[Graph, Target], Graph]
 """Rewrites a graph for a target."""

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphspec.graph.ir.dims import Dim, has_rows
+from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.graph.row_rules import SIZES
-from graphspec.ir.dims import Dim, has_rows
-from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.ops import OPS
 
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphspec.graph.builder import Builder
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ops import OPS
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ops import OPS
 
 Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.graph.ir.dims import Dim, has_rows
 from graphspec.graph.row_rules import OF_SIZES, RULES, SHAPED, SIZES, Axis, MixedError, reshaped_outer, where_rows
-from graphspec.ir.dims import Dim, has_rows
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Graph, Node, Value
+    from graphspec.graph.ir.graph import Graph, Node, Value
 
 
 class RowAxes:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphspec.ir.dims import Dim, has_rows, mul, product, quotient
-from graphspec.kernels.context import normalize_axis
+from graphspec.graph.ir.dims import Dim, has_rows, mul, product, quotient
+from graphspec.graph.kernels.context import normalize_axis
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Node, Value
+    from graphspec.graph.ir.graph import Node, Value
 
 Axis = int | None
 Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from graphspec.errors import ShapeError
-from graphspec.ir.dims import Shape, show
-from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.ops import operator
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Shape, show
+from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ops import operator
 
 
 def infer_shapes(

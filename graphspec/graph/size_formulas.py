@@ -3,7 +3,7 @@
 A size is a monomial, ``coefficient · atom · atom · …``. An atom is a size that varies: a name, or a sum such as
 ``time-2``. A coefficient that is not an integer is a division without remainder, of which only a batch shows whether it
 works out: its size is rounded up, so that the product of all sizes is too large if it does not
-(:func:`graphspec.ir.dims.divide`).
+(:func:`graphspec.graph.ir.dims.divide`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.codes import Code
-from graphspec.config import invalid
-from graphspec.errors import ShapeError, did_you_mean
-from graphspec.ir.dims import Dim, add, divide, divided_exactly, factors, mul
+from graphspec.base.codes import Code
+from graphspec.base.config import invalid
+from graphspec.base.errors import ShapeError, did_you_mean
+from graphspec.graph.ir.dims import Dim, add, divide, divided_exactly, factors, mul
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
+    from graphspec.graph.ir.graph import Value
 
 _MAX_LENGTH = 200  # characters of a formula
 

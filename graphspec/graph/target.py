@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphspec.ir.dims import Shape
-    from graphspec.ir.graph import Array, Graph
-    from graphspec.kernels.group import Shard
+    from graphspec.graph.ir.dims import Shape
+    from graphspec.graph.ir.graph import Array, Graph
+    from graphspec.graph.kernels.group import Shard
 
 
 def _cannot_compute(graph: Graph) -> dict[str, Array]:

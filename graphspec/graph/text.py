@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from graphspec.graph.builder import Builder
-from graphspec.ir.dims import Shape, show
-from graphspec.ir.graph import Array, Graph, Node, Param, Type, Value
-from graphspec.ops import OPS
-from graphspec.ops.base import declared_attributes
+from graphspec.graph.ir.dims import Shape, show
+from graphspec.graph.ir.graph import Array, Graph, Node, Param, Type, Value
+from graphspec.graph.ops import OPS
+from graphspec.graph.ops.base import declared_attributes
 
 _MAX_PRINTED = 8  # constants of at most this many elements are printed in full
 

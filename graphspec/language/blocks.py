@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphspec.codes import Code
-from graphspec.errors import did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean
 from graphspec.language.names import bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, intended_keys
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphspec.config import invalid
-from graphspec.errors import did_you_mean
+from graphspec.base.config import invalid
+from graphspec.base.errors import did_you_mean
 
 _NEIGHBOURS = (
     *("bfill", "ffill", "backfill", "pad", "backward", "forward", "previous", "next"),

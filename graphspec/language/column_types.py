@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from graphspec.config import FROM_LIST, Config, PositiveInt, Registry, invalid
-from graphspec.errors import did_you_mean
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid
+from graphspec.base.errors import did_you_mean
+from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.column_arguments import Bins, Indicator, Missing, MissingPart, Scale, impute
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from graphspec.codes import Code
-from graphspec.config import FROM_LIST, Config, PositiveInt, invalid
-from graphspec.errors import Mark, did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, invalid
+from graphspec.base.errors import Mark, did_you_mean
 from graphspec.language.column_types import COLUMNS, Category, Column, Embed, Step, encoded, type_hint
 from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, bad_name, is_name

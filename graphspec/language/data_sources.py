@@ -8,19 +8,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from graphspec.codes import Code
-from graphspec.config import Config, PositiveInt, with_article
-from graphspec.errors import did_you_mean
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
+from graphspec.base.codes import Code
+from graphspec.base.config import Config, PositiveInt, with_article
+from graphspec.base.errors import did_you_mean
+from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
+from graphspec.base.synonyms import sections as synonyms
+from graphspec.base.synonyms.keys import found
 from graphspec.language.declarations import DataSource, TextForm, Windows
 from graphspec.language.durations import Every
 from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.sections import mapping
 from graphspec.language.tree import Problems, Tree, format_names, format_value
-from graphspec.layers.dates import check_format
-from graphspec.synonyms import sections as synonyms
-from graphspec.synonyms.keys import found
+from graphspec.vocabulary.layers.dates import check_format
 
 PARTS = ("train", "validation", "test")
 _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.errors import Mark, NodeRef, shorten
-from graphspec.text import printable
+from graphspec.base.errors import Mark, NodeRef, shorten
+from graphspec.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphspec.callbacks import Callback
+    from graphspec.graph.optimizers import Optimizer
     from graphspec.language.durations import Every
     from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
-    from graphspec.layers.base import Layer, Number
-    from graphspec.losses import Loss
-    from graphspec.metrics import Metric
-    from graphspec.optimizers import Optimizer
+    from graphspec.vocabulary.callbacks import Callback
+    from graphspec.vocabulary.layers.base import Layer, Number
+    from graphspec.vocabulary.losses import Loss
+    from graphspec.vocabulary.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)

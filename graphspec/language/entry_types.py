@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphspec.language.names import Item, Scope, locate
 from graphspec.language.tree import Tree
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 
 def type_name(scope: Scope, entry: Tree) -> str:

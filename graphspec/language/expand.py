@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.entry_types import share_options, starts_alone, type_name

@@ -10,23 +10,23 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from graphspec.activations import ACTIVATIONS
-from graphspec.callbacks import CALLBACKS
-from graphspec.codes import Code
-from graphspec.config import Config, Registry
-from graphspec.constraints import CONSTRAINTS
-from graphspec.errors import Problem, did_you_mean
-from graphspec.initializers import INITIALIZERS
+from graphspec.base.codes import Code
+from graphspec.base.config import Config, Registry
+from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.synonyms.keys import key_synonym
+from graphspec.base.synonyms.values import means_null, value_synonym
+from graphspec.graph.constraints import CONSTRAINTS
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.optimizers import OPTIMIZERS
+from graphspec.graph.regularizers import REGULARIZERS
+from graphspec.graph.schedules import SCHEDULES
 from graphspec.language.torn_values import torn_values
 from graphspec.language.tree import Problems, Tree, describe, format_names, format_value, intended_keys, type_hint
-from graphspec.layers import CELLS, LAYERS
-from graphspec.losses import LOSSES
-from graphspec.metrics import METRICS
-from graphspec.optimizers import OPTIMIZERS
-from graphspec.regularizers import REGULARIZERS
-from graphspec.schedules import SCHEDULES
-from graphspec.synonyms.keys import key_synonym
-from graphspec.synonyms.values import means_null, value_synonym
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.callbacks import CALLBACKS
+from graphspec.vocabulary.layers import CELLS, LAYERS
+from graphspec.vocabulary.losses import LOSSES
+from graphspec.vocabulary.metrics import METRICS
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, Mark, SpecError
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, SpecError
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Problems, Tree, child_path, describe, scalar_problem
 
 _MARK: Final = Mark("<dict>")

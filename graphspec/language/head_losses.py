@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.synonyms.names import fold
+from graphspec.base.synonyms.names import fold
 
 if TYPE_CHECKING:
     from graphspec.language.tree import Tree

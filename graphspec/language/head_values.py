@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Graph, Value
+    from graphspec.graph.ir.graph import Graph, Value
     from graphspec.language.declarations import HeadDecl
 
 

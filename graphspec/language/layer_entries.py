@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphspec.codes import Code
-from graphspec.errors import did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean
 from graphspec.language.names import MAX_NAME, EntryKind, bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, item_name, type_hint
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.activations import ACTIVATIONS
-from graphspec.errors import did_you_mean
+from graphspec.base.errors import did_you_mean
+from graphspec.base.synonyms.names import fold, synonym
 from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.tree import Tree, describe
-from graphspec.layers import LAYERS
-from graphspec.synonyms.names import fold, synonym
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.layers import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from graphspec.codes import Code
-from graphspec.errors import Mark, did_you_mean, shorten
+from graphspec.base.codes import Code
+from graphspec.base.errors import Mark, did_you_mean, shorten
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import Problems, Tree, format_names
 

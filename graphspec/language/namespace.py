@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from graphspec.codes import Code
-from graphspec.errors import Mark, shorten
+from graphspec.base.codes import Code
+from graphspec.base.errors import Mark, shorten
 from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
-from graphspec.losses import LOSSES
+from graphspec.vocabulary.losses import LOSSES
 
 Position = tuple[Mark, str]
 """A mark and a path."""

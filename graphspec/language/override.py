@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from graphspec.errors import SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.errors import SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.text import shell
 from graphspec.language.set_paths import FILE, corrected, created, is_optional, is_removed, long_form
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
-from graphspec.text import shell
 
 _DOCUMENT = (
     "graphspec",

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.synonyms.keys import found
+from graphspec.base.synonyms.sections import DOCUMENT
 from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand
@@ -22,9 +24,7 @@ from graphspec.language.sections import parse_heads, parse_inputs, parse_trainin
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.language.weight_files import of_items
 from graphspec.language.written_inputs import check_written
-from graphspec.layers import LAYERS, Layer
-from graphspec.synonyms.keys import found
-from graphspec.synonyms.sections import DOCUMENT
+from graphspec.vocabulary.layers import LAYERS, Layer
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")

@@ -23,8 +23,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from graphspec.codes import Code
-from graphspec.errors import Mark, SpecError, did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import Mark, SpecError, did_you_mean
 from graphspec.language.from_dict import tree_from_dict
 from graphspec.language.override import override
 from graphspec.language.scan import events

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphspec.codes import Code
-from graphspec.errors import Mark
+from graphspec.base.codes import Code
+from graphspec.base.errors import Mark
 from graphspec.language.columns import Part, Record, expand_record, is_record
 from graphspec.language.names import InputRef, Item, Scope
 from graphspec.language.namespace import claim

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from graphspec.config import Config, Neutral, Registry
+from graphspec.base.config import Config, Neutral, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.data_sources import DataKeys, ValidationKeys
@@ -34,7 +34,7 @@ from graphspec.language.search_schema import search_schema, space_schema
 from graphspec.language.search_section import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
 _NUMBER: Schema = {"type": ["number", "string"], "pattern": VARIABLE_DEFINITION["pattern"]}

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphspec.callbacks.accepted_without_effect import Refused
-from graphspec.config import Config, Neutral, Registry
+from graphspec.base.config import Config, Neutral, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.schema_values import VARIABLE_DEFINITION, Schema, arguments, shown
-from graphspec.layers import CELLS, LAYERS
+from graphspec.vocabulary.callbacks.accepted_without_effect import Refused
+from graphspec.vocabulary.layers import CELLS, LAYERS
 
 OPTION: Schema = {
     "title": "true or false",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from graphspec.config import MAX_SIZE, Config, Only
+from graphspec.base.config import MAX_SIZE, Config, Only
 
 Schema = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from graphspec.codes import Code
-from graphspec.config import Config, PositiveInt
-from graphspec.errors import did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.config import Config, PositiveInt
+from graphspec.base.errors import did_you_mean
 from graphspec.language.explain import salvage, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping

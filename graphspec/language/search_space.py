@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Literal, TypeAlias
 
-from graphspec.errors import Mark
+from graphspec.base.errors import Mark
 from graphspec.language.tree import Tree
 
 EXACT = 1e-9

@@ -8,22 +8,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from graphspec.callbacks import CALLBACKS, Callback
-from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
-from graphspec.errors import did_you_mean
-from graphspec.ir.graph import STRING
+from graphspec.base.codes import Code
+from graphspec.base.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
+from graphspec.base.errors import did_you_mean
+from graphspec.base.synonyms.values import means_null, number_hint
+from graphspec.base.text import count
+from graphspec.graph.ir.graph import STRING
+from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
 from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.head_losses import loss_hint
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
 from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
 from graphspec.language.weight_files import parse_weight_file
-from graphspec.losses import LOSSES, Loss
-from graphspec.metrics import METRICS, Metric
-from graphspec.optimizers import OPTIMIZERS, Optimizer
-from graphspec.synonyms.values import means_null, number_hint
-from graphspec.text import count
+from graphspec.vocabulary.callbacks import CALLBACKS, Callback
+from graphspec.vocabulary.losses import LOSSES, Loss
+from graphspec.vocabulary.metrics import METRICS, Metric
 
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphspec.config import Registry
-from graphspec.errors import Mark, did_you_mean
+from graphspec.base.config import Registry
+from graphspec.base.errors import Mark, did_you_mean
+from graphspec.base.synonyms.arguments import SPECIAL
+from graphspec.base.synonyms.keys import found
+from graphspec.base.synonyms.sections import TRAINING
+from graphspec.base.text import shell
+from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.language.tree import Tree, item_name
-from graphspec.layers import LAYERS
-from graphspec.optimizers import OPTIMIZERS
-from graphspec.synonyms.arguments import SPECIAL
-from graphspec.synonyms.keys import found
-from graphspec.synonyms.sections import TRAINING
-from graphspec.text import shell
+from graphspec.vocabulary.layers import LAYERS
 
 FILE = "--set"
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))

@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, GivenText, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, GivenText, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.base.text import count_breaks
 from graphspec.language.syntax import line_and_column
 from graphspec.language.tree import MAX_VALUES
-from graphspec.text import count_breaks
 
 MAX_BYTES: Final = 16 * 2**20
 """The largest file. A spec of 10,000 layers has about 2 MB."""

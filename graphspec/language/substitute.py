@@ -11,8 +11,8 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from graphspec.codes import Code
-from graphspec.errors import did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import did_you_mean
 from graphspec.language.tree import (
     MAX_DEPTH,
     MAX_TEXT,

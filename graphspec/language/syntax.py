@@ -7,9 +7,9 @@ import re
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic
-from graphspec.text import count_breaks, line_of
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic
+from graphspec.base.text import count_breaks, line_of
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
-from graphspec.codes import Code
-from graphspec.errors import Diagnostic, Mark, did_you_mean, shorten
-from graphspec.synonyms.values import number_hint, tuple_items
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, did_you_mean, shorten
+from graphspec.base.synonyms.values import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 

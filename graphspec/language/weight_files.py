@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from graphspec.codes import Code
-from graphspec.config import Config
+from graphspec.base.codes import Code
+from graphspec.base.config import Config
 from graphspec.language.declarations import WeightFile
 from graphspec.language.explain import validate
 from graphspec.language.names import Item, Scope

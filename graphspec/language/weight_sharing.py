@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.language.names import InputRef, Item, Scope, locate, suggest
 from graphspec.language.tree import Problems, Tree, format_cycle
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.language.tree import Problems, Tree, describe
 
 if TYPE_CHECKING:
     from graphspec.language.names import Item
-    from graphspec.layers.base import Layer, Number
+    from graphspec.vocabulary.layers.base import Layer, Number
 
 
 def written_inputs(entry: Tree) -> dict[int, Tree]:

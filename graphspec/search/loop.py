@@ -12,12 +12,12 @@ from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any
 
-from graphspec.arrays.cores import ONE_THREAD
-from graphspec.errors import GraphspecError
+from graphspec.base.arrays.cores import ONE_THREAD
+from graphspec.base.errors import GraphspecError
+from graphspec.engine.training.interrupt import raised
 from graphspec.search.records import Trial
 from graphspec.search.study import Plan, Study
 from graphspec.search.trial import Source, train_trial
-from graphspec.training.interrupt import raised
 
 Show = Callable[[Trial], None]
 

@@ -14,15 +14,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from graphspec.errors import UsageError
-from graphspec.files import make_folder, write_atomic
+from graphspec.base.errors import UsageError
+from graphspec.base.files import make_folder, write_atomic
+from graphspec.base.libraries import missing_library
+from graphspec.engine.training.lock import locked
 from graphspec.language.search_space import Choice, Space
 from graphspec.language.search_values import Chooser
-from graphspec.libraries import missing_library
 from graphspec.search.records import Trial
 from graphspec.search.sampling import Params, sampled, seed_of, sets_of
 from graphspec.search.study import Plan, Study
-from graphspec.training.lock import locked
 
 JOURNAL = "optuna.journal"
 _TRIES = 5

@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphspec.drawing.scales import Scale, for_values, linear, logarithmic
-from graphspec.files import write_atomic
+from graphspec.base.files import write_atomic
+from graphspec.base.text import count, number, shell, shorten_end
 from graphspec.language.search_space import Choice, Space
-from graphspec.report.build import REPORT
-from graphspec.report.charts import Plot, figure, legend
-from graphspec.report.page import Opening, Section, page, text, wide
-from graphspec.report.tables import facts
 from graphspec.search.importance import FEWEST, METHOD, importances
 from graphspec.search.records import Trial, ranked
 from graphspec.search.study import Plan
-from graphspec.text import count, number, shell, shorten_end
+from graphspec.show.drawing.scales import Scale, for_values, linear, logarithmic
+from graphspec.show.report.build import REPORT
+from graphspec.show.report.charts import Plot, figure, legend
+from graphspec.show.report.page import Opening, Section, page, text, wide
+from graphspec.show.report.tables import facts
 
 PAGE = "search.html"
 _ROWS = 500

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from graphspec.files import write_atomic
+from graphspec.base.files import write_atomic
 
 TRIAL = "trial.json"
 State = Literal["running", "complete", "pruned", "failed", "infeasible"]

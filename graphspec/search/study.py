@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graphspec.errors import UsageError
-from graphspec.files import make_folder, write_atomic
+from graphspec.base.errors import UsageError
+from graphspec.base.files import make_folder, write_atomic
+from graphspec.engine.training.lock import locked
 from graphspec.language.search_space import Search
 from graphspec.search.records import TRIAL, Trial, read_trial
 from graphspec.search.sampling import Params, grid_point, random_chooser, sampled, sets_of
-from graphspec.training.lock import locked
 
 STUDY = "study.json"
 MAX_STARTS = 3

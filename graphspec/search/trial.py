@@ -9,16 +9,16 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.errors import Diagnostic, RunError, SpecError
-from graphspec.files import remove_leftovers
+from graphspec.base.errors import Diagnostic, RunError, SpecError
+from graphspec.base.files import remove_leftovers
+from graphspec.engine.training.observers import Silent
 from graphspec.search.pruning import pruned
 from graphspec.search.records import Trial
 from graphspec.search.study import MAX_STARTS, Study
-from graphspec.training.observers import Silent
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.training.trainer import Trainer
+    from graphspec.engine.training.trainer import Trainer
 
 PRUNED = "the search pruned the trial"
 _WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
@@ -51,11 +51,11 @@ class Source:
             SpecError: it cannot be built, or does not fit the data.
         """
         from graphspec.api import Model
-        from graphspec.compiler.check import check
-        from graphspec.compiler.trainable import refuse_untrainable
         from graphspec.data.check import refused
         from graphspec.data.relocated import moved
         from graphspec.data.signature import load_all
+        from graphspec.engine.compiler.check import check
+        from graphspec.engine.compiler.trainable import refuse_untrainable
 
         checked = check(self.spec, [*self.sets, *sets], allow=self.allow)
         spec, lowered = checked.require()
@@ -95,7 +95,7 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed.
         UsageError: the data have changed since the trial began.
     """
-    from graphspec.training.run_directory import install_adapted, start_run
+    from graphspec.engine.training.run_directory import install_adapted, start_run
 
     if trial.starts > MAX_STARTS:
         return replace(trial, state="failed", problem=f"{MAX_STARTS} processes died with it")
@@ -128,14 +128,14 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
 
 def _report(model: Model, directory: Path) -> None:
     """Write the report of a run. The run is complete without it: `graphspec report` says what goes wrong."""
-    from graphspec.report.build import write_report
+    from graphspec.show.report.build import write_report
 
     with suppress(Exception):
         write_report(model, directory)
 
 
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
-    from graphspec.training.run_directory import check_own, check_resumable
+    from graphspec.engine.training.run_directory import check_own, check_resumable
 
     check_own(directory)
     trainer.resume(check_resumable(model, directory))

@@ -12,7 +12,7 @@
 #error "This processor computes with more digits than float has: results would differ from NumPy's."
 #endif
 
-/* Raise it if the operands or the results of a kernel change; graphspec/kernels/compiled.py names the one it knows. */
+/* Raise it if the operands or the results of a kernel change; graphspec/graph/kernels/compiled.py names the one it knows. */
 #define GK_ABI 1
 
 /* An operand. `data` is NULL if an optional operand is not there. */

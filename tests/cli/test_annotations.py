@@ -8,10 +8,10 @@ from typing import Any
 
 from commands import graphspec
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic
 from graphspec.cli.annotations import render_github, render_sarif
-from graphspec.codes import Code
-from graphspec.compiler.check import check
-from graphspec.errors import Diagnostic
+from graphspec.engine.compiler.check import check
 
 BROKEN = """graphspec: 1
 name: branches

@@ -16,7 +16,7 @@ from commands import SPEC, graphspec, project
 from paths import ROOT
 
 from graphspec import Diagnostic, RunError, SpecError, UsageError, __version__
-from graphspec.arrays.cores import ONE_THREAD
+from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.cli import console
 from graphspec.cli.app import COMMANDS
 from graphspec.cli.init import Kind
@@ -296,13 +296,17 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
     code = "import sys, graphspec; graphspec.validate(%r); print(*(m for m in %r if m in sys.modules))"
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
     heavy += [
-        "graphspec.layers.recurrent",
-        "graphspec.layers.cells",
-        "graphspec.layers.convolution",
-        "graphspec.layers.multi_head",
+        "graphspec.vocabulary.layers.recurrent",
+        "graphspec.vocabulary.layers.cells",
+        "graphspec.vocabulary.layers.convolution",
+        "graphspec.vocabulary.layers.multi_head",
     ]
-    heavy += ["graphspec.metrics.matrix", "graphspec.optimizers.by_weight", "graphspec.callbacks.tensorboard"]
-    heavy += ["graphspec.ops.convolution", "graphspec.ops.attention", "graphspec.kernels.recurrence"]
+    heavy += [
+        "graphspec.vocabulary.metrics.matrix",
+        "graphspec.graph.optimizers.by_weight",
+        "graphspec.vocabulary.callbacks.tensorboard",
+    ]
+    heavy += ["graphspec.graph.ops.convolution", "graphspec.graph.ops.attention", "graphspec.graph.kernels.recurrence"]
     spec = str(ROOT / "specs" / "newswires.yaml")
     command = [sys.executable, "-c", code % (spec, heavy)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

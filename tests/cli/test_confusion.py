@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphspec.base.text import display_width
 from graphspec.cli.confusion import matrix_lines
-from graphspec.runtime.running_metrics import ResultTable
-from graphspec.text import display_width
+from graphspec.engine.runtime.running_metrics import ResultTable
 
 GARMENTS = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 SMALL = ResultTable("confusion_matrix", np.array([[3, 1], [0, 0]]), ["no", "yes"])

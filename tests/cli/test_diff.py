@@ -12,7 +12,7 @@ from commands import SPEC, graphspec, project
 from onnx_files import dense, write
 from paths import TESTS
 
-from graphspec.text import display_width
+from graphspec.base.text import display_width
 
 KEYS = [
     "format",

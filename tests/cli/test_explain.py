@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
+from graphspec.base.codes import Code
+from graphspec.base.text import display_width
 from graphspec.cli.app import app
-from graphspec.codes import Code
-from graphspec.text import display_width
 
 
 def test_a_code() -> None:

@@ -12,8 +12,8 @@ from commands import graphspec
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.base.text import display_width
 from graphspec.cli.explained import lines
-from graphspec.text import display_width
 
 DATA = ROOT / "specs" / "data" / "penguins_test.csv"
 

@@ -15,7 +15,7 @@ from paths import TESTS
 from safetensors.numpy import save_file
 from trust.hostile_files.keras_models import functional, keras, layer, start, text
 
-from graphspec.text import display_width
+from graphspec.base.text import display_width
 
 FIXTURES = sorted((TESTS / "consumers" / "fixtures").glob("*/model.onnx"))
 

@@ -15,7 +15,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
-from graphspec.layers import LAYERS, Layer
+from graphspec.vocabulary.layers import LAYERS, Layer
 from specs import blobs, dense_spec
 
 TABLE = SPEC.replace(

@@ -11,12 +11,12 @@ from commands import SPEC, graphspec, project
 from mpi import HERE, job, why_not
 from same_products import SAME_PRODUCTS
 
+from graphspec.base.errors import UsageError
 from graphspec.cli import ranks
-from graphspec.errors import UsageError
-from graphspec.kernels import compiled
-from graphspec.parallel.launch import Launch
-from graphspec.training.checkpoint import load_arrays
-from graphspec.training.choose_workers import refuse_other_ranks
+from graphspec.engine.parallel.launch import Launch
+from graphspec.engine.training.checkpoint import load_arrays
+from graphspec.engine.training.choose_workers import refuse_other_ranks
+from graphspec.graph.kernels import compiled
 
 GRAPHSPEC = ("-m", "graphspec")
 
@@ -164,7 +164,7 @@ def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
 
 
 def test_an_error_on_one_rank_ends_the_job_with_its_message(spec: Path, mpi: None) -> None:
-    script = "import sys; sys.argv[0] = 'graphspec'; from graphspec.parallel import exchange; "
+    script = "import sys; sys.argv[0] = 'graphspec'; from graphspec.engine.parallel import exchange; "
     script += "exchange.Exchange.gather_counters = lambda self: 1 // (1 - self.group.rank); "
     script += "from graphspec.__main__ import main; main()"
     result = job(["-c", script, "train", spec, "--mpi"])

@@ -11,8 +11,8 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
-from graphspec.report import build
-from graphspec.report.sections.headline import headline
+from graphspec.show.report import build
+from graphspec.show.report.sections.headline import headline
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 from commands import graphspec
 
 import graphspec.cli.schema as module
+from graphspec.base.config import Registry
 from graphspec.cli.schema import FILE, schema_text, stored_schema
-from graphspec.config import Registry
 
 LINE = "# yaml-language-server: $schema=./graphspec.schema.json\n"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from paths import ROOT, TESTS
 
+from graphspec.base.text import display_width
 from graphspec.cli import console
 from graphspec.cli.app import COMMANDS, app
 from graphspec.cli.console import prepare_streams
-from graphspec.text import display_width
 
 HERE = TESTS / "cli" / "screens"
 WIDTHS = (60, 80, 120)

@@ -17,9 +17,9 @@ from paths import ROOT
 from graphspec.cli import progress
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.data.batches import BatchLoader
-from graphspec.parallel.stops import STOPS
-from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.training.observers import Lines
+from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.training.observers import Lines
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 AVERAGED = SPEC.replace("optimizer: adam", "optimizer: {type: Adam, use_ema: true}").replace(
@@ -106,10 +106,10 @@ def test_a_signal_during_validation(spec: Path, monkeypatch: pytest.MonkeyPatch,
 STAGES = {
     "reading": "graphspec.data.signature load_all",
     "preparing": "graphspec.cli.preparing show_preparing",
-    "starting": "graphspec.training.run_directory start_run",
+    "starting": "graphspec.engine.training.run_directory start_run",
     "testing": "graphspec.cli.evaluate print_test",
-    "exporting": "graphspec.training.run_directory record_export",
-    "reporting": "graphspec.report.build write_found",
+    "exporting": "graphspec.engine.training.run_directory record_export",
+    "reporting": "graphspec.show.report.build write_found",
 }
 SIGNALLED = """
 import os, signal, sys

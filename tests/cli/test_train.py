@@ -16,9 +16,9 @@ import pytest
 from commands import SPEC, graphspec, project
 
 from graphspec.cli import progress
-from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.training.checkpoint import load_arrays
-from graphspec.training.observers import Lines
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.training.checkpoint import load_arrays
+from graphspec.engine.training.observers import Lines
 
 FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"} | {
     "timing.json",
@@ -178,7 +178,7 @@ def test_nothing_to_train(spec: Path) -> None:
 
 
 def test_too_little_memory(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.compiler.trainable.available", lambda: 1000)
+    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 1000)
     assert "warning[GS602]" in graphspec("validate", spec).stdout
     result = graphspec("train", spec)
     assert result.exit_code == 3
@@ -299,7 +299,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
 
 _KILLED = """
 import os, signal, sys
-from graphspec.runtime import running_metrics
+from graphspec.engine.runtime import running_metrics
 
 def dying(function, n):
     calls = 0

@@ -12,8 +12,8 @@ from consumers.apps import HERE, node_with, run
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.report.card import card
-from graphspec.report.findings import find
+from graphspec.show.report.card import card
+from graphspec.show.report.findings import find
 
 
 def test_the_program_in_javascript_prints_the_answers(tmp_path: Path) -> None:

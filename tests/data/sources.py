@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from graphspec.base.errors import Diagnostic
 from graphspec.data.check import Dataset, DataSignature, load
-from graphspec.errors import Diagnostic
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import DataSource
 from graphspec.language.read import read

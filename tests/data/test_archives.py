@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.data_reading import NUMBER, TEXT, TEXTS, good, problem
 
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.arrays.memory_maps import map_of
-from graphspec.arrays.pictures import Pictures
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.source import DataError

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphspec.arrays.random import Orders, generator
-from graphspec.arrays.split import shard_slice
+from graphspec.base.arrays.random import Orders, generator
+from graphspec.base.arrays.split import shard_slice
+from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, check_arrays, class_ids, row_weights, split
-from graphspec.errors import Diagnostic, SpecError
-from graphspec.ir.graph import Type
-from graphspec.ir.ranges import Range
+from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.ranges import Range
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))

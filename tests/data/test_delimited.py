@@ -14,12 +14,12 @@ import yaml
 from data.sources import written as source_of
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, problem
 
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.errors import Diagnostic
 from graphspec.data.check import Dataset, DataSignature, load
 from graphspec.data.files import open_table
 from graphspec.data.source import DataError
-from graphspec.errors import Diagnostic
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import TextForm
 
 LABEL, FLAG = Type("int64", ("N",)), Type("float32", ("N", 1))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphspec.base.errors import Diagnostic
 from graphspec.data.check import DataSignature, load
-from graphspec.errors import Diagnostic
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.read import read
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines
 
-from graphspec.arrays.growing import InFiles
-from graphspec.arrays.strings import Strings
-from graphspec.ir.graph import Type
+from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.strings import Strings
+from graphspec.graph.ir.graph import Type
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

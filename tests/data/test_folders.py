@@ -14,12 +14,12 @@ from commands import graphspec as command
 from data.sources import diagnostics, rows, written
 
 import graphspec
-from graphspec.arrays.pictures import Pictures
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings
 from graphspec.data import folders
 from graphspec.data.check import Dataset, DataSignature
 from graphspec.data.files import files_of
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 Image = pytest.importorskip("PIL.Image")
 IMAGES = DataSignature({"x": Type("uint8", ("N", 4, 4, 1))}, {"y": Type("int64", ("N",))}, labels={"y": ["cat", "dog"]})

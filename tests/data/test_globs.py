@@ -11,9 +11,9 @@ import pytest
 from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, problem
 
-from graphspec.arrays.growing import InFiles
+from graphspec.base.arrays.growing import InFiles
 from graphspec.data import globs
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 IDS = Type("int64", ("N",))
 
@@ -99,9 +99,9 @@ def test_no_file_and_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_texts_of_several_files_are_joined() -> None:
-    from graphspec.arrays.strings import Strings
+    from graphspec.base.arrays.strings import Strings
     from graphspec.data.source import Request
-    from graphspec.ir.graph import Type
+    from graphspec.graph.ir.graph import Type
 
     request = Request("t", ["t"], False, Type("string", ("N", 1)), True)
     parts = [Strings.of(["é", ""]), Strings.of(["b"]), Strings.of([])]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.arrays.strings import Strings
-from graphspec.codes import Code
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
 from graphspec.data.json_lines import MAX_LINE, Records, RecordSource, read_records
 from graphspec.data.source import DataError, Request
-from graphspec.ir.graph import Array, Type
+from graphspec.graph.ir.graph import Array, Type
 
 FLOAT, INT, TEXT = (Type(dtype, ("N", 1)) for dtype in ("float32", "int64", "string"))
 

@@ -14,8 +14,8 @@ import graphspec as gs
 from graphspec.data.known_forms import KnownForms
 from graphspec.data.requirements import DataSignature
 from graphspec.data.signature import user_inputs
-from graphspec.ir.graph import MISSING_INTEGER, Type
-from graphspec.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.ranges import Range
 
 NEEDED = DataSignature(
     {

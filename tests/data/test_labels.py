@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.errors import SpecError
 from graphspec.data.batches import Dataset
 from graphspec.data.check import encode_labels, learn_labels
 from graphspec.data.labels import small_classes, with_class_ids
 from graphspec.data.source import DataError
-from graphspec.errors import SpecError
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 TEXTS = Strings.of(["no", "yes", "é", "no", "", "Zoo"])
 

@@ -9,12 +9,12 @@ import pytest
 from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, lines, problem, read
 
-from graphspec.arrays.growing import InFiles
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
 from graphspec.data.check import DataSignature, check_arrays
 from graphspec.data.missing_targets import rows_without
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 ID, VALUE, ONE_HOT = Type("int64", ("N",)), Type("float32", ("N", 1)), Type("float32", ("N", 3))
 CELLS = ["0", "", "2", "NA", "1", "nan"]

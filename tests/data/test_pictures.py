@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.arrays.pictures import Pictures
+from graphspec.base.arrays.pictures import Pictures
 from graphspec.data import pictures
 from graphspec.data.pictures import decode
 from graphspec.data.source import DataError, Request
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 Image = pytest.importorskip("PIL.Image")
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype(np.uint8)

@@ -13,8 +13,8 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
-from graphspec.compiler.check import check
 from graphspec.data.relocated import comparable, document_for, moved, portable_document
+from graphspec.engine.compiler.check import check
 from specs import dense_spec
 
 
@@ -139,8 +139,8 @@ def test_other_content_is_other_data(home: Path) -> None:
 
 def test_runs_with_absolute_paths(home: Path) -> None:
     """Version 0.2 wrote these, and hashed them into the checkpoint."""
-    from graphspec.training.checkpoint import load_checkpoint, save_checkpoint
-    from graphspec.training.run_directory import spec_hash
+    from graphspec.engine.training.checkpoint import load_checkpoint, save_checkpoint
+    from graphspec.engine.training.run_directory import spec_hash
 
     run = Path("runs/tiny")
     document = json.loads((run / "spec.json").read_text())

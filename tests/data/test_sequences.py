@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from data.sources import diagnostics, rows, written
 
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.errors import SpecError
 from graphspec.data.check import DataSignature, check_arrays
 from graphspec.data.labels import with_class_ids
 from graphspec.data.sequences import encode_texts, learn_alphabet, steps_of_rows
 from graphspec.data.source import DataError
-from graphspec.errors import SpecError
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 LABELS = ["", "a", "b", "é", "\N{GRINNING FACE}"]
 WANTED = DataSignature(

@@ -11,7 +11,7 @@ from data.sources import diagnostics, rows, written
 
 from graphspec.data.check import DataSignature
 from graphspec.data.files import files_of
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 
 @pytest.fixture

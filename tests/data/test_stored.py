@@ -11,12 +11,12 @@ from commands import graphspec
 from shop import project
 
 import graphspec as gs
-from graphspec.arrays.memory_maps import map_of
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.errors import RunError
 from graphspec.data import source, stored
 from graphspec.data.batches import Dataset
 from graphspec.data.stored import load_rows
-from graphspec.errors import RunError
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.strings import Strings
 from graphspec.data.source import DataError
 from graphspec.data.texts import holds_texts, pack, side_by_side
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines, parquet, problem, read
 
-from graphspec.arrays.strings import Strings
+from graphspec.base.arrays.strings import Strings
 from graphspec.data.files import open_table
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 LABEL = Type("int64", ("N",))
 

@@ -11,11 +11,11 @@ import pytest
 from data.sources import diagnostics, rows, written
 
 import graphspec
+from graphspec.base.errors import SpecError
 from graphspec.data.batches import BatchLoader, split_by_time
 from graphspec.data.check import DataSignature
 from graphspec.data.new_rows import read_inputs
-from graphspec.errors import SpecError
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 ONE = DataSignature({"x": Type("float32", ("N", 3))}, {"y": Type("float32", ("N", 2))})
 WINDOWS = "windows: {length: 3, horizon: 2}\ninputs: {x: v}\ntargets: {y: v}"
@@ -252,8 +252,8 @@ def test_the_last_rows_of_a_table(tmp_path: Path) -> None:
     text = SPEC.replace("[8]", "[1]").replace("units: 2", "units: 1").replace("targets: {y: v}", "targets: {y: y}")
     text = text.replace("    windows: {length: 8, horizon: 2, order: t}\n", "").replace("0.2, by: time", "{last: 0.3}")
     (tmp_path / "spec.yaml").write_text(text.replace("epochs: 200", "epochs: 1"))
-    from graphspec.training.observers import observer
-    from graphspec.training.prepare import prepare_fit
+    from graphspec.engine.training.observers import observer
+    from graphspec.engine.training.prepare import prepare_fit
 
     model = graphspec.compile(tmp_path / "spec.yaml")
     trainer = prepare_fit(model, observer=observer(0))

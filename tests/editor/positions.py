@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 CURSOR = "▮"
 EVERY_LAYER = len(LAYERS.names())

@@ -10,13 +10,13 @@ import pytest
 from editor.documents import BRANCHES
 from paths import TESTS
 
-from graphspec.compiler.check import check
+from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.fixes import fixes
 from graphspec.editor.loose import parse
 from graphspec.editor.nodes import Node
 from graphspec.editor.places import Text, applied
-from graphspec.errors import GivenText
+from graphspec.engine.compiler.check import check
 
 CASES = sorted(path for path in (TESTS / "diagnostics").iterdir() if path.suffix in (".yaml", ".json"))
 LEAST = 540
@@ -49,7 +49,7 @@ def read(path: Path) -> str | None:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
 def test_every_fix_solves_its_problem_and_changes_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.compiler.trainable.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 16 * 2**30)
     text = read(path)
     if text is None:
         return

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from paths import ROOT, TESTS
 
+from graphspec.base.errors import SpecError
 from graphspec.editor.loose import parse
 from graphspec.editor.nodes import Node, plain
 from graphspec.editor.places import Text
-from graphspec.errors import SpecError
 from graphspec.language.read import read
 from graphspec.language.tree import Problems, Tree
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.compiler.check import check
+from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.names import Rejected, definition, references, rename
 from graphspec.editor.places import applied
-from graphspec.errors import GivenText
+from graphspec.engine.compiler.check import check
 
 TEXT = """\
 graphspec: 1

@@ -13,7 +13,7 @@ from editor.positions import COMPLETIONS, CURSOR, HOVERS, MISTAKES, SECTIONS, Co
 from editor.server import HERE, Server, start
 from paths import ROOT
 
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 SCHEMA = ROOT / "schemas" / "graphspec.schema.json"
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))

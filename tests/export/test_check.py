@@ -12,9 +12,9 @@ from commands import graphspec
 
 import graphspec as gs
 from graphspec.cli.train import train
-from graphspec.layers import LAYERS, Layer
-from graphspec.ops import OPS
-from graphspec.ops.unary import Unary
+from graphspec.graph.ops import OPS
+from graphspec.graph.ops.unary import Unary
+from graphspec.vocabulary.layers import LAYERS, Layer
 from specs import blobs, dense_spec
 
 HIDDEN = {"type": "Dense", "units": 8}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.engine.runtime.session import Session
 from graphspec.export.evaluate import evaluate_exported
 from graphspec.export.read import read_exported
-from graphspec.runtime.session import Session
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from graphspec.export.labels import joined, letter_nodes, predicted_letters, with_labels
-from graphspec.metrics.sequences import greedy_decode
+from graphspec.vocabulary.metrics.sequences import greedy_decode
 
 CLASSES = ["-", "a", "b", "ß"]
 RNG = np.random.default_rng(0)

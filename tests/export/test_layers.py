@@ -14,9 +14,9 @@ from golden_run import adapted
 from preparing import layer_of, learnt, texts
 
 import graphspec as gs
-from graphspec.compiler.adapted import Adapted
+from graphspec.engine.compiler.adapted import Adapted
 from graphspec.graph.onnx_session import session
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 
 PER_LAYER = 4
 

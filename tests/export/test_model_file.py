@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_files import dense, hostile, model, value, write
 from paths import TESTS
 
-from graphspec.errors import SpecError
+from graphspec.base.errors import SpecError
 from graphspec.export.inspection import inspect_file
 from graphspec.export.model_file import ELEMENTS, Declared, read_model_file
 

@@ -15,7 +15,7 @@ from graphspec.export.prove import prove
 from graphspec.export.rounding import Rounding
 from graphspec.export.rows import Rows
 from graphspec.export.unusual import UNUSUAL_TEXTS
-from graphspec.layers import LAYERS, Layer
+from graphspec.vocabulary.layers import LAYERS, Layer
 from specs import dense_spec
 
 

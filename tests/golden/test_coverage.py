@@ -12,9 +12,9 @@ import pytest
 from golden_cases import NOT_KERAS, load, load_layers, load_texts, mentions
 from paths import TESTS
 
-from graphspec.config import Registry
+from graphspec.base.config import Registry
 from graphspec.language.explain import REGISTRIES
-from graphspec.layers import CELLS
+from graphspec.vocabulary.layers import CELLS
 
 
 def configurations(registry: Registry[Any], *sources: Any) -> dict[str, set[str]]:
@@ -68,7 +68,7 @@ def test_every_activation_has_two_configurations() -> None:
 def test_a_layer_that_keras_does_not_have_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = defaultdict(set, {cls.__name__: {"one", "two"} for cls in REGISTRIES["layer"]}) | {"Dense": {"one"}}
     assert lacking("layer", REGISTRIES["layer"], found) == ["Dense"]
-    monkeypatch.setitem(NOT_KERAS["layer"], "Dense", "layers/test_layers.py")
+    monkeypatch.setitem(NOT_KERAS["layer"], "Dense", "vocabulary/layers/test_layers.py")
     assert lacking("layer", REGISTRIES["layer"], found) == []
 
 

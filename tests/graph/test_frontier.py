@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 from graphspec.graph.frontier import Frontier, frontier, part_of
-from graphspec.ir.graph import Graph
+from graphspec.graph.ir.graph import Graph
 
 ID = {"name": "y", "type": "Dense", "units": 1}
 

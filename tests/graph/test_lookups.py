@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.initializers import Initializer
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.lookups import lookups
-from graphspec.initializers import Initializer
-from graphspec.ir.graph import Graph, Type, Value
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, model_of
 from graphspec.graph.onnx_session import session
 from graphspec.graph.passes.fold_constants import constant_values
@@ -17,7 +18,6 @@ from graphspec.graph.passes.legalize import is_newer
 from graphspec.graph.passes.merge_equal_nodes import merge_equal_nodes
 from graphspec.graph.target import Target
 from graphspec.graph.text import sketch
-from graphspec.ir.graph import Type, Value
 
 TEXT = Type("string", ("N", 1))
 

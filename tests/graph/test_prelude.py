@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 from graphspec.graph.builder import Builder
+from graphspec.graph.initializers import Zeros
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.prelude import any_size, cut, not_computable
-from graphspec.initializers import Zeros
-from graphspec.ir.graph import Graph, Type, Value
 
 
 def graph_of(**inputs: tuple[str, tuple[object, ...]]) -> tuple[Graph, Builder, dict[str, Value]]:
@@ -168,7 +168,7 @@ def test_a_mean_over_the_batch(made: Any, monkeypatch: pytest.MonkeyPatch) -> No
     document, rows = made()
     found = []
     for chunk in (3, 25):
-        monkeypatch.setattr("graphspec.runtime.prepared.CHUNK_ROWS", chunk)
+        monkeypatch.setattr("graphspec.engine.runtime.prepared.CHUNK_ROWS", chunk)
         model = gs.compile(document)
         model.fit(rows, TARGETS, epochs=2)
         found.append(model.weights)
@@ -186,7 +186,7 @@ def test_columns_that_are_mixed_train_as_without_a_prelude(monkeypatch: pytest.M
         model = gs.compile(document)
         model.fit(rows, TARGETS, epochs=2)
         found.append(model.weights)
-        monkeypatch.setattr("graphspec.runtime.session.cut", lambda graph: None)
+        monkeypatch.setattr("graphspec.engine.runtime.session.cut", lambda graph: None)
     assert model.prelude is None
     for name, array in found[0].items():
         np.testing.assert_allclose(array, found[1][name], rtol=1e-5, atol=1e-6)

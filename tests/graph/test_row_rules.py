@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.initializers import Zeros
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.graph.row_rules import RULES
-from graphspec.initializers import Zeros
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.ops import OPS
 
 ALWAYS = {"BatchSum", "EyeLike", "PerRow", "Range", "ReduceLoss", "RowShare", "ScatterND", "SpectralScale"}
 """They mix rows, count them, or take none."""

@@ -13,9 +13,9 @@ from lowering import lower, source
 from numpy.typing import NDArray
 
 import graphspec as gs
-from graphspec.errors import ShapeError
+from graphspec.base.errors import ShapeError
 from graphspec.export.rows import Rows, lengths_for
-from graphspec.ir.dims import show
+from graphspec.graph.ir.dims import show
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from expanding import INPUT, TWO, args, fine, found, wires
 
-from graphspec.errors import Diagnostic
+from graphspec.base.errors import Diagnostic
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.read import read
 

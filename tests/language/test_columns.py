@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from expanding import args, fine, found, wires
 
-from graphspec.compiler.check import check
-from graphspec.errors import Diagnostic, UsageError
+from graphspec.base.errors import Diagnostic, UsageError
+from graphspec.engine.compiler.check import check
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.parse import parse
 from graphspec.language.read import read

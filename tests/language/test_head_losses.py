@@ -6,7 +6,7 @@ import pytest
 
 from graphspec.language.head_losses import loss_hint
 from graphspec.language.read import read_value
-from graphspec.losses import LOSSES
+from graphspec.vocabulary.losses import LOSSES
 
 NODE = {
     "softmax": "{name: y, type: Dense, units: 3, activation: softmax}",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from counting import assert_linear
 
-from graphspec.errors import Diagnostic
+from graphspec.base.errors import Diagnostic
 from graphspec.language.declarations import Spec
 from graphspec.language.parse import parse
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from counting import assert_linear
 
+from graphspec.base.errors import Diagnostic, GivenText, SpecError, UsageError
 from graphspec.editor.loose import parse
 from graphspec.editor.nodes import plain
 from graphspec.editor.places import Text
-from graphspec.errors import Diagnostic, GivenText, SpecError, UsageError
 from graphspec.language.read import read
 from graphspec.language.tree import Tree, describe
 

@@ -10,15 +10,15 @@ import pytest
 from jsonschema import Draft202012Validator
 from paths import ROOT
 
-from graphspec.callbacks.accepted_without_effect import Refused
+from graphspec.base.config import Only
 from graphspec.cli.schema import schema_text
-from graphspec.config import Only
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import parse
 from graphspec.language.read import read
 from graphspec.language.schema import schema
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.callbacks.accepted_without_effect import Refused
+from graphspec.vocabulary.layers import LAYERS
 
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 

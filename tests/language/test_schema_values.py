@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import AfterValidator, Field
 
-from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.config import Config, IntOrInts, PositiveInt, Size2, named, only
+from graphspec.base.config import Config, IntOrInts, PositiveInt, Size2, named, only
 from graphspec.language.schema_values import VARIABLE_DEFINITION, arguments, share
+from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 
 class Example(Config):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
-from graphspec.compiler.differences import Network, network_differences
-from graphspec.drawing.outline import outline
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.differences import Network, network_differences
+from graphspec.show.drawing.outline import outline
 
 
 def spec(*layers: dict[str, Any], dtype: str = "float32", **more: Any) -> dict[str, Any]:

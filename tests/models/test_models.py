@@ -12,11 +12,11 @@ from paths import ROOT, TESTS
 from safetensors.numpy import load_file
 
 import graphspec as gs
-from graphspec.compiler.check import check
-from graphspec.compiler.objective import add_losses
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.objective import add_losses
 from graphspec.export.onnx import to_model
+from graphspec.graph.ir.graph import Graph
 from graphspec.graph.onnx_session import session
-from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Spec
 
 FOLDER = TESTS / "models"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browsing import chromium
 from consumers.apps import HERE
-from report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
+from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 from searches import SPACE, plan_of, project
 
 from graphspec.search.page import search_html, write_page

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.prelude import Prelude
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.layers import LAYERS
-from graphspec.layers.base import Layer
-from graphspec.layers.learners import Learner
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.prelude import Prelude
+from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.learners import Learner
 
 Array = np.ndarray[Any, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.arrays.calls import Calls, settings
-from graphspec.kernels.compiled import load
+from graphspec.base.arrays.calls import Calls, settings
+from graphspec.graph.kernels.compiled import load
 
 Array = np.ndarray[Any, Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.callbacks import CallbackState
-from graphspec.callbacks.outputs import Outputs
-from graphspec.optimizers import Rate
+from graphspec.graph.optimizers import Rate
+from graphspec.vocabulary.callbacks import CallbackState
+from graphspec.vocabulary.callbacks.outputs import Outputs
 
 
 class Run:

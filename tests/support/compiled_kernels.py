@@ -21,7 +21,7 @@ TESTED_APART = {
     "normalize_gradient",
     "silu",
 }
-"""The kernels with cases in other files than ``tests/kernels/test_compiled.py``."""
+"""The kernels with cases in other files than ``tests/graph/kernels/test_compiled.py``."""
 
 OF_SOFTMAX = {
     "binary_gradient",
@@ -41,7 +41,7 @@ OF_SOFTMAX = {
     "tanh_gradient",
     "target_gradient",
 }
-"""The kernels with cases in ``tests/kernels/test_softmax.py``."""
+"""The kernels with cases in ``tests/graph/kernels/test_softmax.py``."""
 
 OF_WINDOWS = {
     "conv_pool",

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graphspec.base.errors import Diagnostic, Mark
 from graphspec.data.check import Dataset, DataSignature, load
-from graphspec.errors import Diagnostic, Mark
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
-from graphspec.drawing.outline import Panel, outline
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
+from graphspec.show.drawing.outline import Panel, outline
 
 
 def panels(spec: Any, **more: Any) -> list[Panel]:

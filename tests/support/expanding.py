@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphspec.errors import Diagnostic
+from graphspec.base.errors import Diagnostic
 from graphspec.language.expand import Expanded
 
 INPUT = "inputs: {x: {shape: [4]}}\n"

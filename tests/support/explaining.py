@@ -11,8 +11,8 @@ from pathlib import Path
 
 from commands import graphspec
 
-from graphspec.codes import Code
-from graphspec.explanations.pages import explanation
+from graphspec.base.codes import Code
+from graphspec.base.explanations.pages import explanation
 
 
 def run_example(code: Code, role: str, folder: Path) -> tuple[list[int], str]:

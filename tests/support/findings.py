@@ -9,8 +9,8 @@ from typing import Any
 import graphspec as gs
 from graphspec.data.batches import Dataset
 from graphspec.data.signature import user_arrays
-from graphspec.report.findings import Findings
-from graphspec.report.scored import score
+from graphspec.show.report.findings import Findings
+from graphspec.show.report.scored import score
 
 ATTACK = '</script><b onclick="x">\'&\u202e\x1b[31m'
 """A text that a page must not repeat as it is."""

@@ -9,17 +9,17 @@ import numpy as np
 from golden_cases import Case
 from graphs import run_poisoned
 
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.program import Program
 from graphspec.export.onnx import to_model
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.kernels.group import Shard
 from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels.group import Shard
 from graphspec.language.declarations import Spec
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.program import Program
 
 Array = np.ndarray[Any, Any]
 Dataset = dict[str, Array]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.errors import ShapeError
+from graphspec.base.errors import ShapeError
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.program import Program
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.pipelines import FOR_PROGRAM, Pass
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.program import Program
 
 Array = np.ndarray[Any, Any]
 

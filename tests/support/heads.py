@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.ir.graph import Node, Type, Value
-from graphspec.losses import LOSSES
-from graphspec.metrics import METRICS, Metric
-from graphspec.runtime.compute import Compute
+from graphspec.engine.runtime.compute import Compute
+from graphspec.graph.ir.graph import Node, Type, Value
+from graphspec.vocabulary.losses import LOSSES
+from graphspec.vocabulary.metrics import METRICS, Metric
 
 
 def loss(name: str | None, **arguments: Any) -> Any:

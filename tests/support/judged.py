@@ -12,11 +12,11 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.data.signature import user_arrays
-from graphspec.report import findings
-from graphspec.report.findings import Findings
-from graphspec.report.scored import Scored
-from graphspec.report.sections.heads import heads
-from graphspec.training.prepare import part_rows
+from graphspec.engine.training.prepare import part_rows
+from graphspec.show.report import findings
+from graphspec.show.report.findings import Findings
+from graphspec.show.report.scored import Scored
+from graphspec.show.report.sections.heads import heads
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}
 """The input of :func:`per_step`."""

@@ -13,11 +13,11 @@ from golden_run import fitting, store_of
 from paths import TESTS
 from safetensors import safe_open
 
-from graphspec.compiler.objective import add_losses
+from graphspec.engine.compiler.objective import add_losses
+from graphspec.engine.runtime.build import build_program
+from graphspec.graph.ir.graph import Graph
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Spec
-from graphspec.runtime.build import build_program
 
 FOLDER = TESTS / "golden" / "keras_files"
 FAMILIES = (

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from oracles import ort_run
 
 from graphspec.graph.builder import Builder
-from graphspec.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphspec.graph.builder import Builder
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.layers import LAYERS
-from graphspec.layers.base import Layer
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.layers.base import Layer
 
 Dims = tuple[Any, ...]
 

@@ -75,8 +75,8 @@ def trained(
     from sharing import CASES, with_optimizer
 
     import graphspec as gs
-    from graphspec.training.observers import Silent
-    from graphspec.training.prepare import FitData, prepare_fit
+    from graphspec.engine.training.observers import Silent
+    from graphspec.engine.training.prepare import FitData, prepare_fit
 
     spec, (x, y, weights) = CASES[name]() if name in CASES else with_optimizer(name)
     sets = [f"training.workers={workers if ranks is None else 'mpi' if local == 1 else local}"]
@@ -91,8 +91,8 @@ def trained(
 
 
 def main(folder: str, shards: str, local: str, *names: str) -> None:
-    from graphspec.parallel.mpi import connect
-    from graphspec.parallel.rank_worker import serve
+    from graphspec.engine.parallel.mpi import connect
+    from graphspec.engine.parallel.rank_worker import serve
 
     ranks = connect(None)
     if ranks.rank:

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from graphspec.__main__ import main
-from graphspec.parallel import exchange
+from graphspec.engine.parallel import exchange
 
 
 def stop_rank_1(number: int, step: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphspec.ir.graph import Layout
+from graphspec.graph.ir.graph import Layout
 
 # The kernel lies as a recurrent layer's does, the filters as a convolution's.
 LAYOUTS = {

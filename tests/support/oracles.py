@@ -14,9 +14,9 @@ import onnxruntime as ort
 from graphs import dtype_name, run
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from graphspec.graph.ir.graph import Graph
 from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET, operator
 from graphspec.graph.passes.legalize import since
-from graphspec.ir.graph import Graph
 
 Array = np.ndarray[Any, Any]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.ir.graph import Graph
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
 

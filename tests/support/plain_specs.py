@@ -9,8 +9,8 @@ from typing import Any
 
 from paths import ROOT
 
-from graphspec.importing.tidy import tidy
-from graphspec.importing.yaml_text import write_yaml
+from graphspec.foreign.importing.tidy import tidy
+from graphspec.foreign.importing.yaml_text import write_yaml
 from graphspec.language.declarations import Ref
 from graphspec.language.names import snake_case
 from graphspec.language.parse import parse

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.engine.runtime.prelude import Prelude
 from graphspec.graph.builder import Builder
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.layers import LAYERS, Layer
-from graphspec.runtime.prelude import Prelude
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.vocabulary.layers import LAYERS, Layer
 
 Array = np.ndarray[Any, Any]
 

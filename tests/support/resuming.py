@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.training.observers import Silent
-from graphspec.training.run_directory import check_resumable, start_run
-from graphspec.training.trainer import Trainer
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.run_directory import check_resumable, start_run
+from graphspec.engine.training.trainer import Trainer
 
 
 class Stop(Silent):

@@ -7,8 +7,8 @@ from typing import Any
 
 import commands
 
-from graphspec.compiler.check import check
-from graphspec.compiler.search_check import goal_of
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.search_check import goal_of
 from graphspec.language.search_space import Search
 from graphspec.search.study import Plan
 

@@ -9,13 +9,13 @@ import numpy as np
 from graphs import feed, scalar_loss
 from onnx import TensorProto, helper, numpy_helper
 
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.onnx_files.unfreeze import Unfrozen, unfreeze
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
+from graphspec.vocabulary.onnx_files.unfreeze import Unfrozen, unfreeze
 
 Array = np.ndarray[Any, Any]
 

@@ -6,10 +6,10 @@ import subprocess
 from typing import Any
 
 import graphspec as gs
-from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.training.observers import Silent
-from graphspec.training.prepare import FitData, prepare_fit
-from graphspec.training.trainer import Trainer
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.trainer import Trainer
 from specs import blobs
 
 

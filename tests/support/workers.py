@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
-from graphspec.arrays.split import shard_slice
+from graphspec.base.arrays.split import shard_slice
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.kernels.group import Shard
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Value
-from graphspec.kernels.group import Shard
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from graphspec.ops import OPS
+from graphspec.graph.ops import OPS
 from tools.make_operators import FILE, text
 
 

@@ -31,9 +31,14 @@ ASKED = [
     ("metric", "RegressionWobble", "regression"),
     ("pass", "wobble_files", "export"),
 ]
-TABLES = ("ops/test_gradients.py", "ops/test_no_rows.py", "ops/test_allocation.py", "ops/test_cases.py")
+TABLES = (
+    "graph/ops/test_gradients.py",
+    "graph/ops/test_no_rows.py",
+    "graph/ops/test_allocation.py",
+    "graph/ops/test_cases.py",
+)
 """What an operator's entry is enough for; the comparison with onnxruntime waits for the operator itself."""
-OF_A_FAMILY = "ops/test_erf.py"
+OF_A_FAMILY = "graph/ops/test_erf.py"
 """A test that is there already."""
 TABLE = """\
 REGISTRY.found_in(
@@ -128,8 +133,13 @@ def test_what_is_left_names_files_that_exist() -> None:
         ("layer", "Wob ble", None, "write a class name"),
         ("layer", "None", None, "a word of Python itself"),
         ("layer", "Layer", None, "layer.py uses the name `Layer` already"),
-        ("layer", "Core", None, "there is a file graphspec/layers/core.py already; `--family core` adds to it"),
-        ("layer", "Wobble", "base", "there is a file graphspec/layers/base.py already"),
+        (
+            "layer",
+            "Core",
+            None,
+            "there is a file graphspec/vocabulary/layers/core.py already; `--family core` adds to it",
+        ),
+        ("layer", "Wobble", "base", "there is a file graphspec/vocabulary/layers/base.py already"),
         ("layer", "Wobble", "../x", "cannot name a file"),
         ("layer", "Value", "core", "core.py uses the name `Value` already"),
         ("operator", "Exp", "math", "there is an operator `Exp` already"),
@@ -161,7 +171,7 @@ def in_the_way(fresh: Path) -> Iterator[Path]:
 
 
 def test_a_test_in_the_way_is_not_overwritten(fresh: Path, in_the_way: Path) -> None:
-    with pytest.raises(RefusedError, match=r"there is a file tests/layers/test_wobble\.py already"):
+    with pytest.raises(RefusedError, match=r"there is a file tests/vocabulary/layers/test_wobble\.py already"):
         generate("layer", "Wobble", None, fresh)
     assert in_the_way.read_text() == "mine = 1\n"
     assert not (fresh / "graphspec" / "layers" / "wobble.py").exists()

@@ -18,9 +18,9 @@ from unittest.mock import patch
 from commands import graphspec
 from shop import project
 
+from graphspec.base.files import is_leftover
 from graphspec.data import stored
-from graphspec.files import is_leftover
-from graphspec.runtime import session
+from graphspec.engine.runtime import session
 from trust.attack_kills import KILLED, compare, content, finish, killed, moments
 
 CASES = 3 if hasattr(os, "fork") else 0

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
+from graphspec.base.errors import Diagnostic, GraphspecError, Mark
 from graphspec.data import archives
 from graphspec.data.check import DataSignature, load
-from graphspec.errors import Diagnostic, GraphspecError, Mark
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 from trust.drawn_files import KINDS, MARK, READ, REFUSE, Truth

@@ -18,21 +18,21 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.compiler.objective import objective_for
+from graphspec.base.errors import RunError, ShapeError, SpecError
 from graphspec.data.check import BatchLoader, Dataset
 from graphspec.data.signature import user_arrays, user_inputs
-from graphspec.errors import RunError, ShapeError, SpecError
+from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.training.adapt import adapt
 from graphspec.export.targets import newest_opset
+from graphspec.graph.ir.graph import Value
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels import fast as choice
 from graphspec.graph.onnx_model import IR_OF_OPSET
+from graphspec.graph.ops import OPS
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Value
-from graphspec.kernels import compiled
-from graphspec.kernels import fast as choice
-from graphspec.ops import OPS
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.program import Program
-from graphspec.training.adapt import adapt
 from trust.drawn import Args
 from trust.drawn_rows import inputs, targets
 from trust.drawn_specs import Drawn, draw

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.errors import GraphspecError
+from graphspec.base.errors import GraphspecError
 from trust import wrong_values as wrong
 from trust.wrong_values import Make, Setting
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from commands import graphspec
 
-from graphspec.training.checkpoint import load_arrays
+from graphspec.engine.training.checkpoint import load_arrays
 from trust.hostile_runs import FILES, KINDS, counts, mutate, runs
 
 CASES = 12

@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.callbacks import CALLBACKS
-from graphspec.compiler.check import Checked, check
-from graphspec.compiler.cost import cost
-from graphspec.drawing.mermaid import mermaid
-from graphspec.drawing.outline import outline
-from graphspec.drawing.svg import svg
-from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.rendering import render, render_json
+from graphspec.base.text import count_breaks, line_of
+from graphspec.engine.compiler.check import Checked, check
+from graphspec.engine.compiler.cost import cost
 from graphspec.language.read import read
 from graphspec.language.schema import schema
-from graphspec.rendering import render, render_json
-from graphspec.text import count_breaks, line_of
+from graphspec.show.drawing.mermaid import mermaid
+from graphspec.show.drawing.outline import outline
+from graphspec.show.drawing.svg import svg
+from graphspec.vocabulary.callbacks import CALLBACKS
 
 ROOT = Path(__file__).parents[2]
 CASES = 120

@@ -24,7 +24,7 @@ from typing import Any
 
 from commands import graphspec, project
 
-from graphspec.files import is_leftover
+from graphspec.base.files import is_leftover
 
 CASES = 5
 TIMEOUT = 150.0

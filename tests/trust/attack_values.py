@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.errors import GraphspecError, SpecError
+from graphspec.base.errors import GraphspecError, SpecError
 
 Array = np.ndarray[Any, Any]
 counts: Counter[str] = Counter()

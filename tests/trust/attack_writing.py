@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import graphspec as gs
-from graphspec.errors import SpecError
-from graphspec.files import is_leftover
+from graphspec.base.errors import SpecError
+from graphspec.base.files import is_leftover
 from specs import blobs, dense_spec
 
 CASES = 8
@@ -62,8 +62,8 @@ def _callback(random: random.Random, root: Path) -> dict[str, Any]:
 
 
 def _train(callbacks: list[dict[str, Any]], directory: Path | None) -> str:
-    from graphspec.training.observers import Silent
-    from graphspec.training.run_directory import start_run
+    from graphspec.engine.training.observers import Silent
+    from graphspec.engine.training.run_directory import start_run
 
     document = dense_spec()
     document["training"] |= {"epochs": 1, "callbacks": callbacks}

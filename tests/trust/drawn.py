@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphspec.activations import ACTIVATIONS
-from graphspec.constraints import CONSTRAINTS
-from graphspec.initializers import INITIALIZERS
-from graphspec.ir.learnt_size import LearntSize
-from graphspec.layers import CELLS
-from graphspec.regularizers import REGULARIZERS
+from graphspec.graph.constraints import CONSTRAINTS
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.regularizers import REGULARIZERS
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.layers import CELLS
 
 Args = dict[str, Any]
 Dim = int | str

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.check import check
-from graphspec.layers import LAYERS
-from graphspec.losses import LOSSES
-from graphspec.metrics import METRICS
+from graphspec.engine.compiler.check import check
+from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.losses import LOSSES
+from graphspec.vocabulary.metrics import METRICS
 from trust import drawn_layers, drawn_networks, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor, kinds_in, named, refs_in
 from trust.drawn_losses import LOSS_KINDS

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from graphspec.callbacks import CALLBACKS
-from graphspec.optimizers import OPTIMIZERS
-from graphspec.schedules import SCHEDULES
+from graphspec.graph.optimizers import OPTIMIZERS
+from graphspec.graph.schedules import SCHEDULES
+from graphspec.vocabulary.callbacks import CALLBACKS
 from trust.drawn import Args, Drawing
 
 SCHEDULE_ARGS: dict[str, Args] = {

@@ -14,11 +14,11 @@ from archiving import archive, npy
 from commands import graphspec, project
 
 import graphspec as gs
-from graphspec.arrays import system_memory as memory
+from graphspec.base.arrays import system_memory as memory
+from graphspec.base.errors import Mark
 from graphspec.data import archives, database, delimited
 from graphspec.data.check import DataSignature, load
-from graphspec.errors import Mark
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 

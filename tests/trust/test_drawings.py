@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from counting import assert_linear
 
-from graphspec.compiler.check import check
-from graphspec.compiler.cost import cost
-from graphspec.drawing.layered import BENDS, inversions, layered
-from graphspec.drawing.mermaid import mermaid
-from graphspec.drawing.outline import Panel, outline
-from graphspec.drawing.svg import svg
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
+from graphspec.show.drawing.layered import BENDS, inversions, layered
+from graphspec.show.drawing.mermaid import mermaid
+from graphspec.show.drawing.outline import Panel, outline
+from graphspec.show.drawing.svg import svg
 from specs import dense_spec
 
 

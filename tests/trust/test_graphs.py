@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.layers import LAYERS
+from graphspec.vocabulary.layers import LAYERS
 from specs import blobs, dense_spec
 from trust.drawn import TEMPLATES, Drawing, Tensor
 from trust.drawn_operations import JUMPS

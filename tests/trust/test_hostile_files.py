@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from onnx_files import dense
 from typer.main import get_command
 
+from graphspec.base.text import display_width
 from graphspec.cli.app import app
-from graphspec.text import display_width
 from trust.hostile_files.arrays import NPZ, SAFETENSORS, member, npz, one
 from trust.hostile_files.case import Case
 from trust.hostile_files.configs import CONFIGS
@@ -174,8 +174,8 @@ def test_models_of_keras(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.keras_files.archive.MAX_ENTRIES", 5)
-    monkeypatch.setattr("graphspec.arrays.array_files.MAX_ARRAYS", 5)
+    monkeypatch.setattr("graphspec.foreign.keras_files.archive.MAX_ENTRIES", 5)
+    monkeypatch.setattr("graphspec.base.arrays.array_files.MAX_ARRAYS", 5)
     for name in ("net.keras", "w.npz"):
         (tmp_path / name).write_bytes(many(6))
         result = graphspec("inspect", str(tmp_path / name))
@@ -196,7 +196,7 @@ outputs: {out: {loss: mean_squared_error}}
 def test_onnx_files(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`inspect` shows what only the nodes of a file make hostile; as a layer, frozen or not, it is refused."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("graphspec.onnx_files.signature.SECONDS", 0.2)
+    monkeypatch.setattr("graphspec.vocabulary.onnx_files.signature.SECONDS", 0.2)
     for k, trains in enumerate(("false", "true")):
         (tmp_path / f"net{k}.yaml").write_text(LAYER.replace("TRAINS", trains), encoding="utf-8")
     first, others = ("inspect", case.file), [("validate", "net0.yaml"), ("validate", "net1.yaml")]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.engine.runtime.build import build_program
 from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.ir.ranges import Range
 from graphspec.graph.onnx_session import session
+from graphspec.graph.ops.indexing import check_range
 from graphspec.graph.target import Target
-from graphspec.ir.ranges import Range
-from graphspec.ops.indexing import check_range
-from graphspec.runtime.build import build_program
 from trust import attack_ids
 
 LAYERS: dict[str, tuple[list[dict[str, Any]], list[int], int]] = {

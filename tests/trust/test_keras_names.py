@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.config import Config, Registry
+from graphspec.base.config import Config, Registry
 from graphspec.language.explain import REGISTRIES
-from graphspec.layers import CELLS, Layer
+from graphspec.vocabulary.layers import CELLS, Layer
 
 FOUND: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "golden" / "keras_config_keys.json").read_text(encoding="utf-8")

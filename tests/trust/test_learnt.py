@@ -15,8 +15,8 @@ import onnx
 import pytest
 
 import graphspec as gs
+from graphspec.engine.runtime import session as sessions
 from graphspec.export.read import read_exported
-from graphspec.runtime import session as sessions
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links, pipes and devices are POSIX's")
 SPEC: dict[str, Any] = {

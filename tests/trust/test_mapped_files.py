@@ -13,9 +13,9 @@ import pytest
 from archiving import archive
 
 import graphspec as gs
-from graphspec.arrays.memory_maps import map_of
-from graphspec.callbacks.base import Callback, CallbackState
+from graphspec.base.arrays.memory_maps import map_of
 from graphspec.data import archives
+from graphspec.vocabulary.callbacks.base import Callback, CallbackState
 
 SPEC = {
     "graphspec": 1,

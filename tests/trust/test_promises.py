@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from commands import SPEC, project
 
-from graphspec.compiler.check import check
+from graphspec.engine.compiler.check import check
 from graphspec.language.expand import MAX_NESTING, MAX_NODES
 from graphspec.language.source import MAX_BYTES, MAX_LINES
 from graphspec.language.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_TEXT, MAX_VALUES
-from graphspec.layers.unrolled_cells import MAX_STEPS
+from graphspec.vocabulary.layers.unrolled_cells import MAX_STEPS
 
 ROOT = Path(__file__).parents[2]
 WATCHED = """

@@ -16,8 +16,8 @@ import graphspec as gs
 from graphspec.export.onnx import to_model
 from graphspec.export.prove import Proof, prove
 from graphspec.export.rows import Rows, batch_of, lengths_for
+from graphspec.graph.ir.graph import Type
 from graphspec.graph.onnx_session import session
-from graphspec.ir.graph import Type
 from specs import blobs, dense_spec
 from trust.efficientnet import efficientnet, with_random_statistics
 from trust.mutants import mutant

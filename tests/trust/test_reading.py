@@ -23,13 +23,13 @@ import pytest
 from commands import SPEC, graphspec
 
 import graphspec as gs
-from graphspec.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError
+from graphspec.base.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError
+from graphspec.base.rendering import render, render_json
+from graphspec.base.text import line_of
 from graphspec.language.read import read
 from graphspec.language.source import MAX_BYTES
 from graphspec.language.syntax import line_and_column
 from graphspec.language.tree import MAX_DIGITS, MAX_KEY, MAX_TEXT
-from graphspec.rendering import render, render_json
-from graphspec.text import line_of
 from specs import dense_spec
 
 BAD = SPEC.replace("units: 8", "unit: 8")
@@ -140,7 +140,7 @@ def test_lines_are_counted_as_yaml_counts_them(tmp_path: Path) -> None:
 def test_a_line_is_found_without_a_list_of_them(text: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import re
 
-    monkeypatch.setattr("graphspec.text._BLOCK", block)
+    monkeypatch.setattr("graphspec.base.text._BLOCK", block)
     lines = re.split("\r\n|\r|\n", text)
     assert [line_of(text, n + 1) for n in range(len(lines))] == lines
     assert line_of(text, len(lines) + 1) is None

@@ -16,11 +16,11 @@ from commands import SPEC, graphspec, project
 from resuming import Stop
 
 import graphspec as gs
+from graphspec.base.files import LOCK
 from graphspec.cli import progress
-from graphspec.files import LOCK
-from graphspec.training import checkpoint, lock
-from graphspec.training import choose_workers as choose
-from graphspec.training.lock import locked
+from graphspec.engine.training import checkpoint, lock
+from graphspec.engine.training import choose_workers as choose
+from graphspec.engine.training.lock import locked
 from trust import attack_kills, hostile_runs
 
 
@@ -73,8 +73,8 @@ def test_a_training_beside_a_running_one_in_another_process(spec: Path) -> None:
     """The other process is killed; its lock ends with it, whatever its worker still does."""
     code = """
 import os, sys, time
-from graphspec.training import choose_workers as choose
-from graphspec.training.trainer import Trainer
+from graphspec.engine.training import choose_workers as choose
+from graphspec.engine.training.trainer import Trainer
 choose.usable_cores = lambda: 2
 step = Trainer.step
 def slow(self):
@@ -144,7 +144,7 @@ def test_the_files_of_a_run_that_goes_on_are_those_of_its_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(progress, "observer_for_stdout", lambda *_: Stop(1))
         patch.setattr(checkpoint, "save_checkpoint", lambda *_: None)
-        patch.setattr("graphspec.training.trainer.Trainer.checkpoint", lambda self: None)
+        patch.setattr("graphspec.engine.training.trainer.Trainer.checkpoint", lambda self: None)
         assert graphspec("train", spec, "--resume").exit_code == 130
     assert content(RUN) == before
 

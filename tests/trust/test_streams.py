@@ -20,8 +20,8 @@ import pytest
 from commands import SPEC, graphspec, project
 from devices import full_device
 
+from graphspec.base.text import printable
 from graphspec.cli import console
-from graphspec.text import printable
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="streams and signals of POSIX")
 COMMAND = [sys.executable, "-m", "graphspec"]
@@ -52,8 +52,8 @@ WORDS = [
 RUNNER = """
 import os, sys
 import duckdb, numpy, onnxruntime, rich.console, safetensors.numpy  # once for all
-import graphspec.cli.app, graphspec.compiler.check, graphspec.export.prove
-import graphspec.training.prepare, graphspec.language.schema
+import graphspec.cli.app, graphspec.engine.compiler.check, graphspec.export.prove
+import graphspec.engine.training.prepare, graphspec.language.schema
 from graphspec.__main__ import main
 for words in {words!r}:
     child = os.fork()

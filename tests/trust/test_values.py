@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.errors import GraphspecError, RunError, UsageError
+from graphspec.base.errors import GraphspecError, RunError, UsageError
 from graphspec.graph.onnx_session import session
 from trust import attack_values
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from devices import full_device
 
-from graphspec import files
-from graphspec.files import create, is_leftover, remove_leftovers, why_not_writable, write_at, write_atomic
+from graphspec.base import files
+from graphspec.base.files import create, is_leftover, remove_leftovers, why_not_writable, write_at, write_atomic
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links, pipes and modes are POSIX's")
 UNPRIVILEGED = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
@@ -35,13 +35,13 @@ def left_over(folder: Path) -> list[str]:
 _WRITES = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
 _WRITES |= {"TemporaryFile", "tofile", "dump", "SummaryWriter", "save_file", "symlink_to", "hardlink_to"}
 ALLOWED = {
-    ("parallel/shared_memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
-    ("parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
-    ("layers/vocabularies.py", "open"): "reads, without waiting for the writer of a pipe",
-    ("keras_files/archive.py", "open"): "reads a member of a ZIP archive",
+    ("engine/parallel/shared_memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
+    ("engine/parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
+    ("vocabulary/layers/vocabularies.py", "open"): "reads, without waiting for the writer of a pipe",
+    ("foreign/keras_files/archive.py", "open"): "reads a member of a ZIP archive",
     ("cli/rows.py", "savez_compressed"): "into memory",
     ("export/mlflow.py", "dump"): "into memory",
-    ("report/sections/origins.py", "dump"): "into memory",
+    ("show/report/sections/origins.py", "dump"): "into memory",
     ("editor/server.py", "fdopen"): "the standard output, for the editor alone",
     ("cli/console.py", "open"): "the null device, in place of a stream that is closed or full",
     ("__main__.py", "open"): "the null device, in place of a stream that is closed",

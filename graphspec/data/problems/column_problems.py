@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.data.convert import FILL_IN, LABELS
 from graphspec.data.missing_targets import DROP
 from graphspec.data.problems.number_formats import WORDS, marks_of
-from graphspec.errors import Diagnostic, Mark, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from graphspec.data.problems.survey import Finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from graphspec.layers.dates import is_date
+from graphspec.vocabulary.layers.dates import is_date
 
 FORMS = ("date", "percent", "currency", "thousands", "decimal comma", "number")
 """What texts can be, the most telling first."""

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.data.folders import Folder
 from graphspec.data.missing_targets import DROP
 from graphspec.data.problems.column_problems import OF_RECORDS, ColumnProblem, diagnostics_of
 from graphspec.data.problems.survey import Finding, is_delimited, rows_of
 from graphspec.data.source import DataError, Request, Source, at, placed
-from graphspec.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.language.data_sources import SOURCES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.convert import chunks, is_missing, is_null, is_number
 from graphspec.data.database import Table
@@ -22,7 +22,7 @@ from graphspec.data.source import DataError, Request, Source
 from graphspec.data.windows import WindowSource
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.graph.ir.graph import Array
 
 _BATCH_ROWS = 1 << 16
 _MAX_KNOWN = 1 << 17  # texts whose kind is kept

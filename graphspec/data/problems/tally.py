@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.errors import shorten
+from graphspec.base.errors import shorten
 
 if TYPE_CHECKING:
-    from graphspec.arrays.layout import Array
+    from graphspec.base.arrays.layout import Array
 
 CELL = 40
 """Characters of a value in a message."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
+from graphspec.base.files import DATA_SUFFIXES, DATABASES, suffix_of
+from graphspec.base.text import shell
 from graphspec.data.pictures import PICTURES
 from graphspec.data.source import DataError
-from graphspec.files import DATA_SUFFIXES, DATABASES, suffix_of
-from graphspec.text import shell
 
 _PANDAS = "pd.{read}({name!r}).to_csv({csv!r}, index=False)"
 _KINDS: Mapping[str, tuple[str, str]] = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
+from graphspec.base.arrays.layout import Array
 from graphspec.data.series.rows import Series
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER
 
 
 @dataclass

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
-from graphspec.codes import Code
+from graphspec.base.arrays.layout import Array
+from graphspec.base.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
 from graphspec.data.source import DataError, Source, at
-from graphspec.layers.dates import is_date
+from graphspec.vocabulary.layers.dates import is_date
 
 _BATCH_ROWS = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from graphspec.arrays.layout import Array
+from graphspec.base.arrays.layout import Array
 from graphspec.data.series.instants import Instants
 from graphspec.language.durations import MICROSECONDS, Every
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.graph.decompositions import decomposes
-from graphspec.ops import OPS
+from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
-    from graphspec.ops.attention import Attention
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops.attention import Attention
 
 LOWEST = float(np.finfo(np.float32).min)
 

@@ -8,8 +8,8 @@ from graphspec.graph.decompositions import decomposes
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
-    from graphspec.ops.augment import RandomCrop
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops.augment import RandomCrop
 
 
 @decomposes("RandomCrop")

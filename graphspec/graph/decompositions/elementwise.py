@@ -9,8 +9,8 @@ from graphspec.graph.decompositions import decomposes
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
-    from graphspec.ops.gated_activations import Gelu, HardSwish, Mish, Swish
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops.gated_activations import Gelu, HardSwish, Mish, Swish
 
 
 @decomposes("Gelu")

@@ -10,8 +10,8 @@ from graphspec.graph.decompositions import decomposes
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
-    from graphspec.ops.multi_hot import MultiHot
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops.multi_hot import MultiHot
 
 
 @decomposes("MultiHot")

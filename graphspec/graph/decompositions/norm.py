@@ -8,8 +8,8 @@ from graphspec.graph.decompositions import decomposes
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.ir.graph import Value
-    from graphspec.ops.layer_norm import GroupNormalization, RMSNormalization
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops.layer_norm import GroupNormalization, RMSNormalization
 
 
 @decomposes("GroupNormalization")

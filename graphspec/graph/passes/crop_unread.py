@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.windows import Window
+from graphspec.graph.ops import OPS, operator
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import use_fast_kernel
-from graphspec.kernels.windows import Window
-from graphspec.ops import OPS, operator
 
 Need = tuple[int | None, ...]
 """The number of elements of each axis that are read, counted from the start; None for all."""

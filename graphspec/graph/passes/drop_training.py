@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ops import OPS
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ops import OPS
 
 
 def drop_training(graph: Graph, target: Target) -> Graph:

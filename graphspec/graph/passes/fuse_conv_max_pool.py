@@ -14,10 +14,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from graphspec.graph.gradients import needed_gradients
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import use_fast_kernel
 
 # Fusing is faster for convolution windows of at most this many elements. For larger windows the products take longer than
 # the memory traffic, and other algorithms may be applicable. A 1×1 convolution is not fused, because it copies nothing.

@@ -16,10 +16,10 @@ from pkgutil import iter_modules
 
 from graphspec.graph import decompositions
 from graphspec.graph.decompositions import DECOMPOSITIONS
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ops import OPS, operator
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ops import OPS, operator
 
 for _module in iter_modules(decompositions.__path__):
     import_module(f"{decompositions.__name__}.{_module.name}")

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import use_fast_kernel
 
 MIN_WIDTH_PER_ID = 20
 """GatherSum is faster for vectors with at least this many elements per id: one id takes as long as 15 to 24 elements of a

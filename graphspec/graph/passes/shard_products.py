@@ -13,18 +13,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.arrays.layout import CACHE_LINE
-from graphspec.arrays.split import shard_slice
+from graphspec.base.arrays.layout import CACHE_LINE
+from graphspec.base.arrays.split import shard_slice
+from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
+from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.ops import OPS
+from graphspec.graph.ops.unary import Unary
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Array, Graph, Node, Type, Value
-from graphspec.kernels.fast import use_fast_kernel
-from graphspec.ops import OPS
-from graphspec.ops.unary import Unary
 
 if TYPE_CHECKING:
-    from graphspec.kernels.group import Shard
+    from graphspec.graph.kernels.group import Shard
 
 _MIN_KERNEL = 1 << 18
 """Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import use_fast_kernel
 
 
 @dataclass(frozen=True)

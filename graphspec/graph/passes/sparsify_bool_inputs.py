@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Type, Value
 
 
 def only_multiplied(graph: Graph) -> dict[str, int]:

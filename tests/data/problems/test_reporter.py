@@ -6,9 +6,9 @@ from pathlib import Path
 
 from data.sources import diagnostics, written
 
+from graphspec.base.errors import Mark
 from graphspec.data.requirements import DataSignature
-from graphspec.errors import Mark
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 
 def test_positions(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.codes import Code
+from graphspec.base.codes import Code
 from graphspec.data.check import check_arrays
 from graphspec.data.files import open_table
 from graphspec.data.json_lines import Records, RecordSource
 from graphspec.data.problems.survey import can_be_surveyed, survey_array, survey_table
 from graphspec.data.requirements import DataSignature
 from graphspec.data.source import DataError, Request, at
-from graphspec.ir.graph import Type
+from graphspec.graph.ir.graph import Type
 
 FLOAT, INT = Type("float32", ("N", 1)), Type("int64", ("N", 1))
 TEXT, MISSING = DataError(Code.LOSSY_CONVERSION, "contains text"), DataError(Code.MISSING_VALUE, "has no value")

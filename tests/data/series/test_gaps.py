@@ -6,7 +6,7 @@ import numpy as np
 
 from graphspec.data.series.gaps import Gaps
 from graphspec.data.series.rows import Series
-from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER
 
 NAN = float("nan")
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from graphs import without
 
+from graphspec.engine.runtime import build as building
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.passes.crop_unread import crop_unread
 from graphspec.graph.target import Target
-from graphspec.initializers import INITIALIZERS
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.runtime import build as building
-from graphspec.runtime.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import constants_of
 from graphspec.graph import passes, text
+from graphspec.graph.ir.graph import Type
+from graphspec.graph.kernels.group import Shard
 from graphspec.graph.target import Target
 from graphspec.graph.text import print_graph, sketch
-from graphspec.ir.graph import Type
-from graphspec.kernels.group import Shard
-from graphspec.runtime.parameters import Parameters
 
 NAMES = sorted(path.stem for path in Path(passes.__file__).parent.glob("[a-z]*.py"))
 KNOWN: dict[str, Any] = {

@@ -16,19 +16,19 @@ from layouts import SETTINGS, both_layouts, normal
 from lowering import source
 
 import graphspec as gs
-from graphspec.errors import ShapeError
+from graphspec.base.errors import ShapeError
+from graphspec.engine.runtime import build as building
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.training import choose_workers as choose
 from graphspec.graph.builder import Builder
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.kernels import fast as choice
+from graphspec.graph.ops import conv_pool
 from graphspec.graph.passes.fuse_conv_max_pool import fuse_conv_max_pool
 from graphspec.graph.target import Target
-from graphspec.initializers import INITIALIZERS
-from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels import fast as choice
-from graphspec.ops import conv_pool
-from graphspec.runtime import build as building
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.program import Program
-from graphspec.training import choose_workers as choose
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]

@@ -13,14 +13,14 @@ import pytest
 from onnx import defs
 
 import graphspec as gs
+from graphspec.engine.runtime.build import build_program
 from graphspec.export.targets import TARGETS, newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
+from graphspec.graph.ops import OPS
+from graphspec.graph.ops.base import declared_attributes
 from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.legalize import BASE, is_newer, legalize, since
 from graphspec.graph.target import Target
-from graphspec.ops import OPS
-from graphspec.ops.base import declared_attributes
-from graphspec.runtime.build import build_program
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported and cls.domain == "")
 OPSETS = range(BASE, max(TARGETS.values()) + 1)

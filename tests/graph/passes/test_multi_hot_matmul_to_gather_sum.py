@@ -11,17 +11,17 @@ from graphs import allocated, build, check_gradients, feed, run
 from lowering import source
 
 import graphspec as gs
-from graphspec.compiler.objective import add_losses
-from graphspec.errors import ShapeError
+from graphspec.base.errors import ShapeError
+from graphspec.engine.compiler.objective import add_losses
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph
+from graphspec.graph.kernels.group import LocalGroup, Shard
 from graphspec.graph.memory_estimate import activations
 from graphspec.graph.passes.legalize import legalize
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph
-from graphspec.kernels.group import LocalGroup, Shard
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]

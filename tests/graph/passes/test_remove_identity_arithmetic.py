@@ -6,10 +6,10 @@ import numpy as np
 from pass_networks import model_of, ops, same
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.remove_identity_arithmetic import remove_identity_arithmetic
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Type, Value
 
 
 def test_identity_arithmetic_is_removed() -> None:

@@ -10,24 +10,24 @@ import pytest
 from signalling import spinning, together
 
 import graphspec as gs
-from graphspec.arrays.random import Clock
-from graphspec.compiler.fetches import TOTAL
+from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader
+from graphspec.engine.compiler.fetches import TOTAL
+from graphspec.engine.parallel import processes
+from graphspec.engine.parallel.group import Place
+from graphspec.engine.parallel.member import Member, layout
+from graphspec.engine.runtime.optimizer_state import initial_slots
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.partition import Partition, divide
+from graphspec.engine.training import choose_workers as choose
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.trainer import Trainer
+from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.optimizers import OPTIMIZERS, Vectors
 from graphspec.graph.passes.shard_products import shard_products, wide_kernels
 from graphspec.graph.target import Target
-from graphspec.kernels import fast as choice
-from graphspec.kernels.group import LocalGroup, Shard
-from graphspec.optimizers import OPTIMIZERS, Vectors
-from graphspec.parallel import processes
-from graphspec.parallel.group import Place
-from graphspec.parallel.member import Member, layout
-from graphspec.runtime.optimizer_state import initial_slots
-from graphspec.runtime.parameters import Parameters
-from graphspec.runtime.partition import Partition, divide
-from graphspec.training import choose_workers as choose
-from graphspec.training.observers import Silent
-from graphspec.training.prepare import FitData, prepare_fit
-from graphspec.training.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 Layers = list[dict[str, Any]]

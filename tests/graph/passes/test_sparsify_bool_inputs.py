@@ -11,10 +11,10 @@ import pytest
 import graphspec as gs
 from graphspec.data.batches import Dataset
 from graphspec.data.sparse import as_indices, indices_of_ones
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
-from graphspec.training.observers import Silent
-from graphspec.training.prepare import FitData, prepare_fit
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
@@ -68,7 +68,7 @@ def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_training_matches_training_on_dense_rows(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.training.choose_workers.usable_cores", lambda: 2)
+    monkeypatch.setattr("graphspec.engine.training.choose_workers.usable_cores", lambda: 2)
     x, histories, weights = hot(), [], []
     for rows in (x, x.astype(np.float32), x):
         model = gs.compile(spec(workers=workers))

@@ -1,0 +1,172 @@
+"""Checks of the arguments of Python calls, made before any work starts. A UsageError names the wrong argument."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from graphspec.base.errors import UsageError, did_you_mean
+
+T = TypeVar("T", bound=str)
+P = ParamSpec("P")
+R = TypeVar("R")
+_MAX_QUOTED = 40  # characters of a value that a message quotes
+
+
+def bad_argument(name: str, expected: str, value: object) -> UsageError:
+    """Return the error for an argument that cannot be used. It quotes short values and names the type of others."""
+    is_scalar = value is None or isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 100)
+    quoted = ascii(value) if is_scalar and len(str(value)) < _MAX_QUOTED else f"a value of type {type(value).__name__}"
+    return UsageError(f"`{name}` must be {expected}, got {quoted}")
+
+
+def positive_int(name: str, value: Any, default: int) -> int:
+    """Return ``value`` as a positive integer, or ``default`` for None."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise bad_argument(name, "a positive integer", value)
+    try:
+        number = int(value.__index__())
+    except TypeError:  # an array with several elements
+        raise bad_argument(name, "a positive integer", value) from None
+    if number < 1:
+        raise bad_argument(name, "at least 1", number)
+    return number
+
+
+def flag(name: str, value: Any, default: bool) -> bool:
+    """Return ``value`` as a bool, or ``default`` for None."""
+    if value is None:
+        return default
+    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's bool_ is not a `bool`
+        raise bad_argument(name, "true or false", value)
+    return bool(value)
+
+
+def literal(name: str, value: Any, word: T, expected: str) -> T:
+    """Return ``word``, the only text that is accepted. The type is checked first: arrays compare element by element."""
+    if not isinstance(value, str) or value != word:
+        raise bad_argument(name, expected, value)
+    return word
+
+
+def path_of(name: str, value: Any) -> Path:
+    """Return ``value`` as a path that system calls accept."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise bad_argument(name, "a path", value)
+    text = os.fspath(value)
+    try:
+        usable = bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise bad_argument(name, "a path that the file system can have", text)
+    return Path(text)
+
+
+def weights_file(value: Any) -> Path:
+    """Return the safetensors file that a path names: itself, or ``weights.safetensors`` in the folder that it is."""
+    path = path_of("path", value)
+    if path.suffix == ".safetensors" and not path.is_dir():
+        return path
+    if path.suffix and not path.is_dir():
+        raise UsageError(f"{path}: weights are a safetensors file; write `{path.with_suffix('.safetensors').name}`")
+    return path / "weights.safetensors"
+
+
+def rows(name: str, value: Any) -> Any:
+    """Return ``value``, the data of a call, unless it is of a kind that is surely no array, column or data frame."""
+    if type(value) is dict or type(value).__name__ == "ndarray":  # the other tests take longer than a small network
+        return value
+    if isinstance(value, str | bytes | os.PathLike):
+        expected = "arrays or a data frame"
+        hint = "write a list for one text, `[text]`; read a file first, or name it in the spec (`data.train.file`)"
+    elif isinstance(value, Mapping | Sequence) or hasattr(value, "__array__") or hasattr(value, "columns"):
+        return value
+    elif hasattr(value, "toarray"):
+        expected, hint = "dense arrays or a data frame", f"pass `{name}.toarray()`"
+    elif hasattr(value, "__next__"):
+        expected = "arrays or a data frame"
+        hint = "collect the rows first, such as `numpy.stack(list(rows))`; all rows are in memory or in a data file"
+    elif isinstance(value, Set) or (hasattr(value, "__iter__") and not hasattr(value, "__getitem__")):
+        expected = "arrays or a data frame"
+        hint = "collect its batches first, such as `numpy.concatenate([x for x, y in batches])`"
+    else:
+        return value
+    raise UsageError(f"{bad_argument(name, expected, value)}; {hint}")
+
+
+def both(call: str, x: Any, y: Any, heads: Collection[str]) -> None:
+    """Raise UsageError if ``x`` or ``y`` is no data, or one of them is missing. ``heads`` are the heads with targets."""
+    rows("x", x)
+    rows("y", y)
+    if x is None and y is not None:
+        raise UsageError(f"`{call}` got `y` without `x`: pass both, or neither for the data of the spec")
+    if x is not None and y is None and heads:
+        names = ", ".join(f"'{head}'" for head in heads)
+        raise UsageError(f"`{call}` got `x` without `y`: pass the targets of head {names}, such as `{call}(x, y)`")
+
+
+def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:
+    """Return ``value``, a mapping with text keys."""
+    if not isinstance(value, Mapping):
+        raise bad_argument(name, expected, value)
+    for key in value:
+        if not isinstance(key, str):
+            raise bad_argument(name, f"{expected}, by names", key)
+    return value
+
+
+def folders(value: Any) -> list[Path]:
+    """Return ``allow``, a list or tuple of folders, as paths."""
+    if not isinstance(value, list | tuple):
+        raise bad_argument("allow", "a list of folders", value)
+    return [path_of("allow", item) for item in value]
+
+
+def texts(name: str, value: Any, expected: str) -> list[str]:
+    """Return ``value``, a list or tuple of texts, as a list. A single text is refused."""
+    if not isinstance(value, list | tuple):
+        raise bad_argument(name, expected, value)
+    for item in value:
+        if not isinstance(item, str):
+            raise bad_argument(name, expected, item)
+    return list(value)
+
+
+def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that answers unknown keywords of a call with a sentence, and too many or too few arguments too.
+
+    Args:
+        advice: for keywords that Keras has, what to do instead.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = list(inspect.signature(function).parameters.values())
+        known = [p.name for p in parameters if p.name != "self"]
+        positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in known:
+                    said = advice.get(name) or did_you_mean(name, known, quote="`")
+                    text = said or f"its arguments are {', '.join(f'`{k}`' for k in known)}"
+                    raise UsageError(f"`{function.__name__}` has no argument `{name}`: {text}")
+            if len(args) > positional:
+                named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+                text = f"; name the others: {', '.join(f'`{k}=`' for k in named)}" if named else ""
+                count = positional - (parameters[0].name == "self")
+                raise UsageError(
+                    f"`{function.__name__}` takes {count} argument{'s' * (count != 1)} without a name{text}"
+                )
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

@@ -1,0 +1,386 @@
+"""The base class of everything that a spec configures, and the registries that find classes by name.
+
+A layer, loss, optimizer, … is a strict pydantic model derived from :class:`Config`. Its fields are Keras's arguments
+with Keras's defaults. An argument that takes an object accepts a name or a mapping: ``he_normal`` or
+``{type: L2, l2: 0.001}``. :func:`named` creates the field type for such an argument.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.base.called import Called
+from graphspec.base.codes import Code
+from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.synonyms.names import OTHERWISE, fold, synonym
+
+T = TypeVar("T", bound="Config")
+V = TypeVar("V")
+
+
+def with_article(noun: str) -> str:
+    """Return ``noun`` with its indefinite article: ``an optimizer``, ``a loss``."""
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
+def invalid(
+    message: str,
+    hint: str | None = None,
+    *,
+    code: Code = Code.VALUE_NOT_ALLOWED,
+    key: str | None = None,
+    show_value: bool = False,
+) -> PydanticCustomError:
+    """Return the exception by which a validator reports a :class:`Problem`.
+
+    Args:
+        message: the problem of the argument. A validator of the whole model reports a problem of the argument ``key``, or
+            of the object if there is no key.
+        show_value: append the value, as it is written in the spec, to the message: ``…, not 3``.
+    """
+    context = {"message": message, "problem": Problem(code, message, hint, key), "show_value": show_value}
+    return PydanticCustomError(code.value, "{message}", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A validator for an argument of Keras that accepts one value only."""
+
+    allowed: Any
+    """The accepted value."""
+    message: str
+    """The problem of every other value."""
+    hint: str
+
+    def __call__(self, value: Any) -> Any:
+        if value != self.allowed:
+            raise invalid(self.message, self.hint)
+        return value
+
+
+def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
+    """Return a validator for an argument of Keras that accepts one value only."""
+    return Only(allowed, f"must be {json.dumps(allowed)}, since {reason}", hint)
+
+
+class Neutral(NamedTuple):
+    """A key of Keras's configurations that is not an argument here, and the values that are accepted without effect."""
+
+    values: tuple[Any, ...] = ()
+    """The accepted values; an empty tuple accepts every value."""
+    reason: str = ""
+    """The reason for refusing other values."""
+    hint: str | Callable[[Mapping[str, Any]], str] | None = None
+    """How to replace another value; a function gets the arguments of the object."""
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether ``value`` is accepted. True and false do not equal 1 and 0."""
+        equal = (isinstance(value, bool) == isinstance(known, bool) and value == known for known in self.values)
+        return not self.values or any(equal)
+
+
+ANY_VALUE = Neutral()
+
+
+FLOAT32_LIMIT = 3.4028235677973366e38
+"""The smallest number that float32 rounds to infinity."""
+
+
+def _beyond_float32(value: Any) -> float | None:
+    """Return the first number in ``value``, a number or a nested tuple, that float32 cannot represent."""
+    if isinstance(value, tuple):
+        return next((found for item in value if (found := _beyond_float32(item)) is not None), None)
+    return value if isinstance(value, float) and abs(value) >= FLOAT32_LIMIT else None
+
+
+class Config(BaseModel, metaclass=Called):
+    """Base class of everything that a spec configures: strict types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(
+        defer_build=True,
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        allow_inf_nan=False,
+    )
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in
+    ``graphspec/base/synonyms/keys.py``."""
+    in_float64: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that may be larger than float32, since the graph has a number that is computed from them."""
+    neutral: ClassVar[Mapping[str, Neutral]] = {}
+    """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_neutral(cls, arguments: Any) -> Any:
+        if not cls.neutral or not isinstance(arguments, dict) or cls.neutral.keys().isdisjoint(arguments):
+            return arguments
+        known = {key: neutral for key, neutral in cls.neutral.items() if key not in cls.model_fields}
+        return {k: v for k, v in arguments.items() if k not in known or not known[k].accepts(v)}
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse numbers that float32, the dtype of all computation, cannot represent."""
+        for name, value in self.__dict__.items():
+            if (
+                name not in self.in_float64
+                and type(value) in (float, tuple)
+                and (wrong := _beyond_float32(value)) is not None
+            ):
+                key = type(self).model_fields[name].alias or name
+                hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
+                raise invalid("must fit float32", hint, key=key, show_value=True)
+
+
+_FEW = 15
+"""Classes that a hint lists."""
+_FEW_NAMES = 60
+"""Names that a registry of a few classes may have; classes of larger ones are not imported to be listed."""
+
+
+class Registry(Generic[T]):
+    """The classes of one kind, by all names that Keras has for them.
+
+    Args:
+        kind: the kind of the classes in messages: ``"layer"``, ``"loss"``, …
+        example: a name that hints mention.
+    """
+
+    def __init__(self, kind: str, example: str) -> None:
+        self.kind = kind
+        self.example = example
+        self._classes: dict[str, type[T]] = {}
+        self._modules: dict[str, str] = {}
+        self._made: dict[str, str] = {}
+        self._folded: dict[str, list[str]] = {}
+        self._folded_refused: dict[str, str] = {}
+        self._folded_count = -1
+        self.refused: dict[str, tuple[str, str]] = {}
+        """Names of Keras that a spec must not use, each with the reason and the replacement."""
+
+    def found_in(self, package: str, families: Mapping[str, str]) -> None:
+        """Declare the modules of the classes: all names, in order, by the module of ``package``.
+
+        A module is imported when one of its names is first looked up, since building all classes takes longer than
+        checking a spec.
+        """
+        self._modules |= {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+
+    def made_by(self, module: str, prefix: str) -> None:
+        """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one or None."""
+        self._made[prefix] = module
+
+    def add(self, *names: str) -> Callable[[type[T]], type[T]]:
+        """Return a class decorator that registers a class under ``names`` (default: the class's name).
+
+        The first name is the primary one.
+
+        Raises:
+            ValueError: a name is in use, or the table of names lacks a class of graphspec.
+        """
+
+        def register(cls: type[T]) -> type[T]:
+            for name in names or (cls.__name__,):
+                declared = self._modules.get(name)
+                if declared is not None and _is_from_plugin(cls):
+                    raise ValueError(f"{name!r} is already a {self.kind} of graphspec")
+                if self._modules and declared != cls.__module__ and not _is_from_plugin(cls):
+                    *package, family = cls.__module__.split(".")
+                    raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
+                if self._classes.setdefault(name, cls) is not cls:
+                    raise ValueError(f"two {self.kind} classes are called {name!r}")
+            return cls
+
+        return register
+
+    def get(self, name: str) -> type[T] | None:
+        """Return the class of this name, or None. Imports its module if necessary."""
+        if name not in self._classes and name in self._modules:
+            import_module(self._modules[name])
+        elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
+            if (made := import_module(maker).make(name)) is None:
+                return None
+            self._classes[name] = made
+        return self._classes.get(name)
+
+    def public(self) -> list[str]:
+        """Return the names by which Python imports the classes: their class names, in order. Imports no module."""
+        own = [name for name in self._modules if name[0].isupper()]
+        return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
+
+    def attribute(self, package: str, name: str) -> type[T]:
+        """Return the class that ``from package import name`` imports.
+
+        Raises:
+            AttributeError: there is none; a name that Keras has gets the reason.
+        """
+        families = {module.rpartition(".")[2] for module in self._modules.values()}
+        if not name.startswith("_") and name not in families:  # a module would hide the class once it is imported
+            snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            for known in (name, snake):
+                if known in self._modules and (cls := self.get(known)) is not None:
+                    return cls
+        why = f" ({': '.join(self.refused[name])})" if name in self.refused else ""
+        close = None if why or name.startswith("_") else did_you_mean(name, self.public())
+        why = why or (f"; {close}" if close else "")
+        raise AttributeError(f"module '{package}' has no attribute '{name}'{why}")
+
+    def names(self) -> list[str]:
+        """Return all names, including aliases, in order."""
+        made = dict.fromkeys(name for maker in self._made.values() for name in import_module(maker).names())
+        return list(dict.fromkeys([*self._modules, *made, *self._classes]))
+
+    def plugins(self) -> list[str]:
+        """Return the names of the modules outside graphspec that registered classes."""
+        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_from_plugin(cls)))
+
+    def primary(self) -> list[str]:
+        """Return the primary name of every class."""
+        names: dict[type[T] | None, str] = {}
+        for name in self.names():
+            names.setdefault(self.get(name), name)
+        return list(names.values())
+
+    def same(self, name: str) -> list[str]:
+        """Return the names that differ from ``name`` only in case, separators and a module before it."""
+        names = self.names()
+        count = len(names) + len(self.refused)
+        if count != self._folded_count:
+            self._folded, self._folded_count = {}, count
+            for known in (known for known in names if "." not in known):
+                self._folded.setdefault(fold(known), []).append(known)
+            self._folded_refused = {fold(known): hint for known, (_, hint) in self.refused.items()}
+        return self._folded.get(fold(name), [])
+
+    def suggest(self, name: str) -> str | None:
+        """Return a hint for an unknown ``name``: what others call so, a similar name, or all names if there are few."""
+        family = [known for known in self.names() if known.startswith(f"{name.partition('.')[0]}.")]
+        if "." in name and family:  # ops.summ
+            return did_you_mean(name, family) or f"they are {', '.join(family[:_FEW])}, …"
+        call = re.fullmatch(r"([\w.]+)\((.*)\)", name)
+        last = (call[1] if call else name).rpartition(".")[2]  # torch.nn.Linear, keras.layers.Dense(64)
+        if (call or last != name) and self.get(last) is not None:
+            arguments = call is not None and call[2]
+            return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
+        names = [known for known in self.names() if "." not in known]
+        same = self.same(last)
+        if not same and (refused := self._folded_refused.get(fold(last))) is not None:
+            return refused
+        found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
+        if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
+            return f"there are {', '.join(primary)}"
+        return found or (OTHERWISE.get(self.kind) if name else None)
+
+    def _hint_type(self, value: Mapping[str, Any]) -> str | None:
+        """Return a hint for a mapping that lacks ``type``."""
+        if self.get(next(iter(value), "")) is not None:
+            return f"write the name as the value of `type`: `{{type: {next(iter(value))}, …}}`"
+        close = (found for key in value if key != "type" and (found := did_you_mean(key, ["type"])))
+        return next(close, None) or self.suggest("")
+
+    def __iter__(self) -> Iterator[type[T]]:
+        return (self._classes[name] for name in self.primary())
+
+    def parse(self, value: Any) -> Any:
+        """Return an instance for a name, a mapping with ``type``, or an instance.
+
+        Raises:
+            PydanticCustomError: a problem (see :func:`invalid`), or ``nested``. The context of ``nested`` contains the
+                ``errors`` of the inner model, each with its ``loc`` relative to this value.
+        """
+        if value is None or isinstance(value, Config):  # the field's type decides whether null is allowed
+            return value
+        if isinstance(value, str):
+            name, arguments, key = value, {}, None
+        elif isinstance(value, dict):
+            if not isinstance(value.get("type"), str):
+                raise invalid(
+                    f"needs `type`, the name of {with_article(self.kind)}",
+                    self._hint_type(value),
+                    code=Code.MISSING_KEY,
+                )
+            name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
+        else:
+            text, hint = (
+                f"must be the name of {with_article(self.kind)} or a mapping with its `type`",
+                f"for example `{self.example}`",
+            )
+            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+        cls = self.get(name)
+        if cls is None and name in self.refused:
+            reason, hint = self.refused[name]
+            raise invalid(f"names {name}, which is refused: {reason}", hint, key=key)
+        if cls is None:
+            text, found = f"names an unknown {self.kind} '{name}'", self.suggest(name)
+            raise invalid(text, found, code=Code.UNKNOWN_CLASS, key=key)
+        try:
+            return cls.model_validate(arguments)
+        except ValidationError as error:
+            inner = error.errors(include_url=False)
+            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
+            raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
+
+
+def _is_from_plugin(cls: type) -> bool:
+    """Return whether ``cls`` is defined outside graphspec."""
+    return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
+
+
+def only_base(of: str, instead: str) -> tuple[str, str]:
+    """Return the reason for refusing a base class of Keras, and the replacement."""
+    return f"it is the base of all {of} and does nothing", instead
+
+
+def named(registry: Registry[Any], base: Any) -> Any:
+    """Return the field type of an argument that takes an object of ``registry``, by name or as a mapping."""
+    schema: dict[str, Any] = {"x-kind": registry.kind}  # `language/schema_values.py` replaces it by a reference
+    if type(None) in get_args(base):
+        schema = {"anyOf": [schema, {"type": "null"}]}
+    return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
+
+
+def _one_or_each(n: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: tuple(value) if isinstance(value, list | tuple) else (value,) * n)
+
+
+FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Converts a list to a tuple, since a frozen config must not contain lists."""
+
+
+def as_tuple(value: V | tuple[V, ...] | None) -> tuple[V, ...]:
+    """Return ``value`` as a tuple: of one element for a single value, empty for None."""
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+MAX_SIZE = 2**31 - 1
+"""The largest size that a spec may contain. It keeps products of two sizes below 2⁶³."""
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Ints = Annotated[tuple[int, ...], FROM_LIST]
+"""A list of integers."""
+IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
+"""One integer, or a list of integers (axes)."""
+Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]
+"""One axis, or several."""
+FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
+"""One number, or a list of numbers."""
+Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]
+Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
+Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], _one_or_each(3)]
+"""One integer for all spatial axes, or one for each axis."""
+Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+Naturals1 = Annotated[tuple[Natural], _one_or_each(1)]
+Naturals2 = Annotated[tuple[Natural, Natural], _one_or_each(2)]
+Naturals3 = Annotated[tuple[Natural, Natural, Natural], _one_or_each(3)]
+"""Like ``Size1`` to ``Size3``, but zero is allowed."""

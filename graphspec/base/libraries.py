@@ -1,0 +1,32 @@
+"""Libraries that only some commands need: how to install one that is missing."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def missing_library(name: str) -> str:
+    """Return the hint where the library ``name`` is missing, with the versions that graphspec's metadata ask for.
+
+    It names the library itself: the name ``graphspec`` on Python's public index is another project's.
+    """
+    return f'install it with `pip install "{_requirement(name)}"`'
+
+
+def _requirement(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        found = distribution("graphspec")
+    except PackageNotFoundError:  # the package runs from a folder
+        return name
+    here = Path(__file__)
+    in_folder = f'"{here.parents[1].as_uri()}"' in (found.read_text("direct_url.json") or "")  # installed with `-e`
+    if in_folder or Path(str(found.locate_file("graphspec/base/libraries.py"))) == here:  # else another project's
+        for requirement in found.requires or ():
+            if re.match(r"[\w.-]+", requirement, re.ASCII)[0] == name:  # type: ignore[index]
+                return requirement.partition(";")[0].strip()
+    return name

@@ -1,0 +1,1 @@
+"""From a spec to programs to steps: the compiler, the runtime, trainings, groups of workers."""

@@ -1,0 +1,133 @@
+"""Run all stages that need no data: read, expand, parse, link, lower. Collect every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.errors import Diagnostic, SpecError, bounded_search
+from graphspec.base.gc_pause import gc_paused
+
+if TYPE_CHECKING:
+    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.language.declarations import Spec
+
+SpecSource = str | Path | dict[str, Any]
+
+
+@dataclass
+class Checked:
+    """The result of checking a source. ``spec`` and ``lowered`` are complete only if no diagnostic is an error."""
+
+    spec: Spec | None
+    lowered: Lowered | None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """The diagnostics without the warnings."""
+        return [d for d in self.diagnostics if d.is_error]
+
+    def require(self) -> tuple[Spec, Lowered]:
+        """Return the spec and its graph.
+
+        Raises:
+            SpecError: a diagnostic is an error; the exception contains all of them.
+        """
+        if self.errors or self.spec is None or self.lowered is None:
+            raise SpecError(self.diagnostics)
+        return self.spec, self.lowered
+
+
+@gc_paused()
+@bounded_search()
+def check(
+    source: SpecSource | Spec,
+    sets: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+    adapted: Adapted | None = None,
+    allow: Sequence[Path] = (),
+    draws: bool = True,
+    base: Path | None = None,
+) -> Checked:
+    """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
+
+    Args:
+        source: a path, a dict, a parsed ``Spec``, or a text, a ``GivenText``.
+        sets: overrides such as ``"training.epochs=5"``.
+        allow_outside: let callbacks write outside the run directory.
+        adapted: what the network has learnt from its training rows; files of vocabularies and constants are not
+            opened then.
+        allow: folders besides the spec's in which files that a query names may be.
+        base: the folder of the spec, if the source does not tell: files that layers name are in it or below.
+        draws: whether the weights will be drawn. If not, they exist, and files of initial values are not opened.
+
+    Raises:
+        UsageError: an override is malformed or leads nowhere.
+        ValueError: ``adapted`` does not fit the spec.
+    """
+    from graphspec.engine.compiler.adapted import fill_in
+    from graphspec.engine.compiler.array_files import read_arrays
+    from graphspec.engine.compiler.divided_batches import check_workers
+    from graphspec.engine.compiler.heads import check_callbacks, check_heads
+    from graphspec.engine.compiler.link import link
+    from graphspec.engine.compiler.lower import lower
+    from graphspec.engine.compiler.onnx_sources import read_onnx_files
+    from graphspec.engine.compiler.trainable import (
+        check_groups,
+        check_memory,
+        check_sparse,
+        check_training,
+    )
+    from graphspec.engine.compiler.vocabulary_files import read_vocabularies
+    from graphspec.language.declarations import Spec
+    from graphspec.language.parse import parse
+
+    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
+    if spec is None:
+        return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
+    spec = spec if base is None else replace(spec, base=base)
+    if adapted is None:
+        for read in (read_vocabularies, read_arrays):
+            spec, unread = read(spec)
+            found = [*found, *unread]
+    else:  # it contains the vocabularies and arrays of files
+        spec = fill_in(spec, adapted)
+    spec, unread = read_onnx_files(spec)
+    found = [*found, *unread]
+    spec = spec.allowing(allow) if allow else spec
+    spec = spec if spec.draws == draws else replace(spec, draws=draws)
+    order, linked = link(spec)
+    lowered = lower(spec, order)
+    linked = [lowered.with_shapes(d) for d in linked]
+    later = [
+        *linked,
+        *lowered.diagnostics,
+        *check_heads(spec, lowered),
+        *check_training(spec, lowered),
+        *check_sparse(spec, lowered),
+        *check_groups(spec, lowered),
+        *check_workers(spec, lowered),
+    ]
+    found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
+    if spec.draws and spec.weight_files:
+        from graphspec.data.weights.plan import plan_weights
+
+        complete = not any(d.is_error for d in found)
+        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=complete)
+        found += once(unfit)
+    if not any(d.is_error for d in found) and not lowered.graph.learnt:
+        found += check_memory(spec, lowered)
+    return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+
+
+def once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return ``found`` without duplicates. A problem of a block's node is kept for the first instance only."""
+    seen: dict[object, Diagnostic] = {}
+    for d in found:
+        seen.setdefault((d.code, d.file, d.line, d.column, d.path) if d.path.startswith("blocks.") else d, d)
+    return list(seen.values())

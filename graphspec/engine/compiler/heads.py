@@ -1,0 +1,349 @@
+"""Check heads against their losses, metrics, labels and class weights, and callbacks against the logged values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic_core import PydanticCustomError
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, NodeRef, Problem
+from graphspec.base.files import suffix_of
+from graphspec.base.text import count
+from graphspec.engine.compiler.fetches import logged_losses
+from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.targets import check_target, fails
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Value
+from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.head_values import node_of
+from graphspec.vocabulary.callbacks import CALLBACKS, Callback
+from graphspec.vocabulary.callbacks.outputs import Output, check_outputs
+from graphspec.vocabulary.metrics import METRICS, targets_of
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import HeadDecl, Spec
+    from graphspec.language.tree import Tree
+    from graphspec.vocabulary.losses import Loss
+    from graphspec.vocabulary.metrics import Metric
+
+
+_SHOWN_CLASSES = 6  # in a message
+
+KeyPath = tuple[str | int, ...]
+"""Keys and indices from a head, or from `training`, to a value below it."""
+
+
+def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS401 to GS403 and GS405 for every head whose value is known."""
+    found: list[Diagnostic] = []
+    for head in spec.heads.values():
+        value = lowered.graph.outputs.get(head.name)
+        if value is None:
+            continue
+        nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
+        problems = [*_problems(head, value), *_target(head, value, lowered)]
+        found += [_diagnose(head, *problem, nodes) for problem in problems]
+    for head in spec.terms.values():
+        nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
+        found += [_diagnose(head, *problem, nodes) for problem in _term(head, lowered)]
+    if not any(d.is_error for d in found):
+        found += _one_column(spec, lowered.graph.outputs)
+    return found + _stratify(spec, lowered.graph.outputs)
+
+
+def _one_column(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
+    """Return GS503 for a head with several values in a row whose target is one column of a table of text."""
+    found = []
+    for source in spec.data.values():
+        if source.file is None or source.windows is not None or not suffix_of(source.file).startswith((".csv", ".tsv")):
+            continue
+        for head in spec.heads.values():
+            column = (source.targets or {}).get(head.name, head.name)
+            if head.loss is None or not head.needs_data or head.name not in outputs or not isinstance(column, str):
+                continue
+            kind, shape = targets_of(head.loss), head.loss.target(outputs[head.name]).shape
+            classes = kind == "one_hot" or head.labels is not None or head.loss.binary
+            if kind == "labels" or len(shape) < 2 or (len(shape) == 2 and (shape[1] == 1 or classes)):
+                continue
+            at = source.tree.find(("targets", head.name))[0] or source.tree
+            text = f"has one value in each row, but the target of head '{head.name}' has shape {show(shape)}"
+            hint = f"end with one value for each row, as Flatten and Dense do, before head '{head.name}'"
+            if len(shape) == 2:
+                hint = f"list {shape[1]} columns, `targets: {{{head.name}: [a, b, …]}}`, or change the head's size"
+            problem = Problem(Code.WRONG_ARRAY_SHAPE, text, hint)
+            found.append(Diagnostic.of(f"column '{column}' of {source.where}", problem, at.mark, path=at.path))
+    return found
+
+
+def _diagnose(head: HeadDecl, keys: KeyPath, subject: str, problem: Problem, nodes: tuple[NodeRef, ...]) -> Diagnostic:
+    mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
+    return Diagnostic.of(subject, problem, mark, path=path, nodes=nodes)
+
+
+def _target(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+    """Return what is wrong with the target of a head that names an input or a node."""
+    name = f"head '{head.name}'"
+    if head.target is None:
+        if head.target_gradient:
+            problem = Problem(Code.VALUE_NOT_ALLOWED, "has `target_gradient`, but no `target`", "remove it")
+            return [(("target_gradient",), name, problem)]
+        return []
+    if head.loss is None:
+        text = "has a `target`, but no loss that compares with it"
+        return [(("target",), name, Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `target`"))]
+    for key, given in (("scale", head.scale), ("class_weight", head.class_weight)):
+        if given is not None:
+            text = (
+                f"cannot have `{key}`, which is computed from targets in the data: its target is '{head.target.name}'"
+            )
+            return [((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`"))]
+    target = lowered.value(head.target)
+    if target is None or fails(head.loss, value):
+        return []
+    problem_or_none = check_target(head.loss, value, target)
+    return [] if problem_or_none is None else [(("target",), name, problem_or_none)]
+
+
+def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+    """Return the problems of a head without an output."""
+    name, loss = f"head '{head.name}'", head.loss
+    if head.wrong or None in head.layers:
+        return []
+    if loss is None:
+        text = "has several nodes, but no loss that compares them"
+        return [
+            (("layer",), name, Problem(Code.LOSS_MISMATCH, text, "set a loss such as `info_nce`, or name one node"))
+        ]
+    least, most = loss.nodes
+    given, kind = len(head.layers), type(loss).__name__
+    if not least <= given <= most:
+        return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
+    for key in ("metrics", "labels", "class_weight", "scale"):
+        if head.tree.get(key) is not None and getattr(head, key):
+            text = f"cannot have `{key}`: with {kind} it is a term of the loss, without an output"
+            return [
+                ((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`, or add a head without a loss"))
+            ]
+    values = [lowered.graph.loss_inputs.get(node_of(head.name, k)) for k in range(given)]
+    known = [value for value in values if value is not None]
+    if len(known) < given:
+        return []
+    found = loss.check_values(known)
+    if not found and known[0].shape[:1] != ("N",):
+        text = f"needs one value per row, but the node has shape {show(known[0].shape)}"
+        found = [Problem(Code.LOSS_MISMATCH, text, "name a node with the batch axis")]
+    return [(("loss",), f"{loss.label} of {name}", p) for p in found] or _target(head, known[0], lowered)
+
+
+def _wrong_count(head: HeadDecl, loss: Loss) -> Problem:
+    """Return GS402 for a loss over another number of nodes."""
+    least, most = loss.nodes
+    kind, given = type(loss).__name__, len(head.layers)
+    if most == 1:
+        text = f"has {given} nodes, but {kind} compares one node with a target"
+        names = [ref.name for ref in head.layers if ref is not None]
+        hint = f"write `layer: {names[0]}` and `target: {names[1]}`" if len(names) == 2 else "name one node"
+        return Problem(Code.LOSS_MISMATCH, text, hint)
+    wanted = f"{least}" if least == most else f"{least} or {most}"
+    text = f"has {count(given, 'node')}, but {kind} compares {wanted}"
+    return Problem(Code.LOSS_MISMATCH, text, f"list them: `layer: {getattr(loss, 'names', '[a, b]')}`")
+
+
+def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
+    """Return GS405 if `stratify` names a head without one class per row."""
+    source = spec.data.get("validation")
+    value = outputs.get(source.stratify or "") if source is not None else None
+    if source is None or value is None:
+        return []
+    head = spec.heads[source.stratify or ""]
+    if value.rank == 2 and (head.loss is None or head.needs_data):
+        return []
+    at = source.tree.find(("stratify",))[0] or source.tree
+    has = f"has shape {show(value.shape)}" if value.rank != 2 else "has no targets in the data"
+    text = f"`stratify` needs one class per row, but head '{source.stratify}' {has}"
+    return [
+        Diagnostic.at(at.mark, Code.CLASSES_MISMATCH, text, path=at.path, hint="leave it out, or name another head")
+    ]
+
+
+def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
+    """Return the problems of a head, each with its keys and its subject."""
+    name = f"head '{head.name}'"
+    if head.scale is not None and (refused := _scale(head, value)) is not None:
+        return [(("scale",), name, refused)]
+    problems: list[tuple[KeyPath, str, Problem]] = []
+    if head.loss is not None:
+        problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(value)]
+    if not any(p.severity == "error" for *_, p in problems):
+        used = {"loss"}
+        for k, metric in enumerate(head.metrics):
+            found = [*metric.check(value, head.loss, head.labels), *_duplicate_keys(metric, value, used)]
+            problems += [(("metrics", k), f"metric '{metric.key}' of {name}", p) for p in found]
+    if head.labels is not None:
+        learnt = head.tree.get("labels") is None
+        problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value, learnt)]
+    if head.class_weight is not None:
+        problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
+    return problems
+
+
+def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool) -> list[Problem]:
+    """Return GS405 unless the classes are the units of the last axis and each has a label."""
+    axis = value.rank - 1 if loss is None or value.rank < 2 else loss.class_axis(value)
+    if axis is None:
+        text = f"has labels, which name units, but {type(loss).__name__} compares rows: no unit stands for a class"
+        return [Problem(Code.CLASSES_MISMATCH, text, "remove `labels`, and store the targets as integers")]
+    if axis != value.rank - 1:
+        text = f"has labels, which name the units of the last axis, but {type(loss).__name__} has the classes on axis {axis}"
+        hint = "move them to the last axis with a Permute before the head, and remove the loss's `axis`"
+        return [Problem(Code.CLASSES_MISMATCH, text, hint)]
+    classes = value.shape[-1] if value.rank > 1 else 1
+    required = 2 if classes == 1 else classes
+    if len(labels) == required:
+        return []
+    if loss is not None and targets_of(loss) == "labels":
+        return [_alphabet(labels, required)]
+    if learnt:
+        return [_learnt(labels, classes)]
+    text = f"has {len(labels)} labels for {required} classes"
+    return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
+
+
+def _alphabet(labels: Sequence[str], classes: object) -> Problem:
+    """Return GS405 for labels of CTC, the first of which is the blank."""
+    if len(labels) == 0 or labels[0] != "":
+        text = f"has {len(labels)} labels for {classes} classes, the first of which is the blank"
+        return Problem(Code.CLASSES_MISMATCH, text, 'begin the labels with "" for the blank, and give each class one')
+    text = f"has {len(labels) - 1} labels and the blank for {classes} classes"
+    hint = f"give it {len(labels)} units: one for the blank, and one for each of {_shown(labels[1:])}"
+    return Problem(Code.CLASSES_MISMATCH, text, hint)
+
+
+def _learnt(labels: Sequence[str], units: object) -> Problem:
+    """Return GS405 for labels that come from the training rows: these have more or fewer classes than the head."""
+    shown = ", ".join(f"'{label}'" for label in labels[:_SHOWN_CLASSES]) + (
+        ", …" if len(labels) > _SHOWN_CLASSES else ""
+    )
+    need = f"{units} units" if units != 1 else "1 unit, for 2 classes"
+    text = f"has {need}, but the training rows have {count(len(labels), 'class', 'classes')}: {shown}"
+    if isinstance(units, int) and len(labels) < max(units, 2):
+        hint = "name all classes in `labels` if other rows have more; a split with `stratify` keeps rows of each"
+    elif units == 1:
+        hint = f"give it {len(labels)} units, softmax and sparse_categorical_crossentropy, or correct the column"
+    else:
+        hint = f"give it {len(labels)} units, or correct the column if two of them are one class"
+    return Problem(Code.CLASSES_MISMATCH, text, hint)
+
+
+def _shown(labels: Sequence[str]) -> str:
+    """Return labels for a message, at most 40."""
+    return " ".join(labels[:40]) + (" …" if len(labels) > 40 else "")
+
+
+def _scale(head: HeadDecl, value: Value) -> Problem | None:
+    """Return the problem of a head whose targets cannot be standardised, or None."""
+    text = "cannot have `scale`, which is for numbers that are trained"
+    if head.loss is None:
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `scale`")
+    loss = type(head.loss).__name__
+    if head.loss.fits == "classes" or not head.loss.target(value).is_float or head.labels is not None:
+        what = "`labels`" if head.labels is not None else f"the targets of {loss}"
+        return Problem(Code.VALUE_NOT_ALLOWED, f"{text}: {what} are classes", "remove `scale`")
+    if not head.loss.of_differences:
+        text = f"cannot have `scale` with {loss}, which is another loss after a shift of the targets"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "use mean_squared_error, or remove `scale`")
+    return None
+
+
+def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Problem]:
+    """Return GS403 if the metric would be logged under a key that is ``used``. Its keys are added to ``used``."""
+    keys = metric.keys(value) or [metric.key]
+    duplicate = next((key for key in keys if key in used), None)
+    used.update(keys)
+    if duplicate is None:
+        return []
+    metric_type = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
+    hint = f"give it another name, `{{type: {metric_type}, …, name: …}}`, or remove it"
+    text = f"would be logged as '{duplicate}', but another value has this name"
+    return [Problem(Code.METRIC_MISMATCH, text, hint)]
+
+
+def refuse_class_weight(head: HeadDecl, value: Value) -> Problem | None:
+    """Return GS405 if a head does not have one class per row, which class weights need."""
+    if head.loss is not None and head.loss.fits == "classes" and value.rank == 2:
+        return None
+    text = "cannot have class weights, which need a classification loss and one label per row"
+    hint = f"use sample weights: add an array '{head.name}{WEIGHT}' to the data"
+    return Problem(Code.CLASSES_MISMATCH, text, hint)
+
+
+def _class_weight(head: HeadDecl, value: Value) -> list[tuple[KeyPath, Problem]]:
+    """Return GS405 for class weights that the head cannot use, each with its keys."""
+    if refused := refuse_class_weight(head, value):
+        return [(("class_weight",), refused)]
+    classes = 2 if value.shape[-1] == 1 else value.shape[-1]
+    if not isinstance(head.class_weight, dict) or not isinstance(classes, int):
+        return []
+    hint = f"classes are 0 to {classes - 1}" + (", or a label" if head.labels else "")
+    return [
+        (
+            ("class_weight", str(key)),
+            Problem(Code.CLASSES_MISMATCH, f"has a class weight for an unknown class {key}", hint),
+        )
+        for key in head.class_weight
+        if key >= classes
+    ]
+
+
+def _locate(tree: Tree, keys: KeyPath, default: tuple[Mark, str]) -> tuple[Mark, str]:
+    """Return mark and path of the value at ``keys``, else ``default``. A class weight is marked at its key."""
+    value, key_mark = tree.find(keys)
+    if value is None:
+        return default
+    return (key_mark if keys[0] == "class_weight" and len(keys) > 1 and key_mark else value.mark), value.path
+
+
+def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[Diagnostic]:
+    """Return GS105 for callbacks that contradict the optimizer, monitor values that are not logged, or must not write."""
+    tree, outputs = spec.training.tree, lowered.graph.outputs
+    if tree is None or any(head.wrong or head.name not in outputs for head in spec.heads.values()):
+        return []
+    keys = log_keys(spec, outputs)
+    rate, _ = tree.find(("optimizer", "learning_rate"))
+    scheduled = rate is not None and isinstance(rate.value, dict)
+    average, _ = tree.find(("optimizer", "use_ema"))
+    averaged = average is not None and average.value is True
+    declared = tree.get("callbacks")
+    found = []
+    written: list[tuple[str, Output]] = []
+    for k, item in enumerate(declared.value if declared is not None and isinstance(declared.value, list) else ()):
+        try:  # not from `spec.training`, which has no callbacks if one of them is wrong
+            callback = CALLBACKS.parse(item.plain())
+        except PydanticCustomError:
+            continue
+        if not isinstance(callback, Callback):
+            continue
+        problems = callback.check(keys, scheduled=scheduled, averaged=averaged)
+        problems += check_outputs(callback.outputs(), written, allow_outside=allow_outside)
+        written += [(type(callback).__name__, output) for output in callback.outputs()]
+        for problem in problems:
+            mark, path = _locate(tree, ("callbacks", k, str(problem.key)), (item.mark, item.path))
+            found.append(Diagnostic.of(type(callback).__name__, problem, mark, path=path))
+    return found
+
+
+def prefix_of(spec: Spec, head: HeadDecl) -> str:
+    """Return the prefix of a head's metrics in logs, as in Keras."""
+    return f"{head.name}_" if len(spec.all_heads) > 1 else ""
+
+
+def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
+    """Return Keras's keys of everything that a run logs, including validation if there may be validation rows."""
+    keys = [*logged_losses(spec)]
+    for head in spec.heads.values():
+        keys += [prefix_of(spec, head) + key for metric in head.metrics for key in metric.keys(outputs[head.name])]
+    if "validation" in spec.data or not spec.data:  # without data in the spec, `fit` may get validation rows
+        keys += [f"val_{key}" for key in keys]
+    return keys

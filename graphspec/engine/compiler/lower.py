@@ -1,0 +1,360 @@
+"""Lower: turn the nodes into a graph of operators. This checks all shapes; errors are reported at their position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, ShapeError
+from graphspec.engine.compiler.batchless import lower_layer
+from graphspec.engine.compiler.hints import merge_hint
+from graphspec.engine.compiler.lowered import Lowered, visible
+from graphspec.engine.compiler.operands import operands
+from graphspec.engine.compiler.targets import check_target, fails, lower_target
+from graphspec.graph.builder import Builder
+from graphspec.graph.id_bounds import invalid_ids
+from graphspec.graph.ir.dims import has_rows
+from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ops import operator
+from graphspec.graph.prelude import by_row, computed_in_steps, not_computable, repeatable
+from graphspec.language.declarations import Ref, operand_text
+from graphspec.language.head_values import given_of, node_of
+from graphspec.language.tree import format_names
+
+if TYPE_CHECKING:
+    from graphspec.graph.id_bounds import Demand
+    from graphspec.graph.ir.ranges import Range
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+
+
+def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
+    """Lower the nodes in ``order``. The heads become the graph's outputs.
+
+    If a node fails, it is reported and its output becomes unknown. Nodes that depend on it are skipped silently.
+    """
+    result = Lowered(Graph(spec.name))
+    for decl in spec.inputs.values():
+        value = Value(decl.name, Type(decl.dtype, ("N", *decl.shape)), "input")
+        result.graph.inputs[decl.name] = value
+        result.outputs[decl.name] = (value,)
+        result.declared[decl.name] = decl
+    layers = {node.name: node for node in spec.nodes}
+    folder = (spec.base or Path()) if spec.draws else None
+    result.declared.update(layers)
+    for node in order:  # the first of the nodes that share weights creates them
+        if node.share is None or node.share in layers:
+            result.outputs[node.name] = _lower_node(node, layers, result, folder)
+    for head in spec.heads.values():
+        if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
+            value_or_none = result.value(head.layer)
+            if value_or_none is not None and value_or_none.type.is_string:
+                result.diagnostics.append(_text_head(head, head.layer, result))
+            elif value_or_none is not None and not has_rows(value_or_none.shape):
+                result.diagnostics.append(_head_without_rows(head, head.layer, result))
+            elif value_or_none is not None:
+                result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
+                _read_target(head, result.graph.outputs[head.name], result)
+    for term in spec.terms.values():
+        _read_term(term, result)
+    result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
+    result.diagnostics += [_in_steps(node, layers, result) for node in computed_in_steps(result.graph)]
+    result.diagnostics += _not_learnable(spec, result)
+    result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
+    return result
+
+
+def _read_term(head: HeadDecl, result: Lowered) -> None:
+    """Let the losses read the nodes of a head without an output."""
+    for k, ref in enumerate(head.layers):
+        if ref is None or not _exists(ref, result, f"head '{head.name}'") or (value := result.value(ref)) is None:
+            continue
+        if value.type.is_string:
+            result.diagnostics.append(_text_head(head, ref, result))
+        else:
+            result.graph.loss_inputs[node_of(head.name, k)] = value
+    if (first := result.graph.loss_inputs.get(node_of(head.name, 0))) is not None:
+        _read_target(head, first, result)
+
+
+def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
+    """Let the losses read the node or input with which a head compares, if it fits: the others are reported later."""
+    if head.target is None or head.layer is None or not _exists(head.target, result, f"head '{head.name}'"):
+        return
+    target = result.value(head.target)
+    if target is None or head.loss is None or fails(head.loss, y_pred) or check_target(head.loss, y_pred, target):
+        return
+    g = Builder(result.graph, head.layer.name)
+    with g.part(f"{head.name}_target"):
+        result.graph.loss_inputs[given_of(head.name)] = lower_target(g, head, y_pred, target)
+
+
+def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
+    """Return GS306 for a head of texts."""
+    text = f"head '{head.name}' is text, but a head is numbers"
+    hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
+    nodes = (result.node_ref(layer),)
+    return Diagnostic.at(head.mark, Code.WRONG_DTYPE, text, path=head.tree.path, hint=hint, nodes=nodes)
+
+
+def _head_without_rows(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
+    """Return GS301 for a head that is the same for all rows."""
+    text = f"head '{head.name}' has no batch axis: there is one for all rows"
+    hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
+    nodes = (result.node_ref(layer),)
+    return Diagnostic.at(head.mark, Code.WRONG_RANK, text, path=head.tree.path, hint=hint, nodes=nodes)
+
+
+def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str] | None:
+    """Return message and hint if one of ``refs`` is text and the layer ``subject`` takes numbers."""
+    texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
+    if not texts:
+        return None
+    from graphspec.vocabulary.layers import LAYERS
+
+    known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
+    able = [name for name, cls in known if cls is not None and cls.takes_strings]
+    text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
+    return text, f"put a layer that takes texts between them: {format_names(able)}"
+
+
+def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
+    """Return the output of a head with a standardized target in the target's own unit: ``value · deviation + mean``."""
+    if head.scale is None or head.layer is None or not value.type.is_float:
+        return value
+    g = Builder(graph, head.layer.name)
+    with g.part(f"{head.name}_unit"):
+        if head.statistics is None:
+            g.learnt("statistics")
+        mean, deviation = head.statistics or (0.0, 1.0)
+        scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+    return scaled.with_mask(value.mask)
+
+
+def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
+    """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
+    found = []
+    fixed: set[str] | None = None
+    apart: set[str] = set()
+    for node in spec.nodes:
+        if node.share is not None or node.layer is None or not node.layer.learns:
+            continue
+        if fixed is None:
+            fixed, apart = repeatable(result.graph.nodes), by_row(result.graph.nodes)
+        refs = [r for r in node.inputs if r is not None]
+        values = [v for r in refs if (v := result.value(r)) is not None]
+        if values and not any(has_rows(v.shape) for v in values):
+            text = (
+                f"{node.type} '{visible(node.name)}' learns from the training rows, but its input is the same for all"
+            )
+            hint = "give it what it would learn: " + format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+        elif any(v.node is not None and v.node.name not in fixed for v in values):
+            text = f"{node.type} '{visible(node.name)}' learns from the training rows, before training, but its input "
+            hint = "feed it from inputs, or give it what it would learn: "
+            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            text += "depends on weights or random numbers"
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+        elif any(v.node is not None and v.node.name not in apart for v in values):
+            text = (
+                f"{node.type} '{visible(node.name)}' learns from a part of the training rows at a time, but its input "
+            )
+            hint = "feed it from nodes that work along other axes than 0, or give it what it would learn: "
+            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            text += "depends on several rows"
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+    return found
+
+
+def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
+    decl = layers[node.owner]
+    layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
+    refs = [r for r in decl.inputs if r is not None]
+    if layer_type == "Onnx" and node.name not in repeatable(result.graph.nodes):
+        text = f"{layer_type} '{visible(decl.name)}' is frozen: no gradient flows through it, but it follows trained weights"
+        hint = "set `trainable: true`, feed it from inputs, or freeze what is before it with `trainable: false`"
+        return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
+    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on "
+    if node.name in repeatable(result.graph.nodes):
+        text, hint = f"{text}several rows of a batch", "work along other axes than 0 before it"
+    else:
+        text += "weights or random numbers"
+        hint = "feed it from inputs, or from layers without weights and random numbers"
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
+
+
+def _in_steps(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS309 as a warning for an ONNX file that follows random numbers: it is computed in every step."""
+    decl = layers[node.owner]
+    shapes = [v.shape for v in node.inputs if v is not None]
+    fixed = all(isinstance(d, int) or has_rows((d,)) for shape in shapes for d in shape)
+    count = operator(node).multiply_adds(shapes, ()) if fixed else 0
+    cost = f", {count:,} multiply-adds per row" if count else ""
+    text = f"Onnx '{visible(decl.name)}' follows random numbers or frozen weights: it is computed in every step{cost}"
+    hint = "without them it is computed once per row, before training; or augment the rows of the file of data"
+    refs = [r for r in decl.inputs if r is not None]
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs").as_warning()
+
+
+def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS304 for a lookup of ids that have no row for any data."""
+    node, value = layers[lookup.owner], lookup.value
+    layer_type = node.type if node.layer is not None else layers[str(node.share)].type
+    source = value.node.owner if value.node is not None else value.name.split("/")[0]
+    allowed = ids & lookup.range
+    subject = f"{layer_type} '{visible(node.name)}'"
+    text = f"{subject} looks up ids from '{visible(source)}', which range from {ids.low} to {ids.high}; "
+    text += "none of them has a row" if allowed.empty else f"only {allowed.low} to {allowed.high} can have a row"
+    enough = f"`input_dim: {ids.high + 1}`" if lookup.range.low == 0 else "a larger `input_dim`"
+    hint = f"set {enough}, or reduce the range of '{visible(source)}'"
+    refs = [Ref(source, 0, layers[source].mark)] if source in layers else []
+    return _diagnose(node, result, refs, Code.SIZES_DO_NOT_FIT, text, hint, "input_dim")
+
+
+def _exists(ref: Ref, result: Lowered, user: str) -> bool:
+    """Return whether the output exists or may exist; report GS201 if not."""
+    outputs = result.outputs.get(ref.name)
+    if outputs is None or ref.output < len(outputs):
+        return True
+    available = "one output" if len(outputs) == 1 else f"outputs 0 to {len(outputs) - 1}"
+    layer = getattr(result.declared.get(ref.name), "layer", None)
+    hint = f"write '{ref.name}'" if len(outputs) == 1 else f"'{ref.name}:{len(outputs) - 1}' is the last"
+    if getattr(layer, "return_state", None) is False:
+        hint = f"set `return_state: true` on '{ref.name}' to get its states"
+    if getattr(layer, "return_attention_scores", None) is False:
+        hint = f"set `return_attention_scores: true` on '{ref.name}' to get its weights"
+    text = f"{user} takes '{ref.name}:{ref.output}', but '{ref.name}' has {available}"
+    node = (result.node_ref(Ref(ref.name, 0, ref.mark)),)
+    result.diagnostics.append(Diagnostic.at(ref.mark, Code.UNKNOWN_NODE, text, path=ref.path, hint=hint, nodes=node))
+    return False
+
+
+def _lower_node(
+    node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None
+) -> tuple[Value, ...] | None:
+    """Return the outputs of a node, or None if they are unknown because of an error.
+
+    Args:
+        folder: the folder of files of initial values; None if they are not opened.
+    """
+    owner = layers[node.share] if node.share is not None else node
+    layer = owner.layer
+    refs = [r for r in node.inputs if r is not None]
+    call_refs = {k: [r for r in v if r is not None] for k, v in node.call.items()}
+    all_refs = refs + [r for v in call_refs.values() for r in v]
+    subject = f"{owner.type} '{visible(node.name)}'"
+    missing = [r for r in all_refs if not _exists(r, result, subject)]
+    unknown = None in node.inputs or any(None in refs for refs in node.call.values())
+    if layer is None or missing or unknown:
+        return None
+    least, most = layer.arity
+    got = len(refs) + len(node.written)
+    if got < least or (most is not None and got > most):
+        count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {got}"
+        hint = None
+        if most == 0:
+            hint = "remove `inputs`"
+        elif got > 1 and most == 1:
+            hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
+        elif got == 1 and layer.pairs_with_itself:
+            name = refs[0].name
+            hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
+        elif got < least:
+            listed = [*map(operand_text, node.operands()), *["…"] * (least - got)]
+            hint = f"list them: `inputs: [{format_names(listed)}]`"
+        else:
+            hint = f"remove {got - (most or 0)} of them"
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
+        return None
+    inputs = [result.value(r) for r in refs]
+    calls = {k: [result.value(r) for r in v] for k, v in call_refs.items()}
+    if any(v is None for v in inputs) or any(v is None for vs in calls.values() for v in vs):
+        return None
+    if not layer.takes_strings and (found := _texts(all_refs, result, subject)) is not None:
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_DTYPE, *found, "inputs"))
+        return None
+    trainable = owner.trainable and node.trainable
+    g = Builder(result.graph, node.name, owner.name, trainable=trainable, folder=folder)
+    before = len(result.graph.nodes)
+    try:
+        known = [v for v in inputs if v is not None]
+        named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
+        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
+    except ShapeError as error:
+        del result.graph.nodes[before:]
+        problem = error.problem
+        hint = problem.hint
+        if hint is None and problem.code == Code.SHAPES_DIFFER:
+            hint = merge_hint(refs, result, getattr(layer, "axis", None))
+        hint = hint or _DEFAULT_HINTS.get(problem.code)
+        if problem.code == Code.SHARED_SHAPES_DIFFER:
+            all_refs.append(Ref(owner.name, 0, owner.mark))
+        text = f"{subject} {problem.message}"
+        result.diagnostics.append(_diagnose(node, result, all_refs, problem.code, text, hint, problem.key))
+        return None
+    except OverflowError:
+        del result.graph.nodes[before:]
+        text, hint = f"{subject} has a size that needs more than 64 bits", "make its sizes smaller"
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.VALUE_NOT_ALLOWED, text, hint, None))
+        return None
+    return _propagate_mask(node, owner, result, all_refs, known, outputs)
+
+
+_DEFAULT_HINTS = {
+    Code.WRONG_RANK: "axes count from 0, the batch; -1 is the last",
+    Code.SIZES_DO_NOT_FIT: "choose sizes that divide for every size of the axes that vary",
+}
+"""Hints for errors of operators, which have none."""
+
+
+def _propagate_mask(
+    node: NodeDecl,
+    owner: NodeDecl,
+    result: Lowered,
+    refs: Sequence[Ref],
+    inputs: Sequence[Value],
+    outputs: tuple[Value, ...],
+) -> tuple[Value, ...]:
+    """Return the outputs with their mask, as in Keras: layers that support masking pass it on, others drop it (GS308)."""
+    layer = owner.layer
+    assert layer is not None
+    mask = next((v.mask for v in inputs if v.mask is not None), None)
+    if mask is not None and node.call.get("initial_state"):
+        text = f"{owner.type} '{node.name}' ignores the mask of its input because `initial_state` is set, as in Keras"
+        hint = "masked steps count as data here; the output keeps the mask"
+        result.diagnostics.append(
+            _diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, "initial_state").as_warning()
+        )
+    if mask is None or layer.handles_mask:
+        return outputs
+    if layer.supports_masking:
+        return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
+    if mask.rank <= min(v.rank for v in inputs):
+        text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
+        hint = "masked steps count as data from here on; move the layer after the one that consumes the mask"
+        result.diagnostics.append(_diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, None).as_warning())
+    return tuple(v.with_mask(None) for v in outputs)
+
+
+def _diagnose(
+    node: NodeDecl, result: Lowered, refs: Sequence[Ref], code: str, text: str, hint: str | None, key: str | None
+) -> Diagnostic:
+    """Return a diagnostic at ``key`` of a node that lists the nodes ``refs`` and the block instance."""
+    mark, path = locate_key(node, key)
+    unique = {(r.name, r.output): r for r in refs}
+    nodes = tuple(result.node_ref(r) for r in unique.values())
+    if (instance := node.instance) is not None:
+        nodes += (instance,)
+    return Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes)
+
+
+def locate_key(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
+    """Return mark and path of ``key`` in a node or in the layer that it wraps, else mark and path of the node."""
+    for prefix in ((), ("layer",)) if key is not None else ():
+        tree, _ = node.tree.find((*prefix, str(key)))
+        if tree is not None:
+            return tree.mark, tree.path
+    return node.mark, node.tree.path

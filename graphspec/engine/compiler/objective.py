@@ -1,0 +1,131 @@
+"""The objective: the losses of the heads, combined into one scalar to minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+from graphspec.language.head_values import given_of, nodes_of
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.language.declarations import HeadDecl, Spec
+
+
+def objective_for(network: Network, arrays: Dataset) -> Objective:
+    """Return the graph with the losses that fit ``arrays``: with their sample weights and CTC lengths."""
+    weighted = {head: array.ndim for head, array in arrays.weights.items()}
+    return add_losses(network.graph, network.spec, weighted=weighted, lengths=arrays.lengths)
+
+
+class Network(Protocol):
+    """A spec with its graph: a model, or a worker's part of one."""
+
+    @property
+    def spec(self) -> Spec: ...
+    @property
+    def graph(self) -> Graph: ...
+
+
+@dataclass
+class Objective:
+    """A graph with losses.
+
+    Attributes:
+        total: the scalar to minimise.
+        losses: every head's own loss, by head.
+        targets: the values with which heads compare that are computed by the network, by head.
+    """
+
+    graph: Graph
+    total: Value
+    losses: dict[str, Value] = field(default_factory=dict)
+    targets: dict[str, Value] = field(default_factory=dict)
+
+
+def add_losses(
+    graph: Graph,
+    spec: Spec,
+    *,
+    weighted: Mapping[str, int] | None = None,
+    lengths: Collection[str] = (),
+) -> Objective:
+    """Return a copy of ``graph`` with the targets that the data have, the heads' losses, and the scalar total.
+
+    Args:
+        weighted: the rank of ``<head>_sample_weight``, for heads that have this array.
+        lengths: the names of the available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
+    """
+    from graphspec.vocabulary.losses import reduce
+
+    graph = graph.copy()
+    losses: dict[str, Value] = {}
+    given: dict[str, Value] = {}
+    for head in spec.trained:
+        assert head.loss is not None
+        predicted = nodes_of(graph, head)
+        y_pred, y_true = predicted[0], None
+        g = Builder(graph, f"{head.name}.loss")
+        if head.needs_data:
+            y_true = _target(graph, head.name, head.loss.target(y_pred))
+        elif head.target is not None:
+            y_true = given[head.name] = graph.loss_inputs[given_of(head.name)]
+        ctc_lengths = {}
+        for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
+            if name in lengths:
+                ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
+        compared, predicted = _standardized(g, head, y_true, predicted)
+        values = head.loss.lower_values(g, compared, predicted, **ctc_lengths)
+        weight = None
+        if weighted and head.name in weighted:
+            shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
+            weight = _target(graph, head.name + WEIGHT, Type("float32", shape))
+        mask = y_pred.mask if head.loss.uses_mask else None
+        losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
+    return Objective(graph, _total(graph, spec, losses), losses, given)
+
+
+def _standardized(
+    g: Builder, head: HeadDecl, y_true: Value | None, predicted: list[Value]
+) -> tuple[Value | None, list[Value]]:
+    """Return target and outputs as the loss sees them: ``(value − mean) / deviation`` for a standardized target."""
+    if head.statistics is None or y_true is None:
+        return y_true, predicted
+    mean, deviation = (g.constant(number, "float32") for number in head.statistics)
+    y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
+    return y_true, predicted
+
+
+def _target(graph: Graph, name: str, type_: Type) -> Value:
+    """Add a target to the graph."""
+    value = Value(name, type_, "target")
+    graph.targets[name] = value
+    return value
+
+
+def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
+    """Return ``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
+    g = Builder(graph, "total.loss")
+    weights = {name: spec.all_heads[name].weight for name in losses}
+    divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
+    terms = []
+    for name, loss in losses.items():
+        scale = weights[name] / divisor if divisor else 0.0
+        terms.append(loss if scale == 1.0 else g.Mul(loss, g.constant(scale, "float32")))
+    terms += penalties(graph)
+    total: Value = terms[0] if len(terms) == 1 else g.Sum(*terms)
+    return total
+
+
+def penalties(graph: Graph) -> list[Value]:
+    """Return the scalar penalties of activity regularizers and of the regularizers of trainable weights."""
+    terms = list(graph.penalties)
+    for name, param in graph.params.items():
+        if param.regularizer is not None and param.trainable:
+            g = Builder(graph, f"{name}.penalty")
+            terms.append(g.RowShare(param.regularizer.lower(g, graph.values[name])))
+    return terms

@@ -1,0 +1,125 @@
+"""Find the ONNX files that layers name: beside the spec, below its folder, or in the run that holds copies of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
+from graphspec.base.files import make_folder, write_atomic
+from graphspec.vocabulary.callbacks.outputs import ADAPTED, ONNX_FILES
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.vocabulary.onnx_files.layer import Onnx
+    from graphspec.vocabulary.onnx_files.reading import OnnxFile
+
+_LARGEST_RECORD = 1 << 27  # bytes
+
+
+def copy_name(sha256: str) -> str:
+    """Return the name of the copy of a file in a run: ``onnx_files/<sha256>.onnx``."""
+    return f"{ONNX_FILES}/{sha256}.onnx"
+
+
+def read_onnx_files(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
+    """Return the spec with the contents of the ONNX files that layers name, and the problems of these files.
+
+    A layer whose file cannot be read becomes unknown; one that knows its file by hash alone, from a run or an exported file,
+    keeps what it knows if the file is not there.
+    """
+    if all(node.type != "Onnx" for node in spec.nodes):
+        return spec, []
+    found: list[Diagnostic] = []
+    base = spec.base or Path()
+    known = _known_to_run(base)
+    return replace(spec, nodes=[_with_file(node, base, known, found) for node in spec.nodes]), found
+
+
+def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
+    """Return the ONNX files of layers, by hash."""
+    layers = (onnx_layer(node) for node in nodes)
+    return {c.sha256: c for layer in layers if layer is not None and (c := layer.content) is not None}
+
+
+def onnx_states(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
+    """Return what is known of the files of layers, by node, in the form of what layers learn."""
+    layers = ((node.name, onnx_layer(node)) for node in nodes if node.share is None)
+    return {name: state for name, layer in layers if layer is not None and (state := layer.learnt())}
+
+
+def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
+    """Write copies of the ONNX files of layers into a run, which needs the originals no more.
+
+    Raises:
+        RunError: GS603, their folder is a link or a file.
+    """
+    found = contents(nodes)
+    folder = directory / ONNX_FILES
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        text = f"{folder} is {'a symbolic link' if folder.is_symlink() else 'no folder'}, but a run writes to it"
+        raise RunError(Code.DAMAGED_RUN, text, "remove it")
+    for sha256, content in found.items():
+        make_folder(folder)
+        path = directory / copy_name(sha256)
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != len(content.data):
+            write_atomic(path, content.data)
+
+
+def refuse_changed(nodes: Sequence[NodeDecl], states: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
+    """Raise UsageError if an ONNX file has changed since a run was started; ``states`` are what the run knows of it."""
+    now, before = _hashes(onnx_states(nodes)), _hashes(states)
+    if changed := sorted(name for name, sha256 in now.items() if before.get(name) != sha256):
+        copy = directory / copy_name(before.get(changed[0], ""))
+        text = f"the ONNX file of '{changed[0]}' has changed since {directory} was started: the run cannot be resumed"
+        raise UsageError(f"{text}; the run has the file of before in {copy}")
+
+
+def _hashes(states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: str(state["onnx"].get("sha256")) for name, state in states.items() if "onnx" in state}
+
+
+def onnx_layer(node: NodeDecl) -> Onnx | None:
+    """Return the layer of a node if it is an ONNX file. The class is imported with the first one."""
+    return cast("Onnx | None", node.layer) if node.type == "Onnx" else None
+
+
+def _known_to_run(folder: Path) -> dict[str, str]:
+    """Return the hashes of ONNX files by node, if the folder is a run: the originals may be elsewhere."""
+    path = folder / ADAPTED
+    try:
+        if not (folder / ONNX_FILES).is_dir() or not path.is_file() or path.stat().st_size > _LARGEST_RECORD:
+            return {}
+        layers = json.loads(path.read_text(encoding="utf-8"))["layers"]
+        return _hashes({name: state for name, state in layers.items() if isinstance(state, dict)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # whoever needs the record says what is wrong with it
+
+
+def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list[Diagnostic]) -> NodeDecl:
+    from graphspec.vocabulary.onnx_files.reading import read_onnx
+
+    layer = onnx_layer(node)
+    if layer is None or layer.content is not None:
+        return node
+    record = layer.record
+    names = [layer.file]
+    if record is not None or (node.name in known and not (base / layer.file).exists()):
+        names.insert(0, copy_name(known[node.name] if record is None else record.sha256))
+    for name in names:
+        try:
+            content = read_onnx(base, name)
+        except ProblemError as error:
+            if record is None and name == layer.file:
+                tree = node.tree.get("file") or node.tree
+                subject = f"the file '{layer.file}' of '{node.name}'"
+                found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))
+                return replace(node, layer=None)
+            continue
+        if record is None or content.sha256 == record.sha256:
+            return replace(node, layer=layer.with_content(replace(content, name=layer.file)))
+    return node

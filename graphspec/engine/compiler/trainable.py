@@ -1,0 +1,168 @@
+"""Check whether a network can be trained.
+
+It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
+when it is trained. The optimizer can update its sparse weights, and its groups have weights (GS105).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from graphspec.base.arrays.system_memory import available, human
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.graph.ir.dims import Shape, show
+from graphspec.graph.ir.graph import Graph
+from graphspec.graph.lookups import lookups
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
+from graphspec.graph.ops import operator
+from graphspec.graph.optimizers.weight_groups import unmatched
+from graphspec.graph.prelude import cut
+from graphspec.language.declarations import Ref
+
+if TYPE_CHECKING:
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.graph.optimizers import Optimizer
+    from graphspec.language.declarations import Spec
+
+
+def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
+    """Raise the first of these warnings that prevents training.
+
+    Raises:
+        SpecError: there is nothing to train (GS404).
+        RunError: the network does not fit into memory (GS602).
+    """
+    for diagnostic in found:
+        if diagnostic.code == Code.NOTHING_TO_TRAIN:
+            raise SpecError([replace(diagnostic, severity="error")])
+        if diagnostic.code == Code.NOT_ENOUGH_MEMORY:
+            raise RunError(diagnostic.code, diagnostic.message, diagnostic.hint)
+
+
+def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None) -> None:
+    """Raise if more memory is required than is free. The arguments are those of :func:`lack_of_memory`.
+
+    Raises:
+        RunError: GS602.
+    """
+    if lack := lack_of_memory(graph, required, free, shapes):
+        problem, _ = lack
+        raise RunError.of("training" if shapes else "a model of these weights", problem)
+
+
+def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS404 as a warning if there is nothing to train."""
+    if not spec.heads or (problem := nothing_to_train(spec, lowered.graph)) is None:
+        return []
+    first = next(iter(spec.heads.values()))
+    return [Diagnostic.of("the spec", problem, first.mark, path="outputs").as_warning()]
+
+
+def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS602 as a warning if training does not fit into memory."""
+    parts = cut(lowered.graph)
+    graph = lowered.graph if parts is None else parts.rest  # onnxruntime computes the prelude, a few rows at a time
+    shapes = assumed_shapes(graph, spec.training.batch_size)
+    required = estimate(graph, shapes, len(spec.training.optimizer.slots()))
+    if (lack := lack_of_memory(graph, required, available(), shapes)) is None:
+        return []
+    problem, largest = lack
+    owner = _owner(largest, lowered)
+    decl = lowered.declared.get(owner)
+    mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
+    nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
+    return [Diagnostic.of("training", problem, mark, path=path, nodes=nodes).as_warning()]
+
+
+def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS105 for sparse weights of which the optimizer cannot update single rows, or that are not only looked up."""
+    found = []
+    for name in (p.name for p in lowered.graph.params.values() if p.sparse and p.trainable):
+        if (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
+            continue
+        decl = lowered.declared.get(_owner(name, lowered))
+        at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree
+        mark, path = (spec.tree.first_key, "") if at is None else (at.mark, at.path)
+        found.append(Diagnostic.of(f"'{name.rpartition('/')[0]}'", problem, mark, path=path))
+    return found
+
+
+def check_groups(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS105 for patterns of the optimizer's groups that match no trainable weight."""
+    names = [p.name for p in lowered.graph.params.values() if p.trainable]
+    groups = spec.training.optimizer.groups
+    if not groups or not names or any(d.is_error for d in lowered.diagnostics):
+        return []
+    found = []
+    for k, problem in unmatched(groups, names):
+        at = spec.tree.find(("training", "optimizer", "groups", k, "weights"))[0] or spec.tree
+        found.append(Diagnostic.of(f"group {k + 1} of the optimizer", problem, at.mark, path=at.path))
+    return found
+
+
+def _not_by_rows(optimizer: Optimizer, name: str, lowered: Lowered) -> Problem | None:
+    kind = type(optimizer).__name__
+    if not optimizer.updates_rows():
+        text, hint = f"{kind} updates whole weights", "use an optimizer such as Adam, Adagrad or SGD"
+    elif optimizer.decay_of(name):
+        text, hint = f"the `weight_decay` of {kind} changes all rows in every step", "use an optimizer without it"
+    elif optimizer.gradient_accumulation_steps:
+        text, hint = "`gradient_accumulation_steps` adds up gradients of all rows", "use a larger `batch_size` instead"
+    elif name not in lookups(lowered.graph.nodes, [name]):
+        text, hint = "its weights are not only looked up by ids", "take it out of the layer around it"
+    else:
+        return None
+    return Problem(Code.VALUE_NOT_ALLOWED, f"is sparse, but {text}", f"{hint}, or leave `sparse` out", "sparse")
+
+
+def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
+    """Return GS404 if there is nothing to train. Heads and layers with errors count as trainable."""
+    if not any(head.loss is not None or head.wrong for head in spec.all_heads.values()):
+        hint = "give a head a loss, such as `loss: mean_squared_error`"
+        return Problem(Code.NOTHING_TO_TRAIN, "has no head with a loss: there is nothing to train", hint)
+    if len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
+        hint = "remove `trainable: false`" if graph.params else "add a layer with weights"
+        return Problem(Code.NOTHING_TO_TRAIN, "has no trainable weight: there is nothing to train", hint)
+    return None
+
+
+def lack_of_memory(
+    graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None
+) -> tuple[Problem, str] | None:
+    """Return GS602 and the largest weight or node if ``required`` bytes exceed ``free``, else None.
+
+    Args:
+        shapes: the shapes of the inputs in a training batch; None if only the weights are allocated.
+    """
+    if required <= free:
+        return None
+    text = f"needs about {human(required)} of memory, but {human(free)} are available"
+    values = 0 if shapes is None else activations(graph, shapes) * 2
+    if shapes is None or required - values > values:
+        weight = max(graph.params.values(), key=lambda p: p.size)
+        hint = f"its weight '{weight.name}' {show(weight.shape)} needs {human(weight.size * 4)}: make it smaller"
+        return Problem(Code.NOT_ENOUGH_MEMORY, text, hint), weight.name
+    batch = f"a smaller `batch_size` (now {next(iter(shapes.values()))[0]})"
+    largest = _largest(graph, shapes)
+    hint = f"use {batch}, or make the output of '{largest}' smaller" if largest else f"use {batch} or smaller layers"
+    return Problem(Code.NOT_ENOUGH_MEMORY, text, hint), largest
+
+
+def _owner(name: str, lowered: Lowered) -> str:
+    """Return the node that owns a weight, or the node ``name`` itself. Names of nodes and roles may contain slashes."""
+    while name not in lowered.declared and "/" in name:
+        name = name.rpartition("/")[0]
+    return name
+
+
+def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
+    """Return the node whose values need the most memory."""
+    from graphspec.graph.shapes import infer_shapes
+
+    nodes = graph.needed(graph.trained_roots())
+    types = infer_shapes(graph, nodes, shapes)
+    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}
+    return max(sizes, key=sizes.__getitem__).owner if sizes else ""

@@ -1,0 +1,196 @@
+"""Several shards of a batch in one worker, so that the number of workers does not change any bit.
+
+With ``training: {shards: 8}`` a batch always has eight shards, each with a program, a gradient and a part of the update of
+its own, as if eight workers computed them. A worker that computes several makes their calls in turns: up to the next sum
+over all shards for the first, then for the next, and then the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import numpy as np
+
+from graphspec.engine.compiler.fetches import losses_of
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Call, Calls
+    from graphspec.base.arrays.random import Clock
+    from graphspec.engine.compiler.objective import Network
+    from graphspec.engine.parallel.step import Step
+    from graphspec.graph.ir.graph import Array
+    from graphspec.graph.kernels.group import Group, ShardedKernel
+    from graphspec.graph.optimizers import Optimizer, Rate, Vectors
+    from graphspec.graph.optimizers.rows import Lookup
+
+
+class Workers(Protocol):
+    """The workers of a training, seen from one of them."""
+
+    def all_reduce(self, *arrays: Array) -> None:
+        """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
+
+    def barrier(self) -> None:
+        """Return when every worker has called this."""
+
+
+class Shards:
+    """The shards of each batch that one worker computes.
+
+    Args:
+        groups: the group of each shard; of one shard per worker, ``workers``.
+        gradients: receives the gradient of each shard.
+        counters: receives the metric counters of a step of each shard, except for the first of all: the trainer counts
+            that one.
+        lookups: the weights whose gradients are kept by rows, for each shard's gradient.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        gradients: Sequence[Array],
+        workers: Workers,
+        network: Network,
+        counters: Sequence[Array],
+        lookups: Sequence[Sequence[Lookup]],
+    ) -> None:
+        self._lookups = dict(zip(groups, lookups, strict=True))
+        self._groups, self._gradients, self._workers = groups, gradients, workers
+        self._running: list[RunningMetrics | None] = []
+        for group, vector in zip(groups, counters, strict=True):
+            running = RunningMetrics(network) if group.rank else None
+            if running is not None:
+                running.count_in(vector)
+            self._running.append(running)
+
+    def bind(self, step: Step, rows: int, matrices: Mapping[str, ShardedKernel] | None = None) -> Program:
+        """Bind a program for batches of ``rows`` rows over all workers.
+
+        It ends when all workers have their gradients; its losses are summed over all shards. Its feeds and fetches are
+        those of the first shard.
+        """
+        pairs = zip(self._groups, self._gradients, strict=True)
+        programs = [step.bind(rows, gradient, group, matrices, self._lookups[group]) for group, gradient in pairs]
+        for program, group, running in zip(programs, self._groups, self._running, strict=True):
+            names = losses_of(step.objective)
+            sums = np.zeros(len(names))
+            losses = [program.fetches[name] for name in names]
+            program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
+            program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
+            if running is not None:
+                program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
+        if len(programs) == 1:
+            return programs[0]
+        by_group = dict(zip(self._groups, programs, strict=True))
+        first, fills = programs[0], [program.load for program in programs]
+
+        def load(batch: int) -> None:
+            for fill in fills:
+                fill(batch)
+
+        size = sum(program.nbytes for program in programs)
+        calls = self.in_step(lambda group: by_group[group].calls)
+        return Program(first.feeds, first.fetches, calls, [], size, load=load)
+
+    def update(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
+        """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
+        return self.in_step(lambda group: bind(group, self._lookups[group]))
+
+    def in_step(self, calls_of: Callable[[Group], Calls]) -> Calls:
+        """Return the calls of all shards, in an order in which none waits for another of this worker."""
+        calls = [calls_of(group) for group in self._groups]
+        return in_step(calls, self._groups, self._workers) if len(calls) > 1 else calls[0]
+
+
+def update_part(
+    shards: Shards,
+    optimizer: Optimizer,
+    own: Vectors,
+    part: slice,
+    parts: Sequence[slice],
+    clock: Clock,
+    rate: Rate,
+) -> Calls:
+    """Return the calls that update the parts of a worker's shards, within the part of its rank of an MPI job.
+
+    Args:
+        own: the operands of the rank's part.
+        part: that part.
+        parts: by shard, the part of the weights that it updates.
+    """
+
+    def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
+        start, stop = parts[group.rank].start - part.start, parts[group.rank].stop - part.start
+        kept = [lookup.within(part) for lookup in lookups]
+        vectors = replace(own, lookups=kept).part(slice(start, stop), [slice(0, stop - start)])
+        return optimizer.bind(vectors, clock, rate, group)
+
+    return shards.update(update)
+
+
+def add_whole(lookups: Sequence[Sequence[Lookup]]) -> None:
+    """Note that whole gradients are added in place: then a step clears all their rows."""
+    for found in lookups:
+        for lookup in found:
+            lookup.touched.kept = False
+
+
+def _collect(losses: Sequence[Array], into: Array) -> None:
+    for k, loss in enumerate(losses):
+        into[k] = loss
+
+
+class ShardGroup:
+    """One of a worker's shards, as operators and optimizers see it. :func:`in_step` replaces calls of its methods.
+
+    Attributes:
+        rank, size: the number of this shard, and of all.
+        writes_state: whether this shard writes moving statistics.
+    """
+
+    def __init__(self, rank: int, size: int, *, writes_state: bool) -> None:
+        self.rank, self.size, self.writes_state = rank, size, writes_state
+
+    def all_reduce(self, array: Array) -> NoReturn:
+        """Mark where the sum over all shards belongs."""
+        raise AssertionError("a sum over shards was called by one of them alone")
+
+    def barrier(self) -> NoReturn:
+        """Mark where shards wait for each other."""
+        raise AssertionError("a barrier was called by one shard alone")
+
+
+def in_step(programs: Sequence[Calls], shards: Sequence[Group], workers: Workers) -> Calls:
+    """Return the calls of several programs that are the same except for their rows.
+
+    Args:
+        shards: the group that each program was bound for. Calls of its methods become calls of ``workers``.
+    """
+    joined: Calls = []
+    for parts in zip(*map(_parts, programs, shards), strict=True):
+        for calls, _ in parts:
+            joined += calls
+        stops = [stop for _, stop in parts if stop is not None]
+        functions = {stop[0].__func__ for stop in stops}
+        assert len(functions) <= 1, "the programs of two shards wait at different places"
+        if ShardGroup.all_reduce in functions:
+            joined.append((workers.all_reduce, *(array for _, array in stops)))
+        elif functions:
+            joined.append((workers.barrier,))
+    return joined
+
+
+def _parts(calls: Calls, shard: Group) -> Iterator[tuple[Calls, Call | None]]:
+    """Cut the calls of a program at the calls of its group: yield what is before each, and the call; at the end, None."""
+    part: Calls = []
+    for call in calls:
+        if getattr(call[0], "__self__", None) is shard:
+            yield part, call
+            part = []
+        else:
+            part.append(call)
+    yield part, None

@@ -1,0 +1,222 @@
+"""Validation by all local workers during a training, with the bits of rank 0 alone.
+
+Each batch is computed by one worker, which stores its totals in shared memory; rank 0 adds them in the order of the batches.
+A worker that has finished its own batches takes those that others have not begun, so none waits long for one on a busy core.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.arrays.blas import openblas
+from graphspec.base.arrays.memory_maps import describe_map
+from graphspec.data.batches import Dataset
+from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.runtime.evaluation import Evaluation
+from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphspec.engine.compiler.objective import Network
+    from graphspec.engine.parallel.sync import Signals
+    from graphspec.engine.runtime.parameters import Parameters
+    from graphspec.graph.ir.graph import Array
+
+PREFIX = "validation/"
+"""Begins the names of what is shared for validation."""
+VALIDATE = -1
+"""The epoch of an order that is no training step."""
+MIN_BATCHES = 4
+"""Batches per worker, from which on workers validate: each binds one more program."""
+ALONE_SECONDS = 0.02
+"""The time in which rank 0 validates small sets before it wakes the others: on a busy core one may keep it waiting."""
+_COPIED_SHARE = 0.25  # of the free memory, which copies of rows may take
+_COPIED_ROWS = 1024  # at a time
+_TOTALS_BYTES = 1 << 25  # of the totals of all batches
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How workers get the validation rows; empty if rank 0 validates alone.
+
+    Attributes:
+        copies: the arrays to copy to shared memory, by name.
+        chosen: the indices of the rows to copy; None for all.
+        maps: the rows that each worker maps from a file (:func:`open_map`).
+        same: the names of rows that are also training rows, in shared memory.
+        batches, totals: the number of batches, and of totals of each.
+    """
+
+    copies: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Array | None = None
+    maps: Mapping[str, Any] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
+    batches: int = 0
+    totals: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        rows: Dataset | None,
+        batch_size: int,
+        running: RunningMetrics,
+        shared: Mapping[str, Any],
+        room: int,
+        size: int,
+    ) -> Sharing:
+        """Decide how ``size`` workers get the rows, and whether they validate at all.
+
+        Args:
+            shared: the training rows that are in shared memory as a whole, by name.
+            room: the bytes of free memory.
+        """
+        batches = 0 if rows is None else -(-len(rows) // batch_size)
+        # Another BLAS may have several threads on rank 0 and one in the workers: their bits would differ.
+        if rows is None or batches < MIN_BATCHES * size or size == 1 or openblas() is None or not running.sums_batches:
+            return cls()
+        named = rows.named()
+        maps = {name: where for name, a in named.items() if (where := describe_map(a)) is not None}
+        same = tuple(name for name, a in named.items() if name not in maps and shared.get(name) is a)
+        chosen = None if maps or same else rows.chosen  # then only the rows of this part are copied
+        copies = {name: a for name, a in named.items() if name not in maps and name not in same}
+        if chosen is not None:
+            del copies["chosen"]
+        sharing = cls(copies, chosen, maps, same, batches, running.totals)
+        copied = nbytes({name: sharing.copied(a) for name, a in copies.items()})
+        fits = copied <= _COPIED_SHARE * room and 8 * batches * running.totals <= _TOTALS_BYTES
+        return sharing if fits else cls()
+
+    def copied(self, array: Array) -> tuple[tuple[int, ...], Any]:
+        """Return the shape and the dtype of an array's copy."""
+        return (len(array) if self.chosen is None else len(self.chosen), *array.shape[1:]), array.dtype
+
+    def layout(self) -> dict[str, tuple[Any, Any]]:
+        """Return the shapes and dtypes of the shared arrays, by name."""
+        if not self.batches:
+            return {}
+        return {
+            f"{PREFIX}claims": ((self.batches,), np.uint8),
+            f"{PREFIX}stop": ((1,), np.uint8),
+            f"{PREFIX}totals": ((self.batches, self.totals), np.float64),
+            **{f"{PREFIX}rows/{name}": self.copied(a) for name, a in self.copies.items()},
+        }
+
+    def copy(self, arrays: Mapping[str, Array]) -> Sharing:
+        """Copy the rows to shared memory, and return the same without references to them."""
+        for name, array in self.copies.items():
+            copy = arrays[f"{PREFIX}rows/{name}"]
+            for start in range(0, len(copy), _COPIED_ROWS):  # indexing makes another copy of what it indexes
+                part = slice(start, start + _COPIED_ROWS)
+                copy[part] = array[part] if self.chosen is None else array[self.chosen[part]]
+        return replace(self, copies={}, chosen=None)
+
+
+def nbytes(layout: Mapping[str, tuple[Any, Any]]) -> int:
+    """Return the bytes of arrays with these shapes and dtypes."""
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in layout.values())
+
+
+class Batches:
+    """The batches that one worker computes, and their totals in shared memory."""
+
+    def __init__(self, arrays: Mapping[str, Array], rank: int, size: int) -> None:
+        self._claims, self._stop, self._totals = (arrays[PREFIX + n] for n in ("claims", "stop", "totals"))
+        every = range(len(self._claims))
+        others = [batch for batch in reversed(every) if batch % size != rank]
+        self._order = [*every[rank::size], *others]
+
+    def compute(
+        self,
+        evaluation: Evaluation,
+        running: RunningMetrics,
+        between: Callable[[], None],
+        seconds: float = math.inf,
+    ) -> None:
+        """Compute the batches that nobody has begun, and store their totals; begin none after so many seconds.
+
+        Two workers may begin the same batch at the same time: both then store the same bits.
+        """
+        begin = time.perf_counter()
+        for batch in self._order:
+            if self._stop[0] or time.perf_counter() - begin >= seconds:
+                return
+            if not self._claims[batch]:
+                self._claims[batch] = 1
+                between()
+                running.reset()
+                evaluation.compute(batch, running)
+                running.store(self._totals[batch])
+
+    def launch(
+        self,
+        evaluation: Evaluation,
+        running: RunningMetrics,
+        signals: Signals,
+        between: Callable[[], None],
+    ) -> RunningMetrics:
+        """On rank 0: compute all batches, and return their totals. If it takes long, the others help: they have their order.
+
+        Args:
+            between: called before each batch of this worker; what it raises ends the evaluation.
+        """
+        self._claims.fill(0)
+        self._stop[0] = 0
+        self.compute(evaluation, running, between, ALONE_SECONDS)
+        if not self._claims.all():
+            signals.notify()
+            try:
+                self.compute(evaluation, running, between)
+            except BaseException:
+                self._stop[0] = 1
+                raise
+            finally:
+                signals.wait()
+        running.reset()
+        for batch, totals in enumerate(self._totals):
+            running.add_stored(evaluation.loader.rows(batch), totals)
+        return running
+
+
+class Validator:
+    """Validation on a worker other than rank 0: it builds what it needs at the first order.
+
+    Args:
+        arrays: shared arrays, and rows mapped from files, by name.
+        same: the names of rows that are also training rows.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, Array],
+        same: list[str],
+        network: Network,
+        parameters: Parameters,
+        batch_size: int,
+        rank: int,
+        size: int,
+    ) -> None:
+        self._arrays, self._same, self._network, self._parameters = arrays, same, network, parameters
+        self._batch_size, self._rank, self._size = batch_size, rank, size
+        self._parts: tuple[Batches, Evaluation, RunningMetrics] | None = None
+
+    def run(self) -> None:
+        """Compute batches until none is left, or rank 0 stops."""
+        if self._parts is None:
+            self._parts = self._bind()
+        batches, evaluation, running = self._parts
+        batches.compute(evaluation, running, lambda: None)
+
+    def _bind(self) -> tuple[Batches, Evaluation, RunningMetrics]:
+        start = f"{PREFIX}rows/"
+        rows = {name.removeprefix(start): a for name, a in self._arrays.items() if name.startswith(start)}
+        data = Dataset.of(rows | {name: self._arrays[f"rows/{name}"] for name in self._same})
+        objective = objective_for(self._network, data)
+        evaluation = Evaluation(self._network, objective, self._parameters, data, self._batch_size, ProgramCache())
+        return Batches(self._arrays, self._rank, self._size), evaluation, RunningMetrics(self._network)

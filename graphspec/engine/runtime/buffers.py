@@ -1,0 +1,153 @@
+"""Memory of a program: 64-byte-aligned buffers that are reused by liveness, and scratch memory shared by all nodes."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import sys
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
+
+_MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
+_MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
+_MAX_RESERVED = 1 << 28
+# Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
+
+
+def reserve(nbytes: int) -> Array:
+    """Return ``nbytes`` zeros in address space of their own.
+
+    The system allocates their pages when they are first written to, and gets all of them back at the end. Blocks below
+    1 MiB come from the heap, which may keep freed memory.
+    """
+    if nbytes < _MIN_MAPPED:
+        block = aligned(nbytes)
+        block[:] = 0
+        return block
+    private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+    pages = mmap.mmap(-1, nbytes, **private)
+    if hasattr(mmap, "MADV_HUGEPAGE") and nbytes >= _MIN_HUGE:
+        with suppress(OSError):  # a kernel without huge pages
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
+
+
+class _Chunks:
+    """Chunks of reserved address space; on most systems, pages that are never written to use no memory.
+
+    Args:
+        expected: the number of bytes that will probably be enough: the size of a chunk, up to a limit.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.arrays: list[Array] = []
+        self.touched: list[int] = []
+        self._expected = min(expected, _MAX_RESERVED)
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes that have been used at least once."""
+        return sum(self.touched)
+
+    def add(self, need: int) -> int:
+        """Reserve a chunk of at least ``need`` bytes, and return its index."""
+        self.arrays.append(reserve(max(need, self._expected)))
+        self.touched.append(0)
+        return len(self.arrays) - 1
+
+    def block(self, chunk: int, start: int, stop: int) -> Array:
+        """Return a range of a chunk's bytes as an array that is its own :func:`root`."""
+        self.touched[chunk] = max(self.touched[chunk], stop)
+        return np.frombuffer(self.arrays[chunk].data[start:stop], np.uint8)
+
+
+def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+    need = max(math.prod(shape) * dtype.itemsize, 1)
+    return need + -need % CACHE_LINE
+
+
+class Pool:
+    """Allocates buffers best fit: each from the smallest free range that is large enough. Adjacent free ranges merge."""
+
+    def __init__(self, expected: int) -> None:
+        self._chunks = _Chunks(expected)
+        self._free: list[tuple[int, int, int]] = []  # (chunk, start, stop), sorted
+        self._used: dict[int, tuple[int, int, int]] = {}
+        self._blocks: list[Array] = []  # keeps all blocks alive, since Python reuses the `id` of a freed object
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes that buffers have used."""
+        return self._chunks.nbytes
+
+    def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
+        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
+        dtype = np.dtype(dtype)
+        need = _size(shape, dtype)
+        sizes = [stop - start for _, start, stop in self._free]
+        fits = [k for k, size in enumerate(sizes) if size >= need]
+        if not fits:
+            chunk = self._chunks.add(need)
+            self._free.append((chunk, 0, self._chunks.arrays[chunk].size))
+            index = len(self._free) - 1
+        else:
+            index = min(fits, key=sizes.__getitem__)
+        chunk, start, stop = self._free.pop(index)
+        if stop - start > need:
+            self._free.insert(index, (chunk, start + need, stop))
+        block = self._chunks.block(chunk, start, start + need)
+        self._used[root(block)] = chunk, start, start + need
+        self._blocks.append(block)
+        return view_as(block, shape, dtype, order)
+
+    def release(self, key: int) -> None:
+        """Free the block with this ``id`` (see :func:`root`); ignore blocks that are not the pool's."""
+        if key not in self._used:
+            return
+        chunk, start, stop = self._used.pop(key)
+        index = bisect_left(self._free, (chunk, start, stop))
+        if index < len(self._free) and self._free[index][:2] == (chunk, stop):
+            stop = self._free.pop(index)[2]
+        if index and self._free[index - 1][::2] == (chunk, start):
+            index -= 1
+            start = self._free.pop(index)[1]
+        self._free.insert(index, (chunk, start, stop))
+
+
+class Scratch:
+    """A stack of temporary buffers: all nodes use the same memory, from its start."""
+
+    def __init__(self, expected: int) -> None:
+        self._chunks = _Chunks(expected)
+        self._chunk = self._start = 0
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes that buffers have used."""
+        return self._chunks.nbytes
+
+    def mark(self) -> tuple[int, int]:
+        """Return the position of the next buffer, for :meth:`reset`."""
+        return self._chunk, self._start
+
+    def reset(self, mark: tuple[int, int] = (0, 0)) -> None:
+        """Free the buffers allocated since ``mark``, or all of them."""
+        self._chunk, self._start = mark
+
+    def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
+        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
+        dtype = np.dtype(dtype)
+        need, chunks = _size(shape, dtype), self._chunks.arrays
+        while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:
+            self._chunk, self._start = self._chunk + 1, 0
+        if self._chunk == len(chunks):
+            self._chunks.add(need)
+        start = self._start
+        self._start += need
+        return view_as(self._chunks.block(self._chunk, start, self._start), shape, dtype, order)

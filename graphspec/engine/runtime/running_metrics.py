@@ -1,0 +1,202 @@
+"""Losses and metrics accumulated over an epoch: exact over all its rows, not averages of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.engine.compiler.fetches import logged_losses, mask_of, target_of
+from graphspec.engine.compiler.heads import prefix_of
+from graphspec.engine.compiler.objective import Network
+from graphspec.engine.runtime.compute import Compute
+from graphspec.graph.ir.graph import Array
+from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.vocabulary.metrics import MetricState
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.head_counts import HeadCounts
+    from graphspec.engine.runtime.records import Sums
+    from graphspec.vocabulary.metrics.base import Direction
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """The result of a metric that is a table: counts by true class (rows) and predicted class (columns)."""
+
+    key: str
+    counts: Array
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A metric of a head: its key, and the keys of its values with the meaning of each."""
+
+    head: str
+    key: str
+    state: MetricState
+    keys: list[str]
+    parts: list[str]
+    labels: list[str] | None
+
+
+class RunningMetrics:
+    """The totals of losses and metrics in one pass over the data.
+
+    Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
+    with several values has ``f1_score_0``, ``f1_score_1``, …
+
+    Args:
+        heads: what is counted besides the spec's metrics; it is in no result but :attr:`heads`.
+        tables: whether to count metrics that are tables, too.
+    """
+
+    def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:
+        self.heads = heads
+        self._losses = logged_losses(model.spec)
+        self._sums = dict.fromkeys(self._losses, 0.0)
+        self._rows = 0
+        self._metrics: list[_Entry] = []
+        for head in model.spec.heads.values():
+            value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
+            for metric in head.metrics:
+                state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
+                keys = [f"{prefix}{key}" for key in metric.keys(value)]
+                if not (keys or tables):
+                    continue
+                parts = metric.parts(value, head.labels) or []
+                self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
+
+    def reset(self) -> None:
+        """Start a new pass."""
+        self._sums = dict.fromkeys(self._sums, 0.0)
+        self._rows = 0
+        for entry in self._metrics:
+            entry.state.reset()
+
+    def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
+        """Add a batch: its losses (scalars, weighted by its number of rows), and the metrics of its heads and targets."""
+        self._rows += rows
+        for key, name in self._losses.items():
+            self._sums[key] += float(fetches[name]) * rows
+        for entry in self._metrics:
+            head = entry.head
+            lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
+            target = fetches.get(target_of(head), targets.get(head))
+            entry.state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
+        for head, state in [] if self.heads is None else self.heads.states():
+            target = fetches.get(target_of(head), targets.get(head))
+            state.update(target, fetches[head], fetches.get(mask_of(head)))
+
+    @property
+    def rows(self) -> int:
+        """The rows so far."""
+        return self._rows
+
+    def views(self, vector: Array) -> list[Array]:
+        """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""
+        views, start = [], 0
+        for entry in self._metrics:
+            stop = start + entry.state.counters.size
+            views.append(vector[start:stop].reshape(entry.state.counters.shape))
+            start = stop
+        return views
+
+    @property
+    def counters(self) -> int:
+        """The number of counters of all metrics."""
+        return sum(entry.state.counters.size for entry in self._metrics)
+
+    def count_in(self, vector: Array) -> None:
+        """Store the counters in ``vector``, for other workers to read."""
+        for entry, view in zip(self._metrics, self.views(vector), strict=True):
+            entry.state.counters = view
+
+    def include(self, views: Sequence[Array]) -> None:
+        """Add the counters (:meth:`views`) of another worker."""
+        for entry, counters in zip(self._metrics, views, strict=True):
+            entry.state.counters += counters
+
+    # Totals of one batch, for another worker to add.
+
+    @property
+    def totals(self) -> int:
+        """The number of all totals: the losses, and the counters of all metrics."""
+        return len(self._sums) + self.counters
+
+    @property
+    def sums_batches(self) -> bool:
+        """Whether every metric adds the counters of a batch at once, so that it does not matter who counts it."""
+        return all(type(entry.state).update is MetricState.update for entry in self._metrics)
+
+    def store(self, vector: Array) -> None:
+        """Write all totals to a float64 vector."""
+        vector[: len(self._sums)] = list(self._sums.values())
+        for entry, view in zip(self._metrics, self.views(vector[len(self._sums) :]), strict=True):
+            view[...] = entry.state.counters
+
+    def add_stored(self, rows: int, vector: Array) -> None:
+        """Add one batch of ``rows`` rows whose totals another object has stored: the same bits as :meth:`add`."""
+        self._rows += rows
+        for key, value in zip(self._sums, vector[: len(self._sums)].tolist(), strict=True):
+            self._sums[key] += value
+        self.include(self.views(vector[len(self._sums) :]))
+
+    def logs(self, prefix: str = "") -> dict[str, float]:
+        """Return the losses and metrics so far, with ``prefix`` before their keys."""
+        rows = max(self._rows, 1)
+        values = {k: v / rows for k, v in self._sums.items()}
+        for entry in self._metrics:
+            if entry.keys:
+                values |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
+        return {f"{prefix}{k}": v for k, v in values.items()}
+
+    def directions(self) -> dict[str, Direction | None]:
+        """Return by key whether larger (``up``) or smaller (``down``) values are better; None: neither."""
+        found: dict[str, Direction | None] = dict.fromkeys(self._losses, "down")
+        return found | {key: entry.state.metric.direction for entry in self._metrics for key in entry.keys}
+
+    def shares(self) -> dict[str, tuple[str, float, float]]:
+        """Return by key what is a share: its head, the hits, and of how many."""
+        found: dict[str, tuple[str, float, float]] = {}
+        for entry in self._metrics:
+            if (parts := entry.state.metric.parts_of(entry.state.counters)) is not None:
+                found |= {k: (entry.head, float(a), float(b)) for k, a, b in zip(entry.keys, *parts, strict=True)}
+        return found
+
+    def meanings(self) -> dict[str, str]:
+        """Return the meaning of each value of the metrics that have several values, by key."""
+        return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
+
+    def tables(self) -> list[ResultTable]:
+        """Return the results of the metrics that are tables."""
+        tables = []
+        for entry in self._metrics:
+            if not entry.keys:
+                counts = np.asarray(entry.state.result())
+                tables.append(ResultTable(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
+        return tables
+
+    def state(self) -> dict[str, Any]:
+        """Return the totals as plain JSON, with the schema :class:`Sums`; JSON preserves the bits of floats."""
+        return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
+
+    def load(self, state: Sums) -> None:
+        """Restore the result of :meth:`state`.
+
+        Raises:
+            ValueError: it belongs to other losses or metrics.
+        """
+        if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
+            raise ValueError("its totals belong to other losses or metrics")
+        for entry, saved in zip(self._metrics, state.metrics, strict=True):
+            if len(saved) not in (0, entry.state.counters.size):
+                raise ValueError(
+                    f"its totals of '{entry.key}' have {len(saved)} values, not {entry.state.counters.size}"
+                )
+        self._sums, self._rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
+        for entry, saved in zip(self._metrics, state.metrics, strict=True):
+            entry.state.load(saved)

@@ -1,0 +1,398 @@
+"""A network with its weights, which training, evaluation and export use."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from graphspec.base.arguments import mapping
+from graphspec.base.arrays.system_memory import available
+from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
+from graphspec.data.batches import in_batches
+from graphspec.data.check import Dataset, DataSignature, refused
+from graphspec.data.known_forms import KnownForms
+from graphspec.data.labels import with_class_ids
+from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
+from graphspec.data.stored import load_rows
+from graphspec.data.weights.report import InitialWeights, reported
+from graphspec.engine.compiler.adapted import Adapted, learning_nodes
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.trainable import refuse_memory
+from graphspec.engine.compiler.vocabulary_files import given_by_files
+from graphspec.engine.runtime.access import Access
+from graphspec.engine.runtime.batches_in_threads import add_batches
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.evaluation import Evaluation
+from graphspec.engine.runtime.optimizer_state import OptimizerState
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.prelude import Prelude
+from graphspec.engine.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
+from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.ir.dims import Shape
+from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.prelude import cut
+from graphspec.graph.shapes import infer_shapes
+from graphspec.graph.target import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphspec.data.weights.plan import FilePlan
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.objective import Objective
+    from graphspec.engine.runtime.head_counts import HeadCounts
+    from graphspec.engine.runtime.program import Program
+    from graphspec.language.declarations import Spec
+
+T = TypeVar("T")
+
+
+class Session:
+    """A spec, its graph and its weights, with the bound programs and the optimizer's state.
+
+    A network with layers that learn from the training rows has no weights before it is adapted, since their shapes may
+    depend on what the layers learn.
+
+    Attributes:
+        spec: the parsed spec, with everything that was learnt.
+        full: the operator graph from raw inputs to heads, with everything that the losses read.
+        whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
+        graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
+        answering: the part of ``whole`` that NumPy computes, as ``graph`` is of ``full``.
+        prelude: the part that onnxruntime computes once per row, before training; None if there is none.
+        adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
+        initial_weights: what each file of initial weights gives; empty if the weights existed, or all were drawn.
+        cache: the folder for prepared rows; None to keep them in memory.
+        on_rows: receives the progress of passes over rows before training: what is done, and how many rows of all.
+        warnings: the diagnostics that are not errors.
+        allow_outside: whether callbacks of the spec may write outside the run directory.
+        workers: the number of processes of the last training, or of the one to resume; None before that.
+        parts: the data that have been read, by ``train``, ``validation`` and ``test``.
+        sample_rows: a few rows of the last training's inputs, to prove an export; None before that.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        lowered: Lowered,
+        warnings: Sequence[Diagnostic] = (),
+        adapted: Adapted | None = None,
+    ) -> None:
+        self._set_up(spec, lowered.graph, warnings)
+        files = given_by_files(spec.nodes)
+        self.adapted = Adapted(layers=files) if adapted is None and files else adapted
+        self._create_weights(lowered.initial)
+
+    def _create_weights(self, initial: Sequence[FilePlan]) -> None:
+        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set.
+
+        Args:
+            initial: the files from which weights start.
+        """
+        self.initial_weights: list[InitialWeights] = [reported(plan) for plan in initial]
+        if self.whole.learnt:
+            self.parameters = Parameters(Graph(self.whole.name))
+            return
+        refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
+        self.parameters = Parameters(self.graph)
+        if self.spec.draws:
+            self.parameters.initialize(self.seed, {taken.weight.name for plan in initial for taken in plan.taken})
+            for k, plan in enumerate(initial):
+                for name, values in plan.values():
+                    self.parameters.set({name: values})
+                self.initial_weights[k] = reported(plan, plan.contents.sha256())
+
+    def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """Set all attributes except the weights and what was learnt."""
+        self._set_graph(spec, graph, warnings)
+        self.cache: Path | None = None
+        self.on_rows: Callable[[str, int, int], None] = _show_nothing
+        self.allow_outside = False
+        self.epochs_done = 0
+        self.workers: int | None = None
+        self.parts: dict[str, Dataset] = {}
+        self.sample_rows: dict[str, Array] | None = None
+        self.access = Access()
+
+    def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """Set the attributes that depend on what was learnt, except the weights."""
+        self.spec, self.full, self.warnings = spec, graph, list(warnings)
+        self.whole = graph.without_losses()
+        self.graph, self.prelude = _parted(graph)
+        self.answering, self._first = self.graph.without_losses(), self.prelude
+        if self.whole.inputs.keys() != graph.inputs.keys():
+            self.answering, self._first = _parted(self.whole)
+        self.source = spec.tree.mark.file
+        self.seed = spec.training.seed
+        self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        self._optimizer_state: OptimizerState | None = None
+        self._once: dict[Hashable, Any] = {}
+        self.programs = ProgramCache()
+
+    @property
+    def learns(self) -> bool:
+        """Whether layers or heads must still learn from the training rows."""
+        return bool(self.whole.learnt)
+
+    def install(self, adapted: Adapted) -> None:
+        """Fill in what layers and heads have learnt, and create the weights with their now known shapes.
+
+        Raises:
+            SpecError: the network does not fit what was learnt.
+            ValueError: ``adapted`` does not belong to this spec.
+        """
+        checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
+        spec, lowered = checked.require()
+        self._set_graph(spec, lowered.graph, checked.diagnostics)
+        self.adapted = adapted
+        self._create_weights(lowered.initial)
+
+    def require_adapted(self) -> None:
+        """Raise UsageError if layers must still learn from the training rows."""
+        if self.learns:
+            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3])
+            what = names or "the network"
+            raise UsageError(f"the model has not learnt from training rows yet ({what}): call `fit`, or load a run")
+
+    def document(self) -> dict[str, Any]:
+        """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
+        document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
+        for part, source in self.spec.data.items():
+            named = {"file": source.file, "images": source.images, "texts": source.texts}
+            named["folder"] = None if source.query is None else source.folder
+            document["data"][part] |= {key: os.path.realpath(path) for key, path in named.items() if path is not None}
+        return document
+
+    # Data.
+
+    @property
+    def needed(self) -> DataSignature:
+        """The signature of the data that the network needs: inputs and targets."""
+        return self.once("needed", lambda: data_signature(self.spec, self.full))
+
+    @property
+    def needed_inputs(self) -> DataSignature:
+        """The signature of the inputs that the network needs."""
+        return self.once("needed inputs", lambda: data_signature(self.spec, self.whole, targets=False))
+
+    def part(self, name: str) -> Dataset:
+        """Return the ``train``, ``validation`` or ``test`` data of the spec, and read its file if necessary.
+
+        Raises:
+            UsageError: the spec has no file for this part.
+            SpecError: GS5, all problems of the file.
+            RunError: GS602, it does not fit into the free memory.
+        """
+        if name in self.parts:
+            return self.parts[name]
+        source = self.spec.data.get(name)
+        if source is None or not source.has_rows:
+            raise UsageError(f"the spec has no {name} data: pass arrays, or set `data.{name}: {{file: …}}`")
+        arrays, found = load_rows(source, self.needed, self.cache)
+        if arrays is None:
+            raise refused(found)
+        return arrays
+
+    def prepared(self, arrays: Dataset) -> Dataset:
+        """Return checked raw rows as the trained graph reads them: after the prelude, with class ids for labels.
+
+        Raises:
+            SpecError: GS511, a target is a class without training rows.
+            RunError: GS605, onnxruntime cannot compute a row; GS602, there is too little memory or disk space.
+        """
+        self.require_adapted()
+        arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
+        if self.prelude is None:
+            return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
+        kept = raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude)
+        cache = self.cache if kept else None
+        return prepare_rows(
+            self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
+        )
+
+    def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the inputs of ``answering`` for one batch of raw inputs."""
+        if self._first is None:
+            return dict(feeds)
+        found = self._first.run(feeds)
+        return {name: found[name] if name in found else feeds[name] for name in self.answering.inputs}
+
+    # Computation.
+
+    def evaluate_arrays(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
+        """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
+        return self.evaluate_prepared(self.prepared(arrays), batch_size, heads)
+
+    def evaluate_prepared(
+        self,
+        arrays: Dataset,
+        batch_size: int,
+        heads: HeadCounts | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> RunningMetrics:
+        """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
+
+        Many batches are computed by several threads, which changes no bit.
+
+        Args:
+            between: called before each batch; what it raises ends the evaluation.
+        """
+        evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
+        with self.access.reading():
+            add_batches(evaluation, running, between)
+        return running
+
+    def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
+        """Return the evaluation of prepared arrays, batch by batch."""
+        counted = () if heads is None else heads.names
+        objective = self.objective(arrays)
+        return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
+
+    def objective(self, arrays: Dataset) -> Objective:
+        """Return the graph with losses, for the sample weights and lengths that ``arrays`` contain; it is built once."""
+        key = "objective", *((n, a.ndim) for n, a in arrays.weights.items()), *sorted(arrays.lengths)
+        return self.once(key, lambda: objective_for(self, arrays))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the result of the first ``make`` for this key, which must depend only on the key and the graph."""
+        if key not in self._once:
+            self._once.setdefault(key, make())
+        result: T = self._once[key]
+        return result
+
+    def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
+        """Return the heads' outputs for new rows, by head."""
+        forms = self.once("forms", lambda: KnownForms(self.needed_inputs))
+        if (known := forms.feeds(x, batch_size)) is not None:
+            return self._batch(known)
+        feeds = user_inputs(self.needed_inputs, x)
+        forms.remember(x, feeds)
+        with self.access.reading():
+            return in_batches(feeds, batch_size, self._batch)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network on one batch in inference mode, and return copies of the heads' outputs.
+
+        Raises:
+            SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range. NaN is
+                allowed.
+        """
+        return self._batch(batch_inputs(self.needed_inputs, feeds))
+
+    def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
+        """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
+        self.require_adapted()
+        if self._first is not None:
+            feeds = self.through_prelude(feeds)
+
+        def bound() -> Program:
+            graph = self.answering if values is None else self.answering.with_outputs(values)
+            shapes = {name: tuple(feeds[name].shape) for name in self.answering.inputs}
+            return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
+
+        key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.answering.inputs])
+        with self.access.reading(), self.programs.borrow(key, bound) as program:
+            for name, buffer in program.feeds.items():
+                buffer[...] = feeds[name]
+            program.run_apart()
+            return {head: array.copy() for head, array in program.fetches.items()}
+
+    def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
+        """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""
+        heads = {head: self.answering.outputs[head].mask for head in sorted(self.needed.ctc)}
+        masks = {head: mask for head, mask in heads.items() if mask is not None}
+        if not masks:
+            return dict.fromkeys(heads)
+        return {**dict.fromkeys(heads), **self._batch(batch_inputs(self.needed_inputs, feeds), masks)}
+
+    def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
+        """Return every value's type for the given input shapes; raise :class:`ShapeError` if the network refuses them."""
+        return infer_shapes(self.whole, self.whole.needed(self.whole.outputs.values()), shapes)
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Copies of all weights and statistics by name, such as ``hidden_1/kernel``: float32 arrays in Keras's layout."""
+        with self.access.reading():
+            return self.parameters.get()
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Write some or all weights.
+
+        Raises:
+            UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
+        """
+        self.require_adapted()
+        weights = mapping("weights", weights, "a dict of arrays")
+        for name in weights:
+            if name not in self.graph.params:
+                hint = did_you_mean(name, list(self.graph.params))
+                raise UsageError(f"no weight is called '{name}'" + (f"; {hint}" if hint else ""))
+        try:
+            with self.access.writing():
+                self.parameters.set(weights)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    # State.
+
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        """The optimizer's state; created at the first access, and kept for later calls of ``fit``."""
+        if self._optimizer_state is None:
+            with self.access.writing():
+                self._optimizer_state = self._optimizer_state or OptimizerState(
+                    self.spec.training.optimizer, self.parameters
+                )
+        return self._optimizer_state
+
+    def nbytes(self) -> int:
+        """Return the number of bytes of the weights, the optimizer's state, and the idle programs."""
+        arrays = list(self.parameters.vectors.values())
+        if self._optimizer_state is not None:
+            arrays += [self._optimizer_state.gradient, *self._optimizer_state.slots.values()]
+        return sum(a.nbytes for a in arrays) + self.programs.nbytes()
+
+    # Copies.
+
+    def __copy__(self) -> Self:
+        """Copy the model with its weights; the copy shares what never changes: spec, graph, data that have been read."""
+        twin = object.__new__(type(self))
+        with self.access.reading():
+            vars(twin).update(vars(self))
+            twin.parts, twin._once, twin.warnings = dict(self.parts), dict(self._once), list(self.warnings)
+            twin.programs, twin.access = ProgramCache(), Access()
+            twin.parameters = self.parameters.copy()
+            twin._optimizer_state = (
+                None if self._optimizer_state is None else self._optimizer_state.copy(twin.parameters)
+            )
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo[id(self)] = twin = copy(self)
+        return twin
+
+
+def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
+    """Return the part of a graph that NumPy computes, and what onnxruntime computes before it."""
+    parts = None if graph.learnt else cut(graph)
+    return (_without_texts(graph), None) if parts is None else (parts.rest, Prelude(parts.prelude))
+
+
+def _without_texts(graph: Graph) -> Graph:
+    """Return a graph without a prelude, without the texts: no head depends on them."""
+    if graph.learnt or not any(v.type.is_string for v in graph.inputs.values()):
+        return graph
+    rest = graph.copy()
+    rest.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
+    return rest
+
+
+def _show_nothing(stage: str, rows: int, total: int) -> None:
+    """Ignore the progress."""

@@ -1,0 +1,205 @@
+"""Let layers and heads learn from the training rows before the first step: vocabularies, statistics, labels.
+
+A layer learns from the values of the graph's own nodes, which onnxruntime computes over all rows: no second tokenizer can
+differ from the one in the file. Layers that read what others have learnt come after them, in a further round.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.arrays.pictures import in_chunks
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.data.check import learn_labels
+from graphspec.data.sequences import learn_alphabet
+from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.link import link
+from graphspec.engine.compiler.vocabulary_files import given_by_files
+from graphspec.engine.runtime.prelude import Prelude
+from graphspec.engine.runtime.prepared import Progress
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.prelude import not_computable, repeatable
+from graphspec.vocabulary.metrics import targets_of
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.graph.ir.graph import Array
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+
+CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
+_NUMBER_ROWS = 65536  # the same for data without texts, at most
+_NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
+
+
+_LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
+
+
+def _ignore(rows: int, total: int) -> None:
+    """Show nothing."""
+
+
+def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
+    """Return what the layers and heads of a spec learn from ``data``, the training rows.
+
+    Args:
+        progress: called with the number of rows that were read in a pass, and of all rows.
+
+    Raises:
+        SpecError: a layer has nothing to learn from, or the spec does not fit what was learnt.
+        RunError: GS605, onnxruntime cannot compute a row.
+    """
+    adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
+    while True:
+        resolved, lowered = check(spec, allow_outside=True, adapted=adapted, draws=False).require()
+        nodes = _next_round(resolved)
+        if not nodes:
+            _refuse_too_large(resolved, adapted)
+            return adapted
+        adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data, progress)})
+
+
+def _refuse_too_large(spec: Spec, adapted: Adapted) -> None:
+    """Raise GS105 if the files of a run cannot store what was learnt: its longest vocabulary is too long."""
+    lists = [(len(v), name) for name, state in adapted.layers.items() for v in state.values() if isinstance(v, list)]
+    record = adapted.to_json()
+    in_files = json.dumps(record, indent=1), json.dumps(json.dumps(record))  # adapted.json, and a checkpoint's header
+    if not lists or max(map(len, in_files)) <= _LARGEST:
+        return
+    count, name = max(lists)
+    text = f"has learnt {count} entries, and a run stores at most {_LARGEST >> 20} MiB of what was learnt"
+    error = ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `max_tokens`, or use Hashing")
+    raise SpecError([_at(node, error) for node in spec.nodes if node.name == name])
+
+
+def _next_round(spec: Spec) -> list[NodeDecl]:
+    """Return the nodes that learn now: those that depend on no other node that has not learnt yet."""
+    waiting = {node.name for node in learning_nodes(spec)}
+    uncertain = set[str]()
+    found = []
+    for node in link(spec)[0]:
+        refs = [*node.inputs, *(r for refs in node.call.values() for r in refs)]
+        if any(r is not None and r.name in uncertain for r in refs):
+            uncertain.add(node.name)
+        elif node.name in waiting:
+            found.append(node)
+            uncertain.add(node.name)
+        elif node.share in waiting:
+            uncertain.add(node.name)
+    return found
+
+
+def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Return what the nodes learn, by name."""
+    graph = lowered.graph.copy()
+    sources: dict[str, Value] = {}
+    for node in nodes:
+        assert node.layer is not None
+        g = Builder(graph, node.name)
+        with g.part("learning"):
+            inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
+            sources[node.name] = node.layer.learning_input(g, *inputs)
+    graph = graph.with_outputs(sources)
+    _refuse_trained(nodes, graph)
+    learners = {n.name: n.layer.learner(sources[n.name]) for n in nodes if n.layer is not None}
+    states: dict[str, dict[str, Any]] = {}
+    by_name = {n.name: n for n in nodes}
+    while learners:
+        done = 0
+        for batch in _values({name: sources[name] for name in learners}, graph, data):
+            for name, learner in learners.items():
+                learner.add(batch[name])
+            done += len(next(iter(batch.values())))
+            progress(done, len(data))
+        for name, learner in list(learners.items()):
+            if learner.end_pass():
+                try:
+                    states[name] = learner.state()
+                except ShapeError as error:
+                    raise SpecError([_at(by_name[name], error)]) from None
+                del learners[name]
+    return states
+
+
+def _at(node: NodeDecl, error: ShapeError) -> Diagnostic:
+    return Diagnostic.of(f"{node.type} '{node.name}'", error.problem, node.mark, path=node.tree.path)
+
+
+def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
+    """Raise GS309 if a node would learn from values that depend on weights or random numbers."""
+    needed = graph.needed(graph.trained_roots())
+    fixed = repeatable(needed)
+    wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
+    if wrong or not_computable(graph):
+        text = "must learn from its input before training, but the input depends on weights or random numbers"
+        hint = "feed it from inputs, or from layers without weights and random numbers"
+        raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
+
+
+def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
+    """Yield the values that nodes learn from, chunk by chunk of the rows."""
+    direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
+    computed = {name: v for name, v in sources.items() if v.kind != "input"}
+    needed = graph.needed(computed.values())
+    used = {v.name for n in needed for v in n.inputs if v is not None and v.kind == "input"}
+    part = Graph(graph.name, {n: graph.inputs[n] for n in graph.inputs if n in used}, nodes=needed, outputs=computed)
+    prelude = Prelude(part) if computed else None
+    for rows in _chunks(data):
+        values = {name: data.inputs[column][rows] for name, column in direct.items()}
+        if prelude is not None:
+            values |= prelude.run({name: data.inputs[name][rows] for name in part.inputs})
+        yield values
+
+
+def _chunks(data: Dataset) -> Iterator[Array | slice]:
+    """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
+    rows = len(data) if data.chosen is None else data.chosen
+    return in_chunks(data.inputs.values(), rows, _chunk_rows(data))
+
+
+def _chunk_rows(data: Dataset) -> int:
+    """Return the rows of a chunk: many where rows are short, so that NumPy's calls cost little beside their work."""
+    if any(isinstance(a, Strings) for a in data.inputs.values()):
+        return CHUNK_ROWS
+    width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
+    return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
+
+
+# Heads
+
+
+def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
+    """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
+    found: dict[str, dict[str, Any]] = {}
+    for head in spec.heads.values():
+        target: Any = data.targets.get(head.name)
+        if isinstance(target, Strings) and head.labels is None:
+            sequences = head.loss is not None and targets_of(head.loss) == "labels"
+            learn = learn_alphabet if sequences else learn_labels
+            found[head.name] = {"labels": learn(target, data.chosen)}
+        elif target is not None and standardizes(head):
+            found[head.name] = _statistics(head, target, data)
+    return found
+
+
+def _statistics(head: HeadDecl, target: Array, data: Dataset) -> dict[str, float]:
+    """Return the mean and the deviation of a target; the deviation is 1 if all values are equal."""
+    count, mean, squares = 0, 0.0, 0.0
+    for rows in _chunks(data):
+        values = target[rows].astype(np.float64)
+        size, own = values.size, float(values.mean())
+        squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * size / (count + size)
+        mean += (own - mean) * size / (count + size)
+        count += size
+    deviation = float(np.sqrt(squares / count))
+    return {"mean": float(np.float32(mean)), "deviation": float(np.float32(deviation)) or 1.0}

@@ -1,0 +1,216 @@
+"""Why a validation value is far from the training value: one hint, where the history and the network show a cause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from graphspec.base.text import number, percent
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.language.declarations import NodeDecl, Spec
+
+_VAL = "val_"
+_LAG = 0.05  # of the initial values in moving averages is too much
+_FAR = 1.3  # times the training loss is far
+_TOO_FAR = 5.0  # times the validation loss is not Dropout alone
+_HARDLY = 0.95  # of the first loss is hardly less
+_RISE = 1.1  # times the lowest validation loss is a rise
+_EPOCHS_OF_RISE = 3
+_EPOCHS_OF_ONE_CLASS = 3
+_LARGE = 50.0  # standard deviations or offsets of inputs beyond this are not scaled
+_ROWS = 1024  # rows whose inputs are looked at
+_PASSES = frozenset(("Concatenate", "Flatten", "Reshape", "Permute", "Dropout", "Masking", "Identity", "Impute"))
+"""Layers that hand on the scale of their inputs."""
+_WEIGHTED = frozenset(
+    (
+        *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"),
+        *("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"),
+    )
+)
+"""Layers whose weights are trained well on inputs of about size 1 only."""
+_ONLY_IN_TRAINING = ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Random")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a training has shown.
+
+    Attributes:
+        history: the values of every epoch, by key.
+        updates: the number of steps of all epochs.
+        momenta: the momentum of each BatchNormalization that is trained, by node.
+        only_in_training: nodes that change values in training only, such as Dropout.
+        unseen: for each head, classes of validation rows that no training row has.
+        split: how the validation rows are chosen: at random, as the last ones, or None, from a file of their own.
+        largest_share: for a spec with one head of classes, the share of the most frequent class in the validation rows,
+            and its label.
+        targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
+        restored: whether the weights of the best epoch have been restored.
+        unscaled: descriptions of inputs with large values, as from :func:`unscaled_inputs`.
+        guessing: for a spec with one head of classes, the cross-entropy of always answering the shares of the classes.
+    """
+
+    history: Mapping[str, Sequence[float]]
+    updates: int = 0
+    momenta: Mapping[str, float] = field(default_factory=dict)
+    only_in_training: Sequence[str] = ()
+    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    split: Literal["random", "last"] | None = "random"
+    largest_share: tuple[float, str] | None = None
+    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    restored: bool = False
+    unscaled: Sequence[str] = ()
+    guessing: float | None = None
+
+
+def advice(evidence: Evidence) -> str | None:
+    """Return the first cause that the evidence supports, with what to do; None if there is none."""
+    return next(_causes(evidence), None)
+
+
+def _causes(evidence: Evidence) -> Iterator[str]:
+    """Yield causes; direct evidence comes first."""
+    losses, validation = evidence.history.get("loss", ()), evidence.history.get("val_loss", ())
+    if not losses or not validation or not all(map(math.isfinite, [*losses, *validation])):
+        return
+    for head, labels in evidence.unseen.items():
+        few = ", ".join(f"'{label}'" for label in labels[:5]) + (", …" if len(labels) > 5 else "")
+        yield (
+            f"validation rows have classes of '{head}' that no training row has ({few}), which cannot be learnt: "
+            f"{_fixes(head)[evidence.split]}add training rows"
+        )
+    yield from _unscaled(evidence, losses)
+    yield from _one_class(evidence)
+    yield from _unscaled_target(evidence)
+    if any(val_loss[-1] > _FAR * loss[-1] > 0 for loss, val_loss in _losses(evidence.history)):
+        yield from _lag(evidence)
+    yield from _overfitting(evidence, losses, validation)
+    before = max(validation[-2:])  # the loss is a mean over an epoch in which the weights improve
+    if len(validation) > 1 and _TOO_FAR * before > losses[-1] > _FAR * before > 0 and evidence.only_in_training:
+        names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
+        changes = "changes" if len(evidence.only_in_training) == 1 else "change"
+        yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
+
+
+def _fixes(head: str) -> Mapping[str | None, str]:
+    """Return what to do about unseen classes besides adding rows, by the way in which validation rows are chosen."""
+    return {
+        "random": f"set `stratify: {head}` for the split, or ",
+        "last": f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else ",
+        None: "",
+    }
+
+
+def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
+    """Yield the training and the validation values of the total loss, and of the loss of each head."""
+    for key, values in history.items():
+        if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history:
+            yield values, history[f"{_VAL}{key}"]
+
+
+def _unscaled(evidence: Evidence, losses: Sequence[float]) -> Iterator[str]:
+    guessing = evidence.guessing
+    if not evidence.unscaled or not guessing or len(losses) < _EPOCHS_OF_RISE or losses[-1] < _HARDLY * guessing:
+        return
+    named = " and ".join(evidence.unscaled[:2]) + (", …" if len(evidence.unscaled) > 2 else "")
+    yield (
+        f"after {len(losses)} epochs, loss is {number(losses[-1])}, and guessing has {number(guessing)}; inputs are not "
+        f"scaled: {named}; read them through Normalization, or set `scale: standard` for columns"
+    )
+
+
+def _unscaled_target(evidence: Evidence) -> Iterator[str]:
+    for head, (mean, deviation) in evidence.targets.items():
+        key = f"{head}_loss" if f"{head}_loss" in evidence.history else "loss"
+        losses = evidence.history[key]
+        if len(losses) >= _EPOCHS_OF_RISE and losses[-1] > _HARDLY * losses[0] and max(abs(mean), deviation) > _LARGE:
+            yield (
+                f"{key} hardly falls, and the target of '{head}' has mean {number(mean)}, deviation {number(deviation)}: "
+                f"set `scale: standard` of head '{head}'"
+            )
+
+
+def _lag(evidence: Evidence) -> Iterator[str]:
+    slow = {name: m**evidence.updates for name, m in evidence.momenta.items() if m**evidence.updates > _LAG}
+    if slow:
+        name = max(slow, key=lambda name: slow[name])
+        momentum = next((m for m in (0.9, 0.8, 0.5) if m < evidence.momenta[name] and m**evidence.updates <= _LAG), 0.5)
+        yield (
+            f"the validation uses the moving averages of BatchNormalization '{name}', which after {evidence.updates:,} "
+            f"steps still contain {percent(slow[name])} of their initial values: set `momentum: {momentum}`, train for "
+            "more epochs, or scale inputs with Normalization"
+        )
+
+
+def _one_class(evidence: Evidence) -> Iterator[str]:
+    accuracies = evidence.history.get("val_accuracy", ())[-_EPOCHS_OF_ONE_CLASS:]
+    if evidence.largest_share is None or len(accuracies) < _EPOCHS_OF_ONE_CLASS:
+        return
+    share, label = evidence.largest_share
+    trained = evidence.history.get("accuracy", ())
+    if trained and trained[-1] > (1 + share) / 2:  # which one answer does not reach: it is a coincidence of a few rows
+        return
+    if share < 1 and all(abs(accuracy - share) < 1e-6 for accuracy in accuracies):
+        yield (
+            f"val_accuracy is the share of the class '{label}' in the validation rows ({percent(share)}): the network "
+            "seems to answer it for every row; change `learning_rate`, scale the inputs, or set `class_weight: balanced`"
+        )
+
+
+def _overfitting(evidence: Evidence, losses: Sequence[float], validation: Sequence[float]) -> Iterator[str]:
+    best = int(np.argmin(validation))
+    rises = len(validation) - 1 - best >= _EPOCHS_OF_RISE and validation[-1] > _RISE * validation[best]
+    if rises and validation[best] > 0 and losses[-1] < losses[best] and not evidence.restored:
+        yield (
+            f"overfitting since epoch {best + 1}: val_loss has risen from {number(validation[best])} to "
+            f"{number(validation[-1])}, while loss still falls; use the callback "
+            "`{type: EarlyStopping, patience: 5, restore_best_weights: true}`, Dropout, or more rows"
+        )
+
+
+def evidence_of(spec: Spec) -> tuple[dict[str, float], list[str]]:
+    """Return the momentum of each trained BatchNormalization, and the nodes that act in training only."""
+    momenta, only_in_training = {}, []
+    for node in spec.nodes:
+        kind = node.type or type(node.layer).__name__
+        if kind == "BatchNormalization" and node.trainable and isinstance(getattr(node.layer, "momentum", None), float):
+            momenta[node.name] = node.layer.momentum  # type: ignore[union-attr]
+        elif kind.startswith(_ONLY_IN_TRAINING):
+            only_in_training.append(node.name)
+    return momenta, only_in_training
+
+
+def unscaled_inputs(spec: Spec, data: Dataset) -> list[str]:
+    """Return descriptions of inputs with large values that go into trained layers as they are, the largest first.
+
+    Args:
+        data: the rows as the trained graph reads them.
+    """
+    found = []
+    for name, rows in data.sample(_ROWS).items():
+        if not np.issubdtype(rows.dtype, np.number) or not rows.size or name not in spec.inputs:
+            continue
+        values = rows.astype(np.float64)
+        values = values[np.isfinite(values)]
+        size = max(float(values.std()), abs(float(values.mean()))) if values.size else 0.0
+        if size > _LARGE and _reaches_weights(spec.nodes, name):
+            found.append((size, f"'{name}' has mean {number(float(values.mean()))}, deviation {number(values.std())}"))
+    return [text for _, text in sorted(found, key=lambda item: -item[0])]
+
+
+def _reaches_weights(nodes: Sequence[NodeDecl], source: str) -> bool:
+    """Return whether a layer with weights reads ``source``, directly or behind layers that keep its scale."""
+    reached = {source}
+    for node in nodes:
+        if any(ref is not None and ref.name in reached for ref in node.inputs):
+            if node.type in _WEIGHTED:
+                return True
+            if node.type in _PASSES:
+                reached.add(node.name)
+    return False

@@ -1,0 +1,227 @@
+"""Checkpoints: one safetensors file with the complete state of a run, written to a temporary name and renamed.
+
+Weights and optimizer slots have Keras's layout. The other state is JSON in the file's metadata, so arrays and counters
+always belong to the same step; ``checkpoint.json`` repeats it for people to read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError
+from graphspec.base.files import write_atomic
+from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
+from graphspec.engine.training.history_text import HistoryText
+from graphspec.graph.ir.graph import Array
+
+if TYPE_CHECKING:
+    from graphspec.vocabulary.callbacks import CallbackState
+
+FORMAT = 1
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass
+class Checkpoint:
+    """The state of a run between two steps.
+
+    Attributes:
+        arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
+        state: plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks.
+        belongs: hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
+        adapted: what the network has learnt before its first step, if it learns.
+        path: the file that the checkpoint was read from.
+    """
+
+    arrays: dict[str, Array]
+    state: dict[str, Any] = field(default_factory=dict)
+    belongs: Mapping[str, str] = field(default_factory=dict)
+    adapted: Adapted | None = None
+    path: Path = Path("checkpoint.safetensors")
+
+    def progress(self) -> Progress:
+        """Check the state against its schema, and return it.
+
+        Raises:
+            RunError: GS603.
+        """
+        return check(Progress, self.state, self.path)
+
+
+def digest(arrays: Mapping[str, Array]) -> str:
+    """Return the sha256 of the arrays' names, dtypes, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        total.update(array.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def _seal(text: str) -> str:
+    """Return the sha256 of a header's text without its seal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with(text: str, key: str, value: str) -> str:
+    """Return the text of a JSON object that is not empty with one more entry, as ``json.dumps`` would write it."""
+    return f'{text[:-1]}, "{key}": {value}}}'
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array], *, state: str | None = None, **header: Any) -> None:
+    """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
+
+    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal files.
+
+    Args:
+        state: the text of the header's ``state``, as ``json.dumps`` would write it.
+    """
+    from safetensors.numpy import save
+
+    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # keeps 0 dimensions
+    text = json.dumps({"format": FORMAT, "sha256": digest(data), **header})
+    text = text if state is None else _with(text, "state", state)
+    write_atomic(path, save(data, metadata={"graphspec": _with(text, "seal", json.dumps(_seal(text)))}))
+
+
+def load_arrays(
+    path: Path, shapes: Shapes | None = None, optional: Shapes | None = None, hint: str = RESTORE
+) -> tuple[dict[str, Array], Header | None]:
+    """Read the arrays and the header of a safetensors file; the header is None if graphspec did not write the file.
+
+    Args:
+        shapes: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
+        optional: further float32 arrays that the file may contain.
+
+    Raises:
+        RunError: GS603 if the file is missing or damaged, or contains other arrays; GS602 if it is larger than the memory.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from graphspec.base.arrays.system_memory import available, human
+
+    if not path.is_file():
+        why = "is not a regular file" if path.exists() else "does not exist"
+        raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
+    if (size := path.stat().st_size) > available():
+        raise RunError(
+            Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, but there are {human(available())}"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if shapes is not None:
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                types = {name: (s.get_dtype(), tuple(s.get_shape())) for name, s in slices.items()}
+                _compare(types, shapes, optional or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = _header(dict(file.metadata() or {}))
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        # safetensors raises the last two for dtypes that NumPy does not have, such as BF16.
+        raise damaged(path, str(error), hint) from None
+    if header is None:
+        return arrays, None
+    checked = check(Header, header, path, hint)
+    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(_unsealed(header))):
+        raise damaged(path, "its content does not match its checksum", hint)
+    return arrays, checked
+
+
+def _unsealed(header: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in header.items() if key != "seal"})
+
+
+def _header(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return graphspec's header in the metadata, None if there is none; ValueError if it is not a JSON mapping."""
+    text = metadata.get("graphspec")
+    return None if text is None else parse_json(text)
+
+
+def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, optional: Shapes) -> None:
+    """Raise ValueError unless the arrays have the expected names, dtypes and shapes."""
+    if missing := shapes.keys() - found.keys():
+        raise ValueError(f"it lacks '{short(min(missing))}'")
+    for name, (dtype, shape) in found.items():
+        expected = shapes.get(name, optional.get(name))
+        if expected is None:
+            raise ValueError(f"'{short(name)}' does not belong in it")
+        if dtype != "F32" or shape != expected:
+            raise ValueError(f"'{short(name)}' is {dtype} of shape {shape}, not F32 of shape {expected}")
+
+
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, history: HistoryText | None = None) -> None:
+    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``.
+
+    Args:
+        history: the state's ``history``, unless ``checkpoint.state`` has it.
+    """
+    path = directory / "checkpoint.safetensors"
+    learnt = {} if checkpoint.adapted is None else {"adapted": checkpoint.adapted.to_json()}
+    state = json.dumps(checkpoint.state)
+    state = state if history is None else _with(state, "history", history.json())
+    save_arrays(path, checkpoint.arrays, state=state, **checkpoint.belongs, **learnt)
+    write_state(directory, checkpoint.state, history)
+
+
+def write_state(directory: Path, state: Mapping[str, Any], history: HistoryText | None = None) -> None:
+    """Write ``checkpoint.json`` for people to read; ``history`` as for :func:`save_checkpoint`."""
+    text = json.dumps(state, indent=1)
+    if history is not None:
+        by_line = history.json(before="\n  ", after="\n ")
+        text = text.removesuffix("\n}") + f',\n "history": {by_line}\n}}'
+    write_atomic(directory / "checkpoint.json", text)
+
+
+def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:
+    """Read the checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
+
+    Raises:
+        RunError: GS603 if it is missing, truncated, altered, or has a newer format.
+    """
+    path = directory / "checkpoint.safetensors"
+    arrays, header = load_arrays(path, shapes, optional)
+    if header is None or header.format != FORMAT or header.state is None:
+        raise RunError(Code.DAMAGED_RUN, f"{path} is not a checkpoint of this version of graphspec", RESTORE)
+    belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
+    return Checkpoint(arrays, header.state, belongs, _adapted(header, path), path)
+
+
+def _adapted(header: Header, path: Path) -> Adapted | None:
+    try:
+        return None if header.adapted is None else Adapted.of_json(header.adapted)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
+
+
+def load_callbacks(
+    states: Sequence[CallbackState],
+    saved: Sequence[Mapping[str, Any]],
+    arrays: Mapping[str, Array],
+    params: Collection[str],
+) -> None:
+    """Restore the states of callbacks from those of a checkpoint.
+
+    Args:
+        arrays: all arrays of the checkpoint.
+        params: the names of all weights.
+
+    Raises:
+        ValueError: they do not belong to these callbacks.
+    """
+    if len(saved) != len(states):
+        raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(states)}")
+    for k, (state, values) in enumerate(zip(states, saved, strict=True)):
+        prefix = f"callback/{k}/"
+        weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+        if weights and weights.keys() != set(params):
+            raise ValueError(f"it has only some of the weights that callback {k + 1} stores")
+        state.load_state_dict(values, weights)

@@ -1,0 +1,258 @@
+"""Prepare a training for ``fit`` and the command line: check the data against the graph, and create the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.base.arguments import bad_argument, flag, literal, positive_int
+from graphspec.base.arrays.strings import Strings
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.data.batches import split_by_time, split_last
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.labels import with_class_ids
+from graphspec.data.signature import SAMPLE_ROWS, user_arrays
+from graphspec.data.sparse import as_indices
+from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
+from graphspec.engine.compiler.trainable import refuse_memory, refuse_untrainable
+from graphspec.engine.training.adapt import adapt
+from graphspec.engine.training.given_callbacks import GivenCallbacks, given_callbacks, refuse_misspelt_monitors
+from graphspec.engine.training.observers import Observer
+from graphspec.engine.training.trainer import Plan, Trainer
+from graphspec.language.head_arrays import WEIGHT
+from graphspec.vocabulary.callbacks.outputs import Outputs
+
+if TYPE_CHECKING:
+    from graphspec.data.signature import Data
+    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Graph
+    from graphspec.language.declarations import HeadDecl, Spec
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read.
+
+    Attributes:
+        validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
+        validation_split: the fraction of the rows to use for validation.
+        class_weight: see :meth:`graphspec.api.Model.fit`.
+    """
+
+    x: Data = None
+    y: Data = None
+    sample_weight: Data = None
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None
+    validation_data: tuple[Any, ...] | None = None
+    validation_split: float | None = None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The arguments of ``fit`` that override the spec's ``training``; None for the spec's value."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    shuffle: bool | None = None
+    callbacks: GivenCallbacks | None = None
+
+
+@dataclass
+class _Parts:
+    train: Dataset
+    validation: Dataset | None
+
+
+def prepare_fit(
+    model: Session,
+    data: FitData | None = None,
+    settings: FitSettings | None = None,
+    *,
+    observer: Observer,
+    directory: Path | None = None,
+) -> Trainer:
+    """Check everything that a training needs, and create the trainer; large memory is allocated only after all checks.
+
+    Args:
+        data, settings: override the spec.
+        directory: receives a checkpoint at the end of every epoch; None for no checkpoints.
+
+    Raises:
+        SpecError: GS404, there is nothing to train; GS5, an error in the data.
+        RunError: GS602, not enough memory.
+    """
+    data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
+    epochs = positive_int("epochs", settings.epochs, training.epochs)
+    size = positive_int("batch_size", settings.batch_size, training.batch_size)
+    shuffled = flag("shuffle", settings.shuffle, training.shuffle)
+    callbacks = training.callbacks if settings.callbacks is None else given_callbacks(settings.callbacks)
+    if settings.callbacks is not None:  # the check of the spec has seen its own
+        refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
+    refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
+    raw = _parts(model, data)
+    if has_to_learn(model.spec, model.whole, raw.train):
+        model.install(adapt(model.spec, raw.train, partial(model.on_rows, "learning from rows")))
+        for part, rows in model.parts.items():  # a class without training rows is reported before the training
+            with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
+    model.sample_rows = raw.train.sample(SAMPLE_ROWS)
+    parts = _prepared(model, raw)
+    _check_memory(model, parts.train, min(size, len(parts.train)))
+    _apply_class_weights(model, parts.train, data.class_weight)
+    objective = model.objective(parts.train)
+    validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
+    loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    first = 0 if directory is not None else model.epochs_done
+    trusted = settings.callbacks is not None
+    outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
+    return Trainer(model, Plan(objective, loader, validation, callbacks, first + epochs), observer, outputs)
+
+
+def part_rows(model: Session, part: str) -> Dataset:
+    """Return the rows of ``train``, ``validation`` or ``test`` of the spec's data, split as for training.
+
+    Raises:
+        UsageError: the spec has no such data.
+        SpecError: GS5, the data do not fit.
+    """
+    source = model.spec.data.get("validation")
+    if part == "test" or source is None or source.has_rows:
+        return model.part(part)
+    train, validation = train_and_validation(model)
+    return train if part == "train" or validation is None else validation
+
+
+def train_and_validation(model: Session) -> tuple[Dataset, Dataset | None]:
+    """Return both parts of the spec's data, read once if validation rows are split off; errors as for :func:`part_rows`."""
+    parts = _parts(model, FitData())
+    return parts.train, parts.validation
+
+
+def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
+    """Return what a spec learns from its own data: from the training rows that are not split off for validation.
+
+    Raises:
+        SpecError: a layer has nothing to learn from, or there are too few rows to be split.
+    """
+    train, source = parts["train"], spec.data.get("validation")
+    if source is not None and source.split is not None:
+        train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
+    return adapt(spec, train)
+
+
+def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
+    """Return whether layers or heads have something to learn from the training rows."""
+    labelled = {name for name, head in spec.heads.items() if head.labels is not None}
+    return bool(graph.learnt) or any(
+        isinstance(t, Strings) and name not in labelled for name, t in train.targets.items()
+    )
+
+
+def _prepared(model: Session, raw: _Parts) -> _Parts:
+    """Return the rows as the trained graph reads them. Rows that were split from one file are prepared once."""
+    train = model.prepared(raw.train)
+    train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
+    if raw.validation is None:
+        return _Parts(train, None)
+    if raw.validation.inputs is raw.train.inputs:
+        return _Parts(train, replace(train, weights=dict(raw.validation.weights), chosen=raw.validation.chosen))
+    return _Parts(train, model.prepared(raw.validation))
+
+
+def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
+    from graphspec.base.arrays.system_memory import available, free
+    from graphspec.graph.memory_estimate import estimate
+
+    shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
+    slots = len(model.spec.training.optimizer.slots())
+    need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
+    usable = min(available(), free() + model.nbytes())  # the estimate includes the memory that the model uses already
+    refuse_memory(model.graph, need, usable, shapes)
+
+
+def _parts(model: Session, data: FitData) -> _Parts:
+    validation, arrays, fraction = None, data.validation_data, data.validation_split
+    if arrays is not None:
+        if not isinstance(arrays, list | tuple) or len(arrays) not in (2, 3):
+            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
+        validation = user_arrays(model.needed, *arrays)
+    source = model.spec.data.get("validation")
+    stratify, in_order = None, False
+    if data.x is not None:
+        train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
+    else:
+        if data.sample_weight is not None:
+            raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
+        train = model.part("train")
+        if source is not None and validation is None and fraction is None:
+            if source.has_rows:
+                validation = model.part("validation")
+            else:
+                fraction, stratify, in_order = source.split, source.stratify, source.in_order
+    if fraction is not None and validation is None:
+        if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
+            raise bad_argument("validation_split", "a number between 0 and 1", fraction)
+        train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
+    return _Parts(train, validation)
+
+
+def _split(
+    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
+) -> tuple[Dataset, Dataset]:
+    """Return training rows and validation rows."""
+    if rows.times is not None:
+        train, validation = split_by_time(rows, fraction)
+    elif in_order:
+        train, validation = split_last(len(rows), fraction)
+    else:
+        classes = None if stratify is None else class_ids(rows.targets[stratify])
+        train, validation = split(len(rows), fraction, seed, classes)
+    return rows.select(train), rows.select(validation)
+
+
+def _apply_class_weights(
+    model: Session, arrays: Dataset, class_weight: Mapping[Any, Any] | Literal["balanced"] | None
+) -> None:
+    """Multiply the sample weights of the training rows by their class weights."""
+    heads = [h for h in model.spec.heads.values() if h.needs_data]
+    by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
+    nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())
+    if isinstance(class_weight, Mapping) and nested and set(class_weight) <= {h.name for h in heads}:
+        by_head = class_weight
+    elif class_weight is not None:
+        if len(heads) != 1:
+            raise UsageError("with several heads, `class_weight` must be {head: {class: weight}}")
+        by_head = {heads[0].name: class_weight}
+    for name, weights in by_head.items():
+        if not isinstance(weights, Mapping):
+            weights = literal(
+                "class_weight", weights, "balanced", "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
+            )
+        head = model.spec.heads[name]
+        if refused := refuse_class_weight(head, model.graph.outputs[name]):
+            raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
+        target, chosen = arrays.targets[name], arrays.chosen
+        chosen_target = target if chosen is None else target[chosen]
+        ignored = getattr(head.loss, "ignore_class", None)
+        rows = row_weights(weights, chosen_target, _classes(model, head), head.labels, ignored)
+        if chosen is not None:
+            all_rows = np.ones(len(target), np.float32)
+            all_rows[chosen] = rows
+            rows = all_rows
+        before = arrays.weights.get(name)
+        if before is None:
+            arrays.weights[name] = rows
+        else:
+            arrays.weights[name] = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+
+
+def _classes(model: Session, head: HeadDecl) -> int:
+    width = model.graph.outputs[head.name].fixed(-1)
+    return 2 if width == 1 else width

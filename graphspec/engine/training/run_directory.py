@@ -1,0 +1,398 @@
+"""Run directories: the resolved spec, weights, checkpoint, history, and the software and machine of the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.arrays.blas import THREADS_SET, openblas
+from graphspec.base.arrays.cores import usable_cores
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError, SpecError, UsageError
+from graphspec.base.files import make_folder, write_atomic
+from graphspec.data.files import files_of
+from graphspec.data.relocated import comparable, document_for, tidied
+from graphspec.data.stored import hash_of
+from graphspec.data.weights.report import in_record
+from graphspec.engine.compiler.adapted import Adapted, learning_nodes
+from graphspec.engine.compiler.check import Checked
+from graphspec.engine.compiler.check import check as check_spec
+from graphspec.engine.compiler.onnx_sources import refuse_changed, write_copies
+from graphspec.engine.runtime.records import RESTORE, Provenance, check, damaged, read_json
+from graphspec.engine.training.checkpoint import (
+    Checkpoint,
+    load_arrays,
+    load_checkpoint,
+    save_arrays,
+    save_checkpoint,
+)
+from graphspec.engine.training.history_text import HistoryText
+from graphspec.engine.training.lock import locked
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels.fast import KERNELS
+from graphspec.vocabulary.callbacks.outputs import ADAPTED, RUN_FILES
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
+    from graphspec.language.declarations import Spec
+
+_MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
+_NOT_OF_NETWORK = ("name", "description", "training", "data")
+
+
+def spec_hash(document: Mapping[str, Any]) -> str:
+    """Return the sha256 of a spec, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def check_own(directory: Path) -> None:
+    """Check that the existing files of a run are regular files, so writing does not change other files or block.
+
+    Raises:
+        RunError: GS603, one is a link, a pipe or a device.
+    """
+    for name in RUN_FILES:
+        path = directory / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            what = "is a symbolic link" if path.is_symlink() else "is not a regular file"
+            raise RunError(Code.DAMAGED_RUN, f"{path} {what}, but a run writes to it", RESTORE)
+
+
+def start_run(model: Session, directory: Path) -> None:
+    """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
+    make_folder(directory)
+    check_own(directory)
+    write_copies(model.spec.nodes, directory)
+    document = document_for(model.spec, directory)
+    write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
+    if model.adapted is not None:
+        write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
+    path, record = directory / "run.json", provenance(model, document, data_hashes(model))
+    before = read_json(path) if path.is_file() and not model.spec.draws else {}  # the weights came from files then
+    write_atomic(path, json.dumps(record | in_record(model.initial_weights, before), indent=1).encode())
+
+
+def read_adapted(directory: Path) -> Adapted | None:
+    """Return what the network of a run has learnt before its first step; None if it learns nothing.
+
+    It comes from ``adapted.json``, else from the checkpoint, which contains the same record.
+
+    Raises:
+        RunError: GS603, a file is damaged.
+    """
+    path, checkpoint = directory / ADAPTED, directory / "checkpoint.safetensors"
+    if path.exists():
+        try:
+            return Adapted.of_json(read_json(path))
+        except ValueError as error:
+            raise damaged(path, str(error)) from None
+    return load_checkpoint(directory).adapted if checkpoint.exists() else None
+
+
+def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = ()) -> Checked:
+    """Check the spec of a run, with what its network has learnt.
+
+    Raises:
+        RunError: GS603, the spec is valid, but what was learnt does not fit it.
+    """
+    spec, path = directory / "spec.json", directory / ADAPTED
+    try:
+        # loading runs no callbacks, and draws no weights
+        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted, draws=False)
+    except ValueError as error:
+        raise damaged(path, f"it does not fit spec.json beside it ({error})") from None
+    if (
+        adapted is not None
+        and checked.errors
+        and not check_spec(spec, allow_outside=True, allow=allow, draws=False).errors
+    ):
+        text = f"{checked.errors[0].message}"
+        raise damaged(path, f"it does not fit spec.json beside it ({text})")
+    if adapted is not None and checked.spec is not None:
+        _refuse_incomplete(checked.spec, path)
+    return checked if checked.spec is None else replace(checked, spec=tidied(checked.spec))
+
+
+def _refuse_incomplete(spec: Spec, path: Path) -> None:
+    """Raise GS603 if layers must still learn, though the network of a run has learnt."""
+    if missing := learning_nodes(spec):
+        raise damaged(path, f"it lacks what '{missing[0].name}' has learnt")
+
+
+def install_adapted(model: Session, directory: Path) -> None:
+    """Let the model use what the network of a run has learnt, if it learns.
+
+    Raises:
+        RunError: GS603, the record is damaged, or does not belong to the spec.
+    """
+    adapted = read_adapted(directory)
+    if adapted is None:
+        return
+    refuse_changed(model.spec.nodes, adapted.layers, directory)
+    try:
+        model.install(adapted)
+    except (ValueError, SpecError) as error:
+        raise damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({error})") from None
+    _refuse_incomplete(model.spec, directory / ADAPTED)
+
+
+def record_workers(model: Session, directory: Path) -> None:
+    """Write the number of workers to ``run.json``, before the first step."""
+    path = directory / "run.json"
+    record = read_json(path) if path.is_file() else {}
+    if record and record.get("workers") != model.workers:
+        write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
+
+
+def record_export(directory: Path, file: Path, proof: str) -> None:
+    """Write to ``run.json`` that the run was exported to a file, until training goes on.
+
+    Args:
+        proof: what the proof of the file says.
+    """
+    path = directory / "run.json"
+    known = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
+    write_atomic(path, json.dumps(read_json(path) | {"exported": known}, indent=1).encode())
+
+
+def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Args:
+        data: the hashes of the data files by part.
+    """
+    from importlib.metadata import version
+
+    from graphspec.base.version import __version__
+
+    return {
+        "graphspec": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "pydantic")},
+        "platform": platform.platform(terse=True),
+        "seed": model.seed,
+        "workers": model.workers or 1,
+        "cores": usable_cores(),
+        "blas_threads": {"BLAS threads": f"{THREADS_SET or 1}"},
+        "plan": {
+            "kernels": None if (blas := openblas()) is None else blas.core,
+            "compiled": compiled.version(),
+            "forced": os.environ.get(KERNELS),
+        },
+        "spec_sha256": spec_hash(document),
+        "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
+        "data_sha256": dict(data),
+    }
+
+
+def data_hashes(model: Session) -> dict[str, str]:
+    """Return the hash of the data files of each part that has files of its own; their places do not matter."""
+    sources = {part: files_of(source) for part, source in model.spec.data.items()}
+    return {part: hash_of(files) for part, files in sources.items() if files}
+
+
+def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, str]:
+    """Return hashes of the spec's network, and of the entire spec without its epochs, which identify a run's files.
+
+    Both depend on what the network has learnt before its first step, and not on where the data lie.
+    """
+    learnt = {} if adapted is None else {"adapted": adapted.sha256}
+    network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
+    return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(comparable(document)) | learnt)}
+
+
+def _runs(adapted: Adapted | None, *documents: Mapping[str, Any]) -> list[str]:
+    """Return the hashes of a run that its checkpoint may have: version 0.2 included the absolute paths of the data."""
+    learnt = {} if adapted is None else {"adapted": adapted.sha256}
+    return [belongs(documents[0], adapted)["run"], *(spec_hash(_without_epochs(d) | learnt) for d in documents)]
+
+
+def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what: str) -> None:
+    if found not in (None, *expected):  # None: written by an earlier version
+        raise RunError(Code.DAMAGED_RUN, f"{path} belongs to another {what} than spec.json beside it", RESTORE)
+
+
+def refuse_other_spec(model: Session, directory: Path) -> None:
+    """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
+    before, now = (
+        comparable(_without_epochs(d))
+        for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
+    )
+    if before != now:
+        changed = ", ".join(sorted(_differences(before, now))[:5])
+        raise UsageError(
+            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
+        )
+
+
+def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
+    """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
+
+    Args:
+        ranks: the ranks of the MPI job that resumes it.
+
+    Raises:
+        UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
+            cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
+        RunError: GS603, the checkpoint is missing or damaged.
+    """
+    from graphspec.engine.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
+
+    refuse_other_spec(model, directory)
+    before, now = read_json(directory / "spec.json"), model.document()
+    old, new = _epochs(before, directory / "spec.json"), model.spec.training.epochs
+    if new < old:
+        raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
+    record = check(Provenance, read_json(directory / "run.json"), directory / "run.json")
+    before_data, data = record.data_sha256, data_hashes(model)
+    if before_data != data:
+        parts = ", ".join(p for p in sorted(before_data.keys() | data.keys()) if before_data.get(p) != data.get(p))
+        raise UsageError(
+            f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
+        )
+    compiled.refuse_other_version(record.plan.get("compiled"), directory, model.graph.nodes)
+    if model.spec.training.shards is not None:
+        pass  # any number of workers gives the same bits
+    elif ranks > 1 or model.spec.training.workers == "mpi":
+        refuse_other_ranks(record.workers, ranks, directory, workers_per_rank(model.spec.training.workers))
+    else:
+        refuse_too_few_cores(record.workers, directory)
+    model.workers = record.workers
+    checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), _runs(model.adapted, now, before), "run")
+    return checkpoint
+
+
+def _epochs(document: Mapping[str, Any], path: Path) -> int:
+    training = document.get("training")
+    epochs = training.get("epochs", 1) if isinstance(training, dict) else 1
+    if type(epochs) is not int:
+        raise damaged(path, "'training.epochs' is not an integer")
+    return epochs
+
+
+def _shapes(model: Session) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays that a checkpoint of the model must contain."""
+    return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.optimizer_state.shapes()
+
+
+def _callback_shapes(model: Session) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays that a checkpoint may also contain: weights that callbacks store."""
+    count = len(model.spec.training.callbacks)
+    return {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in model.graph.params.items()}
+
+
+def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
+    training = document.get("training")
+    if not isinstance(training, dict):
+        return dict(document)
+    may_change = (*_MAY_CHANGE, "workers") if training.get("shards") else _MAY_CHANGE
+    return {**document, "training": {key: value for key, value in training.items() if key not in may_change}}
+
+
+def _differences(a: Any, b: Any, path: str = "") -> set[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        found: set[str] = set()
+        for key in a.keys() | b.keys():
+            found |= _differences(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
+        return found
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return {d for k, (x, y) in enumerate(zip(a, b, strict=True)) for d in _differences(x, y, f"{path}.{k}")}
+    return set() if a == b else {path}
+
+
+def write_history(directory: Path, history: HistoryText) -> None:
+    """Write ``history.csv``: one row per epoch, counted from 1."""
+    write_atomic(directory / "history.csv", history.csv())
+
+
+def write_weights(
+    model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
+) -> None:
+    """Write a file with only the weights.
+
+    Args:
+        network: the hash of the network (:func:`belongs`), if it is known already.
+        header: further entries of the file's header.
+    """
+    save_arrays(
+        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
+    )
+
+
+def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
+    """Write the model to a run directory: its spec, its weights, and a checkpoint with the optimizer's state.
+
+    Args:
+        header: further entries of the header of the weights' file.
+
+    Raises:
+        UsageError: a training is writing to the directory.
+    """
+    make_folder(directory)
+    check_own(directory)
+    network = belongs(model.document(), model.adapted)["network"]
+    with locked(directory):
+        write_weights(model, directory / "weights.safetensors", network, header)
+        start_run(model, directory)
+        arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
+        state = {
+            "epoch": model.epochs_done,
+            "batch": 0,
+            "step": model.optimizer_state.clock.step,
+            "learning_rate": model.optimizer_state.rate.value,
+            "stopped": None,
+        }
+        save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}, model.adapted))
+
+
+def load_into(model: Session, directory: Path) -> None:
+    """Load the weights of a run directory and, if possible, the optimizer's state for the next ``fit``.
+
+    Raises:
+        RunError: GS603 if the directory is incomplete or damaged.
+    """
+    network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
+    _load_weights(model, directory, network)
+    if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
+        checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
+        _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
+        progress = checkpoint.progress()
+        model.optimizer_state.load(checkpoint.arrays)
+        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (
+            progress.step,
+            progress.learning_rate,
+        )
+        model.epochs_done = progress.epoch
+        if progress.swapped:
+            check_averages(model, checkpoint.path)
+            model.optimizer_state.swapped = True
+            model.optimizer_state.finish()
+
+
+def _load_weights(model: Session, directory: Path, network: str) -> None:
+    path, hint = directory / "weights.safetensors", RESTORE
+    if (directory / "checkpoint.safetensors").exists():
+        hint = "`graphspec train … --resume` restores it from the checkpoint"
+    if not path.exists():
+        text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
+        raise RunError(Code.DAMAGED_RUN, text, "continue with `graphspec train … --resume`")
+    weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
+    _check_belongs(path, None if header is None else header.network, [network], "network")
+    model.set_weights(weights)
+
+
+def check_averages(model: Session, path: Path) -> None:
+    """Raise GS603 if weights and averages are exchanged in a checkpoint, but the optimizer has no averages."""
+    if not model.spec.training.optimizer.use_ema:
+        raise damaged(path, "'swapped' is true, but the optimizer keeps no averages")
+
+
+def _trains(model: Session) -> bool:
+    return any(p.trainable for p in model.graph.params.values())

@@ -1,0 +1,400 @@
+"""Training: epochs of steps, with metrics, validation, callbacks and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import ValidationError
+
+from graphspec.base.arrays.calls import settings
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError, UsageError
+from graphspec.base.text import count
+from graphspec.engine.compiler.fetches import TOTAL, loss_of
+from graphspec.engine.compiler.objective import Objective
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
+from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
+from graphspec.engine.training.choose_workers import choose_workers
+from graphspec.engine.training.history_text import HistoryText
+from graphspec.engine.training.interrupt import Interrupt, interruptible
+from graphspec.engine.training.observers import Observer
+from graphspec.engine.training.run_directory import (
+    belongs,
+    check_averages,
+    record_workers,
+    save_model,
+    write_history,
+    write_weights,
+)
+from graphspec.engine.training.steps import TrainingSteps
+from graphspec.engine.training.timing import Timer
+from graphspec.graph.ir.graph import Array, Graph
+from graphspec.vocabulary.callbacks.outputs import SAVED, Outputs
+
+if TYPE_CHECKING:
+    from graphspec.data.check import BatchLoader, Dataset
+    from graphspec.engine.runtime.session import Session
+    from graphspec.engine.training.auto_workers import AutoWorkers
+    from graphspec.vocabulary.callbacks import Callback
+
+
+_DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+
+
+class _ValidationStoppedError(Exception):
+    """A signal has arrived during validation."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of one call of ``fit``.
+
+    Attributes:
+        objective: the graph with the loss to minimise.
+        loader: the batches of an epoch.
+        validation: the data to evaluate after every epoch, if any.
+        total: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
+            continues the count.
+    """
+
+    objective: Objective
+    loader: BatchLoader
+    validation: Dataset | None
+    callbacks: Sequence[Callback]
+    total: int
+
+
+class Trainer:
+    """One call of ``fit``, and the ``run`` object of callbacks.
+
+    Args:
+        outputs: the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
+            ``directory``, if any.
+
+    Attributes:
+        last_checkpoint: the epoch and the step of the last checkpoint; None if there is none.
+        resumed: whether the state comes from a checkpoint.
+        reported: monitored names whose absence from the logs has been reported.
+        stopped: the reason why a callback has stopped the training; None if none has.
+    """
+
+    def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
+        self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
+        self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
+        self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
+        self.stopped: str | None = None
+        self.running, self.tables = RunningMetrics(model), list[ResultTable]()
+        self.epoch, self.batch = model.epochs_done, 0
+        self.history: dict[str, list[float]] = {}
+        self._history_text = HistoryText()
+        self.states = [c.start(self) for c in plan.callbacks]
+        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
+        self._auto: AutoWorkers | None = None
+        self.resumed = False
+        self.reported: Collection[str] = ()
+        self.last_checkpoint: tuple[int, int] | None = None
+        self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
+
+    # For callbacks.
+
+    @property
+    def graph(self) -> Graph:
+        """The operator graph of the model."""
+        return self.model.graph
+
+    def batch_logs(self) -> dict[str, float]:
+        """Return the losses and metrics of the epoch so far."""
+        return self.running.logs()
+
+    def stop(self, reason: str) -> None:
+        """Stop the training after the current step."""
+        self.stopped = reason
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of all weights by name."""
+        return self.model.weights
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Write some or all weights."""
+        self.model.set_weights(weights)
+
+    def save(self, path: Path, weights_only: bool) -> None:
+        """Write the weights to a file, or the model to a folder."""
+        if weights_only or path.suffix == ".safetensors":
+            write_weights(self.model, path, self._belongs["network"], SAVED)
+        else:
+            save_model(self.model, path, SAVED)
+
+    def say(self, text: str) -> None:
+        """Show a message to the user."""
+        self.observer.say(text)
+
+    def event(self, text: str) -> None:
+        """Show, with the epoch that is about to end, what has happened in it."""
+        self.observer.event(text)
+
+    # The run.
+
+    def check_outputs(self) -> None:
+        """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
+        if self.epoch < self.total and self.stopped is None:
+            for state in self.states:
+                state.check_outputs()
+
+    def run(self) -> None:
+        """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
+
+        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does.
+
+        Raises:
+            RunError: GS601 if a head's loss is not finite; that step does not change the weights. GS604 if a worker died.
+            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written. Its
+                argument is the signal's number.
+        """
+        with self.model.access.writing("steps"):
+            self._run()
+
+    def _run(self) -> None:
+        self.check_outputs()
+        self.observer.begin(self.total, self.epoch, self.loader.batches)
+        try:
+            with settings(), interruptible() as interrupt:
+                if self.epoch < self.total and self.stopped is None:
+                    self._choose_workers()
+                    self.timer.begin(self.epoch, self.batch)
+                while self.epoch < self.total and self.stopped is None:
+                    self._epoch(interrupt)
+                    if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                        if self.directory is not None:
+                            self.timer.write(self.directory)
+                        interrupt.stop()
+        finally:
+            self.steps.leave()
+            self.observer.end()
+        self.timer.tell(self.say)
+        self.optimizer_state.finish()
+        for state in self.states:
+            state.on_train_end()
+        restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
+        if self.directory is not None:
+            self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
+            self.timer.write(self.directory)
+
+    def _choose_workers(self) -> None:
+        same_bits = self.model.spec.training.shards is not None  # whatever the number of workers
+        recorded = self.model.workers if self.resumed and not same_bits else None
+        requested, remaining = recorded or self.model.spec.training.workers, range(self.epoch, self.total)
+        size, self._auto = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
+        self._record_workers(size)
+
+    def _revise_workers(self) -> None:
+        """Change the number of workers between two epochs if ``workers: auto`` finds that another one is faster now."""
+        if self._auto is None or self.finished:
+            return
+        seconds = self.timer.times.epochs[-1].steps or 0.0
+        size = self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)
+        if size is not None:
+            self.say(f"{count(size, 'process', 'processes')} from epoch {self.epoch + 1} on: steps are faster so")
+            self._record_workers(size)
+
+    def _record_workers(self, size: int) -> None:
+        self.model.workers = size
+        if self.directory is not None:
+            record_workers(self.model, self.directory)
+
+    def _epoch(self, interrupt: Interrupt) -> None:
+        self.loader.start(self.epoch)
+        if self.batch == 0:
+            for state in self.states:
+                state.on_epoch_begin(self.epoch)
+        while self.batch < self.loader.batches:
+            self.step()
+            if self.steps.stop_signal and not interrupt.requested:
+                interrupt.signum = self.steps.stop_signal
+            if interrupt.requested:
+                self._interrupt(interrupt)
+            if self.stopped is not None:
+                return
+        self.timer.stepped(self.steps.leader is None)
+        if (weight := self.model.parameters.not_finite()) is not None:
+            text = f"the weight '{weight}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
+            self._not_finite(text, f"{_DIVERGED_HINT}; the last checkpoint is from the previous epoch", math.nan)
+            return
+        logs = self.running.logs()
+        if self.validation is not None:
+            validation = self._validate(self.validation, interrupt)
+            logs |= validation.logs("val_")
+            self.tables = validation.tables()
+        epoch, rate = self.epoch, self.rate.value  # callbacks may change the rate of the next epoch
+        self.epoch, self.batch = epoch + 1, 0
+        self.model.epochs_done = self.epoch
+        self.running.reset()
+        for state in self.states:
+            state.on_epoch_end(epoch, logs)
+        for key, value in logs.items():  # after the callbacks, which may add the learning rate
+            self.history.setdefault(key, []).append(value)
+        self.timer.ended(rate, self.model.workers)
+        self.observer.epoch(epoch, logs)
+        if self.directory is not None:
+            self.checkpoint()
+        self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
+
+    def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
+        """Evaluate validation data. A signal stops it between two batches; the resumed run validates again."""
+
+        def between() -> None:
+            self.steps.check()
+            if interrupt.requested:
+                raise _ValidationStoppedError
+
+        for state in self.states:
+            state.on_test_begin()
+        try:
+            return self.steps.validate(rows, between)
+        except _ValidationStoppedError:
+            pass
+        finally:
+            for state in self.states:
+                state.on_test_end()
+        self._interrupt(interrupt)
+
+    def _interrupt(self, interrupt: Interrupt) -> NoReturn:
+        """Stop within an epoch, with a checkpoint."""
+        self.timer.interrupted()
+        self.checkpoint()
+        interrupt.stop()
+
+    def step(self) -> None:
+        """Run one step: gradient, update, metrics, callbacks."""
+        rows, program = self.steps.compute(self.epoch, self.batch)
+        loss = float(program.fetches[TOTAL])
+        if not math.isfinite(loss):
+            self._refuse_loss(program, loss)
+            if self.stopped is not None:
+                return
+        self.optimizer_state.run()
+        self.running.add(rows, program.fetches, program.feeds)
+        self.steps.finish(self.running)
+        self.batch += 1
+        self.optimizer_state.clock.step += 1
+        for state in self.states:
+            state.on_batch_end(self.batch - 1, loss)
+        self.observer.step(self.epoch, self.batch, self.running)
+
+    def _refuse_loss(self, program: Program, loss: float) -> None:
+        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
+        term = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
+        self.steps.finish()
+        text = f"{term} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
+        self._not_finite(text, f"{_DIVERGED_HINT}; this step has not changed the weights", loss)
+
+    def _not_finite(self, text: str, hint: str, loss: float) -> None:
+        """Raise GS601, unless a callback (TerminateOnNaN) stops the training."""
+        for state in self.states:
+            state.on_batch_end(self.batch, loss)
+        if self.stopped is None:
+            raise RunError(Code.NOT_FINITE, text, hint)
+
+    # Checkpoints.
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint between two steps, if there is a directory."""
+        if self.directory is None:
+            return
+        arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.optimizer_state.arrays()
+        for k, state in enumerate(self.states):
+            arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
+        self._history_text.update(self.history)
+        checkpoint = Checkpoint(arrays, self._state(), self._belongs, self.model.adapted)
+        save_checkpoint(self.directory, checkpoint, self._history_text)
+        self.last_checkpoint = (self.epoch, self.batch)
+        write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+        write_history(self.directory, self._history_text)
+        if self.batch or self.timer.due:
+            self.timer.write(self.directory)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.optimizer_state.clock.step,
+            "learning_rate": self.rate.value,
+            "swapped": self.optimizer_state.swapped,
+            "stopped": self.stopped,
+            "totals": self.running.state(),
+            "callbacks": [s.state_dict() for s in self.states],
+        }
+
+    @cached_property
+    def _belongs(self) -> dict[str, str]:
+        return belongs(self.model.document(), self.model.adapted)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
+
+        Raises:
+            UsageError: the checkpoint belongs to a saved model.
+            RunError: GS603, the checkpoint does not match this run.
+        """
+        saved, arrays = checkpoint.progress(), checkpoint.arrays
+        if saved.totals is None or saved.history is None or saved.callbacks is None:
+            text = f"{checkpoint.path} belongs to a saved model, not to a run: there is no training to resume"
+            raise UsageError(f"{text}; load the model in Python with `graphspec.load`, or train in another folder")
+        if saved.swapped:
+            check_averages(self.model, checkpoint.path)
+        try:
+            self._check_progress(saved, saved.totals, saved.history)
+            self.running.load(saved.totals)
+            load_callbacks(self.states, saved.callbacks, arrays, self.model.graph.params)
+        except ValidationError as error:
+            raise damaged(checkpoint.path, explain(error)) from None
+        except ValueError as error:
+            raise damaged(checkpoint.path, str(error)) from None
+        self.optimizer_state.load(arrays)
+        self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
+        self.optimizer_state.clock.step = saved.step
+        self.rate.value, self.optimizer_state.swapped = saved.learning_rate, saved.swapped
+        self.epoch = self.model.epochs_done = saved.epoch
+        self.batch, self.stopped = saved.batch, saved.stopped
+        self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
+        self.resumed, self.last_checkpoint = True, (self.epoch, self.batch)
+        self.timer.resume(checkpoint.path.parent)
+
+    def write_derived(self) -> None:
+        """Write the files that repeat the checkpoint: if the run was killed just after writing it, they may be older."""
+        assert self.directory is not None
+        self._history_text.update(self.history)
+        write_state(self.directory, self._state(), self._history_text)
+        write_history(self.directory, self._history_text)
+        if not self.finished:  # the weights of a finished run are about to be written
+            write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are no epochs left, or a callback has stopped the training."""
+        return self.stopped is not None or self.epoch >= self.total
+
+    def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
+        """Raise ValueError if the counters of a checkpoint contradict each other, or this run."""
+        batches, rows = self.loader.batches, min(saved.batch * self.loader.batch_size, len(self.loader.dataset))
+        if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
+            raise ValueError(f"epoch {saved.epoch}, step {saved.batch} is after the end of the run")
+        if saved.step != saved.epoch * batches + saved.batch:
+            raise ValueError(f"{saved.step} updates do not match epoch {saved.epoch}, step {saved.batch}")
+        if running.rows != rows:
+            raise ValueError(f"totals of {running.rows} rows do not match step {saved.batch}")
+        keys = list(self.running.logs())
+        expected = {*keys, *(key for state in self.states for key in state.adds)}
+        if self.validation is not None:
+            expected |= {f"val_{key}" for key in keys}
+        if history.keys() != (expected if saved.epoch else set()):
+            raise ValueError("its history has other losses or metrics than this run")
+        if any(len(values) != saved.epoch for values in history.values()):
+            raise ValueError(f"its history does not have {saved.epoch} values for every key")

@@ -1,0 +1,121 @@
+"""Find the problems of a spec, of its data files, and of its export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.arguments import flag, folders, path_of, texts
+from graphspec.base.errors import Diagnostic, Diagnostics, GivenText, SpecError, bounded_search
+from graphspec.engine.compiler.check import Checked, SpecSource, check, once
+from graphspec.engine.compiler.search_check import check_search
+from graphspec.export.targets import has_contrib, opset_of
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.language.declarations import Spec
+
+
+def validate(
+    source: SpecSource,
+    sets: Sequence[str] = (),
+    *,
+    data: bool = False,
+    opset: int | None = None,
+    target: str | None = None,
+    allow_outside: bool = False,
+    allow: Sequence[str | Path] = (),
+) -> Diagnostics:
+    """Return all problems of a spec, sorted by position: a list, which a notebook shows as the command line does.
+
+    Example::
+
+        gs.validate("specs/penguins.yaml")  # [] if all is well
+        gs.validate("specs/penguins.yaml", data=True, target="ort-1.20")
+
+    Args:
+        source: a path, a dict, or a parsed ``Spec``.
+        sets: overrides such as ``"training.epochs=5"``.
+        data: check the data files, too.
+        opset, target: check the export, too: for this ONNX opset, or for a target such as ``ort-1.20``.
+        allow_outside: let callbacks write outside the run directory.
+        allow: folders besides the spec's in which files that a query names may be.
+    """
+    outside = flag("allow_outside", allow_outside, False)
+    with_data, level = flag("data", data, False), opset_of(opset, target)
+    sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
+    checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
+    return Diagnostics(
+        check_further(checked, data=with_data, opset=level, contrib=has_contrib(target), allow_outside=outside)
+    )
+
+
+def source_of(source: Any) -> Any:
+    """Return ``source`` in a form that :func:`check` accepts: a dict, a ``Spec``, a path, or a text with a name."""
+    from graphspec.language.declarations import Spec
+
+    return source if isinstance(source, Mapping | Spec | GivenText) else path_of("source", source)
+
+
+@bounded_search()
+def check_further(
+    checked: Checked,
+    *,
+    data: bool = False,
+    opset: int | None = None,
+    contrib: bool = True,
+    allow_outside: bool = False,
+) -> list[Diagnostic]:
+    """Return the diagnostics of a spec. If none is an error, check its ``search``, and its data and export if asked to.
+
+    Args:
+        data: check the data files, too.
+        opset: check the export for this ONNX opset, too.
+        contrib: whether the runtime to export for has onnxruntime's own operators.
+        allow_outside: let callbacks of a search's trials write outside their run directories.
+    """
+    if checked.errors or checked.spec is None or checked.lowered is None:
+        return checked.diagnostics
+    found = [*checked.diagnostics, *check_search(checked, allow_outside=allow_outside)]
+    if data:
+        found += _check_data(checked.spec, checked.lowered)
+    if opset is not None:
+        from graphspec.export.check import check_export
+
+        found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
+    return sorted(once(found), key=Diagnostic.sort_key)
+
+
+def _check_data(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return the problems of the data files, and those that appear once layers have learnt from the training rows."""
+    from graphspec.data.signature import load_all
+
+    parts, found = load_all(spec, lowered.graph)
+    if any(d.is_error for d in found) or "train" not in parts:
+        return found
+    try:
+        _check_learnt(spec, lowered, parts)
+    except SpecError as error:
+        found += error.diagnostics
+    return found
+
+
+def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) -> None:
+    """Let layers and heads learn from the training rows, and check the network and the labels again.
+
+    Raises:
+        SpecError: the network does not fit what was learnt, or a class has no training row.
+    """
+    from graphspec.data.labels import with_class_ids
+    from graphspec.data.signature import data_signature
+    from graphspec.engine.training.prepare import adapted_to, has_to_learn
+
+    if not has_to_learn(spec, lowered.graph, parts["train"]):
+        return
+    spec, lowered = check(spec, allow_outside=True, adapted=adapted_to(spec, parts)).require()
+    labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+    needed = data_signature(spec, lowered.graph)
+    for part, rows in parts.items():
+        with_class_ids(rows, labels, needed.targets, needed.ctc, spec.data[part])

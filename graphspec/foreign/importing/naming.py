@@ -1,0 +1,231 @@
+"""Names for blocks that were found, for their nodes and for their parameters."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from string import ascii_lowercase
+from typing import Any
+
+from graphspec.foreign.importing.leaves import common, is_automatic, leaves, named, words
+from graphspec.foreign.importing.steps import REPEAT, Found, Param, Step
+from graphspec.language.names import snake_case
+
+_STEMS = {
+    "BatchNormalization": "norm",
+    "LayerNormalization": "norm",
+    "GroupNormalization": "norm",
+    "RMSNormalization": "norm",
+    "UnitNormalization": "norm",
+    "DepthwiseConv": "depthwise",
+    "SeparableConv": "separable",
+    "ConvTranspose": "up",
+    "Conv": "conv",
+    "Convolution": "conv",
+    "MaxPooling": "pool",
+    "AveragePooling": "pool",
+    "GlobalAveragePooling": "mean",
+    "GlobalMaxPooling": "largest",
+    "ZeroPadding": "pad",
+    "Cropping": "crop",
+    "UpSampling": "up",
+    "Add": "sum",
+    "Concatenate": "joined",
+    "Multiply": "product",
+    "Subtract": "difference",
+    "ReLU": "relu",
+    "MultiHeadAttention": "attend",
+    "Dropout": "dropped",
+    "SpatialDropout": "dropped",
+    "Flatten": "flat",
+    "Embedding": "embed",
+}
+"""What people call a node of a type; others have the type in snake case."""
+_MERGES = {"Add": ("residual", "projected"), "Concatenate": ("grown", "mixed"), "Multiply": ("gated", "gated")}
+"""What a block is called that ends in a layer: with its own input among those of the layer, and without."""
+_IN_A_NAME = 3
+_NUMBERED = re.compile(r"[_.-]?\d+$|(?<=\d)[_.-]?[a-z]$")
+
+
+class Names:
+    """Names of one scope."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def claim(self, name: str, *, number: bool = False) -> str:
+        """Return a free name: ``name``, or with ``number`` or if it is taken, with a number behind it."""
+        found, k = f"{name}_1" if number else name, 1
+        while found in self.taken:
+            k += 1
+            found = f"{name}_{k}"
+        self.taken.add(found)
+        return found
+
+    def claim_lettered(self, name: str) -> str:
+        """Return a free name: ``name``, or with a letter behind it."""
+        letters = (f"_{letter}" for letter in ascii_lowercase[1:])
+        ends = itertools.chain([""], letters, (f"_{number}" for number in itertools.count(1)))
+        found = next(name + end for end in ends if name + end not in self.taken)
+        self.taken.add(found)
+        return found
+
+    def claim_run(self, name: str, copies: int, *, number: bool = False) -> str:
+        """Return a name that is free with all numbers of its copies."""
+        found, k = f"{name}_1" if number else name, 1
+        while not self.taken.isdisjoint((found, *(f"{found}_{n + 1}" for n in range(copies)))):
+            k += 1
+            found = f"{name}_{k}"
+        self.taken.update((found, *(f"{found}_{n + 1}" for n in range(copies))))
+        return found
+
+
+def stem(step: Step) -> str:
+    """Return what people call a node of this kind."""
+    if step.part is not None:
+        block = step.part.block
+        return stem(block.steps[0]) if block.is_chain else block.name or "part"
+    if step.word != "type":
+        return step.kind
+    if step.kind == "Activation" and isinstance(step.arguments.get("activation"), str):
+        return str(step.arguments["activation"]).rpartition(".")[2]
+    plain = re.sub(r"[1-3]D", "", step.kind)
+    return _STEMS.get(plain) or snake_case(plain)
+
+
+def name_blocks(blocks: Sequence[Found], taken: Iterable[str]) -> None:
+    """Give each block a name: what its instances are called, else what it does. Inner blocks come first."""
+    names = Names(taken)
+    wanted = {block: _own_name(block) for block in blocks}
+    for name in dict.fromkeys(filter(None, wanted.values())):
+        same = [block for block in blocks if wanted[block] == name]
+        largest = max(same, key=lambda block: (len(block.instances), sum(1 for s in block.steps for _ in leaves(s))))
+        if name not in names.taken:
+            largest.name = names.claim(name)
+    for block in blocks:
+        if not block.name:
+            block.name = names.claim_lettered(_what_it_does(block))
+
+
+def _own_name(block: Found) -> str:
+    """Return the last word that the names of the instances have in common, without numbers; "" if there is none."""
+    found = Counter[str]()
+    for instance in block.instances:
+        if instance.part is None or not instance.part.members:
+            continue
+        for word in reversed(prefix_of(instance)):
+            if letters := re.sub(r"\d+[a-z]?$", "", word):
+                found[letters] += 1
+                break
+        else:
+            found[""] += 1
+    return found.most_common(1)[0][0] if found else ""
+
+
+def prefix_of(instance: Step) -> tuple[str, ...]:
+    """Return the words that begin the names of all nodes of an instance; none if Keras has given the names."""
+    return common(named(instance))
+
+
+def _what_it_does(block: Found) -> str:
+    kinds = {step.kind for step in block.steps}
+    if "Dense" in kinds and any("Attention" in kind for kind in kinds):
+        return "transformer"
+    last = block.steps[-1]
+    if last.kind not in _MERGES and len(block.steps) > 1 and len(last.arguments) <= 1:
+        [*sources] = last.read()
+        last = sources[0].of if len(sources) == 1 and isinstance(sources[0].of, Step) else last
+    if last.kind in _MERGES and last.part is None:
+        return _MERGES[last.kind][0 if any(isinstance(s.of, str) for s in last.read()) else 1]
+    if any(REPEAT in step.arguments for step in block.steps):
+        return "stage"
+    plain = [step for step in block.steps if step.part is None]
+    if len(plain) < len(block.steps):
+        return "part"
+    if any(_is_larger(step.arguments.get("strides")) for step in plain):
+        return "down"
+    block.is_chain = True
+    return "_".join(list(dict.fromkeys(map(stem, plain)))[:_IN_A_NAME])
+
+
+def _is_larger(strides: Any) -> bool:
+    """Return whether strides leave pixels out."""
+    return isinstance(strides, int) and strides > 1
+
+
+def name_inside(block: Found) -> dict[Step, str]:
+    """Return the names of the steps of a block: what the names of its instances have behind their common words."""
+    from graphspec.foreign.importing.structure import entry_name
+
+    names = Names(entry_name(k) for k in range(block.entries))
+    counts = Counter(map(stem, block.steps))
+    found: dict[Step, str] = {}
+    for k, step in sorted(enumerate(block.steps), key=lambda item: REPEAT in item[1].arguments):
+        name = _inner_name(block, k)
+        if REPEAT in step.arguments:
+            copies = (len(i.part.members[k].copies) for i in block.instances if i.part is not None and i.part.members)
+            found[step] = names.claim_run(name or stem(step), max(copies, default=1))
+        elif name:
+            found[step] = names.claim(name)
+        else:
+            found[step] = names.claim(stem(step), number=counts[stem(step)] > 1)
+    return found
+
+
+def _inner_name(block: Found, k: int) -> str:
+    seen = Counter[str]()
+    for instance in block.instances:
+        if instance.part is None or not instance.part.members:
+            continue
+        prefix = prefix_of(instance)
+        member = instance.part.members[k]
+        if not prefix:
+            seen[""] += 1
+            continue
+        own = prefix_of(member) if member.part is not None else () if is_automatic(member) else words(member.name)
+        rest = list(own[len(prefix) :])
+        while rest and rest[0].isdigit():
+            rest = [*rest[1:], rest[0]] if any(not word.isdigit() for word in rest) else []
+        seen["_".join(rest)] += 1
+    name, count = seen.most_common(1)[0] if seen else ("", 0)
+    return name if name and name[0].isalpha() and 2 * count > sum(seen.values()) else ""
+
+
+def name_params(block: Found, inside: dict[Step, str], done: set[Found], reserved: Iterable[str]) -> None:
+    """Name the parameters of a block after the arguments that they are."""
+    if block in done:
+        return
+    done.add(block)
+    names = Names(reserved)
+    for param in block.params:
+        places = [(s, k) for s in block.steps for k, value in s.arguments.items() if contains(value, param)]
+        step, key = next((place for place in places if place[0].arguments[place[1]] is param), places[0])
+        if step.part is not None and key != REPEAT:
+            name_params(step.part.block, inside, done, reserved)
+            key = step.part.block.params[int(key)].name
+        elif key == REPEAT:
+            key = "copies"
+        own = words(inside[step])
+        longer = ("_".join((*own[len(own) - k :], key)) for k in range(1, len(own) + 1))
+        longer = (name for name in longer if name[0].isalpha())
+        param.name = next((name for name in (key, *longer) if name not in names.taken), key)
+        param.name = names.claim(param.name)
+
+
+def contains(value: Any, param: Param) -> bool:
+    """Return whether an argument is a parameter, or a list with it."""
+    return value is param or (isinstance(value, list) and any(item is param for item in value))
+
+
+def run_name(names: Sequence[str]) -> str:
+    """Return what numbered names have in common: ``stage2_block1``, ``stage2_block2`` → ``stage2_block``; or ""."""
+    stems = {_NUMBERED.sub("", name) for name in names}
+    return stems.pop() if len(stems) == 1 else "_".join(common(names))
+
+
+def starts_later(names: Sequence[str]) -> bool:
+    """Return whether the numbers, or letters, behind names begin after the first one."""
+    number = _NUMBERED.search(names[0])
+    return number is not None and number[0].strip("_.-") not in ("0", "1", "a")

@@ -1,0 +1,234 @@
+"""The nodes of a plain spec with their sources as objects, in an order in which branches stay together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphspec.foreign.importing.arguments import Shortener
+from graphspec.vocabulary.layers import LAYERS
+
+_NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
+
+
+_TRUNK, _OF_SEQUENCES = 6, 3
+REPEAT = "repeat"
+"""The argument of a run: how many copies it has."""
+
+
+@dataclass(eq=False, slots=True)
+class Param:
+    """A parameter of a block, in place of an argument."""
+
+    default: Any = None
+    name: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """Where an input comes from: output ``output`` of a step, or of an input of the scope, by its name."""
+
+    of: Step | str
+    output: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """What an instance of a found block stands for: the steps in the order of the block's own."""
+
+    block: Found
+    members: list[Step]
+
+
+@dataclass(eq=False, slots=True)
+class Step:
+    """An entry of ``layers``.
+
+    Attributes:
+        kind: the type of the layer; with ``word`` ``block`` or ``share`` the name of that.
+        arguments: without ``inputs`` and arguments that name other nodes.
+        sources: the inputs, and by further keys the arguments that name nodes; numbers and null stand for themselves.
+        fixed: whether it keeps its name and its place: a head, or a step whose weights another one uses.
+        part: for an instance of a block that was found, the steps that it replaces.
+        copies: for a run, the equal instances of a found block that follow each other; `part` is then that of the first.
+    """
+
+    word: str
+    kind: str
+    name: str
+    arguments: dict[str, Any]
+    sources: dict[str, list[Any]]
+    frozen: bool = False
+    fixed: bool = False
+    part: Part | None = None
+    copies: list[Step] = field(default_factory=list)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the step takes no inputs, as a Parameter does: it is no part of the chain."""
+        layer = LAYERS.get(self.kind) if self.word == "type" else None
+        return layer is not None and layer.arity == (0, 0)
+
+    def read(self) -> Iterator[Source]:
+        """Yield all sources."""
+        for values in self.sources.values():
+            yield from (value for value in values if isinstance(value, Source))
+
+
+@dataclass(eq=False, slots=True)
+class Found:
+    """A block that was found: its steps, whose arguments may be parameters.
+
+    Attributes:
+        entries: the number of inputs.
+        is_chain: whether its name lists its steps.
+    """
+
+    steps: list[Step]
+    entries: int
+    params: list[Param]
+    name: str = ""
+    instances: list[Step] = field(default_factory=list)
+    is_chain: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """The steps of a document, or of a block of the plain spec, and what is read of them from outside."""
+
+    inputs: tuple[str, ...]
+    steps: list[Step]
+    outputs: list[Source]
+
+
+class UnreadableError(Exception):
+    """The data are not in the plain form: structure is then not looked for."""
+
+
+def read_scope(
+    entries: Iterable[Mapping[str, Any]],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    shortener: Shortener,
+    ranks: Mapping[str, int],
+) -> Scope:
+    """Read the entries of ``layers``, with ``outputs`` the names that are read from outside.
+
+    Args:
+        ranks: the number of axes of nodes, where it is known.
+    """
+    by_name: dict[str, Step | str] = {name: name for name in inputs}
+    names = tuple(by_name)
+    written = list(entries)
+    steps: list[Step] = []
+    for entry in written:
+        step = _step(entry, shortener, ranks.get(entry.get("name", "")))
+        if step.name in by_name:
+            raise UnreadableError(step.name)
+        by_name[step.name] = step
+        steps.append(step)
+    for step in steps:
+        for key, values in step.sources.items():
+            step.sources[key] = [_source(value, by_name) if isinstance(value, str) else value for value in values]
+        if step.word == "share":
+            owner = by_name.get(step.kind)
+            if not isinstance(owner, Step):
+                raise UnreadableError(step.kind)
+            step.fixed = owner.fixed = True
+    ends = [_source(name, by_name) for name in outputs]
+    return Scope(names, ordered(steps, ends), ends)
+
+
+def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> Step:
+    word = next((word for word in ("share", "block", "type") if word in entry), None)
+    if word is None or not isinstance(entry.get("name"), str) or not {"repeat"}.isdisjoint(entry):
+        raise UnreadableError(str(entry.get("name")))
+    kind = entry[word]
+    given = {k: v for k, v in entry.items() if k not in _NODE}
+    ends = ([-1],) if rank is None else ([-1], rank - 1, [rank - 1])
+    if given.get("axis") in ends and shortener.default(kind, "axis") == -1:
+        given["axis"] = -1  # Keras counts from the front in its files
+    if rank == _OF_SEQUENCES and given.get("attention_axes") in (1, [1]):
+        del given["attention_axes"]  # all axes between the batch and the features
+    layer = LAYERS.get(kind) if word == "type" else None
+    sources: dict[str, list[Any]] = {}
+    written = entry.get("inputs", [])
+    sources["inputs"] = list(written) if isinstance(written, list) else [written]
+    for key in layer.call_arguments if layer is not None else ():
+        if key in given:
+            value = given.pop(key)
+            sources[key] = list(value) if isinstance(value, list) else [value]
+    options = {k: given.pop(k) for k in (layer.call_options if layer is not None else ()) if k in given}
+    arguments = shortener.layer(kind, given) if word == "type" else {**given, **entry.get("params", {})}
+    if entry.get("weights") is not None:
+        arguments["weights"] = entry["weights"]
+    return Step(word, kind, entry["name"], {**arguments, **options}, sources, entry.get("trainable") is False)
+
+
+def _source(name: str, by_name: Mapping[str, Step | str]) -> Source:
+    before, colon, output = name.partition(":")
+    if before not in by_name:
+        raise UnreadableError(name)
+    return Source(by_name[before], int(output) if colon else 0)
+
+
+def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
+    """Return the steps so that each follows what it reads and a branch stays together, as a person writes them.
+
+    What hangs beside a long trunk, such as an embedding that is added late, stands right before the step that reads it.
+    """
+    before = _before(steps)
+    done: dict[Step, None] = {}
+    starts = [end.of for end in ends if isinstance(end.of, Step)]
+    for start in (*starts, *steps):
+        if start in done:
+            continue
+        stack = [(start, iter(_trunk_first(start, before)))]
+        while stack:
+            step, sources = stack[-1]
+            below = next((s for s in sources if s not in done), None)
+            if below is None:
+                done[step] = None
+                stack.pop()
+            else:
+                stack.append((below, iter(_trunk_first(below, before))))
+    return list(done)
+
+
+def _before(steps: list[Step]) -> dict[Step, int]:
+    """Return for each step a bit for each step on which it depends, itself included.
+
+    Raises:
+        UnreadableError: there is a cycle.
+    """
+    readers: dict[Step, list[Step]] = {step: [] for step in steps}
+    missing = dict.fromkeys(steps, 0)
+    for step in steps:
+        for source in step.read():
+            if isinstance(source.of, Step):
+                readers[source.of].append(step)
+                missing[step] += 1
+    found: dict[Step, int] = {}
+    ready = deque(step for step in steps if not missing[step])
+    while ready:
+        step = ready.popleft()
+        bits = 1 << len(found)
+        for source in step.read():
+            bits |= found[source.of] if isinstance(source.of, Step) else 0
+        found[step] = bits
+        for reader in readers[step]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                ready.append(reader)
+    if len(found) < len(steps):
+        raise UnreadableError("a cycle")
+    return found
+
+
+def _trunk_first(step: Step, before: Mapping[Step, int]) -> list[Step]:
+    """Return what a step reads in the order of its inputs, but short branches of their own beside a long one last."""
+    sources = [source.of for source in step.read() if isinstance(source.of, Step)]
+    trunk = max((before[source] for source in sources), key=int.bit_count, default=0)
+    return sorted(sources, key=lambda s: trunk.bit_count() > _TRUNK and not before[s] & trunk)

@@ -1,0 +1,371 @@
+"""Find what a network repeats, and make blocks of it: those that save the most lines first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphspec.foreign.importing.arguments import Shortener
+from graphspec.foreign.importing.leaves import belongs_together, is_within
+from graphspec.foreign.importing.regions import Region, Tokens, alike, text_of
+from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Source, Step
+from graphspec.foreign.importing.yaml_text import WIDTH
+from graphspec.vocabulary.layers import LAYERS
+
+_LINES_OF_A_BLOCK = 4  # its name, its inputs, `layers:`, its outputs
+_SHORTEST = 3  # nodes of a block without blocks
+_LEAST = 3.0  # lines that a block must save
+_OF_A_VALUE = 0.12  # of a line, for a value of an instance
+_OF_A_PARAM = 0.3
+_OF_AN_INPUT = 0.8
+_BARE, _KEY = 40, 14  # characters of an instance, and of a parameter's name
+_MANY_PARAMS = 6
+_MOST_PARAMS = 12
+_ROUNDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A parameter: its places (step, argument, and the item if the argument is a list), its value in each region."""
+
+    places: list[tuple[int, str, int | None]]
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Regions that become instances of a block, and its parameters."""
+
+    regions: list[Region]
+    columns: list[_Column]
+
+
+class Structure:
+    """The steps of a document and of its blocks, and the blocks that are found in them."""
+
+    def __init__(self, scopes: Sequence[Scope], shortener: Shortener) -> None:
+        self.scopes, self.shortener = scopes, shortener
+        self.blocks: list[Found] = []
+        self.tokens = Tokens()
+
+    def find(self) -> None:
+        """Make blocks as long as they save lines."""
+        for _ in range(_ROUNDS):
+            if (choice := self._best()) is None:
+                return
+            self._make(choice)
+
+    def in_order(self) -> list[Found]:
+        """Return the blocks in the order in which the scopes use them, each after those that it contains."""
+        done: dict[Found, None] = {}
+
+        def visit(steps: Sequence[Step]) -> None:
+            for step in steps:
+                if step.part is not None and step.part.block not in done:
+                    visit(step.part.block.steps)
+                    done[step.part.block] = None
+
+        for scope in self.scopes:
+            visit(scope.steps)
+        return list(done)
+
+    @property
+    def sequences(self) -> list[list[Step]]:
+        """The steps of the scopes, then those of each block that was found."""
+        return [*(scope.steps for scope in self.scopes), *(block.steps for block in self.blocks)]
+
+    def _best(self) -> _Choice | None:
+        sequences = self.sequences
+        outside = [*(scope.outputs for scope in self.scopes), *([Source(block.steps[-1])] for block in self.blocks)]
+        groups = alike(sequences, outside, self.tokens)
+        bounds = sorted(
+            (((len(regions) - 1) * key[2] - _LINES_OF_A_BLOCK, key) for key, regions in groups.items()), reverse=True
+        )
+        best, most = None, 0.0
+        seen: set[tuple[int, ...]] = set()
+        for bound, key in bounds:
+            if bound * _MOST_BONUS <= most or bound < _LEAST:
+                break
+            if key[2] < _SHORTEST and not any(step.part for step in self._steps(groups[key][0])):
+                continue
+            regions = _apart(groups[key])
+            mark = tuple(x for r in regions for x in (r.sequence, r.first, r.last))
+            if (
+                len(regions) < 2
+                or ((len(regions) - 1) * key[2] - _LINES_OF_A_BLOCK) * _MOST_BONUS <= most
+                or mark in seen
+            ):
+                continue
+            seen.add(mark)
+            for chosen in self._chosen(regions):
+                columns = self._columns(chosen)
+                if columns is None or (saved := self._saved(chosen, columns)) < _LEAST:
+                    continue
+                if (score := saved * self._bonus(chosen)) > most:
+                    best, most = _Choice(chosen, columns), score
+        return best
+
+    def _chosen(self, regions: list[Region]) -> Iterator[list[Region]]:
+        """Yield the regions; if names say that most of them, but not all, are within a unit, only those."""
+        inside = [region for region in regions if is_within(self._steps(region))]
+        yield inside if len(regions) / 2 <= len(inside) < len(regions) and len(inside) > 1 else regions
+
+    def _steps(self, region: Region) -> list[Step]:
+        return self.sequences[region.sequence][region.first : region.last + 1]
+
+    def _columns(self, regions: Sequence[Region]) -> list[_Column] | None:
+        """Return the arguments that differ between regions; None if they cannot be parameters."""
+        columns: dict[str, _Column] = {}
+        members = [self._steps(region) for region in regions]
+        for k, same in enumerate(zip(*members, strict=True)):
+            if len({text_of(step.arguments) for step in same}) == 1:
+                continue
+            for key in dict.fromkeys(key for step in same for key in step.arguments):
+                values = [self._value(step, key) for step in same]
+                if any(value is ... for value in values):
+                    return None
+                item = _differing(values)
+                if item is not None:
+                    values = [value[item] for value in values]
+                texts = [text_of(value) for value in values]
+                if len(set(texts)) > 1:
+                    columns.setdefault("\n".join(texts), _Column([], values)).places.append((k, key, item))
+        return list(columns.values()) if len(columns) <= _MOST_PARAMS else None
+
+    def _value(self, step: Step, key: str) -> Any:
+        if key in step.arguments:
+            return step.arguments[key]
+        if key == REPEAT:
+            return 1
+        return self.shortener.default(step.kind, key) if step.word == "type" else ...
+
+    def _saved(self, regions: Sequence[Region], columns: Sequence[_Column]) -> float:
+        """Return how many lines a block saves, about."""
+        length = len(regions[0])
+        defaults = [text_of(_first_plain(column.values)) for column in columns]
+        lines = 0.0
+        for k, region in enumerate(regions):
+            if k and self._continues(regions, k) and all(_same(c.values[k], c.values[k - 1]) for c in columns):
+                continue
+            texts = [text_of(column.values[k]) for column in columns]
+            others = [text for text, default in zip(texts, defaults, strict=True) if text != default]
+            width = _BARE + sum(map(len, others)) + _KEY * len(others)
+            lines += 1 + _OF_A_VALUE * len(others) + (len(region.entries) - 1) * _OF_AN_INPUT
+            lines += 2 if width > WIDTH else 0
+        params = 2.0 * any(place[1] == REPEAT for column in columns for place in column.places)
+        params += _OF_A_PARAM * len(columns) + max(len(columns) - _MANY_PARAMS, 0) + (1 if columns else 0)
+        return len(regions) * length - (length + _LINES_OF_A_BLOCK + params + lines)
+
+    def _continues(self, regions: Sequence[Region], k: int) -> bool:
+        """Return whether a region reads the one before it in place of its first input, and is the next line."""
+        before, after = regions[k - 1], regions[k]
+        if before.sequence != after.sequence or before.last + 1 != after.first:
+            return False
+        end = self.sequences[before.sequence][before.last]
+        return after.entries[0] == (end, 0) and after.entries[1:] == before.entries[1:]
+
+    def _bonus(self, regions: Sequence[Region]) -> float:
+        """Return a factor: higher for regions that people would cut out."""
+        region = regions[len(regions) // 2]
+        steps = self._steps(region)
+        factor = 1.0
+        readers = sum(any((s.of, s.output) == region.entries[0] for s in step.read()) for step in steps)
+        if readers > 1:
+            factor += _FORK
+        if _has_weights(steps[0]) and not _has_weights(steps[-1]):
+            factor += _STARTS
+        if any(_is_merge(step) for step in steps[-2:]):
+            factor += _ENDS
+        if any(REPEAT in step.arguments for step in steps[:-1]) and steps[-1].part is None:
+            factor -= _CUT  # what follows a run begins something new
+        if not is_within(steps):
+            factor -= _CUT
+        together = sum(self._is_named(region) for region in regions) / len(regions)
+        factor += _NAMED * together
+        return factor
+
+    def _is_named(self, region: Region) -> bool:
+        sequence = self.sequences[region.sequence]
+        around = [sequence[k] for k in (region.first - 1, region.last + 1) if 0 <= k < len(sequence)]
+        return belongs_together(self._steps(region), around)
+
+    def _make(self, choice: _Choice) -> None:
+        """Make a block of the chosen regions, and replace them by its instances."""
+        first = choice.regions[0]
+        template = self._steps(first)
+        inside = {step: k for k, step in enumerate(template)}
+        copies = [replace(step, arguments=dict(step.arguments), sources={}) for step in template]
+        places = {entry: k for k, entry in enumerate(first.entries)}
+        for step, copy in zip(template, copies, strict=True):
+            for key, values in step.sources.items():
+                copy.sources[key] = [
+                    value
+                    if not isinstance(value, Source)
+                    else Source(copies[inside[value.of]], value.output)
+                    if value.of in inside and isinstance(value.of, Step)
+                    else Source(entry_name(places[value.of, value.output]))
+                    for value in values
+                ]
+        params = [Param(_first_plain(column.values)) for column in choice.columns]
+        for param, column in zip(params, choice.columns, strict=True):
+            for k, key, item in column.places:
+                if item is None:
+                    copies[k].arguments[key] = param
+                else:
+                    listed = list(self._value(template[k], key))
+                    listed[item] = param
+                    copies[k].arguments[key] = listed
+        block = Found(copies, len(first.entries), params)
+        for copy in copies:
+            if copy.part is not None:
+                copy.part, copy.copies = Part(copy.part.block, []), []
+        self.blocks.append(block)
+        for number in sorted({region.sequence for region in choice.regions}):
+            self._replace(number, choice, block)
+            self._join(number, block)
+
+    def _replace(self, number: int, choice: _Choice, block: Found) -> None:
+        """Replace the regions of a sequence by instances of a block."""
+        sequence = self.sequences[number]
+        renamed: dict[Step, Step] = {}
+        chosen = [(k, region) for k, region in enumerate(choice.regions) if region.sequence == number]
+        for k, region in reversed(chosen):
+            members = sequence[region.first : region.last + 1]
+            values = {f"{n}": column.values[k] for n, column in enumerate(choice.columns)}
+            sources = [Source(of, output) for of, output in region.entries]
+            new = Step("block", f"\0{id(block)}", "", values, {"inputs": sources}, part=Part(block, members))
+            block.instances.append(new)
+            sequence[region.first : region.last + 1] = [new]
+            renamed[members[-1]] = new
+            for own in self._members(number):
+                inner = Part(block, own[region.first : region.last + 1])
+                own[region.first : region.last + 1] = [Step("block", new.kind, "", {}, {}, part=inner)]
+                block.instances.append(own[region.first])
+        self._redirect(number, renamed)
+
+    def _join(self, number: int, block: Found) -> None:
+        """Make one step of equal instances that follow each other."""
+        sequence = self.sequences[number]
+        read = Counter(s.of for step in sequence for s in step.read())
+        read.update(s.of for s in (self.scopes[number].outputs if number < len(self.scopes) else ()))
+        renamed: dict[Step, Step] = {}
+        for first, last in reversed(list(_runs(sequence, block, read))):
+            members = sequence[first : last + 1]
+            one = members[0]
+            run = replace(one, arguments={**one.arguments, REPEAT: len(members)}, copies=members)
+            sequence[first : last + 1] = [run]
+            renamed[members[-1]] = run
+            for own in self._members(number):
+                inner = own[first : last + 1]
+                own[first : last + 1] = [replace(inner[0], copies=inner)]
+        self._redirect(number, renamed)
+
+    def _members(self, number: int) -> Iterator[list[Step]]:
+        """Yield what the instances of a block stand for, if the sequence is a block's: they change with it."""
+        if number >= len(self.scopes):
+            for instance in self.blocks[number - len(self.scopes)].instances:
+                if instance.part is not None and instance.part.members:
+                    yield instance.part.members
+
+    def _redirect(self, number: int, renamed: Mapping[Step, Step]) -> None:
+        """Let everything that reads a step read the one that stands in its place."""
+        sources = [s for step in self.sequences[number] for s in step.read()]
+        for source in (*sources, *(self.scopes[number].outputs if number < len(self.scopes) else ())):
+            source.of = renamed.get(source.of, source.of) if isinstance(source.of, Step) else source.of
+
+
+def _runs(sequence: Sequence[Step], block: Found, read: Mapping[Step | str, int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last place of equal instances in a row, which only the next one reads."""
+    first = 0
+    for k in range(1, len(sequence) + 1):
+        before = sequence[k - 1]
+        same = before.part is not None and before.part.block is block and read[before] == 1
+        if same and k < len(sequence) and follows(before, sequence[k]):
+            continue
+        if k - first > 1:
+            yield first, k - 1
+        first = k
+
+
+def follows(before: Step, step: Step) -> bool:
+    """Return whether a step is another copy of the one before it."""
+    if (before.word, before.kind, before.frozen) != (step.word, step.kind, step.frozen) or step.word == "share":
+        return False
+    if before.fixed or step.fixed or text_of(before.arguments) != text_of(step.arguments):
+        return False
+    if before.sources.keys() != step.sources.keys() or step.sources.keys() != {"inputs"}:
+        return False
+    old, new = before.sources["inputs"], step.sources["inputs"]
+    if len(old) != len(new) or not new or not isinstance(new[0], Source) or not isinstance(old[0], Source):
+        return False
+    return (new[0].of, new[0].output) == (before, 0) and all(map(_equal, old[1:], new[1:]))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Source) and isinstance(other, Source):
+        return one.of == other.of and one.output == other.output
+    return not isinstance(one, Source) and not isinstance(other, Source) and text_of(one) == text_of(other)
+
+
+def entry_name(number: int) -> str:
+    """Return the name of a block's input."""
+    return ("x", "y", "z")[number]
+
+
+_FORK, _STARTS, _ENDS, _NAMED, _CUT = 0.15, 0.08, 0.05, 0.4, 0.3
+_MOST_BONUS = 1 + _FORK + _STARTS + _ENDS + _NAMED
+
+
+def _apart(regions: Sequence[Region]) -> list[Region]:
+    """Return regions that do not overlap."""
+    chosen: list[Region] = []
+    for region in regions:  # by sequence and position
+        if chosen and chosen[-1].sequence == region.sequence and chosen[-1].last >= region.first:
+            continue
+        chosen.append(region)
+    return chosen
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or text_of(one) == text_of(other)
+
+
+def _first_plain(values: Sequence[Any]) -> Any:
+    """Return the default of a parameter: what most instances have, else the first one's value; no other parameter."""
+    plain = [_resolved(value) for value in values]
+    counts = Counter(map(text_of, plain))
+    usual = max(plain, key=lambda value: counts[text_of(value)])
+    return usual if 2 * counts[text_of(usual)] > len(plain) else plain[0]
+
+
+def _differing(values: Sequence[Any]) -> int | None:
+    """Return the place where lists differ, if it is one and they have several items of one kind: a channel of a shape."""
+    first = values[0]
+    if (
+        not isinstance(first, list)
+        or len(first) < 2
+        or any(not isinstance(v, list) or len(v) != len(first) for v in values)
+    ):
+        return None
+    places = [k for k in range(len(first)) if len({text_of(value[k]) for value in values}) > 1]
+    return places[0] if len(places) == 1 else None
+
+
+def _resolved(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_resolved, value))
+    return _resolved(value.default) if isinstance(value, Param) else value
+
+
+def _has_weights(step: Step) -> bool:
+    """Return whether a step has a kernel, as a convolution does."""
+    steps: Iterator[Step] = iter([step]) if step.part is None else iter(step.part.block.steps)
+    first = next(steps)
+    layer = LAYERS.get(first.kind) if first.word == "type" else None
+    return first.part is not None or (layer is not None and "bias_initializer" in layer.model_fields)
+
+
+def _is_merge(step: Step) -> bool:
+    return len(step.sources.get("inputs", ())) > 1

@@ -1,0 +1,394 @@
+"""Initial values of weights, in Keras's layout and with Keras's formulas."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr, model_validator
+
+from graphspec.base.arrays.array_files import converted, find, refuse_values
+from graphspec.base.arrays.layout import Array as Values
+from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
+from graphspec.base.errors import ProblemError, ShapeError, UsageError
+from graphspec.base.nested_numbers import Reals, check_given
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.learnt_size import LearntSize
+
+
+class Initializer(Config):
+    """Draws the initial value of a weight in Keras's layout."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        """Return a float32 array of ``shape``; ``random`` is keyed by the seed and the weight's name."""
+        raise NotImplementedError
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise :class:`ShapeError` (GS301) if this initializer is not defined for weights of ``shape``."""
+
+    def located(self, folder: Path | None) -> Self:
+        """Return the initializer with the folder of its file; None if the weights exist: the file is not opened then.
+
+        Raises:
+            ShapeError: the file cannot be read.
+        """
+        return self
+
+    @property
+    def one_shape(self) -> bool:
+        """True if the values are an array, which fits weights of one shape."""
+        return False
+
+
+INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
+INITIALIZERS.refused |= {"Initializer": only_base("initializers", "use glorot_uniform")}
+
+
+@INITIALIZERS.add("Zeros", "zeros", "zero")
+class Zeros(Initializer):
+    """All 0."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return np.zeros(shape, np.float32)
+
+
+@INITIALIZERS.add("Ones", "ones", "one")
+class Ones(Initializer):
+    """All 1."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return np.ones(shape, np.float32)
+
+
+@INITIALIZERS.add("Constant", "constant")
+class Constant(Initializer):
+    """All ``value``; a list is broadcast to the weight, as NumPy does."""
+
+    value: Annotated[Reals, Field(description="The value of every element, or nested lists that broadcast.")] = 0.0
+
+    @property
+    def one_shape(self) -> bool:
+        return isinstance(self.value, tuple)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        got = np.shape(self.value)
+        fits = zip(reversed(got), reversed(shape), strict=False)
+        if len(got) > len(shape) or not all(n in (1, d) or isinstance(d, LearntSize) for n, d in fits):
+            text = f"has values of shape {show(got)} for a weight of shape {show(shape)}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="give values that broadcast to the weight's shape")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return np.full(shape, np.asarray(self.value, np.float32), np.float32)
+
+
+@INITIALIZERS.add("Array", "array")
+class Array(Initializer):
+    """The given values, of exactly the weight's shape: pretrained vectors, for example.
+
+    They are nested lists under ``value``, or in a ``file`` beside the spec or below its folder. The file is read when the
+    weights are created. A run has its weights, and does not need it.
+    """
+
+    value: Annotated[Reals | None, Field(description="The values, in nested lists.")] = None
+    file: Annotated[str | None, Field(description="A file .npy, .npz or .safetensors, in place of `value`.")] = None
+    key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_given(self.value, self.file, self.key, "file: vectors.npy")
+        return self
+
+    @property
+    def one_shape(self) -> bool:
+        return True
+
+    def located(self, folder: Path | None) -> Self:
+        changed = self.model_copy()
+        changed._folder = folder
+        return changed
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if self.file is None:
+            self._check_shape(np.asarray(self.value).shape, shape)
+        elif self._folder is not None:
+            try:
+                found = find(self._folder, self.file, self.key)
+                self._check_shape(found.shape, shape)
+                refuse_values(found)
+            except ProblemError as error:
+                known = error.problem
+                text = f"names the file '{self.file}', which {known.message}"
+                raise ShapeError(known.code, text, known.hint) from None
+
+    def _check_shape(self, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        sizes = zip(got, shape, strict=False)
+        if len(got) != len(shape) or not all(n == d or isinstance(d, LearntSize) for n, d in sizes):
+            text = f"has shape {show(got)}, but the weight has {show(shape)}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, "give one value for each element of the weight")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        if self.file is None:
+            return np.asarray(self.value, np.float32)
+        try:
+            self.check(shape)  # the file may have changed since the spec was checked
+            return converted(find(self._folder or Path(), self.file, self.key).read(), "float32")
+        except ProblemError as error:
+            raise UsageError(f"the initializer Array {error.problem.message}") from None
+
+
+@INITIALIZERS.add("Identity", "identity", "IdentityInitializer")
+class Identity(Initializer):
+    """``gain`` on the diagonal of a matrix, 0 elsewhere. The matrix may have any two sizes."""
+
+    gain: Annotated[float, Field(description="The value on the diagonal.")] = 1.0
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            text = f"needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
+
+
+class RandomInitializer(Initializer):
+    """Draws in float64 and rounds to float32; with ``seed`` the weight has its own random stream."""
+
+    seed: Annotated[int | None, Field(description="Seed of this weight, independent of the run's seed.")] = None
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        """Return a float64 array of ``shape``."""
+        raise NotImplementedError
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        if self.seed is not None:
+            random = np.random.Generator(np.random.Philox(self.seed % 2**64))
+        return self.draw(shape, random).astype(np.float32)
+
+
+def truncated(shape: tuple[int, ...], random: np.random.Generator) -> Values:
+    """Draw standard normal values; values beyond 2 standard deviations are drawn again."""
+    z = random.standard_normal(shape)
+    while (outside := np.abs(z) > 2.0).any():
+        z[outside] = random.standard_normal(int(outside.sum()))
+    return z
+
+
+@INITIALIZERS.add("RandomNormal", "random_normal", "normal")
+class RandomNormal(RandomInitializer):
+    """Normal(``mean``, ``stddev``)."""
+
+    mean: Annotated[float, Field(description="Mean.")] = 0.0
+    stddev: Annotated[float, Field(ge=0.0, description="Standard deviation.")] = 0.05
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return random.standard_normal(shape) * self.stddev + self.mean
+
+
+@INITIALIZERS.add("TruncatedNormal", "truncated_normal")
+class TruncatedNormal(RandomNormal):
+    """Normal(``mean``, ``stddev``), truncated at two ``stddev`` from the mean: values beyond are drawn again."""
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return truncated(shape, random) * self.stddev + self.mean
+
+
+@INITIALIZERS.add("RandomUniform", "random_uniform", "uniform")
+class RandomUniform(RandomInitializer):
+    """Uniform on [``minval``, ``maxval``)."""
+
+    minval: Annotated[float, Field(description="Lower bound.")] = -0.05
+    maxval: Annotated[float, Field(description="Upper bound.")] = 0.05
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return random.random(shape) * (self.maxval - self.minval) + self.minval
+
+
+def fans(
+    shape: tuple[int, ...], input_axes: tuple[int, ...] | None = None, output_axes: tuple[int, ...] | None = None
+) -> tuple[int, int]:
+    """Return fan-in and fan-out, the numbers of inputs and outputs that a weight connects.
+
+    As in Keras, both include the receptive field of a convolution's kernel ``(…, in, out)``.
+    """
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Distribution = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
+
+_TRUNCATED_STDDEV = 0.87962566103423978  # standard deviation of a standard normal truncated at ±2
+
+
+class Fans(RandomInitializer):
+    """Variance ``scale / n``, where n is the number of inputs, the number of outputs, or their mean."""
+
+    input_axes: Annotated[Ints | None, Field(description="Axes that count as inputs; null for Keras's rule.")] = None
+    output_axes: Annotated[Ints | None, Field(description="Axes that count as outputs; null for Keras's rule.")] = None
+
+    rule: ClassVar[tuple[float, Mode, Distribution]]
+
+    def variance_rule(self) -> tuple[float, Mode, Distribution]:
+        """Return ``scale``, ``mode`` and ``distribution``."""
+        return self.rule
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        scale, mode, distribution = self.variance_rule()
+        fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        variance = scale / max(1.0, n)
+        if distribution == "uniform":
+            return (random.random(shape) * 2 - 1) * math.sqrt(3 * variance)
+        if distribution == "untruncated_normal":
+            return random.standard_normal(shape) * math.sqrt(variance)
+        return truncated(shape, random) * (math.sqrt(variance) / _TRUNCATED_STDDEV)
+
+
+@INITIALIZERS.add("VarianceScaling", "variance_scaling")
+class VarianceScaling(Fans):
+    """Variance ``scale / n``, drawn from ``distribution``; ``normal`` is ``truncated_normal``.
+
+    n is the number of inputs, the number of outputs, or their mean. He et al., *Delving deep into rectifiers*, ICCV 2015.
+    """
+
+    scale: Annotated[Positive, Field(description="The variance times n.")] = 1.0
+    mode: Annotated[Mode, Field(description="n: the number of inputs, of outputs, or their mean.")] = "fan_in"
+    distribution: Annotated[Distribution, Field(description="Distribution of the values.")] = "truncated_normal"
+
+    def variance_rule(self) -> tuple[float, Mode, Distribution]:
+        return self.scale, self.mode, self.distribution
+
+
+@INITIALIZERS.add("GlorotUniform", "glorot_uniform")
+class GlorotUniform(Fans):
+    """Uniform with variance ``2 / (in + out)``.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
+    """
+
+    rule = (1.0, "fan_avg", "uniform")
+
+
+@INITIALIZERS.add("GlorotNormal", "glorot_normal")
+class GlorotNormal(Fans):
+    """Truncated normal with variance ``2 / (in + out)``.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
+    """
+
+    rule = (1.0, "fan_avg", "truncated_normal")
+
+
+@INITIALIZERS.add("HeUniform", "he_uniform")
+class HeUniform(Fans):
+    """Uniform with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
+
+    rule = (2.0, "fan_in", "uniform")
+
+
+@INITIALIZERS.add("HeNormal", "he_normal")
+class HeNormal(Fans):
+    """Truncated normal with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
+
+    rule = (2.0, "fan_in", "truncated_normal")
+
+
+@INITIALIZERS.add("LecunUniform", "lecun_uniform")
+class LecunUniform(Fans):
+    """Uniform with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
+
+    rule = (1.0, "fan_in", "uniform")
+
+
+@INITIALIZERS.add("LecunNormal", "lecun_normal")
+class LecunNormal(Fans):
+    """Truncated normal with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
+
+    rule = (1.0, "fan_in", "truncated_normal")
+
+
+@INITIALIZERS.add("Orthogonal", "orthogonal", "OrthogonalInitializer")
+class Orthogonal(RandomInitializer):
+    """``gain`` times a matrix with orthonormal columns, or orthonormal rows if there are fewer rows.
+
+    The last axis of the weight is the columns, all others together are the rows. Saxe et al., *Exact solutions to the
+    nonlinear dynamics of learning in deep linear neural networks*, ICLR 2014.
+    """
+
+    gain: Annotated[float, Field(description="Factor of the orthogonal matrix.")] = 1.0
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2:
+            text = f"needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
+        return np.asarray(self.gain * (q.T if rows < columns else q).reshape(shape))
+
+
+WINDOW = "The weights of a frame's samples: a name, or a list of them; null for none."
+Window = Annotated[
+    Literal["hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"] | tuple[float, ...] | None,
+    FROM_LIST,
+    Field(description=WINDOW),
+]
+
+
+@INITIALIZERS.add("STFT", "stft", "STFTInitializer")
+class STFT(Initializer):
+    """The Fourier transform of a windowed frame, ``cos(-2π t f / F) · window[t]`` (``sin`` for ``side: imag``).
+
+    It is for kernels (T, 1, F // 2 + 1) of convolutions along time, with T samples and frequencies 0 … F // 2.
+    """
+
+    side: Annotated[Literal["real", "imag"], Field(description="Whether the part is real or imaginary.")] = "real"
+    window: Window = "hann"
+    scaling: Annotated[
+        Literal["density", "spectrum"] | None,
+        Field(description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."),
+    ] = "density"
+    periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
+            text = f"needs a kernel (samples, 1, frequencies), but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+        if isinstance(self.window, tuple) and len(self.window) != shape[0]:
+            text = f"has a window of {len(self.window)} numbers for {shape[0]} samples"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=f"give a window of {shape[0]} numbers")
+        if self.window is not None and self.scaling and not self._scale(self._curve(shape[0])):
+            hint = "use longer frames, `periodic: true` or `scaling: null`"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has a window of zeros for {shape[0]} samples", hint=hint)
+
+    def _curve(self, length: int) -> Values:
+        return spectral_window(self.window, length, self.periodic)
+
+    def _scale(self, curve: Values) -> float:
+        if self.window is None or self.scaling is None:
+            return 1.0
+        return float(np.sqrt(np.square(curve).sum()) if self.scaling == "density" else np.abs(curve).sum())
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        length, _, frequencies = shape
+        angle = -2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / (2 * (frequencies - 1))
+        curve = self._curve(length)
+        wave = (np.cos(angle) if self.side == "real" else np.sin(angle)) * curve[:, None] / self._scale(curve)
+        return wave[:, None, :].astype(np.float32)
+
+
+__all__ = ["INITIALIZERS", "Initializer"]
+__all__ += [cls.__name__ for cls in INITIALIZERS]

@@ -1,0 +1,357 @@
+"""The intermediate representation: values, operator nodes and the graph. Operators are ONNX operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Dim, Shape, fixed_size, names_in, show
+from graphspec.graph.ir.learnt_size import LearntSize
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.ranges import Range
+
+STRING = "string"
+"""The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
+MISSING_INTEGER = -(2**63)
+"""Stands for a missing int64, as NaN for a missing float."""
+_TEXT_BYTES = 64  # of a text in memory
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """Return NumPy's dtype of a tensor's dtype: ``object`` for texts."""
+    return np.dtype(object if dtype == STRING else dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The dtype (``float32``, ``int64``, ``bool``, ``string``, …) and the shape of a tensor; the batch axis is ``"N"``.
+
+    Every floating tensor of the graph is ``float32``; a program may be bound in float64 for gradient checks. Strings are
+    computed by onnxruntime alone, before the part of the graph that NumPy runs.
+    """
+
+    dtype: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{show(self.shape)}"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the dtype is float32."""
+        return self.dtype == "float32"
+
+    @property
+    def is_string(self) -> bool:
+        """Whether the elements are texts."""
+        return self.dtype == STRING
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of a tensor without symbolic dimensions; those of texts are an estimate."""
+        return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """A tensor of the graph: an input, a target, a parameter, a constant or an operator's output.
+
+    Two values with the same name are the same tensor; they may differ in ``mask``.
+
+    Attributes:
+        node: the node that computes the value, if ``kind`` is ``op``.
+        index: the index among the outputs of ``node``.
+        data: the array of a constant.
+        dims: the elements of a small integer vector, if known symbolically (an output of Shape, or computed from it).
+        mask: a bool value, or None if nothing is masked.
+        range: the interval of a layer's integers, if it is smaller than the range of the dtype.
+    """
+
+    name: str
+    type: Type
+    kind: Literal["input", "target", "param", "constant", "op"] = "op"
+    node: Node | None = field(default=None, repr=False)
+    index: int = 0
+    data: Array | None = None
+    dims: tuple[Dim, ...] | None = None
+    param: Param | None = None
+    mask: Value | None = None
+    range: Range | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the tensor."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the tensor."""
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def features(self) -> int:
+        """The size of the last axis, which must be fixed (GS305)."""
+        return self.fixed(-1)
+
+    def fixed(self, axis: int) -> int:
+        """Return the size of ``axis``, which must exist (GS301) and be an integer (GS305)."""
+        if not -self.rank <= axis < self.rank:
+            raise ShapeError(Code.WRONG_RANK, f"needs an axis {axis}, but its input has shape {show(self.shape)}")
+        d = self.shape[axis]
+        if not isinstance(d, int):
+            raise ShapeError(
+                Code.SIZE_NOT_FIXED,
+                f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
+                hint=f"give {names_in(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
+            )
+        return d
+
+    def with_mask(self, mask: Value | None) -> Value:
+        """Return the same tensor with another mask."""
+        known = self.data, self.dims, self.param
+        return Value(self.name, self.type, self.kind, self.node, self.index, *known, mask, self.range)
+
+    def known(self) -> tuple[Dim, ...] | None:
+        """Return the elements of an integer vector: a constant's data or the symbolic ``dims``; None if unknown."""
+        if self.data is not None:
+            return tuple(int(x) for x in self.data.reshape(-1))
+        return self.dims
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One operator applied to values. ``owner`` is the spec node that it was lowered from."""
+
+    name: str
+    op: str
+    inputs: tuple[Value | None, ...]
+    attrs: dict[str, Any]
+    owner: str
+    outputs: tuple[Value, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The conversion of a parameter from Keras's layout to the graph's (ONNX's layout).
+
+    The last axis is split into ``len(gates)`` equal blocks, which are put in that order. Then axes are permuted by ``perm``,
+    and the result is reshaped to ``shape``. Empty means unchanged. Weights, checkpoints and initial values are in Keras's
+    layout. Elementwise regularizers and optimizers do not depend on the layout.
+    """
+
+    gates: tuple[int, ...] = ()
+    perm: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    def pack(self, logical: Array) -> Array:
+        """Convert from Keras's layout to the graph's; the result is a new array or a view."""
+        x = self.ordered(logical)
+        if self.perm:
+            x = x.transpose(self.perm)
+        return x.reshape(self.shape) if self.shape else x
+
+    def axes(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
+        """Return a view of ``stored`` with Keras's axes; the blocks of the last axis stay in the graph's order.
+
+        Norms, means and matrix products are the same as in Keras's layout, with their results in the order of the blocks.
+        """
+        x = stored
+        if self.shape:
+            x = x.reshape([logical_shape[p] for p in self.perm] if self.perm else logical_shape)
+        if self.perm:
+            x = x.transpose(np.argsort(self.perm))
+        return x
+
+    def unpack(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
+        """Convert from the graph's layout to Keras's; the result is a new array or a view."""
+        return self.ordered(self.axes(stored, logical_shape), np.argsort(self.gates))
+
+    def ordered(self, x: Array, gates: Iterable[int] | None = None) -> Array:
+        """Return ``x`` with the blocks of the last axis in the order of ``gates``; the default is Keras's to the graph's."""
+        if not self.gates:
+            return x
+        blocks = np.split(x, len(self.gates), axis=-1)
+        return np.concatenate([blocks[i] for i in (self.gates if gates is None else gates)], axis=-1)
+
+    def packed_shape(self, logical_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape in the graph's layout."""
+        if self.shape:
+            return self.shape
+        return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
+
+
+class Initializer(Protocol):
+    """A function that draws the initial values of a weight."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator, /) -> Array: ...
+
+
+class Lowers(Protocol):
+    """An activation, or a regularizer, whose result is a scalar penalty."""
+
+    def lower(self, g: Any, X: Value, /) -> Value:
+        """Emit the operators that compute the function of X, and return the result."""
+
+
+class Constraint(Protocol):
+    """A projection of a weight after every step."""
+
+    def bind(self, W: Array, T: Array, /) -> list[tuple[Any, ...]]:
+        """Return calls that constrain ``W`` in place; ``T`` is scratch of the same shape."""
+
+
+@dataclass(eq=False, slots=True)
+class Param:
+    """A weight or a statistic, ``<node>/<role>``, with its shape in Keras's layout.
+
+    ``state`` parameters (moving statistics) are updated by the forward pass in training, never by an optimizer.
+
+    Attributes:
+        looked_up: whether a step uses only the rows whose ids are in the batch.
+        sparse: whether the optimizer leaves all other rows, and their slots, as they are.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: Initializer
+    layout: Layout = field(default_factory=Layout)
+    trainable: bool = True
+    state: bool = False
+    regularizer: Lowers | None = None
+    constraint: Constraint | None = None
+    looked_up: bool = False
+    sparse: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape in the graph."""
+        return self.layout.packed_shape(self.shape)
+
+    def view(self, memory: Array) -> Array:
+        """Return a view of the weight's flat ``memory`` as the array of the graph.
+
+        If axes are only permuted, memory is in Keras's order, the order of the matrices in convolutions.
+        """
+        if self.layout.gates or self.layout.shape:
+            return memory.reshape(self.stored_shape)
+        return self.layout.pack(memory.reshape(self.shape))
+
+
+@dataclass(eq=False, slots=True)
+class Graph:
+    """Operator nodes in topological order, with their inputs, targets and parameters.
+
+    Attributes:
+        values: the values of the parameters, by name.
+        outputs: the values to compute, by name: the spec's outputs, or a program's fetches.
+        loss_inputs: the values that the losses read besides the outputs, by name.
+        penalties: the scalars of regularizers, which are added to the loss.
+        loss: the scalar to differentiate.
+        learnt: the sizes that are still to be learnt from data, by name; the graph can be run only if there are none.
+    """
+
+    name: str
+    inputs: dict[str, Value] = field(default_factory=dict)
+    targets: dict[str, Value] = field(default_factory=dict)
+    params: dict[str, Param] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    outputs: dict[str, Value] = field(default_factory=dict)
+    penalties: list[Value] = field(default_factory=list)
+    loss: Value | None = None
+    learnt: dict[str, LearntSize] = field(default_factory=dict)
+    loss_inputs: dict[str, Value] = field(default_factory=dict)
+
+    def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
+        """Return this graph with other outputs and another loss."""
+        return replace(self, outputs=dict(outputs), loss=loss, loss_inputs={})
+
+    def without_losses(self) -> Graph:
+        """Return the graph that predicts: without what only the losses read, and without the inputs that only they need."""
+        if not self.loss_inputs:
+            return self
+        answers = [*self.outputs.values(), *self.penalties]
+        answers += [v.mask for v in answers if v.mask is not None]
+        nodes = self.needed(answers)
+        others = self.needed(self.loss_inputs.values())
+        read = _inputs_of(nodes, answers)
+        only_losses = _inputs_of(others, self.loss_inputs.values()) - read
+        inputs = {name: v for name, v in self.inputs.items() if name not in only_losses}
+        return replace(self, inputs=inputs, nodes=nodes, loss_inputs={})
+
+    def roots(self) -> list[Value]:
+        """Return everything that the graph computes: the outputs and the loss."""
+        return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
+
+    def trained_roots(self) -> list[Value]:
+        """Return everything that a training computes: the outputs, and what else the losses read."""
+        return [*self.roots(), *self.loss_inputs.values()]
+
+    def needed(self, values: Iterable[Value]) -> list[Node]:
+        """Return the nodes that ``values`` depend on, in topological order."""
+        found: set[str] = set()
+        stack = [v.node for v in values if v.node is not None]
+        while stack:
+            node = stack.pop()
+            if node.name in found:
+                continue
+            found.add(node.name)
+            stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
+        return [n for n in self.nodes if n.name in found]
+
+    def copy(self) -> Graph:
+        """Return a graph that can be extended without changing this one (nodes and values are shared)."""
+        return Graph(
+            self.name,
+            dict(self.inputs),
+            dict(self.targets),
+            dict(self.params),
+            dict(self.values),
+            list(self.nodes),
+            dict(self.outputs),
+            list(self.penalties),
+            self.loss,
+            dict(self.learnt),
+            dict(self.loss_inputs),
+        )
+
+
+def _inputs_of(nodes: Iterable[Node], values: Iterable[Value]) -> set[str]:
+    """Return the names of what nodes read, and of the values themselves."""
+    return {v.name for node in nodes for v in node.inputs if v is not None} | {v.name for v in values}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The part of the flat vector that contains a trainable weight: ``vector[start:stop]``; zeros as padding follow."""
+
+    param: Param
+    start: int
+    stop: int
+
+    def view(self, vector: Array, first: int | None = None) -> Array:
+        """Return a view of the weight in ``vector``, with Keras's axes (``Layout.axes``).
+
+        ``first`` replaces ``start`` for a vector with other offsets.
+        """
+        first = self.start if first is None else first
+        stored = self.param.view(vector[first : first + self.param.size])
+        return self.param.layout.axes(stored, self.param.shape)

@@ -1,0 +1,254 @@
+"""The choice between calls of NumPy and a compiled kernel, made where calls are bound.
+
+A *twin* is a function from arrays to the calls of NumPy that compute something with them. It has the name and the operands
+of a kernel of the distribution ``graphspec-kernels``; where that is installed, the twin returns one call of the kernel.
+Operators and optimizers call twins and do not know which they get. The calls of NumPy stay the truth: a kernel gives their
+bits.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Call, Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.base.errors import UsageError
+from graphspec.graph.kernels.fast import FORCED, KERNELS
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array, Node
+
+ABI = 1
+"""The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
+
+BUILD = "`pip install ./kernels` in graphspec's source"
+"""How a user gets the kernels: on the public index, nobody owns their name."""
+
+P = ParamSpec("P")
+
+
+def load(forced: str) -> Any:
+    """Return the package ``graphspec_kernels``; None without it, if it has another ABI, or if NumPy's kernels are forced.
+
+    Raises:
+        UsageError: compiled kernels are forced and cannot be used.
+    """
+    if forced in ("fast", "reference"):
+        return None
+    try:
+        import graphspec_kernels as found
+    except ImportError as error:
+        fault = f"graphspec-kernels cannot be loaded ({error})"
+        missing = error.name == "graphspec_kernels"
+    else:
+        if found.ABI == ABI:
+            return found
+        fault, missing = f"graphspec-kernels {found.__version__} has the ABI {found.ABI}, not {ABI}", False
+    if forced == "compiled":
+        raise UsageError(f"{KERNELS}=compiled: {fault}; {BUILD} builds it")
+    if not missing:
+        text = f"{fault}: graphspec goes on without it; {BUILD} builds the one of this version"
+        warnings.warn(message=text, stacklevel=2)  # a sentence for Python's warnings, not the predicate of a diagnostic
+    return None
+
+
+LIBRARY: Any = load(FORCED)
+"""The package with the compiled kernels, or None."""
+
+
+def version() -> str | None:
+    """Return the version of the compiled kernels in use, which a run records; None without them."""
+    return None if LIBRARY is None else str(LIBRARY.__version__)
+
+
+ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient"})
+"""The kernels with which results are rounded in another way: they sum in another order than their twins, or are used where
+NumPy's sums would be ``einsum``'s. All are of convolutions with groups (:func:`rounds_otherwise`)."""
+
+
+def rounds_otherwise(nodes: Iterable[Node]) -> bool:
+    """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
+    return bool(ROUNDING) and any(node.attrs.get("group", 1) != 1 for node in nodes)
+
+
+def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
+    """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
+
+    Args:
+        recorded: what :func:`version` was then.
+        nodes: of the graph.
+    """
+    if recorded != version() and rounds_otherwise(nodes):
+        then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
+        text = f"the run in {directory} was started with {then}, but there is {now} here: "
+        fix = f"build it ({BUILD})" if recorded else f"set {KERNELS}=fast"
+        raise UsageError(f"{text}{fix}, or start again with --overwrite")
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A call beside a compiled one that the kernel can do as well, by an optional operand.
+
+    Attributes:
+        operand: the optional operand.
+        function: what the call calls: a function of NumPy, or the name of a kernel.
+        operands: the names of the call's operands, results last. A kernel of one input has no array for the optional
+            operand: it gets the result, to show that it is asked for.
+    """
+
+    operand: str
+    function: np.ufunc | str
+    operands: tuple[str, ...]
+
+
+class Twin(Generic[P]):
+    """Calls of NumPy, or a call of the kernel of the same name that gives the same bits.
+
+    Positional arguments are the kernel's operands, arrays or None; named ones are scratch buffers that only NumPy needs.
+
+    Attributes:
+        name: the kernel.
+        numpy: returns the calls of NumPy.
+        operands: the names of the operands.
+        before, after: calls that the kernel takes in, in the order in which it makes them.
+    """
+
+    def __init__(
+        self, numpy: Callable[P, Calls], before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
+    ) -> None:
+        self.name, self.numpy = numpy.__name__, numpy
+        self.before, self.after = tuple(before), tuple(after)
+        parameters = inspect.signature(numpy).parameters.values()
+        self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+
+    def __call__(self, *operands: P.args, **scratch: P.kwargs) -> Calls:
+        call = self.bound(operands)
+        return self.numpy(*operands, **scratch) if call is None else [(call,)]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether there is a kernel, which may serve not every array."""
+        return LIBRARY is not None and LIBRARY.operands().get(self.name) == self.operands
+
+    def bound(self, operands: Sequence[Any]) -> Any:
+        """Return the kernel bound to its operands; None if there is none for these arrays."""
+        return LIBRARY.bind(self.name, *operands) if self.compiled else None
+
+
+TWINS: dict[str, Twin[Any]] = {}
+"""All twins by name."""
+
+
+def twin(
+    *, before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
+) -> Callable[[Callable[P, Calls]], Twin[P]]:
+    """Return a decorator that makes a function from arrays to calls a :class:`Twin`, of the kernel of its name."""
+
+    def register(numpy: Callable[P, Calls]) -> Twin[P]:
+        made = Twin(numpy, before, after)
+        TWINS[made.name] = made
+        return made
+
+    return register
+
+
+def join(calls: Calls) -> Calls:
+    """Return the calls, with those beside a compiled one taken in by it where it can: the same bits in fewer passes."""
+    if LIBRARY is None:
+        return calls
+    result: Calls = []
+    for call in calls:
+        result.append(call)
+        while len(result) > 1 and (joined := join_two(*result[-2:])) is not None:
+            result[-2:] = [joined]
+    return result
+
+
+def join_two(first: Call, second: Call) -> Call | None:
+    """Return one call that does what two in a row do; None if there is none."""
+    if LIBRARY is None:
+        return None
+    return _taken(second[0], first, "before") or _taken(first[0], second, "after")
+
+
+def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
+    """Return the calls for some rows alone, the first ``count`` of ``ids``; None if they are not those of such a kernel.
+
+    The kernel has optional operands of these names.
+    """
+    if LIBRARY is None or len(calls) != 1 or not isinstance(calls[0][0], LIBRARY.Call):
+        return None
+    kernel = calls[0][0]
+    own, given = TWINS[kernel.__name__], {"ids": ids, "count": count}
+    if not given.keys() <= {*own.operands}:
+        return None
+    bound = own.bound([given.get(name, a) for name, a in zip(own.operands, kernel.operands, strict=True)])
+    return None if bound is None else [(bound,)]
+
+
+def _taken(kernel: Any, call: Call, side: str) -> Call | None:
+    """Return ``kernel`` with ``call`` taken in on one side."""
+    if not isinstance(kernel, LIBRARY.Call):
+        return None
+    own = TWINS[kernel.__name__]
+    bound = dict(zip(own.operands, kernel.operands, strict=True))
+    rules: tuple[Neighbour, ...] = getattr(own, side)
+    done = [k for k, rule in enumerate(rules) if bound[rule.operand] is not None]
+    free = rules[: min(done, default=len(rules))] if side == "before" else rules[max(done, default=-1) + 1 :]
+    for rule in free:
+        found = _operands(call, rule.function)
+        if found is None or len(found) != len(rule.operands):
+            continue
+        pairs = list(zip(rule.operands, found, strict=True))
+        if all(name == rule.operand or _same(a, bound[name]) for name, a in pairs):
+            result = bound[rule.operands[-1]]
+            extra = dict(pairs).get(rule.operand, result)
+            if extra.size == result.size:
+                if not extra.flags.c_contiguous:
+                    continue
+                extra = extra.reshape(result.shape)
+            joined = own.bound([extra if name == rule.operand else a for name, a in bound.items()])
+            if joined is not None:
+                return (joined,)
+    return None
+
+
+def _operands(call: Call, function: np.ufunc | str) -> list[Array] | None:
+    """Return the arrays of a call of ``function``, results last; None if it calls something else."""
+    f: Any
+    f, *operands = call
+    named: dict[str, Any] = {}
+    if isinstance(function, str):
+        if not isinstance(f, LIBRARY.Call) or f.__name__ != function:
+            return None
+        operands = list(f.operands)
+    else:
+        if isinstance(f, partial):
+            f, operands, named = f.func, [*f.args, *operands], dict(f.keywords)
+        if "out" in named:
+            operands.append(named.pop("out"))
+        if f is not function or named:
+            return None
+    return _in_order(operands) if all(isinstance(x, np.ndarray) for x in operands) else None
+
+
+def _in_order(operands: list[Array]) -> list[Array]:
+    """Return the operands with their axes in the order of the result's memory, which makes it contiguous if it can be."""
+    result = operands[-1]
+    order = axis_order(result)
+    return [x.transpose(order) if x.shape == result.shape else x for x in operands]
+
+
+def _same(a: Array, b: Array | None) -> bool:
+    """Return whether two contiguous arrays are the same numbers, whatever their shapes."""
+    if b is None or a.dtype != b.dtype or a.size != b.size or a.ctypes.data != b.ctypes.data:
+        return False
+    return bool(a.flags.c_contiguous and b.flags.c_contiguous)

@@ -1,0 +1,159 @@
+"""The interface between operators and the binder, and checks that operators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Dim, Shape, show
+from graphspec.graph.ir.graph import Array, Value
+from graphspec.graph.ir.ranges import Range
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.random import Stream
+    from graphspec.graph.kernels.group import Group, ShardedKernel
+
+
+Backward = Callable[..., Calls]
+"""Receives the gradients of the outputs and returns the backward calls."""
+
+Bound = tuple[Any, Calls, Backward | None]
+"""The result of ``bind``: output arrays, forward calls, and the backward function if there is a gradient."""
+
+
+class Context(Protocol):
+    """The services for ``bind``. ``runtime/bind.py`` builds one context for each node of a program."""
+
+    training: bool
+    dtype: np.dtype[Any]
+    """The floating dtype of this program: float32, or float64 for gradient checks."""
+    group: Group
+    rows: slice
+    """This worker's slice of the batch."""
+    total: int
+    """The length of the batch over all workers: losses are scaled by it, never by ``len(X)``."""
+    alike: bool
+    """True if no input of this node has a batch axis: all workers compute the same."""
+    outputs: int
+    """The number of outputs of this node."""
+    owner: str
+    """The spec node that this one was lowered from."""
+
+    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
+        """Return the buffer of output ``k``, with the memory order of ``like`` or with axes in ``order`` (slowest first)."""
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """Return a scratch buffer. It is valid within this node's forward calls or its backward calls, not across both."""
+
+    def mark(self) -> Any:
+        """Return a mark of the scratch buffers allocated so far, for :meth:`reset`."""
+
+    def reset(self, mark: Any) -> None:
+        """Release the scratch buffers allocated since ``mark``; calls that run later may then use the same memory."""
+
+    def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """Return a buffer that keeps its content from this node's forward calls to its backward calls."""
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        """Return a private array, filled once at bind time and never shared."""
+
+    def shape(self, k: int = 0) -> tuple[int, ...]:
+        """Return the shape of output ``k``."""
+
+    def known(self, i: int) -> Array | None:
+        """Return the value of input ``i`` if it is known at bind time (a constant, or computed from shapes), else None."""
+
+    def range(self, i: int) -> Range:
+        """Return an interval that contains all values of input ``i``, whatever data the program receives."""
+
+    def zeros_like(self, X: Array) -> Array:
+        """Return zeros with X's shape, dtype and memory order (shared: never write to them)."""
+
+    def wants(self, i: int) -> bool:
+        """Return whether the gradient of input ``i`` is needed."""
+
+    def grad(self, i: int) -> Array | None:
+        """Return the buffer for the gradient of input ``i`` (write, never add), or None if it is not needed."""
+
+    def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
+        """Return the gradient of input ``i`` if it is kept by rows, else None: use :meth:`grad` then.
+
+        Make the calls that come with it, which note the flat int64 ``ids``; then add to these rows.
+        """
+
+    def give_grad(self, i: int, array: Array) -> None:
+        """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""
+
+    def may_overwrite(self, i: int) -> bool:
+        """Return whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
+
+    def all_reduce(self, array: Array) -> Calls:
+        """Return calls that replace ``array`` by its sum over the group of workers; none if they compute :attr:`alike`."""
+
+    def sharded(self, i: int) -> ShardedKernel:
+        """Return the memory that the workers share for the sharded kernel, input ``i``."""
+
+    def after_barrier(self, calls: Calls) -> None:
+        """Run ``calls`` after the barrier that ends the step. Scratch buffers do not survive until then."""
+
+    def stream(self, purpose: str) -> Stream:
+        """Return counter-based random numbers for this node, keyed by seed, purpose, node and step."""
+
+
+def need(
+    condition: bool, message: str, *, code: str = Code.WRONG_RANK, hint: str | None = None, key: str | None = None
+) -> None:
+    """Raise :class:`ShapeError` unless ``condition`` holds."""
+    if not condition:
+        raise ShapeError(code, message, hint=hint, key=key)
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Return the broadcast shape by NumPy's rule; two symbolic dimensions must be equal, or one of them 1.
+
+    Raises:
+        ShapeError: ``GS302`` if two sizes differ and neither is 1.
+    """
+    rank = max(map(len, shapes))
+    out: list[Dim] = []
+    for axis in range(-rank, 0):
+        size: Dim = 1
+        for shape in shapes:
+            d = shape[axis] if -axis <= len(shape) else 1
+            if d == 1 or d == size:
+                continue
+            if size != 1:
+                raise ShapeError(
+                    Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}"
+                )
+            size = d
+        out.append(size)
+    return tuple(out)
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """Return ``axis`` counted from the front; ``GS301`` if there is no such axis."""
+    if not -rank <= axis < rank:
+        raise ShapeError(Code.WRONG_RANK, f"has axis {axis}, which does not exist in rank {rank}", key="axis")
+    return axis % rank
+
+
+def same_dtype(*values: Value | None) -> str:
+    """Return the common dtype of operands; ``GS306`` if they differ."""
+    dtypes = {v.dtype for v in values if v is not None}
+    if len(dtypes) != 1:
+        raise ShapeError(Code.WRONG_DTYPE, f"has operands of different dtypes: {', '.join(sorted(dtypes))}")
+    return dtypes.pop()
+
+
+def need_float(*values: Value | None) -> None:
+    """Raise :class:`ShapeError` unless all values are float32 tensors; None is accepted."""
+    for v in values:
+        if v is not None and not v.type.is_float:
+            # not `need`, which would format the message on every call
+            raise ShapeError(Code.WRONG_DTYPE, f"needs a float32 tensor, got {v.type}")

@@ -1,0 +1,207 @@
+"""Depthwise correlation: every channel has its own kernel, so the work is elementwise, not a matrix product.
+
+Each tap of the kernel multiplies all inputs that it reads; the products are added. Blocks of the output stay in the cache
+over all taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.ir.graph import Array
+from graphspec.graph.kernels.blocks import BLOCK_ELEMENTS
+from graphspec.graph.kernels.channels import channel_order, contiguous
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.windows import Axis
+
+_ROW = 1 << 14  # a tap is tiled along output rows of at most this many elements: NumPy is slow on narrow rows
+_COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compiled kernels
+_COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
+
+Region = tuple[slice, ...]
+
+
+@twin()
+def depthwise(x: Array, weights: Array, y: Array, steps: Array, taps: Array, /, *, product: Array) -> Calls:
+    """Return calls for ``y[o] = Σ x[o·step + …] · weights[tap]`` over the rows of ``taps``, in their order.
+
+    Args:
+        x: the input (…, C).
+        weights: (taps, columns, C), each tap's vector repeated for columns of the output.
+        y: the output (…, C), or a part of it.
+        steps: the stride of each axis but the last.
+        taps: for each tap its number and, for each axis, the first output that uses it, their end, and the input that the
+            first of them reads.
+        product: scratch of y's size.
+    """
+    calls: Calls = []
+    everywhere = tuple(slice(0, size) for size in y.shape[:-1])
+    for tap in taps.tolist():
+        outs, inputs = _regions(tap[1:], steps.tolist())
+        source, target = x[inputs], y[outs]
+        factor = weights[tap[0], : target.shape[-2] if weights.shape[1] > 1 else 1]
+        if not calls and outs == everywhere:
+            calls.append((np.multiply, source, factor, target))
+            continue
+        if not calls:
+            calls.append((y.fill, 0.0))
+        part = product[: target.size].reshape(target.shape)
+        calls += [(np.multiply, source, factor, part), (np.add, target, part, target)]
+    return calls or [(y.fill, 0.0)]
+
+
+@twin()
+def depthwise_gradient(
+    x: Array,
+    sums: Array,
+    dy: Array,
+    steps: Array,
+    taps: Array,
+    /,
+    *,
+    blocks: Sequence[tuple[Array, Array, Array]],
+    buffers: tuple[Array, Array, Array],
+) -> Calls:
+    """Return calls for ``sums[tap] = Σ x[o·step + …] · dy[o]``, with operands as :func:`depthwise`.
+
+    Args:
+        blocks: x, dy and their taps, block by block.
+        buffers: scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
+    """
+    channels = sums.shape[-1]
+    product, ones, parts = buffers
+    calls: Calls = [(parts.fill, 0.0)]
+    for (x_part, d_part, block_taps), total in zip(blocks, parts, strict=False):
+        for tap in block_taps.tolist():
+            outs, inputs = _regions(tap[1:], steps.tolist())
+            d = d_part[outs]
+            part = product[: d.size]
+            calls += [
+                (np.multiply, x_part[inputs], d, part.reshape(d.shape)),
+                (np.dot, ones[: d.size // channels], part.reshape(-1, channels), total.reshape(-1, channels)[tap[0]]),
+            ]
+    return [*calls, (np.dot, ones[: len(parts)], parts, sums.reshape(-1))]
+
+
+def compiled_pays(X: Array) -> bool:
+    """Whether the compiled kernels are there, applicable and faster, by a measured threshold."""
+    fits = depthwise.compiled and X.ndim <= _COMPILED_RANK
+    return fits and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
+
+
+class Depthwise:
+    """Correlation of X (N, C, …) with kernels (C, 1, 1, k…), with channels last in memory."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+        order = channel_order(X)
+        if order[-1] != 1:
+            order = (0, *range(2, X.ndim), 1)
+        self._ctx, self.order = ctx, order
+        self._X, self._copies = contiguous(ctx, X, order)
+        every = {0: Axis(len(X), len(X), 1, 1, 1, 0), **{k + 2: a for k, a in enumerate(axes)}}
+        self._axes = [every[k] for k in order[:-1]]
+        self._spatial = [k - 2 for k in order if k > 1]
+        """The spatial axes in memory order."""
+        self._served = compiled_pays(X)
+        self._steps = np.array([a.stride for a in self._axes], np.intc)
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        ordered, channels = Y.transpose(self.order), self._X.shape[-1]
+        row = self._axes[-1]
+        weights = self._taps(kernel)
+        count = weights.size // max(channels, 1)
+        contiguous_channels = channels == 1 or ordered.strides[-1] == ordered.itemsize
+        served = self._served and count <= _COMPILED_TAPS and contiguous_channels
+        width = row.out if row.stride == 1 and row.out * channels <= _ROW and not served else 1
+        tiled = self._ctx.scratch((*weights.shape[:-1], width, channels))
+        product_buffer = self._ctx.scratch((self._largest_block() * channels,))
+        calls: Calls = [*self._copies, (np.copyto, tiled, weights[..., None, :])]
+        tiled = tiled.reshape(count, width, channels)
+        bind = depthwise if served else depthwise.numpy
+        for block, axes in self._blocks():
+            taps = self._table(axes)
+            calls += bind(self._X, tiled, ordered[block], self._steps, taps, product=product_buffer)
+        return calls
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        ordered, calls = contiguous(self._ctx, dY, self.order)
+        channels = self._X.shape[-1]
+        target = self._taps(dK)
+        blocks = [(self._X, ordered[block], self._table(axes)) for block, axes in self._blocks()]
+        count, rows, n_sums = target.size // max(channels, 1), self._largest_block(), max(len(blocks), 1)
+        result = self._ctx.scratch((count, 1, channels))
+        calls += self._copies
+        bind = depthwise_gradient if self._served and count <= _COMPILED_TAPS else depthwise_gradient.numpy
+        calls += bind(
+            self._X,
+            result,
+            ordered,
+            self._steps,
+            self._table(self._axes, in_order=True),
+            blocks=blocks,
+            buffers=(
+                self._ctx.scratch((rows * channels,)),
+                self._ctx.constant(np.ones(max(rows, n_sums))),
+                self._ctx.scratch((n_sums, count * channels)),
+            ),
+        )
+        return [*calls, (np.copyto, target, result.reshape(target.shape))]
+
+    def _taps(self, kernel: Array) -> Array:
+        """Return a view of kernels (C, 1, 1, k…) as (k…, C), with k… in memory order."""
+        return kernel[:, 0, 0].transpose(*(k + 1 for k in self._spatial), 0)
+
+    def _largest_block(self) -> int:
+        """Return the number of rows (of C elements) of the largest block."""
+        return max((int(np.prod([a.out for a in axes], dtype=np.int64)) for _, axes in self._blocks()), default=0)
+
+    def _blocks(self) -> Iterator[tuple[Region, list[Axis]]]:
+        """Yield the region of each block of the output, and its axes; the two slowest axes are split."""
+        sizes = [a.out for a in self._axes]
+        if 0 in sizes:
+            return
+        steps = list(sizes)
+        for k in (0, 1):
+            inner = int(np.prod(sizes[k + 1 :], dtype=np.int64)) * self._X.shape[-1]
+            steps[k] = min(sizes[k], max(1, BLOCK_ELEMENTS // max(inner, 1)))
+            if steps[k] > 1:
+                break
+        for starts in product(*(range(0, size, step) for size, step in zip(sizes, steps, strict=True))):
+            region = tuple(slice(o, min(o + step, size)) for o, step, size in zip(starts, steps, sizes, strict=True))
+            axes = [
+                replace(a, out=outs.stop - outs.start, begin=a.begin - outs.start * a.stride)
+                for a, outs in zip(self._axes, region, strict=True)
+            ]
+            yield region, axes
+
+    def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
+        """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
+
+        Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
+        """
+        found = []
+        for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
+            reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
+            if all(outs.stop > outs.start for outs, _ in reads):
+                whole = all(outs == slice(0, a.out) for a, (outs, _) in zip(axes, reads, strict=True))
+                tap = [n for outs, inputs in reads for n in (outs.start, outs.stop, inputs.start)]
+                found.append((not whole and not in_order, [number, *tap]))
+        rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
+        return np.array(rows, np.intc).reshape(len(rows), 1 + 3 * len(axes))
+
+
+def _regions(axes: Sequence[int], steps: Sequence[int]) -> tuple[Region, Region]:
+    """Return the outputs of a tap and the inputs that they read; ``axes`` are a row of the table without the number."""
+    outs, inputs = [], []
+    for k, step in enumerate(steps):
+        start, stop, first = axes[3 * k : 3 * k + 3]
+        outs.append(slice(start, stop))
+        inputs.append(slice(first, first + (stop - start - 1) * step + 1, step))
+    return tuple(outs), tuple(inputs)

@@ -1,0 +1,302 @@
+"""Attention: the mean of values, weighted by the softmax of scaled products of queries and keys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.base.codes import Code
+from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.attend import added_to_scores, blocks, gradient, part, softmax
+from graphspec.graph.kernels.common import reduce_to
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float
+from graphspec.graph.kernels.matmul import batched
+from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.dropout import dropout_mask
+
+# Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
+_ABSORBED = -1e30
+
+
+def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
+    """``(batch, heads, length, size)`` of data with three or four axes."""
+    need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
+    count, size = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
+    need(
+        isinstance(count, int) and isinstance(size, int),
+        f"needs fixed heads in {name} {show(shape)}",
+        code=Code.SIZE_NOT_FIXED,
+    )
+    assert isinstance(count, int)
+    assert isinstance(size, int)
+    if len(shape) == 3:
+        need(
+            count > 0 and size % count == 0,
+            f"cannot split {name} {show(shape)} into {count} heads of equal size",
+            code=Code.SIZES_DO_NOT_FIT,
+        )
+        size //= count
+    return shape[0], count, shape[-2], size
+
+
+def _heads_first(X: Array, heads: int) -> Array:
+    """A view of ``(batch, length, heads · size)`` as ``(batch, heads, length, size)``."""
+    return X if X.ndim == 4 else X.reshape(*X.shape[:2], heads, X.shape[2] // heads, copy=False).swapaxes(1, 2)
+
+
+@op
+class Attention(Op):
+    """``Y = softmax(scale · Q Kᵀ + mask) V`` in every head; ``scale`` is ``1/√size`` by default.
+
+    Q (N, heads, T, size), K (N, groups, S, size), V (N, groups, S, width), attn_mask → Y (N, heads, T, width). Or Q, K, V
+    and Y have rank 3, with the heads side by side in the last axis; ``q_num_heads`` and ``kv_num_heads`` are then their
+    numbers. Each head of K and V serves ``heads / groups`` consecutive heads of Q (grouped queries; Ainslie et al.,
+    *GQA*, 2023).
+
+    ``attn_mask`` broadcasts to (N, heads, T, S). A bool mask is true where a query attends to a key; a float mask is added
+    to the scores. With ``is_causal`` query i attends to keys 0 … i. The output of a query that attends to no key is 0.
+    With ``softcap`` c > 0 the scores become ``c · tanh(scores / c)`` before the mask is added.
+
+    ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
+    """
+
+    keeps_in, keeps_out = (0, 1, 2), True
+
+    is_causal: int = 0
+    kv_num_heads: int | None = None
+    q_num_heads: int | None = None
+    scale: float | None = None
+    softcap: float = 0.0
+
+    def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
+        need_float(Q, K, V)
+        need(
+            Q.rank == K.rank == V.rank,
+            f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
+        )
+        has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
+        need(
+            has_counts == (Q.rank == 3,) * 2,
+            "needs q_num_heads and kv_num_heads only for data of rank 3",
+            code=Code.VALUE_NOT_ALLOWED,
+        )
+        N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
+        M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
+        B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
+        shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
+        need(N == M == B, f"has inputs whose batches differ: {shapes}", code=Code.SHAPES_DIFFER)
+        need(
+            S == L and groups == value_groups,
+            f"has keys and values that differ in length or heads: {shapes}",
+            code=Code.SHAPES_DIFFER,
+        )
+        need(
+            size == key_size,
+            f"has queries and keys that differ in size: {size} and {key_size}",
+            code=Code.SIZES_DO_NOT_FIT,
+        )
+        need(
+            heads % groups == 0,
+            f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
+            code=Code.SIZES_DO_NOT_FIT,
+        )
+        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code=Code.VALUE_NOT_ALLOWED, key="softcap")
+        if attn_mask is not None:
+            need(
+                attn_mask.dtype in ("bool", "float32"),
+                f"needs a bool or float32 mask, got {attn_mask.dtype}",
+                code=Code.WRONG_DTYPE,
+            )
+            full = (N, heads, T, S)
+            fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
+            need(
+                fits,
+                f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}",
+                code=Code.SHAPES_DIFFER,
+            )
+        return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """The products of queries and keys, and of weights and values."""
+        return (fixed_size(shapes[0]) + fixed_size(output)) * fixed_size(shapes[1][-2:-1])
+
+    def hidden_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """The scores (N, heads, queries, keys)."""
+        Q, K = shapes[:2]
+        return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
+
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
+        return None, []
+
+    def bind(  # noqa: C901 (forward and backward share their buffers)
+        self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
+    ) -> Bound:
+        Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
+        q, k, v, y = (
+            _heads_first(X, n or 0)
+            for X, n in zip((Q, K, V, Y), _by_operand(self.q_num_heads, self.kv_num_heads), strict=True)
+        )
+        N, heads, T, size = q.shape
+        groups, S, width = v.shape[1:]
+        per_group = heads // groups
+        columns = per_group * T
+
+        def grouped(X: Array) -> Array:
+            """A view with the axis of Q's heads split into groups and the heads of each group."""
+            return X.reshape(N, groups, per_group, *X.shape[2:], copy=False)
+
+        differentiated = any(ctx.wants(i) for i in range(4))
+        weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
+        capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None
+        factor = ctx.constant(1 / math.sqrt(size) if self.scale is None else self.scale)
+        calls: Calls = []
+        terms: list[Array] = []
+        if attn_mask is not None:
+            term, calls = added_to_scores(ctx, attn_mask, groups)
+            terms.append(term)
+        if self.is_causal:
+            terms.append(ctx.constant(np.where(np.tri(T, S, dtype=bool).T, 0.0, -np.inf)[None, None, :, None]))
+        float_mask = attn_mask is not None and attn_mask.dtype != np.bool_
+        seen = ctx.save_for_backward((N, groups, 1, columns)) if float_mask and differentiated else None
+        kept, draw = self.kept_weights(ctx, (N, groups, S, columns))
+        calls += draw
+        mark = ctx.mark()
+        for block in blocks(N, groups, S * columns):
+            ctx.reset(mark)
+            a, b = part(grouped(q), block), part(k, block)
+            lead = b.shape[:2]
+            by_head, flat = (*lead, S, per_group, T), (*lead, S, columns)
+            scores = ctx.scratch(flat) if weights is None else part(weights, block)
+            calls += [*scaled_columns(a, factor, queries := ctx.scratch((*lead, size, columns)))]
+            calls += batched(ctx, b, queries, scores)
+            if self.softcap > 0:
+                tanh = scores if capped is None else part(capped, block)
+                calls += [
+                    (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
+                    (np.tanh, scores, tanh),
+                    (np.multiply, tanh, ctx.constant(self.softcap), scores),
+                ]
+            for term in terms:
+                calls.append((np.add, scores.reshape(by_head), part(term, block), scores.reshape(by_head)))
+            row_max = ctx.scratch((*lead, 1, columns))
+            chosen = None if kept is None else part(kept, block)
+            used = scores if chosen is None else ctx.scratch(flat)
+            product = None if chosen is None else used
+            calls += softmax(ctx, scores, row_max, masked=bool(terms), kept=chosen, product=product)
+            if seen is not None:
+                flags = ctx.scratch(row_max.shape, np.bool_)
+                calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
+            left = used.reshape(by_head).transpose(0, 1, 3, 4, 2)
+            calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
+
+        def backward(dY: Array) -> Calls:
+            # W: the weights, K: 1, or those kept. dV = K · W · dY, d scores = W · (K · V dYᵀ - Σ dY · Y).
+            assert weights is not None
+            dQ, dK, dV = (ctx.grad(i) for i in range(3))
+            dq = None if dQ is None else grouped(_heads_first(dQ, heads))
+            dk, dv = (None if X is None else _heads_first(X, groups) for X in (dK, dV))
+            dy = _heads_first(dY, heads)
+            whole = ctx.scratch((N, groups, per_group, T, S)) if ctx.wants(3) else None
+            calls: Calls = []
+            mark = ctx.mark()
+            for block in blocks(N, groups, S * columns):
+                ctx.reset(mark)
+                W, d = part(weights, block), part(grouped(dy), block)
+                lead = W.shape[:2]
+                if dv is not None:
+                    rows, copies = _rows(ctx, d)
+                    used = W if kept is None else _product(ctx, W, part(kept, block), calls)
+                    calls += [*copies, *batched(ctx, used, rows, part(dv, block))]
+                if dq is None and dk is None and whole is None:
+                    continue
+                dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
+                flat = dot.reshape(*lead, 1, columns)
+                calls += [*scaled_columns(d, None, gradients := ctx.scratch((*lead, width, columns)))]
+                calls.append((np.vecdot, d, part(grouped(y), block), dot))
+                calls += batched(ctx, part(v, block), gradients, dS)
+                factors = (None if X is None else part(X, block) for X in (kept, seen))
+                calls += gradient(dS, next(factors), flat, W, next(factors))
+                by_query = dS.reshape(*lead, S, per_group, T).transpose(0, 1, 3, 4, 2)
+                if whole is not None:
+                    calls.append((np.copyto, part(whole, block), by_query))
+                if capped is not None:
+                    slope, tanh = ctx.scratch(dS.shape), part(capped, block)
+                    calls += [
+                        (np.multiply, tanh, tanh, slope),
+                        (np.subtract, ctx.constant(1.0), slope, slope),
+                        (np.multiply, dS, slope, dS),
+                    ]
+                if dq is not None:
+                    target = part(dq, block)
+                    calls += batched(ctx, by_query, part(k, block)[:, :, None], target)
+                    calls.append((np.multiply, target, factor, target))
+                if dk is not None:
+                    target = part(dk, block)
+                    rows, copies = _rows(ctx, part(grouped(q), block))
+                    calls += [*copies, *batched(ctx, dS, rows, target), (np.multiply, target, factor, target)]
+            if whole is not None:
+                assert attn_mask is not None
+                ctx.reset(mark)
+                calls += reduce_to(ctx, 3, whole.reshape(N, heads, T, S), attn_mask)
+            return calls
+
+        return Y, calls, backward
+
+
+@op
+class DropoutAttention(Attention):
+    """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
+
+    exported = False
+    inference = Inference("Attention", (0, 1, 2, 3), without=("ratio", "seed"))
+
+    ratio: float
+    seed: int | None = None
+
+    def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
+        need(
+            0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", code=Code.VALUE_NOT_ALLOWED, key="ratio"
+        )
+        return super().infer(Q, K, V, attn_mask)
+
+    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
+        if not ctx.training or self.ratio == 0:
+            return None, []
+        return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio))
+
+
+def _product(ctx: Context, A: Array, B: Array, calls: Calls) -> Array:
+    """Return scratch for ``A · B``; append its call."""
+    product = ctx.scratch(A.shape)
+    calls.append((np.multiply, A, B, product))
+    return product
+
+
+def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int | None, ...]:
+    """The numbers of heads of Q, K, V and Y."""
+    return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
+
+
+@twin()
+def scaled_columns(x: Array, factor: Array | None, out: Array, /) -> Calls:
+    """Return the call that writes ``factor`` times the rows of x (n, groups, per_group, T, size) as columns of ``out``.
+
+    ``out`` (n, groups, size, per_group · T).
+    """
+    target = out.reshape(*out.shape[:3], *x.shape[2:4], copy=False).transpose(0, 1, 3, 4, 2)
+    return [(np.copyto, target, x) if factor is None else (np.multiply, x, factor, target)]
+
+
+def _rows(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """Return X (n, groups, per_group, T, size) with the axes of heads and T joined, and the calls that copy it."""
+    if X.shape[2] == 1:
+        return X[:, :, 0], []
+    copy = ctx.scratch(X.shape)
+    return copy.reshape(*X.shape[:2], -1, X.shape[4]), [(np.copyto, copy, X)]

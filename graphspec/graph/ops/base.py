@@ -1,0 +1,224 @@
+"""The base class of operators: strict inference of output types, and binding to NumPy calls with gradients."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from inspect import get_annotations
+from typing import Any, ClassVar, TypeVar
+
+from graphspec.graph.ir.dims import Dim, Shape
+from graphspec.graph.ir.graph import Node, Type, Value
+from graphspec.graph.ir.ranges import ANY, Range, hull
+from graphspec.graph.kernels.context import Bound
+from graphspec.graph.kernels.windows import Window
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The operator that replaces another one at inference.
+
+    Attributes:
+        op: its ONNX name.
+        inputs: the indices of the original's inputs that it reads.
+        attributes: the attributes that change.
+        outputs: its number of outputs; None to keep the original's.
+        without: the original's attributes that it lacks.
+    """
+
+    op: str
+    inputs: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
+    without: tuple[str, ...] = ()
+
+
+REQUIRED: Any = object()
+"""Stands for the default of a required attribute."""
+
+
+class Op:
+    """An ONNX operator with its attributes.
+
+    A subclass declares ONNX's attributes as annotated fields, with ONNX's defaults; a field without a default is required.
+    It defines ``infer(*inputs) → Type or tuple`` and ``bind(ctx, *inputs) → (output or outputs, calls, backward)``. Their
+    parameters are the inputs of the ONNX schema; an absent optional input is None. ``infer`` receives values: ``X.shape``,
+    ``X.dtype``, ``X.known()``; ``bind`` receives arrays.
+
+    ``backward(*dYs)`` is called once at bind time, in reverse order of the nodes, and returns calls; the gradient of an
+    output is None if it is not needed. ``backward`` is None for an operator without a gradient.
+
+    Raises:
+        TypeError: an attribute is not declared, or a required one is missing.
+    """
+
+    keeps_in: ClassVar[tuple[int, ...] | None] = None
+    """The inputs that backward reads; None for all."""
+    keeps_out: ClassVar[bool] = True
+    """Whether backward reads the outputs."""
+    variadic: ClassVar[bool] = False
+    """Whether it accepts any number of inputs."""
+    stops_gradient: ClassVar[bool] = False
+    """Whether no gradient flows through it: the loss does not depend on its inputs through it."""
+    exported: ClassVar[bool] = True
+    """False for training-only operators (losses), which have no ONNX counterpart."""
+    blockwise: ClassVar[bool] = False
+    """Whether its calls work block by block, so that interleaving them with the calls of preceding nodes saves time."""
+    identity_in_inference: ClassVar[bool] = False
+    """True if the operator is the identity on its first input at inference (dropout, noise)."""
+    inference: ClassVar[Inference | None] = None
+    """Its replacement at inference: another operator or other attributes; None if it stays."""
+    is_view: ClassVar[bool] = False
+    """Whether its outputs need no buffer: they are views of the first input, or known before a run."""
+    elementwise: ClassVar[bool] = False
+    """Whether an output element depends only on the input elements at the same index, after broadcasting."""
+    neutral: ClassVar[float | None] = None
+    """The second operand that leaves the first one unchanged: 1 for a product, 0 for a sum."""
+    commutes: ClassVar[bool] = False
+    """Whether its two operands may be swapped."""
+    piecewise_constant: ClassVar[bool] = False
+    """Whether its outputs change only in jumps, as those of rounding do: they have no gradient."""
+    activation: ClassVar[str | None] = None
+    """Keras's name of the activation that it computes; ``linear`` for sums of products."""
+    value_range: ClassVar[Range] = ANY
+    """The range of its finite outputs."""
+    since_opset: ClassVar[int | None] = None
+    """The first opset with the form implemented here; None if no earlier opset has a different form."""
+    varies_in_training: ClassVar[bool] = False
+    """Whether its values in training are random, beside operators with an inference form."""
+    domain: ClassVar[str] = ""
+    """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
+    has_kernel: ClassVar[bool] = True
+    """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
+    by_step: ClassVar[bool] = False
+    """Whether onnxruntime may compute it in every step, too, if it has no kernel and follows random numbers."""
+    merged: ClassVar[bool] = False
+    """Whether it stands for a part of an ONNX file, whose nodes a written file contains in its place."""
+    takes_texts: ClassVar[bool] = False
+    """Whether its inputs may be texts."""
+    in_onnxruntime: ClassVar[bool] = True
+    """False for an ONNX operator without a kernel in onnxruntime."""
+    copied_inputs: ClassVar[slice | None] = None
+    """The inputs whose elements the outputs consist of, unchanged; None for an operator that computes new elements."""
+    drops_elements: ClassVar[bool] = False
+    """Whether some elements of ``copied_inputs`` may be missing from the outputs."""
+
+    infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
+    bind: ClassVar[Callable[..., Bound]]
+
+    def __init__(self, **attributes: Any) -> None:
+        declared = declared_attributes(type(self))
+        values = declared | attributes
+        if len(values) != len(declared):
+            unknown = sorted(attributes.keys() - declared.keys())
+            raise TypeError(f"{type(self).__name__} does not implement the attributes {unknown}")
+        if missing := [name for name, value in values.items() if value is REQUIRED]:
+            raise TypeError(f"{type(self).__name__} needs the attributes {missing}")
+        vars(self).update(values)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All attributes by name, in declaration order."""
+        return dict(vars(self))
+
+    def dims(self, *inputs: Any) -> tuple[Dim, ...] | None:
+        """The elements of the output if it is a small integer vector that is known symbolically; else None."""
+        return None
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        """The windows of a convolution or pooling, one per spatial axis; None if any is symbolic, or for other operators."""
+        return None
+
+    def looks_up_rows(self) -> bool:
+        """Whether it reads of input 0 only the rows at the ids, input 1; backward then adds to these (``ctx.row_grad``)."""
+        return False
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """The number of multiply-adds in the forward matrix products, for inputs of these ``shapes``; else 0."""
+        return 0
+
+    def hidden_shape(self, shapes: Sequence[Shape]) -> Shape | None:
+        """The shape of a large array that it saves for backward besides inputs and outputs; None if there is none."""
+        return None
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        """The range of the elements of ``output``, given the ``ranges`` of its node's inputs.
+
+        It ignores overflow: the caller, who knows the dtype, handles values that wrap around.
+        """
+        return ANY if self.copied_inputs is None else hull(ranges[self.copied_inputs])
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        """The ranges of inputs that keep the outputs in ``out``, by input index; unconstrained inputs are absent.
+
+        Args:
+            node: the node that this operator belongs to.
+            out: the range that the outputs must stay in.
+            ranges: the known ranges of the inputs.
+            exact: return only constraints whose violation certainly leaves ``out``; else enough to keep all outputs in it.
+        """
+        if self.copied_inputs is None or (exact and self.drops_elements):
+            return {}
+        return dict.fromkeys(range(len(ranges))[self.copied_inputs], out)
+
+
+class Operators(UserDict[str, type[Op]]):
+    """The operators by ONNX name. The module of a family is imported at the first lookup of one of its operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules: dict[str, str] = {}
+
+    def found_in(self, package: str, families: Mapping[str, str]) -> None:
+        """Register the operators' modules: ``families`` maps a module of ``package`` to its operators' names."""
+        self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+
+    def __missing__(self, name: str) -> type[Op]:
+        if name not in self._modules:
+            raise KeyError(name)
+        import_module(self._modules[name])
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules or name in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules | self.data)
+
+    def __len__(self) -> int:
+        return len(self._modules | self.data)
+
+
+OPS = Operators()
+OpClass = TypeVar("OpClass", bound=type[Op])
+
+
+def op(cls: OpClass) -> OpClass:
+    """Register an operator under its ONNX name (a class decorator)."""
+    OPS[cls.__name__] = cls
+    return cls
+
+
+_declared: dict[type[Op], dict[str, Any]] = {}
+
+
+def declared_attributes(cls: type[Op]) -> dict[str, Any]:
+    """The declared attributes of an operator with their defaults, ``REQUIRED`` for those without one."""
+    if cls not in _declared:
+        fields = {
+            name: getattr(cls, name, REQUIRED)
+            for base in reversed(cls.__mro__)
+            for name, annotation in get_annotations(base).items()
+            if not str(annotation).startswith("ClassVar")
+        }
+        _declared[cls] = fields
+    return _declared[cls]
+
+
+def operator(node: Node) -> Op:
+    """The operator of a node, with the node's attributes."""
+    instance = object.__new__(OPS[node.op])
+    vars(instance).update(node.attrs)
+    return instance

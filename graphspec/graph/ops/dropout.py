@@ -1,0 +1,345 @@
+"""Dropout and other noise in training; outside training these operators return their first input.
+
+The noise of a row depends on the seed, the node, the step and the row's index in the batch, not on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.base.codes import Code
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.common import copy_cast, negate
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.graph.ops.base import Op, op
+
+_LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
+_ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
+
+
+def random_words(
+    ctx: Context, shape: Sequence[int], dtype: Any, purpose: str, seed: int | None, *, same: bool = False
+) -> tuple[Array, Calls]:
+    """Random integers of ``dtype``, (rows, elements per row), for noise of ``shape``; and the calls that draw them.
+
+    The first axis of ``shape`` is the batch or a multiple of it, such as N·T. With ``same`` all workers draw the same
+    integers, as for values without a batch axis.
+    """
+    rows, own_samples = shape[0], ctx.rows.stop - ctx.rows.start
+    width = int(np.prod(shape[1:], dtype=np.int64))
+    per_word = 8 // np.dtype(dtype).itemsize
+    words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
+    first = 0 if same or ctx.alike or not own_samples else ctx.rows.start * (rows // own_samples)
+    stream = ctx.stream(purpose if seed is None else f"{purpose} {seed}")
+    return words.view(dtype)[:, :width], [(stream.fill, words, first)]
+
+
+def dropout_mask(
+    ctx: Context, X: Array | Sequence[int], rate: float, seed: int | None, factor: float, shared: Sequence[int] = ()
+) -> tuple[Array, Calls]:
+    """A saved mask for X, or a shape: 0 with probability ``rate``, else ``factor``; the same along the axes ``shared``."""
+    sizes, order = (X.shape, axis_order(X)) if isinstance(X, np.ndarray) else (X, range(len(X)))
+    shape = [1 if k in shared else n for k, n in enumerate(sizes)]
+    mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
+    random, calls = random_words(ctx, shape, np.uint16, "dropout", seed, same=0 in shared)
+    keep = ctx.scratch(random.shape, np.bool_)
+    threshold, scale = ctx.constant(round(rate * _LEVELS), np.uint16), ctx.constant(factor)
+    calls += [(np.greater_equal, random, threshold, keep), (np.multiply, keep.reshape(shape), scale, mask)]
+    return mask, calls
+
+
+def normal_noise(ctx: Context, X: Array, deviation: float, seed: int | None) -> tuple[Array, Calls]:
+    """Scratch of X's shape with normally distributed elements, by the Box–Muller transform of 32-bit integers."""
+    rows, width = X.shape[0], int(np.prod(X.shape[1:], dtype=np.int64))
+    pairs = -(-width // 2)
+    bits, calls = random_words(ctx, (rows, 2 * pairs), np.uint32, "noise", seed)
+    radius, angle, noise = ctx.scratch((rows, pairs)), ctx.scratch((rows, pairs)), ctx.scratch((rows, width))
+    half_unit, unit = ctx.constant(2.0**-33), ctx.constant(2.0**-32)
+    first, second = noise[:, :pairs], noise[:, pairs:]
+    calls += [
+        (copy_cast, radius, bits[:, :pairs]),
+        (np.multiply, radius, unit, radius),
+        (np.add, radius, half_unit, radius),  # never 0, whose logarithm is infinite
+        (np.log, radius, radius),
+        (np.multiply, radius, ctx.constant(-2 * deviation**2), radius),
+        (np.sqrt, radius, radius),
+        (copy_cast, angle, bits[:, pairs:]),
+        (np.multiply, angle, ctx.constant(2 * np.pi * 2.0**-32), angle),
+        (np.cos, angle, first),
+        (np.multiply, first, radius, first),
+        (np.sin, angle[:, : width - pairs], second),
+        (np.multiply, second, radius[:, : width - pairs], second),
+    ]
+    return noise.reshape(X.shape), calls
+
+
+def uniform_noise(
+    ctx: Context, X: Array, bits: int, offset: float, seed: int | None, scale: float
+) -> tuple[Array, Calls]:
+    """Scratch of X's shape with elements ``(k + offset) · scale / 2^bits`` for random integers k below ``2^bits``."""
+    rows, width = X.shape[0], int(np.prod(X.shape[1:], dtype=np.int64))
+    words, calls = random_words(ctx, (rows, width), np.uint32, "uniform", seed)
+    integers, noise = ctx.scratch((rows, width), np.uint32), ctx.scratch((rows, width))
+    calls += [
+        (np.right_shift, words, ctx.constant(32 - bits, np.uint32), integers),
+        (copy_cast, noise, integers),
+        (np.add, noise, ctx.constant(offset), noise),
+        (np.multiply, noise, ctx.constant(scale * 2.0**-bits), noise),
+    ]
+    return noise.reshape(X.shape), calls
+
+
+def identity(ctx: Context, X: Array) -> Bound:
+    """The output X itself, with the identity as its gradient."""
+
+    def backward(dY: Array) -> Calls:
+        ctx.give_grad(0, dY)
+        return []
+
+    return X, [], backward
+
+
+def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
+    """``Y = X · factor`` with a saved factor, which ``calls`` write; only X has a gradient."""
+    Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
+
+    def backward(dY: Array) -> Calls:
+        ctx.give_grad(0, dY)
+        return [(np.multiply, dY, factor, dY)]
+
+    return Y, [*calls, (np.multiply, X, factor, Y)], backward
+
+
+def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ()) -> Type:
+    """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
+    need_float(X)
+    need(X.rank >= 1, "needs a batch axis for its noise")
+    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code=Code.VALUE_NOT_ALLOWED, key="rate")
+    for axis in shared:
+        need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
+    return X.type
+
+
+@op
+class Dropout(Op):
+    """In training, set elements to 0 with probability ``ratio`` and scale the others by ``1 / (1 - ratio)``.
+
+    Data (N, …), constant scalars ratio (0.5 by default) and training_mode → Y (N, …). The identity in a program bound for
+    inference, or if ``training_mode`` is false. Srivastava et al., JMLR 2014.
+    """
+
+    keeps_in, keeps_out = (), False
+    identity_in_inference = True
+
+    seed: int | None = None
+
+    def infer(self, data: Value, ratio: Value | None = None, training_mode: Value | None = None) -> Type:
+        for value in (ratio, training_mode):
+            need(value is None or (value.data is not None and value.data.size == 1), "needs a constant scalar")
+        return infer_noise(data, None if ratio is None or ratio.data is None else float(ratio.data.item()))
+
+    def bind(self, ctx: Context, data: Array, ratio: Array | None = None, training_mode: Array | None = None) -> Bound:
+        rate = 0.5 if ratio is None else float(ratio.item())
+        if not (ctx.training and training_mode is not None and training_mode.item() and rate > 0):
+            return identity(ctx, data)
+        return multiply(ctx, data, *dropout_mask(ctx, data, rate, self.seed, 1 / (1 - rate)))
+
+
+@op
+class SharedDropout(Op):
+    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    rate: float
+    shared: Sequence[int]
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
+            return identity(ctx, X)
+        return multiply(ctx, X, *dropout_mask(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
+
+
+@op
+class AlphaDropout(Op):
+    """In training ``Y = a · (k · X + (1 - k) · α) + b``, where k is 0 with probability ``rate``, else 1.
+
+    α is SELU's lower limit; a and b keep mean 0 and variance 1. One k for all elements along the axes ``shared``.
+    Klambauer et al., *Self-normalizing neural networks*, 2017.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    rate: float
+    shared: Sequence[int] = ()
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
+            return identity(ctx, X)
+        a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
+        mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
+        Y, calls, backward = multiply(ctx, X, mask, calls)
+        offset = ctx.scratch(mask.shape)
+        calls += [
+            (np.multiply, mask, ctx.constant(-_ALPHA), offset),
+            (np.add, offset, ctx.constant(a * _ALPHA * (1 - self.rate)), offset),
+            (np.add, Y, offset, Y),
+        ]
+        return Y, calls, backward
+
+
+class Noise(Op):
+    """An operator that adds or multiplies noise in training."""
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return self.bind_training(ctx, X) if ctx.training else identity(ctx, X)
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        """Bind the operator in training."""
+        raise NotImplementedError
+
+
+class Gaussian(Noise):
+    """An operator that adds or multiplies normally distributed noise in training, with standard deviation ``deviation``."""
+
+    deviation: float
+    seed: int | None = None
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        return self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
+
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+        """Bind the operator to ``noise``, which ``calls`` fill."""
+        raise NotImplementedError
+
+
+@op
+class GaussianDropout(Gaussian):
+    """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
+
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+        order = axis_order(X)
+        factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
+        return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
+
+
+@op
+class GaussianNoise(Gaussian):
+    """In training, add noise of mean 0 and standard deviation ``deviation``."""
+
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+        Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class Sample(Op):
+    """In training ``Y = mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); at inference the mean.
+
+    Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    seed: int | None = None
+
+    def infer(self, mean: Value, log_variance: Value) -> Type:
+        need_float(mean, log_variance)
+        both = f"{show(mean.shape)} and {show(log_variance.shape)}"
+        need(mean.shape == log_variance.shape, f"needs a mean and a log variance of one shape, got {both}")
+        return infer_noise(mean)
+
+    def bind(self, ctx: Context, mean: Array, log_variance: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, mean)
+        noise, calls = normal_noise(ctx, mean, 1.0, self.seed)
+        Y, spread, half = ctx.out(), ctx.save_for_backward(mean.shape), ctx.constant(0.5)
+        calls += [
+            (np.multiply, log_variance, half, spread),
+            (np.exp, spread, spread),
+            (np.multiply, spread, noise, spread),
+            (np.add, mean, spread, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            dlog = ctx.grad(1)
+            calls: Calls = [] if dlog is None else [(np.multiply, dY, spread, dlog), (np.multiply, dlog, half, dlog)]
+            dmean = ctx.grad(0)
+            return calls if dmean is None else [*calls, (np.copyto, dmean, dY)]
+
+        return Y, calls, backward
+
+
+@op
+class UniformNoise(Noise):
+    """In training, add noise that is uniformly distributed between ``-width`` and ``width``."""
+
+    width: float
+    seed: int | None = None
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class GumbelNoise(Noise):
+    """In training, add ``-log(-log u)`` with u uniformly distributed between 0 and 1: noise of the Gumbel distribution."""
+
+    seed: int | None = None
+
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
+        for _ in range(2):
+            calls += [(np.log, noise, noise), negate(noise, noise)]
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+
+
+@op
+class StraightThrough(Op):
+    """``Y = X``, with the gradient of S in place of X's: X is a step function of S. ONNX has no such operator.
+
+    Shapes: X, S and Y are equal. Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic
+    Neurons for Conditional Computation*, 2013.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    def infer(self, X: Value, S: Value) -> Type:
+        need_float(X, S)
+        need(X.shape == S.shape, f"needs inputs of one shape, got {show(X.shape)} and {show(S.shape)}")
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, S: Array) -> Bound:
+        def backward(dY: Array) -> Calls:
+            dS, dX = ctx.grad(1), ctx.grad(0)
+            calls: Calls = [] if dS is None else [(np.copyto, dS, dY)]
+            return calls if dX is None else [*calls, (dX.fill, 0)]
+
+        return X, [], backward

@@ -1,0 +1,289 @@
+"""Pooling over windows: MaxPool, AveragePool.
+
+Windows over several axes are reduced one axis at a time, which needs fewer calls than one per tap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.base.codes import Code
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.common import fold
+from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.max_pool import OnePass
+from graphspec.graph.kernels.max_taps import MaxTaps, Taps, along
+from graphspec.graph.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
+from graphspec.graph.ops.base import Op, op
+
+_SEPARATE, _OVERLAPPING = 1 << 17, 1 << 16  # elements of X per block; overlapping windows store more for each element
+
+
+def pooled_type(
+    X: Value,
+    kernel: Sequence[int],
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    auto_pad: str,
+    ceil_mode: int,
+) -> Type:
+    """Return the type of the output; raise ShapeError if X and the windows do not fit."""
+    need_float(X)
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    rank = X.rank - 2
+    kernel = per_axis(kernel, rank, 1, "kernel_shape")
+    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
+    dims = output_dims(X.shape[2:], kernel, *steps, pads, auto_pad, ceil_mode)
+    return Type(X.dtype, (*X.shape[:2], *dims))
+
+
+def pooled_axes(
+    X: Array,
+    out: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    auto_pad: str,
+) -> list[tuple[int, Axis]]:
+    """Return (axis, its windows) for each spatial axis of X that the windows change."""
+    rank = X.ndim - 2
+    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
+    axes = window_axes(X.shape[2:], out[2:], kernel, *steps, pads, auto_pad)
+    return [(k + 2, a) for k, a in enumerate(axes) if not a.trivial]
+
+
+def planes_first(X: Array, axes: Sequence[tuple[int, Axis]]) -> list[tuple[int, Axis]]:
+    """Return the axes in X's memory order, slowest first: planes are reduced before rows."""
+    position = axis_order(X).index
+    return sorted(axes, key=lambda axis: position(axis[0]))
+
+
+def sample_blocks(axes: Sequence[tuple[int, Axis]], X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield corresponding blocks of samples of all arrays; a block of X fits in the cache."""
+    limit = _OVERLAPPING if any(a.overlaps for _, a in axes) else _SEPARATE
+    step = max(1, limit * len(X) // max(X.size, 1))
+    for start in range(0, len(X), step):
+        yield tuple(a[start : start + step] for a in (X, *arrays))
+
+
+class Stages:
+    """Temporaries between a block of X (N, C, …) and its output, which reduces one axis at a time."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[tuple[int, Axis]]) -> None:
+        self.axes = axes
+        shape, self._order = list(next(sample_blocks(axes, X), (X,))[0].shape), axis_order(X)
+        self._buffers: list[Array] = []
+        for k, a in axes[:-1]:
+            shape[k] = a.out
+            self._buffers.append(ctx.scratch((int(np.prod(shape, dtype=np.int64)),), X.dtype))
+
+    def between(self, X: Array, Y: Array) -> list[Array]:
+        """Return X, the intermediate result after each axis, and Y."""
+        shape = list(X.shape)
+        arrays = [X]
+        for (k, a), buffer in zip(self.axes, self._buffers, strict=False):
+            shape[k] = a.out
+            memory_shape = [shape[i] for i in self._order]
+            flat = buffer[: int(np.prod(memory_shape, dtype=np.int64))]
+            arrays.append(flat.reshape(memory_shape).transpose(np.argsort(self._order)))
+        return [*arrays, Y]
+
+
+@op
+class MaxPool(Op):
+    """The largest element under each window.
+
+    Shapes: X (N, C, …) → Y (N, C, …). The gradient of a window goes to its first largest element in row-major order. Padding
+    is never the maximum, so ``pads`` must be smaller than the window.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    dilations: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
+
+    def infer(self, X: Value) -> Type:
+        need(
+            not self.auto_pad.startswith("SAME") or set(self.dilations or ()) <= {1},
+            f"has auto_pad {self.auto_pad} with dilations {self.dilations}, which onnxruntime pads by another rule",
+            code=Code.VALUE_NOT_ALLOWED,
+            hint="write `pads` in place of `auto_pad`",
+        )
+        return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+        if not axes:
+            return X, [], lambda dY: _pass_gradient(ctx, dY)
+        Y = ctx.out(like=X)
+        if not ctx.wants(0):
+            order = planes_first(X, axes)
+
+            def reduced() -> Calls:
+                stages = Stages(ctx, X, order)
+                return [call for x, y in sample_blocks(axes, X, Y) for call in in_stages(maxima, stages, x, y)]
+
+            return Y, OnePass(ctx, X, Y, order[::-1], reduced, differentiated=False).calls, None
+        order = axes[::-1]  # the last axis first: row by row
+        blocks: list[list[MaxTaps]] = []
+
+        def with_taps() -> Calls:
+            steps, stages = [Taps(k, a) for k, a in order], Stages(ctx, X, order)
+            for x, y in sample_blocks(axes, X, Y):
+                arrays = stages.between(x, y)
+                pairs = zip(steps, arrays, arrays[1:], strict=False)
+                blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
+            return [call for block in blocks for largest in block for call in largest.calls]
+
+        pooling = OnePass(ctx, X, Y, axes, with_taps, differentiated=True)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            assert dX is not None
+
+            def by_axis() -> Calls:
+                stages = Stages(ctx, X, order)
+                calls: Calls = []
+                for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
+                    arrays = stages.between(dx, dy)
+                    for n, largest in enumerate(reversed(block)):
+                        calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
+                return calls
+
+            return pooling.gradient(ctx, dY, dX, by_axis)
+
+        return Y, pooling.calls, backward
+
+
+def _pass_gradient(ctx: Context, dY: Array) -> Calls:
+    ctx.give_grad(0, dY)
+    return []
+
+
+def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages, X: Array, Y: Array) -> Calls:
+    """Return the calls that reduce X to Y, one axis at a time."""
+    arrays = stages.between(X, Y)
+    pairs = zip(stages.axes, arrays, arrays[1:], strict=False)
+    return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
+
+
+def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
+    """Return the calls that fold U's windows along one axis into V; a window without elements becomes ``empty``."""
+    taps = Taps(axis, a)
+    pieces = taps.pieces({p: taps.plane(U, p) for p in taps.planes})
+    complete = [piece for piece, outs in zip(pieces, taps.outputs, strict=True) if outs == slice(0, a.out)]
+
+    def join(_: int, so_far: Array, tap: Array, outs: slice) -> Calls:
+        return fold(function, [so_far, tap], along(V, axis, outs))
+
+    if len(complete) < 2:
+        return taps.reduce(pieces, V, empty, join)
+    calls = fold(function, complete, V)  # writes every output, so that no tap is copied first
+    for piece, outs in zip(pieces, taps.outputs, strict=True):
+        if outs != slice(0, a.out):
+            calls += join(0, along(V, axis, outs), piece, outs)
+    return calls
+
+
+maxima = partial(over_windows, np.maximum, -np.inf)
+"""Return the calls that write the maxima of U's windows along one axis into V."""
+window_sums = partial(over_windows, np.add, 0.0)
+"""Return the calls that write the sums of U's windows along one axis into V."""
+
+
+@op
+class AveragePool(Op):
+    """The mean under each window: over its elements inside X or, with ``count_include_pad``, inside the padded X.
+
+    Shapes: X (N, C, …) → Y (N, C, …).
+    """
+
+    keeps_in, keeps_out = (), False
+
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    count_include_pad: int = 0
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
+
+    def infer(self, X: Value) -> Type:
+        return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
+        if not axes:
+            return X, [], lambda dY: _pass_gradient(ctx, dY)
+        Y = ctx.out(like=X)
+        inverse_counts = np.ones((1,) * X.ndim)
+        for k, a in axes:
+            end = _end_padding(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
+            inverse_counts = inverse_counts / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
+        inverse_count = ctx.constant(inverse_counts.flat[0] if np.ptp(inverse_counts) == 0 else inverse_counts)
+        ordered = planes_first(X, axes)
+        stages = Stages(ctx, X, ordered)
+        calls: Calls = []
+        for x, y in sample_blocks(axes, X, Y):
+            calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, inverse_count, y)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            assert dX is not None
+            stages = Stages(ctx, X, ordered)
+            calls: Calls = []
+            for dx, dy in sample_blocks(axes, dX, dY):
+                calls.append((np.multiply, dy, inverse_count, dy))
+                arrays = stages.between(dx, dy)
+                for n, (k, a) in enumerate(reversed(ordered)):
+                    calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
+            return calls
+
+        return Y, calls, backward
+
+
+def _end_padding(a: Axis, pads: Sequence[int] | None, rank: int, k: int, auto_pad: str) -> int:
+    """Return the padding after the end of spatial axis ``k``."""
+    if auto_pad.startswith("SAME"):
+        return max((a.out - 1) * a.stride + a.kernel - a.size - a.begin, 0)
+    return pads[rank + k] if pads is not None and auto_pad == "NOTSET" else 0
+
+
+def _counts(a: Axis, end: int | None) -> Array:
+    """Return the number of elements per window along an axis; ``end`` is the padding after the axis if padding counts."""
+    low, high = (0, a.size) if end is None else (-a.begin, a.size + end)
+    start = np.arange(a.out) * a.stride - a.begin
+    counts: Array = np.minimum(start + a.kernel, high) - np.maximum(start, low)
+    return np.maximum(counts, 1)  # a window inside the padding sums to 0
+
+
+def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
+    """Return the calls that write into dU the sum of dV over the windows that contain each element."""
+    taps = [t for t in (a.tap(k) for k in range(a.kernel)) if t[0].stop > t[0].start]
+    covered = sum(outs.stop - outs.start for outs, _ in taps) == a.size
+    calls: Calls = [] if covered and not a.overlaps else [(dU.fill, 0.0)]
+    for outs, inputs in taps:
+        target, source = along(dU, axis, inputs), along(dV, axis, outs)
+        calls.append((np.add, target, source, target) if a.overlaps else (np.copyto, target, source))
+    return calls

@@ -1,0 +1,386 @@
+"""Reductions over axes, and the cumulative sum.
+
+``axes`` is an input of ReduceSum and an attribute of the other reductions, as in opset 17.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
+from graphspec.base.codes import Code
+from graphspec.graph.ir.dims import Dim, Shape
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.ranges import Range
+from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.graph.ops.base import Op, op
+
+
+def reduction_axes(axes: Sequence[Any] | None, rank: int) -> tuple[int, ...]:
+    """Return the axes to reduce, counted from the front; all axes if ``axes`` is empty or None."""
+    return tuple(sorted({normalize_axis(int(k), rank) for k in axes})) if axes else tuple(range(rank))
+
+
+def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: int) -> Shape:
+    """Return ``shape`` without ``axes``, or with size 1 there if ``keepdims``."""
+    out: list[Dim] = []
+    for k, d in enumerate(shape):
+        if k not in axes:
+            out.append(d)
+        elif keepdims:
+            out.append(1)
+    return tuple(out)
+
+
+def reduced_out(ctx: Context, X: Array, axes: Sequence[int]) -> tuple[Array, Array]:
+    """Return the output buffer, in X's memory order, and a view of it with the reduced axes as size 1."""
+    kept = [k for k in axis_order(X) if k not in axes]
+    if len(ctx.shape()) == X.ndim:
+        Y = ctx.out(like=X)
+    else:
+        rank = sorted(kept)
+        Y = ctx.out(order=[rank.index(k) for k in kept])
+    return Y, with_unit_axes(Y, X.shape, axes)
+
+
+def with_unit_axes(Y: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
+    """Return Y with the reduced axes as size 1."""
+    return Y.reshape([1 if k in axes else n for k, n in enumerate(shape)], copy=False)
+
+
+Gradient = Callable[[Array, Array, Array], Calls]
+"""A function of (dY, dY with the reduced axes as size 1, dX); it returns the calls that write dX, and may overwrite dY."""
+
+
+class Reduction(Op):
+    """A reduction whose axes are an attribute.
+
+    Shapes: X → Y without ``axes``, or with size 1 there if ``keepdims``; without ``axes`` all axes are reduced.
+    """
+
+    float_only: ClassVar[bool] = True
+    """Whether integers are refused."""
+
+    axes: Sequence[int] | None = None
+    keepdims: int = 1
+
+    def infer(self, X: Value) -> Type:
+        if self.float_only:
+            need_float(X)
+        return Type(X.dtype, reduced_shape(X.shape, reduction_axes(self.axes, X.rank), self.keepdims))
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = reduction_axes(self.axes, X.ndim)
+        Y, kept = reduced_out(ctx, X, axes)
+        calls, gradient = self.reduce(ctx, X, Y, kept, axes)
+        return with_backward(ctx, X, Y, axes, calls, gradient)
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        """Return the calls that write Y, and the gradient; ``kept`` is Y with the reduced axes as size 1."""
+        raise NotImplementedError
+
+
+def with_backward(ctx: Context, X: Array, Y: Array, axes: Sequence[int], calls: Calls, gradient: Gradient) -> Bound:
+    """Return a reduction's output, calls and backward function."""
+
+    def backward(dY: Array) -> Calls:
+        dX = ctx.grad(0)
+        return [] if dX is None else gradient(dY, with_unit_axes(dY, X.shape, axes), dX)
+
+    return Y, calls, backward
+
+
+def total(ctx: Context, X: Array, Y: Array, axes: Sequence[int], scale: float = 1.0) -> tuple[Calls, Gradient]:
+    """Return the calls for ``Y = scale · Σ X``, and the gradient."""
+
+    def scaled(A: Array) -> Calls:
+        return [] if scale == 1.0 else [(np.multiply, A, ctx.constant(scale), A)]
+
+    return [*sum_axes(ctx, X, axes, Y), *scaled(Y)], lambda dY, dY_kept, dX: [*scaled(dY), (np.copyto, dX, dY_kept)]
+
+
+def sum_of_function(function: np.ufunc, ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> Calls:
+    """Return the calls for ``Y = Σ function(X)``."""
+    t = scratch_like(ctx, X)
+    return [(function, X, t), *sum_axes(ctx, t, axes, Y)]
+
+
+def mean(ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> tuple[Calls, Gradient]:
+    """Return the calls for ``Y = Σ X / n``, and the gradient."""
+    return total(ctx, X, Y, axes, 1.0 / max(int(np.prod([X.shape[k] for k in axes], dtype=np.int64)), 1))
+
+
+@op
+class ReduceSum(Op):
+    """``Y = Σ X`` over ``axes``, an input. Without axes all are reduced, or none if ``noop_with_empty_axes``.
+
+    Shapes: X → Y without the axes, or with size 1 there if ``keepdims``.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    keepdims: int = 1
+    noop_with_empty_axes: int = 0
+
+    def infer(self, X: Value, axes: Value | None = None) -> Type:
+        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
+        known_axes = axes.known() if axes is not None else ()
+        need(known_axes is not None, "needs axes known when building", code=Code.SIZE_NOT_FIXED)
+        if not known_axes and self.noop_with_empty_axes:
+            return X.type
+        return Type(X.dtype, reduced_shape(X.shape, reduction_axes(known_axes, X.rank), self.keepdims))
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        node = output.node
+        assert node is not None
+        X, axes = (*node.inputs, None)[:2]
+        known_axes = axes.known() if axes is not None else ()
+        if X is None or known_axes is None or (not known_axes and self.noop_with_empty_axes):
+            return ranges[0]
+        sizes = [X.shape[k] for k in reduction_axes(known_axes, X.rank)]
+        count = (
+            math.prod(d for d in sizes if isinstance(d, int)) if all(isinstance(d, int) for d in sizes) else math.inf
+        )
+        return ranges[0].times(Range(count, count))
+
+    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
+        known_axes = ctx.known(1) if axes is not None else None
+        listed = [] if known_axes is None else known_axes.tolist()
+        reduced = () if not listed and self.noop_with_empty_axes else reduction_axes(listed, X.ndim)
+        Y, _ = reduced_out(ctx, X, reduced)
+        return with_backward(ctx, X, Y, reduced, *total(ctx, X, Y, reduced))
+
+
+@op
+class ReduceMean(Reduction):
+    """``Y = Σ X / n`` for the n elements that are reduced to one."""
+
+    keeps_in, keeps_out = (), False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        return mean(ctx, X, Y, axes)
+
+
+class ReduceExtremum(Reduction):
+    """The largest or smallest element. Equal extrema share the gradient evenly, as in TensorFlow."""
+
+    float_only = False
+    choose: ClassVar[np.ufunc]
+    copied_inputs, drops_elements = slice(1), True
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            is_extremum, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
+            return [
+                (np.equal, X, kept, is_extremum),
+                (copy_cast, dX, is_extremum),
+                *sum_axes(ctx, dX, axes, count),
+                (np.divide, dY, count, dY),
+                (np.multiply, dX, dY_kept, dX),
+            ]
+
+        return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
+
+
+@op
+class ReduceMax(ReduceExtremum):
+    """``Y = max X``."""
+
+    choose = np.maximum
+
+
+@op
+class ReduceMin(ReduceExtremum):
+    """``Y = min X``."""
+
+    choose = np.minimum
+
+
+@op
+class ReduceSumSquare(Reduction):
+    """``Y = Σ X²``."""
+
+    keeps_in, keeps_out = (0,), False
+    float_only = False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        flat = X.T if X.flags.f_contiguous else X
+        calls: Calls
+        if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
+            vector = flat.reshape(-1, copy=False)
+            calls = [(np.dot, vector, vector, Y.reshape((), copy=False))]
+        else:
+            calls = sum_of_function(np.square, ctx, X, Y, axes)
+
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            return [(np.add, dY, dY, dY), (np.multiply, X, dY_kept, dX)]
+
+        return calls, gradient
+
+
+@op
+class ReduceL1(Reduction):
+    """``Y = Σ |X|``."""
+
+    keeps_in, keeps_out = (0,), False
+    float_only = False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            return [(np.sign, X, dX), (np.multiply, dX, dY_kept, dX)]
+
+        return sum_of_function(np.absolute, ctx, X, Y, axes), gradient
+
+
+@op
+class ReduceL2(Reduction):
+    """``Y = √(Σ X²)``; the gradient at 0 is 0."""
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            norm = scratch_like(ctx, Y)
+            tiny = ctx.constant(np.finfo(X.dtype).tiny)
+            return [
+                (partial(np.maximum, out=norm), Y, tiny),
+                (np.divide, dY, norm, dY),
+                (np.multiply, X, dY_kept, dX),
+            ]
+
+        return [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)], gradient
+
+
+@op
+class ReduceProd(Reduction):
+    """``Y = Π X``; the gradient is exact even if elements are 0."""
+
+    keeps_in, keeps_out = (0,), False
+    float_only = False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            order = [*(k for k in range(X.ndim) if k not in axes), *axes]
+            lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
+            moved = [X.shape[k] for k in order]
+            rows = int(np.prod(lead, dtype=np.int64))
+            flat, before, after = (ctx.scratch((rows, X.size // max(rows, 1))) for _ in range(3))
+            return [
+                (np.copyto, flat.reshape(moved), X.transpose(order)),
+                (before[:, :1].fill, 1.0),
+                (after[:, -1:].fill, 1.0),
+                (np.multiply.accumulate, flat[:, :-1], 1, None, before[:, 1:]),
+                (np.multiply.accumulate, flat[:, :0:-1], 1, None, after[:, -2::-1]),
+                (np.multiply, before, after, before),
+                (np.copyto, dX.transpose(order), before.reshape(moved)),
+                (np.multiply, dX, dY_kept, dX),
+            ]
+
+        return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], gradient
+
+
+@op
+class CumSum(Op):
+    """``Y[k] = Σ X[0 … k]`` along ``axis``; from the end if ``reverse``, without ``X[k]`` itself if ``exclusive``.
+
+    Shapes: X and Y are equal; axis is a constant scalar.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    exclusive: int = 0
+    reverse: int = 0
+
+    def infer(self, X: Value, axis: Value) -> Type:
+        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
+        known_axis = axis.known()
+        need(
+            known_axis is not None and len(known_axis) == 1,
+            "needs one axis, known when building",
+            code=Code.SIZE_NOT_FIXED,
+        )
+        normalize_axis(int((known_axis or (0,))[0]), X.rank)
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, axis: Array) -> Bound:
+        known_axis = ctx.known(1)
+        assert known_axis is not None
+        at = int(known_axis.reshape(())) % X.ndim
+        Y = ctx.out(like=X)
+
+        def accumulate(A: Array, out: Array, backwards: bool) -> Calls:
+            if backwards:
+                A, out = np.flip(A, at), np.flip(out, at)
+            if not self.exclusive:
+                return [(np.add.accumulate, A, at, A.dtype, out)]
+            lead = (slice(None),) * at
+            head, tail, summed = out[*lead, :1], out[*lead, 1:], A[*lead, :-1]
+            return [(head.fill, 0), (np.add.accumulate, summed, at, A.dtype, tail)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            return [] if dX is None else accumulate(dY, dX, not self.reverse)
+
+        return Y, accumulate(X, Y, bool(self.reverse)), backward
+
+
+def of_nothing(Y: Array) -> tuple[Calls, Gradient]:
+    """Return the call for ``Y = log 0``, and the gradient of an input without elements."""
+    return [(Y.fill, -np.inf)], lambda dY, dY_kept, dX: []
+
+
+@op
+class ReduceLogSum(Reduction):
+    """``Y = log(Σ X)``."""
+
+    keeps_in, keeps_out = (), False
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        if not X.size:
+            return of_nothing(Y)
+        total = saved_like(ctx, Y)
+
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+            return [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
+
+        return [*sum_axes(ctx, X, axes, total), (np.log, total, Y)], gradient
+
+
+@op
+class ReduceLogSumExp(Reduction):
+    """``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, so that nothing overflows.
+
+    m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN.
+    """
+
+    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        if not X.size:
+            return of_nothing(Y)
+        largest = ctx.constant(np.finfo(X.dtype).max, X.dtype)
+        lowest = ctx.constant(np.finfo(X.dtype).min, X.dtype)
+        maxima, t = scratch_like(ctx, kept), scratch_like(ctx, X)
+        calls: Calls = [
+            (partial(np.maximum.reduce, keepdims=True, initial=lowest), X, axes, None, maxima),
+            (partial(np.minimum, out=maxima), maxima, largest),
+            (np.subtract, X, maxima, t),
+            (np.exp, t, t),
+            *sum_axes(ctx, t, axes, kept),
+            (np.log, kept, kept),
+            (np.add, kept, maxima, kept),
+        ]
+
+        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:  # dX = exp(X - Y) · dY
+            finite = scratch_like(ctx, kept)
+            return [
+                (partial(np.maximum, out=finite), kept, lowest),
+                (np.subtract, X, finite, dX),
+                (np.exp, dX, dX),
+                (np.multiply, dX, dY_kept, dX),
+            ]
+
+        return calls, gradient

@@ -1,0 +1,259 @@
+"""Operators on the whole batch, over all workers: training only, never exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.common import sum_axes
+from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.ops.base import Op, op
+
+_EXCLUDED = -1e30
+"""The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
+
+
+@op
+class BatchSum(Op):
+    """``Y = Σ X`` over axis 0, for the rows of all workers. Shapes: X (batch, …) → Y (…)."""
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        need(X.rank > 0, "needs a batch axis")
+        return Type(X.dtype, X.shape[1:])
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        calls: Calls = [*sum_axes(ctx, X, (0,), Y), *ctx.all_reduce(Y)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            return [*ctx.all_reduce(dY), (np.copyto, dX, dY)]
+
+        return Y, calls, backward
+
+
+@op
+class CircleLoss(Op):
+    """The circle loss of each row of X against all rows of the batch; ids are the classes of the rows.
+
+    With ``d = max(1 - x · r, 0)``: ``Y = softplus(P + Q)``, ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows r of
+    x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over the other rows; Y is 0 for a row if either
+    sum is empty. Each worker reads the rows of all workers and computes the values of its own rows.
+
+    Shapes: X (batch, features), ids (batch,) → Y (batch,). The ids have no gradient. Sun et al., *Circle loss*, CVPR
+    2020, as in Keras 3.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    gamma: float = 80.0
+    margin: float = 0.4
+    remove_diagonal: int = 1
+
+    def infer(self, X: Value, ids: Value) -> Type:
+        need_float(X)
+        need(X.rank == 2, f"needs rows of features, got {show(X.shape)}")
+        need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs one int64 id per row, got {ids.type}")
+        return Type(X.dtype, X.shape[:1])
+
+    def bind(self, ctx: Context, X: Array, ids: Array) -> Bound:
+        Y, n, total, own = ctx.out(), len(X), ctx.total, ctx.rows
+        every, labels = ctx.save_for_backward((total, X.shape[1])), ctx.save_for_backward((total,), np.int64)
+        raw, z, peak = ctx.save_for_backward((n, total)), ctx.save_for_backward((n,)), ctx.scratch((n, 1))
+        same, keep = ctx.save_for_backward((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
+        # each row's share of the sum in P, and of the sum in Q
+        shares = ctx.save_for_backward((2, n, total))
+        d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
+        diagonal = np.arange(n), np.arange(own.start, own.stop)
+        sides = (
+            (-self.gamma, self.margin, 1.0, self.margin),
+            (self.gamma, 1 + self.margin, -1.0, 1 - self.margin),
+        )  # γ (u + v d)⁺ (w - d)
+
+        def gather() -> None:
+            every.fill(0)
+            labels.fill(0)
+            every[own], labels[own] = X, ids
+
+        def forward() -> None:
+            np.matmul(X, every.T, out=raw)
+            np.subtract(1, raw, out=raw)
+            np.maximum(raw, 0, out=d)
+            np.equal(ids[:, None], labels, out=same)
+            z.fill(0)
+            for k, (scale, u, v, w) in enumerate(sides):
+                np.logical_not(same, out=keep) if k else np.copyto(keep, same)
+                if self.remove_diagonal:
+                    keep[diagonal] = False
+                share = shares[k]
+                np.multiply(d, v, out=share)
+                np.add(share, u, out=share)
+                np.maximum(share, 0, out=share)
+                np.subtract(w, d, out=scores)
+                np.multiply(share, scores, out=share)
+                np.multiply(share, scale, out=share)
+                np.logical_not(keep, out=keep)
+                np.copyto(share, _EXCLUDED, where=keep)
+                _add_log_sums(share, peak, sums, z)
+            np.logaddexp(z, 0, out=Y)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            d, G, scores, slopes = (ctx.scratch((n, total)) for _ in range(4))
+            keep = ctx.scratch((n, total), np.bool_)
+            all_rows, sigma = ctx.scratch((total, X.shape[1])), ctx.scratch((n,))
+
+            def slope() -> None:
+                np.maximum(raw, 0, out=d)
+                G.fill(0)
+                for k, (scale, u, v, w) in enumerate(sides):
+                    np.multiply(d, v, out=scores)
+                    np.add(scores, u, out=scores)
+                    np.greater(scores, 0, out=keep)
+                    np.maximum(scores, 0, out=scores)
+                    np.subtract(w, d, out=slopes)
+                    np.multiply(slopes, v, out=slopes)
+                    np.multiply(slopes, keep, out=slopes)
+                    np.subtract(slopes, scores, out=slopes)
+                    np.multiply(slopes, scale, out=slopes)
+                    np.multiply(slopes, shares[k], out=slopes)
+                    np.add(G, slopes, out=G)
+                np.multiply(z, -1.0, out=sigma)
+                np.logaddexp(sigma, 0, out=sigma)
+                np.multiply(sigma, -1.0, out=sigma)
+                np.exp(sigma, out=sigma)
+                np.multiply(sigma, dY, out=sigma)
+                np.multiply(G, sigma[:, None], out=G)
+                np.greater(raw, 0, out=keep)
+                np.multiply(G, keep, out=G)
+                np.multiply(G, -1.0, out=G)
+                np.matmul(G.T, every[own], out=all_rows)
+
+            def collect() -> None:
+                np.matmul(G, every, out=dX)
+                np.add(dX, all_rows[own], out=dX)
+
+            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
+
+        return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
+
+
+@op
+class InfoNCE(Op):
+    """The cross-entropy of finding the partner of each row among the rows of the whole batch, in both directions.
+
+    ``Y = ½ (ℓ(A, B) + ℓ(B, A))`` with ``ℓ(X, Z)[i] = −log softmax(scale · X[i] · C)`` at Z[i]; the candidates C are all
+    rows of Z, and with ``within`` also the other rows of X. Each worker reads the rows of all workers and computes the
+    values of its own rows.
+
+    Shapes: A and B (batch, features), scale () → Y (batch,). van den Oord et al., *Representation Learning with
+    Contrastive Predictive Coding*, 2018; Chen et al., *SimCLR*, ICML 2020.
+    """
+
+    keeps_in, keeps_out = (2,), False
+    exported = False
+
+    within: int = 1
+
+    def infer(self, A: Value, B: Value, scale: Value) -> Type:
+        need_float(A, B, scale)
+        need(A.rank == 2 and A.shape == B.shape, f"needs two inputs of rows, got {show(A.shape)} and {show(B.shape)}")
+        need(scale.rank == 0, f"needs a scalar scale, got {show(scale.shape)}")
+        return Type(A.dtype, A.shape[:1])
+
+    def bind(self, ctx: Context, A: Array, B: Array, scale: Array) -> Bound:
+        Y, n, total, own, within = ctx.out(), len(A), ctx.total, ctx.rows, bool(self.within)
+        views, width = (A, B), total * (1 + within)
+        every = ctx.save_for_backward((2, total, A.shape[1]))
+        shares = ctx.save_for_backward((2, n, width))  # each candidate's probability, for the rows of A and of B
+        peak, sums = ctx.scratch((n, 1)), ctx.scratch((n, 1))
+        partner = np.arange(n), np.arange(own.start, own.stop)
+        itself = partner[0], partner[1] + total
+
+        def gather() -> None:
+            every.fill(0)
+            every[0, own], every[1, own] = A, B
+
+        def forward() -> None:
+            Y.fill(0)
+            for view in range(2):
+                share = shares[view]
+                _products(views, every, view, share)
+                np.multiply(share, scale, out=share)
+                if within:
+                    share[itself] = _EXCLUDED
+                np.subtract(Y, share[partner], out=Y)
+                _add_log_sums(share, peak, sums, Y)
+            np.multiply(Y, 0.5, out=Y)
+
+        def backward(dY: Array) -> Calls:
+            gradients, dscale = (ctx.grad(0), ctx.grad(1)), ctx.grad(2)
+            G, cosines, half = ctx.scratch((n, width)), ctx.scratch((n, width)), ctx.scratch((n,))
+            direct, term = ctx.scratch((2, *A.shape)), ctx.scratch(A.shape)
+            all_rows, other = ctx.scratch(every.shape), ctx.scratch(every.shape[1:])
+
+            def slope() -> None:
+                np.multiply(dY, 0.5, out=half)
+                for array in (direct, all_rows, *([] if dscale is None else [dscale])):
+                    array.fill(0)
+                for view in range(2):
+                    np.copyto(G, shares[view])
+                    G[partner] -= 1
+                    np.multiply(G, half[:, None], out=G)
+                    if dscale is not None:
+                        _products(every[:, own], every, view, cosines)
+                        np.multiply(cosines, G, out=cosines)
+                        np.add(dscale, cosines.sum(), out=dscale)
+                    np.multiply(G, scale, out=G)
+                    for of, columns in _parts(G, view, total):
+                        np.matmul(columns, every[of], out=term)
+                        np.add(direct[view], term, out=direct[view])
+                        np.matmul(columns.T, every[view, own], out=other)
+                        np.add(all_rows[of], other, out=all_rows[of])
+
+            def collect() -> None:
+                for view, dX in enumerate(gradients):
+                    if dX is not None:
+                        np.add(direct[view], all_rows[view, own], out=dX)
+
+            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
+
+        return Y, [(gather,), *ctx.all_reduce(every), (forward,)], backward
+
+
+def _add_log_sums(logits: Array, peak: Array, sums: Array, out: Array) -> None:
+    """Add ``log Σ exp`` of each row of ``logits`` to ``out``; the logits become probabilities. ``peak``, ``sums``: space."""
+    np.maximum.reduce(logits, axis=1, out=peak, keepdims=True, initial=_EXCLUDED)
+    np.subtract(logits, peak, out=logits)
+    np.exp(logits, out=logits)
+    np.add.reduce(logits, axis=1, out=sums, keepdims=True)
+    np.divide(logits, sums, out=logits)
+    np.log(sums, out=sums)
+    np.add(out, peak[:, 0], out=out)
+    np.add(out, sums[:, 0], out=out)
+
+
+def _parts(columns: Array, view: int, total: int) -> Iterator[tuple[int, Array]]:
+    """Yield the columns of the candidates of a view's rows: those of the other view, then its own, each with its view."""
+    yield 1 - view, columns[:, :total]
+    if columns.shape[1] > total:
+        yield view, columns[:, total:]
+
+
+def _products(views: Sequence[Array] | Array, every: Array, view: int, out: Array) -> None:
+    """Write the products of a view's rows with their candidates."""
+    for of, columns in _parts(out, view, every.shape[1]):
+        np.matmul(views[view], every[of].T, out=columns)

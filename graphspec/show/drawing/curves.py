@@ -1,0 +1,229 @@
+"""Curves of a training as SVG: one small panel for the loss and one for each metric, without scripts or fonts.
+
+The drawing paints its own background, light or dark as the reader's system is, so that it is readable on any page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graphspec.base.arguments import path_of
+from graphspec.base.errors import UsageError, shorten
+from graphspec.base.files import write_atomic
+from graphspec.show.drawing.scales import Scale, epochs, for_values
+from graphspec.show.drawing.svg import escape, text_width
+from graphspec.vocabulary.callbacks.monitors import direction
+
+PANEL, HEIGHT, GAP, MARGIN, TOP = 360.0, 190.0, 28.0, 20.0, 66.0  # pixels: a panel's plot area, and what is around it
+LEFT, BELOW = 52.0, 50.0  # room for the labels of the axes
+MAX_PANELS = 24
+MAX_POINTS = 1500  # of a line; the others are left out evenly
+STYLE = """.gs-curves text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #475569 }
+.gs-curves .gs-title { font-size: 17px; font-weight: 700; fill: #0f172a }
+.gs-curves .gs-name { font-size: 13px; font-weight: 600; fill: #0f172a }
+.gs-curves .gs-card { fill: #ffffff }
+.gs-curves .gs-grid { stroke: #e2e8f0; stroke-width: 1 }
+.gs-curves .gs-axis { stroke: #94a3b8; stroke-width: 1 }
+.gs-curves .gs-train { stroke: #2563eb; fill: #2563eb }
+.gs-curves .gs-val { stroke: #ea580c; fill: #ea580c }
+.gs-curves .gs-best { stroke: #16a34a; fill: #16a34a }
+.gs-curves polyline { fill: none !important; stroke-width: 1.8; stroke-linejoin: round }
+@media (prefers-color-scheme: dark) {
+.gs-curves text { fill: #cbd5e1 }
+.gs-curves .gs-title, .gs-curves .gs-name { fill: #f8fafc }
+.gs-curves .gs-card { fill: #0f172a }
+.gs-curves .gs-grid { stroke: #1e293b }
+.gs-curves .gs-axis { stroke: #64748b }
+.gs-curves .gs-train { stroke: #60a5fa; fill: #60a5fa }
+.gs-curves .gs-val { stroke: #fb923c; fill: #fb923c }
+.gs-curves .gs-best { stroke: #4ade80; fill: #4ade80 }
+}"""
+
+
+class Best(NamedTuple):
+    """The best epoch of a training.
+
+    Attributes:
+        epoch: its number, from 1.
+        key: the loss or metric that decides: ``val_loss`` if there is one, else ``loss``.
+        value: its value in that epoch.
+    """
+
+    epoch: int
+    key: str
+    value: float
+
+
+def best_epoch(history: Mapping[str, Sequence[float]], key: str | None = None) -> Best | None:
+    """Return the epoch in which ``key`` is best; None if no value is finite or neither high nor low values are better.
+
+    Args:
+        key: a key of the history; by default ``val_loss``, or without validation ``loss``.
+    """
+    key = key or ("val_loss" if "val_loss" in history else "loss")
+    better = direction(key)
+    finite = [(value, k) for k, value in enumerate(history.get(key, ())) if math.isfinite(value)]
+    if better is None or not finite:
+        return None
+    value, index = min(finite) if better == "min" else max(finite, key=lambda pair: (pair[0], -pair[1]))
+    return Best(index + 1, key, value)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The drawing of a history. A notebook shows it; ``save`` writes an SVG file.
+
+    Attributes:
+        history: one value per epoch for each key.
+        title: the heading.
+    """
+
+    history: Mapping[str, Sequence[float]] = field(repr=False)
+    title: str
+
+    def svg(self) -> str:
+        """Return the SVG document."""
+        return draw_curves(self.history, self.title)
+
+    def save(self, path: Any) -> Path:
+        """Write an SVG file and return its path.
+
+        Raises:
+            UsageError: the name does not end in ``.svg``.
+        """
+        file = path_of("path", path)
+        if file.suffix.lower() != ".svg":
+            raise UsageError(f"'{file}' must end in .svg: curves are written as SVG, which every browser shows")
+        write_atomic(file, self.svg())
+        return file
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+def panels_of(history: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
+    """Return the keys of each panel by its name: ``loss`` has ``loss`` and ``val_loss``."""
+    panels: dict[str, list[str]] = {}
+    for key, values in history.items():
+        base = key.removeprefix("val_")
+        name = base if key != base and base in history else key
+        if any(math.isfinite(v) for v in values):
+            panels.setdefault(name, []).append(key)
+    return panels
+
+
+def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
+    """Return the curves of ``history`` as one SVG document: two panels in a row."""
+    panels = panels_of(history)
+    shown = dict(list(panels.items())[:MAX_PANELS])
+    count = max(map(len, history.values()), default=0)
+    best = best_epoch(history)
+    per_row = 1 if len(shown) <= 1 else 2
+    rows = max(1, -(-len(shown) // per_row))
+    cell = LEFT + PANEL
+    heading = shorten(" ".join(title.split()), 90)
+    width = max(MARGIN * 2 + per_row * cell + (per_row - 1) * GAP, MARGIN * 2 + text_width(heading) * 1.45)
+    height = TOP + rows * (HEIGHT + BELOW + GAP) + 4
+    parts = list(_heading(heading, history, count, best, len(panels) - len(shown)))
+    for k, (name, keys) in enumerate(shown.items()):
+        x = MARGIN + LEFT + (k % per_row) * (cell + GAP)
+        y = TOP + 22 + (k // per_row) * (HEIGHT + BELOW + GAP)
+        lines = {key: history[key] for key in keys}
+        parts.append(f'<g transform="translate({x:.1f} {y:.1f})">')
+        parts += _panel(name, lines, epochs(max(count, 1)), best)
+        parts.append("</g>")
+    return "\n".join(
+        [
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="gs-curves" width="{width:.0f}" height="{height:.0f}" '
+                f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
+            ),
+            f"<title>{escape(heading)}</title>",
+            f"<style>{STYLE}</style>",
+            f'<rect class="gs-card" width="{width:.0f}" height="{height:.0f}" rx="8"/>',
+            *parts,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _heading(
+    title: str, history: Mapping[str, Sequence[float]], count: int, best: Best | None, hidden: int
+) -> Iterator[str]:
+    """Yield the title, what is best, and the legend."""
+    yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
+    about = f"{count:,} epoch" + ("" if count == 1 else "s")
+    if best is not None and count > 1:
+        about += f", best: epoch {best.epoch:,} ({best.key} {number(best.value)})"
+    if hidden:
+        about += f"; {hidden:,} further metrics are not drawn"
+    if not count:
+        about = "no epoch has ended"
+    x = MARGIN
+    if any(key.startswith("val_") for key in history):
+        for name, kind in (("training", "train"), ("validation", "val")):
+            yield f'<line class="gs-{kind}" x1="{x:.1f}" x2="{x + 18:.1f}" y1="48" y2="48" stroke-width="2.5"/>'
+            yield f'<text x="{x + 24:.1f}" y="52">{name}</text>'
+            x += 24 + text_width(name) + 20
+    yield f'<text x="{x:.1f}" y="52">{escape(about)}</text>'
+
+
+def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best: Best | None) -> Iterator[str]:
+    """Yield the elements of one panel, whose plot area begins at (0, 0)."""
+    up = for_values([v for values in lines.values() for v in values if math.isfinite(v)])
+
+    def at(epoch: float, value: float) -> tuple[float, float]:
+        return across.position(epoch) * PANEL, (1 - up.position(value)) * HEIGHT
+
+    note = " (log scale)" if up.log else ""
+    yield f'<text class="gs-name" x="0" y="-8">{escape(shorten(name, 26))}{note}</text>'
+    for tick, label in zip(up.ticks, up.labels(), strict=True):
+        y = at(1, tick)[1]
+        yield f'<line class="gs-grid" x1="0" x2="{PANEL:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+    yield f'<line class="gs-axis" x1="0" x2="{PANEL:.0f}" y1="{HEIGHT:.0f}" y2="{HEIGHT:.0f}"/>'
+    for tick, label in zip(across.ticks, across.labels(), strict=True):
+        x = across.position(tick) * PANEL
+        yield f'<line class="gs-axis" x1="{x:.1f}" x2="{x:.1f}" y1="{HEIGHT:.0f}" y2="{HEIGHT + 4:.0f}"/>'
+        yield f'<text x="{x:.1f}" y="{HEIGHT + 17:.0f}" text-anchor="middle">{label}</text>'
+    yield f'<text x="{PANEL / 2:.0f}" y="{HEIGHT + 34:.0f}" text-anchor="middle">epoch</text>'
+    if best is not None and across.high > 1.5:
+        x = across.position(best.epoch) * PANEL
+        yield f'<line class="gs-best" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT:.0f}" stroke-dasharray="4 4"/>'
+    for key, values in lines.items():
+        kind = "val" if key.startswith("val_") else "train"
+        for piece in _pieces(values):
+            points = [at(epoch, value) for epoch, value in piece]
+            if len(points) == 1:
+                yield f'<circle class="gs-{kind}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
+            else:
+                yield f'<polyline class="gs-{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+    key = f"val_{name}" if f"val_{name}" in lines else name
+    found = best_epoch(lines, key) if key in lines else None
+    if found is not None and across.high > 1.5:
+        x, y = at(found.epoch, found.value)
+        label = f"{number(found.value)} in epoch {found.epoch:,}"
+        yield f'<circle class="gs-best" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+        yield f'<text x="{PANEL:.0f}" y="-8" text-anchor="end">best {label}</text>'
+
+
+def _pieces(values: Sequence[float]) -> list[list[tuple[int, float]]]:
+    """Return the points of a line, epochs from 1, cut where a value is not finite; of very many, some."""
+    every = -(-len(values) // MAX_POINTS)
+    pieces: list[list[tuple[int, float]]] = [[]]
+    for k, value in enumerate(values):
+        if not math.isfinite(value):
+            pieces.append([])
+        elif k % every == 0 or k == len(values) - 1:
+            pieces[-1].append((k + 1, value))
+    return [piece for piece in pieces if piece]
+
+
+def number(value: float) -> str:
+    """Return a value with four digits that matter."""
+    return f"{value:.4f}" if 0.1 <= abs(value) < 1e3 else f"{value:.4g}"

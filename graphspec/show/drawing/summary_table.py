@@ -1,0 +1,225 @@
+"""The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.text import columns, count, display_width, shorten_end, shorten_middle
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.language.declarations import operand_text
+
+if TYPE_CHECKING:
+    from graphspec.engine.compiler.cost import Cost
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.language.declarations import NodeDecl, Spec
+
+HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")
+_RIGHT = frozenset(("parameters", "memory", "multiply-adds"))
+_LEFT_OUT = ("memory", "multiply-adds", "inputs", "computed")
+"""The columns that a narrow terminal does not show; the first one goes first."""
+_FEWEST = 16  # columns of the inputs, which may be cut
+_NAME = 20  # columns of a name, at least, that is cut in the middle
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a node, an input, or a whole record; numbers are None for an empty cell."""
+
+    name: str
+    kind: str
+    output: str = ""
+    once: bool = False
+    parameters: int | None = None
+    shared: str = ""
+    memory: int | None = None
+    products: int | None = None
+    inputs: str = ""
+
+
+def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> list[Row]:
+    """Return a row for each input and node.
+
+    Args:
+        rows: the batch size.
+        once: the nodes that are computed once per row, before training.
+    """
+    found = [Row(name, "input", _shape(("N", *i.shape)), inputs=i.dtype) for name, i in spec.inputs.items()]
+    open_sizes = {name for name, values in lowered.outputs.items() if any(_is_open(v.shape) for v in values or ())}
+    for node in spec.nodes:
+        own = costs.nodes[node.name]
+        shapes = " ".join(_shape(v.shape) for v in lowered.outputs[node.name] or ())
+        size = own.trainable + own.frozen
+        found.append(
+            Row(
+                node.name,
+                node.type or "",
+                shapes,
+                node.name in once,
+                size if size else None,
+                node.share or "",
+                _known(own.activations, node.name not in open_sizes),
+                _known(own.multiply_adds // rows, not isinstance(size, LearntSize) and not open_sizes & _reads(node)),
+                _inputs(node),
+            )
+        )
+    return found
+
+
+def _is_open(shape: Sequence[Any]) -> bool:
+    """Return whether some size of a shape is learnt from the training rows."""
+    return any(isinstance(size, LearntSize) for size in shape)
+
+
+def _known(size: int, known: bool) -> int | None:
+    """Return a size, which is learnt where it has been computed from stand-ins; None for nothing."""
+    return (size if known else LearntSize(size, "learnt")) if size else None
+
+
+def _reads(node: NodeDecl) -> set[str]:
+    return {ref.name for ref in node.inputs if ref is not None}
+
+
+def _shape(shape: Sequence[Any]) -> str:
+    """Return a shape as text; sizes that come from the training rows are ``learnt``."""
+    return show(tuple("learnt" if isinstance(size, LearntSize) else size for size in shape))
+
+
+def _inputs(node: NodeDecl) -> str:
+    refs = node.operands()
+    refs += [ref for group in node.call.values() for ref in group if ref is not None]
+    return ", ".join(map(operand_text, refs))
+
+
+def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:
+    """Return the rows with each record as one row: its columns, what is made of them, and what joins them."""
+    records = _records(spec)
+    folded: dict[str, list[Row]] = {name: [] for name in records}
+    kept: list[Row | str] = []
+    for row in rows:
+        record = _record_of(row, records)
+        if record is None:
+            kept.append(row)
+        else:
+            if not folded[record]:
+                kept.append(record)
+            folded[record].append(row)
+    return [row if isinstance(row, Row) else _folded(row, records[row], folded[row]) for row in kept]
+
+
+def _records(spec: Spec) -> dict[str, list[str]]:
+    """Return the names of the columns of each record."""
+    inputs = spec.document.get("inputs")
+    declared = inputs if isinstance(inputs, dict) else {}
+    return {
+        name: [str(column) for column in record["columns"]]
+        for name, record in declared.items()
+        if isinstance(record, dict) and isinstance(record.get("columns"), dict)
+    }
+
+
+def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str | None:
+    for name, names in records.items():
+        if row.name == name or row.name.startswith(f"{name}/") or (row.kind == "input" and row.name in names):
+            return name
+    return None
+
+
+def _folded(name: str, names: Sequence[str], rows: Sequence[Row]) -> Row:
+    joined = next((row for row in rows if row.name == name), None)
+    return Row(
+        name,
+        f"record of {count(len(names), 'column')}",
+        joined.output if joined is not None else "",
+        all(row.once for row in rows if row.kind != "input"),
+        _sum(row.parameters for row in rows),
+        memory=_sum(row.memory for row in rows),
+        products=_sum(row.products for row in rows),
+        inputs=", ".join(names),
+    )
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    return sum(number for number in numbers if number is not None) or None
+
+
+def table_lines(rows: Sequence[Row], width: int | None) -> tuple[list[str], list[str]]:
+    """Return the lines of the table, with its head and a rule, and the names of the columns that were left out.
+
+    Args:
+        width: the columns of the terminal; None for all columns, whatever their width.
+    """
+    names = [name for name in HEADER if name != "computed" or any(row.once for row in rows)]
+    left_out: list[str] = []
+    shown = list(rows)
+    while True:
+        lines = _lines(shown, names)
+        if width is None or _widest(lines) <= width:
+            break
+        if "inputs" in names:
+            room = width - _widest(_lines(shown, names[:-1])) - 2
+            if room >= _FEWEST:
+                lines = _lines([replace(row, inputs=shorten_end(row.inputs, room)) for row in shown], names)
+                break
+        drop = next((name for name in _LEFT_OUT if name in names), None)
+        if drop is None:
+            lines = _lines(_shortened(shown, names, width), names)
+            break
+        names.remove(drop)
+        left_out.append(drop)
+    rule = "─" * _widest(lines)
+    return [lines[0], rule, *lines[1:]], left_out
+
+
+def _shortened(rows: Sequence[Row], names: Sequence[str], width: int) -> list[Row]:
+    """Return the rows with shorter names, then shorter outputs and types, so that they fit."""
+    over = _widest(_lines(rows, names)) - width
+    longest = max(display_width(row.name) for row in rows)
+    name = max(longest - over, min(longest, _NAME))
+    over -= longest - name
+    output = max(display_width(row.output) for row in rows)
+    shape = max(output - max(over, 0), min(output, _NAME))
+    over -= output - shape
+    kind = max(max(display_width(row.kind) for row in rows) - max(over, 0), 6)
+    return [
+        replace(
+            row,
+            name=shorten_middle(row.name, name),
+            output=shorten_end(row.output, shape),
+            kind=shorten_middle(row.kind, kind),
+        )
+        for row in rows
+    ]
+
+
+def _widest(lines: Sequence[str]) -> int:
+    return max(map(display_width, lines))
+
+
+def _lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    cells = [list(names), *([_cells(row)[name] for name in names] for row in rows)]
+    return columns(cells, right=[k for k, name in enumerate(names) if name in _RIGHT])
+
+
+def _cells(row: Row) -> dict[str, str]:
+    from graphspec.base.arrays.system_memory import human
+
+    return {
+        "node": row.name,
+        "type": row.kind,
+        "computed": "once" if row.once else "",
+        "output": row.output,
+        "parameters": _size(row.parameters) or (f"as {row.shared}" if row.shared else ""),
+        "memory": human(row.memory) if row.memory and not isinstance(row.memory, LearntSize) else _size(row.memory),
+        "multiply-adds": _size(row.products),
+        "inputs": row.inputs,
+    }
+
+
+def _size(size: int | None) -> str:
+    """Return a number of parameters or operations; it may depend on what is still to be learnt."""
+    if size is None:
+        return ""
+    return "learnt" if isinstance(size, LearntSize) else f"{size:,}"

@@ -1,0 +1,178 @@
+"""What simple rules answer for the judged rows: the answers with which a network has to compare.
+
+A baseline is a name and its answers, in the form and the unit of the head's own answers, so that every measure of the
+network is computed for it by the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.data.batches import Dataset
+from graphspec.data.labels import with_class_ids
+from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.sampling import evenly, taken
+from graphspec.show.report.seasons import before, grid_of
+from graphspec.show.report.tables import amount
+from graphspec.vocabulary.losses.base import gives_probabilities, producer
+from graphspec.vocabulary.metrics.base import has_logits
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Array
+    from graphspec.language.declarations import DataSource
+    from graphspec.show.report.scored import HeadAnswers, Scored
+
+_ROWS, _VALUES = 50_000, 1 << 22  # training rows, and values of them, that a constant answer is learnt from
+_SURE = 1e-7  # a probability for which there is a logit
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple rule.
+
+    Attributes:
+        name: what it answers, in words: ``the same hour one week before``.
+        answers: its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where
+            it has none.
+    """
+
+    name: str
+    answers: Array
+
+
+def baselines(
+    judged: Scored, name: str, source: DataSource | None = None, train: Array | None = None
+) -> list[Baseline]:
+    """Return what simple rules answer in place of a head; nothing for a head of sequences, of groups or without targets.
+
+    Classes have the most frequent one and the shares of all, numbers their mean and their median, forecasts also the last
+    known value and the value one day, week or year before.
+
+    Args:
+        name: the head.
+        source: the source of the judged rows, whose windows a forecast has.
+        train: the targets of training rows (:func:`training_targets`); without them the constants are those of the judged
+            rows, which no network can know.
+    """
+    head = judged.heads[name]
+    if head.targets is None or not len(head.answers):
+        return []
+    flat = flatten(head)
+    return [*_forecasts(judged, name, source), *_constants(head, flat, train)] if len(flat.scores) else []
+
+
+def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
+    """Return the targets of training rows by head, as losses read them; of very many rows, some, spread evenly."""
+    if train is None or not len(train):
+        return {}
+    most = max((array.nbytes // max(len(array), 1) for array in train.targets.values()), default=1)
+    rows = evenly(len(train), max(min(_ROWS, 4 * _VALUES // max(most, 1)), 1))
+    chosen = taken(Dataset({}, train.targets, chosen=train.chosen), rows)
+    return with_class_ids(chosen, model.labels, model.needed.targets, model.needed.ctc).targets
+
+
+def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
+    """Return what a head would be if it answered ``answers``, for some of its kept rows."""
+    assert head.targets is not None
+    mask, losses = head.mask, head.losses
+    return replace(
+        head,
+        answers=answers[rows],
+        targets=head.targets[rows],
+        mask=None if mask is None else mask[rows],
+        losses=None if losses is None else losses[rows],
+        lengths={key: array[rows] for key, array in head.lengths.items()},
+    )
+
+
+def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:
+    """Return the answers that are the same for all rows."""
+    known, whose = own, f"these {own.noun}s"
+    if train is not None and head.mask is None and len(train):
+        shape = (len(train), *head.answers.shape[1:])
+        like = replace(head, answers=np.broadcast_to(np.float32(0), shape), targets=train, losses=None, lengths={})
+        learnt = flatten(like) if head.answers[:1].size * len(train) <= 8 * _VALUES else own
+        if learnt.kind == own.kind and len(learnt.true):
+            known, whose = learnt, "the training rows"
+    found: list[Baseline] = []
+    if own.kind == "numbers":
+        for what, value in (("mean", known.true.mean(0)), ("median", np.median(known.true, axis=0))):
+            always = f"always {amount(float(value[0]))}, " if value.size == 1 else ""
+            found.append(Baseline(f"{always}the {what} of {whose}", _everywhere(head, own, value)))
+        return found
+    if own.kind == "classes":
+        shares = np.bincount(known.true, minlength=own.scores.shape[-1]) / len(known.true)
+        answer = np.eye(len(shares))[shares.argmax()]
+    elif own.kind in ("binary", "labels"):
+        shares = np.atleast_1d(known.true.mean(0))
+        answer = (shares > 0.5).astype(np.float64)
+    else:
+        return found
+    name = "for each label always the more frequent answer"
+    if own.kind != "labels":
+        name = f"always '{own.labels[int(answer.argmax() if own.kind == 'classes' else answer[0])]}'"
+    found.append(Baseline(name, _everywhere(head, own, answer)))
+    if own.probabilities:
+        found.append(Baseline(f"the shares of {whose}", _everywhere(head, own, shares)))
+    return found
+
+
+def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
+    """Return one answer for all positions: probabilities as the logits that the head has in their place."""
+    loss, answers = head.head.loss, head.answers
+    assert loss is not None
+    if has_logits(loss) and not gives_probabilities(producer(head.value)):
+        sure = values.clip(_SURE, 1 - _SURE)
+        values = np.log(sure) if flat.kind == "classes" else np.log(sure) - np.log1p(-sure)
+    elif flat.kind in ("binary", "labels") and not flat.probabilities:
+        values = 2 * values - 1  # scores, compared with 0
+    axis = loss.class_axis(head.value)
+    if flat.kind == "classes" and axis not in (None, answers.ndim - 1) and answers.ndim > 1:
+        values = values.reshape(-1, *(1,) * (answers.ndim - 1 - axis))
+    return np.broadcast_to(np.asarray(values, np.float64), answers.shape)
+
+
+def starts_of(judged: Scored) -> Array:
+    """Return the index at which each kept window begins, among the rows of the table in the order of time."""
+    raw = judged.raw
+    return np.asarray(judged.rows if raw.chosen is None else raw.chosen[judged.rows])
+
+
+def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:
+    """Return the last known value and the seasonal values of a head whose target is the future of a series."""
+    head, times, whole = judged.heads[name], judged.raw.times, judged.raw.targets.get(name)
+    if times is None or source is None or source.windows is None or not isinstance(whole, np.ndarray):
+        return []
+    past, horizon = source.windows.length, source.windows.horizon
+    targets, numeric = head.targets, np.issubdtype(whole.dtype, np.number)
+    if targets is None or head.mask is not None or not numeric or targets[:1].size != head.answers[:1].size:
+        return []
+    futures = whole.reshape(len(whole), horizon, -1) if whole[:1].size % horizon == 0 else whole[:, :0]
+    if flatten(head).kind != "numbers" or futures[:1].size != targets[:1].size:
+        return []
+    values = np.full((len(times.series.rows), futures.shape[-1]), np.nan)
+    values[past : past + len(futures)] = futures[:, 0]
+    values[past + len(futures) :] = futures[-1, 1:]
+    _begin(values, judged, name, source)
+    starts = starts_of(judged)
+    rows = starts[:, None] + np.arange(past, past + horizon)
+    found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
+    return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]
+
+
+def _begin(values: Array, judged: Scored, name: str, source: DataSource) -> None:
+    """Write the values of the first past, which no target has, if an input has the target's columns."""
+    target = (source.targets or {}).get(name)
+    wanted = [target] if isinstance(target, str) else list(target or ())
+    for key, columns in (source.inputs or {}).items():
+        own = [columns] if isinstance(columns, str) else list(columns)
+        array = judged.raw.inputs.get(key)
+        if wanted and isinstance(array, np.ndarray) and array.dtype.kind == "f" and set(wanted) <= set(own):
+            first = array[0].reshape(source.windows.length if source.windows else 1, -1)
+            if first.shape[1] == len(own):
+                values[: len(first)] = first[:, [own.index(column) for column in wanted]]
+                return

@@ -1,0 +1,87 @@
+"""Build the report of a run and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphspec.base.arrays.blas import computing
+from graphspec.base.files import write_atomic
+from graphspec.show.report.findings import Findings, find, judge, judged_by_spec, of_model
+from graphspec.show.report.page import Opening, Section, page
+from graphspec.show.report.sections.columns import columns
+from graphspec.show.report.sections.curves import curves
+from graphspec.show.report.sections.headline import about, headline
+from graphspec.show.report.sections.heads import heads
+from graphspec.show.report.sections.importance import importance
+from graphspec.show.report.sections.network import network
+from graphspec.show.report.sections.origins import origins
+from graphspec.show.report.sections.worst import worst
+from graphspec.show.report.task import sentence
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.engine.runtime.session import Session
+    from graphspec.engine.training.timing import Fitted
+
+REPORT = "report.html"
+SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
+    headline,
+    curves,
+    heads,
+    worst,
+    columns,
+    importance,
+    network,
+    origins,
+)
+"""The sections in their order on the page; one that returns None is left out."""
+
+
+class Written(NamedTuple):
+    """A written report: its path, and why it lacks results by rows, if it does."""
+
+    path: Path
+    missing: str
+
+
+def report_html(found: Findings) -> str:
+    """Return the page of a run."""
+    sections = [section for make in SECTIONS if (section := make(found)) is not None]
+    spec = found.model.spec
+    return page(Opening(spec.name, about(found), (spec.description, sentence(found.model))), sections)
+
+
+@computing()
+def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset | None = None) -> Written:
+    """Write the report of a model in the memory.
+
+    Args:
+        rows: checked raw rows to judge by; by default those of the spec.
+    """
+    found = of_model(model, fitted)
+    return write_found(judged_by_spec(found) if rows is None else judge(found, rows, "given"), path)
+
+
+def write_report(
+    model: Session,
+    directory: Path,
+    path: Path | None = None,
+    part: str | None = None,
+    known: Mapping[str, RunningMetrics] | None = None,
+) -> Written:
+    """Write the report of a run.
+
+    Args:
+        path: the file; by default ``report.html`` in the run directory.
+        part, known: as for :func:`graphspec.show.report.findings.find`.
+    """
+    return write_found(find(model, directory, part, known), path or directory / REPORT)
+
+
+def write_found(found: Findings, path: Path) -> Written:
+    """Write what was found out about a run."""
+    write_atomic(path, report_html(found))
+    return Written(path, found.missing)

@@ -1,0 +1,169 @@
+"""Small charts of a report as SVG inside the page: they take their colours from the page's styles, light or dark.
+
+A mark with ``data-tip`` shows that text while the pointer is on it, or while it has the focus (``report.js``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphspec.show.drawing.scales import Scale
+from graphspec.show.report.page import text
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array
+
+
+@dataclass(frozen=True)
+class Named(Scale):
+    """A scale whose ticks have names."""
+
+    names: tuple[str, ...] = ()
+
+    def labels(self) -> list[str]:
+        """Return the names of the ticks."""
+        return [text(name) for name in self.names]
+
+
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 24.0, 44.0  # pixels around the plot area
+Point = tuple[float, float]
+
+
+@dataclass
+class Plot:
+    """A chart with two axes. Marks are added in the order in which they are drawn.
+
+    Attributes:
+        across, up: the scales of the axes.
+        x_name, y_name: the names of the axes.
+        summary: what the chart shows, in a sentence, for readers who do not see it.
+        width, height: of the plot area, in pixels.
+    """
+
+    across: Scale
+    up: Scale
+    x_name: str
+    y_name: str
+    summary: str
+    width: float = 360.0
+    height: float = 240.0
+    marks: list[str] = field(default_factory=list)
+
+    def at(self, point: Point) -> Point:
+        """Return the place of a point of data, in pixels from the corner of the plot area."""
+        return self.across.position(point[0]) * self.width, (1 - self.up.position(point[1])) * self.height
+
+    def line(self, points: Iterable[Point], kind: str = "a", tip: str = "") -> None:
+        """Add a line; ``kind`` is the class that gives its colour: ``a``, ``b``, ``good``, ``bad``, ``soft``."""
+        shown = " ".join("{:.1f},{:.1f}".format(*self.at(p)) for p in points)
+        said = f' data-tip="{text(tip)}"' if tip else ""
+        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{said}/>')
+
+    def dots(self, points: Iterable[Point], tips: Iterable[str], kind: str = "a", radius: float = 3) -> None:
+        """Add a dot for each point, with the text that the pointer shows."""
+        for point, tip in zip(points, tips, strict=True):
+            x, y = self.at(point)
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shown}/>')
+
+    def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
+        """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
+        for (left, right, top), tip in zip(bars, tips, strict=True):
+            x, y = self.at((left, top))
+            end, base = self.at((right, self.up.low))
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            wide, high = max(end - x - 1, 0.5), max(base - y, 0)
+            self.marks.append(
+                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
+            )
+
+    def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
+        """Add two histograms as bars side by side: the shares of each one's values between the edges, written in a form."""
+        for k, kind in enumerate(("b", "a")):
+            bars, tips = [], []
+            for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
+                if part:
+                    middle = (left + right) / 2
+                    bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
+                    tips.append(f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}")
+            self.bars(bars, tips, kind)
+
+    def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
+        """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""
+        for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
+            x, y = self.at((left, top))
+            end, base = self.at((right, bottom))
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            self.marks.append(
+                f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
+                f' fill-opacity="{strength:.2f}"{shown}/>'
+            )
+
+    def many(self, points: Iterable[Point], kind: str = "a") -> None:
+        """Add many small dots as one mark."""
+        shown = "".join("M{:.1f} {:.1f}h0".format(*self.at(p)) for p in points)
+        self.marks.append(f'<path class="many {kind}" d="{shown}"/>')
+
+    def area(self, cells: Iterable[tuple[float, float, float, float]], strength: float, tip: str) -> None:
+        """Add rectangles ``(left, right, bottom, top)`` of one opacity as one mark."""
+        shown = []
+        for left, right, bottom, top in cells:
+            x, y = self.at((left, top))
+            end, base = self.at((right, bottom))
+            shown.append(f"M{x:.1f} {y:.1f}H{end:.1f}V{base:.1f}H{x:.1f}z")
+        if shown:
+            tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
+            self.marks.append(f'<path class="bar a" d="{"".join(shown)}" {tipped}/>')
+
+    def box(self, at: float, half: float, spread: Sequence[float], tip: str) -> None:
+        """Add a box from the second to the fourth of five rising values, a line at the third, and whiskers to the others."""
+        low, q1, middle, q3, high = ((1 - self.up.position(v)) * self.height for v in spread)
+        x, wide = self.across.position(at) * self.width, half
+        self.marks.append(
+            f'<g class="box" data-tip="{text(tip)}"><path d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
+            f'<rect x="{x - wide:.1f}" y="{q3:.1f}" width="{2 * wide:.1f}" height="{max(q1 - q3, 0.5):.1f}"/>'
+            f'<path class="middle" d="M{x - wide:.1f} {middle:.1f}H{x + wide:.1f}"/></g>'
+        )
+
+    def svg(self) -> str:
+        """Return the chart as an element of the page."""
+        wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
+        size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
+        parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
+        parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
+        for tick, label in zip(self.up.ticks, self.up.labels(), strict=True):
+            y = (1 - self.up.position(tick)) * self.height
+            parts.append(f'<line class="grid" x1="0" x2="{self.width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        base = self.height
+        parts.append(f'<line class="axis" x1="0" x2="{self.width:.0f}" y1="{base:.0f}" y2="{base:.0f}"/>')
+        for tick, label in zip(self.across.ticks, self.across.labels(), strict=True):
+            x = self.across.position(tick) * self.width
+            parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:.0f}" y2="{base + 4:.0f}"/>')
+            parts.append(f'<text x="{x:.1f}" y="{base + 17:.0f}" text-anchor="middle">{label}</text>')
+        parts.append(
+            f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
+        )
+        parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
+        return "".join([*parts, *self.marks, "</g></svg>"])
+
+
+def grid(charts: Sequence[str], *, wide: bool = False) -> str:
+    """Return charts beside each other as far as the page is wide; of ``wide`` ones at most two."""
+    return f'<div class="charts{" wide" if wide else ""}">{"".join(charts)}</div>'
+
+
+def figure(title: str, chart: str, below: str = "") -> str:
+    """Return a chart with its title above it, and HTML below it."""
+    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{below}</figure>"
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Return what the colours and strokes of lines mean: ``(class, text)`` of each line."""
+    shown = "".join(
+        f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><path class="line {kind}" d="M1 5H21"/></svg>{text(name)}</li>'
+        for kind, name in entries
+    )
+    return f'<ul class="legend">{shown}</ul>'

@@ -1,0 +1,156 @@
+"""Values by epoch as charts: lines of a training or of several runs, with marks, and the numbers that the pointer shows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from graphspec.show.drawing.curves import number
+from graphspec.show.drawing.scales import Scale, epochs, for_values, logarithmic
+from graphspec.show.report.charts import LEFT, Plot
+from graphspec.show.report.page import text
+
+MAX_POINTS = 300  # of a line
+_ALL_POINTS = 6000  # of all lines of a page: a page stays small
+_FEWEST_POINTS = 40
+
+
+class Line(NamedTuple):
+    """A line: one value per epoch, and the class of its colour.
+
+    Attributes:
+        run: the number of its run among several; None for a training alone.
+    """
+
+    label: str
+    values: Sequence[float]
+    kind: str
+    run: int | None = None
+
+
+class Mark(NamedTuple):
+    """A vertical line at an epoch, from 1: ``kind`` is ``best``, ``restored``, ``stopped`` or ``resumed``."""
+
+    epoch: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart of some lines with the same axis."""
+
+    name: str
+    lines: Sequence[Line]
+
+
+def thinned(count: int, lines: int) -> list[int]:
+    """Return the epochs, from 0, of which a line has points: all, or of many some, with the first and the last.
+
+    Args:
+        lines: the number of lines on the page.
+    """
+    limit = max(_FEWEST_POINTS, min(MAX_POINTS, _ALL_POINTS // max(lines, 1)))
+    if count <= limit:
+        return list(range(count))
+    return sorted({round(k * (count - 1) / (limit - 1)) for k in range(limit)})
+
+
+def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> str:
+    """Return the charts of all panels, and their numbers for the pointer.
+
+    Args:
+        name: a word, of which the id of the numbers on the page is made.
+    """
+    count = max((len(line.values) for panel in panels for line in panel.lines), default=0)
+    kept = thinned(count, sum(len(panel.lines) for panel in panels))
+    across = epochs(max(count, 1))
+    figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
+    numbers = {
+        "epochs": [k + 1 for k in kept],
+        "panels": [[[line.label, _shown(line.values, kept), line.run] for line in panel.lines] for panel in panels],
+    }
+    data = json.dumps(numbers, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+    return f'<div class="charts">{"".join(figures)}</div><script type="application/json" id="{name}-values">{data}</script>'
+
+
+def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
+    return [number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+
+
+def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
+    finite = [v for line in panel.lines for v in line.values if math.isfinite(v)]
+    if not finite:
+        return ""
+    best = for_values(finite)
+    plots = [_plot(panel, across, best, kept, marks)]
+    kinds = ["chart-auto"]
+    if min(finite) > 0 and not best.log and max(finite) > min(finite):
+        plots.append(_plot(panel, across, logarithmic(finite), kept, marks))
+        kinds.append("chart-log")
+    numbers = {"left": LEFT, "wide": plots[0].width, "tall": plots[0].height, "low": across.low, "high": across.high}
+    place = " ".join(f'data-{name}="{value:g}"' for name, value in numbers.items())
+    both = len(plots) == 2
+    shown = "".join(
+        f'<div class="{kind if both else "chart-only"}">{plot.svg()}</div>'
+        for kind, plot in zip(kinds, plots, strict=True)
+    )
+    return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'
+
+
+def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
+    note = " (log scale)" if up.log else ""
+    plot = Plot(across, up, "epoch", panel.name + note, _summary(panel))
+    for mark in marks:
+        if across.low <= mark.epoch <= across.high and across.high > 1.5:
+            x = across.position(mark.epoch) * plot.width
+            plot.marks.append(
+                f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"/>'
+            )
+    for line in panel.lines:
+        run = "" if line.run is None else f' data-run="{line.run}"'
+        plot.marks.append(f"<g{run}>")
+        for piece in _pieces(line.values, kept):
+            if len(piece) == 1:
+                plot.dots(piece, [""], line.kind)
+            else:
+                plot.line(piece, line.kind)
+        plot.marks.append("</g>")
+    return plot
+
+
+def _pieces(values: Sequence[float], kept: Sequence[int]) -> list[list[tuple[float, float]]]:
+    """Return the points of a line, epochs from 1, cut where a value is not finite."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for k in kept:
+        if k >= len(values):
+            break
+        if math.isfinite(values[k]):
+            pieces[-1].append((k + 1.0, values[k]))
+        else:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
+
+
+def _summary(panel: Panel) -> str:
+    """Return what a chart shows, for readers who do not see it."""
+    parts = []
+    for line in panel.lines[:6]:
+        finite = [v for v in line.values if math.isfinite(v)]
+        if finite:
+            parts.append(f"{line.label} from {number(finite[0])} to {number(finite[-1])}")
+    more = len(panel.lines) - 6
+    return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
+
+
+def by_name(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, str]]:
+    """Return the keys of each panel by its name, each with what it is: ``training`` or ``validation``."""
+    panels: dict[str, dict[str, str]] = {}
+    for key, values in history.items():
+        base = key.removeprefix("val_")
+        is_validation = key != base and base in history
+        if any(math.isfinite(v) for v in values):
+            panels.setdefault(base if is_validation else key, {})[key] = "validation" if is_validation else "training"
+    return panels

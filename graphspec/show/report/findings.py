@@ -1,0 +1,191 @@
+"""What a report shows of a run: its model, its history, its records, and its rows with the network's answers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.errors import GraphspecError, RunError, SpecError
+from graphspec.data.files import files_of
+from graphspec.data.stored import hash_of
+from graphspec.engine.runtime.records import read_json
+from graphspec.engine.training.prepare import part_rows, train_and_validation
+from graphspec.engine.training.run_directory import provenance
+from graphspec.engine.training.timing import Fitted, Times, read_times
+from graphspec.show.report.baselines import Baseline, baselines, training_targets
+from graphspec.show.report.given_away import given_away
+from graphspec.show.report.intervals import Interval, intervals
+from graphspec.show.report.scored import Scored, score
+from graphspec.show.report.verdicts import Verdict, verdicts
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.engine.runtime.session import Session
+
+_MAX_HISTORY = 1 << 26  # bytes
+PARTS = ("test", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found out about a run.
+
+    Attributes:
+        model: the trained network, with its spec.
+        directory: its run directory; None for a model that is in the memory only.
+        history: one value per epoch for each loss and metric, as in ``history.csv``.
+        record: the content of ``run.json``.
+        judged: the rows on which the network is judged: test rows, else validation rows, else training rows; None if the
+            run has no data, or they cannot be read any more.
+        missing: why there are no judged rows.
+        intervals: the 95 % interval of each loss and metric on the judged rows that has one.
+        times: when it was trained, and how long; None if that was not recorded.
+        stopped: why a callback ended the training.
+        changed: whether the judged rows have changed since the training.
+        train: the checked raw training rows, where they were read together with the judged ones.
+        baselines: what simple rules answer for the judged rows, by head.
+        verdicts: how the heads compare with the best of these.
+        given: the fields that alone give away a target in the training rows, each with how.
+        kept: what was measured for one section and is shown by others, too.
+    """
+
+    model: Session
+    directory: Path | None
+    history: Mapping[str, list[float]]
+    record: Mapping[str, Any] = field(default_factory=dict)
+    judged: Scored | None = None
+    missing: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    times: Times | None = None
+    stopped: str | None = None
+    changed: bool = False
+    train: Dataset | None = None
+    baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
+    verdicts: Sequence[Verdict] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+def find(
+    model: Session, directory: Path, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
+) -> Findings:
+    """Collect what a report shows of a run. Data that cannot be read are no error, unless a part is named.
+
+    Args:
+        part: the rows to judge by; by default the first that the spec has of ``PARTS``.
+        known: losses and metrics that have just been computed, by part.
+
+    Raises:
+        SpecError: GS5, the rows of ``part`` do not fit.
+        UsageError: the spec has no rows of ``part``.
+        RunError: GS6, the run is damaged.
+    """
+    return judged_by_spec(recorded(model, directory), part, known)
+
+
+def judged_by_spec(
+    found: Findings, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
+) -> Findings:
+    """Return the findings with rows of the spec's data; arguments and errors as for :func:`find`."""
+    model = found.model
+    chosen = part or next((p for p in PARTS if p in model.spec.data), None)
+    if chosen is None:
+        return replace(found, missing="The spec names no data.")
+    try:
+        changed = known is None and _has_changed(found, chosen)
+        if changed and _split(model, chosen):
+            return replace(found, missing=f"The data have changed: the {chosen} rows of this run are unknown.")
+        rows, train = _read(model, chosen)
+        return judge(replace(found, train=train, changed=changed), rows, chosen, (known or {}).get(chosen))
+    except GraphspecError as error:
+        if part is not None:
+            raise
+        return replace(found, missing=f"The {chosen} rows could not be read: {_reason(error)}.")
+
+
+def recorded(model: Session, directory: Path) -> Findings:
+    """Return what the files of a run say, without any rows."""
+    record = _known(directory / "run.json")
+    stopped = _known(directory / "checkpoint.json").get("stopped")
+    history, times = read_history(directory / "history.csv"), read_times(directory)
+    return Findings(model, directory, history, record, times=times, stopped=str(stopped) if stopped else None)
+
+
+def of_model(model: Session, fitted: Fitted) -> Findings:
+    """Return what is known of a model that is in the memory only, without any rows."""
+    record = provenance(model, model.document(), {})
+    return Findings(model, None, fitted.history, record, times=fitted.times, stopped=fitted.stopped)
+
+
+def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Findings:
+    """Return the findings with rows, with the network's answers for them, and with those of simple rules.
+
+    Args:
+        raw: checked raw rows.
+        running: their losses and metrics, if these have just been computed.
+    """
+    model = found.model
+    scored, train = score(model, raw, part, running), training_targets(model, found.train)
+    source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
+    rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
+    found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
+    given = {} if found.train is None else given_away(model, found.train)
+    return replace(found, verdicts=verdicts(scored, rules, model.seed), given=given)
+
+
+def _read(model: Session, part: str) -> tuple[Dataset, Dataset | None]:
+    """Return the rows of a part, and the training rows if they can be read; a file that has both is read once."""
+    if part == "validation" and _split(model, part):
+        train, validation = train_and_validation(model)
+        return validation or train, train
+    rows = part_rows(model, part)
+    if part == "train" or "train" not in model.spec.data:
+        return rows, rows if part == "train" else None
+    try:
+        return rows, part_rows(model, "train")
+    except GraphspecError:  # moved or changed since the training
+        return rows, None
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Return the values of ``history.csv`` by key; nothing if the run has none that can be read."""
+    if not path.is_file() or path.stat().st_size > _MAX_HISTORY:
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        keys = rows[0][1:] if rows else []
+        return {key: [float(row[k + 1]) for row in rows[1:]] for k, key in enumerate(keys)}
+    except (OSError, ValueError, IndexError, csv.Error):
+        return {}
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """Return a file of a run that nothing depends on; nothing if there is none, or if it is damaged."""
+    try:
+        return read_json(path) if path.is_file() else {}
+    except RunError:
+        return {}
+
+
+def _split(model: Session, part: str) -> bool:
+    """Return whether the rows of a part are split off the training data."""
+    source = model.spec.data.get("validation")
+    return part != "test" and source is not None and not source.has_rows
+
+
+def _has_changed(found: Findings, part: str) -> bool:
+    """Return whether the data files of a part are not those of the training."""
+    source_part = "train" if _split(found.model, part) else part
+    hashes, source = found.record.get("data_sha256"), found.model.spec.data.get(source_part)
+    before = hashes.get(source_part) if isinstance(hashes, dict) else None
+    files = files_of(source) if source is not None and before is not None else []
+    return bool(files) and hash_of(files) != before
+
+
+def _reason(error: GraphspecError) -> str:
+    return error.diagnostics[0].message if isinstance(error, SpecError) else str(error).rstrip(".")

@@ -1,0 +1,245 @@
+"""The kinds of heads, and the values of each one that count, as flat arrays: masks applied, logits as probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.base.text import count, shorten_end
+from graphspec.show.report.sampling import evenly
+from graphspec.vocabulary.losses.base import gives_probabilities, producer
+from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array
+    from graphspec.show.report.scored import HeadAnswers
+
+_Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
+Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]
+
+_LONGEST = 40  # characters of a label
+
+
+@dataclass(frozen=True)
+class Flat:
+    """What a head answers and what is true, one entry for each position that counts.
+
+    Attributes:
+        kind: what the head predicts: one of several ``classes``; whether or not (``binary``); which of several ``labels``
+            apply; ``numbers``; ``sequences`` of labels; a place near its group (``groups``); ``values`` without targets.
+        true: class ids ``(n,)``, bool ``(n,)`` for ``binary``, bool ``(n, units)`` for ``labels``, float ``(n, units)`` for
+            ``numbers``.
+        scores: ``(n, units)``, for ``binary`` ``(n,)``.
+        probabilities: whether the scores are probabilities.
+        labels: the names of the classes, two for ``binary``; of the units for ``numbers``.
+        noun: what a position is: ``row``, ``time step``, ``pixel``, ``position``.
+        notes: which positions do not count, and why, in sentences.
+    """
+
+    kind: Kind
+    true: Array
+    scores: Array
+    probabilities: bool
+    labels: Sequence[str]
+    noun: str
+    notes: tuple[str, ...] = ()
+
+
+def flatten(head: HeadAnswers) -> Flat:
+    """Return the values of a head that count. Heads without targets, of sequences and of groups keep their rows."""
+    loss, answers, targets = head.head.loss, head.answers, head.targets
+    if loss is None or targets is None:
+        return _whole(head, "values")
+    if loss.targets == "labels":
+        return _whole(head, "sequences")
+    if loss.targets == "groups":
+        return _whole(head, "groups")
+    axis = loss.class_axis(head.value)
+    if axis not in (None, answers.ndim - 1) and answers.ndim > 1:
+        answers = np.moveaxis(answers, axis, -1)
+        targets = np.moveaxis(targets, axis, -1) if targets.ndim == answers.ndim else targets
+    units = answers.shape[-1] if answers.ndim > 1 else 1
+    if loss.targets == "ids":
+        return _classes(head, answers, ids(targets, answers))
+    targets, answers = _common(*aligned(targets, answers))
+    if loss.targets == "one_hot" and units > 1:
+        soft = not _are_zeros_and_ones(targets)
+        note = ("the targets are distributions; the likeliest class counts as the true one",) if soft else ()
+        return _classes(head, answers, targets.argmax(-1), note)
+    if loss.fits != "numbers" and _is_binary(targets):
+        if units == 1:
+            return _binary(head, answers, targets)
+        if producer(head.value).activation == "softmax" and (targets == 1).sum(-1).max(initial=1) == 1:
+            return _classes(head, answers, targets.argmax(-1))
+        return _several(head, answers, targets)
+    return _numbers(head, answers, targets)
+
+
+def with_labels(head: HeadAnswers, units: int) -> list[str]:
+    """Return the names of ``units`` classes: the head's labels if they fit, else their ids; long ones are shortened."""
+    labels = head.head.labels
+    if labels is None or len(labels) != units:
+        return [str(k) for k in range(units)]
+    return [shorten_end(label, _LONGEST) or "(empty)" for label in labels]
+
+
+def softmax(logits: Array) -> Array:
+    """Return the probabilities of logits over the last axis, float64."""
+    z = logits.astype(np.float64)
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+def sigmoid(logits: Array) -> Array:
+    """Return the probabilities of logits, float64."""
+    z = logits.astype(np.float64)
+    e = np.exp(-np.abs(z))
+    return np.asarray(np.where(z >= 0, 1, e) / (1 + e))
+
+
+def _whole(head: HeadAnswers, kind: Kind) -> Flat:
+    units = head.answers.shape[-1] if head.answers.ndim > 1 else 1
+    targets = np.zeros(len(head.answers)) if head.targets is None else head.targets
+    return Flat(kind, targets, head.answers, False, with_labels(head, units), "row")
+
+
+def _classes(head: HeadAnswers, answers: Array, true: Array, notes: tuple[str, ...] = ()) -> Flat:
+    """Return the flat values of a head with one class per position; ``true`` are class ids."""
+    true, answers = _common(true, answers)
+    flat, scores, seen = _counted(head, true, answers, "ids")
+    units, loss = answers.shape[-1], head.head.loss
+    ignored = getattr(loss, "ignore_class", None)
+    flat = flat.astype(np.int64)
+    if ignored is not None:
+        keep = flat != ignored
+        labels = with_labels(head, units)
+        name = labels[ignored] if 0 <= ignored < units else str(ignored)
+        flat, scores, note = _kept(
+            flat, scores, keep, f"are of the class '{name}', which the loss ignores", _noun(head)
+        )
+        notes += note
+    inside = (flat >= 0) & (flat < units)
+    flat, scores, note = _kept(flat, scores, inside, "have a class that the head does not have", _noun(head))
+    probable = units > 1 and _is_distribution(scores)
+    if has_logits(loss) and not gives_probabilities(producer(head.value)):  # type: ignore[arg-type]
+        scores, probable = softmax(scores), True
+    return Flat("classes", flat, scores, probable, with_labels(head, units), _noun(head), seen + notes + note)
+
+
+def _binary(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
+    flat, scores, notes = _counted(head, targets, answers, "single")
+    scores, probable = _judged_alone(head, scores.reshape(-1))
+    return Flat("binary", flat.reshape(-1) == 1, scores, probable, with_labels(head, 2), _noun(head), notes)
+
+
+def _several(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
+    flat, scores, notes = _counted(head, targets, answers, "like")
+    scores, probable = _judged_alone(head, scores)
+    return Flat("labels", flat == 1, scores, probable, with_labels(head, answers.shape[-1]), _noun(head), notes)
+
+
+def _numbers(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
+    if answers.ndim == 1:
+        answers, targets = answers[:, None], targets[:, None]
+    flat, scores, notes = _counted(head, targets, answers, "like")
+    loss, probable = head.head.loss, False
+    if has_logits(loss) and not gives_probabilities(producer(head.value)):  # type: ignore[arg-type]
+        scores, probable = sigmoid(scores), True
+    names = with_labels(head, answers.shape[-1])
+    return Flat("numbers", flat.astype(np.float64), scores.astype(np.float64), probable, names, _noun(head), notes)
+
+
+def _judged_alone(head: HeadAnswers, scores: Array) -> tuple[Array, bool]:
+    """Return the scores of independent units, as probabilities if they are logits, and whether they are probabilities."""
+    probable = gives_probabilities(producer(head.value))
+    if has_logits(head.head.loss) and not probable:  # type: ignore[arg-type]
+        return sigmoid(scores), True
+    return scores.astype(np.float64), probable
+
+
+def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tuple[Array, Array, tuple[str, ...]]:
+    """Return targets and answers of the positions that count, flat, and sentences about the others.
+
+    Positions hidden by the mask do not count, nor those whose answers or targets are no finite numbers.
+    """
+    mask, noun = head.mask, _noun(head)
+    notes: tuple[str, ...] = ()
+    if mask is not None:
+        if mask.ndim > 1:
+            mask = mask[(slice(None), *(slice(n) for n in answers.shape[1 : mask.ndim]))]
+        if mask.shape == answers.shape[: mask.ndim]:
+            hidden = int(mask.size - np.count_nonzero(mask))
+            what = count(hidden, "time step" if mask.ndim > 1 else "row")
+            notes = (f"{what} hidden by the mask {'does' if hidden == 1 else 'do'} not count",) if hidden else ()
+            true, answers = visible(true, mask), visible(answers, mask)
+    units = answers.shape[-1] if answers.ndim > 1 else 1
+    answers = answers.reshape(-1) if form == "single" else answers.reshape(-1, units)
+    true = true.reshape(-1, units) if form == "like" else true.reshape(-1)
+    for values, why in ((answers, "have an answer that is no finite number"), (true, "have no finite target")):
+        if np.issubdtype(values.dtype, np.floating):
+            true, answers, note = _kept(true, answers, _finite(values), why, noun)
+            notes += note
+    return true, answers, notes
+
+
+def _finite(values: Array) -> Array:
+    """Return which positions have finite numbers only, ``(n,)``."""
+    return np.asarray(np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(-1))
+
+
+def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tuple[Array, Array, tuple[str, ...]]:
+    """Return the positions to keep, and a sentence about the others."""
+    lost = int(len(keep) - np.count_nonzero(keep))
+    if not lost:
+        return true, answers, ()
+    why = why.replace("are ", "is ", 1).replace("have ", "has ", 1) if lost == 1 else why
+    return (
+        true[keep],
+        answers[keep],
+        (f"{count(lost, noun)} {why}, and {'does' if lost == 1 else 'do'} not count here",),
+    )
+
+
+def _noun(head: HeadAnswers) -> str:
+    """Return what a position of a head is called."""
+    rank = head.answers.ndim - 1
+    if rank == 2 and head.head.loss is not None:
+        return "time step" if head.mask is not None or head.value.shape[1] is None else "position"
+    return {3: "pixel"}.get(rank, "row" if rank < 2 else "position")
+
+
+def _common(true: Array, answers: Array) -> tuple[Array, Array]:
+    """Return targets and answers cut to their common number of time steps: answers end with the longest sequence."""
+    axes = min(true.ndim, answers.ndim)
+    cut = tuple(slice(min(a, b)) for a, b in zip(true.shape[:axes], answers.shape[:axes], strict=True))
+    return true[cut], answers[cut]
+
+
+def _is_distribution(scores: Array) -> bool:
+    if not len(scores):
+        return True
+    sums = scores.sum(-1, dtype=np.float64)
+    return bool(scores.min() >= 0 and np.abs(sums - 1).max() < 1e-3)
+
+
+def _is_binary(targets: Array) -> bool:
+    some = targets if targets.size < 1 << 22 else targets[:: max(len(targets) * targets[:1].size >> 22, 1)]
+    values: Any = np.unique(some[np.isfinite(some)] if np.issubdtype(some.dtype, np.floating) else some)
+    return (
+        0 < len(values) <= 2 and all(float(v) in (-1.0, 0.0, 1.0) for v in values) and set(values.tolist()) != {-1, 0}
+    )
+
+
+def _are_zeros_and_ones(targets: Array) -> bool:
+    return bool(((targets == 0) | (targets == 1)).all())
+
+
+def some(flat: Flat, most: int) -> Flat:
+    """Return at most ``most`` positions, spread evenly: for what needs a sort."""
+    if len(flat.scores) <= most:
+        return flat
+    rows = evenly(len(flat.scores), most)
+    return replace(flat, true=flat.true[rows], scores=flat.scores[rows])

@@ -1,0 +1,228 @@
+"""The network: its drawing, and for every node shapes, costs, norms of activations and gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.arrays.system_memory import human
+from graphspec.base.config import Config
+from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
+from graphspec.graph.ir.dims import show
+from graphspec.show.drawing.outline import outline
+from graphspec.show.report.network_drawing import drawing, legend
+from graphspec.show.report.network_facts import NetworkFacts, NodeFacts, network_facts
+from graphspec.show.report.page import Section, text
+from graphspec.show.report.places import run_name, shown_part
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import NodeDecl
+    from graphspec.show.report.findings import Findings
+
+DRAWN = 400
+"""Nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones."""
+_ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and of the table alone
+_PROBLEMS = 6  # that are listed
+_ARGUMENTS = 120  # characters of a node's arguments
+_HEAD = (
+    ("Layer", ""),
+    ("Type", ""),
+    ("Arguments", ""),
+    ("Output", ""),
+    ("Parameters", "number"),
+    ("Multiply-adds", "number"),
+    ("Memory", "number"),
+    ("Mean |x|", "number"),
+    ("Zeros", "number"),
+    ("Dead units", "number"),
+    ("Gradient / weights", "number"),
+)
+
+
+def network(found: Findings) -> Section:
+    """Return the drawing of the network and the table of its nodes."""
+    known = network_facts(found.model, None if found.judged is None else found.judged.raw)
+    part = "" if found.judged is None else shown_part(found.judged.part)
+    nodes = list(known.spec.nodes)
+    flagged = _problems(known)
+    numbers = {node.name: k for k, node in enumerate(nodes)}
+    small = {*known.small_gradients()}
+    lines = {node.name: _row(known, node, numbers[node.name], flagged, node.name in small) for node in nodes}
+    shown = _with_room(known, lines)
+    rows = "".join(lines[node.name] for node in nodes if node.name in shown)
+    head = "".join(f"<th scope=col{f' class={kind}' if kind else ''}>{name}</th>" for name, kind in _HEAD)
+    left_out = len(nodes) - len(shown)
+    caption = f"<caption>The {len(shown):,} most expensive of {len(nodes):,} layers</caption>" if left_out else ""
+    table = (
+        f'<div class="scroll nodes" tabindex="0" role="region" aria-label="Layers"><table data-sort id="nodes">{caption}'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+    picture = "" if left_out else _picture(known, numbers, flagged)
+    picture = picture if len(picture) + len(table) <= _ROOM else ""
+    if not picture:
+        command = shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg")
+        body = f'<p class="note">It is too large to be drawn here: <code>{text(command)}</code> draws it.</p>{table}'
+        return Section("network", "Network", _about(known, part) + _notes(known, flagged) + body)
+    body = f"<details><summary>All layers as a table</summary>{table}</details>"
+    return Section("network", "Network", _about(known, part) + _notes(known, flagged) + picture + body)
+
+
+def _with_room(known: NetworkFacts, lines: dict[str, str]) -> set[str]:
+    """Return the nodes whose lines of the table the page has room for: all, or the most expensive ones."""
+    costs = known.costs.nodes
+    kept: set[str] = set()
+    room = _TABLE
+    for name in sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[
+        :DRAWN
+    ]:
+        room -= len(lines[name])
+        if room < 0:
+            break
+        kept.add(name)
+    return kept
+
+
+def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, str]) -> str:
+    """Return the drawing beside a place for the details of a node."""
+    panels = outline(known.spec, known.lowered, known.costs)
+    drawn = drawing(panels, numbers, flagged)
+    return (
+        f'{legend(panels)}<div class="network-view" data-network>'
+        f'<div class="canvas" tabindex="0" role="region" aria-label="Drawing of the network">{drawn}</div>'
+        '<div class="node-details js-only" aria-live="polite"><p class="muted">Choose a box to see its shapes, costs and '
+        "norms.</p></div></div>"
+    )
+
+
+def _about(known: NetworkFacts, part: str) -> str:
+    total = known.costs.total()
+    parts = [
+        f"{count(len(known.spec.nodes), 'layer')}, {count(total.trainable, 'trainable parameter')}",
+        f"{total.frozen:,} not trained" if total.frozen else "",
+        f"{total.multiply_adds:,} multiply-adds per row",
+        f"{human(total.activations)} for the outputs of layers per row",
+    ]
+    lengths = ", ".join(f"{text(name)} = {size}" for name, size in known.costs.lengths.items())
+    assumed = f" Axes that vary count as {lengths}." if lengths else ""
+    norms = known.why_not or (
+        f"The outputs of layers are those for {count(known.rows, part + ' row')}; gradients, relative to the weights, "
+        "those of one training step on them."
+    )
+    return f'<p>{", ".join(filter(None, parts))}.{assumed}</p><p class="note">{norms}</p>'
+
+
+def _problems(known: NetworkFacts) -> dict[str, str]:
+    """Return what is wrong with nodes, in words."""
+    found: dict[str, str] = {}
+    small = {*known.small_gradients()}
+    for node in known.spec.nodes:
+        facts = known.nodes.get(node.name)
+        if facts is None:
+            continue
+        active = facts.activation
+        if active is not None and not active.finite:
+            found[node.name] = "has values that are not finite"
+        elif facts.gradient is not None and not math.isfinite(facts.gradient):
+            found[node.name] = "has a gradient that is not finite"
+        elif active is not None and active.dead and _is_relu(node):
+            found[node.name] = (
+                f"{active.dead:,} of {count(active.units, 'unit')} are 0 in all {known.rows:,} rows (dead)"
+            )
+        elif node.name in small:
+            what = "no gradient at all" if facts.gradient == 0 else "a gradient far smaller than the others'"
+            found[node.name] = f"gets {what}"
+    return found
+
+
+def _is_relu(node: NodeDecl) -> bool:
+    """Return whether a node's output is that of a ReLU, which can die."""
+    kinds = (getattr(node.layer, "activation", None), node.layer)
+    return any(type(kind).__name__.lower() in ("relu", "relu6") for kind in kinds)
+
+
+def _notes(known: NetworkFacts, flagged: dict[str, str]) -> str:
+    """Return the worst problems: what is not finite first, then the largest share of dead units."""
+
+    def share(name: str) -> float:
+        active = known.nodes[name].activation
+        if active is None or not active.finite:
+            return -2.0
+        return -active.dead / active.units if active.dead and "dead" in flagged[name] else -1.0
+
+    if not flagged:
+        return ""
+    worst = sorted(flagged, key=share)
+    items = "".join(f"<li><code>{text(_short(name))}</code> {text(flagged[name])}</li>" for name in worst[:_PROBLEMS])
+    more = len(worst) - _PROBLEMS
+    rest = f"<li>{more:,} more, marked in red below</li>" if more > 0 else ""
+    return f'<ul class="problems">{items}{rest}</ul>'
+
+
+def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str], small: bool) -> str:
+    cost, facts = known.costs.nodes[node.name], known.nodes.get(node.name, NodeFacts())
+    outputs = known.lowered.outputs.get(node.name) or ()
+    shapes = "; ".join(show(v.shape) + ("" if v.dtype == "float32" else f" {v.dtype}") for v in outputs)
+    size = cost.trainable + cost.frozen
+    frozen = f" ({cost.frozen:,} frozen)" if cost.frozen else ""
+    active = facts.activation
+    cells = [
+        f"<td>{text(node.type or f'weights of {node.share}')}</td>",
+        f"<td>{text(shorten_end(_arguments(node), _ARGUMENTS))}</td>",
+        f"<td>{text(shapes)}</td>",
+        _number(f"{size:,}{frozen}" if size else "", size if frozen else None),
+        _number(f"{cost.multiply_adds:,}" if cost.multiply_adds else ""),
+        _number(human(cost.activations) if cost.activations else "", cost.activations),
+        "<td></td>" if active is None else _number(number(active.mean)),
+        "<td></td>" if active is None else _number(percent(active.zeros)),
+        "<td></td>"
+        if active is None or not _is_relu(node)
+        else _number(f"{active.dead:,} of {active.units:,}", active.dead, bad=active.dead > 0),
+        _gradient(facts, small),
+    ]
+    problem = f' data-problem="{text(flagged[node.name])}"' if node.name in flagged else ""
+    return f'<tr data-node="{place}"{problem}><th scope=row>{text(_short(node.name))}</th>{"".join(cells)}</tr>'
+
+
+def _gradient(facts: NodeFacts, small: bool) -> str:
+    if facts.gradient is None or facts.weights is None:
+        return "<td></td>"
+    tip = f"norm of the gradient {number(facts.gradient)}, of the weights {number(facts.weights)}"
+    relative = facts.relative
+    shown = "" if relative is None else number(relative)
+    return _number(f'<span data-tip="{tip}">{shown or number(facts.gradient)}</span>', relative or 0, bad=small)
+
+
+def _number(shown: str, value: float | None = None, *, bad: bool = False) -> str:
+    """Return a cell; with ``value``, which it is sorted by, if its text does not say it."""
+    if not shown:
+        return "<td></td>"
+    order = "" if value is None else f' data-value="{value:.6g}"'
+    kind = ' class="number bad"' if bad else " class=number"
+    return f"<td{kind}{order}>{shown}</td>"
+
+
+def _arguments(node: NodeDecl) -> str:
+    """Return the arguments that the spec gives a node's layer, without what is learnt from rows."""
+    layer = node.layer
+    if layer is None:
+        return ""
+    known = layer.model_fields_set - {*layer.learnt_arguments}
+    written = [key for key in node.tree.value if key in known] if isinstance(node.tree.value, dict) else []
+    order = [*written, *sorted(known.difference(written))]  # those of a block's parameters, too
+    return ", ".join(f"{key} {_value(getattr(layer, key))}" for key in order if hasattr(layer, key))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Config):
+        return type(value).__name__.lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        few = ", ".join(_value(v) for v in value[:6])
+        return f"[{few}{', …' if len(value) > 6 else ''}]"
+    return str(value)
+
+
+def _short(name: str) -> str:
+    return shorten_middle(name, 60)

@@ -1,0 +1,65 @@
+"""The base class of activations: arguments, and a lowering to ONNX operators, mostly to one of the same name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from graphspec.base.codes import Code
+from graphspec.base.config import Config, Registry, as_tuple
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+class Activation(Config):
+    """A function of a tensor. A subclass names its operator in ``op``, or defines :meth:`lower`."""
+
+    op: ClassVar[str] = ""
+    """The ONNX operator that computes it."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the operator's attributes; by default the arguments."""
+        return dict(self)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y: Value = g.emit(self.op, (X,), self.attributes())
+        return Y
+
+    def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
+        """Return its name, alpha and beta in ONNX's recurrent operators; None if they do not have it."""
+        from graphspec.graph.kernels.cell_activations import DEFAULTS
+
+        return (self.op, tuple(self.attributes().values())) if self.op in DEFAULTS else None
+
+
+ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
+
+
+def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation") -> list[int]:
+    """Return ``axes`` counted from the front, in order; GS301 as :func:`feature_axis`, and if an axis is listed twice."""
+    positive = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
+    if len(set(positive)) < len(positive):
+        text = f"has an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
+        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="negative axes count from the end: -1 is the last")
+    return sorted(positive)
+
+
+def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
+    """Return ``axis`` counted from the front.
+
+    Args:
+        key: the key of the node that the error points to.
+        hint: the fix if X has only the batch axis.
+
+    Raises:
+        ShapeError: ``GS301`` if X does not have the axis, or if it is the batch.
+    """
+    if X.rank < 2:
+        raise ShapeError(Code.WRONG_RANK, f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)
+    if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+        text = f"needs an axis from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
+        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="axis 0 is the batch; -1 is the last")
+    return axis % X.rank

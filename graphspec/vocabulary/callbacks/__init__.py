@@ -1,0 +1,69 @@
+"""Callbacks of training, with Keras's arguments. A checkpoint contains their state.
+
+Relative file names are relative to the run directory, if there is one.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.config import only_base
+from graphspec.vocabulary.callbacks.base import CALLBACKS, Callback, CallbackState
+
+if TYPE_CHECKING:
+    from graphspec.vocabulary.callbacks.accepted_without_effect import (
+        BackupAndRestore,
+        History,
+        LambdaCallback,
+        OrbaxCheckpoint,
+        ProgbarLogger,
+        RemoteMonitor,
+    )
+    from graphspec.vocabulary.callbacks.logging import CSVLogger, TerminateOnNaN
+    from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+    from graphspec.vocabulary.callbacks.tensorboard import TensorBoard
+    from graphspec.vocabulary.callbacks.weights import LearningRateScheduler, SwapEMAWeights
+
+CALLBACKS.found_in(
+    __name__,
+    {
+        "monitors": "EarlyStopping ModelCheckpoint ReduceLROnPlateau",
+        "accepted_without_effect": "History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint",
+        "logging": "CSVLogger TerminateOnNaN",
+        "tensorboard": "TensorBoard",
+        "weights": "LearningRateScheduler SwapEMAWeights",
+    },
+)
+
+CALLBACKS.refused |= {
+    "Callback": only_base("callbacks", "use a callback with an effect, such as EarlyStopping"),
+    "CallbackList": ("`callbacks` is already a list", "list its callbacks in `callbacks`"),
+}
+
+
+__all__ = [
+    "CALLBACKS",
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackState",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "OrbaxCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
+    "TerminateOnNaN",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return CALLBACKS.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

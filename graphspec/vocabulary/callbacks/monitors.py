@@ -1,0 +1,390 @@
+"""Callbacks that monitor a logged value: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, invalid
+from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.files import make_folder
+from graphspec.base.text import count
+from graphspec.vocabulary.callbacks.base import (
+    CALLBACKS,
+    SCHEDULED,
+    Callback,
+    CallbackState,
+    FileName,
+    Logs,
+    NonNegativeInt,
+    Run,
+    Saved,
+    refuse_schedule,
+    refused,
+)
+from graphspec.vocabulary.callbacks.outputs import Output, is_saved_model
+from graphspec.vocabulary.metrics import METRICS
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array
+
+
+_MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
+
+
+def direction(monitor: str) -> Literal["min", "max"] | None:
+    """Return whether a smaller or a larger value is better, by its name in the logs; None unless it is a loss or metric."""
+    name = monitor.removeprefix("val_")
+    if name == "loss" or name.endswith("_loss"):
+        return "min"
+    without_index = re.sub(r"_\d+$", "", name)
+    for known in sorted(METRICS.names(), key=len, reverse=True):
+        if any(n == known or n.endswith(f"_{known}") for n in (name, without_index)):
+            metric = METRICS.get(known)
+            return None if metric is None or metric.direction is None else _MODES[metric.direction]
+    return None
+
+
+def _not_logged(what: str) -> str:
+    return f"{what}, which this run does not log"
+
+
+def _log_hint(name: str, keys: Sequence[str]) -> str:
+    training = name.removeprefix("val_")
+    if training != name and training in keys:
+        return f"give the spec validation data, or name '{training}'"
+    if several := [key for key in keys if re.fullmatch(rf"{re.escape(name)}_\d+", key)]:
+        return f"use one of {_first(several)}"
+    return did_you_mean(name, keys) or f"use one of {_first(keys)}"
+
+
+def _first(keys: Sequence[str], limit: int = 20) -> str:
+    """Return the first names: a metric may have thousands of results."""
+    return ", ".join(keys[:limit]) + (", …" if len(keys) > limit else "")
+
+
+class Monitor(Callback):
+    """Base of the callbacks that monitor one value in the logs."""
+
+    monitor: str = Field("val_loss", description="The name of the logged value.")
+    verbose: int = Field(0, description="1 to print every action.")
+    mode: Literal["auto", "min", "max"] = Field(
+        "auto", description="min: lower is better; max: higher is better; auto: decided from the metric's name."
+    )
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        undecided = self._mode() is None
+        if self.monitor in keys:
+            return [self._undecided()] if undecided else []
+        text, hint = _not_logged(f"monitors '{self.monitor}'"), _log_hint(self.monitor, keys)
+        return [Problem(Code.VALUE_NOT_ALLOWED, text, hint, "monitor", "error" if undecided else "warning")]
+
+    def _mode(self) -> Literal["min", "max"] | None:
+        return direction(self.monitor) if self.mode == "auto" else self.mode
+
+    def _undecided(self) -> Problem:
+        text = f"cannot derive from the name '{self.monitor}' whether larger or smaller values are better"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "set `mode: max` or `mode: min`", "monitor")
+
+    def larger_is_better(self) -> bool:
+        """Return True if larger values are better; raise GS105 if that is unknown."""
+        mode = self._mode()
+        if mode is None:
+            raise refused(self, self._undecided())
+        return mode == "max"
+
+
+class _MonitorState(CallbackState):
+    """Base of the states: the best value so far."""
+
+    def __init__(
+        self, config: Monitor, run: Run, best: float | None, min_delta: float, *, monitors: bool = True
+    ) -> None:
+        self.run, self.monitor, self.best = run, config.monitor, best
+        self._larger, self._min_delta = monitors and config.larger_is_better(), abs(min_delta)
+        self._warned = False
+
+    def current(self, logs: Logs) -> float | None:
+        """Return the monitored value. Without it return None, and warn once unless a check of the spec has warned."""
+        value = logs.get(self.monitor)
+        if value is None and not self._warned and self.monitor not in self.run.reported:
+            self._warned = True
+            self.run.say(f"warning: '{self.monitor}' is not logged; the logs contain {', '.join(logs)}")
+        return value
+
+    def improves(self, value: float, reference: float | None) -> bool:
+        """Return True if ``value`` is better than ``reference`` by more than ``min_delta``."""
+        if reference is None:
+            return True
+        return value - self._min_delta > reference if self._larger else value + self._min_delta < reference
+
+
+@CALLBACKS.add()
+class EarlyStopping(Monitor):
+    """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
+
+    min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
+    patience: NonNegativeInt = Field(
+        0, description="The number of epochs without improvement before the callback acts."
+    )
+    baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
+    restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
+    start_from_epoch: NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
+
+    def start(self, run: Run) -> CallbackState:
+        return _EarlyStopping(self, run)
+
+
+class _EarlyStoppingSaved(Saved):
+    best: float | None
+    wait: Natural
+    best_epoch: Natural
+    stopped_epoch: Natural
+
+
+class _EarlyStopping(_MonitorState):
+    saved = _EarlyStoppingSaved
+    keeps_weights = True
+
+    def __init__(self, config: EarlyStopping, run: Run) -> None:
+        super().__init__(config, run, None, config.min_delta)
+        self.config = config
+        self.wait = self.best_epoch = self.stopped_epoch = 0
+        self.best_weights: dict[str, Array] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        config, current = self.config, self.current(logs)
+        if current is None or epoch < config.start_from_epoch:
+            return
+        if config.restore_best_weights and not self.best_weights:
+            self.best_weights, self.best_epoch = self.run.weights(), epoch
+        self.wait += 1
+        if self.improves(current, self.best):
+            self.best, self.best_epoch = current, epoch
+            if config.restore_best_weights:
+                self.best_weights = self.run.weights()
+            if config.baseline is None or self.improves(current, config.baseline):
+                self.wait = 0
+        elif self.wait >= config.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.run.stop(f"{config.monitor} has not improved for {count(self.wait, 'epoch')}")
+
+    def on_train_end(self) -> None:
+        if self.stopped_epoch > 0 and self.config.verbose > 0:
+            self.run.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights:
+            if self.config.verbose > 0:
+                self.run.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.run.set_weights(self.best_weights)
+            self.restored_epoch = self.best_epoch
+
+    def arrays(self) -> dict[str, Array]:
+        return self.best_weights
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self.best_weights = dict(arrays)
+
+
+@CALLBACKS.add()
+class ModelCheckpoint(Monitor):
+    """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
+
+    ``filepath`` may contain ``{epoch:02d}`` and any logged value, such as ``{val_loss:.2f}``. A name that ends in
+    ``.safetensors`` is a file of weights, any other name is a run directory.
+    """
+
+    filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
+    save_best_only: bool = Field(False, description="Whether only improvements are saved.")
+    save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
+    save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
+    initial_value_threshold: float | None = Field(None, description="The initial best value.")
+
+    @field_validator("filepath")
+    @classmethod
+    def _format(cls, filepath: str) -> str:
+        try:
+            for name, form in _fields(filepath):
+                if not name.isidentifier():
+                    raise ValueError("only names are allowed in braces")
+                if not _FORM.fullmatch(form):
+                    raise ValueError(f"'{name}' has a format other than `02d`, `.3f` or similar")
+            filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
+        except (ValueError, LookupError) as error:
+            text, hint = f"cannot be formatted: {error}", "write for example `{epoch:02d}.safetensors`"
+            raise invalid(text, hint) from None
+        if filepath.endswith((".h5", ".hdf5", ".keras")):
+            text = "must end in .safetensors, for the weights, or name a folder"
+            raise invalid(text, f"write for example `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
+        return filepath
+
+    @model_validator(mode="after")
+    def _suffix(self) -> ModelCheckpoint:
+        if self.save_weights_only and not self.filepath.endswith(".safetensors"):
+            text = "must end in .safetensors if save_weights_only is set"
+            hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
+            raise invalid(text, hint, key="filepath", show_value=True)
+        return self
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        problems = super().check(keys) if self.save_best_only else []
+        for name in _names(self.filepath):
+            if name not in ("epoch", "batch", *keys):
+                text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, ["epoch", "batch", *keys])
+                problems.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath"))
+        return problems
+
+    def start(self, run: Run) -> CallbackState:
+        return _ModelCheckpoint(self, run)
+
+    def outputs(self) -> list[Output]:
+        parts = string.Formatter().parse(self.filepath)
+        name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
+        return [Output("filepath", name, is_own=is_saved_model)]
+
+
+_FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
+"""The formats that are allowed after the colon of a field: no width that fills the memory, no path separators."""
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    """Return the names in braces, each with its format."""
+    parts = string.Formatter().parse(text)
+    return [(name, f"!{cast}" if cast else form or "") for _, name, form, cast in parts if name is not None]
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in braces."""
+    return [name for name, _ in _fields(text)]
+
+
+class _ModelCheckpointSaved(Saved):
+    best: float | None
+    batches: Natural
+
+
+class _ModelCheckpoint(_MonitorState):
+    saved = _ModelCheckpointSaved
+
+    def __init__(self, config: ModelCheckpoint, run: Run) -> None:
+        super().__init__(config, run, config.initial_value_threshold, 0.0, monitors=config.save_best_only)
+        self.config, self.batches = config, 0
+        self._resumed = False
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self._resumed = True
+
+    def check_outputs(self) -> None:
+        if not _fields(self.config.filepath):
+            self._claim(self.config.filepath.format())
+
+    def _claim(self, name: str) -> Path:
+        return self.run.outputs.claim(name, self, lambda path: self._resumed or is_saved_model(path))
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        if isinstance(self.config.save_freq, int):
+            self.batches += 1
+            if self.batches >= self.config.save_freq:
+                self.batches = 0
+                self._save(self.run.epoch, {"loss": loss}, step)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.config.save_freq == "epoch":
+            self._save(epoch, logs, None)
+
+    def _save(self, epoch: int, logs: Logs, step: int | None) -> None:
+        if self.config.save_best_only and not self._is_best(epoch, logs):
+            return
+        path = self._path(epoch, logs, step)
+        make_folder(path.parent)
+        self.run.save(path, self.config.save_weights_only or path.suffix == ".safetensors")
+        self._say(f"Epoch {epoch + 1}: saved the model to {path}")
+
+    def _is_best(self, epoch: int, logs: Logs) -> bool:
+        current = self.current(logs)
+        if current is None:
+            return True  # as in Keras: too many checkpoints are better than none
+        best = "none" if self.best is None else f"{self.best:.5f}"
+        if not self.improves(current, self.best):
+            self._say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best}")
+            return False
+        self._say(f"Epoch {epoch + 1}: {self.monitor} improved from {best} to {current:.5f}")
+        self.best = current
+        return True
+
+    def _path(self, epoch: int, logs: Logs, step: int | None) -> Path:
+        values: dict[str, Any] = {"epoch": epoch + 1, **({} if step is None else {"batch": step + 1}), **logs}
+        try:
+            return self._claim(self.config.filepath.format(**values))
+        except KeyError as missing:
+            name = str(missing.args[0])
+            text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, list(values))
+            raise refused(self.config, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath")) from None
+
+    def _say(self, text: str) -> None:
+        if self.config.verbose > 0:
+            self.run.say(text)
+
+
+@CALLBACKS.add()
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
+
+    factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
+    patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
+    min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
+    cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
+    min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        problems = super().check(keys)
+        if scheduled:
+            problems.append(SCHEDULED)
+        return problems
+
+    def start(self, run: Run) -> CallbackState:
+        refuse_schedule(self, run)
+        return _ReduceLROnPlateau(self, run)
+
+
+class _ReduceLROnPlateauSaved(Saved):
+    best: float | None
+    wait: Natural
+    cooldown: Natural
+
+
+class _ReduceLROnPlateau(_MonitorState):
+    saved = _ReduceLROnPlateauSaved
+    adds = ("learning_rate",)
+
+    def __init__(self, config: ReduceLROnPlateau, run: Run) -> None:
+        super().__init__(config, run, None, config.min_delta)
+        self.config = config
+        self.wait = self.cooldown = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = rate = self.run.rate.value
+        current = self.current(logs)
+        if current is None:
+            return
+        if self.cooldown > 0:
+            self.cooldown -= 1
+            self.wait = 0
+        if self.improves(current, self.best):
+            self.best, self.wait = current, 0
+        elif self.cooldown == 0:
+            self.wait += 1
+            if self.wait >= self.config.patience and rate > self.config.min_lr:
+                self.run.rate.value = max(rate * self.config.factor, self.config.min_lr)
+                self.cooldown, self.wait = self.config.cooldown, 0
+                if self.config.verbose > 0:
+                    self.run.say(f"Epoch {epoch + 1}: learning rate reduced to {self.run.rate.value:g}")
+                else:
+                    self.run.event(f"learning rate reduced to {self.run.rate.value:g}")

@@ -1,0 +1,98 @@
+"""The vocabulary of layers, by family."""
+
+from typing import Any
+
+from graphspec.vocabulary.layers.base import CELLS, LAYERS, Layer
+from graphspec.vocabulary.layers.operation_names import OPERATIONS, REFUSED_OPERATIONS
+from graphspec.vocabulary.layers.refused import REFUSED, REFUSED_CELLS
+
+LAYERS.found_in(
+    __name__,
+    {
+        "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax",
+        "adaptive": """
+            AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
+            AdaptiveMaxPooling2D AdaptiveMaxPooling3D
+        """,
+        "regularization": """
+            Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
+            ActivityRegularization StochasticDepth DropPath Sampling RandomNormal RandomUniform GumbelSoftmax
+            StopGradient
+        """,
+        "attention": "Attention AdditiveAttention",
+        "image": "Resizing CenterCrop",
+        "augmentation": """
+            RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
+        """,
+        "padding": """
+            ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
+            UpSampling1D UpSampling2D UpSampling3D
+        """,
+        "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
+        "recurrent": "SimpleRNN GRU LSTM RNN",
+        "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+        "core": "Dense Embedding ReversibleEmbedding Identity Masking Rescaling",
+        "dates": "DateParts",
+        "depthwise": """
+            DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
+            SeparableConv2D SeparableConvolution2D
+        """,
+        "einsum": "EinsumDense DotInteraction",
+        "discretization": "Discretization",
+        "missing": "Impute",
+        "preprocessing": "CategoryEncoding",
+        "scaling": "Normalization MinMaxScaling Log1p",
+        "lookup": "StringLookup IntegerLookup",
+        "hashing": "Hashing HashedCrossing",
+        "text": "TextVectorization",
+        "merging": """
+            Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+            GatherNodes SegmentSum SegmentMean SegmentMax
+        """,
+        "multi_head": "MultiHeadAttention GroupQueryAttention",
+        "normalization": """
+            BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
+        """,
+        "positions": """
+            PositionEmbedding TokenAndPositionEmbedding SinePositionEncoding RotaryEmbedding ClassToken
+            RelativePositionBias
+        """,
+        "pooling": """
+            MaxPooling1D MaxPool1D MaxPooling2D MaxPool2D MaxPooling3D MaxPool3D AveragePooling1D AvgPool1D
+            AveragePooling2D AvgPool2D AveragePooling3D AvgPool3D GlobalMaxPooling1D GlobalMaxPool1D
+            GlobalMaxPooling2D GlobalMaxPool2D GlobalMaxPooling3D GlobalMaxPool3D
+            GlobalAveragePooling1D GlobalAvgPool1D GlobalAveragePooling2D GlobalAvgPool2D
+            GlobalAveragePooling3D GlobalAvgPool3D
+        """,
+        "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
+        "sound": "STFTSpectrogram MelSpectrogram",
+        "spectral": "SpectralNormalization",
+        "tensors": "Parameter Constant",
+        "transposed": """
+            Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
+            Conv3DTranspose Convolution3DTranspose
+        """,
+        "wrappers": "Bidirectional TimeDistributed",
+    },
+)
+LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
+LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})
+LAYERS.made_by("graphspec.vocabulary.operations.onnx_operators", "onnx")
+CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
+
+LAYERS.refused |= REFUSED | REFUSED_OPERATIONS
+CELLS.refused |= REFUSED_CELLS
+
+
+__all__ = ["CELLS", "LAYERS", "Layer"]
+__all__ += LAYERS.public() + CELLS.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    registry = CELLS if name in CELLS.names() else LAYERS
+    return registry.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,148 @@
+"""Activations as separate layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import activations
+from graphspec.vocabulary.activations import rectifiers, softmax
+from graphspec.vocabulary.layers.base import (
+    LAYERS,
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    as_float,
+    default_initializer,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+@LAYERS.add("Activation")
+class Activation(Layer):
+    """``activation(x)``, mostly element by element.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    activation: ActivationField = Field(description="The activation.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return g.activate(self.activation, as_float(g, X))
+
+
+class Function(Layer):
+    """Base of the layers whose arguments are the arguments of an activation."""
+
+    supports_masking = True
+    function: ClassVar[type[activations.Activation]]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return self.function(**dict(self)).lower(g, as_float(g, X))
+
+
+@LAYERS.add("ReLU")
+class ReLU(Function):
+    """``max(x, 0)``, optionally with a maximum, a slope below the threshold, and a threshold other than 0.
+
+    ``x`` if ``x > threshold``, else ``negative_slope · (x - threshold)``; then at most ``max_value``.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    function = rectifiers.Relu
+
+    max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
+    negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
+    threshold: Annotated[NonNegative, Field(description="Inputs up to this value count as 0.")] = 0.0
+
+
+@LAYERS.add("LeakyReLU")
+class LeakyReLU(Function):
+    """``x`` if ``x ≥ 0``, else ``negative_slope · x``.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    function = rectifiers.LeakyRelu
+
+    negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
+
+
+@LAYERS.add("ELU")
+class ELU(Function):
+    """``x`` if ``x > 0``, else ``alpha · (eˣ − 1)``.
+
+    Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
+    """
+
+    function = rectifiers.Elu
+
+    alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
+
+
+@LAYERS.add("PReLU")
+class PReLU(Layer):
+    """``x`` if ``x ≥ 0``, else ``alpha · x``, with one trained alpha per feature.
+
+    Shapes: (batch, …) → the same; ``alpha`` has the shape of a row, with size 1 along ``shared_axes``.
+    He et al., *Delving Deep into Rectifiers*, ICCV 2015.
+    """
+
+    supports_masking = True
+
+    alpha_initializer: InitializerField = default_initializer("Zeros")
+    alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
+    alpha_constraint: Constraint = None
+    shared_axes: Annotated[
+        IntOrInts | None, Field(description="Axes along which one slope is shared, such as [1, 2] for images.")
+    ] = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        shared = as_tuple(self.shared_axes)
+        for axis in shared:
+            if not 0 < axis < X.rank:
+                text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
+                raise ShapeError(Code.WRONG_RANK, text, key="shared_axes", hint="axes count from 0, the batch")
+        shape: list[int] = []
+        for axis, size in enumerate(X.shape[1:], 1):
+            if axis not in shared and not isinstance(size, int):
+                text = f"needs a fixed size on axis {axis}, with one slope per index, but {show(X.shape)} varies"
+                hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, key="shared_axes", hint=hint)
+            shape.append(1 if axis in shared else X.fixed(axis))
+        return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
+
+
+@LAYERS.add("Softmax")
+class Softmax(Layer):
+    """``eˣ / Σ eˣ`` over ``axis``. With a mask of the input's shape, masked elements do not count and become 0.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    axis: Annotated[Axes, Field(description="The axis or axes along which the outputs sum to 1.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = activations.feature_axes(X, self.axis, key="axis")
+        X = as_float(g, X)
+        mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
+        if mask is not None:
+            X = g.Where(mask, X, g.constant(-1e9))
+        Y = softmax.Softmax().lower_over(g, X, axes)
+        return Y if mask is None else g.Where(mask, Y, g.constant(0.0))

@@ -1,0 +1,400 @@
+"""Cells: one step of a recurrence with its weights, lowered for all steps of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.graph.initializers import Initializer
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array, Layout
+from graphspec.vocabulary.activations import ACTIVATIONS, Activation
+from graphspec.vocabulary.layers.base import (
+    CELLS,
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    Seed,
+    as_float,
+    default_initializer,
+)
+from graphspec.vocabulary.layers.regularization import DropRate
+from graphspec.vocabulary.layers.unrolled_cells import (
+    OfState,
+    Pace,
+    by_gate,
+    drop_features,
+    dropout_mask,
+    of_state,
+    split,
+    state_masks,
+    unroll,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+States = list["Value"]
+_PARTLY_SET = "has a bias from an array, a part of which is set to 1", "set `unit_forget_bias: false`"
+Reason = tuple[str, str, str | None]
+"""Why a layer is unrolled step by step, how to avoid that, and the argument that causes it."""
+
+
+class Cell(Layer):
+    """Base: one step of a recurrence, or several stacked cells."""
+
+    states: ClassVar[int] = 1
+    """The number of states."""
+
+    def parts(self) -> list[tuple[str, Cell]]:
+        """Return the single cells from bottom to top, each with the prefix of its weights' names."""
+        return [("", self)]
+
+    def unrolled(self) -> Reason | None:
+        """Return why the steps of this cell must be unrolled; None if an ONNX operator computes all steps."""
+        raise NotImplementedError
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        """Emit all steps of ``X`` (time, batch, …).
+
+        Args:
+            initial: the initial states; empty for zeros.
+
+        Returns:
+            The outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
+        """
+        raise NotImplementedError
+
+
+CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
+"""A cell by name or mapping."""
+
+
+class Weighted(Cell):
+    """Base: a cell with a kernel for its input and one for its state."""
+
+    activation: ActivationField = Field(
+        default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
+    )
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    recurrent_initializer: InitializerField = default_initializer("orthogonal")
+    bias_initializer: InitializerField = default_initializer("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    kernel_constraint: Constraint = None
+    recurrent_constraint: Constraint = None
+    bias_constraint: Constraint = None
+    dropout: Annotated[DropRate, Field(description="Fraction of input features dropped, the same at every step.")] = 0.0
+    recurrent_dropout: Annotated[
+        DropRate, Field(description="Fraction of the state's features that every step drops, the same at every step.")
+    ] = 0.0
+    seed: Seed = None
+
+    def activated(self, g: Builder, X: Value) -> Value:
+        """Emit ``activation(X)``."""
+        return g.activate(self.activation, X)
+
+
+def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
+    """Raise GS304 unless an initial state has ``shape``."""
+    if state.shape != shape:
+        text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
+        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="initial_state")
+
+
+class Gated(Weighted):
+    """Base: a cell with gates."""
+
+    recurrent_activation: Annotated[
+        ActivationField, Field(description="The activation of the gates; null for none.")
+    ] = Field(default="sigmoid", validate_default=True)
+
+    def opened(self, g: Builder, X: Value) -> Value:
+        """Emit ``recurrent_activation(X)``."""
+        return g.activate(self.recurrent_activation, X)
+
+
+class ForgetBias(Initializer):
+    """``start``, except 1 for the forget gate, the second of four gates (Jozefowicz et al., 2015)."""
+
+    start: Initializer
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self.start.check((shape[0] // 4,))
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        u = shape[0] // 4
+        return np.concatenate([self.start((u,), random), np.ones(u, np.float32), self.start((2 * u,), random)])
+
+
+class Remembering(Gated):
+    """Base: a cell with the gates of an LSTM, in the order i, f, candidate c̃, o."""
+
+    unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
+
+    def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
+        if role == "bias" and self.unit_forget_bias:
+            if self.bias_initializer.one_shape:
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, *_PARTLY_SET, key="bias_initializer")
+            options["initializer"] = ForgetBias(start=self.bias_initializer)
+        return super().weight(g, role, shape, **options)
+
+    def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
+        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
+        i, f, candidate, o = split(g, Z, 4, axis)
+        i, f, o = (self.opened(g, gate) for gate in (i, f, o))
+        C = g.Add(g.Mul(f, C), g.Mul(i, self.activated(g, candidate)))
+        return [g.Mul(o, self.activated(g, C)), C]
+
+
+def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] | None:
+    """Return the activation's name and (alpha, beta) in ONNX's recurrent operators; None if they do not have it."""
+    known = ("Affine", (1.0, 0.0)) if activation is None else activation.in_cell()
+    return None if known is None or any(alpha <= 0 for alpha in known[1][:1]) else known
+
+
+class Units(Layer):
+    """Base: a layer or cell with ``units``."""
+
+    units: Annotated[PositiveInt, Field(description="The size of the output and of each state.")]
+
+
+class UnitCell(Weighted, Units):
+    """Base: a cell over vectors, with an ONNX operator for the whole recurrence."""
+
+    op: ClassVar[str]
+    gates: ClassVar[tuple[int, ...]]
+    """The indices of Keras's gates in ONNX's order."""
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        """Return the activations in ONNX's order, by argument name."""
+        return {"activation": self.activation}
+
+    def cell_attributes(self) -> dict[str, Any]:
+        """Return additional attributes of the operator."""
+        return {}
+
+    def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
+        """Return the functions that multiply states by the recurrent kernel, for :meth:`step`."""
+        return [of_state(g, g.MatMul, kernel, masks, axis=1, into=-1)]
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        """Emit the states after a step; ``Z`` (batch, gates · units) is the step's input times the kernel."""
+        raise NotImplementedError
+
+    def onnx_bias(self, g: Builder) -> Value:
+        """Emit ONNX's bias: one for the input and one for the state; Keras trains only the first."""
+        size = len(self.gates) * self.units
+        gates = self.gates if len(self.gates) > 1 else ()
+        trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
+        return g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1)
+
+    def biases(self, g: Builder) -> tuple[Value, Value | None]:
+        """Return the biases of the input and of the state in Keras's order, for unrolled steps."""
+        return self.weight(g, "bias", (len(self.gates) * self.units,)), None
+
+    def unrolled(self) -> Reason | None:
+        for key, activation in self.cell_activations().items():
+            if in_operator(activation) is None:
+                known = "tanh, sigmoid, relu, hard_sigmoid, elu, leaky_relu, softplus, softsign or linear"
+                name = next(name for name in ACTIVATIONS.names() if ACTIVATIONS.get(name) is type(activation))
+                return f"ONNX's {self.op} does not have the {key} {name}", f"use one of {known}", key
+        return None
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        for state in initial:
+            need_state(state, (X.shape[1], self.units), "give every state as many features as the layer has units")
+        run = self._operator if self.unrolled() is None else self._unrolled_steps
+        return run(g, X, [as_float(g, state) for state in initial], pace)
+
+    def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        features, units, one = X.features, self.units, g.constant([0])
+        size = len(self.gates) * units
+        gates = self.gates if len(self.gates) > 1 else ()
+        kernel = self.weight(
+            g, "kernel", (features, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, features))
+        )
+        recurrent = self.weight(
+            g, "recurrent_kernel", (units, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, units))
+        )
+        bias = self.onnx_bias(g) if self.use_bias else None
+        masks = self._masks(g, X)
+        X = X if masks[1:] else drop_features(g, X, self.dropout, self.seed)
+        before: list[Value | None] = [g.Unsqueeze(state, one) for state in initial]
+        before = before or ([None] * self.states if masks else [])
+        inputs = [X, kernel, recurrent, bias, pace.lengths, *before, *masks]
+        Y, *states = g.emit(f"Dropout{self.op}" if masks else self.op, inputs, self._attributes(pace.reverse))
+        return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
+
+    def _masks(self, g: Builder, X: Value) -> list[Value]:
+        """Emit dropout masks per gate for the state and, as in Keras, for the input; none without ``recurrent_dropout``."""
+        if not self.recurrent_dropout:
+            return []
+        rates = [(self.recurrent_dropout, self.units)]
+        if self.dropout and len(self.gates) > 1:
+            rates.append((self.dropout, X.features))
+        return [dropout_mask(g, [g.size(X, 1), len(self.gates), size], rate, self.seed) for rate, size in rates]
+
+    def _attributes(self, reverse: bool) -> dict[str, Any]:
+        names: list[str] = []
+        alphas: list[float] = []
+        betas: list[float] = []
+        for activation in self.cell_activations().values():
+            known = in_operator(activation)
+            assert known is not None
+            name, parameters = known
+            names.append(name)
+            alphas += parameters[:1]
+            betas += parameters[1:]
+        attributes: dict[str, Any] = {"hidden_size": self.units, "activations": tuple(names)}
+        if alphas:
+            attributes["activation_alpha"] = tuple(alphas)
+        if betas:
+            attributes["activation_beta"] = tuple(betas)
+        if reverse:
+            attributes["direction"] = "reverse"
+        return attributes | self.cell_attributes()
+
+    def _unrolled_steps(
+        self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace
+    ) -> tuple[Value | None, States]:
+        gates = len(self.gates)
+        kernel = self.weight(g, "kernel", (X.features, gates * self.units))
+        recurrent = self.weight(g, "recurrent_kernel", (self.units, gates * self.units))
+        input_bias, state_bias = self.biases(g) if self.use_bias else (None, None)
+        copies = gates if self.dropout and self.recurrent_dropout else 1  # as in Keras: each gate has its own mask
+        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
+        Z = by_gate(g, g.MatMul, kernel, copies, axis=1, into=-1)(*inputs)
+        Z = Z if input_bias is None else g.Add(Z, input_bias)
+        zeros = g.Expand(g.constant(0.0), g.ints([g.size(X, 1), self.units]))
+        states = list(initial) or [zeros] * self.states
+        products = self.products(g, recurrent, state_masks(g, zeros, gates, self.recurrent_dropout, self.seed))
+        return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, state_bias), pace)
+
+
+@CELLS.add("SimpleRNNCell")
+class SimpleRNNCell(UnitCell):
+    """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
+
+    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    """
+
+    op, gates = "RNN", (0,)
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        return [self.activated(g, g.Add(Z, products[0](states[0])))]
+
+
+@CELLS.add("GRUCell")
+class GRUCell(Gated, UnitCell):
+    """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
+
+    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
+    """
+
+    op, gates = "GRU", (0, 1, 2)
+
+    reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}
+
+    def cell_attributes(self) -> dict[str, Any]:
+        return {"linear_before_reset": int(self.reset_after)}
+
+    def onnx_bias(self, g: Builder) -> Value:
+        if not self.reset_after:
+            return super().onnx_bias(g)
+        return self.weight(g, "bias", (2, 3 * self.units), layout=Layout(shape=(1, 6 * self.units)))
+
+    def biases(self, g: Builder) -> tuple[Value, Value | None]:
+        if not self.reset_after:
+            return super().biases(g)
+        first, second = split(g, self.weight(g, "bias", (2, 3 * self.units)), 2, 0)
+        return first, second
+
+    def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
+        """Return one function for all gates, or two if r comes before the product: for z and r, and for the candidate."""
+        if self.reset_after:
+            return super().products(g, kernel, masks)
+        kernels = g.Split(kernel, g.constant([2 * self.units, self.units]), axis=1)
+        return [super(GRUCell, self).products(g, k, m)[0] for k, m in zip(kernels, (masks[:2], masks[2:]), strict=True)]
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        (h,), u = states, self.units
+        if self.reset_after:
+            inner = products[0](h)
+            inner = inner if bias is None else g.Add(inner, bias)
+            sizes = g.constant([2 * u, u])
+            (gates, x), (state_gates, y) = g.Split(Z, sizes, axis=-1), g.Split(inner, sizes, axis=-1)
+            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, state_gates), 2, -1))
+            candidate = self.activated(g, g.Add(x, g.Mul(r, y)))
+        else:
+            gates, x = g.Split(Z, g.constant([2 * u, u]), axis=-1)
+            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, products[0](h)), 2, -1))
+            candidate = self.activated(g, g.Add(x, products[1](g.Mul(r, h))))
+        return [g.Add(candidate, g.Mul(z, g.Sub(h, candidate)))]
+
+
+@CELLS.add("LSTMCell")
+class LSTMCell(Remembering, UnitCell):
+    """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
+
+    Shapes of a step: x (batch, features), states h and c (batch, units) → h, c.
+    Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
+    """
+
+    op, gates, states = "LSTM", (0, 3, 1, 2), 2
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        return {
+            "recurrent_activation": self.recurrent_activation,
+            "activation": self.activation,
+            "output": self.activation,
+        }
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        h, c = states
+        return self.remember(g, g.Add(Z, products[0](h)), c, -1)
+
+
+def _several(value: Any) -> Any:
+    if value in ([], ()):
+        raise invalid("must contain at least one cell", "such as `[{type: GRUCell, units: 8}]`", show_value=True)
+    return value
+
+
+Stack = Annotated[
+    tuple[CellField, ...],
+    FROM_LIST,
+    BeforeValidator(_several),
+    WithJsonSchema({"type": "array", "items": {"x-kind": "cell"}, "minItems": 1}),
+]
+"""A list of cells."""
+
+
+@CELLS.add("StackedRNNCells")
+class StackedRNNCells(Cell):
+    """Stacked cells: the input of each cell is the output of the cell below."""
+
+    cells: Annotated[Stack, Field(description="The cells from bottom to top.")]
+
+    def parts(self) -> list[tuple[str, Cell]]:
+        return stacked(self.cells)
+
+
+def stacked(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
+    """Return the parts of all ``cells``; the names of cell k's weights begin with ``k/``."""
+    return [(f"{k}/{name}".rstrip("/"), part) for k, cell in enumerate(cells) for name, part in cell.parts()]

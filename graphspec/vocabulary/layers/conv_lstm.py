@@ -1,0 +1,143 @@
+"""ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: an LSTM with convolutions instead of matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary.activations import Activation
+from graphspec.vocabulary.layers.base import LAYERS, as_float
+from graphspec.vocabulary.layers.cells import Reason, Remembering, States, need_state
+from graphspec.vocabulary.layers.convolution import Filters, Over1, Over2, Over3, Window
+from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
+from graphspec.vocabulary.layers.spatial import axes_of, from_channels_first, window
+from graphspec.vocabulary.layers.unrolled_cells import Pace, by_gate, drop_features, of_state, state_masks, unroll
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+class ConvLSTM(Recurrent, Remembering, Window, Filters):
+    """Base: an LSTM with convolutions instead of matrix products (Shi et al., 2015).
+
+    The convolution of the input uses the layer's strides, padding and dilation; the convolution of the state uses
+    strides of 1 and the padding ``same``. The steps are unrolled, which requires a fixed number of steps.
+    """
+
+    states = 2
+
+    def need_input(self, g: Builder, X: Value) -> None:
+        axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")
+        if X.rank != self.rank + 3:
+            hint = f"bring it to {axes} first, for example with Reshape"
+            if X.rank == self.rank + 2:
+                hint = last_output(g, X) or "add a time axis, for example with Reshape"
+            elif 1 <= X.rank - 3 <= 3:
+                hint = f"use ConvLSTM{X.rank - 3}D for data with {X.rank - 3} spatial axes"
+            raise ShapeError(Code.WRONG_RANK, f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
+        for axis in range(2, X.rank):
+            if not isinstance(X.shape[axis], int):
+                text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
+                hint = "its states need fixed sizes: give numbers in `inputs`"
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint)
+        self.strides_or_dilation()
+
+    def unrolled(self) -> Reason | None:
+        return "ONNX has no operator for it", "use a layer without states, such as Conv3D", None
+
+    def activated(self, g: Builder, X: Value) -> Value:
+        return self._activate(g, self.activation, X)
+
+    def opened(self, g: Builder, X: Value) -> Value:
+        return self._activate(g, self.recurrent_activation, X)
+
+    def _activate(self, g: Builder, activation: Activation | None, X: Value) -> Value:
+        """Emit the activation; one with an ``axis`` is computed in Keras's axis order."""
+        if activation is None or "axis" not in type(activation).model_fields:
+            return g.activate(activation, X)
+        Y = g.activate(activation, from_channels_first(g, X, self.data_format))
+        return self._channels_first(g, Y, 1)
+
+    def _channels_first(self, g: Builder, X: Value, axis: int) -> Value:
+        """Return ``X`` with its channels moved to ``axis``, unless they are there already."""
+        if self.data_format == "channels_first":
+            return X
+        return g.transpose(X, (*range(axis), X.rank - 1, *range(axis, X.rank - 1)))
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        X = self._channels_first(g, X, 2)
+        kernel = self._kernel(g, "kernel", X.fixed(2))
+        recurrent = self._kernel(g, "recurrent_kernel", self.filters)
+        bias = self.weight(g, "bias", (4 * self.filters,)) if self.use_bias else None
+        copies = 4 if self.dropout else 1  # as in Keras: each gate has its own mask
+        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
+        Z = by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, copies, axis=0, into=2)(*inputs)
+        if bias is not None:
+            Z = g.Add(Z, g.reshape(bias, (4 * self.filters, *[1] * self.rank)))
+        zeros = g.Expand(g.constant(0.0), g.ints([g.size(Z, 1), self.filters, *(Z.fixed(k) for k in range(3, Z.rank))]))
+        shape = from_channels_first(g, zeros, self.data_format).shape
+        for state in initial:
+            need_state(state, shape, "give states the shape of the layer's output at one step")
+        states = [self._channels_first(g, as_float(g, state), 1) for state in initial] or [zeros, zeros]
+
+        def convolve(h: Value, k: Value) -> Value:
+            pads = window(h, self.kernel_size, [1] * self.rank, "same", key="kernel_size")
+            return g.Conv(h, k, kernel_shape=self.kernel_size, **pads)
+
+        masks = state_masks(g, zeros, 4, self.recurrent_dropout, self.seed)
+        product = of_state(g, convolve, recurrent, masks, axis=0, into=1)
+
+        def step(z: Value, previous: States) -> States:
+            h, c = previous
+            return self.remember(g, g.Add(z, product(h)), c, 1)
+
+        Y, last = unroll(g, Z, states, step, pace)
+        if Y is not None and self.data_format != "channels_first":
+            Y = g.transpose(Y, (0, 1, *range(3, Y.rank), 2))
+        return Y, [from_channels_first(g, state, self.data_format) for state in last]
+
+    def _kernel(self, g: Builder, role: str, channels: int) -> Value:
+        layout = Layout(perm=(self.rank + 1, self.rank, *range(self.rank)))
+        return self.weight(g, role, (*self.kernel_size, channels, 4 * self.filters), layout=layout)
+
+    def _of_all_steps(self, g: Builder, X: Value, kernel: Value) -> Value:
+        """Emit one convolution for all steps of ``X`` (time, batch, channels, …)."""
+        swap = (1, 0, *range(2, X.rank))
+        X = g.transpose(X, swap)  # an empty batch can be reshaped only if the batch is the first axis
+        batch, time, *sizes = (g.size(X, axis) for axis in range(X.rank))
+        folded = g.reshape(X, (-1, *sizes))
+        Y = g.Conv(folded, kernel, **self.window(folded))
+        return g.transpose(g.reshape(Y, (batch, time, *(Y.fixed(axis) for axis in range(1, Y.rank)))), swap)
+
+
+@LAYERS.add("ConvLSTM1D")
+class ConvLSTM1D(Over1, ConvLSTM):
+    """An LSTM over sequences of rows, with convolutions instead of matrix products.
+
+    Shapes: (batch, time, steps, channels) → (batch, steps′, filters), or (batch, time, steps′, filters) with
+    ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
+    """
+
+
+@LAYERS.add("ConvLSTM2D")
+class ConvLSTM2D(Over2, ConvLSTM):
+    """An LSTM over sequences of images, with convolutions instead of matrix products.
+
+    Shapes: (batch, time, height, width, channels) → (batch, height′, width′, filters), or (batch, time, height′,
+        width′,
+    filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
+    """
+
+
+@LAYERS.add("ConvLSTM3D")
+class ConvLSTM3D(Over3, ConvLSTM):
+    """An LSTM over sequences of volumes, with convolutions instead of matrix products.
+
+    Shapes: (batch, time, depth, height, width, channels) → (batch, depth′, height′, width′, filters), or (batch, time,
+    depth′, height′, width′, filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
+    """

@@ -1,0 +1,234 @@
+"""Dense, Embedding, Identity, Masking, Rescaling: layers on single values, vectors and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.vocabulary.layers.base import (
+    LAYERS,
+    NEUTRAL,
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    as_float,
+    cast_to,
+    default_initializer,
+    need_rank,
+    number_of_ids,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+@LAYERS.add("Dense")
+class Dense(Layer):
+    """An affine map of the last axis: ``activation(x @ kernel + bias)``.
+
+    Shapes: (batch, …, features) → (batch, …, units).
+    """
+
+    supports_masking = True
+
+    units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    bias_initializer: InitializerField = default_initializer("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
+        X = as_float(g, X)
+        kernel = self.weight(g, "kernel", (X.features, self.units))
+        bias = self.weight(g, "bias", (self.units,)) if self.use_bias else None
+        if X.rank == 2:
+            Y = g.Gemm(X, kernel, bias)
+        else:
+            Y = g.MatMul(X, kernel)
+            Y = Y if bias is None else g.Add(Y, bias)
+        return g.activate(self.activation, Y)
+
+
+@LAYERS.add("Embedding")
+class Embedding(Layer):
+    """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
+
+    With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
+    SparseAdam does, by other optimizers likewise. Otherwise, as in Keras, moments move rows also after their last batch.
+    With ``sparse`` there is no ``weight_decay``, ``gradient_accumulation_steps`` or ``embeddings_regularizer``, and no
+    optimizer that needs whole weights (Adafactor, Lamb, Muon, ScheduleFreeAdamW).
+
+    Without ``input_dim`` there is a vector for each id that the layer before makes.
+
+    Shapes: integers (batch, …) → (batch, …, output_dim).
+    """
+
+    handles_mask = True
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
+
+    input_dim: Annotated[
+        PositiveInt | None,
+        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
+    ] = None
+    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    embeddings_initializer: InitializerField = default_initializer("uniform")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_constraint: Constraint = None
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    sparse: bool = Field(
+        default=False,
+        description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
+    )
+
+    @model_validator(mode="after")
+    def _no_penalty(self) -> Embedding:
+        if self.sparse and self.embeddings_regularizer is not None:
+            hint = "a penalty changes all rows in every step: leave one of them out"
+            raise invalid("cannot be combined with `embeddings_regularizer`", hint, key="sparse")
+        return self
+
+    def lower(self, g: Builder, ids: Value) -> Value:
+        if ids.dtype in ("float32", "bool"):
+            is_input = ids.kind == "input"
+            hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
+        size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
+        ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
+        table = self.weight(g, "embeddings", (size, self.output_dim))
+        g.mark_looked_up("embeddings", sparse=self.sparse)
+        Y = g.Gather(table, ids, axis=0)
+        return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
+
+
+Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
+
+
+@LAYERS.add("ReversibleEmbedding")
+class ReversibleEmbedding(Layer):
+    """An Embedding that also maps vectors back to one number per id: ``x @ embeddingsᵀ``.
+
+    The way back is another node, with `share` and `reverse: true`. Without ``tie_weights`` it has weights of its own,
+    ``reverse_embeddings``. ``logit_soft_cap`` c makes its results ``c · tanh(x / c)``. As in Keras, it has no mask.
+
+    Shapes: integers (batch, …) → (batch, …, output_dim); reversed (batch, …, output_dim) → (batch, …, input_dim).
+    Press and Wolf, *Using the Output Embedding to Improve Language Models*, 2016.
+    """
+
+    handles_mask = True
+    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+        "reverse_dtype": Neutral((None, "float32"), "training and export are in float32")
+    }
+
+    input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
+    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    tie_weights: Tied = True
+    embeddings_initializer: InitializerField = default_initializer("uniform")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_constraint: Constraint = None
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    logit_soft_cap: Annotated[
+        Positive | None, Field(description="The largest absolute value of the way back; null for any.")
+    ] = None
+
+    def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
+        if reverse:
+            return self._back(g, X)
+        return Embedding(
+            input_dim=self.input_dim,
+            output_dim=self.output_dim,
+            embeddings_initializer=self.embeddings_initializer,
+            embeddings_regularizer=self.embeddings_regularizer,
+            embeddings_constraint=self.embeddings_constraint,
+            mask_zero=self.mask_zero,
+        ).lower(g, X)
+
+    def _back(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)")
+        X = as_float(g, X)
+        if X.features != self.output_dim:
+            text = f"needs vectors of {self.output_dim} numbers for the way back to ids, got {X.features}"
+            hint = "a Dense before it gives them that size"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="reverse")
+        if self.tie_weights:
+            kernel = g.transpose(self.weight(g, "embeddings", (self.input_dim, self.output_dim)), (1, 0))
+        else:
+            start = self.embeddings_initializer
+            kernel = self.weight(g, "reverse_embeddings", (self.output_dim, self.input_dim), initializer=start)
+        Y: Value = g.MatMul(X, kernel)
+        if self.logit_soft_cap is not None:
+            cap = g.constant(self.logit_soft_cap, "float32")
+            Y = g.Mul(g.Tanh(g.Div(Y, cap)), cap)
+        return Y.with_mask(None)
+
+
+@LAYERS.add("Identity")
+class Identity(Layer):
+    """The unchanged input, under another name.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return X
+
+
+@LAYERS.add("Masking")
+class Masking(Layer):
+    """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
+
+    Shapes: (batch, time, features) → the same.
+    """
+
+    handles_mask = True
+
+    mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
+        X = as_float(g, X)
+        differs = g.Not(g.Equal(X, g.constant(self.mask_value, "float32")))
+        keep = g.ReduceMax(cast_to(g, differs, "float32"), axes=(-1,), keepdims=1)
+        mask = cast_to(g, g.Squeeze(keep, g.constant([X.rank - 1])), "bool")
+        return g.Mul(X, keep).with_mask(mask)
+
+
+@LAYERS.add("Rescaling")
+class Rescaling(Layer):
+    """``x · scale + offset`` as float32; a list has one value per feature of the last axis.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    scale: Annotated[FloatOrFloats, Field(description="The factor, such as 0.00392156862745098 for bytes.")]
+    offset: Annotated[FloatOrFloats, Field(description="The value that is added after scaling.")] = 0.0
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y = as_float(g, X)
+        for key, op in (("scale", "Mul"), ("offset", "Add")):
+            values = np.asarray(getattr(self, key), np.float64)
+            if values.ndim and (X.rank < 2 or values.size not in (1, X.features)):
+                text = f"has {values.size} values in `{key}` for {X.shape[-1]} features"
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per feature", key=key)
+            if key == "scale" or np.any(values):
+                Y = g.emit(op, (Y, g.constant(values)), {})
+        return Y

@@ -1,0 +1,205 @@
+"""The base of layers with a vocabulary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, invalid, only
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.ranges import Range
+from graphspec.vocabulary.layers.base import NEUTRAL, Layer
+from graphspec.vocabulary.layers.preprocessing import Sparse, encode
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+Encoding = Annotated[
+    str,
+    AfterValidator(only("utf-8", "texts in files and graphs are UTF-8")),
+    Field(description="Only utf-8."),
+]
+Weights = Annotated[
+    Annotated[tuple[float, ...], Field(min_length=1)] | None,
+    FROM_LIST,
+    Field(
+        description="The inverse document frequency of each entry of `vocabulary`, for `output_mode: tf_idf`; null: learnt."
+    ),
+]
+
+
+class Lookup(Layer):
+    """The base of layers with a vocabulary.
+
+    Ids: the mask token, if there is one and ids are not encoded, is 0; then come the ids of unseen tokens, then the
+    vocabulary's. In an encoding, the mask token is not counted.
+    """
+
+    learnt_arguments = ("vocabulary", "idf_weights")
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+        "vocabulary_size": ANY_VALUE,
+        "has_input_vocabulary": ANY_VALUE,
+    }
+
+    max_tokens: Annotated[
+        Annotated[int, Field(ge=2)] | None,
+        Field(description="The largest number of ids, with those of unseen and missing tokens; null for no limit."),
+    ] = None
+    idf_weights: Weights = None
+    pad_to_max_tokens: Annotated[
+        bool, Field(description="Whether the layer counts `max_tokens` ids even if the vocabulary is smaller.")
+    ] = False
+    sparse: Sparse = False
+
+    def _given(self) -> Sequence[Any] | str | None:
+        """Return the argument `vocabulary`: its tokens, the name of a file, or None."""
+        found: Sequence[Any] | str | None = getattr(self, "vocabulary", None)
+        return found
+
+    @property
+    def _mode(self) -> str:
+        return str(getattr(self, "output_mode", "int"))
+
+    def _special(self) -> tuple[Any, int, Any]:
+        """Return the mask token or None, the number of ids for unseen tokens, and the token that stands for them."""
+        raise NotImplementedError
+
+    @property
+    def _unseen(self) -> int:
+        """The first id of unseen tokens."""
+        return int(self._mode == "int" and self._special()[0] is not None)
+
+    @property
+    def _first(self) -> int:
+        """The id of the first token of the vocabulary."""
+        return self._unseen + self._special()[1]
+
+    @property
+    def _mask_id(self) -> int:
+        """The id of the mask token; in encodings one that is not counted."""
+        return 0 if self._mode == "int" else -1
+
+    @property
+    def vocabulary_file(self) -> str | None:
+        """The name of the file with the vocabulary; None if there is none."""
+        given = self._given()
+        return given if isinstance(given, str) else None
+
+    def with_vocabulary(self, lines: Sequence[str]) -> Self:
+        """Return the layer with the tokens from the lines of its file.
+
+        Raises:
+            ValueError: the tokens are not valid.
+        """
+        written = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate(written | {"vocabulary": tuple(lines)})
+
+    @property
+    def learns(self) -> bool:
+        """True unless the spec sets ``vocabulary``."""
+        return self._given() is None
+
+    def tokens(self) -> tuple[Any, ...] | None:
+        """Return the vocabulary without mask token and unseen token, which may stand before it; None if it is not known."""
+        given = self._given()
+        if given is None or isinstance(given, str):
+            return None
+        return tuple(given[self._first :] if self._has_special(given) else given)
+
+    def _has_special(self, given: Sequence[Any]) -> bool:
+        mask, count, unseen = self._special()
+        return list(given[: self._first]) == [mask] * self._unseen + [unseen] * count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        mask, _, _ = self._special()
+        given, tokens = self._given(), self.tokens()
+        if self.pad_to_max_tokens and self.max_tokens is None:
+            raise invalid(
+                "needs `max_tokens` for `pad_to_max_tokens`", "such as `max_tokens: 1000`", code=Code.MISSING_KEY
+            )
+        if self.max_tokens is not None and self.max_tokens <= self._first:
+            text = f"must be larger than {self._first}, the number of ids for missing and unseen tokens"
+            raise invalid(text, key="max_tokens", show_value=True)
+        if self.idf_weights is not None and self._mode != "tf_idf":
+            text = f"must not be set for `output_mode: {self._mode}`"
+            raise invalid(text, "remove it, or set `output_mode: tf_idf`", key="idf_weights")
+        if self._mode == "tf_idf" and (given is None) != (self.idf_weights is None):
+            missing = "vocabulary" if given is None else "idf_weights"
+            text = f"needs `{missing}` for `output_mode: tf_idf`, or neither vocabulary nor weights"
+            raise invalid(text, "without both, they are learnt from the training rows", code=Code.MISSING_KEY)
+        if given is None or tokens is None:
+            return self
+        if not tokens:
+            raise invalid("must contain at least one token", "leave it out to learn it", key="vocabulary")
+        counts = Counter(tokens)
+        if twice := [token for token, n in counts.items() if n > 1]:
+            raise invalid(f"contains {twice[0]!r} twice", "list every token once", key="vocabulary")
+        if mask is not None and mask in counts:
+            hint = "leave the mask token out, or write all special tokens first"
+            raise invalid(f"contains the mask token {mask!r} at a wrong place", hint, key="vocabulary")
+        if self.max_tokens is not None and self._first + len(tokens) > self.max_tokens:
+            text = f"needs {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
+            raise invalid(text, "raise `max_tokens`, or list fewer tokens", key="vocabulary")
+        if self.idf_weights is not None and len(self.idf_weights) != len(given):
+            text = f"must have one weight per entry of `vocabulary`, {len(given)}, got {len(self.idf_weights)}"
+            raise invalid(text, key="idf_weights")
+        return self
+
+    def _depth(self, g: Builder) -> int:
+        """Return the number of ids."""
+        tokens = self.tokens()
+        count = g.learnt("tokens") if tokens is None else len(tokens)  # also if the width does not depend on it
+        return self.max_tokens if self.pad_to_max_tokens and self.max_tokens is not None else self._first + count
+
+    def _table(self, g: Builder, spelt: Callable[[Any], Sequence[Any]] = lambda token: (token,)) -> dict[Any, int]:
+        """Return the id of each token of the vocabulary in each spelling; the first token with a spelling has it."""
+        self._need_vocabulary()
+        tokens = self.tokens()
+        if tokens is None:  # stands for the vocabulary until it is learnt
+            return {self._stand_in(): self._depth(g) - 1}
+        table: dict[Any, int] = {}
+        for number, token in enumerate(tokens, self._first):
+            for spelling in spelt(token):
+                table.setdefault(spelling, number)
+        return table
+
+    def _stand_in(self) -> Any:
+        return "?"
+
+    def _need_vocabulary(self) -> None:
+        """Raise GS501 if the file of the vocabulary has not been read."""
+        if (name := self.vocabulary_file) is not None:
+            text = f"has a vocabulary in '{name}', which has not been read"
+            raise ShapeError(Code.UNREADABLE_FILE, text, hint="list the tokens in `vocabulary`", key="vocabulary")
+
+    def _encoded(self, g: Builder, ids: Value) -> Value:
+        """Emit ids in the form of ``output_mode``."""
+        depth = self._depth(g)
+        if self._mode == "int":
+            ids.range = Range(0, depth - 1)
+            return ids
+        if self._mode != "tf_idf":
+            return encode(g, ids, depth, self._mode)  # type: ignore[arg-type]
+        counts = encode(g, ids, depth, "count")
+        return g.Mul(counts, g.constant(self._weights(depth)))
+
+    def _weights(self, depth: int) -> np.ndarray[Any, Any]:
+        """Return the weights of all ids: the mean for unseen tokens, unless they have one, and 0 for ids without a token."""
+        given = self._given()
+        if self.idf_weights is None or given is None or isinstance(given, str):
+            return np.zeros(1, np.float32)
+        weights = np.zeros(depth, np.float32)
+        first = 0 if self._has_special(given) else self._first
+        weights[:first] = np.mean(np.asarray(self.idf_weights, np.float32))
+        weights[first : first + len(given)] = self.idf_weights
+        return weights
+
+    def _limit(self) -> int | None:
+        return None if self.max_tokens is None else self.max_tokens - self._first

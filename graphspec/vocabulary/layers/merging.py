@@ -1,0 +1,375 @@
+"""Layers of several inputs; those of graphs read nodes by index, and join what belongs to the same node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+
+from pydantic import Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary.activations import feature_axis
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float, cast_to, need_rank
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+class Merge(Layer):
+    """Base: an elementwise operator over two or more inputs, which broadcast.
+
+    An input of lower rank gets new axes after the batch. The output has a mask only if every input has one; a step is
+    masked if it is masked in every input.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    handles_mask = True
+    takes_numbers = True
+    broadcasts_rows = True
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        rank = max(X.rank for X in inputs)
+        Y = self.merge(g, [_with_rank(g, X, rank) for X in inputs])
+        masks = [X.mask for X in inputs if X.mask is not None]
+        if len(masks) < len(inputs) or len({m.rank for m in masks}) > 1:
+            return Y.with_mask(None)
+        return Y.with_mask(reduce(g.Or, masks))
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        """Emit the result of the inputs, which have equal rank."""
+        raise NotImplementedError
+
+
+def _with_rank(g: Builder, X: Value, rank: int) -> Value:
+    """Return ``X`` with axes of size 1 after the batch, up to ``rank``. New axes drop the mask, as in Keras."""
+    if X.rank == rank:
+        return X
+    return g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1))))
+
+
+def _over_features(g: Builder, mask: Value, X: Value) -> Value:
+    """Return the mask with trailing axes of size 1, up to the rank of ``X``."""
+    axes = list(range(mask.rank, X.rank))
+    return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
+
+
+@LAYERS.add("Add")
+class Add(Merge):
+    """The sum of the inputs. Integers wrap around on overflow, as in Keras.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        return reduce(g.Add, inputs)
+
+
+@LAYERS.add("Subtract")
+class Subtract(Merge):
+    """The first input minus the second. Integers wrap around on overflow, as in Keras.
+
+    Shapes: two inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    arity = (2, 2)
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        return reduce(g.Sub, inputs)
+
+
+@LAYERS.add("Multiply")
+class Multiply(Merge):
+    """The product of the inputs. Masked elements count as 1; the product is 0 where every input is masked.
+
+    Integers wrap around on overflow, as in Keras.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        masks = [None if X.mask is None else _over_features(g, X.mask, X) for X in inputs]
+        one = g.constant(1.0)
+        factors = [X if m is None else g.Where(m, as_float(g, X), one) for X, m in zip(inputs, masks, strict=True)]
+        Y = reduce(g.Mul, factors)
+        if any(m is None for m in masks):
+            return Y
+        return g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0))
+
+
+@LAYERS.add("Average")
+class Average(Merge):
+    """The mean of the inputs, always float32; integers are added in 64 bits.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        dtype = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
+        inputs = [cast_to(g, X, dtype) for X in inputs]
+        return g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs)))
+
+
+class Extremum(Merge):
+    """Base: maximum or minimum. Where one input is masked, the other one counts; from left to right, as in Keras."""
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        """Emit the larger or smaller element of two inputs."""
+        raise NotImplementedError
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        Y, merged_mask = inputs[0], inputs[0].mask
+        for X in inputs[1:]:
+            mask = X.mask
+            if mask is not None:
+                X = g.Where(_over_features(g, mask, X), X, Y)
+            if merged_mask is not None:
+                Y = g.Where(_over_features(g, merged_mask, Y), Y, X)
+            merged_mask = g.Or(merged_mask, mask) if merged_mask is not None and mask is not None else None
+            Y = self.pick(g, Y, X)
+        return Y
+
+
+@LAYERS.add("Maximum")
+class Maximum(Extremum):
+    """The largest of the inputs, element by element.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        return g.Max(X, Y)
+
+
+@LAYERS.add("Minimum")
+class Minimum(Extremum):
+    """The smallest of the inputs, element by element.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        return g.Min(X, Y)
+
+
+@LAYERS.add("Concatenate")
+class Concatenate(Layer):
+    """The inputs, concatenated along ``axis``; all other axes must have equal sizes.
+
+    The output has a mask if an input has one; an input without a mask counts as unmasked. If ``axis`` is a feature
+    axis, all inputs must have a mask, and a step is masked if it is masked in every input.
+
+    Shapes: (batch, …, a, …), (batch, …, b, …), … → (batch, …, a + b + …, …).
+    """
+
+    arity = (2, None)
+    handles_mask = True
+
+    axis: Annotated[int, Field(description="The axis along which the inputs are concatenated, not the batch.")] = -1
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        rank = inputs[0].rank
+        axis = feature_axis(inputs[0], self.axis, key="axis")
+        for X, Y in pairwise(inputs):
+            if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
+                raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
+        dtypes = {X.dtype for X in inputs}
+        if len(dtypes) > 1:
+            text = f"joins different dtypes: {', '.join(sorted(dtypes))}"
+            hint = "convert the integers first: to floats with Rescaling, or to vectors with Embedding"
+            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
+        Y = g.Concat(*inputs, axis=axis)
+        return Y.with_mask(_joined_mask(g, inputs, axis))
+
+
+def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:
+    """Return the mask of the concatenation. If the masks do not have ``axis``, a step is masked if every mask hides it."""
+    masks = [X.mask for X in inputs]
+    ranks = {m.rank for m in masks if m is not None}
+    if len(ranks) != 1:
+        return None
+    rank = ranks.pop()
+    if axis < rank:
+        return g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis)
+    return None if any(m is None for m in masks) else reduce(g.Or, cast("list[Value]", masks))
+
+
+def _unmasked(g: Builder, X: Value, rank: int) -> Value:
+    """Emit a mask over the first ``rank`` axes of ``X`` that hides nothing."""
+    return g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)]))
+
+
+Axes = Annotated[int | tuple[int, int], FROM_LIST]
+
+
+@LAYERS.add("Dot")
+class Dot(Layer):
+    """The dot product of two inputs over one axis of each, separately for every row of the batch.
+
+    Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *axes of the first without k, *axes of the second without k).
+    """
+
+    arity = (2, 2)
+    handles_mask = True
+
+    axes: Annotated[Axes, Field(description="The axis of both inputs, or one per input; not the batch, axis 0.")]
+    normalize: Annotated[bool, Field(description="Whether vectors are first scaled to length 1 (cosine).")] = False
+
+    def lower(self, g: Builder, A: Value, B: Value) -> Value:
+        axes = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        a, b = (feature_axis(X, axis, key="axes") for X, axis in zip((A, B), axes, strict=True))
+        if A.shape[a] != B.shape[b]:
+            text = (
+                f"multiplies axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
+            )
+            raise ShapeError(Code.SHAPES_DIFFER, text, key="axes")
+        A, B = as_float(g, A), as_float(g, B)
+        if self.normalize:
+            A, B = g.unit(A, [a]), g.unit(B, [b])
+        kept_a = [g.size(A, k) for k in range(1, A.rank) if k != a]
+        kept_b = [g.size(B, k) for k in range(1, B.rank) if k != b]
+        A = g.transpose(A, (*(k for k in range(A.rank) if k != a), a))
+        B = g.transpose(B, (0, b, *(k for k in range(1, B.rank) if k != b)))
+        if A.rank != 3:
+            A = g.reshape(A, (0, -1, g.size(A, -1))) if kept_a else g.Unsqueeze(A, g.constant([1]))
+        if B.rank != 3:
+            B = g.reshape(B, (0, g.size(B, 1), -1)) if kept_b else g.Unsqueeze(B, g.constant([2]))
+        Y = g.MatMul(A, B)
+        kept = [*kept_a, *kept_b] or [1]
+        return Y if len(kept_a) == len(kept_b) == 1 else g.reshape(Y, (0, *kept))
+
+
+Column = Annotated[
+    int | None,
+    Field(ge=0, description="The column of the indices, if they have a further axis: for edges (from, to), 0 or 1."),
+]
+
+
+def _indices(g: Builder, ids: Value, column: int | None) -> Value:
+    """Return int64 indices; only one column of the last axis if ``column`` is set."""
+    if ids.dtype in ("float32", "bool"):
+        raise ShapeError(Code.WRONG_DTYPE, f"needs integer indices, got {ids.dtype}", hint="feed it integers")
+    ids = cast_to(g, ids, "int64").with_mask(ids.mask)
+    if column is None:
+        return ids
+    if ids.rank < 3 or column >= ids.features:
+        text = f"cannot read column {column} of indices {show(ids.shape)}"
+        raise ShapeError(Code.WRONG_RANK, text, hint="count columns of the last axis from 0", key="column")
+    return g.Gather(ids, g.constant(column), axis=ids.rank - 1).with_mask(ids.mask)
+
+
+@LAYERS.add("GatherNodes")
+class GatherNodes(Layer):
+    """The vectors of the nodes with the given indices, within each sample: ``y[b, e] = nodes[b, indices[b, e]]``.
+
+    Indices count from 0 and must exist; padding may name any node. The output has the mask of the indices.
+
+    Shapes: nodes (batch, nodes, …), indices (batch, edges) → (batch, edges, …).
+    """
+
+    arity = (2, 2)
+    handles_mask = True
+
+    column: Column = None
+
+    def lower(self, g: Builder, nodes: Value, ids: Value) -> Value:
+        need_rank(nodes, 2, None, "(batch, nodes, …)")
+        need_rank(ids, 2, None, "(batch, edges) of indices")
+        ids = _indices(g, ids, self.column)
+        mask = ids.mask
+        if isinstance(nodes.shape[1], int):
+            ids = g.CheckIds(ids, size=nodes.shape[1], argument="nodes")
+        Y: Value = g.GatherND(nodes, g.Unsqueeze(ids, g.constant([ids.rank])), batch_dims=1)
+        return Y.with_mask(mask if mask is None or mask.rank <= ids.rank else None)
+
+
+class Segments(Layer):
+    """Base: values that belong to segments, such as messages to nodes, joined within each sample.
+
+    The number of segments is ``num_segments``, or the size of axis 1 of a third input, such as the nodes. Masked values
+    count for nothing, and neither do values whose index is not that of a segment; an empty segment is 0.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    handles_mask = True
+
+    num_segments: Annotated[
+        PositiveInt | None, Field(description="The number of segments; null for that of the third input.")
+    ] = None
+    column: Column = None
+
+    def lower(self, g: Builder, values: Value, ids: Value, *like: Value) -> Value:
+        need_rank(values, 3, 3, "(batch, edges, features)")
+        need_rank(ids, 2, None, "(batch, edges) of indices")
+        if (self.num_segments is None) == (not like):
+            text = (
+                "needs `num_segments` or a third input" if not like else "cannot have `num_segments` and a third input"
+            )
+            hint = "the third input is the nodes: their number is that of segments"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="num_segments")
+        ids = _indices(g, ids, self.column)
+        if ids.rank != 2 or ids.shape != values.shape[:2]:
+            text = f"has indices {show(ids.shape)} for values {show(values.shape)}"
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint="give each value one index, or name a `column`")
+        count: int | Value = self.num_segments or g.size(like[0], 1)
+        numbers = (
+            g.constant(range(count))
+            if isinstance(count, int)
+            else g.Range(g.constant(0), g.Squeeze(count, g.constant([0])), g.constant(1))
+        )
+        belongs = g.Equal(g.Unsqueeze(ids, g.constant([1])), g.Unsqueeze(numbers, g.constant([0, 2])))
+        for mask in (values.mask, ids.mask):
+            if mask is not None and mask.rank == 2:
+                belongs = g.And(belongs, g.Unsqueeze(mask, g.constant([1])))
+        Y = self.join(g, belongs, as_float(g, values))
+        mask = like[0].mask if like else None
+        return Y.with_mask(mask if mask is not None and mask.rank == 2 else None)
+
+    def join(self, g: Builder, belongs: Value, values: Value) -> Value:
+        """Return (batch, segments, features) from ``belongs`` (batch, segments, edges), bools, and the values."""
+        raise NotImplementedError
+
+
+@LAYERS.add("SegmentSum")
+class SegmentSum(Segments):
+    """The sum of the values of each segment: ``y[b, s] = Σ values[b, e]`` over all e with ``indices[b, e] = s``.
+
+    Shapes: values (batch, edges, features), indices (batch, edges) → (batch, segments, features).
+    """
+
+    def join(self, g: Builder, belongs: Value, values: Value) -> Value:
+        return g.MatMul(as_float(g, belongs), values)
+
+
+@LAYERS.add("SegmentMean")
+class SegmentMean(Segments):
+    """The mean of the values of each segment, see SegmentSum.
+
+    Shapes: values (batch, edges, features), indices (batch, edges) → (batch, segments, features).
+    """
+
+    def join(self, g: Builder, belongs: Value, values: Value) -> Value:
+        weights = as_float(g, belongs)
+        count = g.Max(g.ReduceSum(weights, g.constant([2]), keepdims=1), g.constant(1.0))
+        return g.Div(g.MatMul(weights, values), count)
+
+
+@LAYERS.add("SegmentMax")
+class SegmentMax(Segments):
+    """The largest of the values of each segment, feature by feature, see SegmentSum.
+
+    It needs memory for segments · edges · features numbers per sample.
+
+    Shapes: values (batch, edges, features), indices (batch, edges) → (batch, segments, features).
+    """
+
+    def join(self, g: Builder, belongs: Value, values: Value) -> Value:
+        chosen = g.Unsqueeze(belongs, g.constant([3]))
+        candidates = g.Where(chosen, g.Unsqueeze(values, g.constant([1])), g.constant(-3.4028234e38, "float32"))
+        found = g.Cast(g.ReduceMax(g.Cast(chosen, to="float32"), axes=(2,), keepdims=0), to="bool")
+        return g.Where(found, g.ReduceMax(candidates, axes=(2,), keepdims=0), g.constant(0.0))

@@ -1,0 +1,257 @@
+"""Normalization layers: batch, layer, group, RMS and unit normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import Axes, Neutral, Positive, Rate, invalid, only
+from graphspec.base.errors import ShapeError
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary.activations import feature_axes
+from graphspec.vocabulary.layers.base import (
+    LAYERS,
+    NEUTRAL,
+    Constraint,
+    InitializerField,
+    Layer,
+    NoEffect,
+    RegularizerField,
+    as_float,
+    cast_to,
+    default_initializer,
+    need_rank,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+Renorm = Annotated[
+    bool,
+    AfterValidator(only(False, "batch renormalization is not available")),
+    Field(description="Refused: batch renormalization is not available."),
+]
+Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
+_MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
+
+
+class Affine(Layer):
+    """Base: the normalized values are multiplied by gamma, then beta is added."""
+
+    supports_masking = True
+
+    epsilon: Epsilon = 1e-3
+    center: Annotated[bool, Field(description="Whether beta is added.")] = True
+    scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
+    beta_initializer: InitializerField = default_initializer("zeros")
+    gamma_initializer: InitializerField = default_initializer("ones")
+    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    beta_constraint: Constraint = None
+    gamma_constraint: Constraint = None
+
+    def gamma(self, g: Builder, shape: Sequence[int]) -> Value:
+        """Return the factors; ones if ``scale`` is false."""
+        return self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
+
+    def beta(self, g: Builder, shape: Sequence[int]) -> Value:
+        """Return the offsets; zeros if ``center`` is false."""
+        return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
+
+
+@LAYERS.add("BatchNormalization")
+class BatchNormalization(Affine):
+    """``gamma · (x − mean) / √(variance + epsilon) + beta`` per channel.
+
+    In training, mean and variance are computed over the batch, without masked elements. Outside training, and with
+    ``trainable: false``, they are the moving mean and variance.
+
+    Shapes: (batch, …) → the same. Ioffe and Szegedy, *Batch Normalization*, ICML 2015.
+    """
+
+    axis: Annotated[int, Field(description="The axis of the channels.")] = -1
+    momentum: Annotated[Rate, Field(description="The weight of the old moving statistics in every update.")] = 0.99
+    moving_mean_initializer: InitializerField = default_initializer("zeros")
+    moving_variance_initializer: InitializerField = default_initializer("ones")
+    renorm: Renorm = False
+    renorm_clipping: NoEffect = None
+    renorm_momentum: NoEffect = 0.99
+    synchronized: NoEffect = False
+
+    @property
+    def mixes_rows(self) -> bool:
+        return True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axis = _axis(X, self.axis)
+        mask = X.mask
+        if mask is not None and mask.rank >= X.rank:
+            raise ShapeError(
+                Code.WRONG_RANK, f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
+            )
+        X = as_float(g, X)
+        shape = (X.fixed(axis),)
+        gamma, beta = self.gamma(g, shape), self.beta(g, shape)
+        mean = self.weight(g, "moving_mean", shape, state=True)
+        variance = self.weight(g, "moving_variance", shape, state=True)
+        order = _channels_first(X, axis)
+        attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum}
+        inputs: list[Value] = [g.transpose(X, order), gamma, beta, mean, variance]
+        if mask is not None and g.trainable:
+            keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
+            inputs.insert(1, g.transpose(keep, order))
+            Y = g.emit("MaskedBatchNormalization", inputs, attributes)
+        else:
+            Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
+        return g.transpose(Y, _inverse(order))
+
+
+def _axis(X: Value, axis: int) -> int:
+    """Return a non-negative axis other than the batch; raise GS301 if it does not exist."""
+    return _axes(X, axis)[0]
+
+
+def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
+    """Return non-negative axes other than the batch, in order."""
+    need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
+    return feature_axes(X, axes, key="axis")
+
+
+def _channels_first(X: Value, axis: int) -> tuple[int, ...]:
+    """Return the permutation that moves ``axis`` to ONNX's channel axis, 1."""
+    return (0, axis, *(k for k in range(1, X.rank) if k != axis))
+
+
+def _last(X: Value, axes: Sequence[int]) -> tuple[int, ...]:
+    """Return the permutation that moves ``axes`` to the end, where ONNX normalizes."""
+    return (*(k for k in range(X.rank) if k not in axes), *axes)
+
+
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """Return the inverse permutation."""
+    return tuple(int(k) for k in np.argsort(order))
+
+
+@LAYERS.add("LayerNormalization")
+class LayerNormalization(Affine):
+    """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over ``axis``, per row.
+
+    Shapes: (batch, …) → the same. Ba et al., *Layer Normalization*, 2016.
+    """
+
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+        "rms_scaling": Neutral((False,), "normalization without the mean is another layer", "use RMSNormalization")
+    }
+
+    axis: Annotated[Axes, Field(description="The axis or axes of mean and variance.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = _axes(X, self.axis)
+        X = as_float(g, X)
+        shape = tuple(X.fixed(axis) for axis in axes)
+        gamma, beta = self.gamma(g, shape), self.beta(g, shape) if self.center else None
+        order = _last(X, axes)
+        Y = g.LayerNormalization(g.transpose(X, order), gamma, beta, axis=-len(axes), epsilon=self.epsilon)
+        return g.transpose(Y, _inverse(order))
+
+
+def _groups(value: int) -> int:
+    if value < 1 and value != -1:
+        raise invalid("must be at least 1, or -1 for one group per channel", show_value=True)
+    return value
+
+
+@LAYERS.add("GroupNormalization")
+class GroupNormalization(Affine):
+    """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over each group of channels, per row.
+
+    Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
+    """
+
+    groups: Annotated[
+        int,
+        AfterValidator(_groups),
+        Field(description="The number of groups; -1 for one per channel: instance normalization."),
+    ] = 32
+    axis: Annotated[int, Field(description="The axis of the channels.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axis = _axis(X, self.axis)
+        X = as_float(g, X)
+        channels = X.fixed(axis)
+        groups = channels if self.groups == -1 else self.groups
+        if channels % groups:
+            text = f"has {channels} channels in {show(X.shape)}, not divisible into {groups} groups"
+            nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
+            hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
+        order = _channels_first(X, axis)
+        vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
+        Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
+        return g.transpose(Y, _inverse(order))
+
+
+@LAYERS.add("RMSNormalization")
+class RMSNormalization(Layer):
+    """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis``, per row.
+
+    ``scale`` has the axes ``axis``, also if these are not the last ones; in Keras it always has the last ones.
+
+    Shapes: (batch, …) → the same. Zhang and Sennrich, *Root Mean Square Layer Normalization*, NeurIPS 2019.
+    """
+
+    axis: Annotated[Axes, Field(description="The axis or axes of the mean.")] = -1
+    epsilon: Annotated[Positive, Field(description="The constant that is added to the mean of the squares.")] = 1e-6
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = _axes(X, self.axis)
+        X = as_float(g, X)
+        ones = INITIALIZERS.parse("ones")
+        scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=ones)
+        order = _last(X, axes)
+        Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
+        return g.transpose(Y, _inverse(order))
+
+
+@LAYERS.add("UnitNormalization")
+class UnitNormalization(Layer):
+    """``x / ‖x‖₂`` over ``axis``; zero vectors stay zero.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    axis: Annotated[Axes, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = _axes(X, self.axis)
+        X = as_float(g, X)
+        if len(axes) == 1:
+            return g.LpNormalization(X, axis=axes[0], p=2)
+        return g.unit(X, axes, _MIN_NORM)
+
+
+@LAYERS.add("LayerScale")
+class LayerScale(Layer):
+    """``x · gamma``, one trained factor per feature, small at first: at the end of a residual branch, before Add.
+
+    Shapes: (batch, …, features) → the same. Touvron et al., *Going Deeper with Image Transformers*, ICCV 2021.
+    """
+
+    supports_masking = True
+
+    init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    gamma_constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)")
+        start = INITIALIZERS.parse({"type": "Constant", "value": self.init_values})
+        return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))

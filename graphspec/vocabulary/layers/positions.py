@@ -1,0 +1,335 @@
+"""Positions of sequences: learnt, of sines, by rotation, relative; and a learnt token in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import has_rows, show
+from graphspec.vocabulary.layers.base import (
+    LAYERS,
+    NEUTRAL,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    as_float,
+    default_initializer,
+    need_rank,
+)
+from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Array, Value
+
+_SEQUENCE = "(batch, time, features)"
+_VECTORS = "feed it vectors, such as the output of an Embedding"
+Wavelength = Annotated[Positive, Field(description="The longest wavelength, in positions times 2π.")]
+Adds = Annotated[
+    bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")
+]
+
+
+def positions(g: Builder, length: Value) -> Value:
+    """Emit 0, 1, 2, … (length,) as int64 for a size of shape (1,)."""
+    return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
+
+
+@LAYERS.add("PositionEmbedding")
+class PositionEmbedding(Layer):
+    """One trained vector per position: rows 0, 1, 2, … of ``embeddings``, the same for every sample.
+
+    Only the shape of the input counts, unless ``add``: the output is the positions, as in KerasHub, and Add adds them to the
+    input. Without ``sequence_length`` there is a vector for each step of an input of fixed length. KerasHub's formula for
+    sequences longer than ``sequence_length`` is not available.
+
+    Shapes: (batch, …, time, features) → the same.
+    """
+
+    supports_masking = True
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
+
+    sequence_length: Annotated[
+        PositiveInt | None, Field(description="The length of the longest sequence; null for that of the input.")
+    ] = None
+    initializer: InitializerField = default_initializer("glorot_uniform")
+    add: Adds = False
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X, length = as_float(g, X), g.size(X, -2)
+        if self.sequence_length is None and not isinstance(length, int):
+            text = f"needs `sequence_length`: the length of its input {show(X.shape)} varies"
+            hint = "set it to the length of the longest sequence"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="sequence_length")
+        count = self.sequence_length or X.fixed(-2)
+        table = self.weight(g, "embeddings", (count, X.features), initializer=self.initializer)
+        if isinstance(length, int):
+            if length > count:
+                text = f"has {count} positions for sequences of length {length}"
+                hint = f"set `sequence_length: {length}`"
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="sequence_length")
+            if length < count:
+                table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
+        else:
+            steps = g.CheckIds(positions(g, length), size=count, argument="sequence_length")
+            table = g.Gather(table, steps, axis=0)
+        Y: Value = g.Add(X, table) if self.add else g.Expand(table, g.Shape(X))
+        return Y
+
+
+@LAYERS.add("TokenAndPositionEmbedding")
+class TokenAndPositionEmbedding(Layer):
+    """One trained vector per id plus one per position, as in KerasHub.
+
+    Its weights are ``token_embedding/embeddings`` and ``position_embedding/embeddings``. A node with `share` and
+    `reverse: true` maps vectors back to one number per id, as in ReversibleEmbedding.
+
+    Shapes: integers (batch, time) → (batch, time, embedding_dim).
+    """
+
+    handles_mask = True
+    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
+
+    vocabulary_size: Annotated[PositiveInt, Field(description="The number of ids.")]
+    sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
+    embedding_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    tie_weights: Tied = True
+    embeddings_initializer: InitializerField = default_initializer("uniform")
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+
+    def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
+        tokens = ReversibleEmbedding(
+            input_dim=self.vocabulary_size,
+            output_dim=self.embedding_dim,
+            tie_weights=self.tie_weights,
+            embeddings_initializer=self.embeddings_initializer,
+            mask_zero=self.mask_zero,
+        )
+        with g.part("token_embedding"):
+            Y = tokens.lower(g, X, reverse=reverse)
+        if reverse:
+            return Y
+        place = PositionEmbedding(
+            sequence_length=self.sequence_length, initializer=self.embeddings_initializer, add=True
+        )
+        with g.part("position_embedding"):
+            return place.lower(g, Y).with_mask(Y.mask)
+
+
+@LAYERS.add("SinePositionEncoding")
+class SinePositionEncoding(Layer):
+    """Sines and cosines of the position, the same for every sample, as in KerasHub.
+
+    Feature i at position p is ``sin(p · w^(−2⌊i/2⌋/features))`` for even i, and the cosine for odd i, with the wavelength
+    w. Only the shape of the input counts, unless ``add``.
+
+    Shapes: (batch, …, time, features) → the same. Vaswani et al., *Attention Is All You Need*, NIPS 2017.
+    """
+
+    supports_masking = True
+
+    max_wavelength: Wavelength = 10000.0
+    add: Adds = False
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X, length, features = as_float(g, X), g.size(X, -2), X.features
+        even = np.arange(features) % 2 == 0
+        rates = self.max_wavelength ** (-2.0 * (np.arange(features) // 2) / features)
+        if isinstance(length, int):
+            angles = np.arange(length)[:, None] * rates
+            table = g.constant(np.where(even, np.sin(angles), np.cos(angles)), "float32")
+        else:
+            angle = g.Mul(_column(g, length), g.constant(rates, "float32"))
+            table = g.Where(g.constant(even), g.Sin(angle), g.Cos(angle))
+        Y: Value = g.Add(X, table) if self.add else g.Expand(table, g.Shape(X))
+        return Y
+
+
+def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
+    """Emit 0, 1, 2, … (length, 1) as float32, times ``factor``."""
+    steps: Value = g.Unsqueeze(g.Cast(positions(g, length), to="float32"), g.constant([1]))
+    return steps if factor == 1.0 else g.Mul(steps, g.constant(factor, "float32"))
+
+
+@LAYERS.add("RotaryEmbedding")
+class RotaryEmbedding(Layer):
+    """Pairs of features, turned by an angle that grows with the position, as in KerasHub: for queries and keys.
+
+    Feature k of the first half and its partner in the second half, (a, b), become ``(a cos φ − b sin φ, b cos φ + a sin φ)``
+    with ``φ = position / scaling_factor · w^(−2k/features)`` and the wavelength w.
+
+    Shapes: (batch, time, …, features) → the same. Su et al., *RoFormer*, 2021.
+    """
+
+    supports_masking = True
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | dict.fromkeys(
+        ("low_freq_factor", "high_freq_factor", "old_context_len"),
+        Neutral((None,), "the scaling of Llama 3.1 is not available", "use `scaling_factor`"),
+    )
+
+    max_wavelength: Wavelength = 10000.0
+    scaling_factor: Annotated[Positive, Field(description="The number by which positions are divided.")] = 1.0
+    sequence_axis: Annotated[int, Field(description="The axis of the positions.")] = 1
+    feature_axis: Annotated[int, Field(description="The axis of the features, an even number.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X = as_float(g, X)
+        time, at = self._axis(X, "sequence_axis"), self._axis(X, "feature_axis")
+        if time == at:
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, "needs two different axes", key="feature_axis")
+        features, length = X.fixed(at), g.size(X, time)
+        if features % 2:
+            text = f"needs an even number of features, got {features}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="pairs of features are turned", key="feature_axis")
+        rates = self.max_wavelength ** (-np.arange(0, features, 2) / features)
+        if isinstance(length, int):
+            angles = np.arange(length)[:, None] / self.scaling_factor * rates
+            turns = [g.constant(f(angles), "float32") for f in (np.cos, np.sin)]
+        else:
+            angle = g.Mul(_column(g, length, 1 / self.scaling_factor), g.constant(rates, "float32"))
+            turns = [g.Cos(angle), g.Sin(angle)]
+        cos, sin = (self._placed(g, turn, X.rank, time, at) for turn in turns)
+        half = features // 2
+        a, b = g.Split(X, g.constant([half, half]), axis=at)
+        Y: Value = g.Concat(g.Sub(g.Mul(a, cos), g.Mul(b, sin)), g.Add(g.Mul(b, cos), g.Mul(a, sin)), axis=at)
+        return Y
+
+    def _axis(self, X: Value, key: str) -> int:
+        axis: int = getattr(self, key)
+        if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+            text = f"cannot use axis {axis} of data {show(X.shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint=f"use 1 to {X.rank - 1}, not the batch", key=key)
+        return axis % X.rank
+
+    def _placed(self, g: Builder, turn: Value, rank: int, time: int, at: int) -> Value:
+        """Return (time, features / 2) with axes of size 1, so that it broadcasts to data of ``rank``."""
+        if time > at:
+            turn = g.transpose(turn, (1, 0))
+        axes = [k for k in range(rank) if k not in (time, at)]
+        placed: Value = g.Unsqueeze(turn, g.constant(axes))
+        return placed
+
+
+@LAYERS.add("ClassToken")
+class ClassToken(Layer):
+    """A trained vector in front of every sequence, which gathers what a classifier reads. It is never masked.
+
+    Shapes: (batch, time, features) → (batch, time + 1, features).
+    Dosovitskiy et al., *An Image Is Worth 16x16 Words*, ICLR 2021.
+    """
+
+    handles_mask = True
+
+    initializer: InitializerField = default_initializer("zeros")
+    regularizer: RegularizerField = Field(default=None, description="Penalty on the vector.")
+    constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, 3, _SEQUENCE, hint=_VECTORS)
+        X, mask = as_float(g, X), X.mask
+        token = self.weight(g, "token", (1, 1, X.features), prefix="")
+        rows = g.ints([g.size(X, 0), 1, X.features])
+        Y: Value = g.Concat(g.Expand(token, rows), X, axis=1)
+        if mask is None:
+            return Y
+        first = g.Expand(g.constant([[True]]), g.ints([g.size(mask, 0), 1]))
+        return Y.with_mask(g.Concat(first, mask, axis=1))
+
+
+_SWIN: dict[str, Any] = {"type": "TruncatedNormal", "stddev": 0.02}
+
+
+@LAYERS.add("RelativePositionBias")
+class RelativePositionBias(Layer):
+    """A trained number for each head and each distance of two steps: Add it to the scores of attention, before Softmax.
+
+    Only the lengths of the inputs count: queries, and keys if they have another length. Distances are put into buckets, as
+    in T5: the distance d = key − query has a bucket of its own if it is short, then buckets grow in equal ratios up to
+    ``max_distance``; with ``bidirectional`` half of them are for d > 0, without it d > 0 counts as 0.
+
+    With ``window_size: [h, w]`` the steps are the pixels of a window, row by row, as in Swin: the bias of (y, x) and (v, u)
+    is row ``(y − v + h − 1) · (2w − 1) + x − u + w − 1`` of the table.
+
+    Shapes: (batch, queries, …), (batch, keys, …) → (num_heads, queries, keys), without a batch axis.
+    Raffel et al., *Exploring the Limits of Transfer Learning*, 2020; Liu et al., *Swin Transformer*, ICCV 2021.
+    """
+
+    arity = (1, 2)
+    handles_mask = True
+    takes_values_as_they_are = True
+
+    num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
+    window_size: Annotated[
+        Size2 | None, Field(description="Height and width of Swin's window; null for T5's buckets.")
+    ] = None
+    num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
+    max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
+    bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
+    initializer: InitializerField = Field(
+        default=_SWIN, validate_default=True, description="The initial values of the weight."
+    )
+    regularizer: RegularizerField = Field(default=None, description="Penalty on the table.")
+    constraint: Constraint = None
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        for X in inputs:
+            need_rank(X, 1 + has_rows(X.shape), None, "(batch, time, …)")
+        axes = [int(has_rows(X.shape)) for X in inputs]
+        lengths = [g.size(X, axis) for X, axis in zip(inputs, axes, strict=True)]
+        queries, keys = lengths[0], lengths[-1]
+        index = self._in_window(g, lengths) if self.window_size is not None else self._in_buckets(g, queries, keys)
+        height, width = self.window_size or (1, 1)
+        rows = (2 * height - 1) * (2 * width - 1) if self.window_size is not None else self.num_buckets
+        table = self.weight(g, "embeddings", (rows, self.num_heads), prefix="")
+        return g.transpose(g.Gather(table, index, axis=0), (2, 0, 1))
+
+    def _in_window(self, g: Builder, lengths: list[int | Value]) -> Value:
+        assert self.window_size is not None
+        height, width = self.window_size
+        for length in lengths:
+            if length != height * width:
+                shown = length if isinstance(length, int) else "a length that varies"
+                text = f"needs {height * width} steps for a window of {height} · {width}, got {shown}"
+                raise ShapeError(
+                    Code.SIZES_DO_NOT_FIT, text, hint="one step per pixel of the window", key="window_size"
+                )
+        y, x = (k.reshape(-1) for k in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
+        rows, columns = y[:, None] - y + height - 1, x[:, None] - x + width - 1
+        return g.constant(rows * (2 * width - 1) + columns)
+
+    def _in_buckets(self, g: Builder, queries: int | Value, keys: int | Value) -> Value:
+        limit = self.max_distance
+        buckets = self.buckets(np.arange(-limit, limit + 1))
+        if isinstance(queries, int) and isinstance(keys, int):
+            distances = np.arange(keys) - np.arange(queries)[:, None]
+            return g.constant(buckets[np.clip(distances, -limit, limit) + limit])
+        q, k = (g.constant(np.arange(n)) if isinstance(n, int) else positions(g, n) for n in (queries, keys))
+        distance = g.Sub(g.Unsqueeze(k, g.constant([0])), g.Unsqueeze(q, g.constant([1])))
+        shifted = g.Add(g.Clip(distance, g.constant(-limit), g.constant(limit)), g.constant(limit))
+        found: Value = g.Gather(g.constant(buckets), shifted, axis=0)
+        return found
+
+    def buckets(self, distance: Array) -> Array:
+        """Return the bucket of each distance, key − query: T5's formula, in float32 as there."""
+        count, first = self.num_buckets, np.zeros_like(distance)
+        if self.bidirectional:
+            count //= 2
+            first = np.where(distance > 0, count, 0)
+            distance = np.abs(distance)
+        else:
+            distance = -np.minimum(distance, 0)
+        exact = count // 2
+        ratio = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(exact))
+        span = np.float32(np.log(max(self.max_distance / exact, 1 + 1e-6)))
+        large = exact + (ratio / span * np.float32(count - exact)).astype(np.int64)
+        return np.asarray(first + np.where(distance < exact, distance, np.minimum(large, count - 1)), np.int64)

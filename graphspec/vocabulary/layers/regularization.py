@@ -1,0 +1,353 @@
+"""Dropout, noise, random values and penalties on activations: nothing is random outside training. StopGradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.graph.regularizers import L1L2
+from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
+from graphspec.vocabulary.layers.spatial import DataFormat, need_spatial
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""The fraction that is dropped, below 1."""
+Dropped = Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
+
+
+def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[int] = ()) -> Value:
+    """Emit dropout: in training, elements become 0 with probability ``rate``, others are scaled by 1 / (1 − rate).
+
+    Elements along the axes ``shared`` are dropped together.
+    """
+    if rate == 0.0:
+        return X
+    if shared:
+        return g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed)
+    attributes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    return g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes)
+
+
+NoiseShape = Annotated[
+    tuple[PositiveInt | None, ...] | None,
+    FROM_LIST,
+    Field(
+        description="The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
+    ),
+]
+
+
+def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
+    """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
+    if noise_shape is None:
+        return ()
+    fits = len(noise_shape) == X.rank and all(n in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True))
+    if not fits:
+        sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
+        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
+        hint = f"use one entry per axis, {X.rank} with the batch: 1 or null"
+        raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="noise_shape")
+    return tuple(k for k, n in enumerate(noise_shape) if n == 1)
+
+
+@LAYERS.add("Dropout")
+class Dropout(Layer):
+    """In training, set random elements to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
+
+    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
+    """
+
+    supports_masking = True
+
+    rate: Dropped
+    noise_shape: NoiseShape = None
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return drop(g, as_float(g, X), self.rate, self.seed, shared_axes(X, self.noise_shape))
+
+
+@LAYERS.add("AlphaDropout")
+class AlphaDropout(Layer):
+    """In training, set random elements to SELU's negative limit, then rescale; otherwise the identity.
+
+    An affine map keeps mean and variance.
+
+    Shapes: (batch, …) → the same. Klambauer et al., *Self-Normalizing Neural Networks*, NIPS 2017.
+    """
+
+    supports_masking = True
+
+    rate: Dropped
+    noise_shape: NoiseShape = None
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        shared = shared_axes(X, self.noise_shape)
+        X = as_float(g, X)
+        return X if self.rate == 0.0 else g.AlphaDropout(X, rate=self.rate, shared=shared, seed=self.seed)
+
+
+@LAYERS.add("GaussianDropout")
+class GaussianDropout(Layer):
+    """In training, multiply by Gaussian noise of mean 1 and variance rate / (1 − rate); otherwise the identity.
+
+    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
+    """
+
+    supports_masking = True
+
+    rate: Annotated[DropRate, Field(description="The noise has the variance rate / (1 − rate), as Dropout's.")]
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = as_float(g, X)
+        deviation = sqrt(self.rate / (1 - self.rate))
+        return X if self.rate == 0.0 else g.GaussianDropout(X, deviation=deviation, seed=self.seed)
+
+
+@LAYERS.add("GaussianNoise")
+class GaussianNoise(Layer):
+    """In training, add Gaussian noise of mean 0 and standard deviation ``stddev``; otherwise the identity.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    stddev: Annotated[Rate, Field(description="The noise's standard deviation.")]
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = as_float(g, X)
+        return X if self.stddev == 0.0 else g.GaussianNoise(X, deviation=self.stddev, seed=self.seed)
+
+
+class SpatialDropout(Layer):
+    """Base: dropout of entire feature maps."""
+
+    supports_masking = True
+    rank: ClassVar[int]
+
+    rate: Annotated[DropRate, Field(description="The fraction of feature maps that are dropped.")]
+    data_format: DataFormat = None
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, self.rank, self.data_format)
+        start = 2 if self.data_format == "channels_first" else 1
+        return drop(g, as_float(g, X), self.rate, self.seed, range(start, start + self.rank))
+
+
+@LAYERS.add("SpatialDropout1D")
+class SpatialDropout1D(Layer):
+    """Dropout of entire features: a feature is dropped at all steps of a sequence.
+
+    Shapes: (batch, time, features) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
+
+    supports_masking = True
+
+    rate: Annotated[DropRate, Field(description="The fraction of features that are dropped.")]
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        hint = "for images use the layer's 2D form" if X.rank == 4 else "reshape it to (batch, time, features) first"
+        need_rank(X, 3, 3, "(batch, time, features)", hint)
+        return drop(g, as_float(g, X), self.rate, self.seed, (1,))
+
+
+@LAYERS.add("SpatialDropout2D")
+class SpatialDropout2D(SpatialDropout):
+    """Dropout of entire feature maps of images.
+
+    Shapes: (batch, height, width, channels) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
+
+    rank = 2
+
+
+@LAYERS.add("SpatialDropout3D")
+class SpatialDropout3D(SpatialDropout):
+    """Dropout of entire feature maps of volumes.
+
+    Shapes: (batch, depth, height, width, channels) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
+
+    rank = 3
+
+
+@LAYERS.add("ActivityRegularization")
+class ActivityRegularization(Layer):
+    """The identity, with a penalty: ``l1 · Σ |x| + l2 · Σ x²``, averaged over the batch, is added to the loss.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    l1: Annotated[NonNegative, Field(description="The factor of the sum of absolute values.")] = 0.0
+    l2: Annotated[NonNegative, Field(description="The factor of the sum of squares.")] = 0.0
+
+    @property
+    def activity_regularizer(self) -> L1L2 | None:
+        return L1L2(l1=self.l1, l2=self.l2) if self.l1 or self.l2 else None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return as_float(g, X)
+
+
+@LAYERS.add("Sampling")
+class Sampling(Layer):
+    """In training ``mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); otherwise the mean.
+
+    With a third input, that is ε, always: the values are then random wherever the caller's noise is.
+
+    Shapes: ``[mean, log_variance]`` or ``[mean, log_variance, noise]``, each (batch, …) → the same.
+    Kingma and Welling, *Auto-Encoding Variational Bayes*, ICLR 2014.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    supports_masking = True
+
+    seed: Seed = None
+
+    def lower(self, g: Builder, mean: Value, log_variance: Value, noise: Value | None = None) -> Value:
+        for value in (log_variance, noise):
+            if value is not None and value.shape != mean.shape:
+                text = f"needs inputs of one shape, got {show(mean.shape)} and {show(value.shape)}"
+                hint = "compute mean and log variance with layers of the same number of units"
+                raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+        mean, log_variance = as_float(g, mean), as_float(g, log_variance)
+        if noise is None:
+            return g.Sample(mean, log_variance, seed=self.seed)
+        spread = g.Exp(g.Mul(log_variance, g.constant(0.5)))
+        return g.Add(mean, g.Mul(spread, as_float(g, noise)))
+
+
+def filled(g: Builder, X: Value, number: float) -> Value:
+    """Emit ``number`` in X's shape."""
+    return g.Expand(g.constant(number, "float32"), g.Shape(X))
+
+
+@LAYERS.add("RandomNormal")
+class RandomNormal(Layer):
+    """Normally distributed random values in the shape of its input; outside training their mean.
+
+    Shapes: (batch, …) → the same. The input's values do not matter.
+    """
+
+    supports_masking = True
+
+    mean: Annotated[float, Field(allow_inf_nan=False, description="The mean of the values.")] = 0.0
+    stddev: Annotated[NonNegative, Field(description="The standard deviation of the values.")] = 1.0
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y = filled(g, X, self.mean)
+        return Y if self.stddev == 0.0 else g.GaussianNoise(Y, deviation=self.stddev, seed=self.seed)
+
+
+@LAYERS.add("RandomUniform")
+class RandomUniform(Layer):
+    """Uniformly distributed random values in the shape of its input; outside training the middle of their range.
+
+    Shapes: (batch, …) → the same. The input's values do not matter.
+    """
+
+    supports_masking = True
+
+    minval: Annotated[float, Field(allow_inf_nan=False, description="The lower bound of the values.")] = 0.0
+    maxval: Annotated[float, Field(allow_inf_nan=False, description="The upper bound of the values.")] = 1.0
+    seed: Seed = None
+
+    @model_validator(mode="after")
+    def _check(self) -> RandomUniform:
+        if self.maxval < self.minval:
+            raise invalid(f"has a maxval of {self.maxval:g} below its minval of {self.minval:g}", "exchange them")
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y = filled(g, X, (self.minval + self.maxval) / 2)
+        width = (self.maxval - self.minval) / 2
+        return g.UniformNoise(Y, width=width, seed=self.seed) if width else Y
+
+
+@LAYERS.add("GumbelSoftmax")
+class GumbelSoftmax(Layer):
+    """``softmax((x + γ) / temperature)``, with noise γ of the Gumbel distribution in training and 0 otherwise.
+
+    The lower the temperature, the closer the values are to a one-hot choice that is random with the probabilities
+    ``softmax(x)``. With ``hard`` the values are that choice, and the gradient is the softmax's.
+
+    Shapes: logits (batch, …) → the same. Jang, Gu and Poole, *Categorical Reparameterization with Gumbel-Softmax*,
+    ICLR 2017; Maddison, Mnih and Teh, *The Concrete Distribution*, ICLR 2017.
+    """
+
+    supports_masking = True
+
+    temperature: Annotated[Positive, Field(description="It divides the logits.")] = 1.0
+    hard: Annotated[bool, Field(description="Whether the values are one-hot.")] = False
+    axis: Annotated[int, Field(description="The axis of the choices.")] = -1
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if not -X.rank < self.axis < X.rank or self.axis == 0:
+            text, hint = f"has no axis {self.axis} in {show(X.shape)}", f"use an axis from 1 to {X.rank - 1}, or -1"
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="axis")
+        axis, choices = self.axis % X.rank, X.fixed(self.axis)
+        noisy = g.GumbelNoise(as_float(g, X), seed=self.seed)
+        soft = g.Softmax(g.Mul(noisy, g.constant(1 / self.temperature, "float32")), axis=axis)
+        if not self.hard:
+            return soft
+        chosen = g.ArgMax(soft, axis=axis, keepdims=0)
+        one_hot = g.OneHot(chosen, g.constant(choices), g.constant([0.0, 1.0], "float32"), axis=axis)
+        return g.StraightThrough(one_hot, soft)
+
+
+@LAYERS.add("StopGradient")
+class StopGradient(Layer):
+    """The identity, through which no gradient flows: what its input depends on is not trained by what reads it.
+
+    It is ``keras.ops.stop_gradient``. Exported files do not contain it.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return g.StopGradient(X)
+
+
+@LAYERS.add("StochasticDepth", "DropPath")
+class StochasticDepth(Layer):
+    """In training, set all of a random sample to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
+
+    It stands at the end of a residual branch, before Add: for some samples the branch is then left out. As torchvision's
+    with mode "row", and KerasCV's DropPath.
+
+    Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
+    """
+
+    supports_masking = True
+
+    rate: Annotated[DropRate, Field(description="The fraction of samples for which the input becomes 0.")] = 0.5
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))

@@ -1,0 +1,214 @@
+"""Scales of numbers: Normalization, MinMaxScaling, Log1p."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FloatOrFloats, IntOrInts, as_tuple, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary.activations import feature_axis
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
+from graphspec.vocabulary.layers.learners import Extremes, Moments
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+_HUGE = 1e30  # a deviation
+_MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
+
+
+def _statistics(value: Any) -> Any:
+    """Return nested lists of numbers as tuples of floats, and null unchanged."""
+    if isinstance(value, list | tuple):
+        parts = [_statistics(v) for v in value]
+        if not parts or len({np.shape(p) for p in parts}) > 1:
+            text = "must be a number, or lists of numbers of equal length"
+            raise invalid(text, show_value=True)
+        return tuple(parts)
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        text = "must be a number or a list of numbers"
+        raise invalid(text, "such as `[0.5, 1.0]`", code=Code.WRONG_TYPE, show_value=True)
+    return number
+
+
+Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]
+
+
+def _both(layer: Layer, first: str, second: str) -> bool:
+    """Return whether two arguments are set; one alone is an error."""
+    missing = [key for key in (first, second) if getattr(layer, key) is None]
+    if len(missing) == 1:
+        hint = "set both, or none: then they are learnt from the training rows"
+        raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
+    return not missing
+
+
+@LAYERS.add("Normalization")
+class Normalization(Layer):
+    """``(x − mean) / max(√variance, 1e-7)``; ``invert`` reverses this.
+
+    Without ``mean`` and ``variance`` they are learnt from the training rows: exact means and population variances in
+    float64, as by Keras's ``adapt``. The variance of equal numbers is 1, as in scikit-learn (Keras: 0): a year that all
+    training rows share gives 0 for them, and 1 for the next year, not 10,000,000. Masked steps count, as in Keras. NaN is an
+    error; Impute may stand before the layer.
+
+    Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
+    """
+
+    supports_masking = True
+    learnt_arguments: ClassVar[tuple[str, ...]] = ("mean", "variance")
+    in_float64 = frozenset(("variance",))
+
+    axis: Annotated[
+        IntOrInts | None,
+        Field(description="The axis or axes with separate statistics per index; null for one value for all."),
+    ] = -1
+    mean: Annotated[Statistics, Field(description="The mean: a number, or a list for `axis` (nested for several).")] = (
+        None
+    )
+    variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
+    invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if not _both(self, "mean", "variance"):
+            return self
+        mean, variance = np.asarray(self.mean), np.asarray(self.variance)
+        if mean.shape != variance.shape:
+            text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
+            raise invalid(text, "use as many variances as means, with the same nesting", key="variance")
+        if variance.min() < 0:
+            hint = "use the mean of the squared distances to the mean"
+            raise invalid("must be at least 0", hint, key="variance", show_value=True)
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """True if mean and variance are to be learnt."""
+        return self.mean is None
+
+    def learner(self, X: Value) -> Moments:
+        """Return the learner of mean and variance, with a level of lists for each axis in ``axis``."""
+        axes = self._axes(X)
+        return Moments(axes, [X.fixed(axis) for axis in axes], constant=1.0)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = self._axes(X)
+        if self.learns:
+            g.learnt("statistics")
+            for axis in axes:
+                X.fixed(axis)
+        means = spread(X, axes, 0.0 if self.mean is None else self.mean, "mean")
+        variance = spread(X, axes, 1.0 if self.variance is None else self.variance, "variance")
+        deviations = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+        mean, deviation = g.constant(means), g.constant(deviations)
+        X = as_float(g, X)
+        if self.invert:
+            return g.Add(g.Mul(X, deviation), mean)
+        if deviations.max(initial=0.0) > _HUGE:  # a difference of two such numbers may be infinite
+            return g.Sub(g.Div(X, deviation), g.constant(means / deviations))
+        return g.Div(g.Sub(X, mean), deviation)
+
+    def _axes(self, X: Value) -> list[int]:
+        hint = "set `axis: null` for one mean and variance for all"
+        return sorted({feature_axis(X, axis, "axis", hint) for axis in as_tuple(self.axis)})
+
+
+def spread(X: Value, axes: Sequence[int], values: Any, key: str) -> np.ndarray[Any, Any]:
+    """Return statistics along ``axes`` as an array that broadcasts to X."""
+    array = np.asarray(values, np.float64)
+    if array.ndim > len(axes):
+        text = f"has a `{key}` with {array.ndim} axes, but `axis` names {len(axes)}"
+        raise ShapeError(Code.WRONG_RANK, text, hint="use one number, or one level of nested lists per axis", key=key)
+    shape = [1] * X.rank
+    for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
+        if size not in (1, X.fixed(axis)):
+            text = f"has {size} values in `{key}` for axis {axis} of {show(X.shape)}, which has size {X.shape[axis]}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per index of the axis", key=key)
+        shape[axis] = size
+    return array.reshape(shape)
+
+
+def last_axis(X: Value) -> list[int]:
+    """Return the last axis, as a list; none if X has only the batch."""
+    return [X.rank - 1] if X.rank > 1 else []
+
+
+@LAYERS.add("MinMaxScaling")
+class MinMaxScaling(Layer):
+    """``(x − minimum) / (maximum − minimum)``: numbers from 0 to 1, as by scikit-learn's MinMaxScaler.
+
+    Without ``minimum`` and ``maximum`` they are learnt from the training rows, for each index of the last axis; other
+    numbers may then lie outside 0 … 1. Where both are equal the result is ``x − minimum``. NaN is skipped.
+
+    Shapes: (batch, …) → the same. The bounds have one value per index of the last axis, or one value for all.
+    """
+
+    supports_masking = True
+    learnt_arguments: ClassVar[tuple[str, ...]] = ("minimum", "maximum")
+
+    minimum: Annotated[
+        FloatOrFloats | None, Field(description="The number that becomes 0: one, or a list for the last axis.")
+    ] = None
+    maximum: Annotated[
+        FloatOrFloats | None, Field(description="The number that becomes 1, with the minimum's shape.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if not _both(self, "minimum", "maximum"):
+            return self
+        low, high = np.asarray(self.minimum), np.asarray(self.maximum)
+        if low.shape != high.shape:
+            text = f"must have the shape of `minimum`, {list(low.shape)}, got {list(high.shape)}"
+            raise invalid(text, "use as many maxima as minima", key="maximum")
+        if np.any(low > high):
+            raise invalid("must be at least `minimum`", "exchange them", key="maximum", show_value=True)
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """True if minimum and maximum are to be learnt."""
+        return self.minimum is None
+
+    def learner(self, X: Value) -> Extremes:
+        """Return the learner of minimum and maximum."""
+        return Extremes(X.features if last_axis(X) else None)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if self.learns:
+            g.learnt("statistics")
+        axes = last_axis(X)
+        low = spread(X, axes, 0.0 if self.minimum is None else self.minimum, "minimum")
+        width = spread(X, axes, 1.0 if self.maximum is None else self.maximum, "maximum") - low
+        return g.Div(g.Sub(as_float(g, X), g.constant(low)), g.constant(np.where(width == 0, 1.0, width)))
+
+
+@LAYERS.add("Log1p")
+class Log1p(Layer):
+    """``sign(x) · ln(1 + |x|)``: numbers of very different sizes, such as prices and counts, come close to each other.
+
+    The gradient at 0 is 0.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = as_float(g, X)
+        return g.Mul(g.Sign(X), g.Log(g.Add(g.Abs(X), g.constant(1.0))))

@@ -1,0 +1,258 @@
+"""Spectrograms of sound: STFTSpectrogram, MelSpectrogram. They are convolutions with windowed cosines and sines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, Positive, PositiveInt, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.graph.initializers import STFT, WINDOW, Window
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+EPSILON = 1e-7
+"""Keras's ``epsilon``, below which powers and magnitudes count as this."""
+
+
+def arctan2(g: Builder, y: Value, x: Value) -> Value:
+    """Emit the angle of the point (x, y), from -π to π; that of (0, 0) is 0, and -0 counts as 0.
+
+    Of both coordinates the one nearer to 0 is divided by the other one, so nothing overflows.
+    """
+    zero = g.constant(0.0)
+    steep = g.Greater(g.Abs(y), g.Abs(x))
+    below, beside = g.Where(steep, y, x), g.Where(steep, x, y)
+    origin = g.Equal(below, zero)
+    ratio = g.Div(g.Where(origin, zero, beside), g.Where(origin, g.constant(1.0), below))
+    angle, half = g.Atan(ratio), g.constant(math.pi / 2)
+    up = g.Where(g.Less(y, zero), g.Neg(half), half)
+    turned = g.Where(g.Less(x, zero), g.Add(up, up), zero)
+    return g.Where(steep, g.Sub(up, angle), g.Add(angle, turned))
+
+
+@LAYERS.add("STFTSpectrogram")
+class STFTSpectrogram(Layer):
+    """The spectrum of each frame of a signal, by a convolution whose kernels begin as a windowed Fourier transform.
+
+    The kernels are weights: they are trained unless the node has ``trainable: false``. With F = fft_length // 2 + 1
+    frequencies (twice as many with ``mode: stft``) each channel becomes F.
+
+    Shapes: (batch, samples, channels) → (batch, frames, channels · F), or (batch, frames, F, channels) with
+    ``expand_dims``; with channels_first (batch, channels · F, frames), or (batch, channels, frames, F).
+    """
+
+    mode: Annotated[
+        Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"],
+        Field(
+            description="What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or "
+            "both parts."
+        ),
+    ] = "log"
+    frame_length: Annotated[PositiveInt, Field(description="The samples of a frame.")] = 256
+    frame_step: Annotated[
+        PositiveInt | None,
+        Field(description="The samples from one frame to the next, at most `frame_length`; null: half of it."),
+    ] = None
+    fft_length: Annotated[
+        PositiveInt | None,
+        Field(description="The length of the transform, at least `frame_length`; null: the next power of two."),
+    ] = None
+    window: Window = "hann"
+    periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
+    scaling: Annotated[
+        Literal["density", "spectrum"] | None,
+        Field(description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."),
+    ] = "density"
+    padding: Annotated[
+        Literal["valid", "same"], Field(description="valid: none; same: one frame every `frame_step` samples.")
+    ] = "valid"
+    expand_dims: Annotated[bool, Field(description="Whether frequencies get an axis of their own, as in images.")] = (
+        False
+    )
+    data_format: DataFormat = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> STFTSpectrogram:
+        if self.frame_step is not None and self.frame_step > self.frame_length:
+            raise invalid(f"has frame_step {self.frame_step} above its frame_length {self.frame_length}", "lower it")
+        if self.fft_length is not None and self.fft_length < self.frame_length:
+            raise invalid(f"has fft_length {self.fft_length} below its frame_length {self.frame_length}", "raise it")
+        if self.frame_length < 2 and self.frame_step is None:
+            raise invalid("has frames of one sample and no frame_step", "set `frame_step: 1`")
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        first = channels_first(g, X, 1, self.data_format)
+        planes = g.Unsqueeze(
+            first, g.constant([1])
+        )  # (batch, 1, channels, samples): all channels have the same kernels
+        if self.mode == "real":
+            return self.arranged(g, self.part(g, planes, "real"))
+        if self.mode == "imag":
+            return self.arranged(g, self.part(g, planes, "imag"))
+        real, imag = self.part(g, planes, "real"), self.part(g, planes, "imag")
+        if self.mode == "stft":
+            return self.arranged(g, g.Concat(real, imag, axis=1))
+        if self.mode == "angle":
+            return self.arranged(g, arctan2(g, imag, real))
+        power = g.Add(g.Mul(real, real), g.Mul(imag, imag))
+        if self.mode == "psd":  # a frequency stands for its negative too, but for the first and the last one
+            count = power.fixed(1)
+            sides = np.where(np.isin(np.arange(count), (0, count - 1)), 1.0, 2.0)
+            return self.arranged(g, g.Mul(power, g.constant(sides[:, None, None])))
+        least = g.constant(EPSILON)
+        magnitude = self.arranged(g, g.Sqrt(g.Clip(power, least)))
+        return magnitude if self.mode == "magnitude" else g.Log(g.Clip(magnitude, least))
+
+    def part(self, g: Builder, planes: Value, side: Literal["real", "imag"]) -> Value:
+        """Emit the real or the imaginary parts (batch, F, channels, frames)."""
+        length = self.fft_length or 1 << (self.frame_length - 1).bit_length()
+        step = self.frame_step or self.frame_length // 2
+        initializer = STFT(side=side, window=self.window, scaling=self.scaling, periodic=self.periodic)
+        shape, layout = (self.frame_length, 1, length // 2 + 1), Layout(perm=(2, 1, 0))
+        role = f"{side}_kernel"
+        kernel = self.weight(g, role, shape, layout=layout, initializer=initializer, prefix=role)
+        pads = window(planes, (1, self.frame_length), (1, step), self.padding, key="frame_length")
+        wide = g.Unsqueeze(kernel, g.constant([2]))
+        return g.Conv(planes, wide, kernel_shape=(1, self.frame_length), strides=(1, step), **pads)
+
+    def arranged(self, g: Builder, Y: Value) -> Value:
+        """Return Y (batch, F, channels, frames) with its axes in their order."""
+        first = self.data_format == "channels_first"
+        if self.expand_dims:
+            return g.transpose(Y, (0, 2, 3, 1) if first else (0, 3, 1, 2))
+        channels = Y.fixed(1) * Y.fixed(2)
+        if first:
+            return g.Reshape(g.transpose(Y, (0, 2, 1, 3)), g.constant([0, channels, -1]))
+        return g.Reshape(g.transpose(Y, (0, 3, 2, 1)), g.constant([0, 0, channels]))
+
+
+def hertz_to_mel(hertz: Array | float) -> Array:
+    """Return frequencies on the mel scale: ``1127 · log(1 + f / 700)``, float32."""
+    mel = np.float32(1127.0) * np.log(np.float32(1.0) + np.asarray(hertz, np.float32) / np.float32(700.0))
+    return np.asarray(mel)
+
+
+def mel_matrix(bins: int, bands: int, rate: float, low: float, high: float) -> Array:
+    """Return the matrix (bins, bands) from frequencies 0 … rate / 2 to overlapping triangles on the mel scale.
+
+    Each triangle has height 1 at its centre; frequency 0 is in none, as in HTK (the Hidden Markov Model Toolkit). The slopes
+    are steep, so it is computed in float32, as in Keras.
+    """
+    mel = hertz_to_mel(np.linspace(0.0, rate / 2, bins, dtype=np.float32))[1:, None]
+    edges = np.linspace(hertz_to_mel(low), hertz_to_mel(high), bands + 2, dtype=np.float32)
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre))
+    return np.pad(np.maximum(triangles, 0.0), ((1, 0), (0, 0)))
+
+
+@LAYERS.add("MelSpectrogram")
+class MelSpectrogram(Layer):
+    """The power of a signal in bands of the mel scale, frame by frame, in decibels. It has no weights.
+
+    A frame is centred at every ``sequence_stride``-th sample; the signal continues at its ends by reflection. As in Keras
+    but for one thing: ``top_db`` counts from the loudest value of each signal, and not from that of all signals of a
+    batch, on which a prediction would depend.
+
+    Shapes: (batch, samples) → (batch, num_mel_bins, samples // sequence_stride + 1).
+    """
+
+    fft_length: Annotated[PositiveInt, Field(description="The length of the Fourier transform.")] = 2048
+    sequence_stride: Annotated[PositiveInt, Field(description="The samples from one frame to the next.")] = 512
+    sequence_length: Annotated[
+        PositiveInt | None, Field(description="The samples of a frame, at most `fft_length`; null: `fft_length`.")
+    ] = None
+    window: Annotated[
+        Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST, Field(description=f"{WINDOW} It is periodic.")
+    ] = "hann"
+    sampling_rate: Annotated[PositiveInt, Field(description="Samples per second.")] = 16000
+    num_mel_bins: Annotated[PositiveInt, Field(description="The number of bands.")] = 128
+    min_freq: Annotated[float, Field(ge=0, description="The lowest frequency of the bands, Hz.")] = 20.0
+    max_freq: Annotated[
+        Positive | None, Field(description="The highest frequency of the bands, Hz; null: half the sampling rate.")
+    ] = None
+    power_to_db: Annotated[bool, Field(description="Whether the result is in decibels.")] = True
+    top_db: Annotated[
+        float, Field(description="Decibels below the loudest value of a signal; softer ones are raised.")
+    ] = 80.0
+    mag_exp: Annotated[Positive, Field(description="The exponent of the magnitude: 1 for itself, 2 for the power.")] = (
+        2.0
+    )
+    min_power: Annotated[Positive, Field(description="The least power; smaller ones are raised.")] = 1e-10
+    ref_power: Annotated[float, Field(description="The power at 0 decibels.")] = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> MelSpectrogram:
+        if self.length > self.fft_length:
+            raise invalid(f"has sequence_length {self.length} above its fft_length {self.fft_length}", "lower it")
+        if isinstance(self.window, tuple) and len(self.window) != self.length:
+            raise invalid(
+                f"has a window of {len(self.window)} numbers for frames of {self.length}", "give one a sample"
+            )
+        if self.min_freq >= self.highest:
+            raise invalid(f"has min_freq {self.min_freq:g} and max_freq {self.highest:g}", "lower `min_freq`")
+        return self
+
+    @property
+    def length(self) -> int:
+        """The samples of a frame."""
+        return self.sequence_length or self.fft_length
+
+    @property
+    def highest(self) -> float:
+        """The highest frequency of the bands, Hz."""
+        return self.max_freq or int(self.sampling_rate / 2)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if X.rank != 2:
+            hint = "a signal is (batch, samples): drop the axis of channels, such as by Reshape"
+            raise ShapeError(Code.WRONG_RANK, f"needs signals (batch, samples), got {show(X.shape)}", hint=hint)
+        bins = self.fft_length // 2 + 1
+        weights = mel_matrix(bins, self.num_mel_bins, self.sampling_rate, self.min_freq, self.highest)
+        heard = np.flatnonzero(weights.any(axis=1))  # other frequencies need not be computed
+        heard = heard if len(heard) else np.arange(1)
+        power = self.power(g, as_float(g, X), heard)
+        if self.mag_exp != 2:
+            power = g.Sqrt(power) if self.mag_exp == 1 else g.Pow(power, g.constant(self.mag_exp / 2))
+        Y = g.MatMul(g.constant(weights[heard].T), power)
+        return self.decibels(g, Y) if self.power_to_db else Y
+
+    def power(self, g: Builder, X: Value, frequencies: Array) -> Value:
+        """Emit the squared magnitudes (batch, frequencies, frames)."""
+        before = (self.fft_length - self.length) // 2  # the window is in the middle of the transform
+        left = self.fft_length // 2 - before
+        right = self.fft_length // 2 - (self.fft_length - self.length - before)
+        padded = g.Pad(g.Unsqueeze(X, g.constant([1])), g.constant([0, 0, left, 0, 0, right]), mode="reflect")
+        curve = spectral_window(self.window, self.length, periodic=True)
+        turns = np.outer(frequencies, np.arange(self.length)) / self.fft_length
+        waves = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)]).reshape(-1, 1, self.length)
+        if isinstance(padded.shape[2], int) and padded.shape[2] < self.length:
+            raise ShapeError(
+                Code.WINDOW_TOO_LARGE, f"needs {self.length} samples, got {padded.shape[2]}", key="sequence_length"
+            )
+        parts = g.Conv(padded, g.constant(waves * curve), kernel_shape=(self.length,), strides=(self.sequence_stride,))
+        count = len(frequencies)
+        squares = g.Mul(parts, parts)
+        real, imag = g.Split(squares, g.constant([count, count]), axis=1)
+        return g.Add(real, imag)
+
+    def decibels(self, g: Builder, Y: Value) -> Value:
+        """Emit ``10 · log₁₀(Y / ref_power)``, at most ``top_db`` below the largest value of each signal."""
+        scale = 10 / math.log(10)
+        zero = scale * math.log(max(abs(self.ref_power), self.min_power))
+        level = g.Sub(g.Mul(g.Log(g.Clip(Y, g.constant(self.min_power))), g.constant(scale)), g.constant(zero))
+        loudest = g.ReduceMax(level, axes=(1, 2), keepdims=1)
+        return g.Max(level, g.Sub(loudest, g.constant(self.top_db)))

@@ -1,0 +1,259 @@
+"""Words, characters and n-grams of texts as ids or as vectors: TextVectorization."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary.layers.base import LAYERS
+from graphspec.vocabulary.layers.indexed import Encoding, Lookup
+from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+    from graphspec.vocabulary.layers.learners import Learner
+
+_SPACE = r"\t\n\v\f\r "  # as in Keras: white space of ASCII
+_PUNCTUATION = re.escape("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")  # as in Keras
+_TRIMMED = f"[^{_SPACE}{_PUNCTUATION}](?:[^{_SPACE}]*[^{_SPACE}{_PUNCTUATION}])?"
+_TOKENS = {
+    ("whitespace", False): f"[^{_SPACE}]+",
+    ("whitespace", True): _TRIMMED,
+    ("character", False): r"(?s:.)",
+    ("character", True): f"[^{_PUNCTUATION}]",
+}
+"""The regular expression of a token, by ``split`` and whether punctuation is stripped."""
+_PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
+
+Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
+
+
+@LAYERS.add("TextVectorization")
+class TextVectorization(Lookup):
+    """Texts as the ids of their tokens, by a vocabulary that is given or learnt, or as a vector with an element per token.
+
+    A token is what stands between white space (of ASCII, as in Keras), without the punctuation before and after it.
+    Punctuation inside stays: ``don't`` and ``3.5`` are tokens, where Keras makes ``dont`` and ``35``; the number of tokens
+    and their order are Keras's. With ``split: character`` all punctuation is removed. Lower case is that of Unicode, letter
+    by letter (Keras: of ASCII alone); of vocabulary entries that differ only in case, the first has the id.
+
+    Ids: 0 for padding at the end, 1 for unseen tokens, then the vocabulary. Vectors have no element for padding: they begin
+    with the unseen. Entries of ``ngrams`` are tokens with a space between. The vocabulary has the most frequent tokens
+    first, of equal ones the larger first, with ``idf_weights`` of ``log(1 + rows / (1 + rows with the token))``; what is
+    learnt comes from the training rows.
+
+    Shapes: int: texts (batch,) or (batch, 1) → (batch, tokens), or (batch, output_sequence_length); multi_hot, count,
+        tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
+    """
+
+    takes_strings = True
+
+    standardize: Annotated[
+        Standardize | None,
+        Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
+    ] = "lower_and_strip_punctuation"
+    split: Annotated[
+        Literal["whitespace", "character"] | None,
+        Field(description="What tokens are: words, characters, or null for whole texts."),
+    ] = "whitespace"
+    ngrams: Annotated[
+        Annotated[int, Field(ge=1, le=16)]
+        | Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)]
+        | None,
+        FROM_LIST,
+        Field(description="Runs of 1 to this many tokens, or of these numbers of tokens, in place of single tokens."),
+    ] = None
+    output_mode: Annotated[
+        Literal["int", "multi_hot", "count", "tf_idf"],
+        Field(
+            description=(
+                "int: ids in order; multi_hot, count, tf_idf: a vector with ones, counts, or counts times `idf_weights`."
+            )
+        ),
+    ] = "int"
+    output_sequence_length: Annotated[
+        PositiveInt | None, Field(description="The number of ids, by cutting or padding at the end; null: as needed.")
+    ] = None
+    vocabulary: Annotated[
+        Annotated[tuple[str, ...], Field(min_length=1)] | str | None,
+        FROM_LIST,
+        Field(description="The tokens, or the name of a file beside the spec with one per line; null: learnt."),
+    ] = None
+    ragged: Annotated[
+        bool,
+        AfterValidator(only(False, "arrays have rows of one length")),
+        Field(description="Refused: arrays have rows of one length."),
+    ] = False
+    encoding: Encoding = "utf-8"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.split is None and self._strips:
+            text = "must be lower or null for `split: null`, since punctuation is removed while texts are split"
+            raise invalid(text, "set `standardize: lower`", key="standardize")
+        if self.split is None and self.ngrams is not None:
+            raise invalid("must be null for `split: null`, since there are no tokens", key="ngrams")
+        if isinstance(self.ngrams, tuple) and len(set(self.ngrams)) < len(self.ngrams):
+            raise invalid("must list each number of tokens once", key="ngrams", show_value=True)
+        if self.output_sequence_length is not None and self.output_mode != "int":
+            text = f"must be null for `output_mode: {self.output_mode}`, since vectors have no order"
+            raise invalid(text, "remove it", key="output_sequence_length")
+        return self
+
+    def _special(self) -> tuple[str, int, str]:
+        return "", 1, "[UNK]"
+
+    @property
+    def _lowers(self) -> bool:
+        return self.standardize in ("lower", "lower_and_strip_punctuation")
+
+    @property
+    def _strips(self) -> bool:
+        return self.standardize in ("strip_punctuation", "lower_and_strip_punctuation")
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """The numbers of tokens of n-grams."""
+        if isinstance(self.ngrams, tuple):
+            return self.ngrams
+        return tuple(range(1, (self.ngrams or 1) + 1))
+
+    def _spelt(self, token: str) -> Sequence[str]:
+        """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
+        return spellings(lower(token)) if self._lowers else (token,)
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the tokens, padded with ``""``."""
+        if not X.type.is_string:
+            hint = "declare the input with `dtype: string`"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
+        if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1):
+            text = f"needs texts of the shape (batch,) or (batch, 1), got {show(X.shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="set `split: null` if the texts are tokens")
+        if self.split is None and (X.rank > 2 or (X.rank == 2 and not isinstance(X.shape[1], int))):
+            text = f"needs texts of the shape (batch,) or (batch, tokens), got {show(X.shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use one axis of tokens, of a fixed size")
+        texts = X
+        if X.rank == 2 and (self._lowers or self.split is not None):
+            texts = g.Reshape(X, g.constant([-1]))
+        if self._lowers:
+            texts = g.StringNormalizer(texts, case_change_action="LOWER", locale="C")
+        if self.split is not None:
+            expression = _TOKENS[self.split, self._strips]
+            return g.Tokenizer(texts, mark=0, mincharnum=1, pad_value="", tokenexp=expression)
+        return texts if texts.rank == X.rank else g.Reshape(texts, g.constant([-1, X.fixed(1)]))
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of the vocabulary."""
+        mask, _, unseen = self._special()
+        return VocabularyLearner(
+            excluded={mask, unseen},
+            limit=self._limit(),
+            documents=self._mode == "tf_idf",
+            fold=lower if self._lowers else str,
+            ngrams=self._widths,
+        )
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        tokens = self.learning_input(g, X)
+        if self.split is None and self._mode != "int" and tokens.rank == 1:
+            tokens = g.Unsqueeze(tokens, g.constant([1]))
+        ids = self._of_ngrams(g, tokens) if self._widths != (1,) else self._of_tokens(g, tokens)
+        if self.output_sequence_length is not None:
+            ids = self._cut(g, ids, self.output_sequence_length)
+        return self._encoded(g, ids)
+
+    def _of_tokens(self, g: Builder, tokens: Value) -> Value:
+        """Emit the id of each token."""
+        table = self._table(g, self._spelt) | {"": self._mask_id}
+        keys, values = tuple(table), tuple(table.values())
+        return g.LabelEncoder(tokens, keys_strings=keys, values_int64s=values, default_int64=self._unseen)
+
+    def _cut(self, g: Builder, ids: Value, length: int) -> Value:
+        """Emit ``length`` ids per row."""
+        if ids.rank != 2:
+            text = f"needs texts of the shape (batch, tokens) for `output_sequence_length`, got {show(ids.shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="remove it", key="output_sequence_length")
+        padded = g.Pad(ids, g.constant([0, 0, 0, length]))
+        return g.Slice(padded, g.constant([0]), g.constant([length]), g.constant([1]))
+
+    # n-grams: every token has a code, and an n-gram the code of its first n − 1 tokens and of its last one.
+
+    def _of_ngrams(self, g: Builder, tokens: Value) -> Value:
+        """Emit the ids of all n-grams of each row: those of the first width, then those of the next."""
+        self._need_vocabulary()
+        entries = {entry: number for number, entry in enumerate(self.tokens() or (), self._first)}
+        runs: dict[tuple[str, ...], int] = {}
+        for entry, number in entries.items():
+            runs.setdefault(tuple(map(self._canonical(), self._parts(entry))), number)
+        runs = {run: number for run, number in runs.items() if len(run) in self._widths}
+        codes = {token: code for code, token in enumerate(dict.fromkeys(t for run in runs for t in run), _OTHER + 1)}
+        spelt = {"": _PAD}
+        for token, code in codes.items():
+            for spelling in self._spelt(token):
+                spelt.setdefault(spelling, code)
+        last = _mapped(g, tokens, spelt, "keys_strings", _OTHER)
+        return self._joined(g, [self._ids_of(g, *step) for step in self._steps(g, last, runs, codes)])
+
+    def _canonical(self) -> Callable[[str], str]:
+        return lower if self._lowers else str
+
+    def _parts(self, entry: str) -> list[str]:
+        """Return the tokens of an n-gram, which a space joins."""
+        if self.split != "character":
+            return entry.split(" ")
+        joined = len(entry) % 2 == 1 and all(c == " " for c in entry[1::2])
+        return list(entry[::2]) if joined else [entry]
+
+    def _steps(
+        self, g: Builder, codes: Value, runs: dict[tuple[str, ...], int], code: dict[str, int]
+    ) -> Iterator[tuple[Value, Value, dict[int, int]]]:
+        """Yield for each width: the state of each run, the code of its last token, and the ids of states.
+
+        The state of a run is a number of its own if some entry begins with it.
+        """
+        found = {}
+        state, last = codes, codes
+        states: dict[tuple[str, ...], int] = {(token,): number for token, number in code.items()}
+        base = len(code) + _OTHER + 1
+        for width in range(1, max(self._widths) + 1):
+            if width > 1:
+                known = dict.fromkeys(run[:width] for run in runs if len(run) >= width)
+                numbered = {run: number for number, run in enumerate(known, _OTHER + 1)}
+                table = {states[run[:-1]] * base + code[run[-1]]: number for run, number in numbered.items()}
+                last = g.Slice(last, g.constant([1]), g.constant([2**62]), g.constant([1]))
+                before = g.Slice(state, g.constant([0]), g.constant([-1]), g.constant([1]))
+                keys = g.Add(g.Mul(before, g.constant(base)), last)
+                state, states = _mapped(g, keys, table, "keys_int64s", _OTHER), numbered
+            found[width] = state, last, {states[run]: number for run, number in runs.items() if len(run) == width}
+        return (found[width] for width in self._widths)
+
+    def _ids_of(self, g: Builder, state: Value, last: Value, table: dict[int, int]) -> Value:
+        """Emit the ids of runs; a run whose last token is padding is padding."""
+        ids = _mapped(g, state, table, "keys_int64s", self._unseen)
+        return g.Where(g.Equal(last, g.constant(_PAD)), g.constant(self._mask_id), ids)
+
+    def _joined(self, g: Builder, ids: Sequence[Value]) -> Value:
+        """Emit the ids of all widths in one row; in order, with the padding moved to the end, where they are the output."""
+        joined: Value = ids[0] if len(ids) == 1 else g.Concat(*ids, axis=1)
+        if len(ids) == 1 or self._mode != "int":
+            return joined
+        counts = g.Cast(g.Not(g.Equal(joined, g.constant(0))), to="int64")
+        places = g.CumSum(counts, g.constant(1), exclusive=1)
+        return g.ScatterElements(g.Sub(joined, joined), places, joined, axis=1, reduction="add")
+
+
+def _mapped(g: Builder, X: Value, table: dict[Any, int], keys: str, default: int) -> Value:
+    """Emit a number for each element of X; a table of integers may be empty."""
+    table = table or {-1: default}
+    values = {keys: tuple(table), "values_int64s": tuple(table.values()), "default_int64": default}
+    found: Value = g.emit("LabelEncoder", (X,), values)
+    return found

@@ -1,0 +1,178 @@
+"""Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from graphspec.base.config import NonNegative, Positive
+from graphspec.base.errors import Problem
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary.losses.base import LOSSES, Loss, Targets, refuse, total
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+Distance = Annotated[
+    Literal["euclidean", "squared_euclidean", "cosine"],
+    Field(description="The distance of two vectors: its length, its square, or 1 minus the cosine."),
+]
+_EPSILON = 1e-6  # as in PyTorch: it is added to differences, so that the length has a derivative at 0
+
+
+class OfNodes(Loss):
+    """Base of the losses that compare nodes with each other, row by row: vectors (N, features)."""
+
+    targets: ClassVar[Targets] = "none"
+    nodes, has_output, uses_mask = (2, 2), False, False
+    names: ClassVar[str] = "[a, b]"
+    """What `layer` lists, in messages."""
+
+    def check_values(self, values: Sequence[Value]) -> list[Problem]:
+        for value in values[: self._vectors()]:
+            if not value.type.is_float:
+                return refuse(f"needs float32 values, got {value.dtype}", "use the layer that computes these values")
+            if value.rank != 2 or value.shape[0] != "N":
+                text = f"compares vectors (batch, features), but a node has shape {show(value.shape)}"
+                return refuse(text, "reduce it to one vector per row, for example by global pooling or Flatten")
+        shapes = {value.shape for value in values[: self._vectors()]}
+        if len(shapes) > 1:
+            text = f"compares vectors of one size, got {' and '.join(show(value.shape) for value in values)}"
+            return refuse(text, "project them to the same number of units with a Dense layer")
+        return []
+
+    def _vectors(self) -> int:
+        """Return the number of nodes that are vectors; more nodes are something else."""
+        return self.nodes[1]
+
+
+def between(g: Builder, a: Value, b: Value, kind: str) -> Value:
+    """Emit the distance of two vectors of each row, (N,)."""
+    if kind == "cosine":
+        return g.Sub(g.constant(1.0), total(g, g.Mul(*(g.LpNormalization(X, axis=1, p=2) for X in (a, b)))))
+    difference = g.Sub(a, b)
+    if kind == "euclidean":
+        difference = g.Add(difference, g.constant(_EPSILON))
+    squared = total(g, g.Mul(difference, difference))
+    return g.Sqrt(squared) if kind == "euclidean" else squared
+
+
+@LOSSES.add("cosine", "Cosine")
+class Cosine(OfNodes):
+    """``1 − cos(a, b)``: it turns the vectors of two nodes in one direction. A vector of zeros has the cosine 0.
+
+    Shapes: nodes ``[a, b]``, each (N, features) → (N,). There are no targets.
+    """
+
+    label = "cosine"
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        return between(g, values[0], values[1], "cosine")
+
+
+@LOSSES.add("contrastive", "Contrastive")
+class Contrastive(OfNodes):
+    """``½ y d² + ½ (1 − y) max(margin − d, 0)²``: it pulls pairs together, and pushes others ``margin`` apart.
+
+    The target y of a row is 1 if its vectors belong together, else 0; d is their distance.
+
+    Shapes: nodes ``[a, b]``, each (N, features); targets (N,) → (N,).
+
+    Source: Hadsell, Chopra and LeCun, *Dimensionality Reduction by Learning an Invariant Mapping*, CVPR 2006, where
+    targets are 0 for pairs that belong together.
+    """
+
+    label, targets, probability_targets = "contrastive", "like", True
+    margin: Annotated[NonNegative, Field(description="The distance from which vectors are far enough apart.")] = 1.0
+    distance: Distance = "euclidean"
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("float32", y_pred.shape[:1])
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        assert y_true is not None
+        d = between(g, values[0], values[1], self.distance)
+        apart = g.Relu(g.Sub(g.constant(self.margin), d))
+        others = g.Mul(g.Sub(g.constant(1.0), y_true), g.Mul(apart, apart))
+        return g.Mul(g.Add(g.Mul(y_true, g.Mul(d, d)), others), g.constant(0.5))
+
+
+@LOSSES.add("triplet", "Triplet")
+class Triplet(OfNodes):
+    """``max(d(anchor, positive) − d(anchor, negative) + margin, 0)``: the positive is to be closer than the negative.
+
+    Shapes: nodes ``[anchor, positive, negative]``, each (N, features) → (N,). There are no targets.
+
+    Source: Schroff, Kalenichenko and Philbin, *FaceNet*, CVPR 2015; distances as in PyTorch's ``TripletMarginLoss``.
+    """
+
+    label, nodes, names = "triplet", (3, 3), "[anchor, positive, negative]"
+    margin: Annotated[NonNegative, Field(description="How much closer the positive is to be.")] = 1.0
+    distance: Distance = "euclidean"
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        anchor, positive, negative = values
+        near, far = (between(g, anchor, other, self.distance) for other in (positive, negative))
+        return g.Relu(g.Add(g.Sub(near, far), g.constant(self.margin)))
+
+
+@LOSSES.add("info_nce", "InfoNCE", "nt_xent")
+class InfoNCE(OfNodes):
+    """The cross-entropy of finding a row's other view among all rows of the batch, by cosines divided by ``temperature``.
+
+    For the views ``a`` and ``b`` of row i: the mean of ``−log softmax`` at b[i] for a[i] over all rows of b and the other
+    rows of a, and of the same with a and b exchanged. The batch is that of all workers.
+
+    Shapes: nodes ``[a, b]``, each (N, features) → (N,). There are no targets.
+
+    Source: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020 (NT-Xent).
+    """
+
+    label = "info_nce"
+    temperature: Annotated[
+        Positive, Field(description="It divides the cosines: less weighs the closest rows more.")
+    ] = 0.1
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        a, b = (g.LpNormalization(X, axis=1, p=2) for X in values)
+        return g.InfoNCE(a, b, g.constant(1 / self.temperature, "float32"))
+
+
+@LOSSES.add("clip", "CLIP")
+class CLIP(OfNodes):
+    """The symmetric cross-entropy of two towers: each row of one is to find its row of the other in the whole batch.
+
+    For row i: the mean of ``−log softmax`` at b[i] over all rows of b, and at a[i] over all rows of a. The logits are
+    cosines divided by ``temperature``. If a third node is given, they are multiplied by its exponential instead, the
+    logarithm of a scale that is learnt; at most 100, as in CLIP.
+
+    Shapes: nodes ``[a, b]``, each (N, features), and perhaps a node with one number → (N,). There are no targets.
+
+    Source: Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, ICML 2021.
+    """
+
+    label, nodes, names = "clip", (2, 3), "[a, b] or [a, b, log_scale]"
+    temperature: Annotated[Positive, Field(description="It divides the cosines, if no node gives a scale.")] = 0.07
+
+    def _vectors(self) -> int:
+        return 2
+
+    def check_values(self, values: Sequence[Value]) -> list[Problem]:
+        for scale in values[2:]:
+            if not scale.type.is_float or any(d != 1 for d in scale.shape):
+                text = f"takes one number as its third node, the logarithm of the scale, got {scale.type}"
+                return refuse(text, "use a Parameter with the shape [], or remove the node")
+        return super().check_values(values)
+
+    def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
+        a, b = (g.LpNormalization(X, axis=1, p=2) for X in values[:2])
+        scale = g.constant(1 / self.temperature, "float32")
+        for given in values[2:]:
+            number = given if given.rank == 0 else g.Reshape(given, g.constant((), "int64"))
+            scale = g.Exp(g.Min(number, g.constant(math.log(100.0))))
+        return g.InfoNCE(a, b, scale, within=0)

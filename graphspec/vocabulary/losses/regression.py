@@ -1,0 +1,155 @@
+"""Losses of heads that predict numbers: errors, logarithms, counts, directions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from graphspec.base.config import Positive
+from graphspec.base.errors import Problem
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+@LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")
+class MeanSquaredError(Loss):
+    """Mean of ``(y_pred - y_true)²`` over the last axis.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits, of_differences = "mean_squared_error", "numbers", True
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        if y_pred.rank == 1:
+            y_true, y_pred = (g.Unsqueeze(X, g.constant([1])) for X in (y_true, y_pred))
+        return g.SquaredError(y_pred, y_true)
+
+
+@LOSSES.add("mean_absolute_error", "MeanAbsoluteError", "mae", "MAE")
+class MeanAbsoluteError(Loss):
+    """Mean of ``|y_pred - y_true|`` over the last axis.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits, of_differences = "mean_absolute_error", "numbers", True
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        return mean(g, g.Abs(g.Sub(y_pred, y_true)))
+
+
+@LOSSES.add("huber", "Huber", "huber_loss")
+class Huber(Loss):
+    """Mean over the last axis of ``e² / 2`` if ``|e| ≤ delta``, else ``delta · (|e| - delta / 2)``; ``e = y_pred - y_true``.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+
+    Source: Huber, *Robust Estimation of a Location Parameter*, 1964.
+    """
+
+    label, fits, of_differences = "huber", "numbers", True
+    delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        error = g.Sub(y_pred, y_true)
+        clipped = g.Clip(error, g.constant(-self.delta), g.constant(self.delta))
+        # Both cases are clipped · (error - clipped / 2).
+        return mean(g, g.Mul(clipped, g.Sub(error, g.Mul(clipped, g.constant(0.5)))))
+
+
+@LOSSES.add("log_cosh", "LogCosh", "logcosh")
+class LogCosh(Loss):
+    """Mean of ``log cosh e`` over the last axis, ``e = y_pred - y_true``.
+
+    About ``e² / 2`` for small errors and ``|e| - log 2`` for large ones.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits, of_differences = "log_cosh", "numbers", True
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        error = g.Abs(g.Sub(y_pred, y_true))
+        # log cosh e = |e| + log(1 + exp(-2 |e|)) - log 2, which does not overflow.
+        correction = g.Softplus(g.Mul(error, g.constant(-2.0)))
+        return mean(g, g.Sub(g.Add(error, correction), g.constant(math.log(2.0))))
+
+
+@LOSSES.add("mean_absolute_percentage_error", "MeanAbsolutePercentageError", "mape", "MAPE")
+class MeanAbsolutePercentageError(Loss):
+    """Mean of ``100 · |y_true - y_pred| / max(|y_true|, 1e-7)`` over the last axis.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits = "mean_absolute_percentage_error", "numbers"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        size = g.Max(g.Abs(y_true), g.constant(EPSILON))
+        return mean(g, g.Mul(g.Abs(g.Div(g.Sub(y_true, y_pred), size)), g.constant(100.0)))
+
+
+@LOSSES.add("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", "msle", "MSLE")
+class MeanSquaredLogarithmicError(Loss):
+    """Mean of ``(log(1 + y_true) - log(1 + y_pred))²`` over the last axis; both are at least 1e-7.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits = "mean_squared_logarithmic_error", "numbers"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        logs = (g.Log(g.Add(g.Max(X, g.constant(EPSILON)), g.constant(1.0))) for X in (y_pred, y_true))
+        difference = g.Sub(*logs)
+        return mean(g, g.Mul(difference, difference))
+
+
+@LOSSES.add("poisson", "Poisson")
+class Poisson(Loss):
+    """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over the last axis.
+
+    The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant.
+
+    Shapes: head (N, …, units), targets of the same shape → (N, …).
+    """
+
+    label, fits = "poisson", "numbers"
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        op = producer(y_pred)
+        if op.activation is None or op.value_range.low >= 0:
+            return super().check_activation(y_pred)
+        text = f"computes the logarithm of the head's values, but {op.activation} also returns negative values"
+        return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        return mean(g, g.Sub(y_pred, g.Mul(y_true, g.Log(g.Add(y_pred, g.constant(EPSILON))))))
+
+
+@LOSSES.add("cosine_similarity", "CosineSimilarity")
+class CosineSimilarity(Loss):
+    """``-Σ y_true · y_pred`` over ``axis``, both divided by their L2 norms: -1 for equal directions, 1 for opposite ones.
+
+    Shapes: head (N, …, units), targets of the same shape → the shape without ``axis``.
+    """
+
+    label, fits = "cosine_similarity", "numbers"
+    axis: Annotated[int, Field(description="The axis of the vectors.")] = -1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank < 2:
+            text = f"compares vectors, but the head has shape {show(y_pred.shape)}"
+            return refuse(text, "use several units, or mean_squared_error")
+        return super().check_shape(y_pred) or check_axis(self.axis, y_pred)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        axis = self.axis % y_pred.rank
+        products = g.Mul(*(g.unit(X, [axis], EPSILON) for X in (y_true, y_pred)))
+        return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))

@@ -1,0 +1,36 @@
+"""The loss of a node that is itself to be minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.base.errors import Problem
+from graphspec.vocabulary.losses.base import LOSSES, Loss, refuse
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value as Tensor
+
+
+@LOSSES.add("value", "Value")
+class Value(Loss):
+    """The node's own values: their mean is minimised. There are no targets.
+
+    It is for terms that a network computes itself, such as the divergence of a variational autoencoder, an energy or a
+    regularizer. The head is a term of the loss alone, without an output.
+
+    Shapes: node (N, …), float32 → (N, …).
+    """
+
+    label, targets, has_output = "value", "none", False
+
+    def check(self, y_pred: Tensor) -> list[Problem]:
+        if y_pred.type.is_float and y_pred.rank > 0:
+            return []
+        if y_pred.rank > 0:
+            return refuse(f"needs float32 values, got {y_pred.dtype}", "name the layer that computes numbers")
+        return super().check(y_pred)
+
+    def lower_values(self, g: Builder, y_true: Tensor | None, values: Sequence[Tensor], **lengths: Tensor) -> Tensor:
+        return values[0].with_mask(None)

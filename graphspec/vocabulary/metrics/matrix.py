@@ -1,0 +1,275 @@
+"""The confusion matrix, and the overlaps of predicted and true classes that are computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from graphspec.base.config import Ints, PositiveInt, invalid
+from graphspec.base.errors import Problem
+from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
+from graphspec.vocabulary.metrics.base import (
+    METRICS,
+    TARGET_NAMES,
+    Metric,
+    check_axis,
+    check_classifies,
+    check_fixed,
+    check_threshold,
+    divide,
+    from_end,
+    ids,
+    targets_of,
+    units,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.vocabulary.losses import Loss
+
+
+def pairs(y_true: Array, y_pred: Array, classes: int, ignored: int | None = None) -> Array:
+    """Return how often each true class (row) is predicted as each class (column): (classes, classes).
+
+    Pairs with an id outside the classes, or with the true class ``ignored``, do not count.
+    """
+    t, p = (y.ravel().astype(np.int64) for y in (y_true, y_pred))
+    inside = (t >= 0) & (t < classes) & (p >= 0) & (p < classes)
+    if ignored is not None:
+        inside &= t != ignored
+    counts = np.bincount(t[inside] * classes + p[inside], minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.float64)
+
+
+@METRICS.add("ConfusionMatrix", "confusion_matrix")
+class ConfusionMatrix(Metric):
+    """How often each true class (row) is predicted as each class (column).
+
+    The history does not contain this table, and callbacks cannot monitor it. ``evaluate`` returns it as an array; the
+    command line prints it with the head's labels and the recall and precision of every class.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids, or one-hot → (classes, classes). A head with one unit has
+    two classes, with targets 0 and 1. Masked rows do not count.
+    """
+
+    label, by_class = "confusion_matrix", True
+    direction = None
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
+    threshold: float = Field(0.5, description="A larger value of a head with one unit predicts class 1.")
+
+    def keys(self, y_pred: Value) -> list[str]:
+        return []
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_fixed(self, y_pred)
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        if found := check_classifies(self, y_pred, loss):
+            return found
+        if units(y_pred) == 1:
+            return check_threshold(self, self.threshold, loss)
+        if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
+            text = f"counts one class per row, but with {type(loss).__name__} several may apply"
+            return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
+        return []
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        classes = max(units(y_pred), 2)
+        return (classes, classes)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
+            return pairs(y_true > 0.5, y_pred > self.threshold, 2)
+        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else ids(y_true, y_pred)
+        return pairs(t, y_pred.argmax(-1), y_pred.shape[-1])
+
+    def finish(self, counters: Array) -> float | Array:
+        return counters.astype(np.int64)
+
+
+NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
+Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
+Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
+SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
+SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
+
+
+class Overlap(Metric):
+    """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, except those that are neither true nor predicted."""
+
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+
+    def classes(self) -> int:
+        """Return the number of classes."""
+        raise NotImplementedError
+
+    def averaged(self) -> tuple[int, ...]:
+        """Return the ids of the classes that are averaged over."""
+        return tuple(range(self.classes()))
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (self.classes(), self.classes())
+
+    def finish(self, counters: Array) -> float | Array:
+        chosen = list(self.averaged())
+        tp = counters.diagonal()[chosen]
+        union = counters.sum(0)[chosen] + counters.sum(1)[chosen] - tp
+        return float(np.sum(divide(tp, union + EPSILON)) / (np.count_nonzero(union) + EPSILON))
+
+
+class _Chosen(Overlap):
+    """Base: the mean over ``target_class_ids``."""
+
+    target_class_ids: Target
+
+    @model_validator(mode="after")
+    def _ids(self) -> _Chosen:
+        wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
+        if wrong:
+            text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
+            raise invalid(text, hint, key="target_class_ids", show_value=True)
+        return self
+
+    def averaged(self) -> tuple[int, ...]:
+        return self.target_class_ids
+
+
+class _Segments(Overlap):
+    """Base: any number of classes, along ``axis`` if the head does not output class ids."""
+
+    num_classes: NumClasses
+    ignore_class: Ignored = None
+    axis: Axis = -1
+    sparse_y_pred: SparsePred = False
+
+    def classes(self) -> int:
+        return self.num_classes
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        return from_end(self, y_pred)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if self.sparse_y_pred:
+            if y_pred.rank > 1 and y_pred.shape[-1] == self.num_classes > 1:
+                text = f"expects class ids, but the head outputs one value for each of {self.num_classes} classes"
+                return self.error(text, "set `sparse_y_pred: false`")
+            if gives_probabilities(op := producer(y_pred)):
+                text = f"expects class ids, but the head outputs the values of a {op.activation}"
+                return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
+            return []
+        if found := check_axis(self, self.axis, y_pred):
+            return found
+        if (classes := y_pred.shape[self.axis]) != self.num_classes:
+            return self.error(
+                f"has {self.num_classes} classes, but the head has {classes}", "use the same number for both"
+            )
+        return []
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if self.sparse_y_pred else self.axis % y_pred.rank
+
+    def true_ids(self, y_true: Array) -> Array:
+        """Return the targets as class ids."""
+        class_ids: Array = y_true.argmax(self.axis)
+        return class_ids
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        predicted = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
+        return pairs(self.true_ids(y_true), predicted, self.num_classes, self.ignore_class)
+
+
+class _Sparse(_Segments):
+    """Base: targets are class ids unless ``sparse_y_true`` is false."""
+
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
+    sparse_y_true: SparseTrue = True
+    sparse_y_pred: SparsePred = True
+
+    def true_ids(self, y_true: Array) -> Array:
+        return y_true if self.sparse_y_true else super().true_ids(y_true)
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        targets = targets_of(loss)
+        if self.sparse_y_true == (targets == "ids") or (self.sparse_y_true and self.sparse_y_pred):
+            return []
+        text = f"expects {TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
+        text += f", but the targets of {type(loss).__name__} are {TARGET_NAMES[targets]}"
+        return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
+
+
+@METRICS.add("IoU", "io_u")
+class IoU(_Chosen, _Sparse):
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
+
+    label = "io_u"
+
+
+@METRICS.add("MeanIoU", "mean_io_u")
+class MeanIoU(_Sparse):
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
+
+    label = "mean_io_u"
+
+
+@METRICS.add("OneHotIoU", "one_hot_io_u")
+class OneHotIoU(_Chosen, _Segments):
+    """IoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
+
+    label = "one_hot_io_u"
+    instead = "use `IoU` with `sparse_y_pred: false`"
+
+
+@METRICS.add("OneHotMeanIoU", "one_hot_mean_io_u")
+class OneHotMeanIoU(_Segments):
+    """MeanIoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
+
+    label = "one_hot_mean_io_u"
+    instead = "use `MeanIoU` with `sparse_y_pred: false`"
+
+
+@METRICS.add("BinaryIoU", "binary_io_u")
+class BinaryIoU(_Chosen):
+    """Intersection over union ``tp / (tp + fp + fn)`` of two classes, the mean over ``target_class_ids``.
+
+    A value predicts class 1 if it is at least ``threshold``, else class 0.
+
+    Shapes: head (N, …), targets of the same shape, 0 or 1. Masked rows do not count.
+    """
+
+    label = "binary_io_u"
+    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot")
+    instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
+    target_class_ids: Target = (0, 1)
+    threshold: float = Field(0.5, description="This value or a larger one predicts class 1.")
+
+    def classes(self) -> int:
+        return 2
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_threshold(self, self.threshold, loss)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        return pairs(y_true, y_pred >= self.threshold, 2)

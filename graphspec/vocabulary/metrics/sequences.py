@@ -1,0 +1,179 @@
+"""Edit distances between label sequences, for CTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.base.errors import Problem
+from graphspec.vocabulary.losses.base import Targets
+from graphspec.vocabulary.metrics.base import METRICS, Metric, divide
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.vocabulary.losses import Loss
+
+
+@METRICS.add("EditDistance", "edit_distance")
+class EditDistance(Metric):
+    """Edits divided by reference labels, over the whole pass, for CTC heads.
+
+    The prediction is the greedy decoding: the best class of every time step, with repeats collapsed, then blanks (class
+    0) removed. Edits are insertions, deletions and substitutions.
+
+    Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0. Without ``input_length`` and
+    ``length`` in the data, the head's mask and the padding of the labels define the lengths.
+
+    Source: Levenshtein, 1966.
+    """
+
+    label = "edit_distance"
+    direction = "down"
+    targets: ClassVar[tuple[Targets, ...]] = ("labels",)
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        if loss is None or loss.targets != "labels":
+            text = "compares label sequences, but the head's loss is not ctc"
+            return self.error(text, "use `loss: ctc`, or another metric")
+        return []
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (2,)
+
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
+        assert y_true is not None
+        labels = y_true.astype(np.int64)
+        steps = lengths.get("input_length")
+        if steps is None:
+            steps = np.full(len(y_pred), y_pred.shape[1]) if mask is None else np.count_nonzero(mask, axis=1)
+        counts = lengths.get("length")
+        counts = np.count_nonzero(labels, axis=1) if counts is None else counts.reshape(-1).astype(np.int64)
+        decoded, decoded_length = greedy_decode(y_pred, steps.reshape(-1).astype(np.int64))
+        return self.compare(decoded, decoded_length, labels, counts)
+
+    def compare(self, decoded: Array, decoded_length: Array, labels: Array, counts: Array) -> Array:
+        """Return ``[edits, reference labels]`` of padded sequences and their lengths."""
+        return np.array([edits(decoded, decoded_length, labels, counts).sum(), counts.sum()], np.float64)
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(divide(*counters))
+
+
+@METRICS.add("CharacterErrorRate", "character_error_rate", "cer")
+class CharacterErrorRate(EditDistance):
+    """Edits divided by reference characters, over the whole pass, for CTC heads whose labels are characters.
+
+    The same as :class:`EditDistance`, under another name.
+
+    Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0.
+    """
+
+    label = "character_error_rate"
+
+
+@METRICS.add("WordErrorRate", "word_error_rate", "wer")
+class WordErrorRate(EditDistance):
+    """Edits of words divided by reference words, over the whole pass, for CTC heads; decoded like ``edit_distance``.
+
+    ``separator``, a label or its class, separates the words; the default is the head's label ``" "``, if it exists.
+    Without a separator every label is a word.
+
+    Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0.
+    """
+
+    label = "word_error_rate"
+    separator: Annotated[int, Field(ge=1)] | str | None = Field(
+        None, description="The label between words, or its class; by default the label of a space."
+    )
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        """Return the metric with the separator as a class id."""
+        name = " " if self.separator is None else self.separator
+        if isinstance(name, int) or labels is None or name not in labels:
+            return self
+        return self.model_copy(update={"separator": list(labels).index(name)})
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        if found := super().check(y_pred, loss, labels):
+            return found
+        resolved = self.resolve(loss, y_pred, labels)
+        assert isinstance(resolved, WordErrorRate)
+        separator, classes = resolved.separator, y_pred.shape[-1]
+        if isinstance(separator, str):
+            hint = (
+                "give the head `labels`, or the separator's class" if labels is None else "use one of the head's labels"
+            )
+            return self.error(f"has the separator '{separator}', which is not a label of the head", hint)
+        if separator == 0:
+            return self.error("has the blank, class 0, as its separator", "use the label between words")
+        if separator is not None and isinstance(classes, int) and separator >= classes:
+            return self.error(
+                f"has the separator {separator}, but the classes are 0 to {classes - 1}", "use one of them"
+            )
+        if separator is None and (labels is None or all(len(label) == 1 for label in labels[1:])):
+            text = "has no separator: every label counts as a word"
+            return self.warning(text, "set `separator` to the label between words, or its class")
+        return []
+
+    def compare(self, decoded: Array, decoded_length: Array, labels: Array, counts: Array) -> Array:
+        if self.separator is None:
+            return super().compare(decoded, decoded_length, labels, counts)
+        word_ids: dict[tuple[int, ...], int] = {}
+        predicted, reference = (
+            [_words(row[:n].tolist(), self.separator, word_ids) for row, n in zip(a, lengths, strict=True)]
+            for a, lengths in ((decoded, decoded_length), (labels, counts))
+        )
+        return super().compare(*_padded(predicted), *_padded(reference))
+
+
+def _words(labels: list[int], separator: int | str, word_ids: dict[tuple[int, ...], int]) -> list[int]:
+    """Return one id per word; equal words have equal ids. New words are added to ``word_ids``."""
+    words: list[list[int]] = [[]]
+    for label in labels:
+        if label == separator:
+            words.append([])
+        else:
+            words[-1].append(label)
+    return [word_ids.setdefault(tuple(word), len(word_ids)) for word in words if word]
+
+
+def _padded(sequences: list[list[int]]) -> tuple[Array, Array]:
+    """Return the sequences as one array, padded with 0, and their lengths."""
+    lengths = np.array([len(s) for s in sequences], np.int64)
+    padded = np.zeros((len(sequences), int(lengths.max(initial=0))), np.int64)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = [word for s in sequences for word in s]
+    return padded, lengths
+
+
+def greedy_decode(y_pred: Array, steps: Array) -> tuple[Array, Array]:
+    """Return the greedy decoding of the first ``steps`` time steps, (N, longest), and its lengths (N,).
+
+    The best class of every time step, with repeats collapsed, then blanks (class 0) removed.
+    """
+    best = y_pred.argmax(-1)
+    keep = best != 0
+    keep[:, 1:] &= best[:, 1:] != best[:, :-1]
+    keep &= np.arange(best.shape[1]) < steps[:, None]
+    lengths = np.count_nonzero(keep, axis=1)
+    decoded = np.zeros((len(best), int(lengths.max(initial=0))), np.int64)
+    decoded[np.arange(decoded.shape[1]) < lengths[:, None]] = best[keep]
+    return decoded, lengths
+
+
+def edits(a: Array, a_length: Array, b: Array, b_length: Array) -> Array:
+    """Return the Levenshtein distances of ``a[:a_length]`` and ``b[:b_length]`` in every row: (N,).
+
+    The dynamic programming tables of all rows are filled at once, one table row per element of ``a``.
+    """
+    offset = np.arange(b.shape[1] + 1)
+    table = np.broadcast_to(offset, (len(a), len(offset))).copy()
+    for i in range(a.shape[1]):
+        new = np.empty_like(table)
+        new[:, 0] = i + 1
+        np.minimum(table[:, 1:] + 1, table[:, :-1] + (b != a[:, i, None]), out=new[:, 1:])
+        new = np.minimum.accumulate(new - offset, axis=1) + offset  # insertions
+        table = np.where((i < a_length)[:, None], new, table)
+    return np.take_along_axis(table, b_length[:, None], 1)[:, 0]

@@ -1,0 +1,216 @@
+"""Onnx: an ONNX file of another program as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST
+from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.graph.ir.dims import has_rows, show
+from graphspec.vocabulary.layers.base import LAYERS, Layer, Number
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+    from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port
+    from graphspec.vocabulary.onnx_files.record import Record
+
+_SHOWN = 8  # inputs of a file in a message
+
+
+@LAYERS.add("Onnx")
+class Onnx(Layer):
+    """An ONNX file of another program, such as a network that is trained already: some of its values.
+
+    Without ``trainable`` it is frozen: onnxruntime computes it, with any operator that it has, once per row before training,
+    and in every step if random layers come before it. No gradient flows through it. With ``trainable`` its nodes become
+    operators of the network, and its weights train, from the values that they have in the file.
+
+    The inputs of the node are those of the file, in its order; inputs that the chosen values do not need may be left out.
+    Runs hold a copy of the file, exported files its nodes.
+
+    The file is in the folder of the spec or below it, and computes the rows of a batch apart.
+
+    Shapes: those of the file. Several outputs: ``node:0``, ``node:1``, ….
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+    takes_strings: ClassVar[bool] = True
+    takes_numbers: ClassVar[bool] = True
+    takes_absent: ClassVar[bool] = True
+    takes_values_as_they_are: ClassVar[bool] = True
+    own_keys: ClassVar[tuple[str, ...]] = ("trainable",)
+
+    file: Annotated[str, Field(description="The ONNX file, beside the spec or below its folder.")]
+    output: Annotated[
+        str | tuple[str, ...] | None,
+        FROM_LIST,
+        Field(description="A value in the file by name, or a list of them; null for the file's outputs."),
+    ] = None
+
+    trainable: Annotated[
+        bool | tuple[str, ...],
+        FROM_LIST,
+        Field(
+            description="Train the file's weights: true for all, or a list of names with `*`; false freezes the file."
+        ),
+    ] = False
+    batch_statistics: Annotated[
+        bool,
+        Field(description="Let BatchNormalization use the statistics of the batch in training, and move its own."),
+    ] = False
+
+    _content: OnnxFile | None = PrivateAttr(default=None)
+    _record: Record | None = PrivateAttr(default=None)
+
+    @property
+    def record(self) -> Record | None:
+        """What is known of the file without its content."""
+        return self._record
+
+    @property
+    def content(self) -> OnnxFile | None:
+        """The file; None if it is not there."""
+        return self._content
+
+    def with_content(self, content: OnnxFile) -> Self:
+        """Return the layer with its file; what is known of it stays."""
+        from graphspec.vocabulary.onnx_files.record import Record
+
+        changed = self.model_copy()
+        changed._content = content
+        changed._record = self._record or Record(content.sha256, len(content.data))
+        return changed
+
+    def learnt(self) -> dict[str, Any] | None:
+        """Return what is known of the file as plain values of JSON, for :meth:`with_learnt`; None without it."""
+        return None if self._record is None else {"onnx": self._record.to_json()}
+
+    def with_learnt(self, state: Mapping[str, Any]) -> Self:
+        from graphspec.vocabulary.onnx_files.record import Record
+
+        if state.keys() != {"onnx"}:
+            raise ValueError("an Onnx layer has what is known of its file")
+        changed = self.model_copy()
+        changed._record = record = Record.of_json(state["onnx"])
+        if self._content is not None and self._content.sha256 != record.sha256:
+            changed._content = None  # the file has changed since
+        return changed
+
+    def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
+        """Return the constant for a number, which has no batch axis: ``1`` is int64 and ``1.0`` is float32."""
+        return g.constant(value)
+
+    def lower(self, g: Builder, *inputs: Value | None) -> Value | tuple[Value, ...]:
+        from graphspec.vocabulary.onnx_files.part import part_of
+        from graphspec.vocabulary.onnx_files.record import Known
+
+        file, record = self._content, self._record
+        if record is None:
+            raise ShapeError(Code.UNREADABLE_FILE, f"needs the file '{self.file}'", key="file")
+        fed = [v for v in inputs if v is not None]
+        if not any(has_rows(v.shape) for v in fed):
+            raise ShapeError(
+                Code.WRONG_RANK, "needs an input with a batch axis", hint="feed it from an input of the spec"
+            )
+        known: Known
+        if self.trainable is not False:
+            return self._unfrozen(g, inputs)
+        if file is None:
+            known = record.known(fed, self.file)
+        else:
+            names = self._located(file)
+            ports = self._ports(file, names, inputs)
+            for port, value in zip(ports, fed, strict=True):
+                _check(port, value)
+            part = part_of(file, names, [(port, v.dtype) for port, v in zip(ports, fed, strict=True)])
+            known = record.known(fed, self.file, part)
+        outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.batch_statistics and self.trainable is not False
+
+    def _unfrozen(self, g: Builder, inputs: Sequence[Value | None]) -> Value | tuple[Value, ...]:
+        """Return the chosen values, computed by operators of the graph."""
+        from graphspec.vocabulary.onnx_files.unfreeze import lower_model, model_for_training
+
+        file = self._content
+        if file is None:
+            text = f"needs the file '{self.file}', whose weights it trains"
+            raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
+        names = self._located(file)
+        ports = self._ports(file, names, inputs)
+        fed = [v for v in inputs if v is not None]
+        for port, value in zip(ports, fed, strict=True):
+            _check(port, value)
+        given = {port.name: value for port, value in zip(ports, fed, strict=True)}
+        model, statistics = model_for_training(file), self.batch_statistics
+        found = lower_model(g, model, given, names, self.trainable, batch_statistics=statistics)
+        return found[0] if len(found) == 1 else found
+
+    def _located(self, file: OnnxFile) -> tuple[str, ...]:
+        try:
+            return file.chosen(self.output)
+        except ProblemError as error:
+            problem = error.problem
+            text = f"takes a value of '{self.file}', which {problem.message}"
+            raise ShapeError(problem.code, text, problem.hint, key=problem.key) from None
+
+    def _ports(self, file: OnnxFile, names: tuple[str, ...], inputs: Sequence[Value | None]) -> list[Port]:
+        """Return the inputs of the file that are fed, one for each value of ``inputs`` that is not None.
+
+        Raises:
+            ShapeError: GS203, there are too few or too many.
+        """
+        from graphspec.vocabulary.onnx_files.part import needed_inputs
+
+        needed = needed_inputs(file, names)
+        ports = needed if len(inputs) == len(needed) and None not in inputs else list(file.inputs)[: len(inputs)]
+        fed = [port for port, value in zip(ports, inputs, strict=False) if value is not None]
+        if len(inputs) > len(file.inputs) or any(port not in fed for port in needed):
+            listed = ", ".join(map(str, needed[:_SHOWN])) + (", …" if len(needed) > _SHOWN else "")
+            text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {_quoted(names)}"
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=f"list them in this order: {listed}", key="inputs")
+        return fed
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN])
+
+
+def _check(port: Port, value: Value) -> None:
+    """Raise ShapeError unless a value fits an input of a file, as far as the file declares it."""
+    from graphspec.vocabulary.onnx_files.part import FEEDS
+
+    if port.dtype not in FEEDS.get(value.dtype, ()):
+        text = f"takes {value.type} for {port}"
+        hint = f"set the `dtype` of the input to {port.dtype}" if port.dtype in FEEDS else "choose another output"
+        raise ShapeError(Code.WRONG_DTYPE, text, hint=hint, key="inputs")
+    if port.shape is None:
+        return
+    if len(port.shape) != value.rank:
+        text = f"takes {show(value.shape)} for {port}, which has {len(port.shape)} axes"
+        raise ShapeError(Code.WRONG_RANK, text, hint="add or join axes with Reshape", key="inputs")
+    for want, d in zip(port.shape, value.shape, strict=True):
+        if isinstance(want, int) and isinstance(d, int) and want != d:
+            text, hint = f"takes {show(value.shape)} for {port}", _turned(port, value)
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="inputs")
+        if isinstance(want, int) and isinstance(d, str) and not has_rows((d,)):
+            text = f"takes {show(value.shape)} for {port}, whose size {want} is fixed"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"give '{d}' the size {want} in the spec", key="inputs")
+
+
+def _turned(port: Port, value: Value) -> str:
+    """Return what to do about other sizes: pictures often have their channels elsewhere."""
+    sizes = port.shape or ()
+    if value.rank == 4 and sizes[1] == value.shape[3]:
+        return "the file has channels first: put `{type: Permute, dims: [3, 1, 2]}` before it"
+    if value.rank == 4 and sizes[3] == value.shape[1]:
+        return "the file has channels last: put `{type: Permute, dims: [2, 3, 1]}` before it"
+    return "give the inputs of the spec the sizes of the file"

@@ -1,0 +1,377 @@
+"""The shapes that a part of an ONNX file computes, found by running it: files declare little, and not always the truth.
+
+The sizes that vary, such as the number of rows, get several values; the sizes of the outputs are then numbers, or
+functions of one size that varies. Rows are also computed alone: a file that mixes them, or that is made for one batch size,
+is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError, ShapeError
+from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
+from graphspec.graph.ir.graph import Type, numpy_dtype
+from graphspec.vocabulary.onnx_files.loading import SECONDS
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.vocabulary.onnx_files.part import Part
+
+ROWS = "N"
+_BASES = (64, 128, 256, 32, 512, 16, 1024, 8, 2048)  # sizes to begin with; some networks need many steps
+_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 32, 33, 48, 63, 64, 100)
+_DIVISORS = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20, 24, 32, 64, 128, 160, 256, 320, 512)
+_CLOSE, _SAME = 0.05, 1e-5  # of the largest value: between a row alone and in a batch, and between equal batches
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size ``factor · ⌊(of + offset) / divisor⌋ + more``, where ``of`` is a size that varies."""
+
+    of: str
+    factor: int = 1
+    offset: int = 0
+    divisor: int = 1
+    more: int = 0
+
+    def at(self, d: Dim) -> Dim:
+        """Return the size for a size of ``of``."""
+        inner = add(d, self.offset) if self.offset else d
+        inner = floordiv(inner, self.divisor) if self.divisor > 1 else inner
+        inner = mul(inner, self.factor) if self.factor != 1 else inner
+        return add(inner, self.more) if self.more else inner
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
+
+    Attributes:
+        value: the hash of a constant; empty for what varies.
+    """
+
+    dtype: str
+    sizes: tuple[int | str | Size, ...]
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a part of a file reads and computes."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def __repr__(self) -> str:
+        return f"{len(self.inputs)} → {len(self.outputs)}"
+
+    def types(self, shapes: Sequence[Shape]) -> tuple[Type, ...]:
+        """Return the types of the outputs for inputs of these shapes.
+
+        Raises:
+            ShapeError: GS302, the shapes do not fit.
+        """
+        known: dict[str, Dim] = {}
+        for k, (tensor, shape) in enumerate(zip(self.inputs, shapes, strict=True)):
+            fits = len(tensor.sizes) == len(shape)
+            for size, d in zip(tensor.sizes, shape, strict=False):
+                fits = fits and (known.setdefault(size, d) == d if isinstance(size, str) else size == d)
+            if not fits:
+                raise ShapeError(Code.SHAPES_DIFFER, f"cannot take {show(tuple(shape))} as its input {k}")
+        return tuple(
+            Type(t.dtype, tuple(s.at(known[s.of]) if isinstance(s, Size) else s for s in t.sizes)) for t in self.outputs
+        )
+
+    def one_row(self, shapes: Sequence[Shape]) -> tuple[tuple[Shape, ...], int]:
+        """Return the shapes for one row, and the number of rows."""
+        pairs = [list(zip(t.sizes, shape, strict=True)) for t, shape in zip(self.inputs, shapes, strict=True)]
+        rows = next((d for pair in pairs for size, d in pair if size == ROWS), 1)
+        one = tuple(tuple(1 if size == ROWS else d for size, d in pair) for pair in pairs)
+        return one, rows if isinstance(rows, int) else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the signature as plain values."""
+
+        def plain(tensor: Tensor) -> dict[str, Any]:
+            sizes = [[s.of, s.factor, s.offset, s.divisor, s.more] if isinstance(s, Size) else s for s in tensor.sizes]
+            return {"dtype": tensor.dtype, "shape": sizes, **({"sha256": tensor.value} if tensor.value else {})}
+
+        return {"inputs": [plain(t) for t in self.inputs], "outputs": [plain(t) for t in self.outputs]}
+
+    @classmethod
+    def of_json(cls, record: Any) -> Signature:
+        """Return the signature of plain values, which may come from a file; raise ValueError for other values."""
+        if not isinstance(record, Mapping) or not all(isinstance(record.get(k), list) for k in ("inputs", "outputs")):
+            raise ValueError("a signature has 'inputs' and 'outputs'")
+        inputs = tuple(_tensor(t, output=False) for t in record["inputs"])
+        outputs = tuple(_tensor(t, output=True) for t in record["outputs"])
+        names = {s for t in inputs for s in t.sizes if isinstance(s, str)}
+        if any(s.of not in names for t in outputs for s in t.sizes if isinstance(s, Size)):
+            raise ValueError("a size of a signature is one of no input")
+        return cls(inputs, outputs)
+
+
+def _tensor(record: Any, *, output: bool) -> Tensor:
+    if not isinstance(record, Mapping) or not isinstance(shape := record.get("shape"), list):
+        raise ValueError("a tensor of a signature has 'dtype' and 'shape'")
+    dtype = record.get("dtype")
+    if dtype not in ("float32", "int64", "int32", "uint8", "bool", "string"):
+        raise ValueError("a tensor of a signature has an unknown dtype")
+    value = record.get("sha256", "")
+    if not isinstance(value, str) or not re.fullmatch(r"([0-9a-f]{64})?", value):
+        raise ValueError("a constant of a signature has a hash")
+    return Tensor(str(dtype), tuple(_size_of(d, output=output) for d in shape), value)
+
+
+def _size_of(d: Any, *, output: bool) -> int | str | Size:
+    if type(d) is int and d >= 0:
+        return d
+    if not output and isinstance(d, str) and re.fullmatch(r"N|v\d{1,3}", d):
+        return d
+    numbers = d[1:] if output and isinstance(d, list) and len(d) == 5 and isinstance(d[0], str) else []
+    if numbers and all(type(n) is int and abs(n) < 1 << 40 for n in numbers) and numbers[2] >= 1:
+        return Size(*d)
+    raise ValueError("a size of a signature is a number, a name, or five numbers")
+
+
+def template(values: Sequence[Value]) -> tuple[Tensor, ...]:
+    """Return the inputs of a signature: sizes that vary become ``N`` and ``v0``, ``v1``, …; equal ones the same name."""
+    names: dict[Dim, str] = {}
+    for value in values:
+        for d in value.shape:
+            if isinstance(d, str) and d not in names:
+                count = sum(name != ROWS for name in names.values())
+                names[d] = ROWS if has_rows((d,)) and ROWS not in names.values() else f"v{count}"
+    sizes = [tuple(names[d] if isinstance(d, str) else d for d in v.shape) for v in values]
+    return tuple(Tensor(v.dtype, shape, _hash(v.data)) for v, shape in zip(values, sizes, strict=True))
+
+
+def _hash(array: Array | None) -> str:
+    if array is None:
+        return ""
+    return hashlib.sha256(repr(array.tolist()).encode() if array.dtype == object else array.tobytes()).hexdigest()
+
+
+def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
+    """Return the signature of a part for inputs with these sizes.
+
+    Args:
+        constants: the arrays of inputs that are constants.
+
+    Raises:
+        ShapeError: GS802, the file cannot be computed for them, or mixes rows. GS305, a size varies that must be fixed.
+    """
+    return _Search(part, inputs, constants).found()
+
+
+class _Search:
+    def __init__(self, part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> None:
+        self._part, self._inputs, self._constants = part, inputs, constants
+        self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
+        self._seen: dict[tuple[int, ...], list[Array]] = {}
+
+    def found(self) -> Signature:
+        base = self._base()
+        first = self._run(base)
+        for array in first:
+            if array.dtype.name not in ("float32", "int64", "int32", "uint8", "bool", "object"):
+                raise ShapeError(Code.UNSUPPORTED_FILE, f"computes {array.dtype} numbers", hint="choose another output")
+        changed = {name: self._changed(base, name) for name in self._names}
+        outputs = []
+        for k, array in enumerate(first):
+            sizes: list[int | str | Size] = []
+            for axis, size in enumerate(array.shape):
+                varying = {name: {x: f[k].shape[axis] for x, f in runs.items()} for name, runs in changed.items()}
+                causes = [name for name, ys in varying.items() if any(y != size for y in ys.values())]
+                sizes.append(size if not causes else self._fitted(k, axis, causes, varying, (base, size)))
+            outputs.append(Tensor("string" if array.dtype == object else array.dtype.name, tuple(sizes)))
+        self._check_rows(base, outputs)
+        return Signature(self._inputs, tuple(outputs))
+
+    def _base(self) -> dict[str, int]:
+        """Return sizes for which the file can be computed; those of one row, if it fails for every size."""
+        others = [name for name in self._names if name != ROWS]
+        problem: RunError | None = None
+        for size in _BASES if others else (1,):
+            base = {name: size + k for k, name in enumerate(others)} | ({ROWS: 2} if ROWS in self._names else {})
+            try:
+                self._run(base)
+            except RunError as error:
+                problem = problem or error
+                continue
+            return base
+        assert problem is not None
+        if ROWS in self._names and self._works({**dict.fromkeys(others, _BASES[0]), ROWS: 1}):
+            raise self._one_row(f"({problem.message})")
+        raise ShapeError(Code.UNSUPPORTED_FILE, f"cannot be computed: {problem.message}", hint=_SIZES_HINT)
+
+    def _works(self, sizes: Mapping[str, int]) -> bool:
+        try:
+            self._run(sizes)
+        except RunError:
+            return False
+        return True
+
+    def _changed(self, base: Mapping[str, int], name: str) -> dict[int, list[Array]]:
+        """Return the outputs for other values of one size, by value."""
+        found = {}
+        for step in (-1, 1, 3) if name == ROWS else _STEPS:
+            sizes = {**base, name: base[name] + step}
+            try:
+                found[sizes[name]] = self._run(sizes)
+            except RunError as error:
+                if name == ROWS:
+                    raise self._one_row(f"({error.message})") from None
+                text = f"needs a fixed size: it can be computed for {base[name]}, but not for {sizes[name]}"
+                raise ShapeError(
+                    Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes (batch aside)"
+                ) from None
+        return found
+
+    def _fitted(
+        self,
+        k: int,
+        axis: int,
+        causes: list[str],
+        varying: Mapping[str, Mapping[int, int]],
+        at: tuple[Mapping[str, int], int],
+    ) -> Size:
+        """Return the size of an axis of output ``k``, which depends on the sizes ``causes``.
+
+        Args:
+            varying: sizes of the axis by the size that varies, for each of these.
+            at: the other sizes, and the size of the axis there.
+        """
+        where = f"'{self._part.outputs[k]}'"
+        if len(causes) > 1:
+            text = f"computes {where}, whose axis {axis} depends on several sizes that vary"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
+        name, (base, size) = causes[0], at
+        points = {base[name]: size, **varying[name]}
+        if (found := next(_fits(name, points), None)) is None:
+            what = "the rows" if name == ROWS else "a size"
+            text = f"computes {where}, whose axis {axis} depends on {what} in no simple way"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
+        if name == ROWS and (found.divisor != 1 or found.more or (axis and found.factor != 1)):
+            raise self._one_row(f"axis {axis} of {where} is not its number of rows")
+        return found
+
+    def _check_rows(self, base: Mapping[str, int], outputs: Sequence[Tensor]) -> None:
+        """Raise GS802 unless each row alone gives what it gives in a batch."""
+        if ROWS not in self._names:
+            return
+        together, feeds = self._run(base), self._feeds(base)
+        for tensor, name in zip(outputs, self._part.outputs, strict=True):
+            if not any(isinstance(s, Size) and s.of == ROWS for s in tensor.sizes):
+                raise self._one_row(f"'{name}' is the same for all rows")
+        for k in range(2):  # the second row, too: what is computed step by step depends on steps before
+            beside = self._compute([_changed_row(f, t, 1 - k) for f, t in zip(feeds, self._inputs, strict=True)])
+            alone = self._compute([_rows(f, t, k) for f, t in zip(feeds, self._inputs, strict=True)])
+            for whole, other, one, tensor, name in zip(
+                together, beside, alone, outputs, self._part.outputs, strict=True
+            ):
+                row = _rows(whole, tensor, k)
+                if not _close(row, _rows(other, tensor, k), _SAME) or not _close(row, one, _CLOSE):
+                    raise self._one_row(f"'{name}' of a row depends on the other rows")
+
+    def _one_row(self, why: str) -> ShapeError:
+        text = f"does not compute the rows of a batch apart: {why}"
+        hint = "save the file with a batch axis that varies, such as by `dynamic_axes` of torch.onnx.export"
+        if "DynamicQuantizeLinear" in {node.op_type for node in self._part.require().model.graph.node}:
+            hint = "it is quantized for all rows of a batch together: use the file from before that"
+        return ShapeError(Code.UNSUPPORTED_FILE, text, hint=hint)
+
+    def _run(self, sizes: Mapping[str, int]) -> list[Array]:
+        key = tuple(sizes[name] for name in self._names)
+        if key not in self._seen:
+            self._seen[key] = self._compute(self._feeds(sizes))
+        return self._seen[key]
+
+    def _compute(self, feeds: Sequence[Array]) -> list[Array]:
+        try:
+            return self._part.run(feeds, SECONDS)
+        except TimeoutError:
+            text = f"is not computed within {SECONDS:.0f} seconds for a few rows"
+            hint = "look at its loops with `graphspec inspect`, or choose an earlier value with `output`"
+            raise ShapeError(Code.UNSUPPORTED_FILE, text, hint=hint) from None
+
+    def _feeds(self, sizes: Mapping[str, int]) -> list[Array]:
+        """Return feeds of random numbers: integers are 0 and 1, which may be ids."""
+        random = np.random.default_rng(0)
+        feeds = []
+        for tensor, constant in zip(self._inputs, self._constants, strict=True):
+            if constant is not None:
+                feeds.append(constant)
+                continue
+            shape = tuple(sizes[s] if isinstance(s, str) else int(s) for s in tensor.sizes)  # type: ignore[arg-type]
+            if tensor.dtype == "float32":
+                feeds.append(random.random(shape, np.float32))
+            elif tensor.dtype == "string":
+                feeds.append(np.full(shape, "a", object))
+            else:
+                feeds.append(random.integers(0, 2, shape).astype(numpy_dtype(tensor.dtype)))
+        return feeds
+
+
+_SIZES_HINT = "compare the inputs with those that `graphspec inspect` shows for the file"
+
+
+def _rows(array: Array, tensor: Tensor, row: int) -> Array:
+    """Return one row of an input or an output, as a batch; a value without rows as it is."""
+    for axis, size in enumerate(tensor.sizes):
+        if size == ROWS:
+            return array.take([row], axis)
+        if isinstance(size, Size) and size.of == ROWS:
+            return array.take(range(row * size.factor, (row + 1) * size.factor), axis)
+    return array
+
+
+def _changed_row(array: Array, tensor: Tensor, k: int) -> Array:
+    """Return an input with another row ``k``."""
+    changed = array.copy()
+    axis = next((k for k, size in enumerate(tensor.sizes) if size == ROWS), None)
+    if axis is None or array.dtype == object:
+        return changed
+    row = np.moveaxis(changed, axis, 0)[k, ...]
+    row[...] = 1 - row
+    if array.dtype.kind == "f":
+        row *= 3
+    return changed
+
+
+def _close(a: Array, b: Array, tolerance: float) -> bool:
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind != "f":
+        return bool((a == b).all())
+    scale = max(float(np.abs(a).max(initial=0.0)), 1e-6)
+    return bool(np.allclose(a, b, rtol=0.0, atol=tolerance * scale, equal_nan=True))
+
+
+def _fits(name: str, points: Mapping[int, int]) -> Iterator[Size]:
+    """Yield the sizes that give ``y`` for each ``x``, simple ones first."""
+    xs = sorted(points)
+    low, high = xs[0], xs[-1]
+    rise = points[high] - points[low]
+    if rise % (high - low) == 0:
+        factor = rise // (high - low)
+        yield from _checked([Size(name, factor, 0, 1, points[low] - factor * low)], points)
+    for divisor in _DIVISORS[1:]:
+        rests = {o: points[low] - (low + o) // divisor for o in range(divisor)}
+        # in the form in which convolutions have it: equal sizes are then equal texts
+        candidates = [Size(name, 1, o + (rest - 1) * divisor, divisor, 1) for o, rest in rests.items()]
+        yield from _checked(candidates, points)
+
+
+def _checked(candidates: Sequence[Size], points: Mapping[int, int]) -> Iterator[Size]:
+    for size in candidates:
+        if all(size.at(x) == y for x, y in points.items()):
+            yield size

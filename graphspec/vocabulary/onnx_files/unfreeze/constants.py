@@ -1,0 +1,164 @@
+"""Constant tensors of an ONNX file: read when they are needed, folded by ONNX's reference implementation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.graph.ir.graph import STRING, Array
+
+if TYPE_CHECKING:
+    import onnx
+
+_FLOATS = frozenset(["float16", "float32", "float64", "bfloat16"])
+_LARGEST = 1 << 26
+"""Elements of a tensor that is computed while the file is read."""
+
+
+@dataclass(eq=False)
+class Constant:
+    """A tensor of the file that depends on no input.
+
+    Attributes:
+        name: its name in the file.
+        dtype: ours: every float is float32.
+        read: returns the array.
+        source: the tensor that this one is in another shape or order, or a part of, if it is that.
+        again: emits that change, given the value of ``source``.
+        readers: how many nodes read it.
+        stored: whether it is an initializer or the output of a node Constant: what a file calls its weights.
+        trains: whether a pattern of the spec has chosen it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    read: Callable[[], Array] = field(repr=False)
+    source: Constant | None = field(default=None, repr=False)
+    again: Callable[[Any], Any] | None = field(default=None, repr=False)
+    readers: int = 1
+    stored: bool = False
+    trains: bool = False
+
+    @cached_property
+    def array(self) -> Array:
+        """The elements, with floats as float32."""
+        return as_ours(self.read())
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the elements are float32."""
+        return self.dtype == "float32"
+
+    def root(self) -> Constant:
+        """Return the stored tensor that this one is made of; itself if there is none."""
+        found = self
+        while found.source is not None:
+            found = found.source
+        return found
+
+    def ints(self) -> list[int]:
+        """Return the elements as integers."""
+        return [int(x) for x in self.array.reshape(-1)]
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        """Return the initial values of the weight that this tensor becomes: an initializer."""
+        return np.array(self.array.reshape(shape), np.float32)
+
+
+def our_dtype(name: str) -> str:
+    """Return our dtype of one of NumPy: all floats are float32, texts are ``string``."""
+    if name in _FLOATS:
+        return "float32"
+    return STRING if name in ("object", "str") or name.startswith(("<U", "str")) else name
+
+
+def as_ours(array: Any) -> Array:
+    """Return an array with floats as float32."""
+    found: Array = np.asarray(array)
+    return found.astype(np.float32) if our_dtype(found.dtype.name) == "float32" else found
+
+
+def of_array(name: str, array: Any, **more: Any) -> Constant:
+    """Return the constant of an array."""
+    found = as_ours(array)
+    return Constant(name, our_dtype(found.dtype.name), found.shape, lambda: found, **more)
+
+
+def of_tensor(name: str, tensor: onnx.TensorProto, **more: Any) -> Constant:
+    """Return the constant of a tensor of the file, which is decoded when its elements are needed."""
+    from onnx import helper, numpy_helper
+
+    dtype = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).name)
+    return Constant(name, dtype, tuple(tensor.dims), lambda: np.asarray(numpy_helper.to_array(tensor)), **more)
+
+
+LAYOUT = frozenset(["Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split"])
+"""Operators that only change shape or order, or take a part."""
+_ELEMENTWISE = """
+    Add Sub Mul Div Pow Mod Min Max Equal Less LessOrEqual Greater GreaterOrEqual And Or Not Where Neg Abs Sqrt Exp Log
+    Reciprocal Floor Ceil Round Sign Sin Cos
+"""
+_OTHERS = """
+    Cast Concat Gather ReduceSum ReduceMax ReduceMin ReduceProd ReduceMean Shape Size Trilu
+    ConstantOfShape Range Expand Tile CumSum
+"""
+FOLDED = LAYOUT | set(_ELEMENTWISE.split()) | set(_OTHERS.split())
+"""Operators that are computed at once if all that they read is constant; others stay in the graph."""
+
+
+def fold(
+    op: str, inputs: Sequence[Constant | None], attributes: Sequence[Any], outputs: Sequence[str], opset: int
+) -> list[Array] | None:
+    """Return the outputs of a node on constants; None if they would be too large, or if the node fails.
+
+    Args:
+        attributes: the ``AttributeProto`` of the node.
+    """
+    if any(c is not None and (c.size > _LARGEST or c.dtype == STRING) for c in inputs) or _size(op, inputs) > _LARGEST:
+        return None
+    from onnx import helper
+    from onnx.reference import ReferenceEvaluator
+
+    names = ["" if c is None else f"x{k}" for k, c in enumerate(inputs)]
+    node = helper.make_node(op, names, [f"y{k}" for k in range(len(outputs))])
+    node.attribute.extend(attributes)
+    feed = {name: c.array for name, c in zip(names, inputs, strict=True) if c is not None}
+    infos = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()
+    ]
+    graph = helper.make_graph([node], "folded", infos, [helper.make_empty_tensor_value_info(n) for n in node.output])
+    try:
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+        with np.errstate(all="ignore"):
+            return [np.asarray(y) for y in ReferenceEvaluator(model).run(None, feed)]
+    except Exception:  # whatever is wrong with the node, our operator says it with the node's name
+        return None
+
+
+def _size(op: str, inputs: Sequence[Constant | None]) -> int:
+    """Return about how many elements a node would compute."""
+    given = [c for c in inputs if c is not None]
+    if op == "ConstantOfShape":
+        return math.prod(given[0].ints())
+    if op == "Range" and len(given) == 3:
+        start, limit, delta = (float(c.array.reshape(-1)[0]) for c in given)
+        return int(abs(limit - start) / max(abs(delta), 1e-9)) if math.isfinite(limit - start) else _LARGEST + 1
+    if op in ("Expand", "Tile") and len(given) == 2:
+        return max(given[0].size, 1) * max(math.prod(given[1].ints()), 1)
+    if op == "Gather" and len(given) == 2:
+        return max(given[0].size, 1) * max(given[1].size, 1)
+    try:
+        return math.prod(np.broadcast_shapes(*(c.shape for c in given))) if op in _ELEMENTWISE.split() else 0
+    except ValueError:
+        return 0

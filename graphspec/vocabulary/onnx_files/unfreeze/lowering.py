@@ -1,0 +1,323 @@
+"""Lower the nodes of an ONNX file into the graph: constants are folded, branches chosen, all else is our operators."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.onnx_model import OPSET
+from graphspec.graph.ops import OPS
+from graphspec.graph.row_axes import RowAxes
+from graphspec.vocabulary.onnx_files.unfreeze.call import Call, emit
+from graphspec.vocabulary.onnx_files.unfreeze.codes import FROZEN, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.constants import FOLDED, LAYOUT, Constant, fold, of_array, of_tensor
+from graphspec.vocabulary.onnx_files.unfreeze.flattened import Flattened
+from graphspec.vocabulary.onnx_files.unfreeze.inputs import as_declared, batch_size
+from graphspec.vocabulary.onnx_files.unfreeze.naming import label, name_of, operator_of, part_of
+from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS
+from graphspec.vocabulary.onnx_files.unfreeze.peephole import whole_activation
+from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+
+Known = Constant | Value | None
+"""What stands for a tensor of the file; None if a node that cannot be lowered computes it."""
+_SHOWN = 4  # nodes of one operator in a message
+
+
+@dataclass(frozen=True)
+class Unfrozen:
+    """A file in the graph.
+
+    Attributes:
+        outputs: the values of the chosen outputs.
+        weights: the table of what trains, and of the constants that could.
+    """
+
+    outputs: tuple[Value, ...]
+    weights: tuple[Weight, ...]
+
+
+@dataclass
+class Lowering:
+    """The state of the lowering of one file.
+
+    Attributes:
+        batch: the number of rows that the file declares for its inputs; None if it is open.
+        refused: the nodes that have no operator here.
+        origins: the nodes of the file by the nodes of the graph.
+    """
+
+    g: Builder
+    opset: int
+    weights: Weights
+    batch: int | None
+    batch_statistics: bool
+    readers: Mapping[str, int]
+    refused: list[Any] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.flattened = Flattened(self.g)
+
+    def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
+        """Lower what ``outputs`` need of a graph, and return them."""
+        for tensor in graph.initializer:
+            scope[tensor.name] = self._stored(tensor.name, of_tensor(tensor.name, tensor, stored=True))
+        for node in needed(graph.node, outputs):
+            found = self.node(node, scope)
+            scope.update({name: v for name, v in zip(node.output, found, strict=False) if name})
+        return [scope[name] for name in outputs]
+
+    def _stored(self, name: str, tensor: Constant) -> Constant:
+        tensor.readers = self.readers.get(name, 1)
+        tensor.trains = self.weights.chosen(name)
+        return tensor
+
+    def node(self, node: Any, scope: ChainMap[str, Known]) -> Sequence[Known]:
+        """Return what stands for the outputs of a node."""
+        given = [scope[name] if name else None for name in node.input]
+        own = node.domain in ("", "ai.onnx")
+        if own and node.op_type == "Constant":
+            return [self._constant(node)]
+        if not own or not (node.op_type == "If" or supported(node.op_type)):
+            self.refused.append(node)
+            return [None] * len(node.output)
+        if any(v is None and name for v, name in zip(given, node.input, strict=True)):
+            return [None] * len(node.output)  # a node before it is refused
+        if node.op_type == "If":
+            return self._branch(node, given, scope)
+        folded = self._folded(node, given)
+        return self._lowered(node, given) if folded is None else folded
+
+    def _constant(self, node: Any) -> Known:
+        from onnx import helper
+
+        (attribute,) = node.attribute
+        value = helper.get_attribute_value(attribute)
+        name = node.output[0]
+        if attribute.name == "value":
+            return self._stored(name, of_tensor(name, value, stored=True))
+        if attribute.name in ("value_float", "value_floats"):
+            return self._stored(name, of_array(name, np.array(value, np.float32), stored=True))
+        if attribute.name in ("value_int", "value_ints"):
+            return self._stored(name, of_array(name, np.array(value, np.int64), stored=True))
+        self.refused.append(node)
+        return None
+
+    def _branch(self, node: Any, given: Sequence[Known], scope: ChainMap[str, Known]) -> Sequence[Known]:
+        """Return the outputs of the branch that a constant condition chooses."""
+        condition = given[0]
+        if not isinstance(condition, Constant):
+            self.refused.append(node)
+            return [None] * len(node.output)
+        wanted = "then_branch" if bool(condition.array.reshape(-1)[0]) else "else_branch"
+        graph = next(a.g for a in node.attribute if a.name == wanted)
+        return self.graph(graph, scope.new_child(), [v.name for v in graph.output])
+
+    def _folded(self, node: Any, given: Sequence[Known]) -> Sequence[Known] | None:
+        """Return the outputs of a node that reads constants only; None if it cannot be computed now."""
+        constants = [c for c in given if isinstance(c, Constant)]
+        if len(constants) < sum(v is not None for v in given) or node.op_type not in FOLDED or not given:
+            return None
+        if any(c.trains for c in constants):
+            return None
+        if node.op_type == "Cast" and constants[0].is_float and _to_float(node):
+            return [constants[0]]
+        listed = [c if isinstance(c, Constant) else None for c in given]
+        arrays = fold(node.op_type, listed, node.attribute, node.output, self.opset)
+        if arrays is None:
+            return None
+        names = zip(node.output, arrays, strict=True)
+        found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
+        if node.op_type in LAYOUT and constants[0].is_float:
+            for k, piece in enumerate(found):
+                piece.source, piece.again = constants[0], partial(self._again, node, given, k)
+        return found
+
+    def _again(self, node: Any, given: Sequence[Known], k: int, X: Value) -> Value:
+        value = self._emitted(node, [X, *given[1:]])[k]
+        assert isinstance(value, Value)
+        return value
+
+    def _lowered(self, node: Any, given: Sequence[Known]) -> Sequence[Known]:
+        try:
+            found = self._emitted(node, given)
+        except ShapeError as error:
+            problem = error.problem
+            hint = problem.hint if problem.code == Code.UNSUPPORTED_FILE and problem.hint else FROZEN
+            text = f"has node {label(node)} in its file, which {problem.message}"
+            raise error.changed(message=text, hint=hint, key="trainable") from None
+        except TypeError:  # our operator has fewer inputs
+            text = f"has node {label(node)} in its file, with more inputs than are available in training"
+            raise refuse(text) from None
+        return [self._known(name, v) for name, v in zip(node.output, found, strict=False)]
+
+    def _emitted(self, node: Any, given: Sequence[Known]) -> Sequence[Known]:
+        before = len(self.g.graph.nodes)
+        slots = self.weights.slots(node.op_type, given)
+        fixed = self.batch, self.batch_statistics, self.flattened
+        call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, *fixed)
+        handler = HANDLERS.get(node.op_type)
+        with self.g.part(part_of(node)):
+            found = list(emit(call) if handler is None else handler(call))
+            if found and isinstance(found[0], Value) and found[0].node is not None and found[0] not in given:
+                found[0] = self.flattened.follow(whole_activation(self.g, found[0]))
+        for made in self.g.graph.nodes[before:]:
+            self.origins[made.name] = label(node)
+        first = found[0] if found else None
+        if isinstance(first, Value) and first.node is not None and first.node.name in self.origins:
+            self.weights.follow(node.op_type, given, slots, first)
+        return found
+
+    @staticmethod
+    def _known(name: str, value: Known) -> Known:
+        """Return a value, or a constant if its elements are known."""
+        dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
+        if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
+            return value
+        return of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
+
+    def check(self) -> None:
+        """Raise one error with all nodes that have no operator here, by operator."""
+        if not self.refused:
+            return
+        found: dict[str, list[str]] = {}
+        for node in self.refused:
+            found.setdefault(operator_of(node), []).append(name_of(node))
+        parts = [f"{op} ({_listed(names)})" for op, names in found.items()]
+        raise refuse(f"cannot be trained: its file has operators without a gradient here: {', '.join(parts)}")
+
+    def check_rows(self, nodes: Sequence[Node]) -> None:
+        """Raise :class:`ShapeError` if a node lets the rows of a batch influence each other."""
+        rows = RowAxes(nodes)
+        learning = [n for n in rows.mixing if not (n.op == "BatchNormalization" and n.attrs.get("training_mode"))]
+        if learning:
+            first = learning[0]
+            shapes = ", ".join(show(v.shape) for v in first.inputs if v is not None)
+            origin = self.origins.get(first.name, f"'{first.name}'")
+            text = f"has node {origin} in its file, which mixes the rows of a batch, of shape {shapes}"
+            text += ": a batch size or an order of axes is fixed in it" if self.batch else ""
+            raise refuse(text)
+
+
+def unfreeze(
+    g: Builder,
+    model: Any,
+    inputs: Mapping[str, Value],
+    outputs: Sequence[str],
+    patterns: Sequence[str] | None = None,
+    *,
+    batch_statistics: bool = False,
+) -> Unfrozen:
+    """Lower ``outputs`` of a file of opset 17 or newer; see :func:`graphspec.vocabulary.onnx_files.unfreeze.lower_model`."""
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise refuse("cannot be trained: its file has sparse weights")
+    declared = {v.name: v for v in graph.input}
+    weights = Weights(g, patterns)
+    weights.check_patterns(float_names(graph))
+    lowering = Lowering(
+        g, opset_of(model), weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
+    )
+    before = len(g.graph.nodes)
+    scope: ChainMap[str, Known] = ChainMap({})
+    with g.part("inputs"):
+        for name, value in inputs.items():
+            given = value.kind == "constant" and value.data is not None
+            scope[name] = of_array(name, value.data) if given else as_declared(g, declared[name], value)
+    try:
+        known = lowering.graph(graph, scope, outputs)
+    except ShapeError:
+        lowering.check()
+        raise
+    lowering.check()
+    values = [weights.value(v, "", slot=False) if isinstance(v, Constant) else v for v in known]
+    found = tuple(v for v in values if v is not None)
+    wanted = {n.name for n in g.graph.needed(found)}
+    g.graph.nodes[before:] = [n for n in g.graph.nodes[before:] if n.name in wanted]
+    lowering.check_rows(g.graph.nodes[before:])
+    return Unfrozen(found, tuple(weights.table()))
+
+
+def opset_of(model: Any) -> int:
+    """Return the version of ONNX's own operators."""
+    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), OPSET)
+
+
+def supported(op: str) -> bool:
+    """Return whether an operator of ONNX's own domain can be unfrozen."""
+    return op in HANDLERS or (op in OPS and OPS[op].exported and OPS[op].has_kernel and not OPS[op].domain)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
+
+
+def _to_float(node: Any) -> bool:
+    return any(a.name == "to" and a.i in _FLOATS for a in node.attribute)
+
+
+def _graphs(node: Any) -> Iterable[Any]:
+    return (a.g for a in node.attribute if a.HasField("g"))
+
+
+def reads_of(node: Any) -> Iterable[str]:
+    """Yield the names of all tensors that a node reads, those of its branches too."""
+    yield from (name for name in node.input if name)
+    stack = list(_graphs(node))
+    while stack:
+        graph = stack.pop()
+        yield from (v.name for v in graph.output)
+        for inner in graph.node:
+            yield from (name for name in inner.input if name)
+            stack.extend(_graphs(inner))
+
+
+def needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+    """Return the nodes that ``outputs`` depend on, in their order: a sound file has them in topological order."""
+    wanted = set(outputs)
+    found = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            found.append(node)
+            wanted.update(reads_of(node))
+    return found[::-1]
+
+
+def count_readers(graph: Any) -> Mapping[str, int]:
+    """Return how many nodes read each tensor."""
+    found: dict[str, int] = {}
+    for node in graph.node:
+        for name in reads_of(node):
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def float_names(graph: Any) -> list[str]:
+    """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
+    found, stack = [], [graph]
+    while stack:
+        inner = stack.pop()
+        found += [t.name for t in inner.initializer if t.data_type in _FLOATS]
+        for node in inner.node:
+            stack.extend(_graphs(node))
+            if node.op_type == "Constant" and any(
+                a.t.data_type in _FLOATS for a in node.attribute if a.name == "value"
+            ):
+                found.append(node.output[0])
+    return found
+
+
+_FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16

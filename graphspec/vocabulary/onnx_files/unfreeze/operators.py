@@ -1,0 +1,268 @@
+"""The operators of a file whose form differs from ours, or that need none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphspec.graph.ir.dims import ceildiv
+from graphspec.graph.ir.graph import Value
+from graphspec.graph.kernels.context import need
+from graphspec.vocabulary.onnx_files.unfreeze.batch import for_all_rows, is_shape, reshape_sizes
+from graphspec.vocabulary.onnx_files.unfreeze.call import Call, Found, Known, emit
+from graphspec.vocabulary.onnx_files.unfreeze.codes import refuse
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, of_array
+from graphspec.vocabulary.onnx_files.unfreeze.networks import (
+    batch_normalization,
+    conv_transpose,
+    group_normalization,
+    instance_normalization,
+    pool,
+    recurrent,
+)
+
+
+def identity(call: Call) -> Found:
+    """Dropout at inference, Identity: what stands for the input stands for the output."""
+    if call.node.op_type == "Dropout":
+        mode = call.constant(2, "training_mode")
+        if (mode is not None and bool(mode.array)) or call.used(1):
+            raise refuse("is random, or returns its mask")
+    return [call.given[0]]
+
+
+def cast(call: Call) -> Found:
+    """Cast; between floats, which are all float32 here, it is the identity."""
+    X, to = call.input(0), call.attributes()["to"]
+    return [call.given[0]] if X.dtype == to else emit(call, [X], to=to)
+
+
+def cast_like(call: Call) -> Found:
+    """CastLike."""
+    X, to = call.input(0), call.input(1).dtype
+    return [call.given[0]] if X.dtype == to else [call.g.Cast(X, to=to)]
+
+
+def constant_of_shape(call: Call) -> Found:
+    """ConstantOfShape of sizes that depend on the batch."""
+    value = call.attributes().get("value")
+    from onnx import numpy_helper
+
+    array = np.zeros(1, np.float32) if value is None else np.asarray(numpy_helper.to_array(value))
+    shape = call.input(0)
+    known = shape.known()
+    if known is not None and any(isinstance(d, int) and d < 0 for d in known):
+        raise refuse("has a negative size")
+    filled = of_array("", array)
+    return [call.g.Expand(call.g.constant(filled.array.reshape(-1)[0], filled.dtype), shape)]
+
+
+def reduction(call: Call) -> Found:
+    """A reduction: axes are an attribute in our form, except for ReduceSum's."""
+    attributes, op = call.attributes(), call.node.op_type
+    noop = attributes.pop("noop_with_empty_axes", 0)
+    listed = attributes.get("axes")
+    if len(call.given) > 1 and call.given[1] is not None:
+        axes = call.constant(1, "axes")
+        listed = tuple(axes.ints()) if axes is not None else None
+    if not listed and noop:
+        return [call.given[0]]
+    keep = {"keepdims": attributes.get("keepdims", 1)}
+    if op == "ReduceSum":
+        return [call.g.emit(op, [call.input(0), call.g.constant(list(listed)) if listed else None], keep)]
+    return [call.g.emit(op, [call.input(0)], keep | {"axes": listed or None})]
+
+
+def split(call: Call) -> Found:
+    """Split; without sizes the pieces are equal, and the last one may be smaller."""
+    attributes = call.attributes()
+    X, axis = call.input(0), attributes.get("axis", 0)
+    if len(call.given) > 1 and call.given[1] is not None:
+        return emit(call, [X, call.input(1)])
+    count, size = len(call.node.output), X.fixed(axis)
+    piece = int(ceildiv(size, count))
+    sizes = [max(min(piece, size - k * piece), 0) for k in range(count)]
+    found: Found = call.g.Split(X, call.g.constant(sizes), axis=axis)
+    return found
+
+
+def clip(call: Call) -> Found:
+    """Clip: bounds are scalars; those of one element in another shape count as such."""
+    bounds: list[Value | None] = []
+    for k in (1, 2):
+        known = call.given[k] if k < len(call.given) else None
+        if isinstance(known, Constant) and known.size == 1 and not known.trains:
+            bounds.append(call.g.constant(known.array.reshape(()), known.dtype))
+        else:
+            bounds.append(call.value(k))
+    return emit(call, [call.input(0), *bounds])
+
+
+def resize(call: Call) -> Found:
+    """Resize without a region: by scales, or to sizes."""
+    attributes = call.attributes()
+    axes = attributes.pop("axes", None)
+    X = call.input(0)
+
+    def given(k: int) -> Known:
+        known = call.given[k] if k < len(call.given) else None
+        return None if isinstance(known, Constant) and known.size == 0 else known
+
+    scales, sizes = given(2), given(3)
+    call.node = _without(call.node, "axes", "roi")
+    if sizes is not None:
+        call.given[3] = sizes
+        wanted = call.input(3).known()
+        if wanted is None:
+            raise refuse("computes its sizes from values")
+        full = list(X.shape) if axes is not None else list(wanted)
+        for k, d in zip(axes or (), wanted, strict=False):
+            full[k] = d
+        if call.batch is not None and isinstance(full[0], int) and full[0] == call.batch and X.shape[0] == "N":
+            full[0] = X.shape[0]
+        if any(isinstance(d, str) for d in full):
+            g = call.g
+            parts: list[Any] = [g.size(X, k) if d == X.shape[k] else d for k, d in enumerate(full)]
+            if all(isinstance(d, int | Value) for d in parts):
+                return emit(call, [X, None, None, g.ints(parts)])
+            return emit(call, [X, None, None, call.input(3)])
+        return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))])
+    if not isinstance(scales, Constant):
+        raise refuse("computes its scales, which must be constant")
+    factors = [float(s) for s in scales.array.reshape(-1)]
+    if axes is not None:
+        by_axis = dict(zip((a % X.rank for a in axes), factors, strict=False))
+        factors = [by_axis.get(k, 1.0) for k in range(X.rank)]
+    return emit(call, [X, None, call.g.constant(np.array(factors, np.float32), "float32")])
+
+
+def _without(node: Any, *names: str) -> Any:
+    from onnx import NodeProto
+
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    kept = [a for a in node.attribute if a.name not in names]
+    del copy.attribute[:]
+    copy.attribute.extend(kept)
+    return copy
+
+
+def pad(call: Call) -> Found:
+    """Pad: ``axes`` become pads of 0 on the others."""
+    X = call.input(0)
+    axes = call.constant(3, "axes")
+    pads = call.given[1]
+    if axes is not None:
+        known = call.constant(1, "pads")
+        need(known is not None, "needs its pads")
+        assert known is not None
+        half, full = known.size // 2, [0] * (2 * X.rank)
+        for k, axis in enumerate(axes.ints()):
+            full[axis % X.rank], full[X.rank + axis % X.rank] = known.ints()[k], known.ints()[half + k]
+        pads = of_array("", np.array(full, np.int64))
+    call.given[1] = pads
+    fill = call.given[2] if len(call.given) > 2 else None
+    if isinstance(fill, Constant):
+        fill = None if fill.size == 0 else call.g.constant(fill.array.reshape(()), fill.dtype)
+    return emit(call, [X, call.input(1), fill])
+
+
+def reshape(call: Call) -> Found:
+    """Reshape: a size that is the fixed batch of the file becomes that of ours."""
+    sizes = call.constant(1, "sizes") if isinstance(call.given[1], Constant) else None
+    whole = call.flattened.of(call.input(0))
+    if sizes is not None and whole is not None and is_shape(whole.shape, sizes.ints(), call.batch):
+        return [whole]
+    literal = call.attributes().get("allowzero") and sizes is not None and 0 in sizes.ints()
+    if sizes is not None and call.batch is not None and not literal:
+        changed = reshape_sizes(call.input(0).shape, sizes.ints(), call.batch)
+        return emit(call, [call.input(0), call.g.constant(np.array(changed, np.int64))], allowzero=0)
+    return emit(call)
+
+
+_FAR = 10**9  # "up to the end", as converters from TensorFlow write it
+
+
+def sliced(call: Call) -> Found:
+    """Slice: whole axes are left out, and what is far behind the end is the end."""
+    parts = [call.given[k] if k < len(call.given) else None for k in range(1, 5)]
+    if not all(p is None or isinstance(p, Constant) for p in parts):
+        return emit(call)
+    starts, ends, axes, steps = (p.ints() if isinstance(p, Constant) else None for p in parts)
+    need(starts is not None and ends is not None, "needs its bounds")
+    count = len(starts or ())
+    rows = list(zip(starts or (), ends or (), axes or range(count), steps or [1] * count, strict=True))
+    rows = [(a, (_END if b >= _FAR else -_END if b <= -_FAR else b), k, step) for a, b, k, step in rows]
+    rows = [row for row in rows if not (row[0] == 0 and row[1] == _END and row[3] == 1)]
+    if not rows:
+        return [call.given[0]]
+    columns = [call.g.constant(np.array(column, np.int64)) for column in zip(*rows, strict=True)]
+    return emit(call, [call.input(0), *columns])
+
+
+_END = 2**63 - 1
+
+
+def concat(call: Call) -> Found:
+    """Concat: constants of one row, such as a class token, stand for all rows."""
+    values = [v for v in call.values() if v is not None]
+    rows = next((v for v in values if v.rank and v.shape[0] == "N"), None)
+    if rows is not None and call.attributes()["axis"] % rows.rank and call.batch == 1:
+        values = [for_all_rows(call.g, v, rows, 0) for v in values]
+    return emit(call, values)
+
+
+def numbers(call: Call) -> Found:
+    """Range: one of floats that come from sizes is one of integers, converted."""
+    values = [call.input(k) for k in range(3)]
+    if values[0].dtype not in ("float32",):
+        return emit(call, values)
+    sources = []
+    for k, v in enumerate(values):
+        known = call.given[k]
+        if isinstance(known, Constant) and float(known.array.reshape(-1)[0]).is_integer():
+            sources.append(call.g.constant(known.array.astype(np.int64)))
+        elif (source := _cast_from(v)) is not None:
+            sources.append(source)
+        else:
+            raise refuse("counts in floats that do not come from sizes")
+    return [call.g.Cast(call.g.Range(*sources), to="float32")]
+
+
+def _cast_from(X: Value) -> Value | None:
+    source = X.node.inputs[0] if X.node is not None and X.node.op == "Cast" else None
+    return source if source is not None and source.dtype == "int64" else None
+
+
+HANDLERS: dict[str, Callable[[Call], Found]] = {
+    "Identity": identity,
+    "Dropout": identity,
+    "Cast": cast,
+    "CastLike": cast_like,
+    "ConstantOfShape": constant_of_shape,
+    **dict.fromkeys(
+        (
+            *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2"),
+            *("ReduceProd", "ReduceLogSum", "ReduceLogSumExp"),
+        ),
+        reduction,
+    ),
+    "Split": split,
+    "Clip": clip,
+    "BatchNormalization": batch_normalization,
+    "InstanceNormalization": instance_normalization,
+    "GroupNormalization": group_normalization,
+    "ConvTranspose": conv_transpose,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    "Resize": resize,
+    "Pad": pad,
+    "Reshape": reshape,
+    "Slice": sliced,
+    "Concat": concat,
+    "Range": numbers,
+}
+"""The operators whose form differs from ours, or that need none."""

@@ -1,0 +1,251 @@
+"""Which tensors of an ONNX file become weights, and their values in the graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.graph import Array, Layout, Value
+from graphspec.graph.onnx_session import sanitized
+from graphspec.vocabulary.onnx_files.unfreeze.codes import refuse
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+
+SLOTS: dict[str, tuple[int, ...]] = {
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (0, 1, 2),
+    "MatMul": (0, 1),
+    "Einsum": (0, 1),
+    "LSTM": (1, 2, 3),
+    "GRU": (1, 2, 3),
+    "RNN": (1, 2, 3),
+    "BatchNormalization": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "GroupNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+    "RMSNormalization": (1,),
+    "PRelu": (1,),
+    "Gather": (0,),
+}
+"""The inputs that are weights if they are constant, by operator."""
+_NORMALIZATIONS = frozenset(op for op in SLOTS if op.endswith("Normalization"))
+_GENERATED = re.compile(r"val_\d+|(.*/)?Constant(_\d+)?_output_0|const_fold_opt__\d+|\d+")
+"""Names that exporters give to constants of their own, in place of the name of a weight."""
+_PER_CHANNEL = frozenset(["Add", "Mul"])
+_CHANNELS_AT_1 = frozenset(
+    ["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization"]
+)
+_CHANNELS_LAST = frozenset(["Gemm", "MatMul", "LayerNormalization", "RMSNormalization", "LSTM", "GRU", "RNN"])
+_KEEPING = """
+    Add Sub Mul Div Max Min Relu LeakyRelu PRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Clip Softplus Softsign
+    Mish Swish Gelu Erf Exp Softmax Identity Dropout Concat Slice Pad Resize MaxPool AveragePool GlobalAveragePool
+    GlobalMaxPool
+"""
+_KEEP_CHANNELS = frozenset(_KEEPING.split())
+_ROOTS = frozenset(["Sqrt", "Reciprocal"])
+"""What a normalization by parts multiplies by its scale: ``1 / sqrt(var + epsilon)``."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A row of the table of what trains.
+
+    Attributes:
+        name: the tensor's name in the file.
+        role: the weight's name behind ``<node>/``; empty for a constant.
+        reader: the node that reads it first, with its operator.
+    """
+
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    reader: str
+
+    @property
+    def trains(self) -> bool:
+        """Whether it became a weight."""
+        return bool(self.role)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The initial values of a convolution's kernel, in Keras's layout: (O, I, k…) in the file → (k…, I, O)."""
+
+    tensor: Constant
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.array(self.tensor.array.transpose([*range(2, len(shape)), 1, 0]), np.float32, order="C")
+
+
+@dataclass
+class Weights:
+    """Gives constants a value in the graph: a weight, or a constant.
+
+    Args:
+        patterns: the names of tensors that train, with ``*`` and ``?``; None for all tensors in the places of weights.
+    """
+
+    g: Builder
+    patterns: Sequence[str] | None = None
+    made: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
+    constants: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+    """The axis of the channels of values that have one, by name."""
+
+    def chosen(self, name: str) -> bool:
+        """Return whether a pattern of the spec names this tensor."""
+        return any(fnmatchcase(name, p) for p in self.patterns or ())
+
+    def value(self, tensor: Constant, reader: str, *, slot: bool, kernel: bool = False) -> Value:
+        """Return the value of a constant, a weight if ``slot`` is the place of one.
+
+        Args:
+            kernel: whether it is the kernel of a convolution.
+        """
+        if tensor.trains or (slot and self.patterns is None and tensor.is_float and tensor.size > 0):
+            return self.weight(tensor, reader, kernel=kernel)
+        if tensor not in self.constants:
+            value = self.g.constant(tensor.array, tensor.dtype)
+            self.constants[tensor] = Weight(tensor.name, "", tensor.shape, reader), value
+        return self.constants[tensor][1]
+
+    def weight(self, tensor: Constant, reader: str, *, kernel: bool = False) -> Value:
+        """Return the weight of a tensor. What several nodes read in other shapes is one weight.
+
+        Kernels of convolutions are stored in Keras's layout, which is the order of their matrices.
+        """
+        if tensor in self.made:
+            return self.made[tensor][1]
+        root = tensor.root()
+        shared = root is not tensor and (root.readers > 1 or root.trains or root.size != tensor.size)
+        if shared and tensor.source is not None and tensor.again is not None:
+            value: Value = tensor.again(self.weight(tensor.source, reader))
+            self.made[tensor] = self.made[tensor.source][0], value
+            return value
+        name = root.name if root is not tensor and root.size == tensor.size else tensor.name
+        role = self._role(name)
+        if kernel and len(tensor.shape) > 2:
+            outputs, inputs, *taps = tensor.shape
+            layout = Layout(perm=(len(taps) + 1, len(taps), *range(len(taps))))
+            value = self.g.param(role, (*taps, inputs, outputs), Kernel(tensor), layout=layout)
+        else:
+            value = self.g.param(role, tensor.shape, tensor)
+        self.made[tensor] = Weight(name, role, tensor.shape, reader), value
+        return value
+
+    def state(self, tensor: Constant, reader: str) -> Value:
+        """Return a moving statistic, which training updates."""
+        if tensor not in self.made:
+            role = self._role(tensor.name)
+            value = self.g.param(role, tensor.shape, tensor, state=True)
+            self.made[tensor] = Weight(tensor.name, role, tensor.shape, reader), value
+        return self.made[tensor][1]
+
+    def _role(self, name: str) -> str:
+        base = re.sub(r"[^\w.-]+", "_", name).strip("_")[-200:] or "weight"
+        taken = {w.role for w, _ in self.made.values()}
+        return next(r for k in range(1, len(taken) + 2) if (r := base if k == 1 else f"{base}_{k}") not in taken)
+
+    def slots(self, op: str, inputs: Sequence[Constant | Value | None]) -> Collection[int]:
+        """Return the inputs of a node that are the places of weights."""
+        if op in SLOTS:
+            given = [inputs[k] for k in SLOTS[op] if k < len(inputs)]
+            return () if op in _NORMALIZATIONS and _without_effect(given) else SLOTS[op]
+        if op not in _PER_CHANNEL or len(inputs) != 2:
+            return ()
+        for k, tensor in enumerate(inputs):
+            other = inputs[1 - k]
+            if isinstance(tensor, Constant) and isinstance(other, Value) and self._per_channel(tensor, other):
+                return (k,)
+        return ()
+
+    def _per_channel(self, tensor: Constant, X: Value) -> bool:
+        """Return whether a stored tensor has one number for each channel of X: a bias or a scale."""
+        if not (tensor.root().stored and tensor.is_float) or len(tensor.shape) > X.rank:
+            return False
+        shape = (1,) * (X.rank - len(tensor.shape)) + tensor.shape
+        axis = self.channels.get(X.name, _longest(shape) if X.node is not None and X.node.op in _ROOTS else None)
+        return axis is not None and shape[axis] > 1 and X.shape[axis] in (1, shape[axis]) and tensor.size == shape[axis]
+
+    def follow(self, op: str, inputs: Sequence[Value | Constant | None], slots: Collection[int], Y: Value) -> None:
+        """Note where the channels of a node's output are."""
+        found = None
+        known = [(v, self.channels[v.name]) for v in inputs if isinstance(v, Value) and v.name in self.channels]
+        scale = next((v for k in slots if k < len(inputs) and isinstance(v := inputs[k], Constant)), None)
+        if op in _CHANNELS_AT_1:
+            found = 1
+        elif op in _CHANNELS_LAST:
+            found = Y.rank - 1
+        elif op in _PER_CHANNEL and scale is not None:
+            found = Y.rank - len(scale.shape) + _longest(scale.shape)
+        elif op in _KEEP_CHANNELS:
+            found = next((axis for v, axis in known if v.rank == Y.rank), None)
+        elif known and Y.node is not None:
+            found = _moved(Y, *known[0])
+        if found is not None:
+            self.channels[Y.name] = found
+
+    def table(self) -> list[Weight]:
+        """Return what trains, then the constants that could have, in the order of the file."""
+        trained = list(dict.fromkeys(w for w, _ in self.made.values()))
+        kept = [w for c, (w, _) in self.constants.items() if c.root().stored and c.is_float and c.size > 1]
+        return trained + kept
+
+    def check_patterns(self, names: Collection[str]) -> None:
+        """Raise :class:`ShapeError` for a pattern that names no tensor of the file."""
+        for pattern in self.patterns or ():
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise no_match(pattern, names)
+
+
+def _without_effect(given: Sequence[Constant | Value | None]) -> bool:
+    """Return whether an exporter made a normalization's scale, of ones, and bias, of zeros: its layer has none."""
+    return all(
+        v is None
+        or (
+            isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) is not None and bool(np.all(v.array == one))
+        )
+        for v, one in zip(given, (1, 0), strict=False)
+    )
+
+
+def _longest(shape: Sequence[int]) -> int:
+    return max(range(len(shape)), key=lambda k: shape[k]) if shape else 0
+
+
+def _moved(Y: Value, X: Value, axis: int) -> int | None:
+    """Return where an operator that moves axes, or reduces others, leaves the channels of X; None if it is unknown."""
+    node = Y.node
+    assert node is not None
+    if node.op == "Transpose":
+        perm = node.attrs.get("perm") or range(X.rank)[::-1]
+        return list(perm).index(axis)
+    if node.op.startswith("Reduce") or node.op in ("Squeeze", "Reshape", "Unsqueeze"):
+        if axis == X.rank - 1 and Y.rank and Y.shape[-1] == X.shape[-1]:
+            return Y.rank - 1
+        if node.op != "Reshape" and Y.rank and X.shape[axis] == 1 and X.rank == Y.rank + 1:
+            return Y.rank - 1  # the only output of a product
+        if axis >= Y.rank or Y.shape[:axis] != X.shape[:axis]:
+            return None
+        a, b = X.shape[axis], Y.shape[axis]  # channels that were in groups
+        return axis if a == b or (isinstance(a, int) and isinstance(b, int) and a > 0 and b % a == 0) else None
+    return None
+
+
+def no_match(pattern: str, names: Collection[str]) -> ShapeError:
+    """Return the error of a pattern that names no tensor."""
+    shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4])
+    return refuse(
+        f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name",
+        f"its weights are {shown}{', …' if len(names) > 4 else ''}; `trainable: true` trains all of them",
+        key="trainable",
+    )

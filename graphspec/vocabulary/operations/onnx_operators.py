@@ -1,0 +1,109 @@
+"""ONNX's operators as layers ``onnx.<name>``, made from the operators: attributes are arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import create_model
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST
+from graphspec.graph.kernels.context import need
+from graphspec.graph.ops import OPS, Op
+from graphspec.graph.ops.base import REQUIRED, declared_attributes
+from graphspec.vocabulary.operations.base import Operation
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+    from graphspec.vocabulary.layers.base import Number
+
+PREFIX = "onnx."
+
+
+class OnnxOperator(Operation):
+    """Base: one operator of ONNX."""
+
+    def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
+        """Return the constant for a number: as ONNX promotes nothing, ``1`` is int64 and ``1.0`` is float32.
+
+        The third input of Dropout is a bool, which no spec has among its inputs: 1 is true.
+        """
+        if (type(self).__name__, index) == ("Dropout", 2):
+            return g.constant(bool(value), "bool")
+        return g.constant(value)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all operators that a file may contain."""
+    return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported)
+
+
+def make(name: str) -> type[Operation] | None:
+    """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
+    op = OPS.get(name.removeprefix(PREFIX))
+    if op is None or not op.exported:
+        return None
+    annotations = get_type_hints(op)
+    fields: dict[str, Any] = {
+        key: (_argument(annotations[key]), ... if default is REQUIRED else _plain(default))
+        for key, default in declared_attributes(op).items()
+    }
+    made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
+    made.function = staticmethod(partial(emit, op.__name__))
+    made.signed_by = staticmethod(_signature(op))
+    made.arity = _arity(op)
+    made.takes_strings = op.takes_texts
+    return made
+
+
+def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Value | tuple[Value, ...]:
+    """Emit one operator. Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
+
+    Raises:
+        ShapeError: the operator would train in the exported file too.
+    """
+    if name == "BatchNormalization" and attributes["training_mode"]:
+        learnt = all(X is not None and X.kind == "param" for X in inputs[3:5])
+        text = (
+            "needs a Parameter for the mean and one for the variance, which training moves, if it has training_mode 1"
+        )
+        need(learnt, text, code=Code.VALUE_NOT_ALLOWED, hint="or use the layer BatchNormalization", key="training_mode")
+    found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
+    return found
+
+
+def _signature(op: type[Op]) -> Callable[..., Any]:
+    """Return the function whose parameters behind the first one are the inputs: ``infer`` may share one for all arities."""
+    if not _variadic(op.infer) or not op.has_kernel:
+        return op.infer
+    own = partial(op.bind, None)
+    return op.infer if _variadic(own) else own
+
+
+def _variadic(function: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
+
+
+def _arity(op: type[Op]) -> tuple[int, int | None]:
+    """Return the least and the largest number of inputs of an operator."""
+    _, *inputs = inspect.signature(_signature(op)).parameters.values()
+    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
+    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
+
+
+def _argument(kind: Any) -> Any:
+    """Return the type of an attribute as one of an argument: a sequence is a tuple, made from a list."""
+    parts = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    lists = [part for part in parts if get_origin(part) is Sequence]
+    found: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
+    return Annotated[found, FROM_LIST] if lists else found
+
+
+def _plain(default: Any) -> Any:
+    return tuple(default) if isinstance(default, list) else default

@@ -1,0 +1,310 @@
+"""Operations that change the shape, or the order of elements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, MAX_SIZE
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, operation
+from graphspec.vocabulary.operations.dtypes import promoted
+from graphspec.vocabulary.operations.reduction import axes_of
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=-1, le=MAX_SIZE)], ...],
+    FROM_LIST,
+    Field(description="The sizes of all axes, the batch first; -1 for one that follows from the others."),
+]
+IntList = Annotated[int | tuple[int, ...], FROM_LIST]
+
+
+@operation
+def reshape(g: Builder, x: Value, *, newshape: Sizes) -> Value:
+    """X with other axes, in the same order of elements. The batch varies: write -1 for its size."""
+    return g.reshape(x, list(newshape)) if newshape else g.Reshape(x, g.constant([1])) if x.rank == 0 else _scalar(g, x)
+
+
+def _scalar(g: Builder, x: Value) -> Value:
+    return g.Squeeze(g.reshape(x, [1]), g.constant([0]))
+
+
+@operation
+def ravel(g: Builder, x: Value) -> Value:
+    """All elements as one vector."""
+    return g.reshape(x, [-1])
+
+
+@operation
+def expand_dims(g: Builder, x: Value, *, axis: Axes) -> Value:
+    """X with axes of size 1 at these places of the output."""
+    listed = (axis,) if isinstance(axis, int) else axis or ()
+    return g.Unsqueeze(x, g.constant(list(listed))) if listed else x
+
+
+@operation
+def squeeze(g: Builder, x: Value, *, axis: Axes = None) -> Value:
+    """X without axes of size 1: those of ``axis``, or all."""
+    axes = [k for k, d in enumerate(x.shape) if d == 1] if axis is None else axes_of(axis, x)
+    return g.Squeeze(x, g.constant(axes)) if axes else x
+
+
+@operation
+def transpose(
+    g: Builder,
+    x: Value,
+    *,
+    axes: Annotated[
+        tuple[int, ...] | None, FROM_LIST, Field(description="The order of the axes; null: reversed.")
+    ] = None,
+) -> Value:
+    """X with its axes in another order."""
+    order = list(range(x.rank))[::-1] if axes is None else [normalize_axis(k, x.rank) for k in axes]
+    return g.Transpose(x, perm=tuple(order))
+
+
+@operation
+def swapaxes(g: Builder, x: Value, *, axis1: Axis, axis2: Axis) -> Value:
+    """X with two axes in each other's place."""
+    a, b = normalize_axis(axis1, x.rank), normalize_axis(axis2, x.rank)
+    order = list(range(x.rank))
+    order[a], order[b] = b, a
+    return g.transpose(x, order)
+
+
+@operation
+def moveaxis(
+    g: Builder,
+    x: Value,
+    *,
+    source: Annotated[IntList, Field(description="The axis, or a list of axes.")],
+    destination: Annotated[IntList, Field(description="Where each of them goes.")],
+) -> Value:
+    """X with axes at other places; the others keep their order."""
+    before, after = axes_of(source, x), axes_of(destination, x)
+    need(
+        len(before) == len(after) == len(set(before)) == len(set(after)), "needs one place for each axis", key="source"
+    )
+    order = [k for k in range(x.rank) if k not in before]
+    for place, axis in sorted(zip(after, before, strict=True)):
+        order.insert(place, axis)
+    return g.transpose(x, order)
+
+
+@operation
+def broadcast_to(g: Builder, x: Value, *, shape: Sizes) -> Value:
+    """X repeated along axes of size 1, to this shape; -1 keeps the size of an axis, such as the batch."""
+    lead = len(shape) - x.rank
+    need(lead >= 0, f"cannot be broadcast from {show(x.shape)} to {len(shape)} axes", key="shape")
+    need(-1 not in shape[:lead], "has -1 for a new axis", code=Code.VALUE_NOT_ALLOWED, key="shape")
+    return g.Expand(x, g.ints([1 if d == -1 else d for d in shape]))
+
+
+@operation
+def flip(g: Builder, x: Value, *, axis: Axes = None) -> Value:
+    """X with the elements of axes in reverse order."""
+    return reversed_on(g, x, axes_of(axis, x))
+
+
+def reversed_on(g: Builder, X: Value, axes: list[int]) -> Value:
+    """Emit X with the elements of ``axes`` in reverse order."""
+    n = len(axes)
+    first, last, step = (g.constant([k] * n) for k in (-1, -(2**31), -1))
+    return g.Slice(X, first, last, g.constant(axes), step) if axes else X
+
+
+@operation
+def fliplr(g: Builder, x: Value) -> Value:
+    """X with the elements of axis 1 in reverse order."""
+    return reversed_on(g, x, axes_of(1, x))
+
+
+@operation
+def flipud(g: Builder, x: Value) -> Value:
+    """X with the elements of axis 0, the batch, in reverse order."""
+    return reversed_on(g, x, axes_of(0, x))
+
+
+@operation
+def roll(
+    g: Builder, x: Value, *, shift: Annotated[IntList, Field(description="By how many places.")], axis: Axes = None
+) -> Value:
+    """X with the elements of an axis moved; those beyond the end come back at the beginning."""
+    if axis is None:
+        need(isinstance(shift, int), "needs an axis for each shift", key="axis")
+        flat = _rolled(g, g.reshape(x, [-1]), int(shift) if isinstance(shift, int) else 0, 0)
+        return g.Reshape(flat, g.Shape(x))
+    axes = axes_of(axis, x)
+    shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
+    need(len(shifts) == len(axes), "needs an axis for each shift", key="axis")
+    for places, at in zip(shifts, axes, strict=True):
+        x = _rolled(g, x, places, at)
+    return x
+
+
+def _rolled(g: Builder, X: Value, places: int, axis: int) -> Value:
+    size = X.shape[axis]
+    places = places % size if isinstance(size, int) and size else places
+    if places == 0:
+        return X
+    at, cut, end = g.constant([axis]), g.constant([-places]), g.constant([2**31])
+    return g.Concat(g.Slice(X, cut, end, at), g.Slice(X, g.constant([0]), cut, at), axis=axis)
+
+
+@operation
+def tile(
+    g: Builder,
+    x: Value,
+    *,
+    repeats: Annotated[
+        IntList, Field(description="How often along each axis; a list that is shorter has the last axes.")
+    ],
+) -> Value:
+    """X repeated as a whole along its axes."""
+    listed = [repeats] if isinstance(repeats, int) else list(repeats)
+    need(min(listed, default=1) >= 0, "repeats less than 0 times", code=Code.VALUE_NOT_ALLOWED, key="repeats")
+    listed = [1] * (x.rank - len(listed)) + listed
+    if len(listed) > x.rank:
+        x = g.Unsqueeze(x, g.constant(list(range(len(listed) - x.rank))))
+    return g.Tile(x, g.constant(listed)) if any(n != 1 for n in listed) else x
+
+
+@operation
+def repeat(
+    g: Builder,
+    x: Value,
+    *,
+    repeats: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How often.")],
+    axis: AxisOrNone = None,
+) -> Value:
+    """X with each element repeated along an axis."""
+    if axis is None:
+        x, axis = g.reshape(x, [-1]), 0
+    at = normalize_axis(axis, x.rank)
+    counts = [repeats if k == at + 1 else 1 for k in range(x.rank + 1)]
+    wide = g.Tile(g.Unsqueeze(x, g.constant([at + 1])), g.constant(counts))
+    sizes = [g.size(x, k) for k in range(x.rank)]
+    sizes[at] = -1
+    return g.reshape(wide, sizes)
+
+
+@operation
+def pad(
+    g: Builder,
+    x: Value,
+    *,
+    pad_width: Annotated[
+        int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], ...],
+        FROM_LIST,
+        Field(description="One number, [before, after], or one pair for each axis, the batch first."),
+    ],
+    mode: Annotated[Literal["constant", "reflect", "edge"], Field(description="What is added.")] = "constant",
+    constant_values: Annotated[float | None, Field(description="The number that is added; null: 0.")] = None,
+) -> Value:
+    """X with more elements before and behind each axis."""
+    pairs = _pairs(pad_width, x.rank)
+    need(
+        all(n >= 0 for pair in pairs for n in pair), "cannot cut elements", code=Code.VALUE_NOT_ALLOWED, key="pad_width"
+    )
+    pads = g.constant([pair[0] for pair in pairs] + [pair[1] for pair in pairs])
+    if mode == "reflect" or mode == "edge":
+        return g.Pad(x, pads, mode=mode)
+    return g.Pad(x, pads, g.constant(constant_values or 0, x.dtype))
+
+
+def _pairs(width: int | tuple[int | tuple[int, ...], ...], rank: int) -> list[tuple[int, int]]:
+    """Return the elements before and behind each axis."""
+    if isinstance(width, int):
+        return [(width, width)] * rank
+    pairs = [(each, each) if isinstance(each, int) else tuple(each) for each in width]
+    if len(width) == 2 and all(isinstance(each, int) for each in width):
+        pairs = [(int(width[0]), int(width[1]))]  # type: ignore[arg-type]
+    pairs = pairs * rank if len(pairs) == 1 else pairs
+    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
+        raise ShapeError(Code.WRONG_RANK, f"needs {rank} pairs, one for each axis", key="pad_width")
+    return [(int(pair[0]), int(pair[1])) for pair in pairs]
+
+
+def joined(g: Builder, inputs: tuple[Value, ...], axis: int) -> Value:
+    """Emit the inputs joined along an axis, in their common dtype."""
+    return g.Concat(*promoted(g, *inputs), axis=normalize_axis(axis, inputs[0].rank))
+
+
+@operation
+def concatenate(g: Builder, *xs: Value, axis: Axis = 0) -> Value:
+    """The inputs joined along an axis that they have; axis 0 is the batch."""
+    return joined(g, xs, axis)
+
+
+@operation
+def append(g: Builder, x1: Value, x2: Value, *, axis: AxisOrNone = None) -> Value:
+    """``x2`` behind ``x1``, along an axis."""
+    if axis is None:
+        x1, x2, axis = g.reshape(x1, [-1]), g.reshape(x2, [-1]), 0
+    return joined(g, (x1, x2), axis)
+
+
+@operation
+def stack(g: Builder, *x: Value, axis: Axis = 0) -> Value:
+    """The inputs, which have equal shapes, along a new axis; axis 0 comes before the batch."""
+    at = normalize_axis(axis, x[0].rank + 1)
+    return joined(g, tuple(g.Unsqueeze(X, g.constant([at])) for X in x), at)
+
+
+@operation
+def hstack(g: Builder, *xs: Value) -> Value:
+    """The inputs joined along axis 1; vectors along axis 0."""
+    return joined(g, xs, 0 if xs[0].rank == 1 else 1)
+
+
+@operation
+def vstack(g: Builder, *xs: Value) -> Value:
+    """The inputs joined along axis 0, the batch; vectors become rows."""
+    return joined(g, tuple(g.Unsqueeze(X, g.constant([0])) if X.rank == 1 else X for X in xs), 0)
+
+
+@operation
+def split(
+    g: Builder,
+    x: Value,
+    *,
+    indices_or_sections: Annotated[IntList, Field(description="The number of equal parts, or where parts begin.")],
+    axis: Axis = 0,
+) -> tuple[Value, ...]:
+    """The parts of x along an axis of fixed size: several outputs, ``node:0``, ``node:1`` and so on."""
+    at = normalize_axis(axis, x.rank)
+    size = x.fixed(at)
+    if isinstance(indices_or_sections, int):
+        count = indices_or_sections
+        fits = count > 0 and size % count == 0
+        need(fits, f"cannot split {size} elements into {count} equal parts", code=Code.SIZES_DO_NOT_FIT)
+        parts = [size // count] * count
+    else:
+        ends = [*(min(k if k >= 0 else max(size + k, 0), size) for k in indices_or_sections), size]
+        need(ends == sorted(ends), "needs ascending places", code=Code.VALUE_NOT_ALLOWED, key="indices_or_sections")
+        parts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    found = g.Split(x, g.constant(parts), axis=at)
+    return tuple(found) if isinstance(found, tuple | list) else (found,)
+
+
+@operation
+def unstack(
+    g: Builder,
+    x: Value,
+    *,
+    num: Annotated[int | None, Field(description="The size of the axis; null: it is known.")] = None,
+    axis: Axis = 0,
+) -> tuple[Value, ...]:
+    """The slices of x along an axis of fixed size, without it: several outputs."""
+    at = normalize_axis(axis, x.rank)
+    size = x.fixed(at)
+    need(num in (None, size), f"has {size} slices, not {num}", code=Code.SIZES_DO_NOT_FIT, key="num")
+    return tuple(g.Gather(x, g.constant(k), axis=at) for k in range(size))

@@ -1,0 +1,217 @@
+"""The codes of problems: explained, used by name, reported somewhere, and never joined to a subject by guessing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import graphspec
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Problem, RunError, ShapeError
+from tools.make_diagnostics import PAGE, page
+
+PACKAGE = Path(graphspec.__file__).parent
+FILES = {
+    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "codes.py"
+}
+
+
+def test_the_page_is_current() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page(text), "run python -m tools.make_diagnostics"
+    assert re.findall(r"^\| (GS\d{3}) \|", text, re.M) == list(Code)
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_is_explained(code: Code) -> None:
+    assert re.fullmatch(r"GS[1-8]\d\d", code)
+    assert re.fullmatch(r"[A-Z][^.]+[^. ]", code.summary)
+    for text in (code.explanation, code.remedy):
+        assert re.fullmatch(r"[A-Z`].*\.", text)
+        assert "  " not in text
+
+
+def test_a_code_is_equal_to_its_text() -> None:
+    code = Code.VALUE_NOT_ALLOWED
+    assert code == "GS105" == str(code) == f"{code}"
+    assert {"GS105": 1}[code] == 1
+    assert json.dumps([code]) == '["GS105"]'
+    assert pickle.loads(pickle.dumps(code)) is code
+    assert Code("GS105") is code
+
+
+def test_what_carries_a_code_takes_it_as_text() -> None:
+    assert Diagnostic("GS105", "x is wrong").code is Code.VALUE_NOT_ALLOWED
+    assert ShapeError("GS301", "is wrong").problem == Problem(Code.WRONG_RANK, "is wrong")
+    assert RunError("GS601", "x is wrong").code is Code.NOT_FINITE
+    with pytest.raises(ValueError, match="GS999"):
+        Diagnostic("GS999", "x is wrong")
+
+
+def as_text(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Codes that are written as text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"GS\d{3}", node.value):
+            yield node
+
+
+def test_codes_are_used_by_name() -> None:
+    found = [
+        f"graphspec/{file}:{node.lineno} has {node.value}: write Code.{Code(node.value).name}"
+        for file, tree in FILES.items()
+        for node in as_text(tree)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_code_that_is_written_as_text_is_found() -> None:
+    found = as_text(ast.parse('"""GS105 is said."""\nraise ShapeError("GS301", f"is {x}")'))
+    assert [(node.value, node.lineno) for node in found] == [("GS301", 2)]
+
+
+def reported(tree: ast.AST) -> Iterator[str]:
+    """The codes that are given to something, not only compared with."""
+    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) not in compared and isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Code":
+            yield Code[node.attr]
+
+
+def test_every_code_is_reported_somewhere() -> None:
+    found = {code for tree in FILES.values() for code in reported(tree)}
+    assert found == set(Code)
+
+
+# Messages.
+
+CARRIERS = {
+    **dict.fromkeys(("DataError", "Problem", "ShapeError", "need"), 1),
+    **dict.fromkeys(("invalid", "refuse", "warn", "error", "warning"), 0),
+}
+"""What takes the message of a problem, and as which of its arguments."""
+VERBS = frozenset(
+    [
+        "cannot",
+        "compares",
+        "computes",
+        "contains",
+        "copies",
+        "correlates",
+        "counts",
+        "crops",
+        "divides",
+        "does",
+        "drops",
+        "expects",
+        "fills",
+        "gets",
+        "has",
+        "holds",
+        "is",
+        "joins",
+        "lacks",
+        "leaves",
+        "measures",
+        "monitors",
+        "multiplies",
+        "must",
+        "names",
+        "needs",
+        "predicts",
+        "reduces",
+        "repeats",
+        "requests",
+        "returns",
+        "runs",
+        "scatters",
+        "sets",
+        "shares",
+        "sums",
+        "supports",
+        "takes",
+        "treats",
+        "uses",
+        "would",
+        "writes",
+    ]
+)
+
+
+def texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
+    """The texts that an expression may be, as far as they are written in the function; ``{}`` for what is put in."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr(values=[first, *_]):
+            yield from texts(first, function)
+        case ast.FormattedValue():
+            yield from list(texts(node.value, function)) or ["{}"]
+        case ast.IfExp():
+            yield from texts(node.body, function)
+            yield from texts(node.orelse, function)
+        case ast.BinOp():
+            yield from texts(node.left, function)
+        case ast.Call(func=ast.Attribute(value=value, attr="format")):
+            yield from texts(value, function)
+        case ast.Name():
+            for target, value in assigned(function):
+                if target == node.id:
+                    yield from texts(value, function)
+
+
+def assigned(function: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """What a function assigns to its names."""
+    for node in within(function):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = [(target, node.value)]
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs = list(zip(target.elts, node.value.elts, strict=True))
+                yield from ((name.id, value) for name, value in pairs if isinstance(name, ast.Name))
+
+
+def within(function: ast.AST) -> Iterator[ast.AST]:
+    """All that is in a function, but not what is in functions in it."""
+    for node in ast.iter_child_nodes(function):
+        yield node
+        if not isinstance(node, ast.FunctionDef):
+            yield from within(node)
+
+
+def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The messages of all problems, with their lines."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.Module):
+            for node in within(function):
+                if isinstance(node, ast.Call):
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    place = CARRIERS.get(name, len(node.args))
+                    if place < len(node.args):
+                        yield from ((node.lineno, text) for text in texts(node.args[place], function))
+
+
+def test_messages_are_predicates() -> None:
+    """A subject is put in front of each, so it begins with a verb."""
+    every = {(file, *found) for file, tree in FILES.items() for found in messages(tree)}
+    wrong = [f"graphspec/{file}:{line}: {text}" for file, line, text in every if text.split(" ")[0] not in VERBS]
+    assert not wrong, "\n".join(sorted(wrong))
+    assert len(every) > 400
+
+
+def test_a_message_that_is_not_a_predicate_is_found() -> None:
+    code = """
+def f(x):
+    text, hint = f"axis {x} does not exist", "choose another"
+    raise ShapeError("GS301", text, hint=hint)
+    need(x, f"{x} is wrong")
+    need(x, "is wrong")
+"""
+    assert {text.split(" ")[0] for _, text in messages(ast.parse(code))} == {"axis", "{}", "is"}

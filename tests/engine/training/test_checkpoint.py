@@ -1,0 +1,113 @@
+"""Tests of checkpoints: they are complete and exact, and damaged ones are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import assert_same_files, assert_same_weights, interrupt, resume, whole
+
+import graphspec as gs
+from graphspec.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.run_directory import check_resumable, start_run
+from specs import blobs, dense_spec
+
+STATE = {"epoch": 2, "batch": 1, "sums": [0.1 + 0.2, 1e-300], "nan": float("nan")}
+
+
+def write(directory: Path) -> None:
+    arrays = {"weight/a": np.arange(6, dtype=np.float32).reshape(2, 3), "slot/m/a": np.zeros((2, 3), np.float32)}
+    save_checkpoint(directory, Checkpoint(arrays, STATE))
+
+
+def test_a_checkpoint_comes_back_with_the_same_bits(tmp_path: Path) -> None:
+    write(tmp_path)
+    back = load_checkpoint(tmp_path)
+    assert back.state["sums"] == STATE["sums"]
+    assert np.array_equal(back.arrays["weight/a"], np.arange(6, dtype=np.float32).reshape(2, 3))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.json", "checkpoint.safetensors"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "empty", "foreign"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
+    write(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(data[:-5])
+    elif damage == "flipped":
+        data[-1] ^= 1
+        path.write_bytes(data)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        from safetensors.numpy import save_file
+
+        save_file({"x": np.zeros(3)}, path)
+    with pytest.raises(gs.RunError) as caught:
+        load_checkpoint(tmp_path)
+    assert caught.value.code == "GS603"
+    assert caught.value.status == 3
+
+
+def spec(tmp_path: Path, **training: Any) -> dict[str, Any]:
+    x, y = blobs()
+    np.savez(tmp_path / "rows.npz", x=x, kind=y)
+    spec = dense_spec(data={"train": {"file": str(tmp_path / "rows.npz")}, "validation": {"split": 0.2}})
+    spec["training"] |= {"epochs": 4, "callbacks": [{"type": "EarlyStopping", "patience": 3}]} | training
+    return spec
+
+
+@pytest.mark.parametrize("after", [1, 5, 6, 7, 13, 23])
+def test_a_run_interrupted_anywhere_ends_with_the_same_bits(tmp_path: Path, after: int) -> None:
+    run = whole(spec(tmp_path), tmp_path / "whole")
+    interrupt(spec(tmp_path), tmp_path / "run", after)
+    assert load_checkpoint(tmp_path / "run").state["step"] == after
+    assert resume(spec(tmp_path), tmp_path / "run").history == run.history
+    assert_same_files(tmp_path / "whole", tmp_path / "run")
+
+
+def test_only_more_epochs_may_be_resumed(tmp_path: Path) -> None:
+    model = gs.compile(spec(tmp_path))
+    start_run(model, tmp_path / "run")
+    model.trainer(Silent(), tmp_path / "run").run()
+    check_resumable(gs.compile(spec(tmp_path, epochs=9)), tmp_path / "run")
+    with pytest.raises(gs.UsageError, match="epochs"):
+        check_resumable(gs.compile(spec(tmp_path, epochs=2)), tmp_path / "run")
+    with pytest.raises(gs.UsageError, match=r"training\.batch_size"):
+        check_resumable(gs.compile(spec(tmp_path, batch_size=8)), tmp_path / "run")
+    same = gs.compile(spec(tmp_path))
+    x, y = blobs(seed=1)
+    np.savez(tmp_path / "rows.npz", x=x, kind=y)
+    with pytest.raises(gs.UsageError, match="data files have changed"):
+        check_resumable(same, tmp_path / "run")
+
+
+def test_a_longer_resumed_run_equals_a_long_one(tmp_path: Path) -> None:
+    long = whole(spec(tmp_path, epochs=6), tmp_path / "long")
+    whole(spec(tmp_path, epochs=3), tmp_path / "run")
+    assert_same_weights(resume(spec(tmp_path, epochs=6), tmp_path / "run"), long)
+
+
+def test_run_json_records_software_and_data(tmp_path: Path) -> None:
+    model = gs.compile(spec(tmp_path))
+    start_run(model, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["seed"] == 3
+    assert record["workers"] == 1
+    assert set(record["packages"]) >= {"numpy", "onnx", "onnxruntime"}
+    assert len(record["spec_sha256"]) == len(record["data_sha256"]["train"]) == 64
+
+
+def test_without_a_directory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = gs.compile(dense_spec())
+    prepare_fit(model, FitData(*blobs()), FitSettings(epochs=1), observer=Silent()).run()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,103 @@
+"""Tests of the number of workers of a run: it is chosen, recorded, and used again when the run is resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import assert_same_files, assert_same_weights, interrupt, resume, whole
+from watching import Recorder, watched
+
+import graphspec as gs
+from graphspec.engine.parallel import team
+from graphspec.engine.training import auto_workers
+from graphspec.engine.training import choose_workers as choose
+from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.run_directory import check_resumable, start_run
+from specs import blobs, dense_spec
+
+pytestmark = pytest.mark.usefixtures("two_cores")
+
+# Run directories.
+
+
+def filed(tmp_path: Path, workers: Any = 2, **training: Any) -> dict[str, Any]:
+    x, y = blobs(40)
+    if not (tmp_path / "rows.npz").exists():
+        np.savez(tmp_path / "rows.npz", x=x, kind=y)
+    spec = dense_spec(data={"train": {"file": str(tmp_path / "rows.npz")}, "validation": {"split": 0.2}})
+    optimizer = {"type": "Adam", "use_ema": True, "ema_momentum": 0.8, "learning_rate": 0.05}
+    callbacks = [
+        {"type": "SwapEMAWeights", "swap_on_epoch": True},
+        {"type": "ReduceLROnPlateau", "patience": 1, "min_delta": 0.5},
+        {"type": "EarlyStopping", "patience": 2, "min_delta": 0.2, "restore_best_weights": True},
+        {"type": "ModelCheckpoint", "filepath": "kept", "save_freq": 3},
+    ]
+    spec["training"] |= {"epochs": 4, "workers": workers, "optimizer": optimizer, "callbacks": callbacks} | training
+    return spec
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    spec = filed(tmp_path)
+    run = whole(spec, tmp_path / "whole")
+    assert json.loads((tmp_path / "whole" / "run.json").read_text())["workers"] == 2
+    interrupt(spec, tmp_path / "run", 3)
+    assert_same_weights(resume(spec, tmp_path / "run"), run)
+    assert_same_files(tmp_path / "whole", tmp_path / "run")
+    assert gs.load(tmp_path / "run" / "kept").weights.keys() == run.model.weights.keys()
+
+
+def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 1e9)
+    spec = filed(tmp_path, "auto")
+    interrupt(spec, tmp_path / "run", 3)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 0.0)
+    model = gs.compile(spec)
+    run = model.trainer(Silent(), tmp_path / "run")
+    run.resume(check_resumable(model, tmp_path / "run"))
+    start_run(model, tmp_path / "run")  # as the command does
+    run.run()
+    assert model.workers == 2
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
+    assert_same_weights(run, whole(filed(tmp_path, 2), tmp_path / "whole"))
+    with pytest.raises(gs.UsageError, match="workers"):
+        resume(filed(tmp_path, 1), tmp_path / "run")
+
+
+# One process instead.
+
+
+def test_short_runs_stay_in_one_process() -> None:
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, "auto")
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == []
+
+
+def test_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "usable_cores", lambda: 1)
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, 2)
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == ["1 of 2 workers: there are no more cores"]
+
+
+def test_one_process_where_memory_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(wanted: Mapping[str, Any]) -> None:
+        raise OSError("no shared memory")
+
+    monkeypatch.setattr(team, "allocate", refuse)
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, 2)
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == ["one worker instead of 2: no shared memory"]

@@ -1,0 +1,31 @@
+"""Entries of the operators in ``graphspec/graph/ops/loss.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+from graph.ops.cases.case import Example, OpCase, batch, ids, ints, normal, positive
+from graph.ops.cases.draw import Array
+from graph.ops.cases.elementwise import X, large
+
+
+def with_targets(*targets: Array) -> OpCase:
+    """Of numbers and targets in the same shape; the first have a gradient."""
+    examples = [Example([normal(*t.shape), t], wrt=[0]) for t in targets]
+    return OpCase(None, examples, allocates=[Example([X, large(300, 400)])], batched=batch(0, 1))
+
+
+CASES = {
+    "SigmoidCrossEntropy": with_targets(positive(4, 3), positive(2, 3, 1)),
+    "SoftmaxCrossEntropy": with_targets(positive(4, 3), positive(2, 3, 80), positive(2, 3, 4)),
+    "SparseSoftmaxCrossEntropy": OpCase(
+        None,
+        [
+            Example([normal(4, 3), ints(0, 2, 1, 2)]),
+            Example([normal(2, 2, 80), np.array([[0, 79], [3, 3]])]),
+            Example([normal(3, 2, 5), np.array([[0, 4], [3, 3], [1, 0]])]),
+        ],
+        allocates=[Example([large(120_000 // n, n), ids(n, 120_000 // n)]) for n in (8, 400)],
+        batched=batch(0, 1),
+    ),
+    "SquaredError": with_targets(positive(4, 3), positive(5, 1), positive(2, 3, 4)),
+}

@@ -1,0 +1,25 @@
+"""The table of operators lists every operator by name, and does not find unknown names."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+from graphspec.graph import ops
+from graphspec.graph.ops import OPS, Op
+
+
+def test_every_operator_is_in_the_table() -> None:
+    for module in pkgutil.iter_modules(ops.__path__):
+        import_module(f"graphspec.graph.ops.{module.name}")
+    assert OPS.data.keys() == set(OPS)
+    assert len(OPS) == len(OPS.data)
+    assert all(issubclass(cls, Op) and cls.__name__ == name for name, cls in OPS.items())
+
+
+def test_an_unknown_operator() -> None:
+    assert "Nothing" not in OPS
+    with pytest.raises(KeyError, match="Nothing"):
+        OPS["Nothing"]

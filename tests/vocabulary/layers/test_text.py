@@ -1,0 +1,195 @@
+"""TextVectorization, in onnxruntime: against values of Keras, another tokenizer, and nasty texts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vocabulary.layers.test_lookup import GOLDEN, check_golden
+from layouts import SETTINGS
+from preparing import layer_of, learnt, lowered, prepared, texts
+from pydantic import ValidationError
+
+from graphspec.base.errors import ShapeError
+from graphspec.vocabulary.layers.text import TextVectorization
+
+PUNCTUATION = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
+SPACE = "\t\n\v\f\r "
+NASTY = [
+    "",
+    " \t ",
+    "...",
+    "Don't stop, it's 3.5 e-mails!",
+    "Élan ÉLAN élan",
+    "e\u0301te\u0301",
+    "日本語 テキスト",
+    "\U0001f600\U0001f468\u200d\U0001f469 ok",
+    "مرحبا بالعالم",
+    "\u202eabc\u202c def",
+    "a\x00b \x01 \x7f",
+    "x" * 10_000,
+    "word " * 2_000,
+    "'quoted' -- (x) _y_",
+    "ＦＵＬＬ ＷＩＤＴＨ",
+]
+
+
+def tokens_of(text: str, standardize: str | None, split: str) -> list[str]:
+    """The tokens, by Python alone: those of Keras, with the punctuation inside of words."""
+    strips = standardize is not None and "strip" in standardize
+    if standardize is not None and "lower" in standardize:
+        text = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    if split == "character":
+        return [c for c in text if not (strips and c in PUNCTUATION)]
+    words = re.split(f"[{SPACE}]+", text)
+    return [w for word in words if (w := word.strip(PUNCTUATION) if strips else word)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in GOLDEN["cases"] if case["layer"] == "TextVectorization"],
+    ids=lambda case: f"{case['arguments']}",
+)
+def test_vectors_equal_keras(case: dict[str, Any]) -> None:
+    check_golden(case)
+
+
+WAYS = [*product(["lower_and_strip_punctuation", "lower", "strip_punctuation", None], ["whitespace", "character"])]
+
+
+@pytest.mark.parametrize(("standardize", "split"), WAYS)
+def test_nasty_texts(standardize: str | None, split: str) -> None:
+    """Learn from nasty texts, and look them up: the ids are those of an independent tokenizer."""
+    config = {"type": "TextVectorization", "standardize": standardize, "split": split}
+    layer = learnt(config, texts(NASTY[:7])[:, None], texts(NASTY[7:])[:, None])
+    rows = [tokens_of(text, standardize, split) for text in NASTY]
+    counts = Counter(token for row in rows for token in row)
+    expected = sorted(counts, key=lambda t: (counts[t], t), reverse=True)
+    assert list(layer.tokens()) == expected
+    ids = prepared(layer, texts(NASTY)[:, None])
+    numbers = {token: k for k, token in enumerate(expected, 2)}
+    for row, found in zip(rows, ids.tolist(), strict=True):
+        assert found == [numbers[t] for t in row] + [0] * (ids.shape[1] - len(row))
+
+
+TEXT = st.text(st.sampled_from("aB'é É.-\t日\U0001f600\u3000\x01"), max_size=30)
+
+
+@SETTINGS
+@given(st.lists(TEXT, min_size=1, max_size=5), st.sampled_from(WAYS))
+def test_random_texts(given_texts: list[str], way: tuple[str | None, str]) -> None:
+    rows = [tokens_of(text, *way) for text in given_texts]
+    vocabulary = [*dict.fromkeys(["zz", *(t for row in rows for t in row[::2])])]
+    config = {"type": "TextVectorization", "standardize": way[0], "split": way[1], "vocabulary": vocabulary}
+    ids = prepared(config, texts(given_texts))
+    numbers = {token: k for k, token in enumerate(vocabulary, 2)}
+    assert ids.shape[1] == max(map(len, rows))
+    for row, found in zip(rows, ids.tolist(), strict=True):
+        assert found == [numbers.get(t, 1) for t in row] + [0] * (ids.shape[1] - len(row))
+
+
+@SETTINGS
+@given(
+    st.lists(st.text("abc ", max_size=12), min_size=1, max_size=5),
+    st.lists(
+        st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map(" ".join), min_size=1, max_size=8, unique=True
+    ),
+    st.sampled_from([2, 3, (2,), (3, 1), (2, 4)]),
+    st.sampled_from(["int", "multi_hot", "count"]),
+)
+def test_random_ngrams(given_texts: list[str], vocabulary: list[str], ngrams: Any, mode: str) -> None:
+    config = {"type": "TextVectorization", "vocabulary": vocabulary, "ngrams": ngrams, "output_mode": mode}
+    found = prepared(config, texts(given_texts))
+    widths = range(1, ngrams + 1) if isinstance(ngrams, int) else ngrams
+    first = 2 if mode == "int" else 1
+    numbers = {entry: k for k, entry in enumerate(vocabulary, first)}
+    for text, result in zip(given_texts, found.tolist(), strict=True):
+        words = text.split()
+        grams = [" ".join(words[k : k + n]) for n in widths for k in range(len(words) - n + 1)]
+        ids = [numbers.get(gram, first - 1) for gram in grams]
+        if mode == "int":
+            assert result == ids + [0] * (found.shape[1] - len(ids))
+        else:
+            counts = np.bincount(ids, minlength=len(vocabulary) + 1)
+            assert result == (counts if mode == "count" else counts > 0).astype(float).tolist()
+
+
+def test_lower_case_beyond_ascii() -> None:
+    """Native onnxruntime changes ASCII letters alone, WebAssembly all: both spellings have the id."""
+    layer = {"type": "TextVectorization", "vocabulary": ["élan", "москва", "Été"]}
+    assert prepared(layer, texts(["Élan ÉLAN élan ELAN", "Москва МОСКВА москва été"])).tolist() == [
+        [2, 2, 2, 1],
+        [3, 3, 3, 4],
+    ]
+    double = {"type": "TextVectorization", "vocabulary": ["École", "école", "x"]}
+    assert prepared(double, texts(["École école x"])).tolist() == [[2, 2, 4]]
+    kept = {"type": "TextVectorization", "vocabulary": ["École", "école"], "standardize": None}
+    assert prepared(kept, texts(["École école ÉCOLE"])).tolist() == [[2, 3, 1]]
+
+
+def test_batches_without_tokens() -> None:
+    for ngrams, mode in product([None, 2, (3,)], ["int", "multi_hot", "count"]):
+        config = {"type": "TextVectorization", "vocabulary": ["a", "a b"], "ngrams": ngrams, "output_mode": mode}
+        for batch in (texts(["", "!"]), texts([[""]])):
+            found = prepared(config, batch)
+            assert found.shape == (len(batch), 0 if mode == "int" else 3)
+            assert not found.any()
+    config = {"type": "TextVectorization", "vocabulary": ["a"], "output_sequence_length": 3}
+    assert prepared(config, texts(["", "!"])).tolist() == [[0] * 3] * 2
+    assert prepared(config, np.zeros((0, 1), object)).shape == (0, 3)
+
+
+def test_one_text_does_not_depend_on_the_others() -> None:
+    config = {"type": "TextVectorization", "vocabulary": ["a", "b", "a b"], "ngrams": 2}
+    alone, beside = (prepared(config, texts(rows)) for rows in (["b a b"], ["b a b", "x " * 50]))
+    assert beside[0].tolist() == alone[0].tolist() + [0] * (beside.shape[1] - alone.shape[1])
+
+
+def test_a_vocabulary_that_is_to_be_learnt() -> None:
+    for ngrams, mode in product([None, 2], ["int", "multi_hot", "count", "tf_idf"]):
+        config = {"type": "TextVectorization", "ngrams": ngrams, "output_mode": mode}
+        _, value = lowered(config, texts([["a"]]))
+        if mode == "int":
+            assert str(value.range.high) == "node.tokens+1"
+        else:
+            assert str(value.shape[1]) == "node.tokens+1"
+    assert layer_of({"type": "TextVectorization"}).learns
+    assert not layer_of({"type": "TextVectorization", "vocabulary": ["a"]}).learns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"split": None}, "must be lower or null for `split: null`"),
+        ({"split": None, "standardize": "lower", "ngrams": 2}, "must be null for `split: null`"),
+        ({"ngrams": [2, 2]}, "must list each number of tokens once"),
+        ({"ngrams": 0}, "greater than or equal to 1"),
+        ({"output_mode": "count", "output_sequence_length": 3}, "must be null for `output_mode: count`"),
+        ({"ragged": True}, "must be false"),
+        ({"sparse": True}, "must be false"),
+        ({"output_mode": "one_hot"}, "'int', 'multi_hot', 'count' or 'tf_idf'"),
+        ({"vocabulary": ["a", "a"]}, "contains 'a' twice"),
+    ],
+)
+def test_what_is_refused(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TextVectorization.model_validate(arguments)
+    assert text in str(caught.value)
+
+
+def test_inputs_that_are_refused() -> None:
+    for arguments, array, code in [
+        ({}, np.array([[1]]), "GS306"),
+        ({}, texts([["a", "b"]]), "GS301"),
+        ({"split": None, "standardize": None}, texts([[["a"]]]), "GS301"),
+        ({"split": None, "standardize": None, "output_sequence_length": 2}, texts(["a"]), "GS301"),
+    ]:
+        with pytest.raises(ShapeError) as caught:
+            lowered({"type": "TextVectorization", **arguments}, array)
+        assert caught.value.code == code
