@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from browsing import chromium
 from consumers.apps import HERE
-from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 from searches import SPACE, plan_of, project
+from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 
 from graphspec.search.page import search_html, write_page
 from graphspec.search.records import Trial

@@ -11,11 +11,11 @@ from typing import Any
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.foreign.keras_files.archive import Archive
 from graphspec.foreign.keras_files.hdf5 import MAGIC, Hdf5
+from graphspec.foreign.keras_files.json_text import MAX_TEXT, parse_json
 from graphspec.foreign.keras_files.new_weights import NewWeights
 from graphspec.foreign.keras_files.old_weights import OldWeights
 from graphspec.foreign.keras_files.problems import Problems
 from graphspec.foreign.keras_files.weights import WeightSource
-from graphspec.foreign.keras_files.json_text import MAX_TEXT, parse_json
 
 CONFIG, WEIGHTS, METADATA, KEY = "config.json", "model.weights.h5", "metadata.json", "keras_version"
 _MAX_ASSET = 64 << 20

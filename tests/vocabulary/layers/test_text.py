@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vocabulary.layers.test_lookup import GOLDEN, check_golden
 from layouts import SETTINGS
 from preparing import layer_of, learnt, lowered, prepared, texts
 from pydantic import ValidationError
+from vocabulary.layers.test_lookup import GOLDEN, check_golden
 
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary.layers.text import TextVectorization
