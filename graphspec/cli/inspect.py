@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count, display_width, shell, shorten_end, terminal_width, wrapped
 from graphspec.cli.console import out, write_data

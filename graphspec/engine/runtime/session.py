@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
-from graphspec.base.arrays.system_memory import available
+from graphspec.base.arrays.memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.data.batches import in_batches
 from graphspec.data.check import Dataset, DataSignature, refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.text import count, wrapped
 from graphspec.foreign.inspecting.modules import Modules, modules
 from graphspec.graph.ir.dims import show

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.split import pieces
+from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value

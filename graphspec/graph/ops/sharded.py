@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context

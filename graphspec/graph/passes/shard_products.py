@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.layout import CACHE_LINE
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.ops import OPS
