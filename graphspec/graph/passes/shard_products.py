@@ -18,7 +18,7 @@ from graphspec.base.arrays.split import shard_slice
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.unary import Unary
+from graphspec.graph.ops.formulas import Unary
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
