@@ -297,11 +297,9 @@ class Recorder:
 
     def shape(self, part: Expression) -> tuple[int, ...]:
         """Return the shape of a part."""
-        if part.array is not None:
-            return part.array.shape
         found = {self.shape(inner) for inner in part.inner()} - {()}
-        broadcast: tuple[int, ...] = np.broadcast_shapes(*found)
-        return broadcast
+        shape: tuple[int, ...] = np.broadcast_shapes(*found) if part.array is None else part.array.shape
+        return shape
 
 
 def shares(a: Array | None, b: Array) -> bool:

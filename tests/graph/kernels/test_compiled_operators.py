@@ -12,9 +12,13 @@ from bits import FOUND, Memory, assert_same_bits, needs_kernels, numbers, run
 from compiled_kernels import TESTED_APART
 from graphs import Array
 
-from graphspec.graph.kernels.cell_activations import gate
 from graphspec.graph.kernels.compiled import TWINS, of_rows
-from graphspec.graph.ops import gelu, gru, indexing, layer_norm, lstm, multi_hot
+from graphspec.graph.kernels.recurrence import gate
+from graphspec.graph.ops import gelu, indexing
+from graphspec.graph.ops import indexing as multi_hot
+from graphspec.graph.ops import normalization as layer_norm
+from graphspec.graph.ops import recurrent as gru
+from graphspec.graph.ops import recurrent as lstm
 from graphspec.graph.optimizers import adam, momentum
 
 MODULES = (adam, gelu, gru, indexing, layer_norm, lstm, momentum, multi_hot)
