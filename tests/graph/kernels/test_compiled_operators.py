@@ -13,7 +13,7 @@ from compiled_kernels import TESTED_APART
 from graphs import Array
 
 from graphspec.graph.kernels.compiled import TWINS, of_rows
-from graphspec.graph.kernels.recurrence import gate
+from graphspec.graph.kernels.recurrence import Gate
 from graphspec.graph.ops import gelu, indexing
 from graphspec.graph.ops import indexing as multi_hot
 from graphspec.graph.ops import normalization as layer_norm
@@ -71,7 +71,7 @@ def of_cells() -> Iterator[Case]:
     sizes = ((1, 1, 1), (2, 3, 5), (3, 8, 33), (2, 16, 0), (0, 4, 4))
     one_step = tuple(size for size in sizes if size[0])
     slopes = {
-        name: lambda memory, size, name=name: gate(memory, (name, 0.0, 0.0), size) for name in ("Sigmoid", "Tanh")
+        name: lambda memory, size, name=name: Gate(memory, (name, 0.0, 0.0), size) for name in ("Sigmoid", "Tanh")
     }
     f, g = slopes["Sigmoid"], slopes["Tanh"]
     for half in ({}, {"half": scalar(0.5)}):
