@@ -18,8 +18,8 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
+from graphspec.graph.kernels.common import as_words, bit_mask, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.common import clip as clip_call
-from graphspec.graph.kernels.common import copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import Twin
 from graphspec.graph.kernels.context import Context
 
@@ -90,8 +90,8 @@ class Expression:
 
     @property
     def single(self) -> bool:
-        """Whether a leaf has float32 numbers."""
-        return self.array is None or self.array.dtype == np.float32
+        """Whether its numbers are float32."""
+        return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
 
     @property
     def truth(self) -> bool:
@@ -126,10 +126,30 @@ greater, greater_equal, less, less_equal, equal, not_equal = (
 logical_and, logical_or, logical_xor, logical_not, isnan, isinf = (
     ufunc(f, truth=True) for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isnan, np.isinf)
 )
+copysign = ufunc(np.copysign)
 clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
 """``clip(x, low, high)`` with two numbers."""
 number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])
 """1 for true, 0 for false."""
+
+
+def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
+    condition, a, b = operands
+    mask, calls = bit_mask(ctx, condition, out.dtype)
+    if out is b:
+        calls.append((np.invert, mask, mask))
+        a, b = b, a
+    words = as_words(out)
+    return [
+        *calls,
+        (np.bitwise_xor, as_words(a), as_words(b), words),
+        (np.bitwise_and, words, mask, words),
+        (np.bitwise_xor, words, as_words(b), words),
+    ]
+
+
+choose = Function(_choose)
+"""``choose(condition, a, b)`` has the bits of a where the condition holds, else those of b."""
 
 
 def kernel(*, result: str) -> Callable[[Formula], Function]:
@@ -180,6 +200,11 @@ def parts(*expressions: Expression) -> list[Expression]:
             found[id(part)] = part
             waiting += part.inner()
     return [*found.values()]
+
+
+def write(ctx: Context, array: Array, formula: Formula, *arrays: Array) -> Calls:
+    """Return the calls that write a formula of arrays to an array, which may be one of them."""
+    return record(ctx, (array, formula(*map(leaf, arrays))))
 
 
 def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:

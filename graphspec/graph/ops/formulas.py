@@ -10,17 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, in_blocks, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need_dtype, need_float
 from graphspec.graph.ops.base import OPS, Op
 
 
 def need_number(X: Value) -> None:
     """Raise ShapeError for a tensor of bools."""
-    need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
+    need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
 
 
 class Unary(Op):
