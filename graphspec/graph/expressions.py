@@ -18,7 +18,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import as_words, bit_mask, copy_cast, negate, scratch_like
+from graphspec.graph.kernels.common import as_words, bit_mask, blocks_of, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.common import clip as clip_call
 from graphspec.graph.kernels.compiled import Twin
 from graphspec.graph.kernels.context import Context
@@ -129,6 +129,7 @@ logical_and, logical_or, logical_xor, logical_not, isnan, isinf = (
 copysign = ufunc(np.copysign)
 clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
 """``clip(x, low, high)`` with two numbers."""
+copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])])
 number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])
 """1 for true, 0 for false."""
 
@@ -215,17 +216,35 @@ def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:
     Raises:
         ValueError: something reads it.
     """
-    recorder = Recorder(ctx, results)
-    for array, expression in results:
-        recorder.write(expression, array)
-    return recorder.calls
+    return Recorder(ctx, results).calls
+
+
+def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Expression]]], *arrays: Array) -> Calls:
+    """Return the calls of :func:`record` for each block of the arrays in turn; ``formulas`` returns the results of a block.
+
+    They are recorded for the first block, and repeated for all blocks of its size. All blocks share their scratch buffers.
+    """
+    calls: Calls = []
+    begin = end = ctx.mark()
+    first = arrays
+    recorder: Recorder | None = None
+    for block in blocks_of(*arrays):
+        if recorder is not None and block[0].shape == first[0].shape:
+            ctx.reset(end)
+            calls += recorder.repeated(dict(zip(map(id, first), block, strict=True)))
+        else:
+            ctx.reset(begin)
+            recorder, first = Recorder(ctx, formulas(*block)), block
+            calls, end = calls + recorder.calls, ctx.mark()
+    return calls
 
 
 class Recorder:
     """Calls, and which arrays hold what they have computed.
 
     Attributes:
-        calls: the calls so far.
+        calls: the calls.
+        steps: each function with its operands and its result, which make the calls.
         reads: how often each part is still read, by its identity.
         places: the array of each computed part.
         own: temporaries; those that nobody reads any more are ``free``.
@@ -234,6 +253,7 @@ class Recorder:
     def __init__(self, ctx: Context, results: Sequence[tuple[Array, Expression]]) -> None:
         self.ctx, self.like = ctx, results[-1][0]
         self.calls: Calls = []
+        self.steps: list[tuple[Function, list[Array], Array]] = []
         self.results = {id(expression): array for array, expression in results}
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
@@ -242,11 +262,22 @@ class Recorder:
         self.constants: dict[str, Array] = {}
         self.own: list[Array] = []
         self.free: list[Array] = []
+        for array, expression in results:
+            if (found := self.place(expression, array)) is not array:
+                self.step(copy, [found], array)
 
-    def write(self, expression: Expression, array: Array) -> None:
-        """Record the calls that write an expression to an array."""
-        if (found := self.place(expression, array)) is not array:
-            self.calls.append((np.copyto, array, found))
+    def step(self, function: Function, operands: list[Array], target: Array) -> None:
+        """Record the calls of a function."""
+        self.steps.append((function, operands, target))
+        self.calls += function.calls(self.ctx, operands, target)
+
+    def repeated(self, others: Mapping[int, Array]) -> Calls:
+        """Return the same calls with ``others`` in place of some arrays, by their identity."""
+        calls: Calls = []
+        for function, operands, target in self.steps:
+            new = [others.get(id(a), a) for a in operands]
+            calls += function.calls(self.ctx, new, others.get(id(target), target))
+        return calls
 
     def place(self, part: Expression | float, target: Array | None) -> Array:
         """Return an array with the part's value: ``target``, if that is given and the part is not read twice."""
@@ -280,7 +311,7 @@ class Recorder:
             raise ValueError("the last operand of a function in place must be a temporary, or have the result's memory")
         if any(self.reads[id(x)] and shares(x.array, target) for x in self.leaves):
             raise ValueError("a formula reads an operand that its result has overwritten")
-        self.calls += part.function.calls(self.ctx, operands, target)
+        self.step(part.function, operands, target)
         self.places[id(part)] = target
         return target
 

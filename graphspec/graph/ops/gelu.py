@@ -26,7 +26,7 @@ from graphspec.graph.expressions import (
     write,
 )
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.common import clip, scratch_like
+from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context, need_value
 from graphspec.graph.ops.base import op
@@ -216,8 +216,20 @@ def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slop
     ]
 
 
+class ByKernels(Gated):
+    """A gated activation that kernels compute, block by block."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        arrays = [X, Y] if slope is None else [X, Y, slope]
+        return in_blocks(ctx, lambda x, y, dx=None: self.write(ctx, x, y, dx), *arrays)
+
+    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Return the calls that write Y, which may be X itself, and its derivative unless ``slope`` is None."""
+        raise NotImplementedError
+
+
 @op
-class Gelu(Gated):
+class Gelu(ByKernels):
     """``Y = X · Φ(X)`` with the normal distribution Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
 
     activation = "gelu"
@@ -261,7 +273,7 @@ class Gelu(Gated):
 
 
 @op
-class Swish(Gated):
+class Swish(ByKernels):
     """``Y = X · sigmoid(alpha · X)``, SiLU for alpha 1. Ramachandran et al., *Searching for activation functions*, 2017."""
 
     in_onnxruntime = False  # onnxruntime 1.32 expands it at opset 24, but not from 25 on

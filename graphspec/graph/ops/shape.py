@@ -91,6 +91,9 @@ class View(Op):
     copied_inputs = slice(1)
     blockwise = True
 
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
+        return reshaped(ctx, X)
+
 
 @op
 class Identity(View):
@@ -103,9 +106,6 @@ class Identity(View):
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -122,7 +122,7 @@ class StopGradient(View):
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         return X, [], None
 
 
@@ -156,9 +156,6 @@ class Reshape(View):
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
-        return reshaped(ctx, X)
-
 
 @op
 class Flatten(View):
@@ -170,9 +167,6 @@ class Flatten(View):
         need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 def unit_axes(axes: Value | None, rank: int) -> list[int]:
@@ -196,9 +190,6 @@ class Squeeze(View):
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
-        return reshaped(ctx, X)
-
 
 @op
 class Unsqueeze(View):
@@ -211,9 +202,6 @@ class Unsqueeze(View):
 
     def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array, axes: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -231,7 +219,7 @@ class Transpose(View):
         )
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         order = list(range(X.ndim))[::-1] if self.perm is None else list(self.perm)
 
         def backward(dY: Array) -> Calls:
