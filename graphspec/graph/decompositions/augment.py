@@ -9,7 +9,7 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.ops.augment import RandomCrop
+    from graphspec.graph.ops.images import RandomCrop
 
 
 @decomposes("RandomCrop")

@@ -10,7 +10,8 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.ops.gated_activations import Gelu, HardSwish, Mish, Swish
+    from graphspec.graph.ops import Op
+    from graphspec.graph.ops.gelu import Gelu, Swish
 
 
 @decomposes("Gelu")
@@ -33,12 +34,12 @@ def swish(g: Builder, op: Swish, X: Value) -> Any:
 
 
 @decomposes("Mish")
-def mish(g: Builder, op: Mish, X: Value) -> Any:
+def mish(g: Builder, op: Op, X: Value) -> Any:
     """Emit ``x · tanh(softplus(x))``."""
     return g.Mul(X, g.Tanh(g.Softplus(X)))
 
 
 @decomposes("HardSwish")
-def hard_swish(g: Builder, op: HardSwish, X: Value) -> Any:
+def hard_swish(g: Builder, op: Op, X: Value) -> Any:
     """Emit ``x · hard_sigmoid(x)``."""
     return g.Mul(X, g.HardSigmoid(X, alpha=1 / 6, beta=0.5))

@@ -11,7 +11,7 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.ops.multi_hot import MultiHot
+    from graphspec.graph.ops.indexing import MultiHot
 
 
 @decomposes("MultiHot")

@@ -9,7 +9,7 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.ops.layer_norm import GroupNormalization, RMSNormalization
+    from graphspec.graph.ops.normalization import GroupNormalization, RMSNormalization
 
 
 @decomposes("GroupNormalization")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphspec.graph.ir.graph import Graph, Node, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.windows import Window
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.rebuild import Rebuild, rebuild

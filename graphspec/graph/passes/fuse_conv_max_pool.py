@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from graphspec.graph.gradients import needed_gradients
 from graphspec.graph.ir.graph import Graph, Node, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphspec.graph.ir.graph import Graph, Node, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.unary import Unary
+from graphspec.graph.ops.formulas import Unary
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from graphspec.graph.kernels.group import Shard
+    from graphspec.graph.kernels.context import Shard
 
 _MIN_KERNEL = 1 << 18
 """Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""

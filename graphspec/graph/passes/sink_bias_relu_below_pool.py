@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphspec.graph.ir.graph import Graph, Node, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 

@@ -21,7 +21,7 @@ from graphspec.graph.decompositions import (
 )
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.target import Target
 
 

@@ -15,7 +15,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import constants_of
 from graphspec.graph import passes, text
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
 from graphspec.graph.text import print_graph, sketch
 

@@ -17,7 +17,7 @@ from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.memory_estimate import activations
 from graphspec.graph.passes.legalize import legalize
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
