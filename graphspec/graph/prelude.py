@@ -15,8 +15,7 @@ from typing import Any
 from graphspec.graph.ir.dims import Dim, has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS
-from graphspec.graph.row_axes import RowAxes
-from graphspec.graph.row_rules import SIZES
+from graphspec.graph.row_axes import SIZES, RowAxes
 
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8

@@ -135,6 +135,7 @@ class PRelu(Op):
     The slope broadcasts to X's shape. The gradient of X at 0 is 0, as in Keras's layer.
     """
 
+    vectors_at = (1,)
     activation = "PReLU"
     elementwise = True
     keeps_in, keeps_out = (0, 1), False

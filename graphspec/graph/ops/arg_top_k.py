@@ -33,6 +33,7 @@ class ArgExtremum(Op):
     Among equal elements the first is selected, or the last with ``select_last_index``. No gradient.
     """
 
+    rows = "extremum"
     keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
 
@@ -116,6 +117,7 @@ class TopK(Op):
     goes to the selected elements.
     """
 
+    rows, takes_sizes = "along_axis", True
     keeps_in, keeps_out = (), False
 
     axis: int = -1

@@ -66,6 +66,7 @@ class Attention(Op):
     ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (0, 1, 2), True
 
     is_causal: int = 0

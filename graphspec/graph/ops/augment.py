@@ -28,6 +28,7 @@ class RowUniform(Op):
     With ``same`` the batch shares one row: Y (1, k). Outside training Y is 0. No gradient.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (), False
     exported = False
     varies_in_training = True
@@ -73,6 +74,7 @@ class Recolor(Op):
     is clipped.
     """
 
+    rows = "all_in_front"
     keeps_in = (1,)
     exported, identity_in_inference = False, True
 
@@ -130,6 +132,7 @@ class RandomCrop(Op):
     outside training. Only X has a gradient.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
     exported = False
     varies_in_training = True

@@ -39,6 +39,8 @@ class BatchNormalization(Op):
     node has ONNX's three outputs (Y, running_mean, running_var).
     """
 
+    rows = "in_front"
+    vectors_at, channels = (1, 2), 1
     inference = Inference("BatchNormalization", (0, 1, 2, 3, 4), {"training_mode": 0}, outputs=1)
     activation = "linear"
     keeps_in, keeps_out = (0, 1, 3, 4), False

@@ -37,6 +37,7 @@ class ConvPool(Op):
     masks of the largest tap, the first of equals in row-major order, are saved for backward.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (0,), False
     exported = False
 

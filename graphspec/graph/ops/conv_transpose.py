@@ -26,6 +26,8 @@ class ConvTranspose(Op):
     are the last axis. ``output_padding`` appends outputs at the end of each spatial axis. X, W and B have gradients.
     """
 
+    rows = "in_front"
+    weights_at, vectors_at, channels = (1,), (2,), 1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 

@@ -25,6 +25,8 @@ class Conv(Op):
     have gradients.
     """
 
+    rows = "in_front"
+    weights_at, vectors_at, channels = (1,), (2,), 1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 

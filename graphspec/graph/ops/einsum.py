@@ -191,6 +191,8 @@ class Einsum(Op):
     have equal sizes; the axes of ``...`` broadcast. All operands have gradients. As in ONNX and ``numpy.einsum``.
     """
 
+    rows = "einsum"
+    weights_at = (0, 1, 2)
     keeps_out = False
     variadic = True
 

@@ -16,6 +16,9 @@ from graphspec.graph.ops.reduce import mean, with_backward
 class GlobalPool(Op):
     """A pooling that reduces all spatial axes to size 1: X (N, C, …) → Y (N, C, 1…)."""
 
+    rows = "in_front"
+    keeps_channels = True
+
     def infer(self, X: Value) -> Type:
         need_float(X)
         need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")

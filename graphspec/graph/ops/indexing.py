@@ -111,6 +111,8 @@ class Gather(Op):
     X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
     """
 
+    rows, foldable = "gathered", True
+    weights_at = (0,)
     takes_texts = True
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
@@ -193,6 +195,7 @@ class GatherElements(Op):
     Indices and Y have one shape, with the rank of X, and at most X's size on every other axis. Only X has a gradient.
     """
 
+    rows = "along_shared_axis"
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 
@@ -258,6 +261,7 @@ class OneHot(Op):
     selects nothing. No gradient.
     """
 
+    rows = "one_hot"
     keeps_in, keeps_out, piecewise_constant = (), False, True
 
     axis: int = -1
@@ -298,6 +302,7 @@ class OneHot(Op):
 class Range(Op):
     """The integers ``start, start + delta, …`` before ``limit``, which is excluded. No gradient."""
 
+    foldable = True
     keeps_in, keeps_out = (), False
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
@@ -328,6 +333,7 @@ class CheckIds(Op):
     The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 

@@ -195,6 +195,8 @@ class LayerNormalization(Op):
     InvStdDev are not implemented. Ba, Kiros and Hinton, *Layer normalization*, 2016.
     """
 
+    rows = "normalized"
+    vectors_at, channels = (1, 2), -1
     keeps_in, keeps_out = (1,), False
 
     axis: int = -1
@@ -216,6 +218,8 @@ class RMSNormalization(Op):
     normalization*, NeurIPS 2019.
     """
 
+    rows = "normalized"
+    vectors_at, channels = (1,), -1
     keeps_in, keeps_out = (1,), False
 
     axis: int = -1
@@ -237,6 +241,8 @@ class GroupNormalization(Op):
     scale and bias (C,) → Y (N, C, …). Wu and He, *Group normalization*, ECCV 2018.
     """
 
+    rows = "in_front"
+    vectors_at, channels = (1, 2), 1
     since_opset = 21  # earlier opsets have one scale per group
     keeps_in, keeps_out = (1,), False
 
@@ -269,6 +275,7 @@ class LpNormalization(Op):
     Shapes: X and Y are equal.
     """
 
+    rows = "along_axis"
     keeps_in, keeps_out = (), True
 
     axis: int = -1

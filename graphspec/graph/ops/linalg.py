@@ -31,6 +31,8 @@ class Gemm(Op):
     Shapes: op(A) (M, K), op(B) (K, N), C broadcasts to (M, N) → Y (M, N).
     """
 
+    rows = "gemm"
+    weights_at, vectors_at, channels = (0, 1), (2,), -1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -147,6 +149,8 @@ class MatMul(Op):
     Shapes: A (…, M, K), B (…, K, N) → Y (…, M, N). A vector is a row on the left and a column on the right.
     """
 
+    rows = "product_of_matrices"
+    weights_at, channels = (0, 1), -1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -225,6 +229,7 @@ class Trilu(Op):
     All other elements are 0. Selects on the bits of the elements, so NaN and infinity outside the triangle become 0 too.
     """
 
+    rows, foldable = "matrix", True
     keeps_in, keeps_out = (), False
 
     upper: int = 1

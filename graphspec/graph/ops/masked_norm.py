@@ -26,6 +26,7 @@ class MaskedBatchNormalization(Op):
     Shapes: X (N, C, …), W broadcasts to X, the other inputs (C,) → Y (N, C, …). W has no gradient.
     """
 
+    rows = "all_in_front"
     inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False

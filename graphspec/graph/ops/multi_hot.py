@@ -40,6 +40,7 @@ class MultiHot(Op):
     are 1 by default. Only the weights have a gradient.
     """
 
+    rows = "ids"
     keeps_in, keeps_out = (0,), False
     exported = False
 
@@ -95,6 +96,7 @@ class GatherSum(Op):
     ids select.
     """
 
+    rows = "ids"
     keeps_in, keeps_out = (1,), False
     exported = False
 

@@ -105,6 +105,8 @@ class MaxPool(Op):
     is never the maximum, so ``pads`` must be smaller than the window.
     """
 
+    rows = "in_front"
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]
@@ -215,6 +217,8 @@ class AveragePool(Op):
     Shapes: X (N, C, …) → Y (N, C, …).
     """
 
+    rows = "in_front"
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]

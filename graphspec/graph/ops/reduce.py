@@ -65,6 +65,8 @@ class Reduction(Op):
     Shapes: X → Y without ``axes``, or with size 1 there if ``keepdims``; without ``axes`` all axes are reduced.
     """
 
+    rows, foldable = "reduced", True
+
     float_only: ClassVar[bool] = True
     """Whether integers are refused."""
 
@@ -124,6 +126,7 @@ class ReduceSum(Op):
     Shapes: X → Y without the axes, or with size 1 there if ``keepdims``.
     """
 
+    rows, foldable = "reduced", True
     keeps_in, keeps_out = (), False
 
     keepdims: int = 1
@@ -291,6 +294,7 @@ class CumSum(Op):
     Shapes: X and Y are equal; axis is a constant scalar.
     """
 
+    rows, foldable = "cumulated", True
     keeps_in, keeps_out = (), False
 
     exclusive: int = 0

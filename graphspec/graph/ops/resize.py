@@ -44,6 +44,8 @@ class Resize(Op):
     with ``exclude_outside``. Scales and sizes must be constants; ``roi`` is not used.
     """
 
+    rows, takes_sizes = "in_front", True
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     coordinate_transformation_mode: str = "half_pixel"
@@ -194,6 +196,7 @@ SPACE = "nchrws"
 class Rearrangement(Op):
     """The elements of X (N, C, H, W) in another shape: a block of b² pixels is b² channels on the other side."""
 
+    rows = "in_front"
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     to_space: ClassVar[bool]

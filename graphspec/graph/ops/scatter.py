@@ -24,6 +24,7 @@ class ScatterElements(Op):
     Negative indices count from the end. Without a reduction, updates at the same index must be equal.
     """
 
+    rows = "along_shared_axis"
     keeps_in, keeps_out = (1,), False
 
     axis: int = 0
@@ -135,6 +136,7 @@ class GatherND(Op):
     X (b…, n₀, n₁, …, rest…), indices (b…, q…, number of n) → Y (b…, q…, rest…); there are ``batch_dims`` axes b.
     """
 
+    rows = "gathered_deeply"
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 

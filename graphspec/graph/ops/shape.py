@@ -116,6 +116,8 @@ class StopGradient(View):
 class Reshape(View):
     """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 
+    rows, takes_sizes, rearranges = "reshaped", True, True
+
     allowzero: int = 0
 
     def infer(self, X: Value, shape: Value) -> Type:
@@ -150,6 +152,8 @@ class Reshape(View):
 class Flatten(View):
     """X as a matrix: the axes before ``axis`` become its rows, the others its columns."""
 
+    rows, rearranges = "reshaped", True
+
     axis: int = 1
 
     def infer(self, X: Value) -> Type:
@@ -173,6 +177,8 @@ def unit_axes(axes: Value | None, rank: int) -> list[int]:
 class Squeeze(View):
     """X without the ``axes`` of size 1; without ``axes``, all axes of size 1 are removed."""
 
+    rows, rearranges = "squeezed", True
+
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
@@ -194,6 +200,8 @@ class Squeeze(View):
 class Unsqueeze(View):
     """X with additional axes of size 1 at ``axes``, which count in the output."""
 
+    rows, rearranges = "unsqueezed", True
+
     def infer(self, X: Value, axes: Value) -> Type:
         new = unit_axes(axes, X.rank + len(known(axes, "axes")))
         remaining = iter(X.shape)
@@ -209,6 +217,8 @@ class Unsqueeze(View):
 @op
 class Transpose(View):
     """X with its axes in the order ``perm``, by default reversed; a view."""
+
+    rows, rearranges = "transposed", True
 
     perm: Sequence[int] | None = None
 
@@ -235,6 +245,7 @@ class Transpose(View):
 class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
+    rows, takes_sizes, foldable = "broadcast", True, True
     takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
@@ -258,6 +269,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
@@ -279,6 +291,7 @@ class Shape(Op):
 class Size(Op):
     """The number of elements of X, an int64 scalar; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 

@@ -28,6 +28,7 @@ class ShardedGemm(Op):
     is the partition of A, ``output_partition`` the partition of Y. ``shape`` is the shape of this worker's part of Y.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (1,), False
     exported = False
 

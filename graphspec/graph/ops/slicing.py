@@ -32,6 +32,8 @@ def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = N
 class Concat(Op):
     """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
+    rows, foldable = "along_shared_axis", True
+    keeps_channels = True
     variadic, takes_texts = True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(None)
@@ -100,6 +102,7 @@ def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[
 class Split(Op):
     """The pieces of X with the sizes ``split`` along ``axis``, as views."""
 
+    rows, rearranges = "along_axis", True
     is_view = True
     keeps_in, keeps_out = (), False
     copied_inputs, drops_elements = slice(1), True
@@ -200,6 +203,8 @@ class Slice(Op):
     Negative bounds count from the end, and bounds are clipped, as in Python.
     """
 
+    rows, takes_sizes, rearranges = "sliced", True, True
+    keeps_channels = True
     is_view = True
     takes_texts = True
     keeps_in, keeps_out = (), False
@@ -256,6 +261,8 @@ class Pad(Op):
     Negative pads of mode ``constant`` crop.
     """
 
+    rows, takes_sizes = "padded", True
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     mode: Literal["constant", "reflect", "edge"] = "constant"
@@ -358,6 +365,7 @@ def border_copies(
 class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
+    rows, takes_sizes, foldable = "tiled", True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 

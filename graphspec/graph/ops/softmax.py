@@ -25,6 +25,7 @@ _HALVED = (
 class Normalized(Op):
     """A function of a float tensor along ``axis``. Shapes: X and Y are equal."""
 
+    rows, keeps_channels = "along_axis", True
     keeps_in, keeps_out = (), True
 
     axis: int = -1

@@ -31,6 +31,7 @@ class AffineWarp(Op):
     no gradient.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
     exported, identity_in_inference = False, True
 

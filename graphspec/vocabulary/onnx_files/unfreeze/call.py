@@ -15,7 +15,7 @@ from graphspec.graph.kernels.context import need
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
 from graphspec.vocabulary.onnx_files.unfreeze.codes import refuse
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, our_dtype
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype
 from graphspec.vocabulary.onnx_files.unfreeze.naming import label
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Call:
         if not isinstance(known, Constant):
             return known
         with outside(self.g):
-            kernel = k == 1 and self.node.op_type in ("Conv", "ConvTranspose")
+            kind = kind_of(self.node.op_type)
+            kernel = k in kind.weights_at and kind.channels == 1
             return self.weights.value(known, label(self.node), slot=k in self.slots, kernel=kernel)
 
     def input(self, k: int) -> Value:

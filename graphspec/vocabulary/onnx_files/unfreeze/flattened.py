@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.graph.ir.dims import has_rows, product
 from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-
-_FUNCTIONS = """
-    Relu LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Softplus Softsign Mish Swish Gelu Erf Exp Log
-    Sqrt Neg Abs Add Sub Mul Div Pow Identity
-"""
-_ELEMENTWISE = frozenset(_FUNCTIONS.split())
-_LAST = frozenset(["Softmax", "LogSoftmax"])
 
 
 class Flattened:
@@ -75,9 +69,9 @@ class Flattened:
 
     def _by_element(self, node: Node, at: int, X: Value) -> Value | None:
         inputs = [X if k == at else v for k, v in enumerate(node.inputs)]
-        if node.op in _ELEMENTWISE:
+        if OPS[node.op].elementwise:
             return self._emit(node.op, inputs, node.attrs)
-        if node.op in _LAST and node.attrs["axis"] in (1, -1):
+        if OPS[node.op].rows == "along_axis" and len(node.outputs) == 1 and node.attrs["axis"] in (1, -1):
             return self._emit(node.op, inputs, node.attrs | {"axis": -1})
         return None
 
