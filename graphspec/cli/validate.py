@@ -14,7 +14,7 @@ from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_d
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.data.weights.report import reported
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.base.errors import Diagnostic

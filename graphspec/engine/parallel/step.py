@@ -15,8 +15,8 @@ from graphspec.engine.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.ir.graph import Segment
 from graphspec.graph.kernels.group import Group, Shard, ShardedKernel
-from graphspec.graph.passes.shard_products import wide_kernels
-from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
+from graphspec.graph.passes import FOR_PRODUCTS, prepare
+from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from graphspec.engine.compiler.vocabulary_files import given_by_files
 from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import Progress
 from graphspec.graph.builder import Builder
+from graphspec.graph.cuts import not_computable, repeatable
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:

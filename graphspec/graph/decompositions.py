@@ -1,20 +1,90 @@
-"""Attention (opset 23) in products, a softmax and selections; layers that need its parts build on the same pieces."""
+"""Decompositions of newer operators into operators of opset 17, for the pass ``legalize``.
+
+A decomposition is a function of the builder, the operator with its attributes, and the operator's inputs. It emits operators
+of opset 17 and returns the output, or a tuple of outputs. Layers that need the parts of attention build on the same pieces.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.graph.decompositions import decomposes
 from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.ops.attention import Attention
 
+Decomposition = Callable[..., Any]
+
+DECOMPOSITIONS: dict[str, Decomposition] = {}
+"""The decompositions by operator name."""
+
+
+def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
+    """Return a decorator that registers a function as the decomposition of ``op``."""
+
+    def register(function: Decomposition) -> Decomposition:
+        DECOMPOSITIONS[op] = function
+        return function
+
+    return register
+
+
+# Activations that are ONNX operators: Gelu (opset 20), Mish (18), HardSwish (14) and Swish (24).
+@decomposes("Gelu")
+def gelu(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
+    if op.approximate == "tanh":
+        squashed = g.Tanh((X + X * X * X * 0.044715) * math.sqrt(2 / math.pi))
+    else:
+        squashed = g.Erf(X * math.sqrt(0.5))
+    return X * 0.5 * (squashed + 1.0)
+
+
+@decomposes("Swish")
+def swish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · sigmoid(alpha · x)``."""
+    return X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha)
+
+
+@decomposes("Mish")
+def mish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · tanh(softplus(x))``."""
+    return X * g.Tanh(g.Softplus(X))
+
+
+@decomposes("HardSwish")
+def hard_swish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · hard_sigmoid(x)``."""
+    return X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5)
+
+
+# GroupNormalization (opset 21) and RMSNormalization (opset 23).
+@decomposes("GroupNormalization")
+def group_normalization(g: Builder, op: Any, X: Value, scale: Value, bias: Value) -> Value:
+    """Emit the normalization of ``(N, groups, …)``, then reshape to X's shape, scale and shift."""
+    rows = g.Reshape(X, g.constant([0, op.num_groups, -1]))
+    centred = rows - g.ReduceMean(rows, axes=(-1,), keepdims=1)
+    variance = g.ReduceMean(centred * centred, axes=(-1,), keepdims=1)
+    normal = centred / g.Sqrt(variance + op.epsilon)
+    spatial = g.constant(list(range(1, X.rank - 1)))
+    factor, offset = ((g.Unsqueeze(v, spatial) if X.rank > 2 else v) for v in (scale, bias))
+    return g.Reshape(normal, g.Shape(X)) * factor + offset
+
+
+@decomposes("RMSNormalization")
+def rms_normalization(g: Builder, op: Any, X: Value, scale: Value) -> Value:
+    """Emit ``X / sqrt(mean(X²) + epsilon) · scale``."""
+    axes = tuple(range(op.axis % X.rank, X.rank))
+    square = g.ReduceMean(X * X, axes=axes, keepdims=1)
+    return X / g.Sqrt(square + op.epsilon) * scale
+
+
+# Attention (opset 23) in products, a softmax and selections; layers that need its parts build on the same pieces.
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -81,7 +151,7 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
 
 
 @decomposes("Attention")
-def attention(g: Builder, op: Attention, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
+def attention(g: Builder, op: Any, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
     """Emit ``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros."""
     flat = Q.rank == 3
     if flat:
@@ -116,3 +186,25 @@ def _is_finite(mask: Value) -> bool:
         mask = mask.node.inputs[0]
     numbers = mask.node.inputs[1:] if mask.node is not None and mask.node.op == "Where" else (mask,)
     return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)
+
+
+# MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering.
+@decomposes("MultiHot")
+def multi_hot(g: Builder, op: Any, ids: Value, weights: Value | None = None) -> Any:
+    """Emit a comparison with all indices for a single id, else a scatter with one extra column for ids out of range."""
+    depth = op.depth
+    if ids.shape[-1] == 1 and weights is None:
+        return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
+    inside = (ids >= 0) & (ids < depth)
+    indices = g.Where(inside, ids, g.constant(depth))
+    outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
+    zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))
+    updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else weights
+    Y = g.ScatterElements(zeros, indices, updates, axis=-1, reduction="add" if op.count else "none")
+    return g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1]))
+
+
+@decomposes("RandomCrop")
+def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
+    """Emit ``rows · X · columns``: at inference two matrices resample the image."""
+    return rows @ X @ columns
