@@ -11,7 +11,7 @@ from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.kernels.cell_activations import gate
 from graphspec.graph.kernels.compiled import of_rows
-from graphspec.graph.ops.gated_activations import gelu, normal_argument
+from graphspec.graph.ops.gelu import gelu, normal_argument
 from graphspec.graph.ops.gru import gru_factors
 from graphspec.graph.ops.indexing import add_rows
 from graphspec.graph.ops.layer_norm import normalize, normalize_gradient

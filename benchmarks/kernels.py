@@ -24,7 +24,7 @@ from graphspec.graph.kernels.channels import gradient_sums, norm_gradient, scale
 from graphspec.graph.kernels.common import clip_gradient
 from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
 from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
-from graphspec.graph.ops.activations import relu_gradient
+from graphspec.graph.ops.elementwise import relu_gradient
 from graphspec.graph.optimizers.adam import adam
 from graphspec.graph.optimizers.base import BLOCK
 from graphspec.graph.optimizers.momentum import sgd

@@ -50,7 +50,7 @@ _CHANGELOG = "CHANGELOG.md: a line under Unreleased"
 _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (docs/contributing.md says how):"
 
 LAYER = Kind(
-    folder="layers",
+    folder="vocabulary/layers",
     table="$Name",
     imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float"),
     for_types=_BUILDER,
@@ -102,28 +102,16 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
 )
 
 OPERATOR = Kind(
-    folder="ops",
+    folder="graph/ops",
     table="$Name",
     imports=(
-        "import numpy as np",
-        "from graphspec.base.arrays.calls import Calls",
-        "from graphspec.graph.ir.graph import Array",
-        "from graphspec.graph.kernels.context import Context",
-        "from graphspec.graph.ops.base import op",
-        "from graphspec.graph.ops.unary import Unary",
+        "from graphspec.graph.expressions import exp",
+        "from graphspec.graph.ops.formulas import register, row",
     ),
     for_types=(),
-    body='''
-@op
-class $Name(Unary):
-    """``Y = exp(X)``."""
-$exported
-    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        return [(np.exp, X, Y)]
-
-    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        return [(np.multiply, dY, Y, dY)]
-''',
+    body="""
+register(__name__, {"$Name": row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y$exported)})
+""",
     about="$Name: its values.",
     test_imports=("import graphs", "import numpy as np"),
     test="""
@@ -131,7 +119,7 @@ def test_values_of_$name() -> None:
     X = np.random.default_rng(0).standard_normal((3, 4))
     np.testing.assert_allclose(graphs.run("$Name", [X])[0], np.exp(X), rtol=1e-5)
 """,
-    entry_imports=("from graph.ops.cases.elementwise import of_one",),
+    entry_imports=("from graph.ops.cases.broadcasting import of_one",),
     entry='"$Name": of_one($how)',
     left=(
         "python -m tools.make_operators && ruff format graphspec/graph/operators.pyi: the builder's stub",
@@ -150,7 +138,7 @@ EXPORTED = (
 """What is left for an operator that files hold."""
 
 LOSS = Kind(
-    folder="losses",
+    folder="vocabulary/losses",
     table="$name $Name",
     imports=("from graphspec.vocabulary.losses.base import LOSSES, Loss, mean",),
     for_types=_BUILDER,
@@ -191,7 +179,7 @@ def test_value_and_training_of_$name() -> None:
 )
 
 METRIC = Kind(
-    folder="metrics",
+    folder="vocabulary/metrics",
     table="$Name $name",
     imports=("import numpy as np", "from graphspec.vocabulary.metrics.base import METRICS, Average"),
     for_types=("from graphspec.graph.ir.graph import Array",),

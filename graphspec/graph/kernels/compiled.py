@@ -117,17 +117,23 @@ class Twin(Generic[P]):
     Attributes:
         name: the kernel.
         numpy: returns the calls of NumPy.
-        operands: the names of the operands.
+        operands: the names of the operands; by default those of the positional parameters.
         before, after: calls that the kernel takes in, in the order in which it makes them.
     """
 
     def __init__(
-        self, numpy: Callable[P, Calls], before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
+        self,
+        numpy: Callable[P, Calls],
+        before: Sequence[Neighbour] = (),
+        after: Sequence[Neighbour] = (),
+        operands: Sequence[str] | None = None,
     ) -> None:
         self.name, self.numpy = numpy.__name__, numpy
         self.before, self.after = tuple(before), tuple(after)
         parameters = inspect.signature(numpy).parameters.values()
-        self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.operands = tuple(positional if operands is None else operands)
+        TWINS[self.name] = self
 
     def __call__(self, *operands: P.args, **scratch: P.kwargs) -> Calls:
         call = self.bound(operands)
@@ -151,13 +157,7 @@ def twin(
     *, before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
 ) -> Callable[[Callable[P, Calls]], Twin[P]]:
     """Return a decorator that makes a function from arrays to calls a :class:`Twin`, of the kernel of its name."""
-
-    def register(numpy: Callable[P, Calls]) -> Twin[P]:
-        made = Twin(numpy, before, after)
-        TWINS[made.name] = made
-        return made
-
-    return register
+    return lambda numpy: Twin(numpy, before, after)
 
 
 def join(calls: Calls) -> Calls:

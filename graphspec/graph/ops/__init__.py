@@ -7,14 +7,14 @@ __all__ = ["OPS", "Op", "operator"]
 OPS.found_in(
     __name__,
     {
-        "activations": """
-        Relu LeakyRelu PRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign
+        "arithmetic": """
+        Add Sub Mul Div Mod Pow Max Min Sum Mean PRelu Clip
+        Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where
     """,
         "arg_top_k": "ArgMax ArgMin TopK",
         "attention": "Attention DropoutAttention",
         "augment": "RowUniform Recolor RandomCrop",
         "batch_norm": "BatchNormalization",
-        "binary": "Add Sub Mul Div Mod Pow Max Min Sum Mean",
         "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 OnnxFile",
         "conv_pool": "ConvPool",
         "conv_transpose": "ConvTranspose",
@@ -24,22 +24,21 @@ OPS.found_in(
             Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample StraightThrough
         """,
         "einsum": "Einsum",
-        "erf": "Erf",
-        "gated_activations": "Gelu Swish Mish HardSwish",
+        "elementwise": """
+        Exp Log Sqrt Reciprocal Erf Neg Abs Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh
+        Floor Ceil Round Sign Not IsNaN IsInf
+        Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign Mish HardSwish
+    """,
+        "gelu": "Gelu Swish",
         "global_pooling": "GlobalAveragePool GlobalMaxPool",
         "gru": "GRU",
         "indexing": "Gather GatherElements OneHot Range CheckIds",
         "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
         "linalg": "Gemm MatMul Trilu EyeLike",
-        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor IsNaN IsInf Where",
         "loss": "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError",
         "loss_reduction": "ReduceLoss PerRow RowShare",
         "lstm": "LSTM",
         "masked_norm": "MaskedBatchNormalization",
-        "math": """
-        Clip Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not
-        Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh
-    """,
         "multi_hot": "MultiHot GatherSum",
         "pooling": "MaxPool AveragePool",
         "recurrent_dropout": "DropoutLSTM DropoutGRU DropoutRNN",

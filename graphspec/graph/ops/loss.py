@@ -12,14 +12,15 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.codes import Code
+from graphspec.graph.expressions import Expression, kernel, leaf, record
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
 from graphspec.graph.kernels.softmax import subtract_largest
-from graphspec.graph.ops.activations import exp_of_negative
 from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.elementwise import exp_of_negative
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
 
@@ -282,9 +283,9 @@ class SigmoidCrossEntropy(Op):
         ]
 
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
-            t = scratch_like(ctx, logits)
+            X, t, d = map(leaf, (logits, targets, dY))
             ctx.give_grad(0, dY)
-            return [*exp_of_negative(ctx, logits, t), *binary_gradient(t, targets, dY, one=ctx.constant(1.0))]
+            return record(ctx, (dY, binary_gradient(exp_of_negative(X), t, d)))
 
         return Y, calls, backward
 
@@ -304,10 +305,10 @@ def binary_terms(x: Array, targets: Array, y: Array, exponent: Array, /, *, zero
     ]
 
 
-@twin()
-def binary_gradient(t: Array, targets: Array, dy: Array, /, *, one: Array) -> Calls:
-    """Return calls for ``dy = dy · (1 / (t + 1) - targets)``; ``t`` is overwritten."""
-    return [(np.add, t, one, t), (np.divide, one, t, t), (np.subtract, t, targets, t), (np.multiply, dy, t, dy)]
+@kernel(result="dy")
+def binary_gradient(t: Expression, targets: Expression, dy: Expression) -> Expression:
+    """Return ``dy · (1 / (t + 1) - targets)``."""
+    return dy * (1 / (t + 1) - targets)
 
 
 @twin()

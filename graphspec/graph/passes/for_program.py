@@ -18,7 +18,7 @@ from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.kernels.windows import Window
 from graphspec.graph.ops import OPS, operator
-from graphspec.graph.ops.unary import Unary
+from graphspec.graph.ops.formulas import Unary
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

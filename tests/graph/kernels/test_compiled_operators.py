@@ -8,32 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
+from bits import FOUND, Memory, assert_same_bits, needs_kernels, numbers, run
 from compiled_kernels import TESTED_APART
 from graphs import Array
 
 from graphspec.graph.kernels.cell_activations import gate
 from graphspec.graph.kernels.compiled import TWINS, of_rows
-from graphspec.graph.ops import gated_activations, gru, indexing, layer_norm, lstm, multi_hot
+from graphspec.graph.ops import gelu, gru, indexing, layer_norm, lstm, multi_hot
 from graphspec.graph.optimizers import adam, momentum
 
-MODULES = (adam, gated_activations, gru, indexing, layer_norm, lstm, momentum, multi_hot)
+MODULES = (adam, gelu, gru, indexing, layer_norm, lstm, momentum, multi_hot)
 """The modules with twins, which register them."""
 
 Sizes = tuple[int, ...]
-
-
-class Memory:
-    """What twins ask of a node's context: scratch memory and constants."""
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
-
-    def scratch(self, shape: Any, dtype: Any = None) -> Array:
-        return np.zeros(shape, dtype or self.dtype)
-
-    def constant(self, value: Any, dtype: Any = None) -> Array:
-        return np.array(value, dtype or self.dtype)
 
 
 Make = Callable[[np.random.Generator, Sizes, Any], Array]

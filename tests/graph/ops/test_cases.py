@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import pytest
 from graph.ops.cases import CASES, FAMILIES, TABLES, Elsewhere, Example, OpCase, examples
+from graph.ops.cases.broadcasting import of_one
 from graph.ops.cases.case import normal
-from graph.ops.cases.elementwise import of_one
 from paths import TESTS
 
 from graphspec.graph.ops import OPS
@@ -54,7 +54,7 @@ def test_entries_are_in_the_file_of_their_family() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    place = "CASES in tests/graph/ops/cases/math.py"
+    place = "CASES in tests/graph/ops/cases/elementwise.py"
     assert problems("Exp", None) == [f"Exp has no entry: add it to {place}"]
     (text,) = problems("Exp", of_one(exported=False))
     assert text == f"Exp is in files: give its entry in {place} a `draw`, for tests/graph/ops/test_onnxruntime.py"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Example, OpCase, batch, normal
-from graph.ops.cases.elementwise import large
 
 IMAGES, PLANES = large(20, 64, 48, 3), large(20, 3, 64, 48)
 

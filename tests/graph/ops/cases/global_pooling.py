@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, distinct
-from graph.ops.cases.elementwise import large
 
 
 def over_all() -> OpCase:

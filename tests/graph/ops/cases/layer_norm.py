@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graph.ops.cases.broadcasting import ROW, X, large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, normal
-from graph.ops.cases.elementwise import ROW, X, large
 
 HERE = Elsewhere("graph/ops/test_layer_norm.py")
 EPSILON = {"epsilon": 1e-2}

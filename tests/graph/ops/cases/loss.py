@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Example, OpCase, batch, ids, ints, normal, positive
 from graph.ops.cases.draw import Array
-from graph.ops.cases.elementwise import X, large
 
 
 def with_targets(*targets: Array) -> OpCase:

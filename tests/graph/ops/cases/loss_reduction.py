@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Example, OpCase, batch, normal, positive
-from graph.ops.cases.elementwise import X, large
 
 CASES = {
     "PerRow": OpCase(None, [Example([normal(4, 3)])]),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Example, OpCase, batch, ids, normal
-from graph.ops.cases.elementwise import large
 
 IDS = np.array([[3, 0, 3, 9, 2], [1, 1, 1, -4, 6], [5, 2, 0, 1, 4]])
 

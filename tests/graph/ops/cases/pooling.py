@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, distinct, normal
-from graph.ops.cases.elementwise import large
 
 
 def pool(**attrs: Any) -> OpCase:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, ids
-from graph.ops.cases.elementwise import large
 from recurrent_inputs import GATES, inputs_of
 
 Array = np.ndarray[Any, Any]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Example, OpCase, Strategy, ints, normal, positive, with_ints
 from graph.ops.cases.draw import Array, Draw
-from graph.ops.cases.elementwise import X, large
 
 
 def drawn(*dtypes: str) -> Strategy:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, normal
 from graph.ops.cases.draw import Draw
-from graph.ops.cases.elementwise import large
 
 
 def depth_to_space(d: Draw) -> Example:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X
 from graph.ops.cases.case import Elsewhere, Example, OpCase, batch, ids, normal
 from graph.ops.cases.draw import Array, Draw
-from graph.ops.cases.elementwise import X
 
 ORDERS = np.array([[0, 3, 1], [2, 1, 0], [-1, 0, 2]])
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import COLUMN, X, of_one
 from graph.ops.cases.case import Example, OpCase, ints, normal, with_ints
 from graph.ops.cases.draw import Draw
-from graph.ops.cases.elementwise import COLUMN, X, of_one
 
 DTYPES = ["float32", "int32", "int64", "bool", "uint8"]
 

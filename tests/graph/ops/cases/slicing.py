@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X
 from graph.ops.cases.case import Example, OpCase, ints, normal, with_ints
 from graph.ops.cases.draw import Draw
-from graph.ops.cases.elementwise import X
 
 
 def concat(d: Draw) -> Example:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from graph.ops.cases.broadcasting import X, one
 from graph.ops.cases.case import Example, OpCase, normal
 from graph.ops.cases.draw import Draw
-from graph.ops.cases.elementwise import X, one
 
 
 def softmax(d: Draw) -> Example:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Example, OpCase, batch, normal
-from graph.ops.cases.elementwise import large
 
 from graphspec.graph.ops.warp import FILL_MODES
 

@@ -1,22 +1,51 @@
-"""Elementwise arithmetic on several inputs, with broadcasting; comparisons and choices are in logic.py."""
+"""Elementwise operators on several inputs, with broadcasting: arithmetic, comparisons, choices, bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import ClassVar
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.codes import Code
+from graphspec.graph.expressions import (
+    Formula,
+    Function,
+    divide,
+    leaf,
+    letters,
+    log,
+    maximum,
+    minimum,
+    number,
+    reciprocal,
+    record,
+    sqrt,
+    square,
+    ufunc,
+)
 from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
-from graphspec.graph.ir.graph import Array, Node, Type, Value
+from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
 from graphspec.graph.ir.ranges import ANY, Range
+from graphspec.graph.kernels.blocks import in_blocks
 from graphspec.graph.kernels.channels import broadcast_rows
-from graphspec.graph.kernels.common import copy_cast, fold, give_each, give_sum, negate, output_for, scratch_like
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, same_dtype
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.kernels.common import (
+    as_words,
+    bit_mask,
+    clip,
+    copy_cast,
+    fold,
+    give_each,
+    give_sum,
+    output_for,
+    scratch_like,
+    within,
+)
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
+from graphspec.graph.ops.base import OPS, Op, op
 from graphspec.graph.ops.intervals import factor_ranges, term_ranges
 
 
@@ -41,6 +70,39 @@ def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim
     left, right = (v * size if len(v) == 1 else v for v in (left, right))
     results = [function(a, b) for a, b in zip(left, right, strict=True)]
     return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
+
+
+spread_product = Function(lambda ctx, operands, out: broadcast_rows(ctx, np.multiply, operands[0], operands[1], out))
+"""The product of two arrays; a vector is spread over many rows."""
+
+
+class Binary(Op):
+    """An operator on two operands that is a formula of them.
+
+    Attributes:
+        formula: returns C of A and B.
+        gradients: of the operands, in the order in which they are computed, the last one in place: the operand's index,
+            and the function that returns its gradient of A, B, C and C's gradient. What backward reads follows from these.
+    """
+
+    elementwise = True
+    formula: ClassVar[Formula]
+    gradients: ClassVar[Sequence[tuple[int, Formula]]] = ()
+
+    def __init_subclass__(cls) -> None:
+        read: set[str] = set().union(*(letters(f, ("A", "B", "C", "d"), {}) for _, f in cls.gradients))
+        cls.keeps_in, cls.keeps_out = tuple(k for k, name in enumerate("AB") if name in read), "C" in read
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B))
+
+        def backward(dC: Array) -> Calls:
+            def writer(gradient: Formula) -> Callable[[Array], Calls]:
+                return lambda out: record(ctx, (out, gradient(*map(leaf, (A, B, C, dC)))))
+
+            return give_each(ctx, dC, {k: ((A, B)[k], writer(gradient)) for k, gradient in self.gradients})
+
+        return C, record(ctx, (C, self.formula(leaf(A), leaf(B)))), backward
 
 
 @op
@@ -90,11 +152,12 @@ class Sub(Arithmetic):
 
 
 @op
-class Mul(Arithmetic):
+class Mul(Binary, Arithmetic):
     """``C = A · B``."""
 
     neutral, commutes = 1.0, True
-    keeps_in, keeps_out = (0, 1), False
+    formula = spread_product
+    gradients = ((0, lambda A, B, C, d: spread_product(d, B)), (1, lambda A, B, C, d: d * A))
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, mul)
@@ -105,51 +168,20 @@ class Mul(Arithmetic):
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         return factor_ranges(out, ranges, node.outputs[0].dtype, exact)
 
-    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        C = output_for(ctx, (0, A), (1, B))
-
-        def backward(dC: Array) -> Calls:
-            return give_each(
-                ctx,
-                dC,
-                {
-                    0: (A, lambda out: broadcast_rows(ctx, np.multiply, dC, B, out)),
-                    1: (B, lambda out: [(np.multiply, dC, A, out)]),
-                },
-            )
-
-        return C, broadcast_rows(ctx, np.multiply, A, B, C), backward
-
 
 @op
-class Div(Arithmetic):
+class Div(Binary, Arithmetic):
     """``C = A / B``; the quotient of integers is rounded towards 0 and has no gradient."""
 
     neutral = 1.0
-    keeps_in, keeps_out = (1,), True
+    formula = divide
+    gradients = ((1, lambda A, B, C, d: -(d * C / B)), (0, lambda A, B, C, d: d / B))
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        if A.dtype.kind != "f":
-            return integer_quotient(ctx, A, B)
-        C = output_for(ctx, (0, A), (1, B))
-
-        def backward(dC: Array) -> Calls:  # dA = dC / B, dB = -C · dC / B
-            return give_each(
-                ctx,
-                dC,
-                {
-                    1: (
-                        B,
-                        lambda out: [(np.multiply, dC, C, out), (np.divide, out, B, out), negate(out, out)],
-                    ),
-                    0: (A, lambda out: [(np.divide, dC, B, out)]),
-                },
-            )
-
-        return C, [(np.divide, A, B, C)], backward
+        return super().bind(ctx, A, B) if A.dtype.kind == "f" else integer_quotient(ctx, A, B)
 
 
 def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
@@ -180,6 +212,11 @@ class Mod(Arithmetic):
         return C, [(np.fmod if self.fmod else np.remainder, A, B, C)], None
 
 
+power = ufunc(np.power)
+POWERS: Mapping[float, Formula] = {2.0: square, 3.0: lambda X: X * X * X, 0.5: sqrt, -1.0: reciprocal}
+"""Powers that are computed faster in another way."""
+
+
 @op
 class Pow(Op):
     """``Z = X ** Y``. X and Y may differ in dtype; Z has the dtype of X. The gradient of Y is 0 where X ≤ 0."""
@@ -200,42 +237,25 @@ class Pow(Op):
         if X.dtype.kind == "f" and Y.dtype != X.dtype:
             E = ctx.save_for_backward(Y.shape, X.dtype)
             calls.append((copy_cast, E, Y))
-        fast: dict[float, Calls] = {
-            2.0: [(np.square, X, Z)],
-            3.0: [(np.multiply, X, X, Z), (np.multiply, Z, X, Z)],
-            0.5: [(np.sqrt, X, Z)],
-            -1.0: [(np.reciprocal, X, Z)],
-        }
-        if X.dtype.kind == "f" and exponent in fast:
-            calls += fast[exponent]
+        x, e, z = map(leaf, (X, E, Z))
+        if X.dtype.kind == "f" and exponent is not None and exponent in POWERS:
+            calls += record(ctx, (Z, POWERS[exponent](x)))
         elif X.dtype.kind != "f" and Y.dtype != X.dtype:
             calls.append((partial(np.power, out=Z, casting="unsafe"), X, Y))
         else:
             calls.append((np.power, X, E, Z))
 
-        def to_X(out: Array, dZ: Array) -> Calls:  # dZ · Y · X ** (Y - 1)
-            if exponent == 2.0:
-                return [(np.multiply, dZ, X, out), (np.add, out, out, out)]
-            lower, t = ctx.scratch(E.shape), scratch_like(ctx, dZ)
-            return [
-                (np.subtract, E, ctx.constant(1.0), lower),
-                (np.power, X, lower, t),
-                (np.multiply, t, E, t),
-                (np.multiply, dZ, t, out),
-            ]
-
-        def to_Y(out: Array, dZ: Array) -> Calls:  # dZ · Z · log(X)
-            t = ctx.scratch(X.shape)
-            tiny = ctx.constant(np.finfo(X.dtype).tiny)
-            return [
-                (partial(np.maximum, out=t), X, tiny),
-                (np.log, t, t),
-                (np.multiply, dZ, Z, out),
-                (np.multiply, out, t, out),
-            ]
-
         def backward(dZ: Array) -> Calls:
-            return give_each(ctx, dZ, {1: (Y, lambda out: to_Y(out, dZ)), 0: (X, lambda out: to_X(out, dZ))})
+            d = leaf(dZ)
+            tiny = float(np.finfo(X.dtype).tiny)
+            twice = d * x
+            to_X = twice + twice if exponent == 2.0 else d * (power(x, e - 1.0) * e)
+            to_Y = d * z * log(maximum(x, tiny))
+            return give_each(
+                ctx,
+                dZ,
+                {1: (Y, lambda out: record(ctx, (out, to_Y))), 0: (X, lambda out: record(ctx, (out, to_X)))},
+            )
 
         return Z, calls, backward
 
@@ -326,3 +346,130 @@ class Mean(Arithmetic):
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
         return scaled_sum(ctx, operands, 1.0 / len(operands))
+
+
+@op
+class PRelu(Binary):
+    """``Y = X if X > 0 else slope · X``. He et al., *Delving deep into rectifiers*, ICCV 2015.
+
+    The slope broadcasts to X's shape. The gradient of X at 0 is 0, as in Keras's layer.
+    """
+
+    activation, vectors_at = "PReLU", (1,)
+    formula = staticmethod(lambda X, slope: minimum(X, 0) * slope + maximum(X, 0))
+    gradients = (
+        (1, lambda X, slope, Y, d: d * minimum(X, 0)),
+        (0, lambda X, slope, Y, d: d * ((X < 0) * slope + number(X > 0))),
+    )
+
+    def infer(self, X: Value, slope: Value) -> Type:
+        need_float(X, slope)
+        need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that broadcasts to {X.type}, got {slope.type}")
+        return X.type
+
+
+@op
+class Clip(Op):
+    """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
+
+    elementwise = True
+    blockwise = True
+    keeps_in, keeps_out = (1, 2), True
+
+    def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
+        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
+        same_dtype(X, minimum, maximum)
+        for bound in (minimum, maximum):
+            need(bound is None or bound.rank == 0, "needs scalar bounds")
+        return X.type
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        X, minimum, maximum = (*ranges, ANY, ANY)[:3]
+        if output.type.is_float and not X.finite:
+            return ANY  # NaN passes through
+        return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
+
+    def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
+        Y = output_for(ctx, (0, X))
+        smallest, largest = (-inf, inf) if X.dtype.kind == "f" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
+        low = ctx.constant(smallest, X.dtype) if minimum is None else minimum
+        high = ctx.constant(largest, X.dtype) if maximum is None else maximum
+        calls = in_blocks(ctx, lambda x, y: [clip(x, low, high, y)], X, Y)
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
+
+        return Y, calls, backward
+
+
+class Predicate(Op):
+    """An elementwise function of two operands of one dtype; its result is bool. No gradient."""
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+    function: ClassVar[np.ufunc]
+    dtype_kinds: ClassVar[str] = "fiu"
+    """NumPy's kind codes of the supported dtypes."""
+
+    def infer(self, A: Value, B: Value) -> Type:
+        dtype = same_dtype(A, B)
+        need(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
+        return Type("bool", broadcast(A.shape, B.shape))
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        return C, [(self.function, A, B, C)], None
+
+
+PREDICATES = {
+    "Equal": ("A == B", np.equal, "fiub"),
+    "Greater": ("A > B", np.greater, "fiu"),
+    "GreaterOrEqual": ("A >= B", np.greater_equal, "fiu"),
+    "Less": ("A < B", np.less, "fiu"),
+    "LessOrEqual": ("A <= B", np.less_equal, "fiu"),
+    "And": ("A and B", np.logical_and, "b"),
+    "Or": ("A or B", np.logical_or, "b"),
+    "Xor": ("A xor B", np.logical_xor, "b"),
+}
+for _name, (_formula, _function, _kinds) in PREDICATES.items():
+    _members = {"__doc__": f"``C = {_formula}``.", "__module__": __name__, "function": _function, "dtype_kinds": _kinds}
+    OPS[_name] = type(_name, (Predicate,), _members)
+
+
+@op
+class Where(Op):
+    """``Y = A`` if ``condition``, else ``B``, elementwise with broadcasting. The condition has no gradient.
+
+    Selects on the bits of the elements: ``B ^ ((A ^ B) & mask)``.
+    """
+
+    elementwise = True
+    keeps_in, keeps_out = (0,), False
+    copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
+
+    def infer(self, condition: Value, A: Value, B: Value) -> Type:
+        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code=Code.WRONG_DTYPE)
+        return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
+
+    def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
+        Y = output_for(ctx, (1, A))
+        mask, mask_calls = bit_mask(ctx, condition, A.dtype)
+        y, b = as_words(Y), as_words(B)
+        calls: Calls = [
+            *mask_calls,
+            (np.bitwise_xor, as_words(A), b, y),
+            (np.bitwise_and, y, mask, y),
+            (np.bitwise_xor, y, b, y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            mask, mask_calls = bit_mask(ctx, condition, dY.dtype)
+            d = as_words(dY)
+            gradients: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
+                1: (A, lambda out: [(np.bitwise_and, d, mask, as_words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, as_words(out))]),
+            }
+            return mask_calls + give_each(ctx, dY, gradients)
+
+        return Y, calls, backward
