@@ -17,7 +17,7 @@ from graphspec.graph.ops.indexing import add_rows
 from graphspec.graph.ops.layer_norm import normalize, normalize_gradient
 from graphspec.graph.ops.lstm import lstm_back, lstm_factors, lstm_state
 from graphspec.graph.ops.multi_hot import gather_sum, gather_sum_gradient
-from graphspec.graph.optimizers.adam import adam_idle
+from graphspec.graph.optimizers.elementwise import adam_idle
 
 Array = np.ndarray[Any, Any]
 RANDOM = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.ops import operator
-from graphspec.graph.optimizers.weight_groups import unmatched
+from graphspec.graph.optimizers.base import unmatched
 from graphspec.language.declarations import Ref
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 @dataclass(frozen=True)

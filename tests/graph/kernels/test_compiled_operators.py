@@ -15,7 +15,8 @@ from graphs import Array
 from graphspec.graph.kernels.cell_activations import gate
 from graphspec.graph.kernels.compiled import TWINS, of_rows
 from graphspec.graph.ops import gelu, gru, indexing, layer_norm, lstm, multi_hot
-from graphspec.graph.optimizers import adam, momentum
+from graphspec.graph.optimizers import elementwise as adam
+from graphspec.graph.optimizers import elementwise as momentum
 
 MODULES = (adam, gelu, gru, indexing, layer_norm, lstm, momentum, multi_hot)
 """The modules with twins, which register them."""

@@ -17,14 +17,21 @@ from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
-from graphspec.vocabulary.onnx_files.unfreeze.call import Call, emit
-from graphspec.vocabulary.onnx_files.unfreeze.codes import FROZEN, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.call import (
+    FROZEN,
+    Call,
+    as_declared,
+    batch_size,
+    emit,
+    label,
+    name_of,
+    operator_of,
+    part_of,
+    refuse,
+)
 from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, fold, kind_of, of_array, of_tensor
-from graphspec.vocabulary.onnx_files.unfreeze.flattened import Flattened
-from graphspec.vocabulary.onnx_files.unfreeze.inputs import as_declared, batch_size
-from graphspec.vocabulary.onnx_files.unfreeze.naming import label, name_of, operator_of, part_of
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS
-from graphspec.vocabulary.onnx_files.unfreeze.peephole import whole_activation
+from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
 
 if TYPE_CHECKING:
