@@ -12,6 +12,7 @@ without a rule counts as one that mixes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -95,49 +96,49 @@ def _same(given: Sequence[Axis]) -> int:
     return given[0]
 
 
-def _apart(at: int, axes: Sequence[int]) -> int:
+def _apart(at: int, axes: Collection[int]) -> int:
     if at in axes:
         raise MixedError
     return at
 
 
-@rule
-def _reduced(node: Node, given: Sequence[Axis]) -> int:
+def _padded(node: Node) -> list[int]:
+    """Return the axes that get longer or shorter."""
+    pads, listed = _numbers(node, 1) or [], _axes(node, 3)
+    sides = zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)
+    axes = range(len(_shape(node, 0))) if listed is None else listed
+    return [k for k, (low, high) in zip(axes, sides, strict=True) if low or high]
+
+
+def _along(axes: Callable[[Node], Iterable[int]], node: Node, given: Sequence[Axis]) -> int:
+    """Only the first input has rows, and the operator works along other ``axes``, which may be dropped."""
     at, rank = _only(given), len(_shape(node, 0))
-    listed = node.attrs.get("axes") or _axes(node, 1) or range(rank)
-    axes = [normalize_axis(k, rank) for k in listed]
-    return _apart(at, axes) - (0 if node.attrs["keepdims"] else sum(k < at for k in axes))
+    others = {normalize_axis(k, rank) for k in axes(node)}
+    dropped = node.op == "Squeeze" or not node.attrs.get("keepdims", 1)
+    return _apart(at, others) - (sum(k < at for k in others) if dropped else 0)
 
 
-@rule
-def _extremum(node: Node, given: Sequence[Axis]) -> int:
-    at, axis = _only(given), normalize_axis(node.attrs["axis"], len(_shape(node, 0)))
-    return _apart(at, [axis]) - (0 if node.attrs["keepdims"] else int(axis < at))
-
-
-@rule
-def _along_axis(node: Node, given: Sequence[Axis]) -> int:
-    """The attribute ``axis`` is another one; only the first input has rows."""
-    return _along_shared_axis(node, [_only(given)])
+ALONG: dict[str, Callable[[Node], Iterable[int]]] = {
+    "along_axis": lambda node: [node.attrs["axis"]],
+    "reduced": lambda node: node.attrs.get("axes") or _axes(node, 1) or range(len(_shape(node, 0))),
+    "cumulated": lambda node: _axes(node, 1) or [0],
+    "normalized": lambda node: range(node.attrs["axis"], len(_shape(node, 0)) if node.attrs["axis"] >= 0 else 0),
+    "matrix": lambda node: (-2, -1),
+    "padded": _padded,
+    "sliced": lambda node: range(len(_numbers(node, 1) or [])) if (axes := _axes(node, 3)) is None else axes,
+    "tiled": lambda node: [k for k, times in enumerate(_numbers(node, 1) or []) if times != 1],
+    "squeezed": lambda node: (
+        [k for k, d in enumerate(_shape(node, 0)) if d == 1] if (axes := _axes(node, 1)) is None else axes
+    ),
+}
+"""The axes that operators work along, by the names of their rules."""
+RULES |= {name: partial(_along, axes) for name, axes in ALONG.items()}
 
 
 @rule
 def _along_shared_axis(node: Node, given: Sequence[Axis]) -> int:
     """The attribute ``axis`` is another one; all inputs have the rows at the same place."""
     return _apart(_same(given), [normalize_axis(node.attrs["axis"], len(_shape(node, 0)))])
-
-
-@rule
-def _cumulated(node: Node, given: Sequence[Axis]) -> int:
-    return _apart(_only(given), [normalize_axis(k, len(_shape(node, 0))) for k in _axes(node, 1) or [0]])
-
-
-@rule
-def _squeezed(node: Node, given: Sequence[Axis]) -> int:
-    at, shape = _only(given), _shape(node, 0)
-    listed = _axes(node, 1)
-    axes = [k for k, d in enumerate(shape) if d == 1] if listed is None else listed
-    return at - sum(normalize_axis(k, len(shape)) < at for k in axes)
 
 
 @rule
@@ -187,27 +188,6 @@ def _gathered(node: Node, given: Sequence[Axis]) -> int:
     if indices is None or data is not None:
         raise MixedError
     return axis + indices
-
-
-@rule
-def _sliced(node: Node, given: Sequence[Axis]) -> int:
-    listed = _axes(node, 3)
-    axes = range(len(_numbers(node, 1) or [])) if listed is None else listed
-    return _apart(_only(given), [normalize_axis(k, len(_shape(node, 0))) for k in axes])
-
-
-@rule
-def _padded(node: Node, given: Sequence[Axis]) -> int:
-    at, rank = _only(given), len(_shape(node, 0))
-    pads, listed = _numbers(node, 1) or [], _axes(node, 3)
-    axes = list(range(rank)) if listed is None else [normalize_axis(k, rank) for k in listed]
-    half = len(pads) // 2
-    return _apart(at, [k for k, low, high in zip(axes, pads[:half], pads[half:], strict=True) if low or high])
-
-
-@rule
-def _tiled(node: Node, given: Sequence[Axis]) -> int:
-    return _apart(_only(given), [k for k, times in enumerate(_numbers(node, 1) or []) if times != 1])
 
 
 @rule
@@ -298,12 +278,6 @@ def _one_hot(node: Node, given: Sequence[Axis]) -> int:
 
 
 @rule
-def _matrix(node: Node, given: Sequence[Axis]) -> int:
-    at, rank = _only(given), len(_shape(node, 0))
-    return _apart(at, [rank - 2, rank - 1])
-
-
-@rule
 def _first(node: Node, given: Sequence[Axis]) -> int:
     """The outputs have the rows where the first input has them, the only one with rows."""
     return _only(given)
@@ -327,12 +301,6 @@ def _all_in_front(node: Node, given: Sequence[Axis]) -> int:
 def _ids(node: Node, given: Sequence[Axis]) -> int:
     """The last axis has the ids of one vector."""
     return _apart(_same([a for a in given if a is not None]), [len(_shape(node, 0)) - 1])
-
-
-@rule
-def _normalized(node: Node, given: Sequence[Axis]) -> int:
-    at, rank = _only(given), len(_shape(node, 0))
-    return _apart(at, range(normalize_axis(node.attrs["axis"], rank), rank))
 
 
 @rule

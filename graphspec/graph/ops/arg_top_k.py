@@ -33,7 +33,7 @@ class ArgExtremum(Op):
     Among equal elements the first is selected, or the last with ``select_last_index``. No gradient.
     """
 
-    rows = "extremum"
+    rows = "along_axis"
     keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
 

@@ -240,7 +240,7 @@ class Optimizer(Config):
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         """Return the scalars of update ``step`` (from 0)."""
-        raise NotImplementedError
+        return (rate,)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         """Return calls that update ``p`` from ``g``; ``t`` is a scratch buffer of the same length.
@@ -340,37 +340,22 @@ class Optimizer(Config):
         return [*sums, *calls, *constrain(P, segments)]
 
     def _updates(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls of :meth:`updates`, after one that computes the scalars of the step."""
-        every = self.gradient_accumulation_steps or 1
-        if self.groups:
-            return self._updates_of_groups(v, clock, rate)
-        factors = [np.zeros((), v.P.dtype) for _ in self.factors(0, 1.0)]
-        shrink = np.ones((), v.P.dtype)
-        decay, fills = self.weight_decay, [array.fill for array in factors]
+        """Return the calls of :meth:`updates`, each run of weights with the same settings by itself.
 
-        def begin() -> None:
-            learning_rate = rate.advance(clock.step)
-            for fill, value in zip(fills, self.factors(clock.step // every, learning_rate), strict=True):
-                fill(value)
-            if decay:
-                shrink.fill(1 - decay * learning_rate)
-
-        return [(begin,), *self.updates(v, shrink, factors)]
-
-    def _updates_of_groups(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls of :meth:`_updates`, each run of weights with the same settings by itself."""
+        They follow one that computes the scalars of the step.
+        """
         every = self.gradient_accumulation_steps or 1
         known: list[tuple[Settings, Optimizer, list[Array], Array]] = []
         calls: Calls = []
-        for settings, run in runs(self.groups, v.spans, v.P.size):
+        parts = [(settings, v.cut_out(run)) for settings, run in runs(self.groups, v.spans, v.P.size)]
+        for settings, part in parts if self.groups else [(Settings(), v)]:
             found = next((each for each in known if each[0] == settings), None)
             if found is None:
                 own = self._with(settings)
                 scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
-                found = settings, own, scalars, np.ones((), v.P.dtype)
-                known.append(found)
+                known.append(found := (settings, own, scalars, np.ones((), v.P.dtype)))
             _, own, factors, shrink = found
-            calls += own.updates(v.cut_out(run), shrink, factors)
+            calls += own.updates(part, shrink, factors)
 
         def begin() -> None:
             current = rate.advance(clock.step)

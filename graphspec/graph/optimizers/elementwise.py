@@ -65,9 +65,6 @@ class SGD(Optimizer):
     def moments(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
 
-    def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        return (rate,)
-
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
         momentum = np.array(self.momentum, p.dtype) if self.momentum else None
@@ -94,9 +91,6 @@ class Lion(Optimizer):
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",)
-
-    def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        return (rate,)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
@@ -209,9 +203,6 @@ class Adagrad(Optimizer):
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         slots["accumulator"].fill(self.initial_accumulator_value)
 
-    def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        return (rate,)
-
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
         return adagrad(p, g, None, None, m["accumulator"], rate, np.array(self.epsilon, p.dtype), t=t)
@@ -232,9 +223,6 @@ class Adadelta(Optimizer):
 
     def moments(self) -> tuple[str, ...]:
         return ("accumulated_grad", "accumulated_delta_var")
-
-    def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        return (rate,)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
