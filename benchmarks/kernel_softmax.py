@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.kernels.attend import largest
 from graphspec.graph.kernels.compiled import TWINS
-from graphspec.graph.kernels.softmax import divide_by_sum, softmax_gradient, subtract_largest
+from graphspec.graph.kernels.softmax import divide_by_sum, largest, softmax_gradient, subtract_largest
 from graphspec.graph.ops.attention import scaled_columns
 from graphspec.graph.ops.gelu import gelu_by_tanh
 from graphspec.graph.ops.loss import class_gradient, pick, squared_error

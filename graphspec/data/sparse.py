@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.arrays.memory_maps import describe_map
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 
 if TYPE_CHECKING:

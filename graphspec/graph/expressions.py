@@ -120,8 +120,8 @@ sinh, cosh, tanh, arcsinh = (ufunc(f) for f in (np.sinh, np.cosh, np.tanh, np.ar
 arccosh, arctanh = ufunc(np.arccosh), ufunc(np.arctanh)
 floor, ceil, rint = (ufunc(f) for f in (np.floor, np.ceil, np.rint))
 maximum, minimum = ufunc(np.maximum, zeros=True), ufunc(np.minimum, zeros=True)
-greater, greater_equal, less, less_equal, equal = (
-    ufunc(f, truth=True) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal)
+greater, greater_equal, less, less_equal, equal, not_equal = (
+    ufunc(f, truth=True) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 )
 logical_and, logical_or, logical_xor, logical_not, isnan, isinf = (
     ufunc(f, truth=True) for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isnan, np.isinf)
@@ -214,7 +214,7 @@ class Recorder:
         self.leaves = [part for part in everything if part.function is None]
         self.reads = Counter([*self.results, *(id(inner) for part in everything for inner in part.inner())])
         self.places: dict[int, Array] = {}
-        self.constants: dict[float, Array] = {}
+        self.constants: dict[str, Array] = {}
         self.own: list[Array] = []
         self.free: list[Array] = []
 
@@ -244,7 +244,7 @@ class Recorder:
             )
         if part.function.zeros and shape == self.like.shape:
             zeros = self.ctx.zeros_like(self.like)
-            operands = [zeros if number == 0 else a for a, number in zip(operands, part.operands, strict=True)]
+            operands = [zeros if x == 0 else a for a, x in zip(operands, part.operands, strict=True)]
         ended = self.read(part)
         if target is None:
             target = next((a for a in ended if (a.shape, a.dtype) == (shape, dtype)), None)
@@ -291,17 +291,16 @@ class Recorder:
 
     def constant(self, value: float) -> Array:
         """Return the array of a number."""
-        if value not in self.constants:
-            self.constants[value] = self.ctx.constant(value)
-        return self.constants[value]
+        key = repr(value)  # 0 and -0 are equal
+        if key not in self.constants:
+            self.constants[key] = self.ctx.constant(value)
+        return self.constants[key]
 
     def shape(self, part: Expression) -> tuple[int, ...]:
         """Return the shape of a part."""
-        if part.array is not None:
-            return part.array.shape
         found = {self.shape(inner) for inner in part.inner()} - {()}
-        broadcast: tuple[int, ...] = np.broadcast_shapes(*found)
-        return broadcast
+        shape: tuple[int, ...] = np.broadcast_shapes(*found) if part.array is None else part.array.shape
+        return shape
 
 
 def shares(a: Array | None, b: Array) -> bool:

@@ -120,6 +120,14 @@ def test_products_with_1_are_left_out() -> None:
     np.testing.assert_array_equal(y, X)
 
 
+def test_zeros_keep_their_sign() -> None:
+    y = np.empty(3)
+    recorded(lambda x: x * 0.0 + x * -0.0, np.array([-1.0, 0.0, 2.0]), out=y)
+    np.testing.assert_array_equal(np.signbit(y), [False] * 3)
+    recorded(lambda x: (x * -0.0) * (x * 0.0 + 1), np.array([1.0, 2.0, 3.0]), out=y)
+    np.testing.assert_array_equal(np.signbit(y), [True] * 3)
+
+
 def test_operands_broadcast() -> None:
     y, row = np.empty_like(X), np.arange(4.0)
     _, temporaries = recorded(lambda x, r: x * ((r + 1) * (r - 1)), X, row, out=y)

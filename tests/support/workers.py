@@ -14,7 +14,7 @@ from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

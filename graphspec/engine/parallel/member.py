@@ -15,7 +15,7 @@ from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, upda
 from graphspec.engine.parallel.sync import counter_words
 from graphspec.engine.runtime.partition import Partition
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.kernels.group import Group
+from graphspec.graph.kernels.context import Group
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls

@@ -14,7 +14,7 @@ from graphspec.engine.runtime.lookups import lookups_of
 from graphspec.engine.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.ir.graph import Segment
-from graphspec.graph.kernels.group import Group, Shard, ShardedKernel
+from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.graph.target import Target

@@ -24,8 +24,7 @@ from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gra
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.compiled import join_two
-from graphspec.graph.kernels.context import Backward
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Backward, Shard
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes.for_program import shared_buffers

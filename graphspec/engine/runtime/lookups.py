@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.engine.runtime.context import ints
 from graphspec.graph.analysis import lookups
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.optimizers.vectors import Lookup
 

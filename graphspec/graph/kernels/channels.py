@@ -19,11 +19,9 @@ from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels.blocks import BLOCK_ELEMENTS, each_block
-from graphspec.graph.kernels.common import unsigned
-from graphspec.graph.kernels.compiled import Neighbour, twin
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, each_block, unsigned
+from graphspec.graph.kernels.compiled import Neighbour, twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context, need, need_float
-from graphspec.graph.kernels.fast import use_fast_kernel
 
 _MANY_ROWS, _MANY_ELEMENTS = (
     256,

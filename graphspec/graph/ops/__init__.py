@@ -8,53 +8,45 @@ OPS.found_in(
     __name__,
     {
         "arithmetic": """
-        Add Sub Mul Div Mod Pow Max Min Sum Mean PRelu Clip
-        Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where
-    """,
-        "arg_top_k": "ArgMax ArgMin TopK",
-        "attention": "Attention DropoutAttention",
-        "augment": "RowUniform Recolor RandomCrop",
-        "batch_norm": "BatchNormalization",
+            Add Sub Mul Div Mod Pow Max Min Sum Mean PRelu Clip Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor
+            Where
+        """,
+        "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
         "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 OnnxFile",
-        "conv_pool": "ConvPool",
-        "conv_transpose": "ConvTranspose",
-        "convolution": "Conv",
+        "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
         "dropout": """
-            Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample StraightThrough
+            Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample
+            StraightThrough
         """,
-        "einsum": "Einsum",
         "elementwise": """
-        Exp Log Sqrt Reciprocal Erf Neg Abs Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh
-        Floor Ceil Round Sign Not IsNaN IsInf
-        Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign Mish HardSwish
-    """,
+            Exp Log Sqrt Reciprocal Erf Neg Abs Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Floor Ceil Round
+            Sign Not IsNaN IsInf Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus
+            Softsign Mish HardSwish
+        """,
         "gelu": "Gelu Swish",
-        "global_pooling": "GlobalAveragePool GlobalMaxPool",
-        "gru": "GRU",
-        "indexing": "Gather GatherElements OneHot Range CheckIds",
-        "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
-        "linalg": "Gemm MatMul Trilu EyeLike",
-        "loss": "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError",
-        "loss_reduction": "ReduceLoss PerRow RowShare",
-        "lstm": "LSTM",
-        "masked_norm": "MaskedBatchNormalization",
-        "multi_hot": "MultiHot GatherSum",
-        "pooling": "MaxPool AveragePool",
-        "recurrent_dropout": "DropoutLSTM DropoutGRU DropoutRNN",
+        "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
+        "indexing": """
+            Gather GatherElements OneHot Range CheckIds ScatterElements ScatterND GatherND MultiHot GatherSum
+        """,
+        "linalg": "Gemm MatMul Trilu EyeLike Einsum ShardedGemm",
+        "loss": """
+            SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError ReduceLoss PerRow RowShare
+        """,
+        "normalization": """
+            BatchNormalization MaskedBatchNormalization LayerNormalization RMSNormalization GroupNormalization
+            LpNormalization SpectralScale
+        """,
+        "pooling": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool",
+        "recurrent": "RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",
         "reduce": """
-        ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd ReduceLogSum ReduceLogSumExp
-        CumSum
-    """,
-        "resize": "Resize DepthToSpace SpaceToDepth",
-        "rnn": "RNN",
-        "scatter": "ScatterElements ScatterND GatherND",
-        "shape": "Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast",
-        "sharded": "ShardedGemm",
-        "slicing": "Concat Split Slice Pad Tile",
-        "softmax": "Softmax LogSoftmax Hardmax",
-        "spectral": "SpectralScale",
-        "warp": "AffineWarp",
+            ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd ReduceLogSum
+            ReduceLogSumExp CumSum ArgMax ArgMin TopK
+        """,
+        "shape": """
+            Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast Concat Split Slice
+            Pad Tile
+        """,
         "whole_batch": "BatchSum CircleLoss InfoNCE",
     },
 )

@@ -13,8 +13,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.codes import Code
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.blocks import each_block, in_blocks
-from graphspec.graph.kernels.common import output_for, saved_like
+from graphspec.graph.kernels.common import each_block, in_blocks, output_for, saved_like
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
 from graphspec.graph.ops.base import OPS, Op
 

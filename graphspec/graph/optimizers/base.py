@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.graph.ir.graph import Array, Param
-    from graphspec.graph.kernels.group import Group
+    from graphspec.graph.kernels.context import Group
 
 
 class WeightGroup(Config):

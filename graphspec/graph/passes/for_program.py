@@ -15,14 +15,14 @@ from graphspec.base.arrays.split import shard_slice
 from graphspec.graph.analysis import needed_gradients
 from graphspec.graph.builder import Rebuild, readers, rebuild
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.windows import Window
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.ops.formulas import Unary
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from graphspec.graph.kernels.group import Shard
+    from graphspec.graph.kernels.context import Shard
 
 MIN_WIDTH_PER_ID = 20
 """GatherSum is faster for vectors with at least this many elements per id: one id takes as long as 15 to 24 elements of a

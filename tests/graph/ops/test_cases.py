@@ -59,10 +59,7 @@ def test_what_is_missing_is_named() -> None:
     (text,) = problems("Exp", of_one(exported=False))
     assert text == f"Exp is in files: give its entry in {place} a `draw`, for tests/graph/ops/test_onnxruntime.py"
     (text,) = problems("PerRow", of_one())
-    assert (
-        text
-        == "PerRow is not in files: take `draw` out of its entry in CASES in tests/graph/ops/cases/loss_reduction.py"
-    )
+    assert text == "PerRow is not in files: take `draw` out of its entry in CASES in tests/graph/ops/cases/loss.py"
     entry = OpCase(CASES["Exp"].draw, [Example([normal()])], allocates=Elsewhere("graph/ops/test_nothing.py"))
     assert problems("Exp", entry) == [
         f"Exp has no example for tests/graph/ops/test_no_rows.py: give its entry in {place} a `no_rows`, or a reason",

@@ -17,7 +17,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.ops import OPS
 from graphspec.graph.target import Target
 

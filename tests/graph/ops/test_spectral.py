@@ -18,7 +18,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.target import Target
 
 

@@ -16,7 +16,7 @@ from graphspec.graph import builder as text
 from graphspec.graph import passes
 from graphspec.graph.builder import print_graph, sketch
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
 
 NAMES = sorted(function.__name__ for function in (*passes.FOR_PROGRAM, *passes.FOR_EXPORT))

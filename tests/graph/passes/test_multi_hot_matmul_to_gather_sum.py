@@ -18,7 +18,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.analysis import activations
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.passes.for_export import legalize
 from graphspec.graph.passes.for_program import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target

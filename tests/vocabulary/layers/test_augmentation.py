@@ -15,8 +15,8 @@ from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.group import LocalGroup, Shard
-from graphspec.graph.ops import augment
+from graphspec.graph.kernels.context import LocalGroup, Shard
+from graphspec.graph.ops import images as augment
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 

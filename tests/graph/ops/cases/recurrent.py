@@ -1,4 +1,4 @@
-"""Entries of the operators in ``graphspec/graph/ops/recurrent_dropout.py``."""
+"""Entries of the operators in ``graphspec/graph/ops/recurrent.py``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, ids
+from graph.ops.cases.recurrent_examples import recurrent
 from recurrent_inputs import GATES, inputs_of
 
 Array = np.ndarray[Any, Any]
@@ -28,4 +29,9 @@ def with_masks(op: str) -> OpCase:
     )
 
 
-CASES = {f"Dropout{op}": with_masks(op) for op in GATES}
+CASES = {
+    "RNN": recurrent(1, 1),
+    "LSTM": recurrent(4, 2),
+    "GRU": recurrent(3, 1, {"linear_before_reset": 1}),
+    **{f"Dropout{op}": with_masks(op) for op in GATES},
+}

@@ -1,14 +1,51 @@
-"""Entries of the operators in ``graphspec/graph/ops/layer_norm.py``."""
+"""Entries of the operators in ``graphspec/graph/ops/normalization.py``."""
 
 from __future__ import annotations
 
+import numpy as np
 from graph.ops.cases.broadcasting import ROW, X, large
-from graph.ops.cases.case import Elsewhere, Example, OpCase, normal
+from graph.ops.cases.case import Elsewhere, Example, OpCase, batch, normal, positive
+
+BATCH = Elsewhere("graph/ops/test_batch_norm.py")
+
 
 HERE = Elsewhere("graph/ops/test_layer_norm.py")
+
+
 EPSILON = {"epsilon": 1e-2}
 
+
 CASES = {
+    "BatchNormalization": OpCase(
+        BATCH,
+        BATCH,
+        no_rows=[
+            Example(
+                [normal(0, 3, *sizes), normal(3), normal(3), normal(3), positive(3)], {"training_mode": mode}, wrt=wrt
+            )
+            for sizes in ((), (5,), (4, 5))
+            for mode, wrt in ((0, [0, 1, 2, 3, 4]), (1, [0, 1, 2]))
+        ],
+        allocates=[
+            Example(
+                [large(40, 30, 100), large(30), large(30), large(30), abs(large(30))], {"training_mode": mode}, wrt=wrt
+            )
+            for mode, wrt in ((0, [0, 1, 2]), (1, [0, 1, 2]))
+        ],
+    ),
+    "MaskedBatchNormalization": OpCase(
+        None,
+        [
+            Example(
+                [normal(5, 3, 2), W, positive(3), normal(3), normal(3), positive(3)],
+                wrt=[0, 2, 3],
+                training=training,
+            )
+            for W in (np.round(positive(5, 1, 2) / 2), np.ones((5, 1, 1)))
+            for training in (True, False)
+        ],
+        batched=batch(0, 1),
+    ),
     "GroupNormalization": OpCase(
         HERE,
         [
@@ -43,5 +80,11 @@ CASES = {
             Example([normal(2, 3, 4), normal(3, 4)], {"axis": 1, **EPSILON}),
         ],
         allocates=[Example([X, ROW])],
+    ),
+    "SpectralScale": OpCase(
+        None,
+        [Example([normal(3, 4), normal(1, 4)], {"sizes": (3, 4), "columns": 1}, wrt=[0])],
+        no_rows="weights have no rows",
+        allocates="weights do not grow with the batch",
     ),
 }
