@@ -12,7 +12,7 @@ the pixels. Each leaf depends on raw inputs of the network, its *sources*, to wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -272,6 +272,18 @@ def _before_the_cut(
     return {n.name for n in nodes if n.name in fixed and all(("in", v.name) in before for v in n.outputs)}
 
 
+def _as_input(value: Value) -> Value:
+    """Return a value that crosses a cut as an input of the part behind it."""
+    return Value(value.name, value.type, "input", dims=value.dims, range=value.range)
+
+
+def _copied(node: Node, current: Callable[[Value | None], Value | None]) -> Node:
+    """Return a copy of a node in another graph, whose values for the node's inputs ``current`` returns."""
+    copy = Node(node.name, node.op, tuple(current(v) for v in node.inputs), node.attrs, node.owner)
+    copy.outputs = tuple(replace(v, node=copy, mask=None) for v in node.outputs)
+    return copy
+
+
 def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -> Cut:
     """Return the prelude of the ``chosen`` nodes, and the rest; both compute what they read of the nodes ``alike``."""
     first = [n for n in nodes if n.name in chosen | alike]
@@ -285,21 +297,15 @@ def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -
         if value is None or value.kind in ("constant", "param", "target"):
             return value
         if value.name not in known:  # it crosses the cut, or is an input of the graph
-            known[value.name] = inputs[value.name] = Value(
-                value.name, value.type, "input", dims=value.dims, range=value.range
-            )
+            known[value.name] = inputs[value.name] = _as_input(value)
             if value.kind == "op":
                 crossing[value.name] = value
         found = known[value.name]
         return found if value.mask is None else found.with_mask(current(value.mask))
 
     for node in others:
-        copy = Node(node.name, node.op, tuple(current(v) for v in node.inputs), node.attrs, node.owner)
-        copy.outputs = tuple(
-            Value(v.name, v.type, "op", copy, v.index, v.data, v.dims, range=v.range) for v in node.outputs
-        )
-        known.update((v.name, v) for v in copy.outputs)
-        rest.nodes.append(copy)
+        rest.nodes.append(_copied(node, current))
+        known.update((v.name, v) for v in rest.nodes[-1].outputs)
     rest.outputs = {name: v for name, value in graph.outputs.items() if (v := current(value)) is not None}
     rest.loss_inputs = {name: v for name, value in graph.loss_inputs.items() if (v := current(value)) is not None}
     rest.penalties = [v for value in graph.penalties if (v := current(value)) is not None]
@@ -511,17 +517,13 @@ def part_of(graph: Graph, outputs: Mapping[str, Value], given: Collection[str], 
                 part.params[param.name] = param
                 known[value.name] = part.values[param.name] = replace(value, param=param)
             else:
-                known[value.name] = part.inputs[value.name] = Value(
-                    value.name, value.type, "input", dims=value.dims, range=value.range
-                )
+                known[value.name] = part.inputs[value.name] = _as_input(value)
         return known[value.name]
 
     for node in graph.nodes:
         if node.name not in needed:
             continue
-        copy = Node(node.name, node.op, tuple(current(v) for v in node.inputs), node.attrs, node.owner)
-        copy.outputs = tuple(replace(v, node=copy, mask=None) for v in node.outputs)
-        known.update((v.name, v) for v in copy.outputs if v.name not in given)
-        part.nodes.append(copy)
+        part.nodes.append(_copied(node, current))
+        known.update((v.name, v) for v in part.nodes[-1].outputs if v.name not in given)
     part.outputs = {name: v for name, value in outputs.items() if (v := current(value)) is not None}
     return part

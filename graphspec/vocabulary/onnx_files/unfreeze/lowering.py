@@ -30,7 +30,7 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     refuse,
 )
 from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, fold, kind_of, of_array, of_tensor
-from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS
+from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
 
@@ -175,7 +175,7 @@ class Lowering:
         slots = self.weights.slots(node.op_type, given)
         fixed = self.batch, self.batch_statistics, self.flattened
         call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, *fixed)
-        handler = HANDLERS.get(node.op_type)
+        handler = handler_of(node.op_type)
         with self.g.part(part_of(node)):
             found = list(emit(call) if handler is None else handler(call))
             if found and isinstance(found[0], Value) and found[0].node is not None and found[0] not in given:

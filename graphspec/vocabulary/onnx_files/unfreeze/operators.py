@@ -22,7 +22,7 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     refuse,
     reshape_sizes,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, of_array
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, of_array
 
 
 def batch_normalization(call: Call) -> Found:
@@ -349,13 +349,6 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {
     "Cast": cast,
     "CastLike": cast_like,
     "ConstantOfShape": constant_of_shape,
-    **dict.fromkeys(
-        (
-            *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2"),
-            *("ReduceProd", "ReduceLogSum", "ReduceLogSumExp"),
-        ),
-        reduction,
-    ),
     "Split": split,
     "Clip": clip,
     "BatchNormalization": batch_normalization,
@@ -373,3 +366,8 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {
     "Range": numbers,
 }
 """The operators whose form differs from ours, or that need none."""
+
+
+def handler_of(op: str) -> Callable[[Call], Found] | None:
+    """Return what lowers an operator whose form differs from ours; None for others."""
+    return HANDLERS.get(op, reduction if kind_of(op).rows == "reduced" else None)

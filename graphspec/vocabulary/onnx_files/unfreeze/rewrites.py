@@ -23,7 +23,7 @@ The parts stay in the graph only if something else reads them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.graph.ir.dims import has_rows, product
@@ -120,79 +120,61 @@ _NEAR = 1e-6
 def whole_activation(g: Builder, made: Value) -> Value:
     """Return the activation that a value is the last part of, else the value."""
     node = made.node
-    if node is None or node.op not in ("Mul", "Div") or len(node.inputs) != 2 or not made.type.is_float:
+    if node is None or not made.type.is_float:
         return made
-    a, b = node.inputs
-    if a is None or b is None:
-        return made
-    if node.op == "Mul":
-        for X, gate in ((a, b), (b, a)):
-            if gate.node is not None and X.shape == made.shape and (found := _gated(g, X, gate.node)) is not None:
-                return found
-    number = _number(b) if node.op == "Div" else next((n for v in (a, b) if (n := _number(v)) is not None), None)
-    inner: Value = a if node.op == "Div" or _number(b) is not None else b
-    if not number or inner.node is None or inner.node.op != "Mul":
-        return made
-    scale = 1 / number if node.op == "Div" else number
-    for part, other in (inner.node.inputs, inner.node.inputs[::-1]):
-        if part is None or other is None or other.node is None or part.shape != made.shape:
-            continue
-        if _is(scale, 1 / 6) and _is_relu6(part, other.node):
-            return g.HardSwish(part)
-        if _is(scale, 0.5) and _is_erf(part, other.node):
-            return g.Gelu(part)
+    for X, gate in _factors(made, made):
+        if gate.inputs and gate.inputs[0] is not None and gate.inputs[0].name == X.name:
+            if gate.op == "Sigmoid":
+                return g.Swish(X)
+            if gate.op == "HardSigmoid" and _is(gate.attrs["alpha"], 1 / 6) and _is(gate.attrs["beta"], 0.5):
+                return g.HardSwish(X)
+    inner, scale = _parted(made, "Mul") or _parted(made, "Div") or (None, 0.0)
+    scale = 1 / scale if node.op == "Div" and scale else scale
+    for X, other in _factors(inner, made):
+        if _is(scale, 1 / 6) and _is_relu6(X, other):
+            return g.HardSwish(X)
+        if _is(scale, 0.5) and _is_erf(X, other):
+            return g.Gelu(X)
     return made
 
 
-def _gated(g: Builder, X: Value, gate: Node) -> Value | None:
-    if not gate.inputs or gate.inputs[0] is None or gate.inputs[0].name != X.name:
-        return None
-    if gate.op == "Sigmoid":
-        return g.Swish(X)
-    if gate.op == "HardSigmoid" and _is(gate.attrs["alpha"], 1 / 6) and _is(gate.attrs["beta"], 0.5):
-        return g.HardSwish(X)
-    return None
+def _factors(value: Value | None, like: Value) -> Iterator[tuple[Value, Node]]:
+    """Yield each factor of a product, if it has the shape of ``like``, with the node of the other one."""
+    node = None if value is None else value.node
+    if node is not None and node.op == "Mul":
+        for X, other in (node.inputs, node.inputs[::-1]):
+            if X is not None and other is not None and other.node is not None and X.shape == like.shape:
+                yield X, other.node
 
 
 def _is_relu6(X: Value, node: Node) -> bool:
     """Return whether a node is ``Clip(X + 3, 0, 6)``."""
     if node.op != "Clip" or len(node.inputs) != 3 or (_number(node.inputs[1]), _number(node.inputs[2])) != (0.0, 6.0):
         return False
-    return _plus(X, node.inputs[0], 3.0)
+    value, number = _parted(node.inputs[0], "Add") or (None, 0.0)
+    return value is not None and value.name == X.name and number == 3.0
 
 
 def _is_erf(X: Value, node: Node) -> bool:
     """Return whether a node is ``Erf(X / √2) + 1``."""
-    if node.op != "Add":
+    value, one = _parted(node.outputs[0], "Add") or (None, 0.0)
+    erf = None if value is None else value.node
+    if erf is None or erf.op != "Erf" or one != 1.0:
         return False
-    for part, one in (node.inputs, node.inputs[::-1]):
-        erf = None if part is None else part.node
-        if erf is not None and erf.op == "Erf" and _number(one) == 1.0 and erf.inputs[0] is not None:
-            return _scaled(X, erf.inputs[0])
-    return False
+    found = [(_parted(erf.inputs[0], op), number) for op, number in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))]
+    return any(parts is not None and parts[0].name == X.name and _is(parts[1], number) for parts, number in found)
 
 
-def _scaled(X: Value, value: Value) -> bool:
-    node = value.node
-    if node is None or node.op not in ("Mul", "Div"):
-        return False
+def _parted(value: Value | None, op: str) -> tuple[Value, float] | None:
+    """Return the value and the number that an operator with a constant joins, in any order if that is the same."""
+    node = None if value is None else value.node
+    if node is None or node.op != op or len(node.inputs) != 2:
+        return None
     a, b = node.inputs
-    if node.op == "Mul" and _number(b) is None:
+    if _number(b) is None and OPS[op].commutes:
         a, b = b, a
     number = _number(b)
-    if a is None or a.name != X.name or number is None:
-        return False
-    return _is(number, math.sqrt(2.0) if node.op == "Div" else math.sqrt(0.5))
-
-
-def _plus(X: Value, value: Value | None, number: float) -> bool:
-    node = None if value is None else value.node
-    if node is None or node.op != "Add":
-        return False
-    a, b = node.inputs
-    if _number(b) is None:
-        a, b = b, a
-    return a is not None and a.name == X.name and _number(b) == number
+    return None if a is None or number is None else (a, number)
 
 
 def _number(value: Value | None) -> float | None:
