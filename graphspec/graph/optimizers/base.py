@@ -194,6 +194,9 @@ class Optimizer(Config):
         "decay": Neutral((None, 0), "it was a decay of the rate, not of the weights", _decaying_rate),
     }
 
+    moment_names: ClassVar[tuple[str, ...]] = ()
+    """The state vectors of the update rule, if they are always the same."""
+
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(
         None, description="The decay of weights per step, times the learning rate."
@@ -229,7 +232,7 @@ class Optimizer(Config):
 
     def moments(self) -> tuple[str, ...]:
         """Return the names of the state vectors of the update rule."""
-        return ()
+        return self.moment_names
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
         """Return additional slots of one weight: by name, the axes of the weight that the slot has."""

@@ -175,8 +175,7 @@ class Muon(Optimizer):
                 raise invalid(text, "such as `^topic/`") from None
         return expressions
 
-    def moments(self) -> tuple[str, ...]:
-        return ("momentum",)
+    moment_names = ("momentum",)
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
         return {"velocity": tuple(range(len(param.shape)))} if self._by_adam(param) else {}

@@ -89,8 +89,7 @@ class Lion(Optimizer):
     beta_1: float = Field(0.9, gt=0, le=1, description="The weight of the mean gradient in the sign.")
     beta_2: Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
 
-    def moments(self) -> tuple[str, ...]:
-        return ("momentum",)
+    moment_names = ("momentum",)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
@@ -197,8 +196,7 @@ class Adagrad(Optimizer):
     initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
     epsilon: Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
 
-    def moments(self) -> tuple[str, ...]:
-        return ("accumulator",)
+    moment_names = ("accumulator",)
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         slots["accumulator"].fill(self.initial_accumulator_value)
@@ -221,8 +219,7 @@ class Adadelta(Optimizer):
     rho: Decay = Field(0.95, description="The decay rate of the mean squares.")
     epsilon: Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
 
-    def moments(self) -> tuple[str, ...]:
-        return ("accumulated_grad", "accumulated_delta_var")
+    moment_names = ("accumulated_grad", "accumulated_delta_var")
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
@@ -256,8 +253,7 @@ class Ftrl(Optimizer):
     l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="The strength λₛ of shrinkage.")
     beta: float = Field(0.0, description="The constant β in the divisor.")
 
-    def moments(self) -> tuple[str, ...]:
-        return ("accumulator", "linear")
+    moment_names = ("accumulator", "linear")
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         # Not 0: if a gradient has always been 0, the quotient would be 0 / 0.
@@ -396,8 +392,7 @@ class Moments(Optimizer):
     beta_2: Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
     epsilon: Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
 
-    def moments(self) -> tuple[str, ...]:
-        return ("momentum", "velocity")
+    moment_names = ("momentum", "velocity")
 
 
 @OPTIMIZERS.add("Adam", "adam")
@@ -455,8 +450,7 @@ class Adamax(Moments):
     Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR 2015.
     """
 
-    def moments(self) -> tuple[str, ...]:
-        return ("momentum", "norm")
+    moment_names = ("momentum", "norm")
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         return (rate * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)),)
