@@ -222,10 +222,10 @@ def test_value_of_$name() -> None:
 
 PASS = Kind(
     folder="graph/passes",
-    tuples=("graphspec/graph/pipelines.py", {"program": "FOR_PROGRAM", "export": "FOR_EXPORT"}),
+    tuples=("graphspec/graph/passes/__init__.py", {"program": "FOR_PROGRAM", "export": "FOR_EXPORT"}),
     imports=(
         "from collections.abc import Sequence",
-        "from graphspec.graph.rebuild import Rebuild, rebuild",
+        "from graphspec.graph.builder import Rebuild, rebuild",
         "from graphspec.graph.target import Target",
         "from graphspec.graph.ir.graph import Graph, Node, Value",
     ),
@@ -244,7 +244,7 @@ def $name(graph: Graph, target: Target) -> Graph:
         "import numpy as np",
         "from graphs import build",
         "from graphspec.graph.passes.$name import $name",
-        "from graphspec.graph.pipelines import $tuple",
+        "from graphspec.graph.passes import $tuple",
         "from graphspec.graph.target import Target",
     ),
     test="""
@@ -261,7 +261,7 @@ def test_it_is_in_the_pipeline() -> None:
     left=(
         "$file: say in its docstring what it replaces, with a graph before and after, then write that",
         "its test: a graph that it changes, and equal numbers (as in tests/graph/passes/test_cancel_transposes.py)",
-        "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
+        "graphspec/graph/passes/__init__.py: its place in $tuple; now it is the last",
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
         "$$ python -m benchmarks.bits && python -m benchmarks.steps",

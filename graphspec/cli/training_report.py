@@ -26,7 +26,7 @@ from graphspec.data.labels import small_classes
 from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
 from graphspec.engine.training.epoch_log import monitored
 from graphspec.engine.training.target_summary import ClassShares, Numbers, Summary, summarize
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset, Times

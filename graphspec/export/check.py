@@ -11,9 +11,8 @@ from graphspec.engine.compiler.lowered import visible
 from graphspec.graph.onnx_model import CONTRIB, ML
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
-from graphspec.graph.passes.fold_constants import constant_values
-from graphspec.graph.passes.legalize import is_newer, since
-from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.passes import FOR_OPSET, prepare
+from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

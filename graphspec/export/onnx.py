@@ -11,8 +11,8 @@ from graphspec.export.labels import label_nodes, letter_nodes
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_model import OPSET, assemble, content_of, info
 from graphspec.graph.ops import OPS
-from graphspec.graph.pipelines import FOR_EXPORT
-from graphspec.graph.pipelines import prepare as run_passes
+from graphspec.graph.passes import FOR_EXPORT
+from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LABEL
 

@@ -14,7 +14,7 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.errors import ShapeError
 from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.export.unusual import TEXTS, UNUSUAL_TEXTS, Keys, drawn, keys_of
-from graphspec.graph.id_bounds import input_bounds
+from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import STRING, Array, Graph, numpy_dtype
 

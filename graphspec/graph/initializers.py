@@ -16,8 +16,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
 from graphspec.base.errors import ProblemError, ShapeError, UsageError
 from graphspec.base.nested_numbers import Reals, check_given
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize, show
 
 
 class Initializer(Config):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 
 Shape = tuple[int, ...]
 

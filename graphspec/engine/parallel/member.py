@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 class Member:

@@ -33,8 +33,8 @@ from graphspec.engine.parallel.step import Step
 from graphspec.engine.parallel.stops import STOPS
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.cuts import cut
 from graphspec.graph.optimizers import Rate
-from graphspec.graph.prelude import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

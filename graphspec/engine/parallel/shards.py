@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.kernels.context import Group, ShardedKernel
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 class Workers(Protocol):

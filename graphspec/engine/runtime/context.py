@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.engine.runtime.buffers import Pool, Scratch
-    from graphspec.graph.id_bounds import Ranges
+    from graphspec.graph.analysis import Ranges
     from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Array, Node, Type, Value
     from graphspec.graph.kernels.context import Shard, ShardedKernel

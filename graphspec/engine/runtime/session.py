@@ -35,10 +35,10 @@ from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.analysis import infer_shapes
+from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
-from graphspec.graph.prelude import cut
-from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

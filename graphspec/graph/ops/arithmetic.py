@@ -418,7 +418,7 @@ class PRelu(Binary):
     The slope broadcasts to X's shape. The gradient of X at 0 is 0, as in Keras's layer.
     """
 
-    activation = "PReLU"
+    activation, vectors_at = "PReLU", (1,)
     formula = staticmethod(lambda X, slope: minimum(X, 0) * slope + maximum(X, 0))
     gradients = (
         (1, lambda X, slope, Y, d: d * minimum(X, 0)),

@@ -54,6 +54,8 @@ _HALVED = (
 class Normalized(Op):
     """A function of a float tensor along ``axis``. Shapes: X and Y are equal."""
 
+    rows = "along_axis"
+    keeps_channels = True
     keeps_in, keeps_out = (), True
 
     axis: int = -1
@@ -233,6 +235,7 @@ class Attention(Op):
     ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (0, 1, 2), True
 
     is_causal: int = 0

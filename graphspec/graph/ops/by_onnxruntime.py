@@ -85,6 +85,7 @@ class Tokenizer(OfStrings):
     a character before the first token, and another one after the last.
     """
 
+    rows = "first"
     domain = "com.microsoft"
 
     mark: int
@@ -157,6 +158,7 @@ class OnnxFile(Op):
     it does so in every step. A written file contains the nodes of the part in its place.
     """
 
+    rows = "by_file"
     has_kernel, takes_texts, variadic = False, True, True
     keeps_in, keeps_out = (), False
     exported, stops_gradient = False, True

@@ -29,6 +29,8 @@ class Conv(Op):
     have gradients.
     """
 
+    rows = "in_front"
+    weights_at, vectors_at, channels = (1,), (2,), 1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -120,6 +122,8 @@ class ConvTranspose(Op):
     are the last axis. ``output_padding`` appends outputs at the end of each spatial axis. X, W and B have gradients.
     """
 
+    rows = "in_front"
+    weights_at, vectors_at, channels = (1,), (2,), 1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -229,6 +233,7 @@ class ConvPool(Op):
     masks of the largest tap, the first of equals in row-major order, are saved for backward.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (0,), False
     exported = False
 

@@ -35,6 +35,7 @@ class CTCLoss(Op):
     ``exp(α + β - emission - log p)``.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (), False
     exported = False
 

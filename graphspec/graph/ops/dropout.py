@@ -124,6 +124,7 @@ class Dropout(Op):
     inference, or if ``training_mode`` is false. Srivastava et al., JMLR 2014.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     identity_in_inference = True
 
@@ -145,6 +146,7 @@ class Dropout(Op):
 class SharedDropout(Op):
     """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -169,6 +171,7 @@ class AlphaDropout(Op):
     Klambauer et al., *Self-normalizing neural networks*, 2017.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -192,6 +195,7 @@ class AlphaDropout(Op):
 class Noise(Op):
     """An operator that adds or multiplies noise in training."""
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -246,6 +250,7 @@ class Sample(Op):
     Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -309,6 +314,7 @@ class StraightThrough(Op):
     Neurons for Conditional Computation*, 2013.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 

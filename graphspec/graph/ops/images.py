@@ -47,6 +47,8 @@ class Resize(Op):
     with ``exclude_outside``. Scales and sizes must be constants; ``roi`` is not used.
     """
 
+    rows, takes_sizes = "in_front", True
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     coordinate_transformation_mode: str = "half_pixel"
@@ -197,6 +199,7 @@ SPACE = "nchrws"
 class Rearrangement(Op):
     """The elements of X (N, C, H, W) in another shape: a block of b² pixels is b² channels on the other side."""
 
+    rows = "in_front"
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     to_space: ClassVar[bool]
@@ -298,6 +301,7 @@ class RowUniform(Op):
     With ``same`` the batch shares one row: Y (1, k). Outside training Y is 0. No gradient.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (), False
     exported = False
     varies_in_training = True
@@ -336,6 +340,7 @@ class Recolor(Op):
     is clipped.
     """
 
+    rows = "all_in_front"
     keeps_in = (1,)
     exported, identity_in_inference = False, True
 
@@ -390,6 +395,7 @@ class RandomCrop(Op):
     outside training. Only X has a gradient.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
     exported = False
     varies_in_training = True
@@ -446,6 +452,7 @@ class AffineWarp(Op):
     no gradient.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
     exported, identity_in_inference = False, True
 

@@ -123,6 +123,8 @@ class Gather(Op):
     X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
     """
 
+    rows, foldable = "gathered", True
+    weights_at = (0,)
     takes_texts = True
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
@@ -205,6 +207,7 @@ class GatherElements(Op):
     Indices and Y have one shape, with the rank of X, and at most X's size on every other axis. Only X has a gradient.
     """
 
+    rows = "along_shared_axis"
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 
@@ -268,6 +271,7 @@ class OneHot(Op):
     selects nothing. No gradient.
     """
 
+    rows = "one_hot"
     keeps_in, keeps_out, piecewise_constant = (), False, True
 
     axis: int = -1
@@ -308,6 +312,7 @@ class OneHot(Op):
 class Range(Op):
     """The integers ``start, start + delta, …`` before ``limit``, which is excluded. No gradient."""
 
+    foldable = True
     keeps_in, keeps_out = (), False
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
@@ -338,6 +343,7 @@ class CheckIds(Op):
     The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -381,6 +387,7 @@ class ScatterElements(Op):
     Negative indices count from the end. Without a reduction, updates at the same index must be equal.
     """
 
+    rows = "along_shared_axis"
     keeps_in, keeps_out = (1,), False
 
     axis: int = 0
@@ -484,6 +491,7 @@ class GatherND(Op):
     X (b…, n₀, n₁, …, rest…), indices (b…, q…, number of n) → Y (b…, q…, rest…); there are ``batch_dims`` axes b.
     """
 
+    rows = "gathered_deeply"
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 
@@ -613,6 +621,7 @@ class MultiHot(Op):
     are 1 by default. Only the weights have a gradient.
     """
 
+    rows = "ids"
     keeps_in, keeps_out = (0,), False
     exported = False
 
@@ -668,6 +677,7 @@ class GatherSum(Op):
     ids select.
     """
 
+    rows = "ids"
     keeps_in, keeps_out = (1,), False
     exported = False
 

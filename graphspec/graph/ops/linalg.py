@@ -34,6 +34,8 @@ class Gemm(Op):
     Shapes: op(A) (M, K), op(B) (K, N), C broadcasts to (M, N) → Y (M, N).
     """
 
+    rows = "gemm"
+    weights_at, vectors_at, channels = (0, 1), (2,), -1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -146,6 +148,8 @@ class MatMul(Op):
     Shapes: A (…, M, K), B (…, K, N) → Y (…, M, N). A vector is a row on the left and a column on the right.
     """
 
+    rows = "product_of_matrices"
+    weights_at, channels = (0, 1), -1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
@@ -224,6 +228,7 @@ class Trilu(Op):
     All other elements are 0. Selects on the bits of the elements, so NaN and infinity outside the triangle become 0 too.
     """
 
+    rows, foldable = "matrix", True
     keeps_in, keeps_out = (), False
 
     upper: int = 1
@@ -445,6 +450,8 @@ class Einsum(Op):
     have equal sizes; the axes of ``...`` broadcast. All operands have gradients. As in ONNX and ``numpy.einsum``.
     """
 
+    rows = "einsum"
+    weights_at = (0, 1, 2)
     keeps_out = False
     variadic = True
 
@@ -547,6 +554,7 @@ class ShardedGemm(Op):
     is the partition of A, ``output_partition`` the partition of Y. ``shape`` is the shape of this worker's part of Y.
     """
 
+    rows = "in_front"
     keeps_in, keeps_out = (1,), False
     exported = False
 

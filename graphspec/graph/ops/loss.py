@@ -260,6 +260,7 @@ class SigmoidCrossEntropy(Op):
     Shapes: logits X, targets and Y are equal.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (0, 1), False
     exported = False
 

@@ -53,6 +53,8 @@ class BatchNormalization(Op):
     node has ONNX's three outputs (Y, running_mean, running_var).
     """
 
+    rows = "in_front"
+    vectors_at, channels = (1, 2), 1
     inference = Inference("BatchNormalization", (0, 1, 2, 3, 4), {"training_mode": 0}, outputs=1)
     activation = "linear"
     keeps_in, keeps_out = (0, 1, 3, 4), False
@@ -326,6 +328,7 @@ class MaskedBatchNormalization(Op):
     Shapes: X (N, C, …), W broadcasts to X, the other inputs (C,) → Y (N, C, …). W has no gradient.
     """
 
+    rows = "all_in_front"
     inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False
@@ -556,6 +559,8 @@ class LayerNormalization(Op):
     InvStdDev are not implemented. Ba, Kiros and Hinton, *Layer normalization*, 2016.
     """
 
+    rows = "normalized"
+    vectors_at, channels = (1, 2), -1
     keeps_in, keeps_out = (1,), False
 
     axis: int = -1
@@ -577,6 +582,8 @@ class RMSNormalization(Op):
     normalization*, NeurIPS 2019.
     """
 
+    rows = "normalized"
+    vectors_at, channels = (1,), -1
     keeps_in, keeps_out = (1,), False
 
     axis: int = -1
@@ -598,6 +605,8 @@ class GroupNormalization(Op):
     scale and bias (C,) → Y (N, C, …). Wu and He, *Group normalization*, ECCV 2018.
     """
 
+    rows = "in_front"
+    vectors_at, channels = (1, 2), 1
     since_opset = 21  # earlier opsets have one scale per group
     keeps_in, keeps_out = (1,), False
 
@@ -626,6 +635,7 @@ class LpNormalization(Op):
     Shapes: X and Y are equal.
     """
 
+    rows = "along_axis"
     keeps_in, keeps_out = (), True
 
     axis: int = -1

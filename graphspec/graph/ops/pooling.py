@@ -105,6 +105,8 @@ class MaxPool(Op):
     is never the maximum, so ``pads`` must be smaller than the window.
     """
 
+    rows = "in_front"
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]
@@ -215,6 +217,8 @@ class AveragePool(Op):
     Shapes: X (N, C, …) → Y (N, C, …).
     """
 
+    rows = "in_front"
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]
@@ -292,6 +296,9 @@ def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
 # Pooling over all spatial axes: GlobalAveragePool, GlobalMaxPool.
 class GlobalPool(Op):
     """A pooling that reduces all spatial axes to size 1: X (N, C, …) → Y (N, C, 1…)."""
+
+    rows = "in_front"
+    keeps_channels = True
 
     def infer(self, X: Value) -> Type:
         need_float(X)

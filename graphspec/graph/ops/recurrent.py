@@ -34,6 +34,8 @@ class Recurrent(Op):
     (D, N, H) → Y of all steps (T, D, N, H), last states (D, N, H), for D directions. sequence_lens has no gradient.
     """
 
+    rows = "recurrent"
+    weights_at, vectors_at, channels = (1, 2), (3,), -1
     keeps_in, keeps_out = (1, 2), True
 
     cell: ClassVar[type[Direction]]

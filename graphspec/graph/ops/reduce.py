@@ -68,6 +68,8 @@ class Reduction(Op):
     Shapes: X → Y without ``axes``, or with size 1 there if ``keepdims``; without ``axes`` all axes are reduced.
     """
 
+    rows, foldable = "reduced", True
+
     float_only: ClassVar[bool] = True
     """Whether integers are refused."""
 
@@ -127,6 +129,7 @@ class ReduceSum(Op):
     Shapes: X → Y without the axes, or with size 1 there if ``keepdims``.
     """
 
+    rows, foldable = "reduced", True
     keeps_in, keeps_out = (), False
 
     keepdims: int = 1
@@ -289,6 +292,7 @@ class CumSum(Op):
     Shapes: X and Y are equal; axis is a constant scalar.
     """
 
+    rows, foldable = "cumulated", True
     keeps_in, keeps_out = (), False
 
     exclusive: int = 0
@@ -395,6 +399,7 @@ class ArgExtremum(Op):
     Among equal elements the first is selected, or the last with ``select_last_index``. No gradient.
     """
 
+    rows = "along_axis"
     keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
 
@@ -478,6 +483,7 @@ class TopK(Op):
     goes to the selected elements.
     """
 
+    rows, takes_sizes = "along_axis", True
     keeps_in, keeps_out = (), False
 
     axis: int = -1

@@ -130,6 +130,8 @@ class StopGradient(View):
 class Reshape(View):
     """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 
+    rows, takes_sizes, rearranges = "reshaped", True, True
+
     allowzero: int = 0
 
     def infer(self, X: Value, shape: Value) -> Type:
@@ -161,6 +163,8 @@ class Reshape(View):
 class Flatten(View):
     """X as a matrix: the axes before ``axis`` become its rows, the others its columns."""
 
+    rows, rearranges = "reshaped", True
+
     axis: int = 1
 
     def infer(self, X: Value) -> Type:
@@ -181,6 +185,8 @@ def unit_axes(axes: Value | None, rank: int) -> list[int]:
 class Squeeze(View):
     """X without the ``axes`` of size 1; without ``axes``, all axes of size 1 are removed."""
 
+    rows, rearranges = "squeezed", True
+
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
@@ -195,6 +201,8 @@ class Squeeze(View):
 class Unsqueeze(View):
     """X with additional axes of size 1 at ``axes``, which count in the output."""
 
+    rows, rearranges = "unsqueezed", True
+
     def infer(self, X: Value, axes: Value) -> Type:
         new = unit_axes(axes, X.rank + len(known(axes, "axes")))
         remaining = iter(X.shape)
@@ -207,6 +215,8 @@ class Unsqueeze(View):
 @op
 class Transpose(View):
     """X with its axes in the order ``perm``, by default reversed; a view."""
+
+    rows, rearranges = "transposed", True
 
     perm: Sequence[int] | None = None
 
@@ -233,6 +243,7 @@ class Transpose(View):
 class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
+    rows, takes_sizes, foldable = "broadcast", True, True
     takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
@@ -256,6 +267,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
@@ -277,6 +289,7 @@ class Shape(Op):
 class Size(Op):
     """The number of elements of X, an int64 scalar; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
@@ -355,6 +368,8 @@ def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = N
 class Concat(Op):
     """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
+    rows, foldable = "along_shared_axis", True
+    keeps_channels = True
     variadic, takes_texts = True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(None)
@@ -423,6 +438,7 @@ def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[
 class Split(Op):
     """The pieces of X with the sizes ``split`` along ``axis``, as views."""
 
+    rows, rearranges = "along_axis", True
     is_view = True
     keeps_in, keeps_out = (), False
     copied_inputs, drops_elements = slice(1), True
@@ -519,6 +535,8 @@ class Slice(Op):
     Negative bounds count from the end, and bounds are clipped, as in Python.
     """
 
+    rows, takes_sizes, rearranges = "sliced", True, True
+    keeps_channels = True
     is_view = True
     takes_texts = True
     keeps_in, keeps_out = (), False
@@ -575,6 +593,8 @@ class Pad(Op):
     Negative pads of mode ``constant`` crop.
     """
 
+    rows, takes_sizes = "padded", True
+    keeps_channels = True
     keeps_in, keeps_out = (), False
 
     mode: Literal["constant", "reflect", "edge"] = "constant"
@@ -673,6 +693,7 @@ def border_copies(
 class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
+    rows, takes_sizes, foldable = "tiled", True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 

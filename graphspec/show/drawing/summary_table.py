@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.text import columns, count, display_width, shorten_end, shorten_middle
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:

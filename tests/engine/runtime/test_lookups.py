@@ -23,7 +23,7 @@ from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Param, Segment
 from graphspec.graph.kernels import compiled as fast
 from graphspec.graph.optimizers import OPTIMIZERS, Rate, Vectors
-from graphspec.graph.optimizers.rows import Lookup
+from graphspec.graph.optimizers.vectors import Lookup
 
 Array = np.ndarray[Any, Any]
 IDS, STEPS = 300, 5

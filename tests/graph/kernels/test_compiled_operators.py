@@ -19,7 +19,8 @@ from graphspec.graph.ops import indexing as multi_hot
 from graphspec.graph.ops import normalization as layer_norm
 from graphspec.graph.ops import recurrent as gru
 from graphspec.graph.ops import recurrent as lstm
-from graphspec.graph.optimizers import adam, momentum
+from graphspec.graph.optimizers import elementwise as adam
+from graphspec.graph.optimizers import elementwise as momentum
 
 MODULES = (adam, gelu, gru, indexing, layer_norm, lstm, momentum, multi_hot)
 """The modules with twins, which register them."""

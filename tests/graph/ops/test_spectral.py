@@ -16,9 +16,6 @@ from workers import Threads
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions import (
-    norm,  # noqa: F401
-)
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.kernels.context import LocalGroup, Shard

@@ -26,7 +26,7 @@ from graphspec.engine.training.trainer import Trainer
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.optimizers import OPTIMIZERS, Vectors
-from graphspec.graph.passes.shard_products import shard_products, wide_kernels
+from graphspec.graph.passes.for_program import shard_products, wide_kernels
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

@@ -1,30 +1,37 @@
-"""Products of rows that a file flattens in another order than ours: (time, batch, …) → (time · batch, …) → (time, batch, …).
+"""What files spell by parts, or flattened, as fewer operators: the same functions with fewer passes over memory.
 
+Rows that a file flattens in another order than ours stay apart: (time, batch, …) → (time · batch, …) → (time, batch, …).
 What works on each row of a matrix does the same to the array before it was flattened. There the batch is an axis of its own.
 
 ::
 
     x (T, N, C);  Reshape → (T·N, C);  Gemm → (T·N, K);  Reshape → (T, N, K)      in the file
     x (T, N, C);  MatMul, Add → (T, N, K)                                         here
+
+An activation that is spelled by parts becomes one operator:
+
+::
+
+    Mul(x, Sigmoid(x))                              Swish(x)
+    Mul(x, HardSigmoid(x, 1/6, 1/2))                HardSwish(x)
+    Div(Mul(x, Clip(Add(x, 3), 0, 6)), 6)           HardSwish(x)
+    Mul(Mul(x, Add(Erf(Div(x, √2)), 1)), 1/2)       Gelu(x)
+
+The parts stay in the graph only if something else reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.graph.ir.dims import has_rows, product
 from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-
-_FUNCTIONS = """
-    Relu LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Softplus Softsign Mish Swish Gelu Erf Exp Log
-    Sqrt Neg Abs Add Sub Mul Div Pow Identity
-"""
-_ELEMENTWISE = frozenset(_FUNCTIONS.split())
-_LAST = frozenset(["Softmax", "LogSoftmax"])
 
 
 class Flattened:
@@ -75,9 +82,9 @@ class Flattened:
 
     def _by_element(self, node: Node, at: int, X: Value) -> Value | None:
         inputs = [X if k == at else v for k, v in enumerate(node.inputs)]
-        if node.op in _ELEMENTWISE:
+        if OPS[node.op].elementwise:
             return self._emit(node.op, inputs, node.attrs)
-        if node.op in _LAST and node.attrs["axis"] in (1, -1):
+        if OPS[node.op].rows == "along_axis" and len(node.outputs) == 1 and node.attrs["axis"] in (1, -1):
             return self._emit(node.op, inputs, node.attrs | {"axis": -1})
         return None
 
@@ -104,3 +111,78 @@ class Flattened:
 def _by_column(X: Value) -> bool:
     """Return whether a weight or constant is the same for all rows of a matrix."""
     return X.kind in ("param", "constant") and (X.rank <= 1 or (X.rank == 2 and X.shape[0] == 1))
+
+
+_NEAR = 1e-6
+"""Constants of files are rounded to float32, and some are written with six digits."""
+
+
+def whole_activation(g: Builder, made: Value) -> Value:
+    """Return the activation that a value is the last part of, else the value."""
+    node = made.node
+    if node is None or not made.type.is_float:
+        return made
+    for X, gate in _factors(made, made):
+        if gate.inputs and gate.inputs[0] is not None and gate.inputs[0].name == X.name:
+            if gate.op == "Sigmoid":
+                return g.Swish(X)
+            if gate.op == "HardSigmoid" and _is(gate.attrs["alpha"], 1 / 6) and _is(gate.attrs["beta"], 0.5):
+                return g.HardSwish(X)
+    inner, scale = _parted(made, "Mul") or _parted(made, "Div") or (None, 0.0)
+    scale = 1 / scale if node.op == "Div" and scale else scale
+    for X, other in _factors(inner, made):
+        if _is(scale, 1 / 6) and _is_relu6(X, other):
+            return g.HardSwish(X)
+        if _is(scale, 0.5) and _is_erf(X, other):
+            return g.Gelu(X)
+    return made
+
+
+def _factors(value: Value | None, like: Value) -> Iterator[tuple[Value, Node]]:
+    """Yield each factor of a product, if it has the shape of ``like``, with the node of the other one."""
+    node = None if value is None else value.node
+    if node is not None and node.op == "Mul":
+        for X, other in (node.inputs, node.inputs[::-1]):
+            if X is not None and other is not None and other.node is not None and X.shape == like.shape:
+                yield X, other.node
+
+
+def _is_relu6(X: Value, node: Node) -> bool:
+    """Return whether a node is ``Clip(X + 3, 0, 6)``."""
+    if node.op != "Clip" or len(node.inputs) != 3 or (_number(node.inputs[1]), _number(node.inputs[2])) != (0.0, 6.0):
+        return False
+    value, number = _parted(node.inputs[0], "Add") or (None, 0.0)
+    return value is not None and value.name == X.name and number == 3.0
+
+
+def _is_erf(X: Value, node: Node) -> bool:
+    """Return whether a node is ``Erf(X / √2) + 1``."""
+    value, one = _parted(node.outputs[0], "Add") or (None, 0.0)
+    erf = None if value is None else value.node
+    if erf is None or erf.op != "Erf" or one != 1.0:
+        return False
+    found = [(_parted(erf.inputs[0], op), number) for op, number in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))]
+    return any(parts is not None and parts[0].name == X.name and _is(parts[1], number) for parts, number in found)
+
+
+def _parted(value: Value | None, op: str) -> tuple[Value, float] | None:
+    """Return the value and the number that an operator with a constant joins, in any order if that is the same."""
+    node = None if value is None else value.node
+    if node is None or node.op != op or len(node.inputs) != 2:
+        return None
+    a, b = node.inputs
+    if _number(b) is None and OPS[op].commutes:
+        a, b = b, a
+    number = _number(b)
+    return None if a is None or number is None else (a, number)
+
+
+def _number(value: Value | None) -> float | None:
+    """Return the only element of a constant; None for other values."""
+    if value is None or value.kind != "constant" or value.data is None or value.data.size != 1:
+        return None
+    return float(value.data.reshape(()))
+
+
+def _is(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=_NEAR)
