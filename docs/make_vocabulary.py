@@ -175,7 +175,7 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
 
 def of_operations(found: Page) -> bool:
     """Whether a page has operations: many, each with a line in a table."""
-    return found.files[:1] != () and found.files[0].startswith("vocabulary/operations/")
+    return found.files[:1] != () and found.files[0].startswith("operations/")
 
 
 def table(file: str, operators: dict[str, set[str]]) -> Iterator[str]:

@@ -16,7 +16,6 @@ from graphspec.graph.decompositions.attention import band, join_heads, repeat_he
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
-from graphspec.vocabulary.activations.sigmoids import Sigmoid
 from graphspec.vocabulary.layers.attention import (
     DROPPED,
     FLAG_CAUSAL,
@@ -140,7 +139,7 @@ class ProjectedAttention(Layer):
             if role == "attention_output" and len(outs) > 1:
                 Y = g.reshape(Y, (*[0] * (Y.rank - 1), *outs))
             if role == "gate":
-                Y = g.activate(Sigmoid(), Y)
+                Y = g.Sigmoid(Y)
             g.penalize(self.activity_regularizer, Y)
         return Y
 

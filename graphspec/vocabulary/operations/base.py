@@ -30,6 +30,12 @@ Axes = Annotated[
 KeepDims = Annotated[bool, Field(description="Whether the axes remain, with size 1.")]
 
 
+def inputs_of(function: Function) -> list[inspect.Parameter]:
+    """Return the parameters of a function that are inputs: those behind ``g`` that are not arguments."""
+    _, *parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+
+
 class Operation(Layer):
     """Base: ``function(g, *inputs, **arguments)`` emits the operators. As in Keras, an operation drops the mask."""
 
@@ -47,8 +53,7 @@ class Operation(Layer):
     @classmethod
     def input_names(cls) -> list[str]:
         """Return the names of the inputs, ``*xs`` for any number, ``x?`` for one that may be absent."""
-        function = cls.signed_by or cls.function
-        inputs = [p for p in list(inspect.signature(function).parameters.values())[1:] if p.kind is not p.KEYWORD_ONLY]
+        inputs = inputs_of(cls.signed_by or cls.function)
         return [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name + "?" * (p.default is None) for p in inputs]
 
     def lower(self, g: Builder, *inputs: Value | None, **calls: Any) -> Value | tuple[Value, ...]:
@@ -82,20 +87,34 @@ def operation(function: Function) -> type[Operation]:
     return made
 
 
+def operation_of(
+    name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None, *, module: str
+) -> None:
+    """Register a row of a table as ``ops.<name>``: its ``function``, its docstring, and a type and default an argument."""
+    made = _made(f"ops.{name}", function, text, module, arguments or {})
+    LAYERS.add(made.__name__)(made)
+
+
 def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
     names = {"Value": Any, "Builder": Any} | function.__globals__  # only type checkers import them
-    _, *parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
-    inputs = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    fields: dict[str, Any] = {
+    parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
+    arguments = {
         p.name: (p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters
         if p.kind is p.KEYWORD_ONLY
     }
+    return _made(name, function, function.__doc__, function.__module__, arguments)
+
+
+def _made(
+    name: str, function: Function, text: str | None, module: str, arguments: Mapping[str, Any]
+) -> type[Operation]:
+    made = create_model(name, __base__=Operation, __module__=module, __doc__=text, **arguments)
+    made.function = staticmethod(function)
+    inputs = inputs_of(function)
     needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    made = create_model(name, __base__=Operation, __module__=function.__module__, __doc__=function.__doc__, **fields)
-    made.function = staticmethod(function)
     made.arity = (max(needed, 1), None if variadic else len(inputs))
     made.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
     return made
