@@ -36,7 +36,7 @@ def test_the_pages_are_current(vocabulary: ModuleType) -> None:
 
 
 def test_every_file_of_layers_and_every_registry_is_on_one_page(vocabulary: ModuleType) -> None:
-    files = [file for page in vocabulary.PAGES.values() for file in page.files]
+    files = [file for page in vocabulary.PAGES.values() for file in page.families]
     assert sorted(files) == sorted(vocabulary.families()), "PAGES of docs/make_vocabulary.py says what is on which page"
     kinds = [kind for page in vocabulary.PAGES.values() for kind in page.kinds]
     assert sorted([*kinds, "layer"]) == sorted(REGISTRIES)

@@ -161,6 +161,8 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
         self._made: dict[str, str] = {}
+        self.families: dict[str, str] = {}
+        """The family of each name: names of a family stand together on the pages of the vocabulary."""
         self._folded: dict[str, list[str]] = {}
         self._folded_refused: dict[str, str] = {}
         self._folded_count = -1
@@ -170,10 +172,14 @@ class Registry(Generic[T]):
     def found_in(self, package: str, families: Mapping[str, str]) -> None:
         """Declare the modules of the classes: all names, in order, by the module of ``package``.
 
+        A module with several families has a key for each, ``module/family``: the order of the names is that of the schema.
         A module is imported when one of its names is first looked up, since building all classes takes longer than
-        checking a spec.
+        checking a spec. If it has a function ``make(name)``, that makes the classes which the import does not add.
         """
-        self._modules |= {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+        for family, names in families.items():
+            module, _, part = family.partition("/")
+            self._modules |= dict.fromkeys(names.split(), f"{package}.{module}")
+            self.families |= dict.fromkeys(names.split(), part or module)
 
     def made_by(self, module: str, prefix: str) -> None:
         """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one or None."""
@@ -203,9 +209,11 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module if necessary."""
+        """Return the class of this name, or None. Imports its module, and lets it make a row of a table, if necessary."""
         if name not in self._classes and name in self._modules:
-            import_module(self._modules[name])
+            module = import_module(self._modules[name])
+            if name not in self._classes and hasattr(module, "make"):
+                self._classes[name] = module.make(name)
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None

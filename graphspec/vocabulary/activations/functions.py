@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -75,18 +76,21 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
 )
 """The activations without arguments: names, the sentence of the pages, the operator or formula, and its attributes."""
 
-for _names, _text, _formula, _fixed in PLAIN:
-    _made = create_model(
-        "".join(part.capitalize() for part in _names.split()[0].split("_")),
-        __base__=Plain,
-        __module__=__name__,
-        __doc__=_text,
-    )
-    if isinstance(_formula, str):
-        _made.op, _made.fixed = _formula, _fixed
+
+@cache
+def make(name: str) -> type[Plain]:
+    """Return the activation of a row: its class is made when it is first used."""
+    names, text, formula, fixed = next(row for row in PLAIN if name in row[0].split())
+    primary = names.split()[0]
+    if primary != name:
+        return make(primary)
+    title = "".join(part.capitalize() for part in primary.split("_"))
+    cls = create_model(title, __base__=Plain, __module__=__name__, __doc__=text)
+    if isinstance(formula, str):
+        cls.op, cls.fixed = formula, fixed
     else:
-        _made.formula = staticmethod(_formula)
-    ACTIVATIONS.add(*_names.split())(_made)
+        cls.formula = staticmethod(formula)
+    return cls
 
 
 @ACTIVATIONS.add("linear")

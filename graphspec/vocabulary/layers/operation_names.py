@@ -1,4 +1,4 @@
-"""The names of operations by the file of ``graphspec/operations`` that has them, and those that a spec cannot have."""
+"""The names of operations, by file and family (``file/family`` if their names differ), and those that a spec cannot have."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ def _family(names: str) -> str:
 
 
 OPERATIONS = {
-    "arithmetic": _family("""
+    "elementwise/arithmetic": _family("""
         add subtract multiply divide true_divide divide_no_nan floor_divide mod power maximum minimum
     """),
     "get_item": "GetItem",
     "image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images image.extract_patches"),
     "convolution": _family("conv depthwise_conv separable_conv conv_transpose dot_product_attention"),
-    "missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum fmax fmin"),
+    "missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum"),
+    "elementwise/missing": _family("fmax fmin"),
+    "elementwise/more": _family("cbrt fabs hypot erfc heaviside sinc ldexp fmod"),
     "more": _family("""
-        cbrt fabs hypot erfc heaviside sinc ldexp fmod ptp stop_gradient cdist isin searchsorted trapezoid diagonal trace
+        ptp stop_gradient cdist isin searchsorted trapezoid diagonal trace
         quantile percentile select slice slice_update segment_sum segment_max segment_min
     """),
     "math": _family("in_top_k extract_sequences stft"),
@@ -25,13 +27,14 @@ OPERATIONS = {
         batch_normalization normalize one_hot multi_hot binary_crossentropy categorical_crossentropy
         sparse_categorical_crossentropy depth_to_space space_to_depth
     """),
-    "nn_activations": _family("""
+    "elementwise/nn_activations": _family("""
         relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink tanh_shrink sigmoid hard_sigmoid
         sparse_sigmoid log_sigmoid silu swish hard_silu hard_swish gelu softsign softplus sparse_plus squareplus softmax
         log_softmax sparsemax glu
     """),
-    "trigonometry": _family("arctan2 isposinf isneginf logaddexp2 tril triu"),
-    "comparison": _family("""
+    "elementwise/trigonometry": _family("arctan2 isposinf isneginf logaddexp2"),
+    "trigonometry": _family("tril triu"),
+    "elementwise/comparison": _family("""
         equal not_equal greater greater_equal less less_equal logical_and logical_or logical_xor where isclose
     """),
     "elementwise": _family("""
@@ -48,8 +51,9 @@ OPERATIONS = {
         concatenate append stack hstack vstack split unstack
     """),
     "sorting": _family("""
-        sort argsort median take take_along_axis cumsum diff digitize average top_k logaddexp
+        sort argsort median take take_along_axis cumsum diff digitize average top_k
     """),
+    "elementwise/sorting": _family("logaddexp"),
 }
 
 _WARP = ("warping of images is only there for training", "use RandomRotation, RandomTranslation or RandomZoom")

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral
 from graphspec.base.errors import ShapeError
-from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number
+from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -82,17 +82,9 @@ def operation(function: Function) -> type[Operation]:
     the name, or of a parameter, only keeps Python's own name free.
     """
     name = f"ops.{function.__name__.removesuffix('_')}"
-    made = layer_class(name, function)
-    LAYERS.add(name)(made)
-    return made
-
-
-def operation_of(
-    name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None, *, module: str
-) -> None:
-    """Register a row of a table as ``ops.<name>``: its ``function``, its docstring, and a type and default an argument."""
-    made = _made(f"ops.{name}", function, text, module, arguments or {})
-    LAYERS.add(made.__name__)(made)
+    cls = layer_class(name, function)
+    LAYERS.add(name)(cls)
+    return cls
 
 
 def layer_class(name: str, function: Function) -> type[Operation]:
@@ -104,17 +96,58 @@ def layer_class(name: str, function: Function) -> type[Operation]:
         for p in parameters
         if p.kind is p.KEYWORD_ONLY
     }
-    return _made(name, function, function.__doc__, function.__module__, arguments)
+    return made(name, function, function.__doc__, arguments, module=function.__module__)
 
 
-def _made(
-    name: str, function: Function, text: str | None, module: str, arguments: Mapping[str, Any]
+def made(
+    name: str, function: Function, text: str | None, arguments: Mapping[str, Any] | None = None, *, module: str
 ) -> type[Operation]:
-    made = create_model(name, __base__=Operation, __module__=module, __doc__=text, **arguments)
-    made.function = staticmethod(function)
+    """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
+    cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
+    cls.function = staticmethod(function)
     inputs = inputs_of(function)
     needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    made.arity = (max(needed, 1), None if variadic else len(inputs))
-    made.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
-    return made
+    cls.arity = (max(needed, 1), None if variadic else len(inputs))
+    cls.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
+    return cls
+
+
+# Dtypes: Keras's promotion, with all integers as int64.
+
+
+def is_integer(X: Value) -> bool:
+    """Return whether the elements are integers; bools are not."""
+    return X.dtype not in ("float32", "bool")
+
+
+def number(g: Builder, X: Value) -> Value:
+    """Return X as float32 or int64: bools and smaller integers become int64."""
+    return X if X.type.is_float else cast_to(g, X, "int64")
+
+
+def promoted(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs in their common dtype: float32 if one is, else int64 if one is an integer, else bool."""
+    dtypes = {X.dtype for X in inputs}
+    common = "float32" if "float32" in dtypes else "bool" if dtypes == {"bool"} else "int64"
+    return [cast_to(g, X, common) for X in inputs]
+
+
+def numbers(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs in their common dtype, with bools as int64."""
+    return promoted(g, *(number(g, X) for X in inputs))
+
+
+def truth(g: Builder, X: Value) -> Value:
+    """Return whether each element is not 0."""
+    return X if X.dtype == "bool" else g.Not(g.Equal(X, g.constant(0, X.dtype)))
+
+
+def truths(g: Builder, *inputs: Value) -> list[Value]:
+    """Return whether each element of the inputs is not 0."""
+    return [truth(g, X) for X in inputs]
+
+
+def floats(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs as float32."""
+    return [as_float(g, X) for X in inputs]

@@ -93,17 +93,3 @@ def nancumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
     """The sum of the elements up to each one along the axis, with NaN as 0, float32."""
     found: Value = cumsum.function(g, filled(g, x, 0.0), axis=axis)
     return found
-
-
-@operation
-def fmax(g: Builder, x1: Value, x2: Value) -> Value:
-    """The larger of each pair, float32; of a NaN and a number, the number."""
-    a, b = as_float(g, x1), as_float(g, x2)
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Max(a, b)))
-
-
-@operation
-def fmin(g: Builder, x1: Value, x2: Value) -> Value:
-    """The smaller of each pair, float32; of a NaN and a number, the number."""
-    a, b = as_float(g, x1), as_float(g, x2)
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Min(a, b)))

@@ -14,8 +14,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, operation
-from graphspec.vocabulary.operations.dtypes import number, numbers, promoted
+from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, number, numbers, operation, promoted
 from graphspec.vocabulary.operations.reduction import axes_of
 from graphspec.vocabulary.operations.sorting import as_indices, ordered
 
@@ -26,65 +25,6 @@ if TYPE_CHECKING:
 Offset = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
 Sizes = Annotated[tuple[int, ...], FROM_LIST]
 Segments = Annotated[PositiveInt, Field(description="The number of segments.")]
-
-
-@operation
-def cbrt(g: Builder, x: Value) -> Value:
-    """The cube root, float32."""
-    X = as_float(g, x)
-    return g.Mul(g.Sign(X), g.Pow(g.Abs(X), g.constant(1 / 3)))
-
-
-@operation
-def fabs(g: Builder, x: Value) -> Value:
-    """``|x|``, float32."""
-    return g.Abs(as_float(g, x))
-
-
-@operation
-def hypot(g: Builder, x1: Value, x2: Value) -> Value:
-    """``√(x1² + x2²)``, float32."""
-    a, b = as_float(g, x1), as_float(g, x2)
-    return g.Sqrt(g.Add(g.Mul(a, a), g.Mul(b, b)))
-
-
-@operation
-def erfc(g: Builder, x: Value) -> Value:
-    """``1 - erf(x)``, float32."""
-    return g.Sub(g.constant(1.0), g.Erf(as_float(g, x)))
-
-
-@operation
-def heaviside(g: Builder, x1: Value, x2: Value) -> Value:
-    """0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."""
-    a, b = as_float(g, x1), as_float(g, x2)
-    step = cast_to(g, g.Greater(a, g.constant(0.0)), "float32")
-    return g.Where(g.Equal(a, g.constant(0.0)), b, step)
-
-
-@operation
-def sinc(g: Builder, x: Value) -> Value:
-    """``sin(πx) / (πx)``, 1 at 0, float32."""
-    X = g.Mul(as_float(g, x), g.constant(math.pi))
-    zero = g.Equal(X, g.constant(0.0))
-    safe = g.Where(zero, g.constant(1.0), X)
-    return g.Where(zero, g.constant(1.0), g.Div(g.Sin(safe), safe))
-
-
-@operation
-def ldexp(g: Builder, x1: Value, x2: Value) -> Value:
-    """``x1 · 2^x2``, float32."""
-    return g.Mul(as_float(g, x1), g.Pow(g.constant(2.0), as_float(g, x2)))
-
-
-@operation
-def fmod(g: Builder, x1: Value, x2: Value) -> Value:
-    """The remainder with the sign of x1, as C's ``fmod``."""
-    a, b = numbers(g, x1, x2)
-    if a.dtype != "float32":
-        return g.Mod(a, b, fmod=1)
-    ratio = g.Div(a, b)
-    return g.Sub(a, g.Mul(b, g.Mul(g.Sign(ratio), g.Floor(g.Abs(ratio)))))
 
 
 @operation

@@ -11,8 +11,7 @@ from graphspec.base.config import FROM_LIST
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import as_float
-from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, operation
-from graphspec.vocabulary.operations.dtypes import numbers
+from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, numbers, operation
 from graphspec.vocabulary.operations.reduction import axes_of
 
 if TYPE_CHECKING:

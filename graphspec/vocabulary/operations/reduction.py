@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.graph.kernels.context import normalize_axis
 from graphspec.vocabulary.layers.base import as_float
-from graphspec.vocabulary.operations.base import Axes, AxisOrNone, KeepDims, operation
-from graphspec.vocabulary.operations.dtypes import number, truth
+from graphspec.vocabulary.operations.base import Axes, AxisOrNone, KeepDims, number, operation, truth
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder

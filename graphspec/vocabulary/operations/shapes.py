@@ -11,8 +11,7 @@ from graphspec.base.config import FROM_LIST, MAX_SIZE
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, operation
-from graphspec.vocabulary.operations.dtypes import promoted
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, operation, promoted
 from graphspec.vocabulary.operations.reduction import axes_of
 
 if TYPE_CHECKING:

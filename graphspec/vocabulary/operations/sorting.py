@@ -11,8 +11,15 @@ from graphspec.base.config import FROM_LIST
 from graphspec.base.errors import ShapeError
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, operation
-from graphspec.vocabulary.operations.dtypes import is_integer, number, numbers
+from graphspec.vocabulary.operations.base import (
+    Axes,
+    Axis,
+    AxisOrNone,
+    KeepDims,
+    is_integer,
+    number,
+    operation,
+)
 from graphspec.vocabulary.operations.reduction import axes_of
 
 if TYPE_CHECKING:
@@ -149,10 +156,3 @@ def top_k(g: Builder, x: Value, *, k: Annotated[int, Field(ge=1, description="Ho
     """The k largest elements along the last axis, in descending order, and their indices, int64: two outputs."""
     values, places = g.TopK(number(g, x), g.constant([k]), axis=-1, largest=1, sorted=1)
     return values, places
-
-
-@operation
-def logaddexp(g: Builder, x1: Value, x2: Value) -> Value:
-    """``log(exp(x1) + exp(x2))``, float32, without overflow."""
-    a, b = (as_float(g, X) for X in numbers(g, x1, x2))
-    return g.Add(g.Max(a, b), g.Softplus(g.Neg(g.Abs(g.Sub(a, b)))))
