@@ -383,12 +383,11 @@ Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIS
 """One axis, or several."""
 FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
 """One number, or a list of numbers."""
-Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
-Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], _one_or_each(3)]
-"""One integer for all spatial axes, or one for each axis."""
+"""One integer for both spatial axes, or one for each."""
 Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-Naturals1 = Annotated[tuple[Natural], _one_or_each(1)]
-Naturals2 = Annotated[tuple[Natural, Natural], _one_or_each(2)]
-Naturals3 = Annotated[tuple[Natural, Natural, Natural], _one_or_each(3)]
-"""Like ``Size1`` to ``Size3``, but zero is allowed."""
+
+
+def one_or_each(n: int, kind: Any = PositiveInt) -> Any:
+    """Return the field type of one integer for all of ``n`` axes, or one for each axis."""
+    return Annotated[tuple[(kind,) * n], _one_or_each(n)]  # type: ignore[misc]

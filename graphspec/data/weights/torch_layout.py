@@ -78,8 +78,7 @@ def _other(role: str, shape: Shape) -> list[Recipe]:
 
 def _of_filters(layer: Layer, role: str, shape: Shape) -> list[Recipe]:
     """Convolutions. The kernel of PyTorch has its channels first; a depthwise one is a convolution in groups."""
-    from graphspec.vocabulary.layers.convolution import FilterBank
-    from graphspec.vocabulary.layers.depthwise import DepthwiseConv
+    from graphspec.vocabulary.layers.convolution import DepthwiseConv, FilterBank
 
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel") and len(shape) > 2:
         spatial = range(2, len(shape))

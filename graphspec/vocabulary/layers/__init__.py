@@ -10,7 +10,7 @@ LAYERS.found_in(
     __name__,
     {
         "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax",
-        "adaptive": """
+        "pooling/adaptive": """
             AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
             AdaptiveMaxPooling2D AdaptiveMaxPooling3D
         """,
@@ -33,7 +33,7 @@ LAYERS.found_in(
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
-        "depthwise": """
+        "convolution/depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
@@ -68,7 +68,7 @@ LAYERS.found_in(
         "sound": "STFTSpectrogram MelSpectrogram",
         "spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
-        "transposed": """
+        "convolution/transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
         """,

@@ -10,11 +10,11 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import LAYERS, as_float
+from graphspec.vocabulary.layers.base import as_float
 from graphspec.vocabulary.layers.cells import Reason, Remembering, States, need_state
-from graphspec.vocabulary.layers.convolution import Filters, Over1, Over2, Over3, Window
+from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
-from graphspec.vocabulary.layers.spatial import axes_of, from_channels_first, window
+from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 from graphspec.vocabulary.layers.unrolled_cells import Pace, by_gate, drop_features, of_state, state_masks, unroll
 
 if TYPE_CHECKING:
@@ -115,29 +115,22 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
         return g.transpose(g.reshape(Y, (batch, time, *(Y.fixed(axis) for axis in range(1, Y.rank)))), swap)
 
 
-@LAYERS.add("ConvLSTM1D")
-class ConvLSTM1D(Over1, ConvLSTM):
-    """An LSTM over sequences of rows, with convolutions instead of matrix products.
+_SOURCE = "Shi et al., *Convolutional LSTM Network*, NIPS 2015."
 
-    Shapes: (batch, time, steps, channels) → (batch, steps′, filters), or (batch, time, steps′, filters) with
-    ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
-
-
-@LAYERS.add("ConvLSTM2D")
-class ConvLSTM2D(Over2, ConvLSTM):
-    """An LSTM over sequences of images, with convolutions instead of matrix products.
-
-    Shapes: (batch, time, height, width, channels) → (batch, height′, width′, filters), or (batch, time, height′,
-        width′,
-    filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
-
-
-@LAYERS.add("ConvLSTM3D")
-class ConvLSTM3D(Over3, ConvLSTM):
-    """An LSTM over sequences of volumes, with convolutions instead of matrix products.
-
-    Shapes: (batch, time, depth, height, width, channels) → (batch, depth′, height′, width′, filters), or (batch, time,
-    depth′, height′, width′, filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
+ConvLSTM1D, ConvLSTM2D, ConvLSTM3D = by_rank(
+    ConvLSTM,
+    "ConvLSTM{}D",
+    tuple(
+        f"An LSTM over sequences of {data}, with convolutions instead of matrix products."
+        for data in ("rows", "images", "volumes")
+    ),
+    tuple(
+        f"(batch, time, {{axes}}, channels) → (batch, {{out}}, filters), or (batch, time,{result}. {_SOURCE}"
+        for result in (
+            " {out}, filters) with\n``return_sequences``",
+            " height′,\n    width′,\nfilters) with ``return_sequences``",
+            "\n{out}, filters) with ``return_sequences``",
+        )
+    ),
+    **WINDOW,
+)

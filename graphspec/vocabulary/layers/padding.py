@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Size1, Size2, Size3
+from graphspec.base.config import Size2, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary.layers.base import LAYERS, Layer
 from graphspec.vocabulary.layers.resampling import Interpolation, need_fixed, repeated, resized
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
+from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -30,8 +30,15 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
 
 
-def _borders(rank: int) -> Any:
-    """Return the validator and schema: one integer for all borders, or one integer or pair per axis of ``rank`` axes."""
+_BORDERS = {
+    1: "n, or [left, right].",
+    2: "n, [vertical, horizontal] or [[top, bottom], [left, right]].",
+    3: "n, or per axis n or [before, after].",
+}
+
+
+def _borders(rank: int, default: int = 1) -> tuple[Any, Any]:
+    """Return the type and default: one integer for all borders, or one integer or pair per axis of ``rank`` axes."""
 
     def spread(value: Any) -> Any:
         if rank == 1:
@@ -39,16 +46,9 @@ def _borders(rank: int) -> Any:
         return tuple(map(_pair, value)) if isinstance(value, list | tuple) else (_pair(value),) * rank
 
     each = {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": rank, "maxItems": rank}
-    return BeforeValidator(spread), WithJsonSchema({"anyOf": [_NUMBER, _PAIR if rank == 1 else each]})
-
-
-Borders1 = Annotated[tuple[_Pair], *_borders(1), Field(description="n, or [left, right].")]
-Borders2 = Annotated[
-    tuple[_Pair, _Pair], *_borders(2), Field(description="n, [vertical, horizontal] or [[top, bottom], [left, right]].")
-]
-Borders3 = Annotated[
-    tuple[_Pair, _Pair, _Pair], *_borders(3), Field(description="n, or per axis n or [before, after].")
-]
+    schema = WithJsonSchema({"anyOf": [_NUMBER, _PAIR if rank == 1 else each]})
+    kind: Any = tuple[(_Pair,) * rank]  # type: ignore[misc]
+    return Annotated[kind, BeforeValidator(spread), schema, Field(description=_BORDERS[rank])], ((default,) * 2,) * rank
 
 
 def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
@@ -77,87 +77,58 @@ def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_f
     return g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes))
 
 
-@LAYERS.add("ZeroPadding1D")
-class ZeroPadding1D(Layer):
-    """A sequence with zeros before and after it.
+class ZeroPadding(Layer):
+    """Base: data with zeros around them."""
 
-    Shapes: (batch, steps, features) → (batch, left + steps + right, features).
-    """
-
-    padding: Borders1 = ((1, 1),)
+    padding: tuple[tuple[int, int], ...]
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         return pad_or_crop(g, X, self.padding, self.data_format, 1)
 
 
-@LAYERS.add("ZeroPadding2D")
-class ZeroPadding2D(Layer):
-    """An image with zeros around it.
+ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = by_rank(
+    ZeroPadding,
+    "ZeroPadding{}D",
+    ("A sequence with zeros before and after it.", "An image with zeros around it.", "A volume with zeros around it."),
+    (
+        "(batch, steps, features) → (batch, left + steps + right, features).",
+        "(batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).",
+        "(batch, d1, d2, d3, channels) → (batch, before + d1 + after, …, …, channels).",
+    ),
+    padding=_borders,
+)
 
-    Shapes: (batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).
-    """
 
-    padding: Borders2 = ((1, 1), (1, 1))
-    data_format: DataFormat = None
+class Cropping(Layer):
+    """Base: data without their borders."""
 
-    def lower(self, g: Builder, X: Value) -> Value:
-        return pad_or_crop(g, X, self.padding, self.data_format, 1)
-
-
-@LAYERS.add("ZeroPadding3D")
-class ZeroPadding3D(Layer):
-    """A volume with zeros around it.
-
-    Shapes: (batch, d1, d2, d3, channels) → (batch, before + d1 + after, …, …, channels).
-    """
-
-    padding: Borders3 = ((1, 1), (1, 1), (1, 1))
-    data_format: DataFormat = None
+    cropping: tuple[tuple[int, int], ...]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return pad_or_crop(g, X, self.padding, self.data_format, 1)
+        return pad_or_crop(g, X, self.cropping, getattr(self, "data_format", None), -1)
 
 
-@LAYERS.add("Cropping1D")
-class Cropping1D(Layer):
-    """A sequence without its first and last steps.
-
-    Shapes: (batch, steps, features) → (batch, steps - left - right, features).
-    """
-
-    cropping: Borders1 = ((1, 1),)
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return pad_or_crop(g, X, self.cropping, None, -1)
-
-
-@LAYERS.add("Cropping2D")
-class Cropping2D(Layer):
-    """An image without its borders.
-
-    Shapes: (batch, height, width, channels) → (batch, height - top - bottom, width - left - right, channels).
-    """
-
-    cropping: Borders2 = ((0, 0), (0, 0))
-    data_format: DataFormat = None
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return pad_or_crop(g, X, self.cropping, self.data_format, -1)
-
-
-@LAYERS.add("Cropping3D")
-class Cropping3D(Layer):
-    """A volume without its borders.
-
-    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 - before - after, …, …, channels).
-    """
-
-    cropping: Borders3 = ((1, 1), (1, 1), (1, 1))
-    data_format: DataFormat = None
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return pad_or_crop(g, X, self.cropping, self.data_format, -1)
+(Cropping1D,) = by_rank(
+    Cropping,
+    "Cropping{}D",
+    "A sequence without its first and last steps.",
+    "(batch, steps, features) → (batch, steps - left - right, features).",
+    (1,),
+    cropping=_borders,
+)
+Cropping2D, Cropping3D = by_rank(
+    Cropping,
+    "Cropping{}D",
+    ("An image without its borders.", "A volume without its borders."),
+    (
+        "(batch, height, width, channels) → (batch, height - top - bottom, width - left - right, channels).",
+        "(batch, d1, d2, d3, channels) → (batch, d1 - before - after, …, …, channels).",
+    ),
+    (2, 3),
+    cropping=lambda rank: _borders(rank, rank - 2),
+    data_format=lambda rank: (DataFormat, None),
+)
 
 
 def enlarged(g: Builder, X: Value, size: Sequence[int], data_format: str | None) -> Value:
@@ -166,17 +137,32 @@ def enlarged(g: Builder, X: Value, size: Sequence[int], data_format: str | None)
     return from_channels_first(g, repeated(g, X, size), data_format)
 
 
-@LAYERS.add("UpSampling1D")
-class UpSampling1D(Layer):
-    """A sequence with each step repeated.
+class UpSampling(Layer):
+    """Base: data with each element repeated along the spatial axes."""
 
-    Shapes: (batch, steps, features) → (batch, steps·size, features).
-    """
-
-    size: Annotated[Size1, Field(description="The number of repetitions.")] = (2,)
+    size: tuple[int, ...]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return enlarged(g, X, self.size, None)
+        return enlarged(g, X, self.size, getattr(self, "data_format", None))
+
+
+(UpSampling1D,) = by_rank(
+    UpSampling,
+    "UpSampling{}D",
+    "A sequence with each step repeated.",
+    "(batch, steps, features) → (batch, steps·size, features).",
+    (1,),
+    size=lambda rank: (Annotated[one_or_each(1), Field(description="The number of repetitions.")], (2,)),
+)
+(UpSampling3D,) = by_rank(
+    UpSampling,
+    "UpSampling{}D",
+    "A volume with each element repeated.",
+    "(batch, d1, d2, d3, channels) → (batch, d1·size[0], d2·size[1], d3·size[2], channels).",
+    (3,),
+    size=lambda rank: (Annotated[one_or_each(3), Field(description="The factors of the three axes.")], (2, 2, 2)),
+    data_format=lambda rank: (DataFormat, None),
+)
 
 
 @LAYERS.add("UpSampling2D")
@@ -204,17 +190,3 @@ class UpSampling2D(Layer):
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)
-
-
-@LAYERS.add("UpSampling3D")
-class UpSampling3D(Layer):
-    """A volume with each element repeated.
-
-    Shapes: (batch, d1, d2, d3, channels) → (batch, d1·size[0], d2·size[1], d3·size[2], channels).
-    """
-
-    size: Annotated[Size3, Field(description="The factors of the three axes.")] = (2, 2, 2)
-    data_format: DataFormat = None
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return enlarged(g, X, self.size, self.data_format)

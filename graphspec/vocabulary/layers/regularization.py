@@ -14,7 +14,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
-from graphspec.vocabulary.layers.spatial import DataFormat, need_spatial
+from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -169,26 +169,14 @@ class SpatialDropout1D(Layer):
         return drop(g, as_float(g, X), self.rate, self.seed, (1,))
 
 
-@LAYERS.add("SpatialDropout2D")
-class SpatialDropout2D(SpatialDropout):
-    """Dropout of entire feature maps of images.
-
-    Shapes: (batch, height, width, channels) → the same.
-    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
-    """
-
-    rank = 2
-
-
-@LAYERS.add("SpatialDropout3D")
-class SpatialDropout3D(SpatialDropout):
-    """Dropout of entire feature maps of volumes.
-
-    Shapes: (batch, depth, height, width, channels) → the same.
-    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
-    """
-
-    rank = 3
+SpatialDropout2D, SpatialDropout3D = by_rank(
+    SpatialDropout,
+    "SpatialDropout{}D",
+    "Dropout of entire feature maps of {data}.",
+    "(batch, {axes}, channels) → the same.\n"
+    "Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.",
+    (2, 3),
+)
 
 
 @LAYERS.add("ActivityRegularization")

@@ -6,15 +6,15 @@ are views at run time, and a pass cancels them between neighbours in the exporte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
-from graphspec.vocabulary.layers.base import as_float
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -25,6 +25,57 @@ DataFormat = Annotated[
     Field(description="The position of the channel axis; null means channels_last."),
 ]
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_DATA = {1: "sequences", 2: "images", 3: "volumes"}
+L = TypeVar("L", bound=Layer)
+
+
+def by_rank(
+    base: type[L],
+    names: str,
+    sentences: str | Sequence[str],
+    shapes: str | Sequence[str] = "(batch, {axes}, channels) → (batch, {out}, channels).",
+    ranks: Sequence[int] = (1, 2, 3),
+    /,
+    **fields: Callable[[int], tuple[Any, Any]],
+) -> tuple[type[L], ...]:
+    """Make and register the layers of one idea that differ by their number of spatial axes: one of each rank.
+
+    Args:
+        base: the class of all of them.
+        names: the name of the layers, with ``{}`` for the rank (``Conv{}D``), then their other names.
+        sentences: the first sentence of the docstring, for all ranks or of each. ``{data}`` stands for ``images``,
+            ``{over}`` for ``over images`` or ``along time``.
+        shapes: what follows behind ``Shapes:``. ``{axes}`` names the axes, ``{out}`` axes of another size; ``{star}`` is
+            ``*`` from rank 2 on.
+        fields: arguments that depend on the rank: functions that return the type and the default.
+    """
+    layers: list[type[L]] = []
+    for k, rank in enumerate(ranks):
+        axes, data = _AXES[rank], _DATA[rank]
+        words = {
+            "data": data,
+            "over": "along time" if rank == 1 else f"over {data}",
+            "axes": ", ".join(axes),
+            "out": ", ".join(f"{axis}′" for axis in axes),
+            "star": "*" * (rank > 1),
+        }
+        sentence, shape = (
+            (text if isinstance(text, str) else text[k]).format_map(words) for text in (sentences, shapes)
+        )
+        own: dict[str, Any] = {name: field(rank) for name, field in fields.items()}
+        primary, *others = names.format(*[rank] * names.count("{}")).split()
+        text = f"{sentence}\n\nShapes: {shape}"
+        made: type[L] = create_model(primary, __base__=base, __module__=base.__module__, __doc__=text, **own)
+        made.rank = rank  # type: ignore[attr-defined]
+        LAYERS.add(primary, *others)(made)
+        layers.append(made)
+    return tuple(layers)
+
+
+def of_window(rank: int) -> str:
+    """Return how the sizes of a window are called: ``height and width``."""
+    *first, last = ("length",) if rank == 1 else _AXES[rank]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def axes_of(rank: int, data_format: str | None) -> str:
