@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Token
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from graphspec.base.config import FLOAT32_LIMIT
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import (
+    BUILDER,
     STRING,
     Array,
     Constraint,
+    Emits,
     Graph,
     Initializer,
     Layout,
@@ -64,7 +67,8 @@ class Builder(Operators):
     """Appends operators to a graph on behalf of one spec node.
 
     Methods have the ONNX operator's name: ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, …. Positional arguments are inputs,
-    keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`.
+    keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`. Inside
+    ``with g:`` formulas of values emit into ``g``: ``a * b`` is ``g.Mul(a, b)``.
 
     Args:
         graph: the graph to extend.
@@ -84,6 +88,14 @@ class Builder(Operators):
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
+    _entered: list[Token[Emits | None]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._entered.append(BUILDER.set(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        BUILDER.reset(self._entered.pop())
 
     def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""

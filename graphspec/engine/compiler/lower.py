@@ -86,7 +86,7 @@ def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
     if target is None or head.loss is None or fails(head.loss, y_pred) or check_target(head.loss, y_pred, target):
         return
     g = Builder(result.graph, head.layer.name)
-    with g.part(f"{head.name}_target"):
+    with g, g.part(f"{head.name}_target"):
         result.graph.loss_inputs[given_of(head.name)] = lower_target(g, head, y_pred, target)
 
 
@@ -282,7 +282,8 @@ def _lower_node(
     try:
         known = [v for v in inputs if v is not None]
         named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
+        with g:
+            outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem

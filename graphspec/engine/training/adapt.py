@@ -106,7 +106,7 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
     for node in nodes:
         assert node.layer is not None
         g = Builder(graph, node.name)
-        with g.part("learning"):
+        with g, g.part("learning"):
             inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
             sources[node.name] = node.layer.learning_input(g, *inputs)
     graph = graph.with_outputs(sources)

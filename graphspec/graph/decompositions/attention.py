@@ -49,10 +49,10 @@ def band(g: Builder, T: int | Value, S: int | Value, *, before: int | None = Non
         above = True if after is None else offset <= after
         return g.constant(np.broadcast_to(below & above, (T, S)))
     rows, columns = (g.Unsqueeze(_positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
-    apart = g.Sub(columns, rows)
-    parts = [] if before is None else [g.GreaterOrEqual(apart, g.constant(-before))]
-    parts += [] if after is None else [g.LessOrEqual(apart, g.constant(after))]
-    return parts[0] if len(parts) == 1 else g.And(*parts)
+    apart = columns - rows
+    parts = [] if before is None else [apart >= -before]
+    parts += [] if after is None else [apart <= after]
+    return parts[0] if len(parts) == 1 else parts[0] & parts[1]
 
 
 def _positions(g: Builder, n: int | Value) -> Value:
@@ -64,7 +64,7 @@ def _positions(g: Builder, n: int | Value) -> Value:
 def scores(g: Builder, Q: Value, K: Value, scale: float) -> Value:
     """``scale · Q Kᵀ`` of the last two axes."""
     swapped = g.transpose(K, (*range(K.rank - 2), K.rank - 1, K.rank - 2))
-    return g.MatMul(Q if scale == 1.0 else g.Mul(Q, g.constant(float(scale))), swapped)
+    return g.MatMul(Q if scale == 1.0 else Q * scale, swapped)
 
 
 def weights(g: Builder, S: Value, mask: Value | None) -> Value:
@@ -75,7 +75,7 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
     if mask is None:
         return g.Softmax(S, axis=-1)
     if mask.dtype != "bool":
-        return g.Softmax(g.Add(S, mask), axis=-1)
+        return g.Softmax(S + mask, axis=-1)
     P = g.Softmax(g.Where(mask, S, g.constant(LOWEST)), axis=-1)
     return g.Where(mask, P, g.constant(0.0))
 
@@ -91,14 +91,14 @@ def attention(g: Builder, op: Attention, Q: Value, K: Value, V: Value, attn_mask
     K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
     S = scores(g, Q, K, 1 / math.sqrt(Q.features) if op.scale is None else op.scale)
     if op.softcap > 0:
-        S = g.Mul(g.Tanh(g.Mul(S, g.constant(1 / op.softcap))), g.constant(float(op.softcap)))
+        S = g.Tanh(S * (1 / op.softcap)) * op.softcap
     mask = causal_mask(g, Q, K, attn_mask) if op.is_causal else attn_mask
     if mask is None or mask.dtype == "bool" or _is_finite(mask):
-        Y = g.MatMul(weights(g, S, mask), V)
+        Y = weights(g, S, mask) @ V
     else:
         finite = g.Max(mask, g.constant(LOWEST))
-        some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
-        Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
+        some = g.ReduceMax(finite, axes=(-1,), keepdims=1) > LOWEST
+        Y = g.Where(some, weights(g, S, finite), g.constant(0.0)) @ V
     return join_heads(g, Y) if flat else Y
 
 
@@ -107,7 +107,7 @@ def causal_mask(g: Builder, Q: Value, K: Value, mask: Value | None) -> Value:
     visible = band(g, g.size(Q, 2), g.size(K, 2), after=0)
     if mask is None:
         return visible
-    return g.And(mask, visible) if mask.dtype == "bool" else g.Where(visible, mask, g.constant(LOWEST))
+    return mask & visible if mask.dtype == "bool" else g.Where(visible, mask, g.constant(LOWEST))
 
 
 def _is_finite(mask: Value) -> bool:

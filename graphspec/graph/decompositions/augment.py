@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphspec.graph.decompositions import decomposes
 
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 @decomposes("RandomCrop")
-def random_crop(g: Builder, op: RandomCrop, X: Value, corner: Value, rows: Value, columns: Value) -> Any:
+def random_crop(g: Builder, op: RandomCrop, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
     """Emit ``rows · X · columns``: at inference two matrices resample the image."""
-    return g.MatMul(g.MatMul(rows, X), columns)
+    return rows @ X @ columns

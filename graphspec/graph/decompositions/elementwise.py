@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphspec.graph.decompositions import decomposes
 
@@ -14,31 +14,28 @@ if TYPE_CHECKING:
 
 
 @decomposes("Gelu")
-def gelu(g: Builder, op: Gelu, X: Value) -> Any:
+def gelu(g: Builder, op: Gelu, X: Value) -> Value:
     """Emit ``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
     if op.approximate == "tanh":
-        cube = g.Mul(g.Mul(X, X), X)
-        inner = g.Add(X, g.Mul(cube, g.constant(0.044715)))
-        squashed = g.Tanh(g.Mul(inner, g.constant(math.sqrt(2 / math.pi))))
+        squashed = g.Tanh((X + X * X * X * 0.044715) * math.sqrt(2 / math.pi))
     else:
-        squashed = g.Erf(g.Mul(X, g.constant(math.sqrt(0.5))))
-    return g.Mul(g.Mul(X, g.constant(0.5)), g.Add(squashed, g.constant(1.0)))
+        squashed = g.Erf(X * math.sqrt(0.5))
+    return X * 0.5 * (squashed + 1.0)
 
 
 @decomposes("Swish")
-def swish(g: Builder, op: Swish, X: Value) -> Any:
+def swish(g: Builder, op: Swish, X: Value) -> Value:
     """Emit ``x · sigmoid(alpha · x)``."""
-    scaled = X if op.alpha == 1.0 else g.Mul(X, g.constant(op.alpha, "float32"))
-    return g.Mul(X, g.Sigmoid(scaled))
+    return X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha)
 
 
 @decomposes("Mish")
-def mish(g: Builder, op: Mish, X: Value) -> Any:
+def mish(g: Builder, op: Mish, X: Value) -> Value:
     """Emit ``x · tanh(softplus(x))``."""
-    return g.Mul(X, g.Tanh(g.Softplus(X)))
+    return X * g.Tanh(g.Softplus(X))
 
 
 @decomposes("HardSwish")
-def hard_swish(g: Builder, op: HardSwish, X: Value) -> Any:
+def hard_swish(g: Builder, op: HardSwish, X: Value) -> Value:
     """Emit ``x · hard_sigmoid(x)``."""
-    return g.Mul(X, g.HardSigmoid(X, alpha=1 / 6, beta=0.5))
+    return X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5)

@@ -20,7 +20,7 @@ def multi_hot(g: Builder, op: MultiHot, ids: Value, weights: Value | None = None
     depth = op.depth
     if ids.shape[-1] == 1 and weights is None:
         return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
-    inside = g.And(g.GreaterOrEqual(ids, g.constant(0)), g.Less(ids, g.constant(depth)))
+    inside = (ids >= 0) & (ids < depth)
     indices = g.Where(inside, ids, g.constant(depth))
     outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
     zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))

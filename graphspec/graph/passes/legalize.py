@@ -69,7 +69,8 @@ def legalize(graph: Graph, target: Target) -> Graph:
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
-        result = DECOMPOSITIONS[node.op](state.builder(node), operator(node), *inputs)
+        with state.builder(node) as g:
+            result = DECOMPOSITIONS[node.op](g, operator(node), *inputs)
         return result if isinstance(result, tuple) else (result,)
 
     return rebuild(graph, visit)

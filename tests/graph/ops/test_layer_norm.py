@@ -39,7 +39,8 @@ def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
     for k, array in enumerate(inputs):
         graph.inputs[f"x{k}"] = Value(f"x{k}", Type("float32", array.shape), "input")
     values = list(graph.inputs.values())
-    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), OPS[op](**attrs), *values)
+    with Builder(graph, "node") as g:
+        graph.outputs["y"] = DECOMPOSITIONS[op](g, OPS[op](**attrs), *values)
     return ort_run(graph, {f"x{k}": a for k, a in enumerate(inputs)})
 
 

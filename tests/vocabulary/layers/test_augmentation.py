@@ -44,7 +44,8 @@ def graph_of(layer: dict[str, Any], shape: tuple[Any, ...]) -> Graph:
     """Return the graph of one layer `y` on images `x`."""
     graph = Graph("test")
     graph.inputs["x"] = Value("x", Type("float32", ("N", *shape[1:])), "input")
-    graph.outputs["y"] = LAYERS.parse(layer).lower(Builder(graph, "y"), graph.inputs["x"])
+    with Builder(graph, "y") as g:
+        graph.outputs["y"] = LAYERS.parse(layer).lower(g, graph.inputs["x"])
     return graph
 
 
