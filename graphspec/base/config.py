@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
@@ -161,6 +161,7 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
         self._made: dict[str, str] = {}
+        self._rows: dict[str, tuple[Sequence[str], Callable[[], type[T]]]] = {}
         self.families: dict[str, str] = {}
         """The family of each name: names of a family stand together on the pages of the vocabulary."""
         self._folded: dict[str, list[str]] = {}
@@ -174,7 +175,7 @@ class Registry(Generic[T]):
 
         A module with several families has a key for each, ``module/family``: the order of the names is that of the schema.
         A module is imported when one of its names is first looked up, since building all classes takes longer than
-        checking a spec. If it has a function ``make(name)``, that makes the classes which the import does not add.
+        checking a spec.
         """
         for family, names in families.items():
             module, _, part = family.partition("/")
@@ -208,12 +209,17 @@ class Registry(Generic[T]):
 
         return register
 
+    def row(self, names: Sequence[str], make: Callable[[], type[T]]) -> None:
+        """Register a class of a table under ``names``. It is made when one of them is first looked up."""
+        self._rows |= dict.fromkeys(names, (names, make))
+
     def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module, and lets it make a row of a table, if necessary."""
+        """Return the class of this name, or None. Imports its module and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
-            module = import_module(self._modules[name])
-            if name not in self._classes and hasattr(module, "make"):
-                self._classes[name] = module.make(name)
+            import_module(self._modules[name])
+            if name in self._rows:
+                names, make = self._rows[name]
+                self.add(*names)(make())
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None

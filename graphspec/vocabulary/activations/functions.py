@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -77,20 +77,20 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
 """The activations without arguments: names, the sentence of the pages, the operator or formula, and its attributes."""
 
 
-@cache
-def make(name: str) -> type[Plain]:
-    """Return the activation of a row: its class is made when it is first used."""
-    names, text, formula, fixed = next(row for row in PLAIN if name in row[0].split())
-    primary = names.split()[0]
-    if primary != name:
-        return make(primary)
-    title = "".join(part.capitalize() for part in primary.split("_"))
+def _plain(name: str, text: str, formula: str | Formula, fixed: Mapping[str, float]) -> type[Plain]:
+    title = "".join(part.capitalize() for part in name.split("_"))
     cls = create_model(title, __base__=Plain, __module__=__name__, __doc__=text)
     if isinstance(formula, str):
         cls.op, cls.fixed = formula, fixed
     else:
         cls.formula = staticmethod(formula)
     return cls
+
+
+for _names, _text, _formula, _fixed in PLAIN:
+    ACTIVATIONS.row(_names.split(), partial(_plain, _names.split()[0], _text, _formula, _fixed))
+if not TYPE_CHECKING:
+    __getattr__ = partial(ACTIVATIONS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @ACTIVATIONS.add("linear")

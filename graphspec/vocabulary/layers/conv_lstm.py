@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
@@ -10,7 +11,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import as_float
+from graphspec.vocabulary.layers.base import LAYERS, as_float
 from graphspec.vocabulary.layers.cells import Reason, Remembering, States, need_state
 from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
@@ -117,7 +118,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
 
 _SOURCE = "Shi et al., *Convolutional LSTM Network*, NIPS 2015."
 
-ConvLSTM1D, ConvLSTM2D, ConvLSTM3D = by_rank(
+by_rank(
     ConvLSTM,
     "ConvLSTM{}D",
     tuple(
@@ -134,3 +135,6 @@ ConvLSTM1D, ConvLSTM2D, ConvLSTM3D = by_rank(
     ),
     **WINDOW,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.layers.base import (
+    LAYERS,
     ActivationField,
     Constraint,
     InitializerField,
@@ -237,7 +239,7 @@ def _padding(rank: int) -> tuple[Any, Any]:
     return Annotated[kind, Field(description=text)], "valid"
 
 
-Conv1D, Conv2D, Conv3D = by_rank(
+by_rank(
     Conv,
     "Conv{}D Convolution{}D",
     "Convolution {over}: ``activation(kernel ⋆ x + bias)``.",
@@ -245,7 +247,7 @@ Conv1D, Conv2D, Conv3D = by_rank(
     padding=_padding,
     **WINDOW,
 )
-Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = by_rank(
+by_rank(
     ConvTranspose,
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
@@ -256,7 +258,7 @@ Conv1DTranspose, Conv2DTranspose, Conv3DTranspose = by_rank(
     ),
     **WINDOW,
 )
-DepthwiseConv1D, DepthwiseConv2D = by_rank(
+by_rank(
     DepthwiseConv,
     "DepthwiseConv{}D",
     (
@@ -267,7 +269,7 @@ DepthwiseConv1D, DepthwiseConv2D = by_rank(
     (1, 2),
     **WINDOW,
 )
-SeparableConv1D, SeparableConv2D = by_rank(
+by_rank(
     SeparableConv,
     "SeparableConv{}D SeparableConvolution{}D",
     (
@@ -278,3 +280,6 @@ SeparableConv1D, SeparableConv2D = by_rank(
     (1, 2),
     **WINDOW,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

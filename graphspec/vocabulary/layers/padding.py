@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class ZeroPadding(Layer):
         return pad_or_crop(g, X, self.padding, self.data_format, 1)
 
 
-ZeroPadding1D, ZeroPadding2D, ZeroPadding3D = by_rank(
+by_rank(
     ZeroPadding,
     "ZeroPadding{}D",
     ("A sequence with zeros before and after it.", "An image with zeros around it.", "A volume with zeros around it."),
@@ -109,7 +110,7 @@ class Cropping(Layer):
         return pad_or_crop(g, X, self.cropping, getattr(self, "data_format", None), -1)
 
 
-(Cropping1D,) = by_rank(
+by_rank(
     Cropping,
     "Cropping{}D",
     "A sequence without its first and last steps.",
@@ -117,7 +118,7 @@ class Cropping(Layer):
     (1,),
     cropping=_borders,
 )
-Cropping2D, Cropping3D = by_rank(
+by_rank(
     Cropping,
     "Cropping{}D",
     ("An image without its borders.", "A volume without its borders."),
@@ -146,7 +147,7 @@ class UpSampling(Layer):
         return enlarged(g, X, self.size, getattr(self, "data_format", None))
 
 
-(UpSampling1D,) = by_rank(
+by_rank(
     UpSampling,
     "UpSampling{}D",
     "A sequence with each step repeated.",
@@ -154,7 +155,7 @@ class UpSampling(Layer):
     (1,),
     size=lambda rank: (Annotated[one_or_each(1), Field(description="The number of repetitions.")], (2,)),
 )
-(UpSampling3D,) = by_rank(
+by_rank(
     UpSampling,
     "UpSampling{}D",
     "A volume with each element repeated.",
@@ -190,3 +191,7 @@ class UpSampling2D(Layer):
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -79,14 +80,14 @@ def _pool_size_of_two(rank: int) -> tuple[Any, Any]:
     return one_or_each(rank), Field(default=(2,) * rank, description=f"The {of_window(rank)} of the window.")
 
 
-MaxPooling1D, MaxPooling2D, MaxPooling3D = by_rank(
+by_rank(
     MaxPooling,
     "MaxPooling{}D MaxPool{}D",
     "The largest value of each window.",
     pool_size=_pool_size_of_two,
     strides=_strides,
 )
-AveragePooling1D, AveragePooling2D, AveragePooling3D = by_rank(
+by_rank(
     AveragePooling,
     "AveragePooling{}D AvgPool{}D",
     "The mean of each window. Padding does not count.",
@@ -130,17 +131,15 @@ class GlobalAveragePooling(GlobalPooling):
 
 _OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
 
-(GlobalMaxPooling1D,) = by_rank(
-    GlobalMaxPooling, "GlobalMaxPooling{}D GlobalMaxPool{}D", "The largest value over time.", _OF_CHANNELS, (1,)
-)
-GlobalMaxPooling2D, GlobalMaxPooling3D = by_rank(
+by_rank(GlobalMaxPooling, "GlobalMaxPooling{}D GlobalMaxPool{}D", "The largest value over time.", _OF_CHANNELS, (1,))
+by_rank(
     GlobalMaxPooling,
     "GlobalMaxPooling{}D GlobalMaxPool{}D",
     "The largest value of each channel.",
     _OF_CHANNELS,
     (2, 3),
 )
-GlobalAveragePooling2D, GlobalAveragePooling3D = by_rank(
+by_rank(
     GlobalAveragePooling,
     "GlobalAveragePooling{}D GlobalAvgPool{}D",
     "The mean of each channel.",
@@ -256,17 +255,20 @@ def _output_size(rank: int) -> tuple[Any, Any]:
 
 _RESIZED = "(batch, {axes}, channels) → (batch, {star}output_size, channels)."
 
-AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D = by_rank(
+by_rank(
     AdaptiveAveragePooling,
     "AdaptiveAveragePooling{}D",
     "The mean of each of ``output_size`` windows.",
     _RESIZED,
     output_size=_output_size,
 )
-AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D = by_rank(
+by_rank(
     AdaptiveMaxPooling,
     "AdaptiveMaxPooling{}D",
     "The largest value of each of ``output_size`` windows.",
     _RESIZED,
     output_size=_output_size,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

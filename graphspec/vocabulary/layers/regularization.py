@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -169,7 +170,7 @@ class SpatialDropout1D(Layer):
         return drop(g, as_float(g, X), self.rate, self.seed, (1,))
 
 
-SpatialDropout2D, SpatialDropout3D = by_rank(
+by_rank(
     SpatialDropout,
     "SpatialDropout{}D",
     "Dropout of entire feature maps of {data}.",
@@ -339,3 +340,7 @@ class StochasticDepth(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -6,8 +6,9 @@ are views at run time, and a pass cancels them between neighbours in the exporte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -26,19 +27,18 @@ DataFormat = Annotated[
 ]
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _DATA = {1: "sequences", 2: "images", 3: "volumes"}
-L = TypeVar("L", bound=Layer)
 
 
 def by_rank(
-    base: type[L],
+    base: type[Layer],
     names: str,
     sentences: str | Sequence[str],
     shapes: str | Sequence[str] = "(batch, {axes}, channels) → (batch, {out}, channels).",
     ranks: Sequence[int] = (1, 2, 3),
     /,
     **fields: Callable[[int], tuple[Any, Any]],
-) -> tuple[type[L], ...]:
-    """Make and register the layers of one idea that differ by their number of spatial axes: one of each rank.
+) -> None:
+    """Register the layers of one idea that differ by their number of spatial axes: one of each rank.
 
     Args:
         base: the class of all of them.
@@ -49,7 +49,6 @@ def by_rank(
             ``*`` from rank 2 on.
         fields: arguments that depend on the rank: functions that return the type and the default.
     """
-    layers: list[type[L]] = []
     for k, rank in enumerate(ranks):
         axes, data = _AXES[rank], _DATA[rank]
         words = {
@@ -62,14 +61,22 @@ def by_rank(
         sentence, shape = (
             (text if isinstance(text, str) else text[k]).format_map(words) for text in (sentences, shapes)
         )
-        own: dict[str, Any] = {name: field(rank) for name, field in fields.items()}
-        primary, *others = names.format(*[rank] * names.count("{}")).split()
-        text = f"{sentence}\n\nShapes: {shape}"
-        made: type[L] = create_model(primary, __base__=base, __module__=base.__module__, __doc__=text, **own)
-        made.rank = rank  # type: ignore[attr-defined]
-        LAYERS.add(primary, *others)(made)
-        layers.append(made)
-    return tuple(layers)
+        each = names.format(*[rank] * names.count("{}")).split()
+        LAYERS.row(each, partial(_of_rank, each[0], base, rank, f"{sentence}\n\nShapes: {shape}", fields))
+
+
+def _of_rank(
+    name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
+) -> type[Layer]:
+    own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
+    made = create_model(name, __base__=base, __module__=base.__module__, __doc__=text, **own)
+    made.rank = rank  # type: ignore[attr-defined]
+    return made
+
+
+def of_rank(names: str, rank: int) -> Any:
+    """Return the layer for so many spatial axes: ``Conv{}D`` and 2 give Conv2D."""
+    return LAYERS.get(names.format(rank))
 
 
 def of_window(rank: int) -> str:

@@ -12,9 +12,8 @@ from graphspec.base.config import FROM_LIST, Natural, PositiveInt
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need
-from graphspec.vocabulary.layers import convolution
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, of_rank, window
 from graphspec.vocabulary.operations.base import operation
 from graphspec.vocabulary.operations.nn import Padding
 
@@ -151,7 +150,7 @@ def conv_transpose(
     channels = x.fixed(1)
     fits = kernel.fixed(rank + 1) == channels
     need(fits, f"has a kernel for {kernel.fixed(rank + 1)} channels, but {channels}", code=Code.SIZES_DO_NOT_FIT)
-    layer = getattr(convolution, f"Conv{rank}DTranspose")(
+    layer = of_rank("Conv{}DTranspose", rank)(
         filters=kernel.fixed(rank),
         kernel_size=tuple(kernel.fixed(k) for k in range(rank)),
         strides=_each(strides, rank, "strides"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -12,11 +12,10 @@ from pydantic import Field
 
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
-from graphspec.vocabulary.layers.base import as_float, cast_to
+from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
 from graphspec.vocabulary.operations.base import (
     Axis,
     Function,
-    Operation,
     floats,
     is_integer,
     made,
@@ -403,12 +402,8 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The sentence of the pages, and the arguments: a type and a default each."""
 
-
-@cache
-def make(name: str) -> type[Operation]:
-    """Return the layer of a row: its class is made when it is first used."""
-    key = name.removeprefix("ops.")
-    if key in ROWS:
-        return made(name, *ROWS[key], module=__name__)
-    text, arguments = ACTIVATION_ROWS[key]
-    return made(name, partial(activated, key), text, arguments, module=__name__)
+for _name, (_function, _text) in ROWS.items():
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, module=__name__))
+for _name, (_text, _arguments) in ACTIVATION_ROWS.items():
+    _function = partial(activated, _name)
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))

@@ -12,9 +12,8 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import normalize_axis
-from graphspec.vocabulary.layers import pooling
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, of_rank
 from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, operation
 from graphspec.vocabulary.operations.reduction import axes_of
 
@@ -42,7 +41,7 @@ Block = Annotated[PositiveInt, Field(description="The height and width of a bloc
 
 
 def over_space(g: Builder, name: str, x: Value, data_format: DataFormat, **arguments: Any) -> Value:
-    """Emit the layer of pooling for as many spatial axes as ``x`` has."""
+    """Emit the layer of this name, such as ``MaxPooling{}D``, for as many spatial axes as ``x`` has."""
     rank = x.rank - 2
     if not 1 <= rank <= 3:
         text = f"needs (batch, 1 to 3 spatial axes, channels), got {show(x.shape)}"
@@ -52,8 +51,7 @@ def over_space(g: Builder, name: str, x: Value, data_format: DataFormat, **argum
         if isinstance(sizes, tuple) and len(sizes) != rank:
             text = f"has {len(sizes)} sizes for {rank} spatial axes"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=key)
-    layer = getattr(pooling, f"{name}{rank}D")(data_format=data_format, **given)
-    found: Value = layer.lower(g, x)
+    found: Value = of_rank(name, rank)(data_format=data_format, **given).lower(g, x)
     return found
 
 
@@ -69,7 +67,7 @@ def max_pool(
 ) -> Value:
     """The largest value of each window."""
     arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "MaxPooling", inputs, data_format, **arguments)
+    return over_space(g, "MaxPooling{}D", inputs, data_format, **arguments)
 
 
 @operation
@@ -84,19 +82,19 @@ def average_pool(
 ) -> Value:
     """The mean of each window; padding does not count."""
     arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "AveragePooling", inputs, data_format, **arguments)
+    return over_space(g, "AveragePooling{}D", inputs, data_format, **arguments)
 
 
 @operation
 def adaptive_max_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
     """The largest value of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveMaxPooling", inputs, data_format, output_size=output_size)
+    return over_space(g, "AdaptiveMaxPooling{}D", inputs, data_format, output_size=output_size)
 
 
 @operation
 def adaptive_average_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
     """The mean of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveAveragePooling", inputs, data_format, output_size=output_size)
+    return over_space(g, "AdaptiveAveragePooling{}D", inputs, data_format, output_size=output_size)
 
 
 def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value]:
