@@ -31,7 +31,7 @@ from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.operation_names import OPERATIONS
+from graphspec.vocabulary.layers.keras_names import OPERATIONS
 from graphspec.vocabulary.operations.base import Operation
 
 HERE = Path(__file__).parent

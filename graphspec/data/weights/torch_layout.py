@@ -40,10 +40,9 @@ def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recip
     Args:
         stack: which layer of a recurrent module with ``num_layers`` it is.
     """
+    from graphspec.vocabulary.layers.attention import MultiHeadAttention, ProjectedAttention
     from graphspec.vocabulary.layers.core import Dense, Embedding
-    from graphspec.vocabulary.layers.multi_head import MultiHeadAttention, ProjectedAttention
-    from graphspec.vocabulary.layers.recurrent import Recurrent
-    from graphspec.vocabulary.layers.wrappers import Bidirectional
+    from graphspec.vocabulary.layers.recurrent import Bidirectional, Recurrent
 
     inner = getattr(layer, "layer", None)
     if isinstance(layer, Bidirectional):

@@ -12,11 +12,21 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.activations import Activation
 from graphspec.vocabulary.layers.base import LAYERS, as_float
-from graphspec.vocabulary.layers.cells import Reason, Remembering, States, need_state
+from graphspec.vocabulary.layers.cells import (
+    Pace,
+    Reason,
+    Remembering,
+    States,
+    by_gate,
+    drop_features,
+    need_state,
+    of_state,
+    state_masks,
+    unroll,
+)
 from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
 from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
-from graphspec.vocabulary.layers.unrolled_cells import Pace, by_gate, drop_features, of_state, state_masks, unroll
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder

@@ -1,26 +1,31 @@
-"""Scales of numbers: Normalization, MinMaxScaling, Log1p."""
+"""Columns of numbers, categories and dates, prepared for a network."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FloatOrFloats, IntOrInts, as_tuple, invalid
+from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
-from graphspec.vocabulary.layers.learners import Extremes, Moments
+from graphspec.vocabulary.layers.base import LAYERS, Layer, NoEffect, as_float, cast_to
+from graphspec.vocabulary.layers.indexed import Sparse, encode
+from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+# Scales of numbers: Normalization, MinMaxScaling, Log1p.
 _HUGE = 1e30  # a deviation
 _MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
@@ -212,3 +217,172 @@ class Log1p(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         X = as_float(g, X)
         return g.Mul(g.Sign(X), g.Log(g.Add(g.Abs(X), g.constant(1.0))))
+
+
+# Missing numbers: Impute.
+@LAYERS.add("Impute")
+class Impute(Layer):
+    """The input with a number in each place where one is missing, as by scikit-learn's SimpleImputer.
+
+    Missing is NaN, in int64 the smallest integer, and each number of ``missing_values``; data files may also have its
+    texts. ``median`` and ``mean`` are learnt from the numbers that are there in
+    the training rows, for each index of the last axis, exactly; set ``fill_value`` to learn nothing.
+
+    Shapes: (batch, …) → the same, as float32. With ``indicator`` output 1, of the same shape, is 1 where a number was
+        missing, else 0.
+    """
+
+    supports_masking = True
+    takes_missing = True
+    learnt_arguments: ClassVar[tuple[str, ...]] = ("fill_value",)
+
+    strategy: Annotated[
+        Literal["median", "mean", "zero", "constant"],
+        Field(description="What stands for a missing number: the median, the mean, 0, or `fill_value`."),
+    ] = "median"
+    fill_value: Annotated[
+        FloatOrFloats | None,
+        Field(description="The number of `constant`; median and mean, which are else learnt: one, or a list."),
+    ] = None
+    missing_values: Annotated[
+        tuple[float | int | str, ...],
+        FROM_LIST,
+        Field(description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."),
+    ] = ()
+    indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.strategy == "constant" and self.fill_value is None:
+            raise invalid("needs `fill_value`", "such as `fill_value: -1.0`", code=Code.MISSING_KEY)
+        if self.strategy == "zero" and self.fill_value is not None:
+            raise invalid("must not be set with `strategy: zero`", "use `strategy: constant`", key="fill_value")
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """True if the median or the mean is to be learnt."""
+        return self.strategy in ("median", "mean") and self.fill_value is None
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """The texts of data files that count as missing."""
+        return tuple(value for value in self.missing_values if isinstance(value, str))
+
+    def _missing(self, g: Builder, X: Value, numbers: Value) -> Value:
+        """Emit where numbers are missing."""
+        missing: Value = g.Equal(X, g.constant(MISSING_INTEGER)) if X.dtype == "int64" else g.IsNaN(numbers)
+        for value in self.missing_values:
+            if not isinstance(value, str):
+                missing = g.Or(missing, g.Equal(numbers, g.constant(float(value))))
+        return missing
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the numbers, NaN where one is missing."""
+        if len(self.missing_texts) == len(self.missing_values):
+            return super().learning_input(g, X)
+        numbers = as_float(g, X)
+        return g.Where(self._missing(g, X, numbers), g.constant(float("nan")), numbers)
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of the median or the mean."""
+        axes = last_axis(X)
+        sizes = [X.fixed(axis) for axis in axes]
+        if self.strategy == "mean":
+            return Moments(axes, sizes, mean="fill_value", variance=None, skip_missing=True)
+        return Quantiles(0.5, "fill_value", columns=sizes[0] if sizes else None)
+
+    def lower(self, g: Builder, X: Value) -> Value | tuple[Value, ...]:
+        axes = last_axis(X)
+        if self.learns:
+            g.learnt("statistics")
+            for axis in axes:
+                X.fixed(axis)
+        fill = g.constant(spread(X, axes, 0.0 if self.fill_value is None else self.fill_value, "fill_value"))
+        numbers = as_float(g, X)
+        missing = self._missing(g, X, numbers)
+        filled = g.Where(missing, fill, numbers)
+        return (filled, cast_to(g, missing, "float32")) if self.indicator else filled
+
+
+# Bins of numbers: Discretization.
+_MOST_BINS = 1 << 16  # every number is compared with each boundary
+
+
+def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not value:
+        raise invalid("must contain at least one number", "such as `[0.0, 1.0]`", show_value=True)
+    if any(a > b for a, b in pairwise(value)):
+        raise invalid("must be sorted in ascending order", f"write {sorted(value)}", show_value=True)
+    return value
+
+
+@LAYERS.add("Discretization")
+class Discretization(Layer):
+    """The bin of each number: the number of ``bin_boundaries`` ≤ x, as int32 or encoded like CategoryEncoding.
+
+    With ``num_bins`` the boundaries are learnt from the training rows: exact quantiles of all numbers of the input, such as
+    the quartiles for 4 bins, interpolated linearly (Keras approximates them). A number that occurs in many rows may be
+    several quantiles; the boundary is then repeated, and the bins between equal boundaries stay empty. NaN is skipped.
+
+    Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
+    """
+
+    learnt_arguments: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
+
+    bin_boundaries: Annotated[
+        Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
+        FROM_LIST,
+        Field(description="The lower boundaries of bins 1, 2, …, in ascending order."),
+    ] = None
+    num_bins: Annotated[
+        Annotated[int, Field(ge=2, le=_MOST_BINS)] | None,
+        Field(description="The number of bins, whose boundaries are learnt: about as many training rows in each."),
+    ] = None
+    epsilon: NoEffect = 0.01
+    output_mode: Annotated[
+        Literal["int", "one_hot", "multi_hot", "count"],
+        Field(description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."),
+    ] = "int"
+    sparse: Sparse = False
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.bin_boundaries is None and self.num_bins is None:
+            hint = "such as `num_bins: 10`, or `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
+            raise invalid("needs `num_bins` or `bin_boundaries`", hint, code=Code.MISSING_KEY)
+        if self.bin_boundaries is not None and self.num_bins is not None:
+            text = "must not be set with `bin_boundaries`, which make the bins"
+            raise invalid(text, "leave one of them out", key="num_bins")
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """True if the boundaries are to be learnt."""
+        return self.bin_boundaries is None
+
+    def learner(self, X: Value) -> Quantiles:
+        """Return the learner of the boundaries between ``num_bins`` bins."""
+        bins = self.num_bins or 1
+        return Quantiles([k / bins for k in range(1, bins)], "bin_boundaries")
+
+    def with_learnt(self, state: Mapping[str, Any]) -> Self:
+        """Return the layer with the boundaries that it has learnt, in place of ``num_bins``."""
+        if self.num_bins is None:
+            return super().with_learnt(state)
+        learnt = self.model_copy(update={"num_bins": None}).with_learnt(state)
+        if len(learnt.bin_boundaries or ()) != self.num_bins - 1:
+            raise ValueError(f"{self.num_bins} bins need {self.num_bins - 1} boundaries")
+        return learnt
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        boundaries = self.bin_boundaries
+        if boundaries is None:
+            g.learnt("statistics")
+            boundaries = (0.0,) * ((self.num_bins or 1) - 1)
+        reached = g.GreaterOrEqual(g.Unsqueeze(as_float(g, X), g.constant([X.rank])), g.constant(np.array(boundaries)))
+        bins = g.ReduceSum(cast_to(g, reached, "int32"), g.constant([-1]), keepdims=0)
+        if self.output_mode == "int":
+            bins.range = Range(0, sum(b <= of_dtype(X.dtype).high for b in boundaries))
+            return bins
+        return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode)
