@@ -38,7 +38,7 @@ class Plain(Activation):
 
 def _sparse_plus(g: Builder, X: Value) -> Value:
     half = g.HardSigmoid(X, alpha=0.5, beta=0.5)
-    return g.Where(g.Less(X, g.constant(1.0)), g.Mul(half, half), X)
+    return g.Where(X < 1.0, half * half, X)
 
 
 PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
@@ -61,11 +61,11 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
     (
         "log_sigmoid",
         "``log(sigmoid(x))``, computed as ``−softplus(−x)``.",
-        lambda g, X: g.Neg(g.Softplus(g.Neg(X))),
+        lambda g, X: -g.Softplus(-X),
         {},
     ),
     ("tanh", "``tanh(x)``, the hyperbolic tangent.", "Tanh", {}),
-    ("tanh_shrink", "``x − tanh(x)``.", lambda g, X: g.Sub(X, g.Tanh(X)), {}),
+    ("tanh_shrink", "``x − tanh(x)``.", lambda g, X: X - g.Tanh(X), {}),
     ("softsign", "``x / (1 + |x|)``.", "Softsign", {}),
     ("silu swish", "``x · sigmoid(x)`` (Ramachandran et al., arXiv 2017).", "Swish", {}),
     ("hard_silu hard_swish", "``x · min(max(x / 6 + 1/2, 0), 1)`` (Howard et al., ICCV 2019).", "HardSwish", {}),
@@ -122,10 +122,8 @@ class Relu(Activation):
         elif not threshold:
             Y = g.Relu(X)
         if slope:
-            below = g.Neg(X)
-            if threshold:
-                below = g.Add(below, g.constant(threshold, "float32"))
-            Y = g.Sub(Y, g.Mul(g.Relu(below), g.constant(slope, "float32")))
+            below = -X + threshold if threshold else -X
+            Y = Y - g.Relu(below) * slope
         return Y
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
@@ -176,8 +174,7 @@ class Threshold(Activation):
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.default_value:
             return g.ThresholdedRelu(X, alpha=self.threshold)
-        above = g.Greater(X, g.constant(self.threshold, "float32"))
-        return g.Where(above, X, g.constant(self.default_value, "float32"))
+        return g.Where(self.threshold < X, X, g.constant(self.default_value, "float32"))
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         return None if self.default_value else ("ThresholdedRelu", (self.threshold,))
@@ -232,12 +229,12 @@ class Squareplus(Activation):
         if not self.b:
             return g.Relu(X)
         # For negative x the two terms cancel; b / 4 divided by the function of |x| is the same without cancellation.
-        negative = g.Less(X, g.constant(0.0))
-        magnitude = g.Where(negative, g.Neg(X), X)
+        negative = X < 0.0
+        magnitude = g.Where(negative, -X, X)
         bounded = g.Clip(magnitude, None, g.constant(_LARGE))
-        root = g.Sqrt(g.Add(g.Mul(bounded, bounded), g.constant(self.b, "float32")))
-        Y = g.Add(g.Mul(g.Add(bounded, root), g.constant(0.5)), g.Sub(magnitude, bounded))
-        return g.Where(negative, g.Div(g.constant(self.b / 4, "float32"), Y), Y)
+        root = g.Sqrt(bounded * bounded + self.b)
+        Y = (bounded + root) * 0.5 + (magnitude - bounded)
+        return g.Where(negative, (self.b / 4) / Y, Y)
 
 
 def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
@@ -267,7 +264,7 @@ class OverAxes(Activation):
         if len(axes) == 1:
             Y: Value = g.emit(self.op, (X,), {"axis": axes[0]})
             return Y
-        Z = g.Sub(X, g.ReduceMax(X, axes=tuple(axes), keepdims=1))
+        Z = X - g.ReduceMax(X, axes=tuple(axes), keepdims=1)
         e = g.Exp(Z)
         return self.normalize(g, Z, e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
 
@@ -283,7 +280,7 @@ class Softmax(OverAxes):
     op = "Softmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
-        return g.Div(e, total)
+        return e / total
 
 
 @ACTIVATIONS.add("log_softmax")
@@ -293,7 +290,7 @@ class LogSoftmax(OverAxes):
     op = "LogSoftmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
-        return g.Sub(Z, g.Log(total))
+        return Z - g.Log(total)
 
 
 @ACTIVATIONS.add("sparsemax")
@@ -310,15 +307,14 @@ class Sparsemax(Activation):
         axis, n = fixed_axis(X, self.axis)
         along, count = g.constant([axis]), np.ones(X.rank, int)
         count[axis] = n
-        Z = g.Sub(X, g.ReduceMax(X, axes=(axis,), keepdims=1))
+        Z = X - g.ReduceMax(X, axes=(axis,), keepdims=1)
         ranked, _ = g.TopK(Z, g.constant([n]), axis=axis)
         rank = g.constant(np.arange(1.0, n + 1).reshape(count))
         partial_sums = g.CumSum(ranked, g.constant(axis))
-        support = g.Greater(g.Add(g.Mul(ranked, rank), g.constant(1.0)), partial_sums)
+        support = ranked * rank + 1.0 > partial_sums
         size = g.ReduceSum(g.Cast(support, to="float32"), along, keepdims=1)
         total = g.ReduceSum(g.Where(support, ranked, g.constant(0.0)), along, keepdims=1)
-        threshold = g.Div(g.Sub(total, g.constant(1.0)), size)
-        return g.Clip(g.Sub(Z, threshold), g.constant(0.0), g.constant(1.0))
+        return g.Clip(Z - (total - 1.0) / size, g.constant(0.0), g.constant(1.0))
 
 
 @ACTIVATIONS.add("glu")
@@ -336,4 +332,4 @@ class Glu(Activation):
             text = f"divides axis {self.axis} into halves with glu, but its size is {n}"
             raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"make the size even, such as {n + 1}")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
-        return g.Mul(value, g.Sigmoid(gate))
+        return value * g.Sigmoid(gate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import Axes, FloatOrFloats, NonNegative, Rate, as_tuple
@@ -87,7 +88,7 @@ class Binary(Probabilistic):
         return warn("treats every unit independently, but softmax makes the units compete", hint)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        y_true = smooth(g, y_true, self.label_smoothing, 0.5)
+        y_true = smooth(y_true, self.label_smoothing, 0.5)
         return mean(g, self.weighted(g, self.crossentropy(g, y_true, y_pred), y_true, y_pred), self.axis)
 
     def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
@@ -97,8 +98,7 @@ class Binary(Probabilistic):
         if y_pred.node is not None and y_pred.node.op == "Sigmoid":
             return g.SigmoidCrossEntropy(source(y_pred), y_true)
         p, one = clip(g, y_pred), g.constant(1.0)
-        hit = g.Mul(y_true, g.Log(p))
-        return g.Neg(g.Add(hit, g.Mul(g.Sub(one, y_true), g.Log(g.Sub(one, p)))))
+        return -(y_true * g.Log(p) + (one - y_true) * g.Log(one - p))
 
     def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
         """Emit the cross-entropies times their weights; the base has no weights."""
@@ -139,18 +139,16 @@ class BinaryFocalCrossentropy(Binary):
     def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
         one = g.constant(1.0)
         p = g.Sigmoid(y_pred) if self.from_logits else y_pred
-        zero = g.Sub(one, y_true)
-        error = g.Add(g.Mul(y_true, g.Sub(one, p)), g.Mul(zero, p))
-        values = g.Mul(focal_factor(g, error, self.gamma), values)
+        zero = one - y_true
+        values = focal_factor(g, y_true * (one - p) + zero * p, self.gamma) * values
         if not self.apply_class_balancing:
             return values
-        balance = g.Add(g.Mul(y_true, g.constant(self.alpha)), g.Mul(zero, g.constant(1 - self.alpha)))
-        return g.Mul(balance, values)
+        return (y_true * self.alpha + zero * (1 - self.alpha)) * values
 
 
 def focal_factor(g: Builder, error: Value, gamma: float) -> Value:
     """Emit ``max(error, 1e-7) ** gamma``: at 0 the power has no derivative if gamma is below 1."""
-    return g.Pow(g.Max(error, g.constant(EPSILON)), g.constant(gamma, "float32"))
+    return g.Max(error, g.constant(EPSILON)) ** gamma
 
 
 class Categorical(Probabilistic):
@@ -184,12 +182,12 @@ class Categorical(Probabilistic):
     def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
         """Emit ``log(y_pred / Σ y_pred)`` over the last axis, clipped."""
         total = g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)
-        return g.Log(clip(g, g.Div(y_pred, total)))
+        return g.Log(clip(g, y_pred / total))
 
     def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
         """Emit the targets with label smoothing, the classes on the last axis."""
         y_true = self.classes_last(g, y_true)
-        return smooth(g, y_true, smoothing, 1.0 / y_true.features)
+        return smooth(y_true, smoothing, 1.0 / y_true.features)
 
     def classes_last(self, g: Builder, X: Value) -> Value:
         """Emit ``X`` with the class axis moved to the end."""
@@ -215,7 +213,7 @@ class CategoricalCrossentropy(Categorical):
         logits = self.logits(y_pred)
         if logits is not None:
             return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
-        return total(g, g.Neg(g.Mul(y_true, self.log_probabilities(g, self.classes_last(g, y_pred)))))
+        return total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
 
 
 @LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
@@ -250,9 +248,8 @@ class CategoricalFocalCrossentropy(Categorical):
             log_p = self.log_probabilities(g, self.classes_last(g, y_pred))
         else:
             log_p = g.LogSoftmax(self.classes_last(g, logits), axis=-1)
-        factor = focal_factor(g, g.Sub(g.constant(1.0), g.Exp(log_p)), self.gamma)
-        weight = g.Neg(g.Mul(factor, g.constant(self.alpha, "float32")))
-        return total(g, g.Mul(weight, g.Mul(y_true, log_p)))
+        factor = focal_factor(g, 1.0 - g.Exp(log_p), self.gamma)
+        return total(g, -(factor * np.asarray(self.alpha)) * (y_true * log_p))
 
 
 @LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
@@ -278,13 +275,13 @@ class SparseCategoricalCrossentropy(Categorical):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         counts = None
         if self.ignore_class is not None:
-            counts = g.Not(g.Equal(y_true, g.constant(self.ignore_class)))
+            counts = ~g.Equal(y_true, g.constant(self.ignore_class))
             y_true = g.Where(counts, y_true, g.constant(0))
         logits = self.logits(y_pred)
         if logits is not None:
             values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
         else:
-            values = g.Neg(of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true))
+            values = -of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
         return values.with_mask(counts)
 
 
@@ -311,8 +308,7 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))
-        power = g.Pow(p, g.constant(self.q))
-        return g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q))
+        return (1.0 - p**self.q) * (1 / self.q)
 
 
 @LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
@@ -328,7 +324,7 @@ class KLDivergence(OfProbabilities):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))
-        return total(g, g.Mul(y_true, g.Sub(g.Log(y_true), g.Log(y_pred))))
+        return total(g, y_true * (g.Log(y_true) - g.Log(y_pred)))
 
 
 # Connectionist temporal classification.
@@ -386,7 +382,7 @@ class Margin(Loss):
     def shortfall(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """Emit ``max(1 - y · y_pred, 0)``: the distance to the margin."""
         signs = g.Where(g.Equal(y_true, g.constant(0.0)), g.constant(-1.0), y_true)
-        return g.Relu(g.Sub(g.constant(1.0), g.Mul(signs, y_pred)))
+        return g.Relu(1.0 - signs * y_pred)
 
 
 @LOSSES.add("hinge", "Hinge")
@@ -413,7 +409,7 @@ class SquaredHinge(Margin):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         shortfall = self.shortfall(g, y_true, y_pred)
-        return mean(g, g.Mul(shortfall, shortfall))
+        return mean(g, shortfall * shortfall)
 
 
 @LOSSES.add("categorical_hinge", "CategoricalHinge")
@@ -429,10 +425,9 @@ class CategoricalHinge(Loss):
         return super().check_shape(y_pred) or check_classes(-1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        right = total(g, g.Mul(y_true, y_pred))
-        others = g.Mul(g.Sub(g.constant(1.0), y_true), y_pred)
-        best = g.ReduceMax(others, axes=(y_pred.rank - 1,), keepdims=0)
-        return g.Relu(g.Add(g.Sub(best, right), g.constant(1.0)))
+        right = total(g, y_true * y_pred)
+        best = g.ReduceMax((1.0 - y_true) * y_pred, axes=(y_pred.rank - 1,), keepdims=0)
+        return g.Relu(best - right + 1.0)
 
 
 # Losses of overlapping regions, computed over the whole batch unless ``axis`` is set.
@@ -464,7 +459,8 @@ class Overlap(OfProbabilities):
 
     def index(self, g: Builder, overlap: Value, divisor: Value) -> Value:
         """Emit ``1 - overlap / (divisor + 1e-7)``: one value per row, or one for the batch."""
-        values = g.Sub(g.constant(1.0), g.Div(overlap, g.Add(divisor, g.constant(EPSILON))))
+        one = g.constant(1.0)
+        values = one - overlap / (divisor + EPSILON)
         if overlap.rank == 0 or overlap.shape[0] == "N":
             return values
         # Values without a batch axis belong to no row, so they are reduced here.
@@ -485,8 +481,8 @@ class Dice(Overlap):
     label = "dice"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        overlap = g.Mul(self.sum(g, g.Mul(y_true, y_pred)), g.constant(2.0))
-        return self.index(g, overlap, g.Add(self.sum(g, y_true), self.sum(g, y_pred)))
+        overlap = self.sum(g, y_true * y_pred) * 2.0
+        return self.index(g, overlap, self.sum(g, y_true) + self.sum(g, y_pred))
 
 
 @LOSSES.add("tversky", "Tversky")
@@ -509,8 +505,6 @@ class Tversky(Overlap):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         one = g.constant(1.0)
-        overlap = self.sum(g, g.Mul(y_true, y_pred))
-        missed = self.sum(g, g.Mul(g.Sub(one, y_pred), y_true))
-        extra = self.sum(g, g.Mul(y_pred, g.Sub(one, y_true)))
-        errors = g.Add(g.Mul(missed, g.constant(self.alpha)), g.Mul(extra, g.constant(self.beta)))
-        return self.index(g, overlap, g.Add(overlap, errors))
+        overlap = self.sum(g, y_true * y_pred)
+        missed, extra = self.sum(g, (one - y_pred) * y_true), self.sum(g, y_pred * (one - y_true))
+        return self.index(g, overlap, overlap + (missed * self.alpha + extra * self.beta))

@@ -59,7 +59,7 @@ class Circle(Loss):
         values = g.CircleLoss(
             y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=int(self.remove_diagonal)
         )
-        return values.with_mask(g.Greater(values, g.constant(0.0)))
+        return values.with_mask(values > 0.0)
 
 
 # Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes.
@@ -99,11 +99,13 @@ class OfNodes(Loss):
 def between(g: Builder, a: Value, b: Value, kind: str) -> Value:
     """Emit the distance of two vectors of each row, (N,)."""
     if kind == "cosine":
-        return g.Sub(g.constant(1.0), total(g, g.Mul(*(g.LpNormalization(X, axis=1, p=2) for X in (a, b)))))
-    difference = g.Sub(a, b)
+        one = g.constant(1.0)
+        a, b = (g.LpNormalization(X, axis=1, p=2) for X in (a, b))
+        return one - total(g, a * b)
+    difference = a - b
     if kind == "euclidean":
-        difference = g.Add(difference, g.constant(_EPSILON))
-    squared = total(g, g.Mul(difference, difference))
+        difference = difference + _EPSILON
+    squared = total(g, difference * difference)
     return g.Sqrt(squared) if kind == "euclidean" else squared
 
 
@@ -142,9 +144,9 @@ class Contrastive(OfNodes):
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         assert y_true is not None
         d = between(g, values[0], values[1], self.distance)
-        apart = g.Relu(g.Sub(g.constant(self.margin), d))
-        others = g.Mul(g.Sub(g.constant(1.0), y_true), g.Mul(apart, apart))
-        return g.Mul(g.Add(g.Mul(y_true, g.Mul(d, d)), others), g.constant(0.5))
+        apart = g.Relu(self.margin - d)
+        others = (1.0 - y_true) * (apart * apart)
+        return (y_true * (d * d) + others) * 0.5
 
 
 @LOSSES.add("triplet", "Triplet")
@@ -163,7 +165,7 @@ class Triplet(OfNodes):
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         anchor, positive, negative = values
         near, far = (between(g, anchor, other, self.distance) for other in (positive, negative))
-        return g.Relu(g.Add(g.Sub(near, far), g.constant(self.margin)))
+        return g.Relu(near - far + self.margin)
 
 
 @LOSSES.add("info_nce", "InfoNCE", "nt_xent")

@@ -44,7 +44,7 @@ class MeanAbsoluteError(Loss):
     label, fits, of_differences = "mean_absolute_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return mean(g, g.Abs(g.Sub(y_pred, y_true)))
+        return mean(g, abs(y_pred - y_true))
 
 
 @LOSSES.add("huber", "Huber", "huber_loss")
@@ -60,10 +60,9 @@ class Huber(Loss):
     delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        error = g.Sub(y_pred, y_true)
+        error = y_pred - y_true
         clipped = g.Clip(error, g.constant(-self.delta), g.constant(self.delta))
-        # Both cases are clipped · (error - clipped / 2).
-        return mean(g, g.Mul(clipped, g.Sub(error, g.Mul(clipped, g.constant(0.5)))))
+        return mean(g, clipped * (error - clipped * 0.5))  # both cases
 
 
 @LOSSES.add("log_cosh", "LogCosh", "logcosh")
@@ -78,10 +77,8 @@ class LogCosh(Loss):
     label, fits, of_differences = "log_cosh", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        error = g.Abs(g.Sub(y_pred, y_true))
-        # log cosh e = |e| + log(1 + exp(-2 |e|)) - log 2, which does not overflow.
-        correction = g.Softplus(g.Mul(error, g.constant(-2.0)))
-        return mean(g, g.Sub(g.Add(error, correction), g.constant(math.log(2.0))))
+        error = abs(y_pred - y_true)
+        return mean(g, error + g.Softplus(error * -2.0) - math.log(2.0))  # which does not overflow
 
 
 @LOSSES.add("mean_absolute_percentage_error", "MeanAbsolutePercentageError", "mape", "MAPE")
@@ -94,8 +91,8 @@ class MeanAbsolutePercentageError(Loss):
     label, fits = "mean_absolute_percentage_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        size = g.Max(g.Abs(y_true), g.constant(EPSILON))
-        return mean(g, g.Mul(g.Abs(g.Div(g.Sub(y_true, y_pred), size)), g.constant(100.0)))
+        size = g.Max(abs(y_true), g.constant(EPSILON))
+        return mean(g, abs((y_true - y_pred) / size) * 100.0)
 
 
 @LOSSES.add("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", "msle", "MSLE")
@@ -108,9 +105,9 @@ class MeanSquaredLogarithmicError(Loss):
     label, fits = "mean_squared_logarithmic_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        logs = (g.Log(g.Add(g.Max(X, g.constant(EPSILON)), g.constant(1.0))) for X in (y_pred, y_true))
-        difference = g.Sub(*logs)
-        return mean(g, g.Mul(difference, difference))
+        predicted, true = (g.Log(g.Max(X, g.constant(EPSILON)) + 1.0) for X in (y_pred, y_true))
+        difference = predicted - true
+        return mean(g, difference * difference)
 
 
 @LOSSES.add("poisson", "Poisson")
@@ -132,7 +129,7 @@ class Poisson(Loss):
         return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return mean(g, g.Sub(y_pred, g.Mul(y_true, g.Log(g.Add(y_pred, g.constant(EPSILON))))))
+        return mean(g, y_pred - y_true * g.Log(y_pred + EPSILON))
 
 
 @LOSSES.add("cosine_similarity", "CosineSimilarity")
@@ -197,6 +194,6 @@ class Quantile(Loss):
         return super().check_shape(y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        error = g.Sub(g.Unsqueeze(y_true, g.constant([y_true.rank])), y_pred)
+        error = g.Unsqueeze(y_true, g.constant([y_true.rank])) - y_pred
         q = g.constant(list(self.quantiles), "float32")
-        return mean(g, g.Max(g.Mul(error, q), g.Mul(error, g.Sub(q, g.constant(1.0)))))
+        return mean(g, g.Max(error * q, error * (q - 1.0)))
