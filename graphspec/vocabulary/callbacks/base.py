@@ -1,4 +1,4 @@
-"""The base of the callbacks: arguments, the state during a run, which checkpoints contain, and the files that they write."""
+"""The base of the callbacks: arguments, the state during a run, which checkpoints contain, and the files they write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph
     from graphspec.graph.optimizers import Optimizer, Rate
 
-# The files that the callbacks of a run may write.
+# The files that the callbacks of a run may write. A spec may come from a stranger, and training it must not overwrite
+# the user's files. Therefore its callbacks may write only inside the run directory, and not to the run's own files.
+# The caller may allow names outside the directory. Callbacks that are passed from Python are the user's own code and
+# may write anywhere.
 ADAPTED = "adapted.json"
 """The file with what layers and heads have learnt before the first step."""
 TIMING = "timing.json"

@@ -82,7 +82,7 @@ def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace
     if lengths is not None:
         indices = g.constant(np.arange(time)[:, None], lengths.dtype)
         axes = g.constant(list(range(2, states[0].rank + 1)))
-        counts = list(pieces(g.Unsqueeze(g.Less(indices, lengths), axes)))
+        counts = list(pieces(g.Unsqueeze(indices < lengths, axes)))
     inputs, current = pieces(X), list(states)
     outputs: dict[int, Value] = {}
     for t in reversed(range(time)) if pace.reverse else range(time):
@@ -138,7 +138,7 @@ def by_gate(g: Builder, multiply: Multiply, kernel: Value, gates: int, axis: int
 def of_state(g: Builder, multiply: Multiply, kernel: Value, masks: Sequence[Value], axis: int, into: int) -> OfState:
     """Return ``h ↦ h · kernel``, with the dropout of :func:`state_masks`."""
     product = by_gate(g, multiply, kernel, max(len(masks), 1), axis, into)
-    return lambda h: product(*[g.Mul(h, mask) for mask in masks] or [h])
+    return lambda h: product(*[h * mask for mask in masks] or [h])
 
 
 OfState = Callable[["Value"], "Value"]
@@ -256,8 +256,8 @@ class Remembering(Gated):
         """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
         i, f, candidate, o = split(g, Z, 4, axis)
         i, f, o = (self.opened(g, gate) for gate in (i, f, o))
-        C = g.Add(g.Mul(f, C), g.Mul(i, self.activated(g, candidate)))
-        return [g.Mul(o, self.activated(g, C)), C]
+        C = f * C + i * self.activated(g, candidate)
+        return [o * self.activated(g, C), C]
 
 
 def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] | None:
@@ -378,7 +378,7 @@ class UnitCell(Weighted, Units):
         copies = gates if self.dropout and self.recurrent_dropout else 1  # as in Keras: each gate has its own mask
         inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
         Z = by_gate(g, g.MatMul, kernel, copies, axis=1, into=-1)(*inputs)
-        Z = Z if input_bias is None else g.Add(Z, input_bias)
+        Z = Z if input_bias is None else Z + input_bias
         zeros = g.Expand(g.constant(0.0), g.ints([g.size(X, 1), self.units]))
         states = list(initial) or [zeros] * self.states
         products = self.products(g, recurrent, state_masks(g, zeros, gates, self.recurrent_dropout, self.seed))
@@ -395,7 +395,7 @@ class SimpleRNNCell(UnitCell):
     op, gates = "RNN", (0,)
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
-        return [self.activated(g, g.Add(Z, products[0](states[0])))]
+        return [self.activated(g, Z + products[0](states[0]))]
 
 
 @CELLS.add("GRUCell")
@@ -438,16 +438,16 @@ class GRUCell(Gated, UnitCell):
         (h,), u = states, self.units
         if self.reset_after:
             inner = products[0](h)
-            inner = inner if bias is None else g.Add(inner, bias)
+            inner = inner if bias is None else inner + bias
             sizes = g.constant([2 * u, u])
             (gates, x), (state_gates, y) = g.Split(Z, sizes, axis=-1), g.Split(inner, sizes, axis=-1)
-            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, state_gates), 2, -1))
-            candidate = self.activated(g, g.Add(x, g.Mul(r, y)))
+            z, r = (self.opened(g, gate) for gate in split(g, gates + state_gates, 2, -1))
+            candidate = self.activated(g, x + r * y)
         else:
             gates, x = g.Split(Z, g.constant([2 * u, u]), axis=-1)
-            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, products[0](h)), 2, -1))
-            candidate = self.activated(g, g.Add(x, products[1](g.Mul(r, h))))
-        return [g.Add(candidate, g.Mul(z, g.Sub(h, candidate)))]
+            z, r = (self.opened(g, gate) for gate in split(g, gates + products[0](h), 2, -1))
+            candidate = self.activated(g, x + products[1](r * h))
+        return [candidate + z * (h - candidate)]
 
 
 @CELLS.add("LSTMCell")
@@ -469,7 +469,7 @@ class LSTMCell(Remembering, UnitCell):
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         h, c = states
-        return self.remember(g, g.Add(Z, products[0](h)), c, -1)
+        return self.remember(g, Z + products[0](h), c, -1)
 
 
 def _several(value: Any) -> Any:

@@ -123,10 +123,10 @@ class Normalization(Layer):
         mean, deviation = g.constant(means), g.constant(deviations)
         X = as_float(g, X)
         if self.invert:
-            return g.Add(g.Mul(X, deviation), mean)
+            return X * deviation + mean
         if deviations.max(initial=0.0) > _HUGE:  # a difference of two such numbers may be infinite
-            return g.Sub(g.Div(X, deviation), g.constant(means / deviations))
-        return g.Div(g.Sub(X, mean), deviation)
+            return X / deviation - g.constant(means / deviations)
+        return (X - mean) / deviation
 
     def _axes(self, X: Value) -> list[int]:
         hint = "set `axis: null` for one mean and variance for all"
@@ -200,7 +200,7 @@ class MinMaxScaling(Layer):
         axes = last_axis(X)
         low = spread(X, axes, 0.0 if self.minimum is None else self.minimum, "minimum")
         width = spread(X, axes, 1.0 if self.maximum is None else self.maximum, "maximum") - low
-        return g.Div(g.Sub(as_float(g, X), g.constant(low)), g.constant(np.where(width == 0, 1.0, width)))
+        return (as_float(g, X) - low) / np.where(width == 0, 1.0, width)
 
 
 @LAYERS.add("Log1p")
@@ -216,7 +216,7 @@ class Log1p(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = as_float(g, X)
-        return g.Mul(g.Sign(X), g.Log(g.Add(g.Abs(X), g.constant(1.0))))
+        return g.Sign(X) * g.Log(abs(X) + 1.0)
 
 
 # Missing numbers: Impute.

@@ -89,7 +89,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
         inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
         Z = by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, copies, axis=0, into=2)(*inputs)
         if bias is not None:
-            Z = g.Add(Z, g.reshape(bias, (4 * self.filters, *[1] * self.rank)))
+            Z = Z + g.reshape(bias, (4 * self.filters, *[1] * self.rank))
         zeros = g.Expand(g.constant(0.0), g.ints([g.size(Z, 1), self.filters, *(Z.fixed(k) for k in range(3, Z.rank))]))
         shape = from_channels_first(g, zeros, self.data_format).shape
         for state in initial:
@@ -105,7 +105,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
 
         def step(z: Value, previous: States) -> States:
             h, c = previous
-            return self.remember(g, g.Add(z, product(h)), c, 1)
+            return self.remember(g, z + product(h), c, 1)
 
         Y, last = unroll(g, Z, states, step, pace)
         if Y is not None and self.data_format != "channels_first":

@@ -151,7 +151,8 @@ class CenterCrop(Layer):
         return from_channels_first(g, Y, self.data_format)
 
 
-# Layers that change images at random in training. Outside training they are the identity, and exports omit them.
+# Layers that change images at random in training. Outside training they are the identity, and exports omit them. The
+# change of a row depends on the seed, the layer, the step and the row's index in the batch.
 Range = tuple[float, float]
 _PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 

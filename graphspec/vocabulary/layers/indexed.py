@@ -84,7 +84,7 @@ class CategoryEncoding(Layer):
         depth = number_of_ids(ids, "num_tokens") if self.num_tokens is None else self.num_tokens
         if ids.type.is_float:  # NaN and values beyond int64 would become arbitrary ids
             low, high = g.constant(-1.0), g.constant(float(depth))
-            ids = g.Where(g.And(g.Greater(ids, low), g.Less(ids, high)), ids, low)
+            ids = g.Where((ids > low) & (ids < high), ids, low)
         return encode(g, cast_to(g, ids, "int64"), depth, self.output_mode, weights)
 
 

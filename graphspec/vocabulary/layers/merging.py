@@ -112,7 +112,7 @@ class Average(Merge):
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         dtype = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
         inputs = [cast_to(g, X, dtype) for X in inputs]
-        return g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs)))
+        return as_float(g, reduce(g.Add, inputs)) * (1 / len(inputs))
 
 
 class Extremum(Merge):
@@ -356,7 +356,7 @@ class SegmentMean(Segments):
     def join(self, g: Builder, belongs: Value, values: Value) -> Value:
         weights = as_float(g, belongs)
         count = g.Max(g.ReduceSum(weights, g.constant([2]), keepdims=1), g.constant(1.0))
-        return g.Div(g.MatMul(weights, values), count)
+        return weights @ values / count
 
 
 @LAYERS.add("SegmentMax")

@@ -165,9 +165,9 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         if X.mask is None:
             return super().reduce(g, X, axes)
         keep = g.Unsqueeze(cast_to(g, X.mask, "float32"), g.constant([1]))
-        total = g.ReduceSum(g.Mul(X, keep), g.constant(list(axes)), keepdims=int(self.keepdims))
+        total = g.ReduceSum(X * keep, g.constant(list(axes)), keepdims=int(self.keepdims))
         count = g.ReduceSum(keep, g.constant(list(axes)), keepdims=int(self.keepdims))
-        return g.Div(total, g.Max(count, g.constant(1.0)))  # 0, not NaN, for a row without unmasked steps
+        return total / g.Max(count, g.constant(1.0))  # 0, not NaN, for a row without unmasked steps
 
 
 # Adaptive pooling: a fixed number of windows along every axis, whose sizes may differ by one; they may overlap.

@@ -74,7 +74,7 @@ class Steps:
         """Emit ``X`` (batch, time, …) as (time, batch, …), with the unmasked steps first."""
         g = self.g
         _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
-        indices = g.transpose(g.Add(order, g.Mul(self.row, self.time)), (1, 0))
+        indices = g.transpose(order + self.row * self.time, (1, 0))
         return self._gather(X, indices)
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
@@ -87,10 +87,10 @@ class Steps:
         count = g.CumSum(cast_to(g, self.mask, "int64"), g.constant(1), exclusive=int(reverse))
         if reverse:  # the index of the first unmasked step from here on
             lengths = g.Unsqueeze(cast_to(g, self.lengths, "int64"), g.constant([1]))
-            index, exists = count, g.Less(count, lengths)
+            index, exists = count, count < lengths
         else:  # the index of the last unmasked step up to here; -1 if there is none
-            index, exists = g.Sub(count, g.constant(1)), g.Greater(count, g.constant(0))
-        gathered = self._gather(Y, g.Add(g.Mul(index, self.batch), self.row))
+            index, exists = count - 1, count > 0
+        gathered = self._gather(Y, index * self.batch + self.row)
         return self._where(self.mask if zero_masked else exists, gathered)
 
     def zero_where_masked(self, Y: Value, *, step: int) -> Value:
@@ -328,9 +328,9 @@ class Bidirectional(Layer):
             hint = "give both layers as many units, or use `merge_mode: concat`"
             raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="merge_mode")
         if self.merge_mode == "mul":
-            return (g.Mul(Y, Z),)
-        total = g.Add(Y, Z)
-        return (total if self.merge_mode == "sum" else g.Mul(total, g.constant(0.5)),)
+            return (Y * Z,)
+        total = Y + Z
+        return (total if self.merge_mode == "sum" else total * 0.5,)
 
     def _pair(self) -> tuple[Recurrent, Recurrent]:
         """Return both layers; raise GS105 unless they have the same outputs and opposite directions."""

@@ -224,8 +224,8 @@ class Sampling(Layer):
         mean, log_variance = as_float(g, mean), as_float(g, log_variance)
         if noise is None:
             return g.Sample(mean, log_variance, seed=self.seed)
-        spread = g.Exp(g.Mul(log_variance, g.constant(0.5)))
-        return g.Add(mean, g.Mul(spread, as_float(g, noise)))
+        spread = g.Exp(log_variance * 0.5)
+        return mean + spread * as_float(g, noise)
 
 
 def filled(g: Builder, X: Value, number: float) -> Value:
@@ -300,7 +300,7 @@ class GumbelSoftmax(Layer):
             raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="axis")
         axis, choices = self.axis % X.rank, X.fixed(self.axis)
         noisy = g.GumbelNoise(as_float(g, X), seed=self.seed)
-        soft = g.Softmax(g.Mul(noisy, g.constant(1 / self.temperature, "float32")), axis=axis)
+        soft = g.Softmax(noisy * (1 / self.temperature), axis=axis)
         if not self.hard:
             return soft
         chosen = g.ArgMax(soft, axis=axis, keepdims=0)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Array, Value
 
-# Resampling of images as in Keras on TensorFlow and JAX: half-pixel centres, cubic kernel with a = -½.
+# Resampling of images as in Keras on TensorFlow and JAX: half-pixel centres, cubic kernel with a = -½. Keras's PyTorch
+# backend differs (asymmetric ``nearest``, a = -¾, no Lanczos). Separable interpolation between fixed sizes is a matrix
+# product with a constant matrix along each axis.
 Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"],
     Field(description="The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),

@@ -318,7 +318,7 @@ class HashedCrossing(Layer):
                 raise ShapeError(Code.SHAPES_DIFFER, text, hint="give all inputs the shape [1]")
         mixed = _murmur(g, first, None)
         for X in inputs[1:]:
-            mixed = g.Add(g.Mul(mixed, g.constant(_FACTOR)), _murmur(g, X, None))
+            mixed = mixed * g.constant(_FACTOR) + _murmur(g, X, None)
             mixed = g.Mod(mixed, g.constant(_WORD))
         return _in_bins(g, g.Mod(mixed, g.constant(self.num_bins)), self.num_bins, self.output_mode)
 

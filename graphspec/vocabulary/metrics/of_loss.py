@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, create_model
 
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.vocabulary.losses import classes as crossentropy
-from graphspec.vocabulary.losses import classes as hinge
-from graphspec.vocabulary.losses import regression
+from graphspec.vocabulary.losses import classes, regression
 from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
 from graphspec.vocabulary.metrics.base import (
     METRICS,
@@ -102,67 +101,73 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
 
 
 # Errors of heads that predict numbers, and the coefficient of determination.
-@METRICS.add("MeanSquaredError", "mean_squared_error", "mse", "MSE")
-class MeanSquaredError(OfLoss):
-    """Mean of ``(y_pred - y_true)²`` over all units and rows.
+_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant."
+_MEAN_OF = {  # names, the name in the logs, and what follows "Mean of" in the docstring
+    regression.MeanSquaredError: (
+        "MeanSquaredError mean_squared_error mse MSE",
+        "mean_squared_error",
+        "``(y_pred - y_true)²`` over all units and rows.",
+    ),
+    regression.MeanAbsoluteError: (
+        "MeanAbsoluteError mean_absolute_error mae MAE",
+        "mean_absolute_error",
+        "``|y_pred - y_true|`` over all units and rows.",
+    ),
+    regression.MeanAbsolutePercentageError: (
+        "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
+        "mean_absolute_percentage_error",
+        "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.",
+    ),
+    regression.MeanSquaredLogarithmicError: (
+        "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE",
+        "mean_squared_logarithmic_error",
+        "``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.",
+    ),
+    regression.LogCosh: (
+        "LogCoshError log_cosh_error log_cosh",
+        "logcosh",
+        "``log cosh(y_pred - y_true)`` over all units and rows.",
+    ),
+    regression.Poisson: (
+        "Poisson poisson",
+        "poisson",
+        "``y_pred - y_true · log(y_pred + 1e-7)`` over all units and rows.\n\n" + _LIKELIHOOD,
+    ),
+    classes.Hinge: ("Hinge hinge", "hinge", "``max(1 - y_true · y_pred, 0)`` over all units and rows."),
+    classes.SquaredHinge: (
+        "SquaredHinge squared_hinge",
+        "squared_hinge",
+        "``max(1 - y_true · y_pred, 0)²`` over all units and rows.",
+    ),
+}
 
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
 
-    label, of = "mean_squared_error", regression.MeanSquaredError
+def _mean_of(loss: type[Loss], name: str, label: str, text: str) -> type[OfLoss]:
+    signs = ", -1 (or 0) and 1" if issubclass(loss, classes.Margin) else ""
+    shapes = f"head (N, …, units), targets of the same shape{signs}. Masked rows do not count."
+    doc = f"Mean of {text}\n\nShapes: {shapes}"
+    made = create_model(name, __base__=OfLoss, __module__=__name__, __doc__=doc)
+    made.of, made.label = loss, label
+    return made
+
+
+for _loss, (_names, _label, _text) in _MEAN_OF.items():
+    METRICS.row(_names.split(), partial(_mean_of, _loss, _names.split()[0], _label, _text))
+if not TYPE_CHECKING:
+    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
-class RootMeanSquaredError(MeanSquaredError):
+class RootMeanSquaredError(OfLoss):
     """The square root of the mean of ``(y_pred - y_true)²`` over all units and rows of the pass.
 
     Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
 
-    label = "root_mean_squared_error"
+    label, of = "root_mean_squared_error", regression.MeanSquaredError
 
     def finish(self, counters: Array) -> float | Array:
         return float(np.sqrt(super().finish(counters)))
-
-
-@METRICS.add("MeanAbsoluteError", "mean_absolute_error", "mae", "MAE")
-class MeanAbsoluteError(OfLoss):
-    """Mean of ``|y_pred - y_true|`` over all units and rows.
-
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
-
-    label, of = "mean_absolute_error", regression.MeanAbsoluteError
-
-
-@METRICS.add("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE")
-class MeanAbsolutePercentageError(OfLoss):
-    """Mean of ``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.
-
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
-
-    label, of = "mean_absolute_percentage_error", regression.MeanAbsolutePercentageError
-
-
-@METRICS.add("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE")
-class MeanSquaredLogarithmicError(OfLoss):
-    """Mean of ``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.
-
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
-
-    label, of = "mean_squared_logarithmic_error", regression.MeanSquaredLogarithmicError
-
-
-@METRICS.add("LogCoshError", "log_cosh_error", "log_cosh")
-class LogCoshError(OfLoss):
-    """Mean of ``log cosh(y_pred - y_true)`` over all units and rows.
-
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
-
-    label, of = "logcosh", regression.LogCosh
 
 
 @METRICS.add("CosineSimilarity", "cosine_similarity")
@@ -237,26 +242,6 @@ class R2Score(Metric):
 
 
 # Hinge errors: the distance to a margin of 1.
-@METRICS.add("Hinge", "hinge")
-class Hinge(OfLoss):
-    """Mean of ``max(1 - y_true · y_pred, 0)`` over all units and rows.
-
-    Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1. Masked rows do not count.
-    """
-
-    label, of = "hinge", hinge.Hinge
-
-
-@METRICS.add("SquaredHinge", "squared_hinge")
-class SquaredHinge(OfLoss):
-    """Mean of ``max(1 - y_true · y_pred, 0)²`` over all units and rows.
-
-    Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1. Masked rows do not count.
-    """
-
-    label, of = "squared_hinge", hinge.SquaredHinge
-
-
 @METRICS.add("CategoricalHinge", "categorical_hinge")
 class CategoricalHinge(OfLoss):
     """Mean over rows of ``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes.
@@ -264,7 +249,7 @@ class CategoricalHinge(OfLoss):
     Shapes: head (N, …, classes), targets of the same shape, one-hot. Masked rows do not count.
     """
 
-    label, of, by_class = "categorical_hinge", hinge.CategoricalHinge, True
+    label, of, by_class = "categorical_hinge", classes.CategoricalHinge, True
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -321,7 +306,7 @@ class BinaryCrossentropy(OfLoss):
     Shapes: head (N, …, units), targets of the same shape, from 0 to 1. Masked rows do not count.
     """
 
-    label, of = "binary_crossentropy", crossentropy.BinaryCrossentropy
+    label, of = "binary_crossentropy", classes.BinaryCrossentropy
     instead = _FOLLOWS
     from_logits: FromLogits = False
     label_smoothing: Smoothing = 0.0
@@ -350,7 +335,7 @@ class CategoricalCrossentropy(_Categorical):
     Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution. Masked rows do not count.
     """
 
-    label, of = "categorical_crossentropy", crossentropy.CategoricalCrossentropy
+    label, of = "categorical_crossentropy", classes.CategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
     label_smoothing: Smoothing = 0.0
 
@@ -362,7 +347,7 @@ class SparseCategoricalCrossentropy(_Categorical):
     Shapes: head (N, …, classes), targets (N, …), class ids from 0. Masked rows do not count.
     """
 
-    label, of = "sparse_categorical_crossentropy", crossentropy.SparseCategoricalCrossentropy
+    label, of = "sparse_categorical_crossentropy", classes.SparseCategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
         None
@@ -378,20 +363,8 @@ class KLDivergence(OfLoss):
     Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
     """
 
-    label, of, by_class = "kl_divergence", crossentropy.KLDivergence, True
+    label, of, by_class = "kl_divergence", classes.KLDivergence, True
     instead = _FOLLOWS
-
-
-@METRICS.add("Poisson", "poisson")
-class Poisson(OfLoss):
-    """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over all units and rows.
-
-    The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant.
-
-    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
-    """
-
-    label, of = "poisson", regression.Poisson
 
 
 # Correlations of targets and predictions along an axis.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -14,13 +15,14 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary.layers.base import as_float, cast_to
+from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
 from graphspec.vocabulary.operations.base import (
     Axes,
     Axis,
     AxisOrNone,
     KeepDims,
     is_integer,
+    made,
     number,
     numbers,
     operation,
@@ -45,95 +47,137 @@ def total(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
     return g.ReduceSum(X, g.constant(axes), keepdims=int(keepdims)) if axes else X
 
 
-@operation
-def sum_(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The sum over axes. Integers and bools give int64."""
-    return total(g, number(g, x), axes_of(axis, x), keepdims)
+Reduction = Callable[["Builder", "Value", list[int], bool], "Value"]
+"""A function of the builder, the input, the axes counted from the front, and whether they remain."""
 
 
-@operation
-def mean(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The mean over axes, float32."""
-    x, axes = as_float(g, x), axes_of(axis, x)
-    return g.ReduceMean(x, axes=tuple(axes), keepdims=int(keepdims)) if axes else x
+def by_operator(op: str, cast: Callable[[Builder, Value], Value]) -> Reduction:
+    """Return the reduction by an operator; without axes it does nothing."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        X = cast(g, x)
+        reduced: Value = g.emit(op, (X,), {"axes": tuple(axes), "keepdims": int(keepdims)}) if axes else X
+        return reduced
+
+    return reduce
 
 
-@operation
-def prod(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The product over axes. Integers and bools give int64."""
-    x, axes = number(g, x), axes_of(axis, x)
-    return g.ReduceProd(x, axes=tuple(axes), keepdims=int(keepdims)) if axes else x
+def extreme(op: str, cast: Callable[[Builder, Value], Value] = lambda _, x: x) -> Reduction:
+    """Return the reduction to the largest or smallest element; of bools it is a bool."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        x = cast(g, x)
+        if not axes:
+            return x
+        reduced: Value = g.emit(op, (number(g, x),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        return g.Cast(reduced, to="bool") if x.dtype == "bool" else reduced
+
+    return reduce
 
 
-def _extreme(g: Builder, x: Value, reduce: Callable[..., Value], axis: Axes, keepdims: bool) -> Value:
-    """Emit the largest or smallest element over axes; of bools it is a bool."""
-    axes = axes_of(axis, x)
-    if not axes:
-        return x
-    found = reduce(number(g, x), axes=tuple(axes), keepdims=int(keepdims))
-    return g.Cast(found, to="bool") if x.dtype == "bool" else found
+def _sum(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return total(g, number(g, x), axes, keepdims)
 
 
-@operation
-def max_(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The largest element over axes. Equal ones share the gradient."""
-    return _extreme(g, x, g.ReduceMax, axis, keepdims)
+def variance(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
+    """Emit the mean squared distance from the mean."""
+    X, over = as_float(g, X), tuple(axes)
+    centred = X - (g.ReduceMean(X, axes=over, keepdims=1) if axes else X)
+    squares = centred * centred
+    return g.ReduceMean(squares, axes=over, keepdims=int(keepdims)) if axes else squares
 
 
-@operation
-def min_(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The smallest element over axes. Equal ones share the gradient."""
-    return _extreme(g, x, g.ReduceMin, axis, keepdims)
+# Without NaN.
 
 
-@operation
-def amax(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The largest element over axes, as ``ops.max``."""
-    return _extreme(g, x, g.ReduceMax, axis, keepdims)
+def filled(g: Builder, x: Value, by: float) -> Value:
+    """Emit x, float32, with a number in place of NaN."""
+    X = as_float(g, x)
+    return g.Where(g.IsNaN(X), g.constant(by), X)
 
 
-@operation
-def amin(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The smallest element over axes, as ``ops.min``."""
-    return _extreme(g, x, g.ReduceMin, axis, keepdims)
+def _count(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    there = cast_to(g, ~g.IsNaN(as_float(g, x)), "float32")
+    return total(g, there, axes, keepdims)
+
+
+def _nansum(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return total(g, filled(g, x, 0.0), axes, keepdims)
+
+
+def _nanmean(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return _nansum(g, x, axes, keepdims) / _count(g, x, axes, keepdims)
+
+
+def _nanvar(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    mean = _nanmean(g, x, axes, True)
+    centred = filled(g, as_float(g, x) - mean, 0.0)
+    return total(g, centred * centred, axes, keepdims) / _count(g, x, axes, keepdims)
+
+
+def _extreme_number(op: str, worst: float) -> Reduction:
+    """Return the reduction to the largest or smallest element without NaN; NaN if there is nothing else."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        if not axes:
+            return as_float(g, x)
+        reduced: Value = g.emit(op, (filled(g, x, worst),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        none = g.Equal(_count(g, x, axes, keepdims), g.constant(0.0))
+        return g.Where(none, g.constant(math.nan), reduced)
+
+    return reduce
+
+
+REDUCTIONS: dict[str, tuple[Reduction, str]] = {
+    "sum": (_sum, "The sum over axes. Integers and bools give int64."),
+    "mean": (by_operator("ReduceMean", as_float), "The mean over axes, float32."),
+    "prod": (by_operator("ReduceProd", number), "The product over axes. Integers and bools give int64."),
+    "max": (extreme("ReduceMax"), "The largest element over axes. Equal ones share the gradient."),
+    "min": (extreme("ReduceMin"), "The smallest element over axes. Equal ones share the gradient."),
+    "amax": (extreme("ReduceMax"), "The largest element over axes, as ``ops.max``."),
+    "amin": (extreme("ReduceMin"), "The smallest element over axes, as ``ops.min``."),
+    "any": (extreme("ReduceMax", truth), "Whether an element over axes is not 0, bool."),
+    "all": (extreme("ReduceMin", truth), "Whether no element over axes is 0, bool."),
+    "var": (variance, "The variance over axes: the mean squared distance from the mean, float32."),
+    "std": (
+        lambda g, x, axes, keepdims: g.Sqrt(variance(g, x, axes, keepdims)),
+        "The standard deviation over axes: the square root of ``ops.var``, float32.",
+    ),
+    "logsumexp": (
+        by_operator("ReduceLogSumExp", as_float),
+        "``log Σ exp(x)`` over axes, float32, without overflow.",
+    ),
+    "nansum": (_nansum, "The sum over axes without NaN, float32."),
+    "nanmean": (_nanmean, "The mean over axes without NaN, float32; NaN if there is nothing else."),
+    "nanprod": (
+        by_operator("ReduceProd", lambda g, x: filled(g, x, 1.0)),
+        "The product over axes without NaN, float32.",
+    ),
+    "nanvar": (_nanvar, "The variance over axes without NaN, float32."),
+    "nanstd": (
+        lambda g, x, axes, keepdims: g.Sqrt(_nanvar(g, x, axes, keepdims)),
+        "The standard deviation over axes without NaN, float32.",
+    ),
+    "nanmax": (_extreme_number("ReduceMax", -math.inf), "The largest element over axes without NaN, float32."),
+    "nanmin": (_extreme_number("ReduceMin", math.inf), "The smallest element over axes without NaN, float32."),
+}
+"""The reduction of each operation, and the sentence of the pages."""
+
+
+def _over(reduction: Reduction, g: Builder, x: Value, *, axis: Axes, keepdims: bool) -> Value:
+    return reduction(g, x, axes_of(axis, x), keepdims)
+
+
+for _name, (_reduction, _text) in REDUCTIONS.items():
+    _arguments = {"axis": (Axes, None), "keepdims": (KeepDims, False)}
+    _function = partial(_over, _reduction)
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))
 
 
 @operation
 def count_nonzero(g: Builder, x: Value, *, axis: Axes = None) -> Value:
     """The number of elements over axes that are not 0, int64."""
     return total(g, number(g, truth(g, x)), axes_of(axis, x), False)
-
-
-@operation
-def any_(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """Whether an element over axes is not 0, bool."""
-    return _extreme(g, truth(g, x), g.ReduceMax, axis, keepdims)
-
-
-@operation
-def all_(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """Whether no element over axes is 0, bool."""
-    return _extreme(g, truth(g, x), g.ReduceMin, axis, keepdims)
-
-
-def variance(g: Builder, X: Value, axis: int | tuple[int, ...] | None, keepdims: bool) -> Value:
-    """Emit the mean squared distance from the mean."""
-    X, axes = as_float(g, X), tuple(axes_of(axis, X))
-    centred = g.Sub(X, g.ReduceMean(X, axes=axes, keepdims=1) if axes else X)
-    squares = g.Mul(centred, centred)
-    return g.ReduceMean(squares, axes=axes, keepdims=int(keepdims)) if axes else squares
-
-
-@operation
-def var(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The variance over axes: the mean squared distance from the mean, float32."""
-    return variance(g, x, axis, keepdims)
-
-
-@operation
-def std(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The standard deviation over axes: the square root of ``ops.var``, float32."""
-    return g.Sqrt(variance(g, x, axis, keepdims))
 
 
 def _where_extreme(g: Builder, x: Value, find: Callable[..., Value], axis: int | None, keepdims: bool) -> Value:
@@ -155,13 +199,6 @@ def argmax(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims 
 def argmin(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
     """The index of the smallest element along the axis, int64; of equal ones, the first."""
     return _where_extreme(g, x, g.ArgMin, axis, keepdims)
-
-
-@operation
-def logsumexp(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """``log Σ exp(x)`` over axes, float32, without overflow."""
-    x, axes = as_float(g, x), axes_of(axis, x)
-    return g.ReduceLogSumExp(x, axes=tuple(axes), keepdims=int(keepdims)) if axes else x
 
 
 # Operations that choose, order and count elements along an axis.
@@ -255,7 +292,7 @@ def diff(
     for _ in range(n):
         where = g.constant([at])
         later = g.Slice(a, g.constant([1]), g.constant([2**31]), where)
-        a = g.Sub(later, g.Slice(a, g.constant([0]), g.constant([-1]), where))
+        a = later - g.Slice(a, g.constant([0]), g.constant([-1]), where)
     return a
 
 
@@ -284,9 +321,9 @@ def average(g: Builder, x: Value, weights: Value | None = None, *, axis: Axes = 
         shape = [1] * X.rank
         shape[axes[0]] = -1
         W = g.reshape(W, shape)
-    products = g.Mul(X, W)
+    products = X * W
     wide = g.Expand(W, g.Shape(products))
-    return g.Div(g.ReduceSum(products, g.constant(axes), keepdims=0), g.ReduceSum(wide, g.constant(axes), keepdims=0))
+    return g.ReduceSum(products, g.constant(axes), keepdims=0) / g.ReduceSum(wide, g.constant(axes), keepdims=0)
 
 
 @operation
@@ -297,80 +334,6 @@ def top_k(g: Builder, x: Value, *, k: Annotated[int, Field(ge=1, description="Ho
 
 
 # Operations that leave NaN out.
-def filled(g: Builder, x: Value, by: float) -> Value:
-    """Emit x, float32, with a number in place of NaN."""
-    X = as_float(g, x)
-    return g.Where(g.IsNaN(X), g.constant(by), X)
-
-
-def _count(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
-    there = cast_to(g, g.Not(g.IsNaN(as_float(g, x))), "float32")
-    return total(g, there, axes, keepdims)
-
-
-@operation
-def nansum(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The sum over axes without NaN, float32."""
-    return total(g, filled(g, x, 0.0), axes_of(axis, x), keepdims)
-
-
-@operation
-def nanmean(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The mean over axes without NaN, float32; NaN if there is nothing else."""
-    axes = axes_of(axis, x)
-    return g.Div(total(g, filled(g, x, 0.0), axes, keepdims), _count(g, x, axes, keepdims))
-
-
-@operation
-def nanprod(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The product over axes without NaN, float32."""
-    X, axes = filled(g, x, 1.0), tuple(axes_of(axis, x))
-    return g.ReduceProd(X, axes=axes, keepdims=int(keepdims)) if axes else X
-
-
-def _variance(g: Builder, x: Value, axis: Axes, keepdims: bool) -> Value:
-    axes = axes_of(axis, x)
-    mean = g.Div(total(g, filled(g, x, 0.0), axes, True), _count(g, x, axes, True))
-    centred = filled(g, g.Sub(as_float(g, x), mean), 0.0)
-    return g.Div(total(g, g.Mul(centred, centred), axes, keepdims), _count(g, x, axes, keepdims))
-
-
-@operation
-def nanvar(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The variance over axes without NaN, float32."""
-    return _variance(g, x, axis, keepdims)
-
-
-@operation
-def nanstd(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The standard deviation over axes without NaN, float32."""
-    return g.Sqrt(_variance(g, x, axis, keepdims))
-
-
-def _extreme_number(
-    g: Builder, x: Value, axis: Axes, keepdims: bool, reduce: Callable[..., Value], worst: float
-) -> Value:
-    """Emit the largest or smallest element without NaN; NaN if there is nothing else."""
-    axes = axes_of(axis, x)
-    if not axes:
-        return as_float(g, x)
-    found = reduce(filled(g, x, worst), axes=tuple(axes), keepdims=int(keepdims))
-    none = g.Equal(_count(g, x, axes, keepdims), g.constant(0.0))
-    return g.Where(none, g.constant(math.nan), found)
-
-
-@operation
-def nanmax(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The largest element over axes without NaN, float32."""
-    return _extreme_number(g, x, axis, keepdims, g.ReduceMax, -math.inf)
-
-
-@operation
-def nanmin(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
-    """The smallest element over axes without NaN, float32."""
-    return _extreme_number(g, x, axis, keepdims, g.ReduceMin, math.inf)
-
-
 @operation
 def nancumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
     """The sum of the elements up to each one along the axis, with NaN as 0, float32."""
@@ -403,7 +366,7 @@ def matmul(g: Builder, x1: Value, x2: Value) -> Value:
 def dot(g: Builder, x1: Value, x2: Value) -> Value:
     """The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."""
     if 0 in (x1.rank, x2.rank):
-        return g.Mul(as_float(g, x1), as_float(g, x2))
+        return as_float(g, x1) * as_float(g, x2)
     return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - 2, 0)])
 
 
@@ -411,7 +374,7 @@ def dot(g: Builder, x1: Value, x2: Value) -> Value:
 def inner(g: Builder, x1: Value, x2: Value) -> Value:
     """The products over the last axis of both, float32."""
     if 0 in (x1.rank, x2.rank):
-        return g.Mul(as_float(g, x1), as_float(g, x2))
+        return as_float(g, x1) * as_float(g, x2)
     return contracted(g, x1, x2, [x1.rank - 1], [x2.rank - 1])
 
 
@@ -425,7 +388,7 @@ def vdot(g: Builder, x1: Value, x2: Value) -> Value:
 def outer(g: Builder, x1: Value, x2: Value) -> Value:
     """The products of all pairs of elements of two inputs, each as one vector: (a,), (b,) → (a, b)."""
     a, b = numbers(g, x1, x2)
-    return g.Mul(g.reshape(a, [-1, 1]), g.reshape(b, [1, -1]))
+    return g.reshape(a, [-1, 1]) * g.reshape(b, [1, -1])
 
 
 @operation
@@ -472,8 +435,8 @@ def cross(g: Builder, x1: Value, x2: Value, *, axis: Axis = -1) -> Value:
     at, other = normalize_axis(axis, a.rank), normalize_axis(axis, b.rank)
     need(a.fixed(at) == b.fixed(other) == 3, "needs vectors of three elements", key="axis")
     turned = (g.constant([1, 2, 0]), g.constant([2, 0, 1]))
-    first = g.Mul(g.Gather(a, turned[0], axis=at), g.Gather(b, turned[1], axis=other))
-    return g.Sub(first, g.Mul(g.Gather(a, turned[1], axis=at), g.Gather(b, turned[0], axis=other)))
+    first = g.Gather(a, turned[0], axis=at) * g.Gather(b, turned[1], axis=other)
+    return first - g.Gather(a, turned[1], axis=at) * g.Gather(b, turned[0], axis=other)
 
 
 @operation
@@ -492,7 +455,7 @@ def norm(
     vector = len(axes) == 1
     need(ord is None or (vector and ord in (1, 2)) or (ord == "fro" and len(axes) == 2), "has no such norm", key="ord")
     reduce = g.ReduceL1 if ord == 1 else g.ReduceL2
-    return reduce(X, axes=tuple(axes), keepdims=int(keepdims)) if axes else g.Abs(X)
+    return reduce(X, axes=tuple(axes), keepdims=int(keepdims)) if axes else abs(X)
 
 
 # Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
@@ -506,7 +469,7 @@ def ptp(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) 
     """The largest less the smallest element over axes."""
     X, axes = number(g, x), tuple(axes_of(axis, x))
     kept = int(keepdims)
-    return g.Sub(g.ReduceMax(X, axes=axes, keepdims=kept), g.ReduceMin(X, axes=axes, keepdims=kept))
+    return g.ReduceMax(X, axes=axes, keepdims=kept) - g.ReduceMin(X, axes=axes, keepdims=kept)
 
 
 @operation
@@ -519,7 +482,7 @@ def stop_gradient(g: Builder, variable: Value) -> Value:
 def cdist(g: Builder, x1: Value, x2: Value) -> Value:
     """The distances of all pairs of points on the last axis: (…, a, d), (…, b, d) → (…, a, b), float32."""
     a, b = as_float(g, x1), as_float(g, x2)
-    apart = g.Sub(g.Unsqueeze(a, g.constant([a.rank - 1])), g.Unsqueeze(b, g.constant([b.rank - 2])))
+    apart = g.Unsqueeze(a, g.constant([a.rank - 1])) - g.Unsqueeze(b, g.constant([b.rank - 2]))
     rank = max(a.rank, b.rank) + 1
     return g.ReduceL2(apart, axes=(rank - 1,), keepdims=0)
 
@@ -547,7 +510,7 @@ def searchsorted(
     need(sorted_sequence.rank == 1, f"needs a vector, got {show(sorted_sequence.shape)}")
     edges, x = numbers(g, sorted_sequence, values)
     wide = g.Unsqueeze(x, g.constant([x.rank]))
-    before = g.Less(edges, wide) if side == "left" else g.LessOrEqual(edges, wide)
+    before = edges < wide if side == "left" else edges <= wide
     return g.ReduceSum(cast_to(g, before, "int64"), g.constant([x.rank]), keepdims=0)
 
 
@@ -563,8 +526,8 @@ def trapezoid(
     Y, at = as_float(g, y), normalize_axis(axis, y.rank)
     where = g.constant([at])
     later = g.Slice(Y, g.constant([1]), g.constant([2**31]), where)
-    pairs = g.Add(later, g.Slice(Y, g.constant([0]), g.constant([-1]), where))
-    return g.Mul(g.ReduceSum(pairs, where, keepdims=0), g.constant(dx / 2))
+    pairs = later + g.Slice(Y, g.constant([0]), g.constant([-1]), where)
+    return g.ReduceSum(pairs, where, keepdims=0) * (dx / 2)
 
 
 def _diagonal(g: Builder, x: Value, offset: int, axis1: int, axis2: int) -> Value:
@@ -614,7 +577,7 @@ def _quantile(g: Builder, x: Value, q: float | tuple[float, ...], axis: Axes, me
     low, high = np.floor(places).astype(np.int64), np.ceil(places).astype(np.int64)
     weights = {"linear": places - low, "lower": 0 * places, "higher": 0 * places + 1, "midpoint": 0 * places + 0.5}
     below, above = (g.Gather(values, g.constant(k), axis=at) for k in (low, high))
-    found = g.Add(below, g.Mul(g.Sub(above, below), g.constant(weights[method], "float32")))
+    found = below + (above - below) * np.asarray(weights[method], np.float32)
     found = g.transpose(found, [at, *range(at)])
     if keepdims and axes:
         found = g.Unsqueeze(found, g.constant([k + 1 for k in sorted(axes)]))

@@ -60,11 +60,6 @@ def binary(formula: Formula, cast: Callable[..., list[Value]] = floats, of_bools
     return function
 
 
-def scaled(g: Builder, X: Value, factor: float) -> Value:
-    """Emit ``factor · X``."""
-    return g.Mul(X, g.constant(factor, "float32"))
-
-
 def _identity(g: Builder, x: Value) -> Value:
     return g.Identity(x)
 
@@ -76,59 +71,59 @@ def _absolute(g: Builder, x: Value) -> Value:
 def _divide_no_nan(g: Builder, a: Value, b: Value) -> Value:
     zero, one = g.constant(0.0), g.constant(1.0)
     empty = g.Equal(b, zero)
-    return g.Where(empty, zero, g.Div(a, g.Where(empty, one, b)))
+    return g.Where(empty, zero, a / g.Where(empty, one, b))
 
 
 def _floor_divide(g: Builder, a: Value, b: Value) -> Value:
-    return g.Floor(g.Div(a, b)) if a.type.is_float else g.Div(g.Sub(a, g.Mod(a, b)), b)
+    return g.Floor(a / b) if a.type.is_float else (a - g.Mod(a, b)) / b
 
 
 def _mod(g: Builder, a: Value, b: Value) -> Value:
-    return g.Sub(a, g.Mul(g.Floor(g.Div(a, b)), b)) if a.type.is_float else g.Mod(a, b)
+    return a - g.Floor(a / b) * b if a.type.is_float else g.Mod(a, b)
 
 
 def _fmod(g: Builder, a: Value, b: Value) -> Value:
     if not a.type.is_float:
         return g.Mod(a, b, fmod=1)
-    ratio = g.Div(a, b)
-    return g.Sub(a, g.Mul(b, g.Mul(g.Sign(ratio), g.Floor(g.Abs(ratio)))))
+    ratio = a / b
+    return a - b * (g.Sign(ratio) * g.Floor(abs(ratio)))
 
 
 def _expm1(g: Builder, x: Value) -> Value:
     one = g.constant(1.0)
-    t = g.Tanh(scaled(g, g.Clip(x, g.constant(-1.0), one), 0.5))  # within bounds: no infinite gradient far from 0
-    return g.Where(g.Less(g.Abs(x), one), g.Div(g.Add(t, t), g.Sub(one, t)), g.Sub(g.Exp(x), one))
+    t = g.Tanh(g.Clip(x, g.constant(-1.0), one) * 0.5)  # within bounds: no infinite gradient far from 0
+    return g.Where(abs(x) < one, (t + t) / (one - t), g.Exp(x) - one)
 
 
 def _trunc(g: Builder, x: Value) -> Value:
-    return x if is_integer(x) else g.Mul(g.Sign(x), g.Floor(g.Abs(x)))
+    return x if is_integer(x) else g.Sign(x) * g.Floor(abs(x))
 
 
 def _sinc(g: Builder, x: Value) -> Value:
-    X = g.Mul(x, g.constant(math.pi))
+    X = x * math.pi
     zero = g.Equal(X, g.constant(0.0))
     safe = g.Where(zero, g.constant(1.0), X)
-    return g.Where(zero, g.constant(1.0), g.Div(g.Sin(safe), safe))
+    return g.Where(zero, g.constant(1.0), g.Sin(safe) / safe)
 
 
 def _heaviside(g: Builder, a: Value, b: Value) -> Value:
-    step = cast_to(g, g.Greater(a, g.constant(0.0)), "float32")
+    step = cast_to(g, a > 0.0, "float32")
     return g.Where(g.Equal(a, g.constant(0.0)), b, step)
 
 
 def _logaddexp(g: Builder, a: Value, b: Value) -> Value:
     a, b = as_float(g, a), as_float(g, b)
-    return g.Add(g.Max(a, b), g.Softplus(g.Neg(g.Abs(g.Sub(a, b)))))
+    return g.Max(a, b) + g.Softplus(-abs(a - b))
 
 
 def _logaddexp2(g: Builder, a: Value, b: Value) -> Value:
     scale = math.log(2)
-    more = g.Softplus(g.Mul(g.Neg(g.Abs(g.Sub(a, b))), g.constant(scale)))  # log(1 + 2^-|a - b|)
-    return g.Add(g.Max(a, b), g.Mul(more, g.constant(1 / scale)))
+    more = g.Softplus(-abs(a - b) * scale)  # log(1 + 2^-|a - b|)
+    return g.Max(a, b) + more * (1 / scale)
 
 
 def _logical_not(g: Builder, x: Value) -> Value:
-    return g.Not(x) if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
+    return ~x if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
 
 
 def _fmax(g: Builder, a: Value, b: Value) -> Value:
@@ -158,11 +153,8 @@ ROWS: dict[str, tuple[Function, str]] = {
         binary("Pow", numbers),
         "``x1 ** x2``. A negative base with an exponent that is no integer gives NaN.",
     ),
-    "hypot": (
-        binary(lambda g, a, b: g.Sqrt(g.Add(g.Mul(a, a), g.Mul(b, b)))),
-        "``√(x1² + x2²)``, float32.",
-    ),
-    "ldexp": (binary(lambda g, a, b: g.Mul(a, g.Pow(g.constant(2.0), b))), "``x1 · 2^x2``, float32."),
+    "hypot": (binary(lambda g, a, b: g.Sqrt(a * a + b * b)), "``√(x1² + x2²)``, float32."),
+    "ldexp": (binary(lambda g, a, b: a * g.Pow(g.constant(2.0), b)), "``x1 · 2^x2``, float32."),
     "arctan2": (binary(sound.arctan2), "The angle of the point (x2, x1), from -π to π; -0 counts as 0."),
     "heaviside": (binary(_heaviside), "0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."),
     "logaddexp": (binary(_logaddexp, numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
@@ -170,10 +162,7 @@ ROWS: dict[str, tuple[Function, str]] = {
     "fmax": (binary(_fmax), "The larger of each pair, float32; of a NaN and a number, the number."),
     "fmin": (binary(_fmin), "The smaller of each pair, float32; of a NaN and a number, the number."),
     "equal": (binary("Equal", promoted), "Whether the elements of each pair are equal, bool."),
-    "not_equal": (
-        binary(lambda g, a, b: g.Not(g.Equal(a, b)), promoted),
-        "Whether the elements of each pair differ, bool.",
-    ),
+    "not_equal": (binary(lambda g, a, b: ~g.Equal(a, b), promoted), "Whether the elements of each pair differ, bool."),
     "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
     "greater_equal": (binary("GreaterOrEqual", numbers), "Whether ``x1 ≥ x2``, bool."),
     "less": (binary("Less", numbers), "Whether ``x1 < x2``, bool."),
@@ -186,24 +175,21 @@ ROWS: dict[str, tuple[Function, str]] = {
     "fabs": (unary("Abs"), "``|x|``, float32."),
     "negative": (unary("Neg", numbers), "``-x``."),
     "sign": (unary("Sign", numbers), "-1, 0 or 1: the sign of each element."),
-    "square": (unary(lambda g, x: g.Mul(x, x), numbers), "``x²``."),
+    "square": (unary(lambda g, x: x * x, numbers), "``x²``."),
     "sqrt": (unary("Sqrt"), "``√x``, float32."),
     "rsqrt": (unary(lambda g, x: g.Reciprocal(g.Sqrt(x))), "``1 / √x``, float32."),
-    "cbrt": (
-        unary(lambda g, x: g.Mul(g.Sign(x), g.Pow(g.Abs(x), g.constant(1 / 3)))),
-        "The cube root, float32.",
-    ),
+    "cbrt": (unary(lambda g, x: g.Sign(x) * abs(x) ** (1 / 3)), "The cube root, float32."),
     "reciprocal": (unary("Reciprocal"), "``1 / x``, float32."),
     "exp": (unary("Exp"), "``exp(x)``, float32."),
-    "exp2": (unary(lambda g, x: g.Exp(scaled(g, x, math.log(2)))), "``2 ** x``, float32."),
+    "exp2": (unary(lambda g, x: g.Exp(x * math.log(2))), "``2 ** x``, float32."),
     "expm1": (
         unary(_expm1),
         "``exp(x) - 1``, float32; near 0 as ``2 t / (1 - t)`` with ``t = tanh(x / 2)``, which is precise there.",
     ),
     "log": (unary("Log"), "The natural logarithm, float32."),
-    "log2": (unary(lambda g, x: scaled(g, g.Log(x), 1 / math.log(2))), "The logarithm to base 2, float32."),
-    "log10": (unary(lambda g, x: scaled(g, g.Log(x), 1 / math.log(10))), "The logarithm to base 10, float32."),
-    "log1p": (unary(lambda g, x: g.Log(g.Add(x, g.constant(1.0)))), "``log(1 + x)``, float32."),
+    "log2": (unary(lambda g, x: g.Log(x) * (1 / math.log(2))), "The logarithm to base 2, float32."),
+    "log10": (unary(lambda g, x: g.Log(x) * (1 / math.log(10))), "The logarithm to base 10, float32."),
+    "log1p": (unary(lambda g, x: g.Log(x + 1.0)), "``log(1 + x)``, float32."),
     "sin": (unary("Sin"), "The sine, float32."),
     "cos": (unary("Cos"), "The cosine, float32."),
     "tan": (unary("Tan"), "The tangent, float32."),
@@ -218,9 +204,9 @@ ROWS: dict[str, tuple[Function, str]] = {
     "arctanh": (unary("Atanh"), "The number with this hyperbolic tangent, float32."),
     "sinc": (unary(_sinc), "``sin(πx) / (πx)``, 1 at 0, float32."),
     "erf": (unary("Erf"), "The error function, float32."),
-    "erfc": (unary(lambda g, x: g.Sub(g.constant(1.0), g.Erf(x))), "``1 - erf(x)``, float32."),
-    "deg2rad": (unary(lambda g, x: scaled(g, x, math.pi / 180)), "Degrees as radians: ``x · π / 180``, float32."),
-    "rad2deg": (unary(lambda g, x: scaled(g, x, 180 / math.pi)), "Radians as degrees: ``x · 180 / π``, float32."),
+    "erfc": (unary(lambda g, x: 1.0 - g.Erf(x)), "``1 - erf(x)``, float32."),
+    "deg2rad": (unary(lambda g, x: x * (math.pi / 180)), "Degrees as radians: ``x · π / 180``, float32."),
+    "rad2deg": (unary(lambda g, x: x * (180 / math.pi)), "Radians as degrees: ``x · 180 / π``, float32."),
     "ceil": (unary("Ceil"), "The smallest integer that is no smaller, float32."),
     "floor": (unary("Floor"), "The largest integer that is no larger, float32."),
     "trunc": (unary(_trunc, numbers), "The integer part, towards 0."),
@@ -228,10 +214,7 @@ ROWS: dict[str, tuple[Function, str]] = {
     "isinf": (unary("IsInf"), "Whether each element is infinite, bool."),
     "isposinf": (unary("IsInf", detect_negative=0), "Whether each element is +∞, bool."),
     "isneginf": (unary("IsInf", detect_positive=0), "Whether each element is -∞, bool."),
-    "isfinite": (
-        unary(lambda g, x: g.LessOrEqual(g.Abs(x), g.constant(_LARGEST, "float32"))),
-        "Whether each element is a finite number, bool.",
-    ),
+    "isfinite": (unary(lambda g, x: abs(x) <= _LARGEST), "Whether each element is a finite number, bool."),
     "logical_not": (_logical_not, "Whether each element is 0 or false, bool."),
     "real": (_identity, "The real part: x itself, since all numbers are real."),
     "copy": (_identity, "``x``."),
@@ -256,10 +239,9 @@ def isclose(
 ) -> Value:
     """Whether ``|x1 - x2| ≤ atol + rtol · |x2|``, bool; equal infinities are close."""
     a, b = as_float(g, x1), as_float(g, x2)
-    limit = g.Add(g.Mul(g.Abs(b), g.constant(rtol, "float32")), g.constant(atol, "float32"))
-    finite = g.LessOrEqual(g.Abs(b), g.constant(3.4028234663852886e38, "float32"))
-    near = g.And(finite, g.LessOrEqual(g.Abs(g.Sub(a, b)), limit))
-    return g.Or(near, g.Equal(a, b))
+    limit = abs(b) * rtol + atol
+    finite = abs(b) <= _LARGEST
+    return (finite & (abs(a - b) <= limit)) | g.Equal(a, b)
 
 
 @operation
@@ -273,7 +255,7 @@ def round_(
     if decimals == 0:
         return g.Round(x)
     factor = g.constant(10.0**decimals, "float32")
-    return g.Div(g.Round(g.Mul(x, factor)), factor)
+    return g.Round(x * factor) / factor
 
 
 @operation
@@ -309,7 +291,7 @@ def nan_to_num(
     high = largest if posinf is None else g.constant(posinf, "float32")
     low = smallest if neginf is None else g.constant(neginf, "float32")
     x = g.Where(g.IsNaN(x), g.constant(nan, "float32"), x)
-    return g.Where(g.Greater(x, largest), high, g.Where(g.Less(x, smallest), low, x))
+    return g.Where(x > largest, high, g.Where(x < smallest, low, x))
 
 
 Dtype = Annotated[

@@ -113,8 +113,8 @@ def adaptive_average_pool(g: Builder, inputs: Value, *, output_size: Sizes, data
 def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value]:
     """Emit the mean and the variance over ``axes``, which remain with size 1."""
     mean = g.ReduceMean(x, axes=tuple(axes), keepdims=1)
-    centred = g.Sub(x, mean)
-    return mean, g.ReduceMean(g.Mul(centred, centred), axes=tuple(axes), keepdims=1)
+    centred = x - mean
+    return mean, g.ReduceMean(centred * centred, axes=tuple(axes), keepdims=1)
 
 
 @operation
@@ -141,9 +141,9 @@ def layer_normalization(
     """``(x - mean) / √(variance + epsilon)`` over axes, times ``gamma``, plus ``beta``."""
     x = as_float(g, x)
     mean, variance = mean_and_variance(g, x, axes_of(axis, x))
-    y = g.Div(g.Sub(x, mean), g.Sqrt(g.Add(variance, g.constant(epsilon))))
-    y = y if gamma is None else g.Mul(y, as_float(g, gamma))
-    return y if beta is None else g.Add(y, as_float(g, beta))
+    y = (x - mean) / g.Sqrt(variance + epsilon)
+    y = y if gamma is None else y * as_float(g, gamma)
+    return y if beta is None else y + as_float(g, beta)
 
 
 @operation
@@ -152,9 +152,9 @@ def rms_normalization(
 ) -> Value:
     """``x / √(mean of x² + epsilon)`` over axes, times ``scale``."""
     x = as_float(g, x)
-    power = g.ReduceMean(g.Mul(x, x), axes=tuple(axes_of(axis, x)), keepdims=1)
-    y = g.Div(x, g.Sqrt(g.Add(power, g.constant(epsilon))))
-    return y if scale is None else g.Mul(y, as_float(g, scale))
+    power = g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1)
+    y = x / g.Sqrt(power + epsilon)
+    return y if scale is None else y * as_float(g, scale)
 
 
 @operation
@@ -179,9 +179,9 @@ def batch_normalization(
             raise ShapeError(Code.WRONG_RANK, f"needs vectors along axis {axis}, got {show(v.shape)}")
         return g.Unsqueeze(as_float(g, v), g.constant(after)) if after else as_float(g, v)
 
-    y = g.Div(g.Sub(x, vector(mean)), g.Sqrt(g.Add(vector(variance), g.constant(epsilon))))
-    y = y if scale is None else g.Mul(y, vector(scale))
-    return y if offset is None else g.Add(y, vector(offset))
+    y = (x - vector(mean)) / g.Sqrt(vector(variance) + epsilon)
+    y = y if scale is None else y * vector(scale)
+    return y if offset is None else y + vector(offset)
 
 
 @operation
@@ -197,11 +197,11 @@ def normalize(
     x, at = as_float(g, x), (normalize_axis(axis, x.rank),)
     if order == 2:  # √max(Σ x², ε²), which has a gradient at 0
         power = g.ReduceSumSquare(x, axes=at, keepdims=1)
-        return g.Div(x, g.Sqrt(g.Clip(power, g.constant(epsilon**2))))
+        return x / g.Sqrt(g.Clip(power, g.constant(epsilon**2)))
     if order == 1:
-        return g.Div(x, g.Clip(g.ReduceL1(x, axes=at, keepdims=1), g.constant(epsilon)))
-    power = g.ReduceSum(g.Pow(g.Abs(x), g.constant(float(order))), g.constant(at), keepdims=1)
-    return g.Div(x, g.Clip(g.Pow(power, g.constant(1 / order)), g.constant(epsilon)))
+        return x / g.Clip(g.ReduceL1(x, axes=at, keepdims=1), g.constant(epsilon))
+    power = g.ReduceSum(abs(x) ** float(order), g.constant(at), keepdims=1)
+    return x / g.Clip(power ** (1 / order), g.constant(epsilon))
 
 
 def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
@@ -209,7 +209,7 @@ def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
     if x.type.is_float or x.dtype == "bool":
         raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {x.type}")
     x = cast_to(g, x, "int64")
-    outside = g.Less(x, g.constant(0))
+    outside = x < 0
     return g.OneHot(g.Where(outside, g.constant(classes), x), g.constant(classes), g.constant([0.0, 1.0]), axis=axis)
 
 
@@ -236,17 +236,17 @@ def clipped(g: Builder, p: Value) -> Value:
 def binary_crossentropy(g: Builder, target: Value, output: Value, *, from_logits: Logits = False) -> Value:
     """``-t · log(p) - (1 - t) · log(1 - p)`` for each element."""
     t, x = as_float(g, target), as_float(g, output)
-    if from_logits:  # softplus(x) - t · x
-        return g.Sub(g.Softplus(x), g.Mul(t, x))
+    if from_logits:
+        return g.Softplus(x) - t * x
     p, one = clipped(g, x), g.constant(1.0)
-    return g.Neg(g.Add(g.Mul(t, g.Log(p)), g.Mul(g.Sub(one, t), g.Log(g.Sub(one, p)))))
+    return -(t * g.Log(p) + (one - t) * g.Log(one - p))
 
 
 def log_probabilities(g: Builder, x: Value, at: int, from_logits: bool) -> Value:
     """Emit the logarithms of the probabilities along axis ``at``."""
     if from_logits:
         return g.LogSoftmax(x, axis=at)
-    return g.Log(clipped(g, g.Div(x, g.ReduceSum(x, g.constant([at]), keepdims=1))))
+    return g.Log(clipped(g, x / g.ReduceSum(x, g.constant([at]), keepdims=1)))
 
 
 @operation
@@ -256,8 +256,8 @@ def categorical_crossentropy(
     """``-Σ t · log(p)`` along an axis; probabilities are divided by their sum before."""
     x = as_float(g, output)
     at = normalize_axis(axis, x.rank)
-    weighted = g.Mul(as_float(g, target), log_probabilities(g, x, at, from_logits))
-    return g.Neg(g.ReduceSum(weighted, g.constant([at]), keepdims=0))
+    weighted = as_float(g, target) * log_probabilities(g, x, at, from_logits)
+    return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
 @operation
@@ -270,8 +270,8 @@ def sparse_categorical_crossentropy(
     if target.rank == x.rank and target.shape[-1] == 1:
         target = g.Squeeze(target, g.constant([target.rank - 1]))
     chosen = hot(g, target, x.fixed(at), at)
-    weighted = g.Mul(chosen, log_probabilities(g, x, at, from_logits))
-    return g.Neg(g.ReduceSum(weighted, g.constant([at]), keepdims=0))
+    weighted = chosen * log_probabilities(g, x, at, from_logits)
+    return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
 Layout = Annotated[Literal["channels_last", "channels_first"], Field(description="The position of the channel axis.")]
@@ -463,12 +463,12 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
         places = g.constant([head * shared // heads for head in range(heads)])
         k, v = g.Gather(k, places, axis=2), g.Gather(v, places, axis=2)
     factor = scale if scale is not None else 1 / math.sqrt(q.fixed(3))
-    logits = g.Mul(g.Einsum(q, k, equation="btnh,bsnh->bnts"), g.constant(factor))
+    logits = g.Einsum(q, k, equation="btnh,bsnh->bnts") * factor
     if attn_logits_soft_cap is not None:
         cap = g.constant(attn_logits_soft_cap)
-        logits = g.Mul(g.Tanh(g.Div(logits, cap)), cap)
+        logits = g.Tanh(logits / cap) * cap
     if bias is not None:
-        logits = g.Add(logits, as_float(g, bias))
+        logits = logits + as_float(g, bias)
     hidden = g.constant(-3e38)
     if mask is not None:
         logits = g.Where(cast_to(g, mask, "bool"), logits, hidden)
@@ -495,11 +495,9 @@ def in_top_k(g: Builder, targets: Value, predictions: Value, *, k: Count) -> Val
     own = g.Equal(g.Unsqueeze(cast_to(g, targets, "int64"), g.constant([1])), classes)
     x = as_float(g, predictions)
     score = g.ReduceSum(g.Where(own, x, g.constant(0.0)), g.constant([1]), keepdims=1)
-    counts = (
-        g.ReduceSum(cast_to(g, found, "int64"), g.constant([1]), keepdims=0) for found in (own, g.Greater(x, score))
-    )
+    counts = (g.ReduceSum(cast_to(g, found, "int64"), g.constant([1]), keepdims=0) for found in (own, x > score))
     there, larger = counts
-    return g.And(g.Greater(there, g.constant(0)), g.Less(larger, g.constant(k)))
+    return (there > 0) & (larger < k)
 
 
 def frames(g: Builder, x: Value, length: int, stride: int) -> Value:
@@ -595,7 +593,7 @@ def rgb_to_grayscale(g: Builder, images: Value, *, data_format: DataFormat = Non
     if images.fixed(axis) != 3:
         raise ShapeError(Code.SIZES_DO_NOT_FIT, f"needs 3 channels, got {images.fixed(axis)}", key="data_format")
     weights = g.constant([0.2989, 0.587, 0.114] if axis == 3 else [[[0.2989]], [[0.587]], [[0.114]]])
-    return g.ReduceSum(g.Mul(as_float(g, images), weights), g.constant([axis]), keepdims=1)
+    return g.ReduceSum(as_float(g, images) * weights, g.constant([axis]), keepdims=1)
 
 
 def borders(
