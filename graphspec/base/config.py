@@ -210,8 +210,16 @@ class Registry(Generic[T]):
         return register
 
     def row(self, names: Sequence[str], make: Callable[[], type[T]]) -> None:
-        """Register a class of a table under ``names``. It is made when one of them is first looked up."""
-        self._rows |= dict.fromkeys(names, (names, make))
+        """Register a class of a table under ``names``. It is made when one of them is first looked up.
+
+        Raises:
+            ValueError: a name is in use, or the table of names lacks it.
+        """
+        for name in names:
+            if name not in self._modules:
+                raise ValueError(f"{name!r} is missing in the table of the names of {self.kind} classes")
+            if self._rows.setdefault(name, (names, make))[0] is not names:
+                raise ValueError(f"two {self.kind} classes are called {name!r}")
 
     def get(self, name: str) -> type[T] | None:
         """Return the class of this name, or None. Imports its module and makes the class if necessary."""
@@ -219,7 +227,8 @@ class Registry(Generic[T]):
             import_module(self._modules[name])
             if name in self._rows:
                 names, make = self._rows[name]
-                self.add(*names)(make())
+                cls = self._classes.setdefault(names[0], make())  # the first one, if two threads make it
+                self._classes |= dict.fromkeys(names, cls)
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None
