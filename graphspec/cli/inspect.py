@@ -94,7 +94,7 @@ def _run_record(directory: Path) -> dict[str, Any]:
     from graphspec.export.check import check_export
     from graphspec.export.inspection import FORMAT, network_record
     from graphspec.export.targets import TARGETS, has_contrib
-    from graphspec.vocabulary.callbacks.outputs import RUN_FILES
+    from graphspec.vocabulary.callbacks.base import RUN_FILES
 
     spec, lowered = checked_target(directory).require()
     adapted, run = read_adapted(directory), directory / "run.json"

@@ -230,7 +230,7 @@ def _is_run(directory: Path) -> bool:
 
 def _only_started(directory: Path) -> bool:
     """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
-    from graphspec.vocabulary.callbacks.outputs import ADAPTED
+    from graphspec.vocabulary.callbacks.base import ADAPTED
 
     return all(p.name in ("spec.json", ADAPTED, "run.json") or is_leftover(p) for p in _content(directory))
 

@@ -13,8 +13,8 @@ from graphspec.base.errors import Diagnostic, Problem
 from graphspec.data.labels import places_of
 from graphspec.data.problems.tally import Tally
 from graphspec.data.profiling.column_profile import FAR
+from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.layers.dates import DateParts, is_date
-from graphspec.vocabulary.layers.missing import Impute
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array

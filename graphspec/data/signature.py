@@ -20,7 +20,7 @@ from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
 from graphspec.language.head_values import nodes_of
-from graphspec.vocabulary.layers.missing import Impute
+from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:

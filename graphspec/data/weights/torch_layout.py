@@ -40,10 +40,9 @@ def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recip
     Args:
         stack: which layer of a recurrent module with ``num_layers`` it is.
     """
+    from graphspec.vocabulary.layers.attention import MultiHeadAttention, ProjectedAttention
     from graphspec.vocabulary.layers.core import Dense, Embedding
-    from graphspec.vocabulary.layers.multi_head import MultiHeadAttention, ProjectedAttention
-    from graphspec.vocabulary.layers.recurrent import Recurrent
-    from graphspec.vocabulary.layers.wrappers import Bidirectional
+    from graphspec.vocabulary.layers.recurrent import Bidirectional, Recurrent
 
     inner = getattr(layer, "layer", None)
     if isinstance(layer, Bidirectional):
@@ -78,8 +77,7 @@ def _other(role: str, shape: Shape) -> list[Recipe]:
 
 def _of_filters(layer: Layer, role: str, shape: Shape) -> list[Recipe]:
     """Convolutions. The kernel of PyTorch has its channels first; a depthwise one is a convolution in groups."""
-    from graphspec.vocabulary.layers.convolution import FilterBank
-    from graphspec.vocabulary.layers.depthwise import DepthwiseConv
+    from graphspec.vocabulary.layers.convolution import DepthwiseConv, FilterBank
 
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel") and len(shape) > 2:
         spatial = range(2, len(shape))

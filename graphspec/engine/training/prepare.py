@@ -27,7 +27,7 @@ from graphspec.engine.training.given_callbacks import GivenCallbacks, given_call
 from graphspec.engine.training.observers import Observer
 from graphspec.engine.training.trainer import Plan, Trainer
 from graphspec.language.head_arrays import WEIGHT
-from graphspec.vocabulary.callbacks.outputs import Outputs
+from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data

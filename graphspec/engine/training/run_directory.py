@@ -36,7 +36,7 @@ from graphspec.engine.training.history_text import HistoryText
 from graphspec.engine.training.lock import locked
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
-from graphspec.vocabulary.callbacks.outputs import ADAPTED, RUN_FILES
+from graphspec.vocabulary.callbacks.base import ADAPTED, RUN_FILES
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

@@ -1,37 +1,41 @@
-"""The names of operations by the file of ``graphspec/operations`` that has them, and those that a spec cannot have."""
+"""The names of operations, by file and family, and the names of Keras that a spec cannot have."""
 
 from __future__ import annotations
 
 
+# The names of operations, by file and family (``file/family`` if their names differ), and those that a spec cannot have.
 def _family(names: str) -> str:
     return " ".join(f"ops.{name}" for name in names.split())
 
 
 OPERATIONS = {
-    "arithmetic": _family("""
+    "elementwise/arithmetic": _family("""
         add subtract multiply divide true_divide divide_no_nan floor_divide mod power maximum minimum
     """),
-    "get_item": "GetItem",
-    "image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images image.extract_patches"),
-    "convolution": _family("conv depthwise_conv separable_conv conv_transpose dot_product_attention"),
-    "missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum fmax fmin"),
-    "more": _family("""
-        cbrt fabs hypot erfc heaviside sinc ldexp fmod ptp stop_gradient cdist isin searchsorted trapezoid diagonal trace
+    "shapes/get_item": "GetItem",
+    "nn/image": _family("image.resize image.rgb_to_grayscale image.pad_images image.crop_images image.extract_patches"),
+    "nn/convolution": _family("conv depthwise_conv separable_conv conv_transpose dot_product_attention"),
+    "along_axes/missing": _family("nansum nanmean nanprod nanvar nanstd nanmax nanmin nancumsum"),
+    "elementwise/missing": _family("fmax fmin"),
+    "elementwise/more": _family("cbrt fabs hypot erfc heaviside sinc ldexp fmod"),
+    "along_axes/more": _family("""
+        ptp stop_gradient cdist isin searchsorted trapezoid diagonal trace
         quantile percentile select slice slice_update segment_sum segment_max segment_min
     """),
-    "math": _family("in_top_k extract_sequences stft"),
+    "nn/math": _family("in_top_k extract_sequences stft"),
     "nn": _family("""
         max_pool average_pool adaptive_max_pool adaptive_average_pool moments layer_normalization rms_normalization
         batch_normalization normalize one_hot multi_hot binary_crossentropy categorical_crossentropy
         sparse_categorical_crossentropy depth_to_space space_to_depth
     """),
-    "nn_activations": _family("""
+    "elementwise/nn_activations": _family("""
         relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink tanh_shrink sigmoid hard_sigmoid
         sparse_sigmoid log_sigmoid silu swish hard_silu hard_swish gelu softsign softplus sparse_plus squareplus softmax
         log_softmax sparsemax glu
     """),
-    "trigonometry": _family("arctan2 isposinf isneginf logaddexp2 tril triu"),
-    "comparison": _family("""
+    "elementwise/trigonometry": _family("arctan2 isposinf isneginf logaddexp2"),
+    "shapes/trigonometry": _family("tril triu"),
+    "elementwise/comparison": _family("""
         equal not_equal greater greater_equal less less_equal logical_and logical_or logical_xor where isclose
     """),
     "elementwise": _family("""
@@ -39,17 +43,18 @@ OPERATIONS = {
         arctan sinh cosh tanh arcsinh arccosh arctanh erf deg2rad rad2deg ceil floor trunc round isnan isinf isfinite
         logical_not real copy clip nan_to_num zeros_like ones_like full_like cast
     """),
-    "products": _family("matmul dot inner vdot outer tensordot einsum cross norm"),
-    "reduction": _family("""
+    "along_axes/products": _family("matmul dot inner vdot outer tensordot einsum cross norm"),
+    "along_axes/reduction": _family("""
         sum mean prod max min amax amin var std any all count_nonzero argmax argmin logsumexp
     """),
     "shapes": _family("""
         reshape ravel expand_dims squeeze transpose swapaxes moveaxis broadcast_to flip fliplr flipud roll tile repeat pad
         concatenate append stack hstack vstack split unstack
     """),
-    "sorting": _family("""
-        sort argsort median take take_along_axis cumsum diff digitize average top_k logaddexp
+    "along_axes/sorting": _family("""
+        sort argsort median take take_along_axis cumsum diff digitize average top_k
     """),
+    "elementwise/sorting": _family("logaddexp"),
 }
 
 _WARP = ("warping of images is only there for training", "use RandomRotation, RandomTranslation or RandomZoom")
@@ -134,3 +139,99 @@ _REFUSED: tuple[tuple[str, tuple[str, str]], ...] = (
 )
 
 REFUSED_OPERATIONS = {f"ops.{name}": reason for names, reason in _REFUSED for name in names.split()}
+
+
+# Layers of Keras that graphspec does not support: why, and what to use instead.
+_INPUT = ("inputs of the graph are not nodes", "declare it under `inputs`: `inputs: {x: {shape: [4]}}`")
+_COLOUR = (
+    "colour augmentations other than brightness and contrast are not available yet",
+    "use RandomBrightness and RandomContrast, or augment the images beforehand",
+)
+_DISTORTED = (
+    "distortions of images are not available yet",
+    "use RandomRotation, RandomTranslation and RandomZoom, or augment the images beforehand",
+)
+_MIXED = (
+    "it mixes rows and their targets, but a layer has no access to targets",
+    "mix rows beforehand, and feed targets as probabilities: categorical_crossentropy accepts them",
+)
+_RANDOM_CHOICE = (
+    "a random choice from a list of augmentations is not available",
+    "add the augmentations as nodes: RandomFlip, RandomRotation, RandomContrast, …",
+)
+_NESTED = (
+    "a model is not a layer: all nodes are one graph",
+    "write its layers as nodes, or as a block if it is repeated",
+)
+_LOCAL = ("separate weights for every position are not available", "use Conv1D or Conv2D, which share them")
+
+REFUSED = {
+    "Input": _INPUT,
+    "InputLayer": _INPUT,
+    "Lambda": (
+        "a spec contains no code",
+        "write the formula with layers such as Rescaling, Add, Multiply, Activation, Reshape",
+    ),
+    "Layer": ("it is the base of all layers and does nothing", "use Identity"),
+    "Wrapper": (
+        "it is the base of layers that wrap another one and does nothing",
+        "use TimeDistributed, Bidirectional or SpectralNormalization",
+    ),
+    "InputSpec": (
+        "it declares in code the inputs of a layer",
+        "declare inputs under `inputs`: `inputs: {x: {shape: [4]}}`",
+    ),
+    "Pipeline": ("it is a list of layers", "write them as nodes, or as a block if they are repeated"),
+    **dict.fromkeys(("Sequential", "Functional", "Model"), _NESTED),
+    "TernaryDense": ("weights of -1, 0 and 1 are not available", "use Dense"),
+    "LocallyConnected1D": _LOCAL,
+    "LocallyConnected2D": _LOCAL,
+    "ThresholdedReLU": (
+        "Keras 3 has removed it",
+        "use `{type: ReLU, threshold: …}`, which computes the same",
+    ),
+    "CuDNNLSTM": ("Keras 3 has removed it", "use LSTM"),
+    "CuDNNGRU": ("Keras 3 has removed it", "use GRU"),
+    "SyncBatchNormalization": ("Keras 3 has removed it", "use BatchNormalization: workers share its statistics"),
+    **dict.fromkeys(
+        (
+            *("RandomHue", "RandomSaturation", "RandomColorJitter", "RandomColorDegeneration", "RandomGrayscale"),
+            *("RandomInvert", "RandomPosterization", "RandomSharpness", "Solarization", "AutoContrast", "Equalization"),
+            "ContrastLimitedAdaptiveHistogramEqualization",
+        ),
+        _COLOUR,
+    ),
+    **dict.fromkeys(("RandomShear", "RandomPerspective", "RandomElasticTransform"), _DISTORTED),
+    "RandomGaussianBlur": (
+        "blurring of images is not available yet",
+        "use GaussianNoise against overfitting, or augment the images beforehand",
+    ),
+    "RandomErasing": (
+        "erasing of image patches is not available yet",
+        "use Dropout or SpatialDropout2D, or augment the images beforehand",
+    ),
+    **dict.fromkeys(("RandomHeight", "RandomWidth"), ("Keras 3 has removed it", "use RandomZoom")),
+    "MixUp": _MIXED,
+    "CutMix": _MIXED,
+    "AugMix": _RANDOM_CHOICE,
+    "RandAugment": _RANDOM_CHOICE,
+    "MaxNumBoundingBoxes": (
+        "a spec has no bounding boxes",
+        "pad them beforehand, and feed them as an input of fixed size",
+    ),
+    "TorchModuleWrapper": ("a spec contains no code", "write the module's layers as nodes"),
+    "TFSMLayer": ("a spec contains no code", "write the model's layers as nodes"),
+    "JaxLayer": ("a spec contains no code", "write the function as layers"),
+    "FlaxLayer": ("a spec contains no code", "write the module's layers as nodes"),
+    **{
+        cell: (
+            "it is a cell, one step of a recurrence, not a layer",
+            f"wrap it: `{{type: RNN, cell: {{type: {cell}, …}}}}`",
+        )
+        for cell in ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
+    },
+}
+REFUSED_CELLS = {
+    layer: (f"it is a layer; its cell is {layer}Cell", f"write `type: {layer}Cell`")
+    for layer in ("SimpleRNN", "GRU", "LSTM")
+}
