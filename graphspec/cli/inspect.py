@@ -45,7 +45,7 @@ def inspect(
     Nothing is run. Of a file of another program, all that graphspec cannot take is named with its place.
     """
     from graphspec.export.inspection import inspect_file
-    from graphspec.foreign.inspecting.kinds import kind_of
+    from graphspec.foreign.inspecting.records import kind_of
 
     kind = kind_of(file)
     if kind is None:
@@ -57,7 +57,7 @@ def inspect(
     elif is_run(file):
         record = _run_record(file)
     elif file.exists():
-        from graphspec.foreign.inspecting.onnx_uses import onnx_uses
+        from graphspec.foreign.inspecting.records import onnx_uses
 
         record = inspect_file(file)
         record["uses"] = onnx_uses(file)
@@ -72,7 +72,7 @@ def inspect(
 
 def _other_record(file: Path, kind: str) -> dict[str, Any]:
     """Return the record of a file of another program."""
-    from graphspec.foreign.inspecting.weight_file import weights_record
+    from graphspec.foreign.inspecting.records import weights_record
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -80,7 +80,7 @@ def _other_record(file: Path, kind: str) -> dict[str, Any]:
         raise UsageError(f"{file} is not a regular file; {_WANTED}")
     if kind == "weights":
         return weights_record(file)
-    from graphspec.foreign.inspecting.keras_file import keras_record
+    from graphspec.foreign.inspecting.records import keras_record
 
     return keras_record(file)
 
@@ -91,8 +91,8 @@ def _run_record(directory: Path) -> dict[str, Any]:
     from graphspec.engine.runtime.records import read_json
     from graphspec.engine.training.run_directory import read_adapted
     from graphspec.engine.training.run_records import history_of
-    from graphspec.export.check import check_export
     from graphspec.export.inspection import FORMAT, network_record
+    from graphspec.export.onnx import check_export
     from graphspec.export.targets import TARGETS, has_contrib
     from graphspec.vocabulary.callbacks.outputs import RUN_FILES
 

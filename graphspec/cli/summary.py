@@ -21,7 +21,7 @@ from graphspec.cli.rank_costs import (
     rank_json,
     rank_lines,
 )
-from graphspec.data.weights.report import reported
+from graphspec.data.weights.plan import reported
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered

@@ -13,7 +13,7 @@ from graphspec.base.gc_pause import gc_paused
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
-from graphspec.data.weights.report import reported
+from graphspec.data.weights.plan import reported
 from graphspec.graph.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:

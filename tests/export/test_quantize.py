@@ -18,8 +18,7 @@ from quantizing import CASES, Case, convolution, dense, recurrent, text
 
 import graphspec as gs
 from graphspec.export.prove import Proof
-from graphspec.export.quantize import KINDS
-from graphspec.export.quantize_gate import NOTE
+from graphspec.export.quantize import KINDS, NOTE
 from graphspec.graph.onnx_session import session
 
 

@@ -19,7 +19,7 @@ from graphspec.data.known_forms import KnownForms
 from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.data.stored import load_rows
-from graphspec.data.weights.report import InitialWeights, reported
+from graphspec.data.weights.plan import InitialWeights, reported
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for

@@ -19,7 +19,7 @@ from graphspec.base.files import make_folder, write_atomic
 from graphspec.data.files import files_of
 from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
-from graphspec.data.weights.report import in_record
+from graphspec.data.weights.plan import in_record
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked
 from graphspec.engine.compiler.check import check as check_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphspec.base.errors import SpecError
-from graphspec.foreign.keras_files.problems import MAX_PROBLEMS, Problems
+from graphspec.foreign.keras_files.containers import MAX_PROBLEMS, Problems
 
 
 def test_everything_is_raised_together_with_its_place() -> None:
