@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from mmap import ACCESS_READ, mmap
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import GraphspecError
@@ -21,7 +21,6 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.plain_values import Change, changes
-from graphspec.export.model_file import Declared, ModelFile, Weight, read_model_file, unreadable
 from graphspec.export.onnx import KEY
 from graphspec.export.quantize import NOTE
 from graphspec.export.targets import kernels, runs_on
@@ -29,6 +28,14 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
+from graphspec.vocabulary.onnx_files.model_file import (
+    Declared,
+    ModelFile,
+    Weight,
+    leads_out,
+    read_model_file,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
@@ -68,7 +75,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "outputs": [_declared(declared, is_input=False) for declared in found.outputs],
         "symbols": sorted({d for i in (*found.inputs, *found.outputs) for d in i.shape or () if isinstance(d, str)}),
         "example": None,
-        "weights": _weights(found),
+        "weights": totals((w.dtype, w.elements, w.nbytes) for w in found.weights),
         "external_data": external,
         **dict.fromkeys(_COSTS),
         "operators": [
@@ -104,13 +111,15 @@ def _declared(declared: Declared, *, is_input: bool) -> dict[str, Any]:
     }
 
 
-def _weights(found: ModelFile) -> dict[str, Any]:
-    nbytes, elements = Counter[str](), Counter[str]()
-    for weight in found.weights:
-        nbytes[weight.dtype] += weight.nbytes
-        elements[weight.dtype] += weight.elements
+def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, Any]:
+    """Return ``{count, elements, bytes, dtypes}`` of arrays, each with its dtype, number of elements and bytes."""
+    nbytes, elements, found = Counter[str](), Counter[str](), 0
+    for dtype, size, length in arrays:
+        found += 1
+        nbytes[dtype] += length or 0
+        elements[dtype] += size or 0
     return {
-        "count": len(found.weights),
+        "count": found,
         "elements": sum(elements.values()),
         "bytes": sum(nbytes.values()),
         "dtypes": {t: {"elements": elements[t], "bytes": nbytes[t]} for t, _ in nbytes.most_common()},
@@ -128,7 +137,8 @@ def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
         if weight.external is None:
             continue
         name, offset, length = weight.external
-        _refuse_outside(path, name)
+        if leads_out(name, path.parent, path.parent):
+            raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
         if length is not None and length < weight.nbytes:
             shown = sanitized(weight.name)
             raise unreadable(path, f"has {length:,} bytes for the weight '{shown}', which needs {weight.nbytes:,}")
@@ -142,16 +152,6 @@ def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
             problem = f"has {have:,} bytes, and the model needs {size:,}"
         records.append({"file": name, "bytes": have, "needed": size, "problem": problem})
     return records
-
-
-def _refuse_outside(path: Path, name: str) -> None:
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    is_wrong = "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
-    if not is_wrong:
-        folder = path.parent.resolve()
-        is_wrong = not (folder / name).resolve().is_relative_to(folder)
-    if is_wrong:
-        raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
 
 
 def cut(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import HeadDecl, Spec
 
 # Check whether a spec can be exported, without weights and without onnxruntime.
-MAX_WEIGHT_BYTES = 2**31 - 2**24  # protobuf's limit of a message, minus room for the graph
 
 
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
@@ -45,7 +45,7 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
     """
     nbytes = sum(p.size * 4 for p in graph.params.values())
     found = []
-    if nbytes > MAX_WEIGHT_BYTES:
+    if nbytes > Budget.WEIGHTS:
         text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
         file = spec.tree.mark.file
         found.append(

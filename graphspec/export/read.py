@@ -21,12 +21,12 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import penalties
 from graphspec.engine.runtime.head_counts import HeadCounts
 from graphspec.engine.runtime.session import Session
-from graphspec.export.outline import Outline, outline
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
+from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.check import Checked
@@ -102,7 +102,12 @@ def read_exported(file: Path) -> Exported:
         UsageError: it is not an ONNX file, was not written by graphspec, or does not match its spec.
         SpecError: its spec is not valid for this version.
     """
-    found = outline(file)
+    if not file.is_file():
+        raise UsageError(f"{file} is not a regular file")
+    try:
+        found = declarations(file, "an ONNX file")
+    except ValueError as error:
+        raise UsageError(f"{file} {error}") from None
     document = _document(found, file)
     if found.foreign is not None:
         text = "graphspec runs such files only from their run, `graphspec predict RUN`"
@@ -135,9 +140,9 @@ def read_exported(file: Path) -> Exported:
     return Exported(file, checked, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
 
 
-def _document(found: Outline, file: Path) -> dict[str, Any]:
+def _document(found: ModelFile, file: Path) -> dict[str, Any]:
     """Return the spec that the file contains."""
-    text = found.metadata.get("spec", b"")
+    text = found.metadata.get("spec", "")
     if len(text) > MAX_BYTES:
         size = f"{len(text) / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}"
         raise UsageError(f"{file} contains a spec of {size}")
@@ -150,7 +155,7 @@ def _document(found: Outline, file: Path) -> dict[str, Any]:
     return document
 
 
-def _adapted(found: Outline) -> Adapted:
+def _adapted(found: ModelFile) -> Adapted:
     """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
     text = found.metadata.get("adapted")
     if text is None:

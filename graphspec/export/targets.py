@@ -10,7 +10,7 @@ from graphspec.graph.onnx_model import CONTRIB, IR_OF_OPSET, ML, OPSET
 from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
-    from graphspec.export.model_file import ModelFile
+    from graphspec.vocabulary.onnx_files.model_file import ModelFile
 
 STANDARD = "onnx"
 """The target of runtimes that have ONNX's own operators alone."""

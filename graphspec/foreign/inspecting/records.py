@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from graphspec.base.arrays.array_files import ArrayFile, arrays_in, metadata_in
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError
 from graphspec.base.files import is_regular
 from graphspec.engine.compiler.check import check
-from graphspec.export.inspection import FORMAT, cut, network_record
+from graphspec.export.inspection import FORMAT, cut, network_record, totals
 from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.convert import Imported, convert
 from graphspec.foreign.keras_files.model_config import MODELS, ModelDef, read_model, refs_in, simple_class
@@ -62,27 +63,12 @@ def weights_record(path: Path) -> dict[str, Any]:
         "name": "",
         "description": "",
         "container": path.suffix.lower()[1:],
-        "weights": totals(listed),
+        "weights": totals((a["dtype"], a["elements"], a["bytes"]) for a in listed),
         "arrays": listed,
         "layout": layout,
         "metadata": {sanitized(key): cut(value) for key, value in metadata.items()},
         "uses": [_start_use(path, listed, layout)],
         "problems": [],
-    }
-
-
-def totals(arrays: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return ``{count, elements, bytes, dtypes}`` of arrays with ``dtype``, ``elements`` and ``bytes``."""
-    nbytes, elements, found = Counter[str](), Counter[str](), 0
-    for array in arrays:
-        found += 1
-        nbytes[array["dtype"]] += array["bytes"] or 0
-        elements[array["dtype"]] += array["elements"] or 0
-    return {
-        "count": found,
-        "elements": sum(elements.values()),
-        "bytes": sum(nbytes.values()),
-        "dtypes": {t: {"elements": elements[t], "bytes": nbytes[t]} for t, _ in nbytes.most_common()},
     }
 
 
@@ -167,7 +153,6 @@ def _is_model(path: Path) -> bool:
 
 # What a model is that Keras saved: its layers, inputs and outputs, its arrays, and whether it can be imported. No code of
 # the file runs. What is unsupported is listed with its place; what makes the file invalid is an error.
-_MAX_LEVELS = 40
 _OF_OPTIMIZERS = ("optimizer", "optimizer_weights")
 _CONTAINERS = {b"PK": "keras", b"\x89H": "h5"}
 
@@ -246,8 +231,8 @@ def _network(imported: Imported | None) -> dict[str, Any] | None:
     return network_record(spec, lowered)
 
 
-def _arrays(saved: Saved) -> Iterator[dict[str, Any]]:
-    """Yield the arrays of a file, without those of its optimizer."""
+def _arrays(saved: Saved) -> Iterator[tuple[str, int, int]]:
+    """Yield dtype, elements and bytes of the arrays of a file, without those of its optimizer."""
     file = saved.file
     if file is None:
         return
@@ -257,13 +242,18 @@ def _arrays(saved: Saved) -> Iterator[dict[str, Any]]:
         group, place, level = stack.pop()
         for name, found, is_group in file.members(group, place):
             at = f"{place}/{name}"
-            if is_group and level < _MAX_LEVELS and name not in _OF_OPTIMIZERS and file.address(found) not in seen:
+            if (
+                is_group
+                and level < Budget.GROUP_LEVELS
+                and name not in _OF_OPTIMIZERS
+                and file.address(found) not in seen
+            ):
                 seen.add(file.address(found))
                 stack.append((found, at, level + 1))
             elif not is_group:
                 shape, dtype = file.shape(found), file.dtype(found, at)
                 elements = math.prod(shape)
-                yield {"dtype": dtype.name, "elements": elements, "bytes": elements * dtype.itemsize}
+                yield dtype.name, elements, elements * dtype.itemsize
 
 
 def _classes(config: Any) -> Iterator[str]:

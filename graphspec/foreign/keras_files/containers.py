@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError, shorten
 from graphspec.base.libraries import missing_library
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
 # What is wrong with a file of Keras's, or cannot be taken from it: all of it, each with its place in the file.
-MAX_PROBLEMS = 100
-"""Problems that are reported; a file may have a million."""
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Problems:
             raise SpecError(self.found)
 
     def _add(self, code: Code, place: str, message: str, hint: str) -> None:
-        if len(self.found) < MAX_PROBLEMS:
+        if len(self.found) < Budget.PROBLEMS:
             text = printable(shorten(message, 600))
             found = Diagnostic(code, text, self.file, path=printable(shorten(place, 300)), hint=printable(hint))
             if found not in self.found:
@@ -77,11 +76,6 @@ class Problems:
 
 
 # JSON from a file of another program: bounded, without duplicate keys, and never evaluated.
-MAX_TEXT = 64 << 20
-"""Bytes of a configuration."""
-MAX_DEPTH = 200
-"""Levels of lists and objects: a nested model takes four."""
-MAX_VALUES = 5_000_000
 _SHOWN = 100  # characters of a key
 
 
@@ -103,14 +97,16 @@ def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
     Raises:
         SpecError: GS801, it is no JSON, is too large or too deep, or an object has a key twice.
     """
-    if len(text) > MAX_TEXT:
-        raise problems.fail(place, f"{place} has {len(text):,} bytes, more than the {MAX_TEXT:,} of any configuration")
+    if len(text) > Budget.CONFIG:
+        raise problems.fail(
+            place, f"{place} has {len(text):,} bytes, more than the {Budget.CONFIG:,} of any configuration"
+        )
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except _DuplicateKeyError as error:
         raise problems.fail(place, f"{place} has an object with the key '{error}' twice") from None
     except RecursionError:
-        raise problems.fail(place, f"{place} has more than {MAX_DEPTH} levels") from None
+        raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels") from None
     except ValueError as error:
         raise problems.fail(place, f"{place} is no JSON: {error}") from None
     _bound(found, place, problems)
@@ -120,26 +116,21 @@ def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
 def _bound(found: Any, place: str, problems: Problems) -> None:
     """Raise GS801 if a value has too many levels or values."""
     level, count = [found], 0
-    for _ in range(MAX_DEPTH):
+    for _ in range(Budget.LEVELS):
         level = [
             child
             for value in level
             for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
         ]
         count += len(level)
-        if count > MAX_VALUES:
-            raise problems.fail(place, f"{place} has more than {MAX_VALUES:,} values")
+        if count > Budget.VALUES:
+            raise problems.fail(place, f"{place} has more than {Budget.VALUES:,} values")
         if not level:
             return
-    raise problems.fail(place, f"{place} has more than {MAX_DEPTH} levels")
+    raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels")
 
 
 # The parts of a ``.keras`` file: a ZIP archive whose entries are read by name, and never unpacked to paths.
-MAX_ENTRIES = 10_000
-MAX_RATIO = 200
-"""How many times larger an entry may be than its compressed bytes."""
-SMALL = 16 << 20
-"""Bytes up to which the ratio does not count."""
 _IN_MEMORY = 64 << 20
 _PIECE = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -163,8 +154,8 @@ class Archive:
             entries = self._zip.infolist()
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error) as error:
             raise problems.fail("", f"it is no sound ZIP archive: {error}") from None
-        if len(entries) > MAX_ENTRIES:
-            raise problems.fail("", f"the archive has {len(entries):,} entries, more than {MAX_ENTRIES:,}")
+        if len(entries) > Budget.ENTRIES:
+            raise problems.fail("", f"the archive has {len(entries):,} entries, more than {Budget.ENTRIES:,}")
         twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
         if twice:
             raise problems.fail(twice[0], f"the archive has two entries '{twice[0]}'")
@@ -227,7 +218,7 @@ class Archive:
             raise self._problems.fail(name, f"{name} is encrypted")
         if entry.compress_type not in _METHODS:
             raise self._problems.fail(name, f"{name} is compressed by the unusual method {entry.compress_type}")
-        if entry.file_size > max(SMALL, MAX_RATIO * entry.compress_size):
+        if entry.file_size > max(Budget.SMALL, Budget.RATIO * entry.compress_size):
             sizes = f"{entry.compress_size:,} bytes, which claim to be {entry.file_size:,}"
             raise self._problems.fail(name, f"{name} has {sizes}: more than any weights can be compressed")
         return entry
@@ -235,9 +226,6 @@ class Archive:
 
 # Reading of HDF5 files by pyfive, with a budget: no other file is opened, and a file that refers to itself ends.
 MAGIC = b"\x89HDF\r\n\x1a\n"
-MAX_GROUPS = 200_000
-MAX_LEVELS = 40
-MAX_AXES = 32
 _EXTERNAL = 7  # the message of an array whose values are in other files
 _MAX_REASON = 200
 _CONTIGUOUS = (0, 1)  # pyfive's classes of layouts: within the header, in one piece
@@ -324,8 +312,8 @@ class Hdf5:
             raise self._problems.fail(place, f"{place} is an array, not a group")
         names = self._tried(lambda: sorted(str(name) for name in group), place)
         self._groups += 1
-        if self._groups > MAX_GROUPS:
-            raise self._problems.fail(place, f"{self.place} has more than {MAX_GROUPS:,} groups")
+        if self._groups > Budget.GROUPS:
+            raise self._problems.fail(place, f"{self.place} has more than {Budget.GROUPS:,} groups")
         for name in names:
             found = self._tried(lambda name=name: self._member(group, name), f"{place}/{name}")
             yield name, found, isinstance(found, self._kinds[0])
@@ -356,9 +344,9 @@ class Hdf5:
     def shape(self, dataset: Any) -> tuple[int, ...]:
         """Return the shape of a dataset."""
         found = tuple(int(n) for n in dataset.shape)
-        if len(found) > MAX_AXES:
+        if len(found) > Budget.AXES:
             place = f"{self.place}{dataset.name}"
-            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {MAX_AXES}")
+            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {Budget.AXES}")
         return found
 
     def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:

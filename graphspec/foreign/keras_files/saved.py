@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from graphspec.base.budget import Budget
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.text import count
-from graphspec.foreign.keras_files.containers import MAGIC, MAX_TEXT, Archive, Hdf5, Problems, parse_json
+from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
 from graphspec.foreign.keras_files.layers import Notes
 from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
 from graphspec.language.names import snake_case
@@ -277,7 +278,6 @@ def _joined(part: str, name: str) -> str:
 
 # Weights as ``.h5`` files store them: a group for each layer of the model, with a list of the names of its weights.
 _ATTENTION_PARTS = ("query", "key", "value", "attention_output", "gate")
-MAX_NAMES = 100_000
 
 
 class OldWeights:
@@ -330,7 +330,7 @@ def names_in(file: Hdf5, group: Any, name: str, place: str) -> list[str]:
         return [str(item) for item in found]
     names: list[str] = []
     k = 0
-    while isinstance(piece := file.attribute(group, f"{name}{k}", place), list) and len(names) < MAX_NAMES:
+    while isinstance(piece := file.attribute(group, f"{name}{k}", place), list) and len(names) < Budget.WEIGHT_NAMES:
         names += [str(item) for item in piece]
         k += 1
     return names
@@ -362,7 +362,6 @@ def _numbered(stored: list[Stored]) -> list[Stored]:
 
 # A file as a whole.
 CONFIG, WEIGHTS, METADATA, KEY = "config.json", "model.weights.h5", "metadata.json", "keras_version"
-_MAX_ASSET = 64 << 20
 _MAX_VERSION = 40
 
 
@@ -429,18 +428,18 @@ def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
     if CONFIG not in archive:
         hint = "it needs `config.json` and `model.weights.h5`: save the model with `model.save('net.keras')`"
         raise problems.fail("", "it is a ZIP archive, but no model that Keras saved", hint)
-    config = parse_json(archive.read(CONFIG, MAX_TEXT), CONFIG, problems)
+    config = parse_json(archive.read(CONFIG, Budget.CONFIG), CONFIG, problems)
     training = config.get("compile_config") if isinstance(config, dict) else None
 
     def asset(name: str) -> str | None:
         if name not in archive:
             return None
         try:
-            return archive.read(name, _MAX_ASSET).decode("utf-8")
+            return archive.read(name, Budget.CONFIG).decode("utf-8")
         except UnicodeDecodeError:
             raise problems.fail(name, f"{name} is no text in UTF-8") from None
 
-    metadata = parse_json(archive.read(METADATA, MAX_TEXT), METADATA, problems) if METADATA in archive else None
+    metadata = parse_json(archive.read(METADATA, Budget.CONFIG), METADATA, problems) if METADATA in archive else None
     saved = Saved(config, CONFIG, training, None, asset, tuple(archive.names), _version(metadata))
     if WEIGHTS not in archive:
         if any(name.endswith(".weights.h5") for name in archive.names):
@@ -477,7 +476,7 @@ def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
 
 def _json(path: Path, problems: Problems) -> Saved:
     with path.open("rb") as file:
-        text = file.read(min(path.stat().st_size, MAX_TEXT) + 1)
+        text = file.read(min(path.stat().st_size, Budget.CONFIG) + 1)
     if not text.lstrip().startswith(b"{"):
         hint = "Keras saves `.keras` and `.h5` files; `model.to_json()` is the network alone"
         raise problems.fail("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)

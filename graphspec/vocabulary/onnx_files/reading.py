@@ -10,36 +10,24 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
+from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, cycle_from, leads_out
 
 # The bytes of tensors in an ONNX model.
 _STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
 """The fields with one number per element, and the bytes of a number."""
 
 
-def is_known(kind: int) -> bool:
-    """Return whether ONNX has an element type."""
-    from onnx import TensorProto
-
-    return kind in TensorProto.DataType.values() and kind != TensorProto.UNDEFINED
-
-
 def nbytes_of(tensor: Any) -> int | None:
     """Return the bytes that a tensor's shape needs; None for texts, and for types of less than a byte."""
-    from onnx import helper
-
-    try:
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    except (KeyError, TypeError, ValueError):
-        return None
-    if dtype.hasobject or _is_packed(tensor.data_type):
-        return None
-    return int(math.prod(tensor.dims) * dtype.itemsize)
+    bits = ELEMENTS.get(tensor.data_type, ("", 0))[1]
+    return math.prod(tensor.dims) * bits // 8 if bits and bits % 8 == 0 else None
 
 
 def stored_bytes(tensor: Any) -> int | None:
@@ -52,19 +40,7 @@ def stored_bytes(tensor: Any) -> int | None:
     return None if tensor.int32_data or tensor.uint64_data or tensor.string_data or tensor.data_type in (14, 15) else 0
 
 
-def _is_packed(kind: int) -> bool:
-    """Return whether several elements share a byte: 4 bits and fewer."""
-    from onnx import TensorProto
-
-    names = ("UINT4", "INT4", "FLOAT4E2M1", "UINT2", "INT2", "FLOAT6E2M3FN", "FLOAT6E3M2FN")
-    return kind in {getattr(TensorProto, name) for name in names if hasattr(TensorProto, name)}
-
-
 # Whether an ONNX model fits together: names, order, the sizes of weights, the depth of graphs in graphs.
-MAX_NODES = 200_000
-MAX_DEPTH = 16  # graphs in graphs, functions in functions
-MAX_NAME = 1 << 12
-MAX_RANK = 64
 _SHOWN_PATH = 6
 
 
@@ -143,9 +119,9 @@ def _check_texts(*texts: Any) -> None:
 def _check_tensor(tensor: Any) -> None:
 
     subject = f"the weight '{sanitized(tensor.name)}'"
-    if not is_known(tensor.data_type):
+    if tensor.data_type not in ELEMENTS:
         raise _unsound(f"{subject} has the element type {tensor.data_type}, which ONNX does not have")
-    if len(tensor.dims) > MAX_RANK or any(d < 0 for d in tensor.dims):
+    if len(tensor.dims) > Budget.RANK or any(d < 0 for d in tensor.dims):
         raise _unsound(f"{subject} has an impossible shape")
     for entry in tensor.external_data:
         _check_texts(entry.key, entry.value)
@@ -166,11 +142,11 @@ class _Graphs:
         Args:
             around: the values of the graphs around it, which it may read.
         """
-        if depth > MAX_DEPTH:
-            raise _unsound(f"it has graphs in graphs, more than {MAX_DEPTH} deep")
+        if depth > Budget.DEPTH:
+            raise _unsound(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
         self._nodes += len(graph.node)
-        if self._nodes > MAX_NODES:
-            raise _unsound(f"it has more than {MAX_NODES:,} nodes")
+        if self._nodes > Budget.NODES:
+            raise _unsound(f"it has more than {Budget.NODES:,} nodes")
         inputs = [v.name for v in graph.input]
         weights = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
         _refuse_twice(inputs, "it has two inputs")
@@ -187,7 +163,7 @@ class _Graphs:
                     raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
                 made[name] = k
         for name in (*known, *made):
-            if len(name) > MAX_NAME:
+            if len(name) > Budget.NAME:
                 raise _unsound(f"it has a name of {len(name):,} characters")
         self._check_order(graph.node, made, known, depth)
         known |= made.keys()
@@ -202,7 +178,9 @@ class _Graphs:
                     continue
                 if name not in made:
                     raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
-                _refuse_cycle(nodes, made, k)
+                if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
+                    shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
+                    raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
                 raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
             for graph in subgraphs(node):
                 self.check(graph, ready, depth + 1)
@@ -217,34 +195,14 @@ def _refuse_twice(names: Sequence[str], what: str) -> None:
         seen.add(name)
 
 
-def _refuse_cycle(nodes: Sequence[Any], made: dict[str, int], start: int) -> None:
-    """Raise GS801 if a node depends on itself; the message shows the cycle."""
-    path: list[tuple[int, Iterator[str]]] = [(start, iter(nodes[start].input))]
-    on_path, done = {start}, set[int]()
-    while path:
-        k, needs = path[-1]
-        other = next((made[n] for n in needs if n in made and made[n] not in done), None)
-        if other is None:
-            done.add(k)
-            on_path.discard(k)
-            path.pop()
-        elif other in on_path:
-            cycle = [i for i, _ in path]
-            shown = [node_name(nodes[i]) for i in cycle[cycle.index(other) :]][:_SHOWN_PATH]
-            raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
-        else:
-            path.append((other, iter(nodes[other].input)))
-            on_path.add(other)
-
-
 def _check_functions(model: Any) -> None:
     """Raise GS801 if local functions contain themselves, or have too many nodes once they are inlined."""
     functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
     sizes: dict[tuple[str, str, str], int] = {}
 
     def size(nodes: Sequence[Any], stack: tuple[tuple[str, str, str], ...], depth: int) -> int:
-        if depth > MAX_DEPTH * 2:
-            raise _unsound(f"it has graphs or functions in each other, more than {MAX_DEPTH * 2} deep")
+        if depth > Budget.DEPTH * 2:
+            raise _unsound(f"it has graphs or functions in each other, more than {Budget.DEPTH * 2} deep")
         total = 0
         for node in nodes:
             key = node.domain, node.op_type, getattr(node, "overload", "")
@@ -255,8 +213,8 @@ def _check_functions(model: Any) -> None:
                     sizes[key] = size(functions[key].node, (*stack, key), depth + 1)
                 total += sizes[key]
             total += 1 + sum(size(graph.node, stack, depth + 1) for graph in subgraphs(node))
-            if total > MAX_NODES:
-                raise _unsound(f"it has more than {MAX_NODES:,} nodes")
+            if total > Budget.NODES:
+                raise _unsound(f"it has more than {Budget.NODES:,} nodes")
         return total
 
     for key, function in functions.items():
@@ -268,8 +226,6 @@ def _unsound(text: str) -> ProblemError:
     return ProblemError(Code.INVALID_FILE, f"is not a sound ONNX file: {text}", "export or download the file again")
 
 
-MAX_BYTES = 2**31 - 2**24
-"""Bytes of a file with its weights: protobuf's limit of a message, less room for what an export adds."""
 OLDEST_OPSET = 7
 """The oldest opset that onnxruntime promises to compute."""
 _HINT = "export or download the file again"
@@ -368,8 +324,8 @@ def of_bytes(name: str, data: bytes) -> OnnxFile:
 @lru_cache(maxsize=4)
 def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {MAX_BYTES / 2**30:.0f} are read"
+    if not 0 < size <= Budget.WEIGHTS:
+        text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {Budget.WEIGHTS / 2**30:.0f} are read"
         raise invalid(text)
     data = _content(path)
     return of_bytes(name, _in_one_piece(data, path.parent, folder))
@@ -409,9 +365,7 @@ def at_opset(model: Any, opset: int) -> Any:
 
 def _inside(folder: Path, base: Path, name: str, hint: str) -> Path:
     """Return the path of a file ``name``, relative to ``base``, that is in ``folder`` or below it."""
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    leads_out = "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    if leads_out or not (base / name).resolve().is_relative_to(folder.resolve()):
+    if leads_out(name, base, folder):
         raise ProblemError(Code.OUTSIDE_FOLDER, "is neither beside the spec nor below its folder", hint)
     path = base / name
     if not path.is_file():
@@ -455,8 +409,8 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
             text = f"has {max(left, 0):,} bytes for it, {expected or count:,} are needed"
             raise invalid(_elsewhere(tensor, location, text))
         total += count
-        if total > MAX_BYTES:
-            raise invalid(f"has weights of more than {MAX_BYTES / 2**30:.0f} GiB", "use a smaller network")
+        if total > Budget.WEIGHTS:
+            raise invalid(f"has weights of more than {Budget.WEIGHTS / 2**30:.0f} GiB", "use a smaller network")
         tensor.raw_data = _content(path, at, count)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
