@@ -47,7 +47,7 @@ _ENTRY = (
     "(`of_one` makes them of a function of one input, `of_two` of two; others are an OpCase)"
 )
 _CHANGELOG = "CHANGELOG.md: a line under Unreleased"
-_GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (docs/contributing.md says how):"
+_GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (CONTRIBUTING.md says how):"
 
 LAYER = Kind(
     folder="vocabulary/layers",
