@@ -13,7 +13,6 @@ from graphspec.base.gc_pause import gc_paused
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
-from graphspec.data.weights.plan import reported
 from graphspec.graph.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def validate(  # noqa: PLR0913 (the options of the command)
             print_diagnostics(found, sys.stdout)
             out_wrapped(f"{spec}: {_verdict(checked, found)}")
             for plan in checked.lowered.initial if checked.lowered is not None and not checked.errors else ():
-                out_wrapped(str(reported(plan)))
+                out_wrapped(str(plan.report()))
         everything += found
     if output is not Format.text:
         write_data(_for_programs(everything, output))

@@ -347,6 +347,11 @@ class FilePlan:
     new: dict[str, str] = field(default_factory=dict)
     left_over: list[str] = field(default_factory=list)
 
+    def report(self, sha256: str = "") -> InitialWeights:
+        """Return what the file gives; ``sha256`` is its hash if it was read."""
+        taken = {t.weight.name: tuple(name for name, _ in t.arrays) for t in self.taken}
+        return InitialWeights(self.file.file, self.file.node, taken, dict(self.new), list(self.left_over), sha256)
+
     def values(self) -> Iterator[tuple[str, Array]]:
         """Yield the weights that the file gives, one after the other.
 
@@ -532,12 +537,6 @@ class InitialWeights:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_IN_A_LINE]) + (", …" if len(names) > _IN_A_LINE else "")
-
-
-def reported(plan: FilePlan, sha256: str = "") -> InitialWeights:
-    """Return what a file gives."""
-    taken = {t.weight.name: tuple(name for name, _ in t.arrays) for t in plan.taken}
-    return InitialWeights(plan.file.file, plan.file.node, taken, dict(plan.new), list(plan.left_over), sha256)
 
 
 def in_record(known: Sequence[InitialWeights], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,29 +25,27 @@ from graphspec.foreign.importing.yaml_text import WIDTH, write_yaml
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.ir.graph import Graph, Node, Param, Value
 from graphspec.graph.onnx_session import sanitized
+from graphspec.vocabulary.onnx_files.part import our_dtype
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.foreign.keras_files.convert import Imported
     from graphspec.language.declarations import Spec
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
 _SIZES = (224, 256, 320, 512, 128, 64, 32)
 """Sizes that are tried for axes that a file leaves open, if they must be fixed."""
 _NODE = "net"
-_DTYPES = {"float16": "float32", "float64": "float32", "bfloat16": "float32", "int8": "int64", "int16": "int64"}
-_DTYPES |= {"uint16": "int64", "uint32": "int64", "uint64": "int64"}
 
 
 @dataclass(frozen=True)
-class ImportedOnnx:
+class Draft:
     """A file as the data of a spec.
 
     Attributes:
-        name: the file's name in the spec.
-        content: what to write beside the spec; None if the file is in its folder.
+        name: the file that the spec names: its weights, or the ONNX file itself.
+        content: what to write beside the spec under this name; None if there is nothing to write.
         notes: what the reader of the spec should know.
     """
 
@@ -59,7 +57,7 @@ class ImportedOnnx:
     notes: tuple[str, ...]
 
 
-def import_onnx(source: Path, folder: Path, name: str) -> ImportedOnnx:
+def import_onnx(source: Path, folder: Path, name: str) -> Draft:
     """Return the spec of an ONNX file for a spec called ``name`` in ``folder``.
 
     Raises:
@@ -75,7 +73,7 @@ def import_onnx(source: Path, folder: Path, name: str) -> ImportedOnnx:
     drafts = _Drafts(file, path, source.parent if not inside else folder, name, inputs)
     data, checked, notes = drafts.found(str(source))
     spec, lowered = checked.require()
-    return ImportedOnnx(data, spec, lowered, path, None if inside else file.data, tuple(notes))
+    return Draft(data, spec, lowered, path, None if inside else file.data, tuple(notes))
 
 
 class _Input:
@@ -99,7 +97,7 @@ class _Input:
     def entry(self, size: int | None) -> dict[str, Any]:
         """Return its entry in ``inputs``; ``size`` stands for sizes that the file leaves open."""
         sizes = [d if isinstance(d, int) else size for k, d in enumerate(self.port.shape or ()) if k != self.at]
-        dtype = _DTYPES.get(self.port.dtype, self.port.dtype)
+        dtype = our_dtype(self.port.dtype)
         return {"shape": sizes, **({} if dtype == "float32" else {"dtype": dtype})}
 
     @property
@@ -372,7 +370,7 @@ def import_file(
         UsageError: the file is of another kind, or a file to write exists.
     """
     source = path_of("path", path)
-    convert = _converter(source)
+    _check_kind(source)
     spec_path = Path(f"{source.stem}.yaml") if output is None else path_of("output", output)
     if spec_path.suffix.lower() not in (".yaml", ".yml"):
         raise UsageError(f"{spec_path}: a spec is YAML; use a name that ends in .yaml")
@@ -382,39 +380,41 @@ def import_file(
         raise UsageError(
             f"{' and '.join(existing)} exist{'s' * (len(existing) == 1)}; `--overwrite` replaces what exists"
         )
-    if convert is None:
-        return _import_onnx(source, spec_path, overwrite, schema)
+    if suffix_of(source) == ".onnx":
+        draft = import_onnx(source, spec_path.parent, _name_of(spec_path))
+    else:
+        draft = _import_keras(source, weights_path)
+    beside = spec_path.parent / draft.name
+    if draft.content is not None and os.path.lexists(beside) and not overwrite:
+        raise UsageError(f"{beside} exists; `--overwrite` replaces what exists")
+    named = None if schema is None else schema(spec_path)
+    text = write_yaml(_in_order(draft.data), schema=named, notes=draft.notes) + _data_comment(draft.spec, draft.lowered)
+    with written_in_parts(spec_path) as write:
+        write(text.encode())
+        if draft.content is not None:  # the spec appears after the other file, or not at all
+            with written_in_parts(beside) as write_beside:
+                write_beside(draft.content)
+    has_weights = draft.content is not None and beside == weights_path
+    return Import(spec_path, weights_path if has_weights else None, draft.spec, draft.lowered, draft.notes)
+
+
+def _import_keras(source: Path, weights_path: Path) -> Draft:
+    """Return the spec of a model that Keras saved, and its weights."""
+    from safetensors.numpy import save
+
+    from graphspec.foreign.keras_files.convert import convert
+
     converted = convert(source)
     spec, lowered, tidied = _checked(converted.data, str(source))
     arrays = _arrays(converted.weights, lowered, tidied, str(source))
     data = tidied.data
     if _UNNAMED.fullmatch(str(data.get("name"))):
-        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", spec_path.stem).strip("_.-") or "network"}
+        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", weights_path.stem).strip("_.-") or "network"}
+    content = None
     if arrays:
         data = {**data, "training": {"initial_weights": weights_path.name, **data.get("training", {})}}
-    named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(data), schema=named, notes=converted.notes) + _data_comment(spec, lowered)
-    with written_in_parts(spec_path) as write:
-        write(text.encode())
-        if arrays:  # the spec appears after its weights, or not at all
-            _write_arrays(weights_path, arrays)
-    return Import(spec_path, weights_path if arrays else None, spec, lowered, tuple(converted.notes))
-
-
-def _import_onnx(source: Path, spec_path: Path, overwrite: bool, schema: Callable[[Path], str] | None) -> Import:
-    """Write the spec of an ONNX file, and the file beside it unless it is in the folder of the spec."""
-    found = import_onnx(source, spec_path.parent, _name_of(spec_path))
-    copied = None if found.content is None else spec_path.parent / found.name
-    if copied is not None and os.path.lexists(copied) and not overwrite:
-        raise UsageError(f"{copied} exists; `--overwrite` replaces what exists")
-    named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(found.data), schema=named, notes=found.notes) + _data_comment(found.spec, found.lowered)
-    if copied is not None and found.content is not None:
-        with written_in_parts(copied) as write:
-            write(found.content)
-    with written_in_parts(spec_path) as write:
-        write(text.encode())
-    return Import(spec_path, None, found.spec, found.lowered, found.notes)
+        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})  # keeps 0 dimensions
+    return Draft(data, spec, lowered, weights_path.name, content, tuple(converted.notes))
 
 
 def _data_comment(spec: Spec, lowered: Lowered) -> str:
@@ -431,12 +431,8 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
 
 
-def _converter(path: Path) -> Callable[[Path], Imported] | None:
-    """Return what reads a file of this kind; None for an ONNX file, which becomes a layer.
-
-    Raises:
-        UsageError: nothing does, or there is no such file.
-    """
+def _check_kind(path: Path) -> None:
+    """Raise UsageError unless a file has a kind that can be imported."""
     suffix = suffix_of(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file, such as model.keras")
@@ -451,11 +447,6 @@ def _converter(path: Path) -> Callable[[Path], Imported] | None:
         raise UsageError(f"{path} is {what}" if what else f"{path}: {known}, not {suffix or 'a file without a suffix'}")
     if not path.exists():
         raise UsageError(f"there is no file {path}")
-    if suffix == ".onnx":
-        return None
-    from graphspec.foreign.keras_files.convert import convert
-
-    return convert
 
 
 def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
@@ -498,14 +489,6 @@ def _arrays(weights: Mapping[str, Any], lowered: Lowered, tidied: Tidied, file: 
         hint = "save the model again, with its weights"
         raise SpecError([Diagnostic(Code.INVALID_FILE, text, file, hint=hint) for text in problems])
     return {name: arrays[name] for name in params} if arrays else {}
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    from safetensors.numpy import save
-
-    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # keeps 0 dimensions
-    with written_in_parts(path) as write:
-        write(save(data))
 
 
 def _in_order(data: Mapping[str, Any]) -> dict[str, Any]:

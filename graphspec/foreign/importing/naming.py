@@ -6,7 +6,6 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any
 
@@ -245,15 +244,6 @@ def starts_later(names: Sequence[str]) -> bool:
 # Steps and blocks as the data of a spec, with the new names of all nodes.
 _FEW = 3
 """Equal single nodes in a row become a repeat, from this number on."""
-
-
-@dataclass
-class Emitted:
-    """The sections of a spec, and for each scope the new path of each node by its old name."""
-
-    layers: list[dict[str, Any]]
-    blocks: dict[str, dict[str, Any]]
-    renamed: dict[str, str] = field(default_factory=dict)
 
 
 class Emitter:

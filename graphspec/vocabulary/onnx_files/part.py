@@ -65,7 +65,6 @@ def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Arra
 
 
 # The part of an ONNX file that computes chosen values, with other names, so that it fits into another graph.
-FLOATS = ("float32", "float16", "float64", "bfloat16")
 _NEWER_TYPES = {9: (17, 18, 19, 20), 10: (21, 22), 11: (23,), 12: (24,), 13: (25, 26, 27, 28)}
 """The IR versions that brought element types: numbers of ``TensorProto.DataType``."""
 
@@ -269,7 +268,6 @@ FEEDS: Mapping[str, tuple[str, ...]] = {
 _RESULTS = {"float16": "float32", "float64": "float32", "bfloat16": "float32"}
 _RESULTS |= {"int8": "int64", "int16": "int64", "uint16": "int64", "uint32": "int64", "uint64": "int64"}
 _MOST_TEXTS, _LONGEST_TEXT = 256, 1 << 16  # of a file's metadata
-_OURS = ("float32", "int64", "int32", "uint8", "bool", "string")
 
 
 @dataclass(frozen=True)
@@ -333,7 +331,7 @@ class Part:
         kinds = element_types(file, self.outputs)
         after, wanted = [], list[tuple[str, str]]()
         for name, new in zip(self.outputs, outputs, strict=True):
-            ours = _RESULTS.get(kinds[name], kinds[name])
+            ours = our_dtype(kinds[name])
             inner = new if ours == kinds[name] else f"{new}/{kinds[name]}"
             wanted.append((name, inner))
             if inner != new:
@@ -357,7 +355,7 @@ class Part:
             for (name, given), new in zip(self.inputs, names[0], strict=True)
         ]
         outputs = [
-            helper.make_tensor_value_info(new, _element_type(_RESULTS.get(kinds[name], kinds[name])), None)
+            helper.make_tensor_value_info(new, _element_type(our_dtype(kinds[name])), None)
             for name, new in zip(self.outputs, names[1], strict=True)
         ]
         graph = helper.make_graph(
@@ -431,10 +429,14 @@ def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
     return [port for port in file.inputs if port.name in read]
 
 
+def our_dtype(dtype: str) -> str:
+    """Return the dtype in a graph of ours for a dtype of a file; that itself if there is none."""
+    return _RESULTS.get(dtype, dtype)
+
+
 def result_dtype(dtype: str) -> str | None:
     """Return the dtype in a graph of ours of a value of a file; None for one that has none."""
-    ours = _RESULTS.get(dtype, dtype)
-    return ours if ours in _OURS else None
+    return ours if (ours := our_dtype(dtype)) in FEEDS else None
 
 
 def _element_type(dtype: str) -> int:
