@@ -44,45 +44,26 @@ def inspect(
 
     Nothing is run. Of a file of another program, all that graphspec cannot take is named with its place.
     """
-    from graphspec.export.inspection import inspect_file
-    from graphspec.foreign.inspecting.records import kind_of
+    from graphspec.foreign.door import kind_of, record_of
 
     kind = kind_of(file)
     if kind is None:
         refuse_other(file, _WANTED)
-    if kind is not None:
-        record = _other_record(file, kind)
-    elif is_spec(file):
+    if kind is None and is_spec(file):
         raise UsageError(f"{file} is a spec; {_WANTED}, or use `{shell('graphspec', 'summary', str(file))}`")
-    elif is_run(file):
+    if kind is None and is_run(file):
         record = _run_record(file)
-    elif file.exists():
-        from graphspec.foreign.inspecting.records import onnx_uses
-
-        record = inspect_file(file)
-        record["uses"] = onnx_uses(file)
-    else:
+    elif not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
+    elif kind is not None and not file.is_file():
+        raise UsageError(f"{file} is not a regular file; {_WANTED}")
+    else:
+        record = record_of(file, kind)
     if json:
         write_data(json_format.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
         return
     for line in _lines(record, terminal_width(sys.stdout)):
         out(line)
-
-
-def _other_record(file: Path, kind: str) -> dict[str, Any]:
-    """Return the record of a file of another program."""
-    from graphspec.foreign.inspecting.records import weights_record
-
-    if not file.exists():
-        raise UsageError(f"{file} does not exist; {_WANTED}")
-    if not file.is_file():
-        raise UsageError(f"{file} is not a regular file; {_WANTED}")
-    if kind == "weights":
-        return weights_record(file)
-    from graphspec.foreign.inspecting.records import keras_record
-
-    return keras_record(file)
 
 
 def _run_record(directory: Path) -> dict[str, Any]:

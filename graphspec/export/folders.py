@@ -17,8 +17,7 @@ from typing import Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
-from graphspec.export.onnx import KEY
-from graphspec.export.quantize import NOTE
+from graphspec.export.onnx import KEY, NOTE
 from graphspec.graph.ir.graph import STRING
 
 

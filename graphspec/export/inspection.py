@@ -21,8 +21,7 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.plain_values import Change, changes
-from graphspec.export.onnx import KEY
-from graphspec.export.quantize import NOTE
+from graphspec.export.onnx import KEY, NOTE
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
@@ -109,6 +108,12 @@ def _declared(declared: Declared, *, is_input: bool) -> dict[str, Any]:
         "description": declared.doc,
         **dict.fromkeys(_OF_INPUTS if is_input else _OF_OUTPUTS),
     }
+
+
+def foreign_record(path: Path, kind: str, name: str, **own: Any) -> dict[str, Any]:
+    """Return the record of a file that is no ONNX file: what all have, and its own."""
+    shared = {"format": FORMAT, "kind": kind, "file": str(path), "bytes": path.stat().st_size, "name": sanitized(name)}
+    return {**shared, "description": "", **own, "problems": []}
 
 
 def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, Any]:

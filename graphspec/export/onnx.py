@@ -299,6 +299,8 @@ def _of_merged(graph: Graph) -> dict[str, str]:
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
 KEY = "graphspec.signature"
 """The key of the signature in the metadata of a file."""
+NOTE = "graphspec.quantization"
+"""The key of the record of how a file was quantized."""
 FORMAT = 1
 _MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
 

@@ -20,6 +20,7 @@ from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import printable
 from graphspec.engine.compiler.check import Checked, check
+from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.foreign.importing.yaml_text import WIDTH, write_yaml
 from graphspec.graph.ir.dims import has_rows, show
@@ -293,7 +294,6 @@ def equal(a: Any, b: Any) -> bool:
 
 _UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")
 """Names that Keras gives."""
-KERAS = (".keras", ".h5", ".hdf5", ".json")
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"

@@ -32,6 +32,7 @@ from graphspec.foreign.keras_files.model_config import (
     Call,
     LayerDef,
     ModelDef,
+    Owner,
     Ref,
     is_model,
     read_model,
@@ -68,21 +69,6 @@ _NO_WEIGHTS = (
 _MANY_LEVELS = 30
 _GIVEN = re.compile(r"input(_layer)?(_\d+)?")
 """Names of inputs that Keras gives; in a block they become `x`."""
-
-
-@dataclass
-class Owner:
-    """A layer of the file whose weights a node of the spec has.
-
-    Attributes:
-        node: the node's name, with those of the instances before it.
-        path: the positions of the layer in its model, and of the models around it.
-    """
-
-    layer: LayerDef
-    node: str
-    path: tuple[int, ...]
-    models: tuple[ModelDef, ...]
 
 
 @dataclass

@@ -105,6 +105,21 @@ class ModelDef:
         return next((layer for layer in self.layers if layer.name == name), None)
 
 
+@dataclass
+class Owner:
+    """A layer of the file whose weights a node of the spec has.
+
+    Attributes:
+        node: the node's name, with those of the instances before it.
+        path: the positions of the layer in its model, and of the models around it.
+    """
+
+    layer: LayerDef
+    node: str
+    path: tuple[int, ...]
+    models: tuple[ModelDef, ...]
+
+
 def refs_in(value: Any) -> Iterator[Ref]:
     """Yield the references in lists and dicts; those of a dict in the order of its keys, as Keras flattens it."""
     if isinstance(value, Ref):

@@ -19,12 +19,11 @@ from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.text import count
 from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
 from graphspec.foreign.keras_files.layers import Notes
-from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
+from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, Owner, simple_class
 from graphspec.language.names import snake_case
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.foreign.keras_files.convert import Owner
     from graphspec.graph.ir.graph import Param
 
 

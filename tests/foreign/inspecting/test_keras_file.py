@@ -9,7 +9,7 @@ from trust.hostile_files.hdf5 import file_of
 from trust.hostile_files.keras_models import base, dense, functional, keras, layer, start, text, whole_h5
 
 from graphspec.base.errors import SpecError
-from graphspec.foreign.inspecting.records import keras_record
+from graphspec.foreign.inspecting.keras_file import keras_record
 
 FILES = [("net.keras", keras()), ("net.h5", file_of(whole_h5())), ("net.json", text(base()))]
 

@@ -10,7 +10,7 @@ from onnx import helper
 from onnx_files import dense, model, outside, value, write
 from unfrozen import model_of, node
 
-from graphspec.foreign.inspecting.records import onnx_uses
+from graphspec.foreign.inspecting.onnx_uses import onnx_uses
 
 
 def test_a_file_whose_weights_train(tmp_path: Path) -> None:
