@@ -19,6 +19,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
 from graphspec.export.onnx import KEY, NOTE
 from graphspec.graph.ir.graph import STRING
+from graphspec.vocabulary.onnx_files.model_file import read_model_file
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
@@ -116,12 +117,10 @@ def write_mlflow(folder: Path, file: Path) -> Path:
         UsageError: the folder has other files.
         OSError: it cannot be written.
     """
-    import onnx
-
     refuse_not_mlflow(folder)
-    content = file.read_bytes()
-    metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
-    described, table = json.loads(metadata[KEY]), _is_table(json.loads(metadata[KEY]))
+    content, metadata = file.read_bytes(), read_model_file(file).metadata
+    described = json.loads(metadata[KEY])
+    table = _is_table(described)
     example = described["example"]
     files: dict[str, bytes | str] = {
         DATA: content,
@@ -283,8 +282,6 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 
     Other models of the repository are not touched.
     """
-    from graphspec.base.errors import UsageError
-
     if repository.exists() and not repository.is_dir():
         raise UsageError(f"{repository} is not a folder; name one for a model repository")
     folder = repository / model_name(name)
@@ -299,10 +296,7 @@ def write_triton(repository: Path, file: Path) -> Path:
         UsageError: there is another folder of its name.
         OSError: it cannot be written.
     """
-    import onnx
-
-    content = file.read_bytes()
-    metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
     refuse_not_triton(repository, described["name"])
     labels = _label_files(described)

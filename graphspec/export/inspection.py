@@ -169,7 +169,7 @@ def cut(text: str) -> str:
 
 def _add_own(record: dict[str, Any], found: ModelFile) -> None:
     """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
-    document = _json(found, "spec")
+    document = found.json("spec")
     if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
         record["problems"].append("its spec is not a JSON mapping, or is too large")
         return
@@ -183,9 +183,9 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
         "graphspec_version": sanitized(found.metadata.get("graphspec_version", "")),
         "rows_learnt_from": None,
     }
-    proof, signature, learnt = (_json(found, key) for key in ("proof", KEY, "adapted"))
+    proof, signature, learnt = map(found.json, ("proof", KEY, "adapted"))
     record["proof"] = proof if isinstance(proof, dict) else None
-    quantization = _json(found, NOTE)
+    quantization = found.json(NOTE)
     record["quantization"] = quantization if isinstance(quantization, dict) else None
     try:
         adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
@@ -215,20 +215,13 @@ def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
         SpecError: GS703, as for :func:`inspect_file`, or the record of what was learnt is damaged.
     """
     found = read_model_file(path)
-    document, learnt = _json(found, "spec"), _json(found, "adapted")
+    document, learnt = found.json("spec"), found.json("adapted")
     if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
         return None
     try:
         return document, Adapted() if learnt is None else Adapted.of_json(learnt)
     except ValueError as error:
         raise unreadable(path, f"has a wrong record of what the network has learnt: {error}") from None
-
-
-def _json(found: ModelFile, key: str) -> Any:
-    try:
-        return json.loads(found.metadata[key]) if key in found.metadata else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | None = None) -> None:

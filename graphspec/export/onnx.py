@@ -392,7 +392,7 @@ def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
 
     Args:
         proto: an ``onnx.ModelProto``.
-        described: the signature of the file (:func:`graphspec.export.signature.signature`).
+        described: the signature of the file (:func:`signature`).
     """
     proto.doc_string = proto.graph.doc_string = _valid(model.spec.description)
     texts = {record["name"]: input_text(model, record) for record in described["inputs"]}

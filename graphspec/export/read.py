@@ -146,10 +146,7 @@ def _document(found: ModelFile, file: Path) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         size = f"{len(text) / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}"
         raise UsageError(f"{file} contains a spec of {size}")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
+    document = found.json("spec")
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it contains no spec, which would describe its inputs")
     return document

@@ -7,12 +7,13 @@ loads it. For the layer Onnx, :mod:`graphspec.vocabulary.onnx_files.reading` rea
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
@@ -218,6 +219,13 @@ class ModelFile:
     def has_external_data(self) -> bool:
         """Whether weights are in other files."""
         return any(weight.external is not None for weight in self.weights)
+
+    def json(self, key: str) -> Any:
+        """Return the value of a JSON text in the metadata; None if there is none, or it is wrong."""
+        try:
+            return json.loads(self.metadata[key]) if key in self.metadata else None
+        except (ValueError, RecursionError):
+            return None
 
 
 def read_model_file(path: Path) -> ModelFile:
