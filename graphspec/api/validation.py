@@ -82,7 +82,7 @@ def check_further(
     if data:
         found += _check_data(checked.spec, checked.lowered)
     if opset is not None:
-        from graphspec.export.check import check_export
+        from graphspec.export.onnx import check_export
 
         found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
     return sorted(once(found), key=Diagnostic.sort_key)

@@ -70,8 +70,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
-    from graphspec.export.evaluate import evaluate_exported, has_penalties
-    from graphspec.export.read import read_exported
+    from graphspec.export.read import evaluate_exported, has_penalties, read_exported
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")

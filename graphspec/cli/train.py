@@ -166,7 +166,7 @@ def _checked(
 
 def _check_export(spec: Spec, graph: Graph) -> None:
     """Report a network that cannot be exported before the training, not after it."""
-    from graphspec.export.check import check_export
+    from graphspec.export.onnx import check_export
     from graphspec.graph.onnx_model import opset_for
 
     if found := check_export(spec, graph, opset_for(graph)):

@@ -19,7 +19,6 @@ from graphspec.base.version import __version__
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
-from graphspec.data.weights.report import reported
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.set_paths import FILE as SET
 
@@ -171,7 +170,7 @@ def validate(  # noqa: PLR0913 (the options of the command)
             print_diagnostics(found, sys.stdout)
             out_wrapped(f"{spec}: {_verdict(checked, found)}")
             for plan in checked.lowered.initial if checked.lowered is not None and not checked.errors else ():
-                out_wrapped(str(reported(plan)))
+                out_wrapped(str(plan.report()))
         everything += found
     if output is not Format.text:
         write_data(_for_programs(everything, output))

@@ -19,7 +19,6 @@ from graphspec.base.files import make_folder, write_atomic
 from graphspec.data.files import files_of
 from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
-from graphspec.data.weights.report import in_record
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked
 from graphspec.engine.compiler.check import check as check_spec
@@ -66,6 +65,8 @@ def check_own(directory: Path) -> None:
 
 def start_run(model: Session, directory: Path) -> None:
     """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
+    from graphspec.data.weights.plan import in_record
+
     make_folder(directory)
     check_own(directory)
     write_copies(model.spec.nodes, directory)

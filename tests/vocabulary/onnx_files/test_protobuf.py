@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto
 
-from graphspec.export.protobuf import Fields
+from graphspec.vocabulary.onnx_files.model_file import Fields
 
 
 @contextmanager

@@ -1,27 +1,231 @@
-"""Reading of HDF5 files by pyfive, with a budget: no other file is opened, and a file that refers to itself ends."""
+"""The containers that Keras saves into: a ZIP archive, HDF5, JSON; and what is wrong with them.
+
+All are read with a budget, and nothing in them is run.
+"""
 
 from __future__ import annotations
 
+import errno
 import io
+import json
 import math
+import struct
+import tempfile
 import warnings
+import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.errors import SpecError, UsageError
+from graphspec.base.budget import Budget
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, UsageError, shorten
 from graphspec.base.libraries import missing_library
-from graphspec.foreign.keras_files.problems import Problems
+from graphspec.base.text import printable
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
+# What is wrong with a file of Keras's, or cannot be taken from it: all of it, each with its place in the file.
+
+
+@dataclass
+class Problems:
+    """Collects the problems of a file, and raises them together.
+
+    Attributes:
+        file: the name of the file, as messages show it.
+    """
+
+    file: str
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def invalid(self, place: str, message: str, hint: str | None = None) -> None:
+        """Note what makes the file invalid (GS801)."""
+        self._add(Code.INVALID_FILE, place, message, hint or "save the model again with Keras, or get the file again")
+
+    def unsupported(self, place: str, message: str, hint: str) -> None:
+        """Note what a sound file has that a spec cannot say (GS802)."""
+        self._add(Code.UNSUPPORTED_FILE, place, message, hint)
+
+    def fail(self, place: str, message: str, hint: str | None = None) -> SpecError:
+        """Note what makes the file unreadable from here on, and return the error with everything found so far."""
+        self.invalid(place, message, hint)
+        return SpecError(self.found)
+
+    def check(self) -> None:
+        """Raise everything found.
+
+        Raises:
+            SpecError: something was found.
+        """
+        if self.found:
+            raise SpecError(self.found)
+
+    def _add(self, code: Code, place: str, message: str, hint: str) -> None:
+        if len(self.found) < Budget.PROBLEMS:
+            text = printable(shorten(message, 600))
+            found = Diagnostic(code, text, self.file, path=printable(shorten(place, 300)), hint=printable(hint))
+            if found not in self.found:
+                self.found.append(found)
+
+
+# JSON from a file of another program: bounded, without duplicate keys, and never evaluated.
+_SHOWN = 100  # characters of a key
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _DuplicateKeyError(next(key for key, count in counts.items() if count > 1)[:_SHOWN])
+    return made
+
+
+def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        SpecError: GS801, it is no JSON, is too large or too deep, or an object has a key twice.
+    """
+    if len(text) > Budget.CONFIG:
+        raise problems.fail(
+            place, f"{place} has {len(text):,} bytes, more than the {Budget.CONFIG:,} of any configuration"
+        )
+    try:
+        found = json.loads(text, object_pairs_hook=_object)
+    except _DuplicateKeyError as error:
+        raise problems.fail(place, f"{place} has an object with the key '{error}' twice") from None
+    except RecursionError:
+        raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels") from None
+    except ValueError as error:
+        raise problems.fail(place, f"{place} is no JSON: {error}") from None
+    _bound(found, place, problems)
+    return found
+
+
+def _bound(found: Any, place: str, problems: Problems) -> None:
+    """Raise GS801 if a value has too many levels or values."""
+    level, count = [found], 0
+    for _ in range(Budget.LEVELS):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        ]
+        count += len(level)
+        if count > Budget.VALUES:
+            raise problems.fail(place, f"{place} has more than {Budget.VALUES:,} values")
+        if not level:
+            return
+    raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels")
+
+
+# The parts of a ``.keras`` file: a ZIP archive whose entries are read by name, and never unpacked to paths.
+_IN_MEMORY = 64 << 20
+_PIECE = 1 << 20
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Archive:
+    """A ``.keras`` file.
+
+    Args:
+        path: the file.
+        problems: where problems are noted.
+
+    Raises:
+        SpecError: GS801, it is no sound archive.
+    """
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        self._problems = problems
+        try:
+            self._zip = zipfile.ZipFile(path)
+            entries = self._zip.infolist()
+        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error) as error:
+            raise problems.fail("", f"it is no sound ZIP archive: {error}") from None
+        if len(entries) > Budget.ENTRIES:
+            raise problems.fail("", f"the archive has {len(entries):,} entries, more than {Budget.ENTRIES:,}")
+        twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
+        if twice:
+            raise problems.fail(twice[0], f"the archive has two entries '{twice[0]}'")
+        self._entries = {entry.filename: entry for entry in entries}
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all entries."""
+        return list(self._entries)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the content of a small entry.
+
+        Raises:
+            SpecError: GS801, it has more than ``limit`` bytes, or is damaged.
+        """
+        if (size := self._checked(name).file_size) > limit:
+            raise self._problems.fail(name, f"{name} has {size:,} bytes, more than {limit:,}")
+        with self.open(name) as file:
+            return bytes(file.read())
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return the content of an entry as a file with random access; the checksum has been compared.
+
+        Raises:
+            SpecError: GS801, the entry is damaged, encrypted, or grows too much.
+        """
+        entry = self._checked(name)
+        file: IO[Any] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        try:
+            with self._zip.open(entry) as source:
+                left = entry.file_size
+                while piece := source.read(_PIECE):
+                    left -= len(piece)
+                    if left < 0:
+                        raise ValueError("it is larger than it declares")
+                    file.write(piece)
+            if left:
+                raise ValueError("it is shorter than it declares")
+        except Exception as error:
+            file.close()
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+                raise  # a full disk is no fault of the file; an offset before its beginning is
+            raise self._problems.fail(name, f"{name} cannot be unpacked: {error}") from None
+        file.seek(0)
+        return file
+
+    def _checked(self, name: str) -> zipfile.ZipInfo:
+        entry = self._entries[name]
+        if entry.flag_bits & 1:
+            raise self._problems.fail(name, f"{name} is encrypted")
+        if entry.compress_type not in _METHODS:
+            raise self._problems.fail(name, f"{name} is compressed by the unusual method {entry.compress_type}")
+        if entry.file_size > max(Budget.SMALL, Budget.RATIO * entry.compress_size):
+            sizes = f"{entry.compress_size:,} bytes, which claim to be {entry.file_size:,}"
+            raise self._problems.fail(name, f"{name} has {sizes}: more than any weights can be compressed")
+        return entry
+
+
+# Reading of HDF5 files by pyfive, with a budget: no other file is opened, and a file that refers to itself ends.
 MAGIC = b"\x89HDF\r\n\x1a\n"
-MAX_GROUPS = 200_000
-MAX_LEVELS = 40
-MAX_AXES = 32
 _EXTERNAL = 7  # the message of an array whose values are in other files
 _MAX_REASON = 200
 _CONTIGUOUS = (0, 1)  # pyfive's classes of layouts: within the header, in one piece
@@ -108,8 +312,8 @@ class Hdf5:
             raise self._problems.fail(place, f"{place} is an array, not a group")
         names = self._tried(lambda: sorted(str(name) for name in group), place)
         self._groups += 1
-        if self._groups > MAX_GROUPS:
-            raise self._problems.fail(place, f"{self.place} has more than {MAX_GROUPS:,} groups")
+        if self._groups > Budget.GROUPS:
+            raise self._problems.fail(place, f"{self.place} has more than {Budget.GROUPS:,} groups")
         for name in names:
             found = self._tried(lambda name=name: self._member(group, name), f"{place}/{name}")
             yield name, found, isinstance(found, self._kinds[0])
@@ -140,9 +344,9 @@ class Hdf5:
     def shape(self, dataset: Any) -> tuple[int, ...]:
         """Return the shape of a dataset."""
         found = tuple(int(n) for n in dataset.shape)
-        if len(found) > MAX_AXES:
+        if len(found) > Budget.AXES:
             place = f"{self.place}{dataset.name}"
-            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {MAX_AXES}")
+            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {Budget.AXES}")
         return found
 
     def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.export.node_order import check_order
+from graphspec.vocabulary.onnx_files.model_file import check_order
 
 
 def test_an_order_in_which_nodes_can_be_computed() -> None:

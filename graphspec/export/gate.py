@@ -21,13 +21,9 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, GraphspecError, SpecError, UsageError
 from graphspec.base.files import write_atomic
 from graphspec.data.batches import Dataset
-from graphspec.export.evaluate import answers_of, evaluate_answers
-from graphspec.export.quantize import KINDS, Kind, quantized
-from graphspec.export.quantize_core import Core
-from graphspec.export.quantize_int8 import MIN_ELEMENTS
-from graphspec.export.quantize_verdict import Verdict, change
-from graphspec.export.read import Exported, read_exported
-from graphspec.export.signature import KEY, with_outputs
+from graphspec.export.onnx import KEY, NOTE, with_outputs
+from graphspec.export.quantize import KINDS, MIN_ELEMENTS, Core, Kind, Verdict, change, quantized
+from graphspec.export.read import Exported, answers_of, evaluate_answers, read_exported
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.export.prove import Proof
 
-NOTE = "graphspec.quantization"
-"""The key of the record of what was done, in the metadata of a file."""
 MAX_LOSS = 0.01
 FLOAT16_MAX = 65504.0
 _SOME = 64  # rows to look for values beyond float16 in

@@ -15,7 +15,7 @@ from paths import TESTS
 
 from graphspec.base.errors import SpecError
 from graphspec.export.inspection import inspect_file
-from graphspec.export.model_file import ELEMENTS, Declared, read_model_file
+from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, Declared, read_model_file
 
 FIXTURES = sorted((TESTS / "consumers" / "fixtures").glob("*/model.onnx"))
 HOSTILE = hostile()

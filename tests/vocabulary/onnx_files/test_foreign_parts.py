@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
-from graphspec.export.outline import outline
+from graphspec.vocabulary.onnx_files.model_file import declarations
 
 
 def foreign(folder: Path, op: str, domain: str) -> str | None:
@@ -15,7 +15,7 @@ def foreign(folder: Path, op: str, domain: str) -> str | None:
     texts = [helper.make_tensor_value_info(name, TensorProto.STRING, ["N", 1]) for name in "xy"]
     model = helper.make_model(helper.make_graph([node], "g", texts[:1], texts[1:]))
     (folder / "a.onnx").write_bytes(model.SerializeToString())
-    found = outline(folder / "a.onnx")
+    found = declarations(folder / "a.onnx")
     return found.foreign or found.merged
 
 

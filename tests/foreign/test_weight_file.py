@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from graphspec.foreign.inspecting.weight_file import weights_record
+from graphspec.foreign.door import weights_record
 
 
 def test_arrays_of_pytorch(tmp_path: Path) -> None:
