@@ -6,7 +6,7 @@ import math
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from graphspec.base.arrays.memory_maps import map_file
 from graphspec.base.codes import Code
+from graphspec.data.convert import chunks
 from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at, first_line
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, first_line
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings
@@ -42,7 +43,7 @@ class _Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-class Npz:
+class Npz(Source):
     """An opened ``.npz`` archive: its list of arrays; none has been read."""
 
     item = "array"
@@ -69,8 +70,10 @@ class Npz:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
 
-    def place(self, row: int) -> str:
-        return at(row)
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        array = self.read([column])[column]
+        if not isinstance(array, DataError) and array.ndim:
+            yield from chunks(array)
 
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
         """Return each array as it is in the archive, or its error; large arrays are memory-mapped.

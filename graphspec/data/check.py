@@ -23,7 +23,7 @@ from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
 from graphspec.data.problems.reporter import Reporter, noun_of, section_of
-from graphspec.data.problems.survey import Finding, can_be_surveyed, survey_array, survey_table
+from graphspec.data.problems.survey import Finding, can_be_surveyed, survey
 from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
@@ -226,9 +226,7 @@ class _Check(Reporter):
                     request,
                     k,
                     error,
-                    survey_table(table, columns[k], request, error, may_miss=self._may_miss(request))
-                    if surveyed
-                    else [],
+                    survey(table, columns[k], request, error, may_miss=self._may_miss(request)) if surveyed else [],
                     (table.item, columns[k], where),
                 )
             return
@@ -273,9 +271,9 @@ class _Check(Reporter):
     def _survey_given(self, value: Any, request: Request, error: DataError) -> list[Finding]:
         may_miss = self._may_miss(request)
         if isinstance(value, FrameColumn):
-            return survey_table(value.frame, value.column, request, error, may_miss=may_miss)
+            return survey(value.frame, value.column, request, error, may_miss=may_miss)
         array = _as_array(value, request)
-        return [] if isinstance(array, DataError) else survey_array(array, request, error, may_miss=may_miss)
+        return [] if isinstance(array, DataError) else survey(array, request.name, request, error, may_miss=may_miss)
 
     def add(self, section: str, name: str, converted: Any, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""

@@ -37,7 +37,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
+def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
     """Open a file to read its text, with line ends as they are; characters that are wrong are replaced."""
     with opened(path) as file, io.TextIOWrapper(file, encoding, "replace", newline="") as text:
         yield text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ from graphspec.data.arrow import batches, first_null, texts, values
 from graphspec.data.compressed import undecodable
 from graphspec.data.filling import Filling, for_request
 from graphspec.data.problems.places import row_from_1
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at
 from graphspec.data.texts import TextFilling
 from graphspec.graph.ir.graph import numpy_dtype
 
@@ -62,14 +62,65 @@ class ReadAgain(Exception):  # noqa: N818
         self.override = override
 
 
-class Table:
+class Relation:
+    """Rows that a query returns."""
+
+    connection: Any
+    source: str
+    """The query."""
+    columns: Mapping[str, str]
+    """The columns in SQL by name."""
+    types: Mapping[str, Any]
+    """Their types by SQL."""
+    ambiguous: Mapping[str, str]
+    """Names that several columns share."""
+    of_texts = False
+    """Whether every cell is a text; else the files say the types of values."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Turn errors of the database into DataError."""
+        raise NotImplementedError
+
+    def known_columns(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield the columns with a name of their own: the name, the SQL, and its type."""
+        for name, sql in self.columns.items():
+            if name not in self.ambiguous:
+                yield name, sql, self.types[sql]
+
+    def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
+        """Return the rows of ``SELECT what FROM source tail``."""
+        found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
+        return found
+
+
+class Union(Relation):
+    """The rows of several tables with the same columns, one after the other."""
+
+    def __init__(self, tables: Sequence[Table], names: Sequence[str]) -> None:
+        self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
+        self.columns = {name: f"c{k}" for k, name in enumerate(names)}
+        selects = [
+            f"SELECT {', '.join(f'{t.columns[name]} AS {sql}' for name, sql in self.columns.items())} FROM ({t.source})"
+            for t in tables
+        ]
+        with self.reading():
+            self.connection = new_connection()
+            lock(self.connection, [t.path for t in tables])
+            self.source = " UNION ALL ".join(selects)
+            relation = self.connection.sql(self.source)
+            self.types = dict(zip(relation.columns, relation.types, strict=True))
+
+    def reading(self) -> AbstractContextManager[None]:
+        return self._first.reading()
+
+
+class Table(Relation, Source):
     """A table of rows. Subclasses define the names of its columns and how to read them."""
 
-    item = "column"
-    max_rows: int | None = None
     hint: str | None = None
     """The expected content, reported if the file cannot be read."""
     is_text = False
+    """Whether the file is one of text, in an encoding."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,8 +131,8 @@ class Table:
             self.ambiguous: Mapping[str, str] = {}
             self.names: Sequence[str] = list(relation.columns)
             self.columns = {n: quoted(n) for n in self.names}
-            self.types: dict[str, Any] = dict(zip(self.columns.values(), relation.types, strict=True))
-            self.source: str = relation.sql_query()
+            self.types = dict(zip(self.columns.values(), relation.types, strict=True))
+            self.source = relation.sql_query()
             self.read_names()
 
     # Overridden by subclasses.
@@ -142,7 +193,7 @@ class Table:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn errors of the database into DataError; names that are not UTF-8 raise RuntimeError or UnicodeError."""
+        """Turn errors of the database into DataError: names that are not UTF-8 raise RuntimeError or UnicodeError."""
         import duckdb
 
         try:
@@ -162,10 +213,21 @@ class Table:
         with self.reading():
             return int(self.query("count(*)")[0][0])
 
-    def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
-        """Return the rows of ``SELECT what FROM source tail``."""
-        found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
-        return found
+    def relation(self) -> Relation:
+        """Return the rows as a relation."""
+        return self
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        limit = "" if self.max_rows is None else f"LIMIT {self.max_rows}"
+        with self.reading():
+            yield from self.blocks(self.as_written(column) if raw else self.columns[column], limit)
+
+    def blocks(self, sql: str, tail: str = "") -> Iterator[tuple[int, Array]]:
+        """Yield the values of an SQL expression with the index of their first row; each block overwrites the one before."""
+        row = 0
+        for count, [part] in self.stream(sql, _MAX_BATCH_ROWS, tail):
+            yield row, values(part, row)
+            row += count
 
     def stream(self, what: str, rows: int, tail: str = "") -> Iterator[tuple[int, list[Any]]]:
         """Yield the rows of a query as record batches of ``rows`` rows.

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphspec.base.codes import Code
 from graphspec.base.files import suffix_of
@@ -19,7 +19,7 @@ from graphspec.data.compressed import lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.problems.number_formats import GROUPED, number_pattern
-from graphspec.data.problems.places import lines_of_rows
+from graphspec.data.problems.places import Scan, lines_of_rows, scan
 from graphspec.data.source import DataError, Request
 from graphspec.language.declarations import TextForm
 
@@ -42,17 +42,17 @@ class Delimited(Table):
     """
 
     hint = "a table starts with a line of column names"
-    is_text = True
+    is_text = of_texts = True
 
     def __init__(self, path: Path, form: TextForm = TextForm()) -> None:  # noqa: B008 (it does not change)
-        _refuse_encoding(path)
         self._separator, self._header, self._blank = _header(path, form.delimiter)
         self._form = form
         self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
             text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
             raise DataError(Code.UNREADABLE_FILE, text, "write rows of this width as an array to an .npz file")
-        self._row_bound, self._casts_guarded = 0, False
+        self._scan: Scan | None = None
+        self._casts_guarded = False
         self._text: dict[str, bool] = {}
         self._junk: dict[str, bool] = {}
         self._bytes: dict[str, int] = {}
@@ -88,12 +88,16 @@ class Delimited(Table):
         return self._raw.get(self.columns[name], self.columns[name])
 
     def row_bound(self) -> int:
-        return self._row_bound
+        return self._scanned().rows
+
+    def _scanned(self) -> Scan:
+        if self._scan is None:
+            self._scan = scan(self.path)
+            self._casts_guarded |= self._scan.underscore
+        return self._scan
 
     def prepare(self, requests: Sequence[Request], overrides: Overrides) -> None:
-        if self._row_bound == 0:
-            scanned = scan(self.path)
-            self._row_bound, self._casts_guarded = scanned.rows, scanned.underscore
+        self._scanned()
         names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
         rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
         missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
@@ -155,7 +159,7 @@ class Delimited(Table):
         return f"coalesce({number}, CASE WHEN {absent} THEN 'nan'::DOUBLE END)"
 
     def lines_of_rows(self) -> Sequence[int] | None:
-        return lines_of_rows(self.path, self.count(), self._separator)
+        return lines_of_rows(self.path, self.count(), self._separator, self._scanned())
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Find the first line whose number of cells differs from the header: the database does not report it."""
@@ -201,36 +205,6 @@ def _text(text: str) -> str:
     return quoted(text, _QUOTE)
 
 
-class Scan(NamedTuple):
-    """Properties of a file's bytes.
-
-    Attributes:
-        rows: the number of line ends plus one, an upper bound of the number of rows.
-        underscore: whether the file contains ``_``.
-        longest: bytes of the longest line, to within a block of 1 MiB.
-    """
-
-    rows: int
-    underscore: bool
-    longest: int
-
-
-def scan(path: Path) -> Scan:
-    """Read a file once, block by block."""
-    rows, underscore, longest, run, last = 1, False, 0, 0, b""
-    with opened(path) as file:
-        while block := file.read(_BLOCK_BYTES):
-            ends = block.count(b"\n")
-            if b"\r" in block or last == b"\r":
-                ends += block.count(b"\r") - block.count(b"\r\n") - (last == b"\r" and block[:1] == b"\n")
-            rows += ends
-            run += len(block)
-            longest = max(longest, run)
-            run = 0 if ends else run
-            underscore, last = underscore or b"_" in block, block[-1:]
-    return Scan(rows, underscore, longest)
-
-
 def duplicates(names: Sequence[str]) -> dict[str, str]:
     """Return the names that occur more than once (ignoring case), each with a message that lists the columns."""
     columns = defaultdict(list)
@@ -247,21 +221,21 @@ def duplicates(names: Sequence[str]) -> dict[str, str]:
 _MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
 
 
-def _refuse_encoding(path: Path) -> None:
-    with opened(path) as file:
-        start = file.read(4)
-    for mark, name in _MARKS:
-        if start.startswith(mark):
-            key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
-            raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
-
-
 def _header(path: Path, separator: str | None = None) -> tuple[str, list[str], int]:
     """Return the separator, the names in the first non-blank line, and the number of blank lines before it.
 
     The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
+
+    Raises:
+        DataError: GS501, the file begins with the mark of another encoding.
     """
     with opened_text(path, "utf-8-sig") as file:
+        start = bytes(file.buffer.read(4))
+        for mark, name in _MARKS:
+            if start.startswith(mark):
+                key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
+                raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
+        file.seek(0)
         blank, line = 0, file.readline(_MAX_HEADER)
         while line and not line.rstrip("\r\n"):
             blank, line = blank + 1, file.readline(_MAX_HEADER)

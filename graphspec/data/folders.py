@@ -17,7 +17,7 @@ from graphspec.base.files import is_regular
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
 from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, View
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature
@@ -28,7 +28,7 @@ TEXTS = (".txt",)
 _MAX_TEXT = 1 << 24  # bytes
 
 
-class Folder:
+class Folder(Source):
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
 
     Without labels, ``folder`` may also be a single file.
@@ -42,8 +42,6 @@ class Folder:
         DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513, a link
             leads out of the folder.
     """
-
-    item = "column"
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
         self.folder, self.kind, self.max_rows = folder, kind, max_rows
@@ -187,7 +185,7 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
     return replace(source, inputs=inputs, targets=targets)
 
 
-class WithPictures:
+class WithPictures(View):
     """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
     Args:
@@ -196,8 +194,8 @@ class WithPictures:
     """
 
     def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
-        self._table, self._folder, self._roots = table, folder, roots
-        self.item, self.names, self.ambiguous, self.max_rows = table.item, table.names, table.ambiguous, table.max_rows
+        super().__init__(table, table.max_rows)
+        self._folder, self._roots = folder, roots
         self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
@@ -206,22 +204,14 @@ class WithPictures:
         pictures = [
             r
             for r in requests
-            if r.is_input and not r.stacked and len(r.type.shape) == 4 and is_text(self._table, r.columns[0])
+            if r.is_input and not r.stacked and len(r.type.shape) == 4 and is_text(self.table, r.columns[0])
         ]
-        found = self._table.fill([r for r in requests if r not in pictures])
+        found = self.table.fill([r for r in requests if r not in pictures])
         for request in pictures:
-            names = column(self._table, request.columns[0])[: self.max_rows].tolist()
+            names = column(self.table, request.columns[0])[: self.max_rows].tolist()
             decoded = decode(self._paths(names), [name or "" for name in names], request)
             self.decoded[request.name], found[request.name] = decoded, decoded.pixels
         return found
-
-    def place(self, row: int) -> str:
-        return self._table.place(row)
-
-    @property
-    def table(self) -> Source:
-        """The table with the names of the pictures."""
-        return self._table
 
     def _paths(self, names: Sequence[str | None]) -> list[Path]:
         paths, bad = [], list[DataError]()

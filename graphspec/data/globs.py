@@ -21,6 +21,8 @@ from graphspec.data.source import DataError, MemoryBudget, Problems, Request, So
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphspec.data.database import Relation
+
 MAX_FILES = 100_000
 _MARKS = "*?["
 
@@ -53,10 +55,8 @@ def _is_file(name: str) -> bool:
     return Path(name).is_file()
 
 
-class Files:
+class Files(Source):
     """The rows of several files with the same columns, one file after the other, in the order of their names."""
-
-    max_rows: int | None
 
     def __init__(self, pattern: Path, open_source: Callable[[Path, int | None], Source], max_rows: int | None) -> None:
         self.max_rows, self._open = max_rows, open_source
@@ -64,7 +64,7 @@ class Files:
         self.paths = matching(pattern)
         with self._naming(self.paths[0]):
             self._first = open_source(self.paths[0], max_rows)
-        self.item, self.names = self._first.item, self._first.names
+        self.item, self.names, self.of_texts = self._first.item, self._first.names, self._first.of_texts
         self.ambiguous: Mapping[str, str] = self._first.ambiguous
         for path in self.paths[1:]:
             with self._naming(path):
@@ -104,6 +104,30 @@ class Files:
                 return f"{source.place(row)} of '{path.relative_to(self._root)}'"
             row -= count
         return row_from_1(row)
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        before = 0
+        for _, part in self.sources():
+            last = 0
+            for first, block in part.cells(column, raw=raw):
+                yield before + first, block
+                last = first + len(block)
+            before += last
+
+    def relation(self) -> Relation:
+        """Return the rows of all files as one relation.
+
+        Raises:
+            DataError: a file is no table, or cannot be read.
+        """
+        from graphspec.data.database import Table, Union
+
+        tables = []
+        for path, file in self.sources():
+            if not isinstance(file, Table):
+                raise DataError(Code.UNREADABLE_FILE, f"is no table: {path.name}", "look at one file at a time")
+            tables.append(file)
+        return Union(tables, [name for name in self.names if name not in self.ambiguous])
 
     def sources(self) -> Iterator[tuple[Path, Source]]:
         """Yield every file and its source, until there are enough rows."""

@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean
 from graphspec.data.convert import as_array
 from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, Problems, Request, placed
+from graphspec.data.source import DataError, Problems, Request, Source, placed
 from graphspec.graph.ir.graph import Array
 
 MAX_LINE = 1 << 24  # bytes
@@ -143,7 +143,7 @@ def _record(text: bytes, number: int) -> Mapping[str, Any]:
     return record
 
 
-class RecordSource:
+class RecordSource(Source):
     """Records as an opened data file (:class:`graphspec.data.source.Source`).
 
     A key that a record lacks is an error unless values of the request may be missing; null stands for a missing value. Other
@@ -154,7 +154,7 @@ class RecordSource:
     """
 
     item = "key"
-    max_rows: int | None = None
+    is_stream = True
 
     def __init__(self, records: Records, columns: Iterable[str]) -> None:
         self._records = records
@@ -172,12 +172,11 @@ class RecordSource:
     def place(self, row: int) -> str:
         return f"{self._records.item} {self._records.lines[row]:,}"
 
-    def values(self, key: str) -> Array:
-        """Return the values of a key as objects; None where it is missing."""
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
         array = np.empty(len(self._records.rows), object)
         for k, row in enumerate(self._records.rows):
-            array[k] = row.get(key)
-        return array
+            array[k] = row.get(column)
+        yield 0, array
 
     def _column(self, key: str, request: Request) -> Array | DataError:
         values, item = [], self._records.item

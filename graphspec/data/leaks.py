@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import Expressions
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.data.database import Table
+    from graphspec.data.database import Relation, Table
     from graphspec.data.globs import Files
     from graphspec.data.profile import ColumnProfile, Profile
 
@@ -74,10 +73,10 @@ def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool)
     Raises:
         DataError: GS501 if the table cannot be read.
     """
-    joined = Joined.of(table)
+    relation = table.relation()
     useless = {name for name, c in profile.columns.items() if c.kind in ("list", "other", "empty") or c.constant}
-    with joined.reading():
-        found = _read(joined, [c for name, c in profile.columns.items() if name == target or name not in useless])
+    with relation.reading():
+        found = _read(relation, [c for name, c in profile.columns.items() if name == target or name not in useless])
     return giving_away(found, found.pop(target), classes=classes)
 
 
@@ -90,7 +89,7 @@ def giving_away(columns: Mapping[str, Values], target: Values, *, classes: bool)
     return found if classes else found | _sums(columns, target, found)
 
 
-def _read(table: Joined, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
+def _read(table: Relation, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
     rows = min(ROWS, _VALUES // len(columns))
     source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
     found: dict[str, Values] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
-from graphspec.data.joined import Joined
 from graphspec.data.profiling.column_profile import OCCURRENCES, ColumnProfile, Numbers, Profile, Words, shares
 from graphspec.data.profiling.profiler import Profiler
 
@@ -24,6 +23,6 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
         DataError: GS501 if the table cannot be read.
     """
     limit = table.max_rows if rows is None else rows
-    joined = Joined.of(table)
-    with joined.reading():
-        return Profiler(joined, "" if limit is None else f"LIMIT {limit}").profile()
+    relation = table.relation()
+    with relation.reading():
+        return Profiler(relation, "" if limit is None else f"LIMIT {limit}").profile()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.system_memory import free, human
 from graphspec.base.codes import Code
@@ -66,16 +66,20 @@ Problems = dict[int, DataError]
 """Errors by index of the column in a request."""
 
 
-class Source(Protocol):
+class Source:
     """An opened data file."""
 
-    item: str
-    """The noun for a named item: ``array`` or ``column``."""
+    item = "column"
+    """The noun for a named item: ``array``, ``key`` or ``column``."""
     names: Sequence[str]
     ambiguous: Mapping[str, str]
     """Names that several columns share, each with a message about the file."""
-    max_rows: int | None
+    max_rows: int | None = None
     """The number of rows to read from the start; None for all."""
+    of_texts = False
+    """Whether every cell is a text, as in ``.csv`` files."""
+    is_stream = False
+    """Whether more rows may follow those that are here."""
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         """Return the arrays by the requests' names, converted to their types, or the problems of each.
@@ -87,9 +91,35 @@ class Source(Protocol):
         Raises:
             DataError: the file cannot be read.
         """
+        raise NotImplementedError
 
     def place(self, row: int) -> str:
         """Return the words for a row, given by its index from 0: where a person finds it, such as ``line 5``."""
+        return at(row)
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        """Yield the values of a column with the index of their first row; ``raw`` as they are written. Folders have none."""
+        yield from ()
+
+    @property
+    def stored(self) -> Source:
+        """The source of the rows as the file has them, under the views of them."""
+        return self
+
+
+class View(Source):
+    """Rows that are made of those of a table, such as windows, or pictures in place of their names."""
+
+    def __init__(self, table: Source, max_rows: int | None) -> None:
+        self.table, self.max_rows = table, max_rows
+        self.item, self.names, self.ambiguous = table.item, table.names, table.ambiguous
+
+    @property
+    def stored(self) -> Source:
+        return self.table.stored
+
+    def place(self, row: int) -> str:
+        return self.table.place(row)
 
 
 def at(row: int) -> str:

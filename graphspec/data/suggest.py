@@ -108,11 +108,6 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         names = list(profile.columns)
         few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise CannotSuggest(f"has no column '{target}': {did_you_mean(target, names) or f'it has {few}'}")
-    if len(profile.columns) > _MOST_COLUMNS:
-        raise CannotSuggest(
-            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
-            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
-        )
     column = profile.columns[target]
     if column.distinct < 2:
         raise CannotSuggest(

@@ -11,8 +11,8 @@ from graphspec.base.arrays.system_memory import human
 from graphspec.base.codes import Code
 from graphspec.data.compressed import opened_text
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
-from graphspec.data.delimited import duplicates, scan
-from graphspec.data.problems.places import lines_of_rows
+from graphspec.data.delimited import duplicates
+from graphspec.data.problems.places import lines_of_rows, scan
 from graphspec.data.source import DataError, Request
 from graphspec.graph.ir.graph import MISSING_INTEGER
 
@@ -167,7 +167,7 @@ class Lines(Typed):
         return connection.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
 
     def lines_of_rows(self) -> Sequence[int] | None:
-        return lines_of_rows(self.path, self.count(), None)
+        return lines_of_rows(self.path, self.count(), None, self._scan)
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", message)) is None:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +16,47 @@ _MAX_TEXT = 1 << 26  # characters of a file whose rows are looked for one by one
 _BLOCK_BYTES = 1 << 20
 
 
+class Scan(NamedTuple):
+    """Properties of a file's bytes.
+
+    Attributes:
+        rows: the number of line ends plus one, an upper bound of the number of rows.
+        underscore: whether the file contains ``_``.
+        longest: bytes of the longest line, to within a block of 1 MiB.
+        lines: the number of lines; None if there are quotes, or other line ends than LF and CRLF.
+    """
+
+    rows: int
+    underscore: bool
+    longest: int
+    lines: int | None
+
+
+def scan(path: Path) -> Scan:
+    """Read a file once, block by block."""
+    rows, underscore, plain, longest, run, last = 1, False, True, 0, 0, b""
+    with opened(path) as file:
+        while block := file.read(_BLOCK_BYTES):
+            ends = block.count(b"\n")
+            if b"\r" in block or last == b"\r":
+                lone = block.count(b"\r") - block.count(b"\r\n")
+                ends += lone - (last == b"\r" and block[:1] == b"\n")
+                plain = plain and not lone
+            plain = plain and b'"' not in block
+            rows += ends
+            run += len(block)
+            longest = max(longest, run)
+            run = 0 if ends else run
+            underscore, last = underscore or b"_" in block, block[-1:]
+    return Scan(rows, underscore, longest, rows - 1 + (last not in (b"\n", b"")) if plain else None)
+
+
 def row_from_1(row: int) -> str:
     """Return the words for a row of a table whose lines are unknown, given by its index from 0."""
     return f"row {row + 1:,} (counted from 1)"
 
 
-def lines_of_rows(path: Path, count: int, separator: str | None) -> Sequence[int] | None:
+def lines_of_rows(path: Path, count: int, separator: str | None, scanned: Scan) -> Sequence[int] | None:
     """Return the line in which each row begins; the first line of a file is line 1.
 
     Args:
@@ -31,7 +67,7 @@ def lines_of_rows(path: Path, count: int, separator: str | None) -> Sequence[int
         None if the rows are not found, or if the file is too large to look for them.
     """
     header = separator is not None
-    if (ends := _plain_lines(path)) is not None and ends == count + header:
+    if scanned.lines == count + header:
         return range(1 + header, count + header + 1)
     starts = _lines_with_text(path) if separator is None else islice(_records(path, separator), 1, None)
     try:
@@ -43,17 +79,6 @@ def lines_of_rows(path: Path, count: int, separator: str | None) -> Sequence[int
 
 class _TooLong(Exception):  # noqa: N818
     """A file has too much text to be searched."""
-
-
-def _plain_lines(path: Path) -> int | None:
-    """Return the number of lines of a file without quotes, None if it has quotes or other line ends than LF and CRLF."""
-    ends, last = 0, b"\n"
-    with opened(path) as file:
-        while block := file.read(_BLOCK_BYTES):
-            if b'"' in block or block.count(b"\r") != block.count(b"\r\n"):
-                return None
-            ends, last = ends + block.count(b"\n"), block[-1:]
-    return ends + (last != b"\n")
 
 
 def _text(path: Path) -> Iterator[str]:

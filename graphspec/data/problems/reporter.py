@@ -11,7 +11,7 @@ from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.data.folders import Folder
 from graphspec.data.missing_targets import DROP
 from graphspec.data.problems.column_problems import OF_RECORDS, ColumnProblem, diagnostics_of
-from graphspec.data.problems.survey import Finding, is_delimited, rows_of
+from graphspec.data.problems.survey import Finding
 from graphspec.data.source import DataError, Request, Source, at, placed
 from graphspec.language.data_sources import SOURCES
 
@@ -150,7 +150,8 @@ class Reporter:
             self.report(section_of(request), request.name, placed(error, self.place).problem, subject, item)
         mark, path = self._at(section_of(request), request.name, item)
         in_record = request.name in self.signature.records
-        delimited, place = is_delimited(self._table), at if self._table is None else rows_of(self._table).place
+        table = None if self._table is None else self._table.stored
+        delimited, place = table is not None and table.of_texts, at if table is None else table.place
         self._columns += [
             ColumnProblem(
                 mark, path, noun, column, of, request, finding, place, in_record, delimited, not self.signature.targets

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.base.codes import Code
-from graphspec.data.arrow import values
 from graphspec.data.convert import chunks, is_missing, is_null, is_number
-from graphspec.data.database import Table
-from graphspec.data.delimited import Delimited
-from graphspec.data.folders import WithPictures
-from graphspec.data.globs import Files
-from graphspec.data.json_lines import RecordSource
 from graphspec.data.problems.number_formats import FORMS, forms_of
 from graphspec.data.problems.tally import Tally
 from graphspec.data.source import DataError, Request, Source
-from graphspec.data.windows import WindowSource
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
-_BATCH_ROWS = 1 << 16
 _MAX_KNOWN = 1 << 17  # texts whose kind is kept
 _LARGEST = float(np.finfo(np.float32).max)
 _KINDS = {
@@ -59,68 +50,27 @@ class Finding:
         return _KINDS[self.kind][0]
 
 
-def survey_table(table: Source, column: str, request: Request, error: DataError, *, may_miss: bool) -> list[Finding]:
-    """Return what is wrong in a column of numbers or labels of a table or an archive; nothing if it has another type.
+def survey(rows: Source | Array, column: str, request: Request, error: DataError, *, may_miss: bool) -> list[Finding]:
+    """Return what is wrong in a column of numbers or labels, or in an array; nothing if it has another type.
 
     Args:
+        rows: the source with the column, or the array.
         error: the error that was found.
         may_miss: missing values are no problem.
     """
-    table = rows_of(table)
+    table = rows.stored if isinstance(rows, Source) else None
     for strict in (False, True):  # a text such as "5" is a number in a CSV file, and a text in all others
-        total: int | None = 0
-        found = _Survey(request, may_miss=may_miss, strict=strict)
+        total, found = 0, _Survey(request, may_miss=may_miss, strict=strict)
         try:
-            for first, block in _cells(table, column, raw=request.labels is not None):
+            blocks = chunks(rows) if table is None else table.cells(column, raw=request.labels is not None)  # type: ignore[arg-type]
+            for first, block in blocks:
                 found.add(first, block)
                 total = first + len(block)
         except (DataError, ValueError, TypeError):
             return []
-        if isinstance(table, RecordSource):
-            total = None
-        if any(finding.code == error.code for finding in found.findings(total)) or isinstance(table, Delimited):
+        if any(finding.code == error.code for finding in found.findings(total)) or (table and table.of_texts):
             break
-    return found.findings(total)
-
-
-def survey_array(array: Array, request: Request, error: DataError, *, may_miss: bool) -> list[Finding]:
-    """Return what is wrong in an array; see :func:`survey_table`."""
-    for strict in (False, True):
-        found = _Survey(request, may_miss=may_miss, strict=strict)
-        try:
-            for first, block in chunks(array):
-                found.add(first, block)
-        except (ValueError, TypeError):
-            return []
-        if any(finding.code == error.code for finding in found.findings(0)):
-            break
-    return found.findings(len(array))
-
-
-def _cells(table: Source, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
-    """Yield the values of a column with the index of their first row; ``raw`` as they are written."""
-    if isinstance(table, Files):
-        before = 0
-        for _, part in table.sources():
-            last = 0
-            for first, block in _cells(part, column, raw=raw):
-                yield before + first, block
-                last = first + len(block)
-            before += last
-    elif isinstance(table, RecordSource):
-        yield 0, table.values(column)
-    elif isinstance(table, Table):
-        row = 0
-        limit = "" if table.max_rows is None else f"LIMIT {table.max_rows}"
-        with table.reading():
-            sql = table.as_written(column) if raw else table.columns[column]
-            for count, [part] in table.stream(sql, _BATCH_ROWS, limit):
-                yield row, values(part, row)
-                row += count
-    elif hasattr(table, "read"):
-        array = table.read([column])[column]
-        if not isinstance(array, DataError) and array.ndim:
-            yield from chunks(array)
+    return found.findings(None if table and table.is_stream else total)
 
 
 class _Survey:
@@ -240,18 +190,3 @@ def can_be_surveyed(error: DataError, request: Request) -> bool:
     codes = (Code.MISSING_VALUE, Code.LOSSY_CONVERSION, Code.OUT_OF_RANGE)
     of_values = error.code in codes and not error.problem.message.startswith(("has dtype ", "contains values of type "))
     return of_values and not request.type.is_string and len(error.all) == 1
-
-
-def rows_of(table: Source) -> Source:
-    """Return the table with the rows of windows and the names of pictures."""
-    while isinstance(table, WindowSource | WithPictures):
-        table = table.table
-    return table
-
-
-def is_delimited(table: Source | None) -> bool:
-    """Return whether every cell of a table is a text."""
-    table = None if table is None else rows_of(table)
-    if isinstance(table, Files):
-        table = next(table.sources())[1]
-    return isinstance(table, Delimited)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphspec.data.joined import Joined
+from graphspec.data.database import Relation
 from graphspec.data.profile_sql import FORMATS, Expressions, Stored, stored_as
 from graphspec.data.profiling.column_profile import (
     FAR,
@@ -37,10 +37,10 @@ class Profiler:
     every column in 40 ms a column.
     """
 
-    def __init__(self, table: Joined, limit: str) -> None:
+    def __init__(self, table: Relation, limit: str) -> None:
         self._connection = table.connection
         self._rows_of = f"(SELECT * FROM ({table.source}) {limit})"
-        self._typed = table.typed
+        self._typed = not table.of_texts
         self._columns = {n: Expressions(c, stored_as(t)) for n, c, t in table.known_columns()}
         self._types = {name: str(sql_type) for name, _, sql_type in table.known_columns()}
         self._rows = 0

@@ -11,14 +11,12 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
-from graphspec.data.arrow import values
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
 from graphspec.data.source import DataError, Source, at
 from graphspec.vocabulary.layers.dates import is_date
 
-_BATCH_ROWS = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH = re.compile(r"\d{4}-\d\d")
 _SIZES = (7, 10, 13, 16, 19)  # characters of a month, a date, and one with hours, minutes, seconds
@@ -74,10 +72,7 @@ def column(source: Source, name: str) -> Array:
     if _is_date(source, name):
         sql = f"epoch_us({sql})"
     with source.reading():
-        parts, row = [], 0
-        for count, [part] in source.stream(sql, _BATCH_ROWS):
-            parts.append(np.array(values(part, row)))  # the next batch takes the memory of this one
-            row += count
+        parts = [np.array(block) for _, block in source.blocks(sql)]  # the next block takes the memory of this one
     return np.concatenate(parts) if parts else np.empty(0, object)
 
 
