@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from graphspec.base.codes import Code
+from graphspec.base.files import suffix_of
 from graphspec.data.source import DataError, first_line
 
 _MAX_LINE = 1 << 24  # characters: longer lines are read in pieces, since a small file may decompress to a huge line
@@ -84,3 +87,35 @@ def undecodable(path: Path, encoding: str = "utf-8") -> DataError | None:
 def lines(file: IO[str]) -> Iterator[str]:
     """Yield the lines of a text."""
     return iter(lambda: file.readline(_MAX_LINE), "")
+
+
+_MAX_HEADER = 1 << 24  # characters: at most this much of a header line is read
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
+
+
+def header(path: Path, separator: str | None = None) -> tuple[str, list[str], int]:
+    """Return the separator, the names in the first non-blank line, and the number of blank lines before it.
+
+    The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
+
+    Raises:
+        DataError: GS501, the file begins with the mark of another encoding.
+    """
+    with opened_text(path, "utf-8-sig") as file:
+        start = bytes(file.buffer.read(4))
+        for mark, name in _BYTE_ORDER_MARKS:
+            if start.startswith(mark):
+                key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
+                raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
+        file.seek(0)
+        blank, line = 0, file.readline(_MAX_HEADER)
+        while line and not line.rstrip("\r\n"):
+            blank, line = blank + 1, file.readline(_MAX_HEADER)
+        if separator is None:
+            separator = "\t" if suffix_of(path).startswith(".tsv") else max(",;\t|", key=line.count)
+        file.seek(0)
+        try:
+            names = next(csv.reader(islice(lines(file), blank, None), delimiter=separator), [])
+        except csv.Error:
+            names = []
+    return separator, names, blank

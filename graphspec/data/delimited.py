@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import glob
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from graphspec.base.codes import Code
-from graphspec.base.files import suffix_of
 from graphspec.data.arrow import values
-from graphspec.data.compressed import lines, opened, opened_text
+from graphspec.data.compressed import header, lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.problems.number_formats import GROUPED, number_pattern
@@ -27,7 +24,6 @@ from graphspec.language.declarations import TextForm
 _SAMPLE_ROWS = 2048
 _SAMPLE_CELLS = 1 << 17  # at most this many cells in the sample: wide tables have fewer sample rows
 _STRING_BYTES = 64  # bytes of a Python string besides its characters
-_MAX_HEADER = 1 << 24  # characters: at most this much of a header line is read
 _MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
 _BLOCK_BYTES = 1 << 20  # bytes read at a time
 _SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
@@ -45,7 +41,7 @@ class Delimited(Table):
     is_text = of_texts = True
 
     def __init__(self, path: Path, form: TextForm = TextForm()) -> None:  # noqa: B008 (it does not change)
-        self._separator, self._header, self._blank = _header(path, form.delimiter)
+        self._separator, self._header, self._blank = header(path, form.delimiter)
         self._form = form
         self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
@@ -216,34 +212,3 @@ def duplicates(names: Sequence[str]) -> dict[str, str]:
             where = " and ".join(f"'{name}' (column {number})" for number, name in group[:4])
             found |= {name: f"has {where}" for _, name in group}
     return found
-
-
-_MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
-
-
-def _header(path: Path, separator: str | None = None) -> tuple[str, list[str], int]:
-    """Return the separator, the names in the first non-blank line, and the number of blank lines before it.
-
-    The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
-
-    Raises:
-        DataError: GS501, the file begins with the mark of another encoding.
-    """
-    with opened_text(path, "utf-8-sig") as file:
-        start = bytes(file.buffer.read(4))
-        for mark, name in _MARKS:
-            if start.startswith(mark):
-                key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
-                raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
-        file.seek(0)
-        blank, line = 0, file.readline(_MAX_HEADER)
-        while line and not line.rstrip("\r\n"):
-            blank, line = blank + 1, file.readline(_MAX_HEADER)
-        if separator is None:
-            separator = "\t" if suffix_of(path).startswith(".tsv") else max(",;\t|", key=line.count)
-        file.seek(0)
-        try:
-            names = next(csv.reader(islice(lines(file), blank, None), delimiter=separator), [])
-        except csv.Error:
-            names = []
-    return separator, names, blank

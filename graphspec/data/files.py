@@ -15,9 +15,9 @@ from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.data.compressed import decoded
 from graphspec.data.database import Table
-from graphspec.data.folders import TEXTS, WithPictures, of_source
-from graphspec.data.globs import Files, has_marks, matching
-from graphspec.data.pictures import PICTURES
+from graphspec.data.folders import WithPictures, of_source
+from graphspec.data.globs import Files
+from graphspec.data.paths import PICTURES, TEXTS, has_marks, matching
 from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.language.declarations import TextForm

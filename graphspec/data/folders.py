@@ -15,16 +15,14 @@ from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.files import is_regular
 from graphspec.data.filling import assemble
-from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
+from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
+from graphspec.data.pictures import BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, View
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature
     from graphspec.language.declarations import DataSource
 
-TEXTS = (".txt",)
-"""Suffixes of texts."""
 _MAX_TEXT = 1 << 24  # bytes
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from graphspec.base.arrays.layout import Array
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
+from graphspec.data.paths import has_marks, matching
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, placed
 
@@ -22,37 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.data.database import Relation
-
-MAX_FILES = 100_000
-_MARKS = "*?["
-
-
-def has_marks(path: Path) -> bool:
-    """Return whether a name has ``*``, ``?`` or ``[``."""
-    return any(mark in str(path) for mark in _MARKS)
-
-
-def matching(pattern: Path) -> list[Path]:
-    """Return the files that a pattern names, sorted by name; ``**`` stands for any folders.
-
-    Raises:
-        DataError: GS501 if there are none, or too many.
-    """
-    try:
-        names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
-        found = sorted(map(Path, islice(filter(_is_file, names), MAX_FILES + 1)))
-    except (OSError, ValueError) as error:
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be searched: {error}") from None
-    if not found:
-        hint = "files are named relative to the spec; `*` stands for any characters of a name"
-        raise DataError(Code.UNREADABLE_FILE, "does not exist: no file matches this pattern", hint)
-    if len(found) > MAX_FILES:
-        raise DataError(Code.UNREADABLE_FILE, f"has too many files: more than {MAX_FILES:,} match", "join some of them")
-    return found
-
-
-def _is_file(name: str) -> bool:
-    return Path(name).is_file()
 
 
 class Files(Source):

@@ -16,9 +16,9 @@ from graphspec.data.check import Dataset, DataSignature, load, load_from, refuse
 from graphspec.data.compressed import undecodable
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
-from graphspec.data.folders import TEXTS, Folder, of_source
+from graphspec.data.folders import Folder, of_source
 from graphspec.data.json_lines import Records, RecordSource, Stream, read_document, read_records
-from graphspec.data.pictures import PICTURES
+from graphspec.data.paths import PICTURES, TEXTS
 from graphspec.data.relocated import unmapped
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError

@@ -19,12 +19,12 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.codes import Code
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import count
+from graphspec.data.paths import PICTURES
 from graphspec.data.source import DataError, MemoryBudget, Request, first_line
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no others: some start programs
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _WIDE = ("I", "F")  # modes with more than 8 bits per channel begin with these

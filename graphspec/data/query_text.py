@@ -11,7 +11,7 @@ from typing import Any
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean
 from graphspec.base.files import COMPRESSED, TABLES, is_regular, suffix_of
-from graphspec.data.globs import has_marks, matching
+from graphspec.data.paths import has_marks, matching
 from graphspec.data.problems.unfit_files import where_it_may_be
 from graphspec.data.source import DataError
 

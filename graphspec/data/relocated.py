@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import Mark, UsageError
-from graphspec.data.globs import has_marks, matching
+from graphspec.data.paths import has_marks, matching
 from graphspec.data.source import DataError
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

@@ -31,6 +31,8 @@ GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
 _UNITS = rf"(?:%|{_CURRENCY})"
 _AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+MOSTLY = 0.9
+"""A column of texts with at least this part of numbers is one of numbers with words among them."""
 _LONGEST = 40  # characters of such a text
 
 

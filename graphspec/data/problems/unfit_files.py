@@ -10,7 +10,7 @@ from pathlib import Path
 from graphspec.base.codes import Code
 from graphspec.base.files import DATA_SUFFIXES, DATABASES, suffix_of
 from graphspec.base.text import shell
-from graphspec.data.pictures import PICTURES
+from graphspec.data.paths import PICTURES, TEXTS
 from graphspec.data.source import DataError
 
 _PANDAS = "pd.{read}({name!r}).to_csv({csv!r}, index=False)"
@@ -30,7 +30,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 }
 """What files with other suffixes are, and a line of Python that converts one."""
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
-_TEXT, _MAX_FILES = (".txt",), 10_000
+_MAX_COUNTED = 10_000
 _NEAR = 0.8  # how alike names are, of 1, to suggest one for the other
 _SCRIPT = "prepare.py"
 _MAX_SCRIPT = 1 << 20  # bytes
@@ -57,7 +57,7 @@ def type_error(path: Path) -> DataError:
         hint = "name the folder of the pictures; in a spec: `{images: pictures, labels: folder}`"
         return DataError(code, "is one picture", hint)
     hint = f"data come from {', '.join(DATA_SUFFIXES)}"
-    if suffix in _TEXT:
+    if suffix in TEXTS:
         hint += "; for a table with tabs or commas, change the name to .tsv or .csv"
     return DataError(code, "has an unknown file type", hint)
 
@@ -69,11 +69,11 @@ def folder_error(path: Path, name: str) -> DataError:
         name: the folder as the spec names it.
     """
     counts, labelled, total = _count(path)
-    for key, suffixes, noun in (("images", PICTURES, "pictures"), ("texts", _TEXT, "texts")):
+    for key, suffixes, noun in (("images", PICTURES, "pictures"), ("texts", TEXTS, "texts")):
         count = sum(counts.get(suffix, 0) for suffix in suffixes)
         if count and count * 2 >= total:
             labels = ", labels: folder" if labelled else ""
-            what = f"is a folder of {'more than ' if total >= _MAX_FILES else ''}{count:,} {noun}"
+            what = f"is a folder of {'more than ' if total >= _MAX_COUNTED else ''}{count:,} {noun}"
             return DataError(Code.UNREADABLE_FILE, what, f"write `{{{key}: {name}{labels}}}` in place of `file`")
     tables = sorted(((count, suffix) for suffix, count in counts.items() if suffix in DATA_SUFFIXES), reverse=True)
     if tables:
@@ -96,7 +96,7 @@ def _count(path: Path) -> tuple[dict[str, int], bool, int]:
                 suffix = suffix_of(Path(name))
                 counts[suffix] = counts.get(suffix, 0) + 1
                 total, labelled = total + 1, labelled and Path(place) != path
-        if total >= _MAX_FILES:
+        if total >= _MAX_COUNTED:
             break
     return counts, labelled, total
 

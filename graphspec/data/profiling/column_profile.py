@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from graphspec.data.problems.number_formats import MOSTLY
 from graphspec.data.profile_sql import Stored
 
 Kind = Literal["integer", "float", "text", "bool", "date", "list", "empty", "other"]
@@ -16,8 +17,6 @@ LISTED = 1000
 """A column of at most this many values has all of them in its profile."""
 FAR = 2.0**53
 """From here on a number may be a marker of a missing value."""
-MOSTLY = 0.9
-"""A column of texts with at least this part of numbers is one of numbers with words among them."""
 OCCURRENCES = 10
 """``at_least`` counts up to this."""
 

@@ -10,8 +10,7 @@ from graphspec.base.files import is_regular, suffix_of
 from graphspec.data.compressed import undecodable
 from graphspec.data.delimited import Delimited
 from graphspec.data.files import is_glob, open_source, open_table
-from graphspec.data.problems.number_formats import marks_of
-from graphspec.data.profiling.column_profile import MOSTLY
+from graphspec.data.problems.number_formats import MOSTLY, marks_of
 from graphspec.data.source import Source
 from graphspec.language.declarations import TextForm
 
