@@ -64,7 +64,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.api import Model
     from graphspec.cli.preparing import show_preparing
     from graphspec.cli.progress import observer_for_stdout
-    from graphspec.data.relocated import moved
+    from graphspec.data.paths import moved
     from graphspec.engine.compiler.trainable import refuse_untrainable
     from graphspec.engine.training.epoch_log import monitored
     from graphspec.engine.training.interrupt import raised

@@ -14,8 +14,7 @@ import numpy as np
 
 from graphspec.base.arrays.memory_maps import map_file
 from graphspec.base.codes import Code
-from graphspec.data.convert import chunks
-from graphspec.data.filling import assemble
+from graphspec.data.convert import assemble, chunks
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, first_line
 
 if TYPE_CHECKING:

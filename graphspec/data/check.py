@@ -15,20 +15,24 @@ from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
-from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
+from graphspec.data.convert import as_array, assemble, check_probabilities, check_range, checked_weights, reshape
 from graphspec.data.files import open_rows
-from graphspec.data.filling import assemble
 from graphspec.data.folders import sizes_of_pictures, with_columns
-from graphspec.data.frames import FrameColumn, fill_from_frames
-from graphspec.data.labels import encode_labels, learn_labels
-from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
-from graphspec.data.problems.reporter import Reporter, noun_of, section_of
-from graphspec.data.problems.survey import Finding, can_be_surveyed, survey
-from graphspec.data.requirements import DataSignature
-from graphspec.data.sample_weights import checked_weights
-from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
-from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
-from graphspec.data.windows import WindowSource
+from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
+from graphspec.data.series import WindowSource
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataSignature, Problems, Request, Source, placed
+from graphspec.data.tables import FrameColumn, fill_from_frames
+from graphspec.data.targets import (
+    check_sequences,
+    check_texts,
+    encode_labels,
+    encode_texts,
+    keep_rows,
+    learn_labels,
+    problem_of,
+    rows_without,
+    steps_of_rows,
+)
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT

@@ -15,10 +15,9 @@ from graphspec.base.arrays.system_memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.data.batches import in_batches
 from graphspec.data.check import Dataset, DataSignature, refused
-from graphspec.data.known_forms import KnownForms
-from graphspec.data.labels import with_class_ids
-from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
+from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signature, user_inputs
 from graphspec.data.stored import load_rows
+from graphspec.data.targets import with_class_ids
 from graphspec.data.weights.report import InitialWeights, reported
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check

@@ -1,7 +1,7 @@
 """Read sparse bool inputs as the column indices of their ones.
 
 A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
-(``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot before its readers;
+(``graphspec/data/batches.py``). The graph still describes the wide input, so this pass puts a MultiHot before its readers;
 ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
 
 It is for programs, and applies to inputs that are fed with another width than in the spec.

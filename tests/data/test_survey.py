@@ -10,10 +10,9 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.data.check import check_arrays
 from graphspec.data.files import open_table
-from graphspec.data.json_lines import Records, RecordSource
-from graphspec.data.problems.survey import can_be_surveyed, survey
-from graphspec.data.requirements import DataSignature
-from graphspec.data.source import DataError, Request, at
+from graphspec.data.new_rows import Records, RecordSource
+from graphspec.data.problems import can_be_surveyed, survey
+from graphspec.data.source import DataError, DataSignature, Request, at
 from graphspec.graph.ir.graph import Type
 
 FLOAT, INT = Type("float32", ("N", 1)), Type("int64", ("N", 1))
