@@ -34,7 +34,7 @@ from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.data.check import Dataset
+    from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.check import Checked
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.training.trainer import Trainer

@@ -134,9 +134,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
     """
-    if n < 2:
-        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
-    count = min(max(round(fraction * n), 1), n - 1)
+    count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
     if classes is None:
         chosen = order[:count]
@@ -154,15 +152,20 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
+def _held_out(n: int, fraction: float) -> int:
+    """Return the number of validation rows."""
+    if n < 2:
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
+    return min(max(round(fraction * n), 1), n - 1)
+
+
 def split_last(n: int, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
 
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
     """
-    if n < 2:
-        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
-    first = n - min(max(round(fraction * n), 1), n - 1)
+    first = n - _held_out(n, fraction)
     return np.arange(first), np.arange(first, n)
 
 

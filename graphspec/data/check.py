@@ -14,7 +14,7 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.batches import Dataset
 from graphspec.data.convert import as_array, assemble, check_probabilities, check_range, checked_weights, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
@@ -25,10 +25,8 @@ from graphspec.data.tables import FrameColumn, fill_from_frames
 from graphspec.data.targets import (
     check_sequences,
     check_texts,
-    encode_labels,
     encode_texts,
     keep_rows,
-    learn_labels,
     problem_of,
     rows_without,
     steps_of_rows,
@@ -41,20 +39,6 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
-
-__all__ = [
-    "BatchLoader",
-    "DataSignature",
-    "Dataset",
-    "check_arrays",
-    "class_ids",
-    "encode_labels",
-    "learn_labels",
-    "load",
-    "refused",
-    "row_weights",
-    "split",
-]
 
 
 def load(
@@ -137,6 +121,7 @@ def _requested_names(
 
 
 def default_column(name: str, signature: DataSignature, table: Source) -> str:
+    """Return the column of an input or a target that no source maps."""
     column = signature.columns.get(name, name)
     return column if column in table.names or name not in table.names else name
 

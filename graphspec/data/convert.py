@@ -249,6 +249,12 @@ def is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
+def texts_among(cells: Sequence[str], others: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether some cells are no numbers, and whether some of these stand for no missing value, as ``others`` do."""
+    texts = [cell for cell in cells if not is_number(cell)]
+    return bool(texts), not all(is_missing(text, others) for text in texts)
+
+
 def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
 
@@ -504,65 +510,16 @@ def side_by_side(columns: Sequence[Strings]) -> Strings:
     return Strings(np.concatenate([c.data for c in columns]), offsets).select(order).reshape((rows, count))
 
 
-class TextFilling:
-    """One requested column of texts while it is filled; see :class:`graphspec.data.filling.Filling`."""
-
-    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
-        self.request, self.problems = request, Problems()
-        self._reserve = reserve
-        self._builder: StringsBuilder | None = None
-        self._waiting: dict[int, Strings] = {}
-
-    @property
-    def closed(self) -> bool:
-        """True if every column has a problem: the remaining rows need not be read."""
-        return len(self.problems) == len(self.request.columns)
-
-    def put(self, column: int, part: Strings | DataError, first: int) -> None:
-        """Store a part of a column (by its index in the request); ``first`` is the index of its first row."""
-        if column in self.problems:
-            return
-        request = self.request
-        try:
-            if isinstance(part, DataError):
-                raise part
-            if request.stacked:
-                if part.ndim != 1:
-                    raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
-                self._waiting[column] = part
-                if len(self._waiting) < len(request.columns):
-                    return
-                part = side_by_side([self._waiting[k] for k in range(len(request.columns))])
-                self._waiting = {}
-            if self._builder is None:
-                self._builder = StringsBuilder(part.shape[1:], request.name, request.allocate, self._reserve)
-            elif self._builder.row_shape != part.shape[1:]:
-                raise ragged(self._builder.row_shape[0], first, part.shape[1])
-        except DataError as error:
-            self.problems[column] = error
-            return
-        self._builder.add_valid(part.data, part.lengths().reshape(-1))
-
-    def result(self, rows: int) -> Strings | Problems:
-        """Return the texts, or the problems."""
-        if self.problems:
-            return self.problems
-        return StringsBuilder().finish() if self._builder is None else self._builder.finish()
-
-
 # Arrays filled from a file, at once or part by part; at most one part is in memory twice.
 class Filling:
     """One requested array while it is filled.
 
     Args:
-        rows: the largest possible number of rows.
         reserve: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
     """
 
-    def __init__(self, request: Request, rows: int, reserve: Callable[[int], None]) -> None:
-        self.request, self.problems = request, Problems()
-        self._rows, self._reserve = rows, reserve
-        self._array: Array | None = None
+    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
+        self.request, self.problems, self._reserve = request, Problems(), reserve
 
     @property
     def closed(self) -> bool:
@@ -573,26 +530,58 @@ class Filling:
         """Convert and store a part of a column (by its index in the request); ``first`` is the index of its first row."""
         if column in self.problems:
             return
-        request = self.request
         try:
             if isinstance(part, DataError):
                 raise part
-            part = _converted(part, request, first)
-            row = (len(request.columns), *part.shape[1:]) if request.stacked else part.shape[1:]
-            array = self._array
-            if array is None:
-                array = self._array = self._new(row, _storage_dtype(part.dtype, request))
-            elif array.shape[1:] != row:
-                raise ragged(array.shape[1], first, len(part[0]))
-            elif array.dtype != _own_dtype(request) and not np.can_cast(part.dtype, array.dtype, "safe"):
-                wider = self._new(row, _own_dtype(request))
-                wider[:first] = array[:first]
-                array = self._array = wider
+            ready = self._ready(column, part, first)
         except DataError as error:
             self.problems[column] = error
             return
-        rows = slice(first, first + len(part))
-        np.copyto(array[rows, column] if request.stacked else array[rows], part, casting="unsafe")
+        if ready is not None:
+            self._store(column, ready, first)
+
+    def result(self, rows: int) -> Array | Strings | Problems:
+        """Return the first ``rows`` rows of the array, or the problems."""
+        return self.problems or self._filled(rows)
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        """Return what can be stored, after a place for it has been made; None if other columns are missing."""
+        raise NotImplementedError
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        raise NotImplementedError
+
+    def _filled(self, rows: int) -> Array | Strings:
+        raise NotImplementedError
+
+
+class NumberFilling(Filling):
+    """One requested array of numbers while it is filled; ``rows`` is the largest possible number of them."""
+
+    def __init__(self, request: Request, rows: int, reserve: Callable[[int], None]) -> None:
+        super().__init__(request, reserve)
+        self._rows = rows
+        self._array: Array | None = None
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        request = self.request
+        part = _converted(part, request, first)
+        row = (len(request.columns), *part.shape[1:]) if request.stacked else part.shape[1:]
+        array = self._array
+        if array is None:
+            self._array = self._new(row, _storage_dtype(part.dtype, request))
+        elif array.shape[1:] != row:
+            raise ragged(array.shape[1], first, len(part[0]))
+        elif array.dtype != _own_dtype(request) and not np.can_cast(part.dtype, array.dtype, "safe"):
+            wider = self._new(row, _own_dtype(request))
+            wider[:first] = array[:first]
+            self._array = wider
+        return part
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        assert self._array is not None
+        place = self._array[first : first + len(part)]
+        np.copyto(place[:, column] if self.request.stacked else place, part, casting="unsafe")
 
     def _new(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array for all rows."""
@@ -602,13 +591,40 @@ class Filling:
         self._reserve(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
         return np.empty(shape, dtype)
 
-    def result(self, rows: int) -> Array | Problems:
-        """Return the first ``rows`` rows of the array, or the problems."""
-        if self.problems:
-            return self.problems
-        if self._array is None:
-            return np.empty((0,), np.float32)
-        return self._array[:rows]
+    def _filled(self, rows: int) -> Array:
+        return np.empty((0,), np.float32) if self._array is None else self._array[:rows]
+
+
+class TextFilling(Filling):
+    """One requested column of texts while it is filled."""
+
+    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
+        super().__init__(request, reserve)
+        self._builder: StringsBuilder | None = None
+        self._waiting: dict[int, Strings] = {}
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        request = self.request
+        if request.stacked:
+            if part.ndim != 1:
+                raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
+            self._waiting[column] = part
+            if len(self._waiting) < len(request.columns):
+                return None
+            part = side_by_side([self._waiting[k] for k in range(len(request.columns))])
+            self._waiting = {}
+        if self._builder is None:
+            self._builder = StringsBuilder(part.shape[1:], request.name, request.allocate, self._reserve)
+        elif self._builder.row_shape != part.shape[1:]:
+            raise ragged(self._builder.row_shape[0], first, part.shape[1])
+        return part
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        assert self._builder is not None
+        self._builder.add_valid(part.data, part.lengths().reshape(-1))
+
+    def _filled(self, rows: int) -> Strings:
+        return (StringsBuilder() if self._builder is None else self._builder).finish()
 
 
 def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import Filling, TextFilling, as_data_error, for_request
+from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, for_request
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, ragged
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
@@ -23,19 +23,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
 # Record batches of the Arrow C stream interface as NumPy arrays.
-_NUMBERS = {
-    "int8": np.int8,
-    "int16": np.int16,
-    "int32": np.int32,
-    "int64": np.int64,
-    "uint8": np.uint8,
-    "uint16": np.uint16,
-    "uint32": np.uint32,
-    "uint64": np.uint64,
-    "half_float": np.float16,
-    "float": np.float32,
-    "double": np.float64,
-}
+_NUMBERS = {f"{sign}int{size}": np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)}
+_NUMBERS |= {"half_float": np.dtype(np.float16), "float": np.dtype(np.float32), "double": np.dtype(np.float64)}
 
 
 def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
@@ -421,7 +410,7 @@ class Table(Relation, Source):
         with self.reading():
             self.prepare(requests, overrides)
         rows, budget = self._rows(requests)
-        fillings: dict[str, Filling | TextFilling] = {}
+        fillings: dict[str, Filling] = {}
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
             problems: Problems = {}
@@ -432,7 +421,7 @@ class Table(Relation, Source):
                 except DataError as error:
                     problems[k] = error
             packed = any(ways[key].text for key in _keys(request) if key in ways)
-            filling = TextFilling(request, budget.reserve) if packed else Filling(request, rows, budget.reserve)
+            filling = TextFilling(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
             filling.problems.update(problems)
             fillings[request.name] = filling
         missing: dict[_Key, int] = {}
@@ -470,7 +459,7 @@ class Table(Relation, Source):
     def _read(
         self,
         ways: Mapping[_Key, ColumnRead],
-        fillings: Mapping[str, Filling | TextFilling],
+        fillings: Mapping[str, Filling],
         rows: int,
         missing: dict[_Key, int],
         overrides: Overrides,

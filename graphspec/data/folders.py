@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from graphspec.data.source import DataSignature
     from graphspec.language.declarations import DataSource
 
-# Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one, picture
-# by picture; those of one height may have several widths, and are padded.
+# Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
+# picture by picture; those of one height may have several widths, and are padded.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no others: some start programs
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _WIDE = ("I", "F")  # modes with more than 8 bits per channel begin with these

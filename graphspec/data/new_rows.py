@@ -16,14 +16,15 @@ from graphspec.base.arrays.system_memory import human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.base.files import ARCHIVE, is_regular, suffix_of
-from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
+from graphspec.data.batches import Dataset
+from graphspec.data.check import load, load_from, refused
 from graphspec.data.convert import as_array, assemble
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.paths import PICTURES, TEXTS, unmapped
 from graphspec.data.signature import data_signature
-from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source, placed
+from graphspec.data.source import NO_ROWS, DataError, DataSignature, Problems, Request, Source, placed
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import DataSource, Windows

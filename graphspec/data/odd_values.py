@@ -1,4 +1,4 @@
-"""Values that are probably not meant: columns that give away the target, texts that are no dates, numbers far from others."""
+"""Values that are probably not meant: columns that give away the target, texts that are no dates, numbers far off."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from graphspec.data.targets import small_classes
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.data.check import DataSignature
+    from graphspec.data.source import DataSignature
     from graphspec.language.declarations import DataSource, NodeDecl, Spec, Windows
 
 

@@ -181,8 +181,8 @@ def _mentions(script: Path, name: str) -> bool:
         return False
 
 
-# Where the data files of a spec lie: a run names them relative to its own directory, so a project can be moved or copied as a
-# whole. An exported file has only their names, as short as they can be told apart.
+# Where the data files of a spec lie: a run names them relative to its own directory, so a project can be moved or copied
+# as a whole. An exported file has only their names, as short as they can be told apart.
 _ROWS = ("file", "images", "texts")
 _CALLBACK_PATHS = ("filepath", "filename", "log_dir", "backup_dir")
 _VARIABLE = re.compile(r"\$\{\s*([^}\s]+)\s*\}")

@@ -13,7 +13,8 @@ from graphspec.base.arrays.memory_maps import map_of
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.base.libraries import missing_library
-from graphspec.data.check import Dataset, check_arrays
+from graphspec.data.batches import Dataset
+from graphspec.data.check import check_arrays
 from graphspec.data.convert import as_array, pack, reshape, same_numbers
 from graphspec.data.odd_values import odd_values
 from graphspec.data.source import NOT_GIVEN, DataError, DataSignature
@@ -141,11 +142,6 @@ def _is_known(problem: Diagnostic, found: Sequence[Diagnostic]) -> bool:
     return any(problem.hint == other.hint == missing_library("pillow") for other in found)
 
 
-def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
-    """Return all problems of the files that the spec names."""
-    return load_all(spec, graph)[1]
-
-
 def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return arrays and columns by name: from a mapping, a data frame, or a bare array if there is one name.
 
@@ -256,8 +252,8 @@ SAMPLE_ROWS = 5
 """Training rows that a model keeps for the proof of an export: the largest batch of the proof."""
 
 
-# Inputs of a few rows in a form that has been checked before: only their values are checked again. The complete check of arrays
-# takes 20 µs per input, longer than a small network, and most of the time of an answer for one row.
+# Inputs of a few rows in a form that has been checked before: only their values are checked again. The complete check of
+# arrays takes 20 µs per input, longer than a small network, and most of the time of an answer for one row.
 _MAX_FORMS = 256  # forms to remember; a caller has one, or one for each number of rows
 _Check = Callable[["Array"], "Array | None"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from graphspec.base.arrays.system_memory import human
 from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
-from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
+from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
 from graphspec.data.source import DataError, Problems, Request, at
 from graphspec.data.text_files import (
@@ -120,9 +120,7 @@ class Delimited(Table):
         for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
                 cells = [cell for cell in values(column, 0).tolist() if cell is not None]
-                others = [cell for cell in cells if not is_number(cell)]
-                self._text[name] = bool(others)
-                self._junk[name] = not all(is_missing(cell, missing[name]) for cell in others)
+                self._text[name], self._junk[name] = texts_among(cells, missing[name])
                 self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
     def first_cells(self) -> Iterator[tuple[str, list[str]]]:

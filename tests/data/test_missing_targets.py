@@ -12,7 +12,8 @@ from support.data_reading import NUMBER, TEXT, good, lines, problem, read
 from graphspec.base.arrays.growing import InFiles
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
-from graphspec.data.check import DataSignature, check_arrays
+from graphspec.data.check import check_arrays
+from graphspec.data.source import DataSignature
 from graphspec.data.targets import rows_without
 from graphspec.graph.ir.graph import Type
 

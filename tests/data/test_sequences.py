@@ -11,8 +11,8 @@ from data.sources import diagnostics, rows, written
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import SpecError
-from graphspec.data.check import DataSignature, check_arrays
-from graphspec.data.source import DataError
+from graphspec.data.check import check_arrays
+from graphspec.data.source import DataError, DataSignature
 from graphspec.data.targets import encode_texts, learn_alphabet, steps_of_rows, with_class_ids
 from graphspec.graph.ir.graph import Type
 

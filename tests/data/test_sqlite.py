@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from data.sources import diagnostics, rows, written
 
-from graphspec.data.check import DataSignature
 from graphspec.data.files import files_of
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 
 

@@ -17,7 +17,8 @@ import graphspec as gs
 from graphspec.base.arrays import system_memory as memory
 from graphspec.base.errors import Mark
 from graphspec.data import archives, database, text_files
-from graphspec.data.check import DataSignature, load
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.system_memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
-from graphspec.data.batches import in_batches
-from graphspec.data.check import Dataset, DataSignature, refused
+from graphspec.data.batches import Dataset, in_batches
+from graphspec.data.check import refused
 from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signature, user_inputs
+from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
 from graphspec.data.targets import with_class_ids
 from graphspec.data.weights.report import InitialWeights, reported

@@ -15,8 +15,16 @@ from graphspec.base.arguments import bad_argument, flag, literal, positive_int
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.data.batches import as_indices, split_by_time, split_last
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.batches import (
+    BatchLoader,
+    Dataset,
+    as_indices,
+    class_ids,
+    row_weights,
+    split,
+    split_by_time,
+    split_last,
+)
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
