@@ -15,7 +15,7 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
-from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, ragged
+from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 
@@ -57,9 +57,7 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
     try:
         return np.asarray(value)
     except ValueError:
-        raise DataError(
-            Code.WRONG_ARRAY_SHAPE, "is a list of lists of different lengths", "pad them to one length"
-        ) from None
+        raise wrong_shape("is a list of lists of different lengths", "pad them to one length") from None
 
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -92,9 +90,7 @@ def convert(
     source_kind = array.dtype.kind
     if expected.is_float:
         if source_kind not in "fiub":
-            raise DataError(
-                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array)
-            )
+            raise lossy(f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array))
         if source_kind != "f":
             return array
         check_finite(array, first, gaps=gaps)
@@ -103,11 +99,7 @@ def convert(
         with np.errstate(over="ignore"):
             bad = first_bad(array, lambda x: np.isinf(x.astype(np.float32)))
         if bad is not None:
-            raise DataError(
-                Code.LOSSY_CONVERSION,
-                f"is too large for float32: {at(first + bad[0])} has {bad[1]}",
-                "scale the values",
-            )
+            raise lossy(f"is too large for float32: {at(first + bad[0])} has {bad[1]}", "scale the values")
         return _cast(array, np.float32)
     dtype = np.dtype(expected.dtype)
     if dtype.kind == "b" or source_kind == "b":
@@ -136,9 +128,9 @@ def convert(
             if bad is None:
                 return _cast(array, dtype)
             text = f"has a float too large to identify the integer: {at(first + bad[0])} has {bad[1]:.0f}"
-            raise DataError(Code.LOSSY_CONVERSION, text, f"store integers as {dtype}")
-        raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
-    raise DataError(Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
+            raise lossy(text, f"store integers as {dtype}")
+        raise lossy(f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
+    raise lossy(f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
 
 
 def _dtype_hint(array: Array) -> str:
@@ -153,7 +145,7 @@ def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
     info = np.iinfo(dtype)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
+        raise lossy(f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
     return _cast(array, dtype)
 
 
@@ -175,7 +167,7 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
     if gaps and not any(isinstance(v, str) for v in present):
         return _numbers(present, np.array(absent, bool), expected).reshape(array.shape)
     if not all(isinstance(v, str) for v in present):
-        raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
+        raise lossy("contains values that are neither numbers nor text")
     if labels is None:
         truth = {"true": True, "false": False}
         if present and all(v.lower() in truth for v in present):
@@ -221,7 +213,7 @@ def _numbers(present: Sequence[Any], absent: Array, expected: Type) -> Array:
     if numbers.size and numbers.dtype == object:
         numbers = np.array([float(v) if isinstance(v, Decimal) else v for v in present])
     if numbers.size and (numbers.dtype.kind not in "fiub" or numbers.ndim != 1):
-        raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
+        raise lossy("contains values that are neither numbers nor text")
     if numbers.size == absent.size:
         return numbers
     exact = not expected.is_float and (numbers.dtype.kind in "iu" or not numbers.size)
@@ -237,7 +229,7 @@ def is_missing(text: str, others: Sequence[str] = ()) -> bool:
 
 def holds_text(row: int, value: str) -> DataError:
     """Return GS504 for text in a row of a column of numbers."""
-    return DataError(Code.LOSSY_CONVERSION, f"contains text: {at(row)} has '{shorten(value, CELL)}'", LABELS)
+    return lossy(f"contains text: {at(row)} has '{shorten(value, CELL)}'", LABELS)
 
 
 def is_number(text: str) -> bool:
@@ -280,9 +272,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
         except ArithmeticError:  # an exponent of twenty digits
             number = Decimal("inf")
         if not number.is_finite() or number != number.to_integral_value():
-            raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(row)} has {text}", _ROUND)
+            raise lossy(f"is not an exact {dtype}: {at(row)} has {text}", _ROUND)
         if not info.min <= number <= info.max:
-            raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(row)} has {text}")
+            raise lossy(f"does not fit {dtype}: {at(row)} has {text}")
         found[index] = int(number)
     return found
 
@@ -347,7 +339,7 @@ def same_numbers(
     """
     array = as_array(value, gaps=gaps)
     if array.ndim == 0:
-        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != expected.dtype:
         array = convert(array, expected, gaps=gaps)
     array = reshape(array, expected, sizes, squeeze=False, is_input=True)
@@ -376,10 +368,8 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array.reshape(array.shape[:-1])
     if array.ndim != rank:
-        raise DataError(
-            Code.WRONG_ARRAY_SHAPE,
-            f"has shape {show(array.shape)}, not {show(expected.shape)}",
-            _shape_hint(array, expected, is_input),
+        raise wrong_shape(
+            f"has shape {show(array.shape)}, not {show(expected.shape)}", _shape_hint(array, expected, is_input)
         )
     for axis in range(1, rank):
         size, actual = evaluate(expected.shape[axis], sizes), array.shape[axis]
@@ -388,7 +378,7 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
         elif size != actual:
             known = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
             text = f"has shape {show(array.shape)}, not {show(expected.shape)}{known}: axis {axis} has {actual}"
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, expected, is_input))
+            raise wrong_shape(text, _shape_hint(array, expected, is_input))
     return array
 
 
@@ -424,7 +414,7 @@ def pack(array: Array, first: int = 0) -> Strings:
         DataError: GS504 for other values, and for texts that are not Unicode.
     """
     if array.ndim == 0:
-        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
     builder = StringsBuilder(array.shape[1:])
     per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
     step = max(_BLOCK_TEXTS // per_row, 1)
@@ -432,9 +422,7 @@ def pack(array: Array, first: int = 0) -> Strings:
         values = array[start : start + step].reshape(-1)
         if values.dtype.kind == "f" and not np.isnan(values).all():
             row = first + start + int((~np.isnan(values)).argmax()) // per_row
-            raise DataError(
-                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in {at(row)}", _HINT
-            )
+            raise lossy(f"has dtype {array.dtype}, which is not text, first in {at(row)}", _HINT)
         if values.dtype.kind == "M":
             values = _in_microseconds(values)
         try:
@@ -452,8 +440,7 @@ def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -
         for index, value in enumerate(values):
             text = _text_of(value)
             if text is None:
-                what = f"has {value!r:.40} in {at(first + index // per_row)}, which is not text"
-                raise DataError(Code.LOSSY_CONVERSION, what, _HINT) from None
+                raise lossy(f"has {value!r:.40} in {at(first + index // per_row)}, which is not text", _HINT) from None
             texts.append(text)
         builder.add_texts(texts)
 
@@ -607,7 +594,7 @@ class TextFilling(Filling):
         request = self.request
         if request.stacked:
             if part.ndim != 1:
-                raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
+                raise wrong_shape(NOT_SCALAR)
             self._waiting[column] = part
             if len(self._waiting) < len(request.columns):
                 return None
@@ -660,14 +647,14 @@ def assemble(request: Request, arrays: Sequence[Array | DataError], first: int =
 
 def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
-        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
     if isinstance(array, Pictures):
         each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
         return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
     if request.type.is_string:
         texts = pack(array, first)
         if request.stacked and texts.ndim != 1:
-            raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
+            raise wrong_shape(NOT_SCALAR)
         return texts
     booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
     if request.is_sequence and not request.stacked and holds_texts(array):
@@ -683,7 +670,7 @@ def _converted(array: Array, request: Request, first: int) -> Any:
     except DataError as error:
         raise for_request(error, request) from None
     if request.stacked and array.ndim != 1:
-        raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
+        raise wrong_shape(NOT_SCALAR)
     return array
 
 
@@ -721,5 +708,5 @@ def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
     if array.ndim > rank:
         dims = ", ".join(map(str, target.shape[:rank]))
         text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
-        raise DataError(Code.WRONG_ARRAY_SHAPE, text, "give one weight for each row")
+        raise wrong_shape(text, "give one weight for each row")
     return reshape(array, Type("float32", target.shape[: array.ndim]), sizes, squeeze=False)

@@ -15,7 +15,7 @@ import numpy as np
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, for_request
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, ragged
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
 
@@ -86,7 +86,7 @@ def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings
     elif storage == "na":
         builder.add_texts([""] * count)
     else:
-        raise DataError(Code.LOSSY_CONVERSION, f"contains {storage.replace('_', ' ')} values, which are not text")
+        raise lossy(f"contains {storage.replace('_', ' ')} values, which are not text")
     return builder.finish()
 
 
@@ -104,11 +104,7 @@ def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
     elif storage == "na":
         array = np.full(count, np.nan)
     else:
-        raise DataError(
-            Code.LOSSY_CONVERSION,
-            f"contains {storage.replace('_', ' ')} values, which are not numbers",
-            "store numbers",
-        )
+        raise lossy(f"contains {storage.replace('_', ' ')} values, which are not numbers", "store numbers")
     return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
 
 
@@ -171,7 +167,7 @@ _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch
 _FIRST_ROWS = 64  # rows whose average size determines the size of a record batch
 _EXACT = 2.0**53  # from here on, a double does not represent every integer
 # Never reported: marks a column whose problem is determined after the last row, or that is read again.
-_PENDING = DataError(Code.LOSSY_CONVERSION, "is not read yet")
+_PENDING = lossy("is not read yet")
 
 _UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]
@@ -348,7 +344,7 @@ class Table(Relation, Source):
             if (own := undecodable(self.path) if self.is_text else None) is not None:
                 raise own from error
             text, hint = (None if _is_conversion_error(error) else self.explain(text)) or (text, self.hint)
-            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {text}", hint) from error
+            raise unreadable(f"cannot be read: {text}", hint) from error
 
     def count(self) -> int:
         """Count the rows."""
@@ -471,7 +467,7 @@ class Table(Relation, Source):
         done = 0
         for count, columns in self.stream(what, size, "" if self.max_rows is None else f"LIMIT {self.max_rows}"):
             if done + count > rows:
-                raise DataError(Code.UNREADABLE_FILE, f"has more rows than expected: {rows}", "write the file again")
+                raise unreadable(f"has more rows than expected: {rows}", "write the file again")
             parts: dict[tuple[str, bool], Any] = {}
             for (name, k), way in ways.items():
                 filling = fillings[name]
@@ -523,7 +519,7 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
             if part.ndim == 1:
                 raise ReadAgain("integers")
             text = "has integers that were rounded: a double represents them up to 2^53 = 9007199254740992"
-            return DataError(Code.LOSSY_CONVERSION, text, "write only integers into the lists")
+            return lossy(text, "write only integers into the lists")
     return part
 
 

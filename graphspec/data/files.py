@@ -23,7 +23,19 @@ from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, 
 from graphspec.data.database import Table
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, matching, missing_error, type_error
-from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, MemoryBudget, Problems, Request, Source, placed
+from graphspec.data.source import (
+    _FILE_TYPES,
+    NO_ROWS,
+    DataError,
+    MemoryBudget,
+    Problems,
+    Request,
+    Source,
+    lossy,
+    placed,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.tables import Delimited
 from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
 from graphspec.language.declarations import TextForm
@@ -106,7 +118,7 @@ class Files(Source):
         tables = []
         for path, file in self.sources():
             if not isinstance(file, Table):
-                raise DataError(Code.UNREADABLE_FILE, f"is no table: {path.name}", "look at one file at a time")
+                raise unreadable(f"is no table: {path.name}", "look at one file at a time")
             tables.append(file)
         return Union(tables, [name for name in self.names if name not in self.ambiguous])
 
@@ -138,10 +150,10 @@ class Files(Source):
                     before = parts[request.name]
                     if before and len(part) and isinstance(part, Strings) != isinstance(before[0], Strings):
                         text = "has texts in some files, and numbers in others"
-                        raise DataError(Code.LOSSY_CONVERSION, text, "give the head its `labels`, or write all as text")
+                        raise lossy(text, "give the head its `labels`, or write all as text")
                     if before and len(part) and part.shape[1:] != before[0].shape[1:]:
                         text = f"has shape {part.shape[1:]} per row, the files before have {before[0].shape[1:]}"
-                        raise DataError(Code.WRONG_ARRAY_SHAPE, text, "pad the rows to one length")
+                        raise wrong_shape(text, "pad the rows to one length")
                 except DataError as error:
                     problems[request.name] = {0: self._named(error, path)}
                     continue
@@ -287,14 +299,14 @@ def _size(path: Path) -> int:
     except FileNotFoundError:
         raise missing_error(path) from None
     except OSError as error:
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
+        raise unreadable(f"cannot be opened: {error.strerror or error}") from None
     except ValueError as error:  # an embedded null byte, half a character
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error}") from None
+        raise unreadable(f"cannot be opened: {error}") from None
     if not stat.S_ISREG(found.st_mode):
         what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
-        raise DataError(Code.UNREADABLE_FILE, f"is {what}, not a regular file", "write the data to a file")
+        raise unreadable(f"is {what}, not a regular file", "write the data to a file")
     if not os.access(path, os.R_OK):
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {os.strerror(13)}")
+        raise unreadable(f"cannot be opened: {os.strerror(13)}")
     return found.st_size
 
 

@@ -21,7 +21,18 @@ from graphspec.base.libraries import missing_library
 from graphspec.base.text import count
 from graphspec.data.convert import assemble
 from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, View, first_line
+from graphspec.data.source import (
+    DataError,
+    MemoryBudget,
+    Problems,
+    Request,
+    Source,
+    View,
+    first_line,
+    lossy,
+    unreadable,
+    wrong_shape,
+)
 
 if TYPE_CHECKING:
     from graphspec.data.source import DataSignature
@@ -94,8 +105,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     try:
         from PIL import Image  # noqa: F401
     except ImportError:
-        text = "has pictures, which Pillow decodes: it is not installed"
-        raise DataError(Code.UNREADABLE_FILE, text, missing_library("pillow")) from None
+        raise unreadable("has pictures, which Pillow decodes: it is not installed", missing_library("pillow")) from None
     mode, size = _mode_and_size(request)
     found = np.array([upright_size(path) for path in paths], np.int64).reshape(-1, 2)
     readable = (found > 0).all(axis=1) & (found.prod(axis=1) <= _MAX_PIXELS)
@@ -113,8 +123,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         try:
             pixels = _decoded(paths[row], names[row], mode)
             if pixels.shape[:2] != tuple(used[row]):
-                text = f"has '{names[row]}', which was altered while it was read"
-                raise DataError(Code.UNREADABLE_FILE, text, "try again")
+                raise unreadable(f"has '{names[row]}', which was altered while it was read", "try again")
         except DataError as error:
             bad.append(error)
         if bad:
@@ -146,7 +155,7 @@ def _mode_and_size(request: Request) -> tuple[str, tuple[int | None, ...]]:
     channels = shape[-1] if len(shape) == 4 else None
     if not isinstance(channels, int) or channels not in _MODES:
         hint = "an input of pictures has the shape [height, width, channels] with 1, 3 or 4 channels"
-        raise DataError(Code.WRONG_ARRAY_SHAPE, f"has pictures for input '{request.name}', which takes none", hint)
+        raise wrong_shape(f"has pictures for input '{request.name}', which takes none", hint)
     return _MODES[channels], tuple(n if isinstance(n, int) else None for n in shape[1:3])
 
 
@@ -188,7 +197,7 @@ def _decoded(path: Path, name: str, mode: str) -> Array:
     except Exception as error:  # decoders raise all kinds
         said = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
         hint = f"remove it, or save it again as one of {', '.join(PICTURES)}"
-        raise DataError(Code.UNREADABLE_FILE, f"has '{name}', which cannot be decoded: {said}", hint) from None
+        raise unreadable(f"has '{name}', which cannot be decoded: {said}", hint) from None
     return pixels.reshape(*pixels.shape[:2], len(mode))
 
 
@@ -196,13 +205,12 @@ def _refuse(image: Any, name: str) -> None:
     """Refuse a picture by its header, before it is decoded."""
     width, height = image.size
     if width * height > _MAX_PIXELS:
-        text = f"has '{name}' of {height} x {width} pixels, more than {_MAX_PIXELS:,}"
-        raise DataError(Code.WRONG_ARRAY_SHAPE, text, "make it smaller")
+        raise wrong_shape(f"has '{name}' of {height} x {width} pixels, more than {_MAX_PIXELS:,}", "make it smaller")
     if image.mode.startswith(_WIDE):
         text = f"has '{name}' with more than 8 bits per channel, which would be cut off"
-        raise DataError(Code.LOSSY_CONVERSION, text, "save it with 8 bits, or write the numbers to an .npz file")
+        raise lossy(text, "save it with 8 bits, or write the numbers to an .npz file")
     if getattr(image, "is_animated", False):
-        raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' with several pictures", "save one of them")
+        raise wrong_shape(f"has '{name}' with several pictures", "save one of them")
 
 
 def _fits(found: Sequence[int], size: Sequence[int | None]) -> bool:
@@ -230,7 +238,7 @@ def _other_sizes(
         f"with the shape [null, null, {channels}], let `{{type: Resizing, height: {high}, width: {wide}}}` be "
         "the first layer: it resizes each picture alone; or resize the files"
     )
-    return DataError(Code.WRONG_ARRAY_SHAPE, text, hint)
+    return wrong_shape(text, hint)
 
 
 # Folders of files as rows: pictures or texts, with the names of their subfolders as labels.
@@ -288,14 +296,14 @@ class Folder(Source):
     def column(self, name: str) -> Array:
         """Return labels or paths as objects."""
         if name == self.kind:
-            raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' among several columns", "feed it alone")
+            raise wrong_shape(f"has '{name}' among several columns", "feed it alone")
         return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
         """Return the text of every file."""
         if not request.type.is_string:
             hint = "declare the input with `dtype: string`"
-            raise DataError(Code.LOSSY_CONVERSION, f"has texts for '{request.name}', which takes numbers", hint)
+            raise lossy(f"has texts for '{request.name}', which takes numbers", hint)
         budget = MemoryBudget()
         builder = StringsBuilder((), request.name, request.allocate, None if request.allocate else budget.reserve)
         bad: list[DataError] = []
@@ -308,9 +316,7 @@ class Folder(Source):
                     if isinstance(error, UnicodeError | TextError)
                     else f"cannot be read: {error.strerror}"
                 )
-                bad.append(
-                    DataError(Code.UNREADABLE_FILE, f"has '{path.as_posix()}', which {said}", "save it as UTF-8")
-                )
+                bad.append(unreadable(f"has '{path.as_posix()}', which {said}", "save it as UTF-8"))
             except DataError as error:
                 if error.code == Code.NOT_ENOUGH_MEMORY:
                     raise
@@ -330,7 +336,7 @@ class Folder(Source):
             data = file.read(_MAX_TEXT + 1)
         if len(data) > _MAX_TEXT:
             text = f"has '{path.as_posix()}' of more than {_MAX_TEXT >> 20} MiB"
-            raise DataError(Code.UNREADABLE_FILE, text, "divide it into several texts")
+            raise unreadable(text, "divide it into several texts")
         return data.decode("utf-8-sig")
 
 
@@ -338,7 +344,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files with these suffixes, relative to the folder, sorted by their names."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise DataError(Code.UNREADABLE_FILE, what, "folders are named relative to the spec")
+        raise unreadable(what, "folders are named relative to the spec")
     real, found, bad = _real(folder), list[Path](), list[DataError]()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -350,7 +356,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
             elif path.is_file():
                 found.append(relative)
         if len(found) > MAX_FILES * 100:
-            raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
+            raise unreadable(f"has more than {MAX_FILES * 100:,} files", "divide the folder")
     if bad:
         raise BadFilesError(bad)
     if not found:
@@ -368,7 +374,7 @@ def _bad_link(path: Path, name: str) -> DataError:
         what = "a link that leads out of it"
         return DataError(Code.OUTSIDE_FOLDER, f"has '{name}', {what}", "copy the file into the folder")
     what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
-    return DataError(Code.UNREADABLE_FILE, f"has '{name}', {what}", "remove it, or copy there what it should lead to")
+    return unreadable(f"has '{name}', {what}", "remove it, or copy there what it should lead to")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:

@@ -24,7 +24,17 @@ from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.paths import PICTURES, TEXTS, unmapped
 from graphspec.data.signature import data_signature
-from graphspec.data.source import NO_ROWS, DataError, DataSignature, Problems, Request, Source, placed
+from graphspec.data.source import (
+    NO_ROWS,
+    DataError,
+    DataSignature,
+    Problems,
+    Request,
+    Source,
+    placed,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import DataSource, Windows
@@ -102,13 +112,13 @@ def read_document(path: Path) -> Records:
     try:
         found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except OSError as error:
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
+        raise unreadable(f"cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         found = None
     rows = found if isinstance(found, list) else [found]
     if not rows or not all(isinstance(row, dict) for row in rows):
         hint = "a JSON file of rows is one object, or a list of objects; a file of one object per line ends in .jsonl"
-        raise DataError(Code.UNREADABLE_FILE, "cannot be read: it has no rows in JSON", hint)
+        raise unreadable("cannot be read: it has no rows in JSON", hint)
     return Records(rows, range(1, len(rows) + 1), 0, "row")
 
 
@@ -136,7 +146,7 @@ def _lines(stream: Stream) -> Iterator[bytes | None]:
 def _whole(parts: Sequence[bytes], number: int) -> bytes:
     if sum(map(len, parts)) > MAX_LINE:
         said = f"cannot be read: line {number} has more than {human(MAX_LINE)}"
-        raise DataError(Code.UNREADABLE_FILE, said, "store long texts and lists in a file")
+        raise unreadable(said, "store long texts and lists in a file")
     return b"".join(parts)
 
 
@@ -156,7 +166,7 @@ def _record(text: bytes, number: int) -> Mapping[str, Any]:
     except (ValueError, RecursionError):  # not UTF-8, not JSON, a number of thousands of digits, brackets without end
         record = None
     if not isinstance(record, dict):
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be read: line {number} is not a JSON object", _HINT)
+        raise unreadable(f"cannot be read: line {number} is not a JSON object", _HINT)
     return record
 
 
@@ -215,14 +225,14 @@ class RecordSource(Source):
             return None
         first, other = self.place(are_lists.index(True)), self.place(are_lists.index(False))
         text = f"has a list in {first}, and a single value in {other}"
-        return DataError(Code.WRONG_ARRAY_SHAPE, text, f"write a list in every {self._records.item}, or in none")
+        return wrong_shape(text, f"write a list in every {self._records.item}, or in none")
 
 
 def _objects_or_lists(values: list[Any]) -> Array:
     """Return values, or lists of values of one length, as an array of objects."""
     array = np.array(values, dtype=object) if values else np.empty(0, object)
     if array.ndim == 1 and any(isinstance(v, list) for v in values):
-        raise DataError(Code.WRONG_ARRAY_SHAPE, "has lists of different lengths", "fill shorter ones up with null")
+        raise wrong_shape("has lists of different lengths", "fill shorter ones up with null")
     return array
 
 

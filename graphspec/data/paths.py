@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, UsageError
 from graphspec.base.files import DATA_SUFFIXES, DATABASES, suffix_of
 from graphspec.base.text import shell
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, unreadable
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 
@@ -47,12 +47,12 @@ def matching(pattern: Path) -> list[Path]:
         names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
         found = sorted(map(Path, islice(filter(_is_file, names), MAX_FILES + 1)))
     except (OSError, ValueError) as error:
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be searched: {error}") from None
+        raise unreadable(f"cannot be searched: {error}") from None
     if not found:
         hint = "files are named relative to the spec; `*` stands for any characters of a name"
-        raise DataError(Code.UNREADABLE_FILE, "does not exist: no file matches this pattern", hint)
+        raise unreadable("does not exist: no file matches this pattern", hint)
     if len(found) > MAX_FILES:
-        raise DataError(Code.UNREADABLE_FILE, f"has too many files: more than {MAX_FILES:,} match", "join some of them")
+        raise unreadable(f"has too many files: more than {MAX_FILES:,} match", "join some of them")
     return found
 
 
@@ -122,15 +122,13 @@ def folder_error(path: Path, name: str) -> DataError:
         if count and count * 2 >= total:
             labels = ", labels: folder" if labelled else ""
             what = f"is a folder of {'more than ' if total >= _MAX_COUNTED else ''}{count:,} {noun}"
-            return DataError(Code.UNREADABLE_FILE, what, f"write `{{{key}: {name}{labels}}}` in place of `file`")
+            return unreadable(what, f"write `{{{key}: {name}{labels}}}` in place of `file`")
     tables = sorted(((count, suffix) for suffix, count in counts.items() if suffix in DATA_SUFFIXES), reverse=True)
     if tables:
         count, suffix = tables[0]
         what = f"is a folder of {count:,} {suffix} file{'s' if count > 1 else ''}"
-        return DataError(Code.UNREADABLE_FILE, what, f"name the files: `{name.rstrip('/')}/*{suffix}`")
-    return DataError(
-        Code.UNREADABLE_FILE, "is a folder, not a file", "name a file, or `images:` or `texts:` of a folder"
-    )
+        return unreadable(what, f"name the files: `{name.rstrip('/')}/*{suffix}`")
+    return unreadable("is a folder, not a file", "name a file, or `images:` or `texts:` of a folder")
 
 
 def _count(path: Path) -> tuple[dict[str, int], bool, int]:
@@ -151,7 +149,7 @@ def _count(path: Path) -> tuple[dict[str, int], bool, int]:
 
 def missing_error(path: Path) -> DataError:
     """Return the error for a file that does not exist, with the script that makes it or a name that is near."""
-    return DataError(Code.UNREADABLE_FILE, "does not exist", where_it_may_be(path))
+    return unreadable("does not exist", where_it_may_be(path))
 
 
 def where_it_may_be(path: Path) -> str:

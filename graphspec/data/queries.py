@@ -16,7 +16,7 @@ from graphspec.base.errors import did_you_mean
 from graphspec.base.files import COMPRESSED, SQLITE, TABLES, is_regular, suffix_of
 from graphspec.data.database import lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be
-from graphspec.data.source import DataError, first_line
+from graphspec.data.source import DataError, first_line, lossy, unreadable
 from graphspec.data.tables import Typed, duplicates
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class QueryText:
                 problem = "is not a regular file" if file.exists() else "does not exist"
                 text = f"names '{name}', which {problem}{self.position(offset)}"
                 hint = "names are relative to the spec" if file.exists() else where_it_may_be(self._folder / name)
-                raise DataError(Code.UNREADABLE_FILE, text, hint)
+                raise unreadable(text, hint)
         self.files += [file for file in found if file not in self.files]
         return found
 
@@ -345,15 +345,14 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         beside = file.with_name(file.name + suffix)
         if beside.exists() and beside.stat().st_size:
             text = f"has changes in '{beside.name}', which are not in the file yet"
-            raise DataError(Code.UNREADABLE_FILE, text, "end the programs that write to it")
+            raise unreadable(text, "end the programs that write to it")
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         connection.execute("PRAGMA trusted_schema = OFF")
         yield connection
     except sqlite3.Error as error:
-        text = f"cannot be read as an SQLite database: {first_line(error)}"
-        raise DataError(Code.UNREADABLE_FILE, text, "write the file again") from None
+        raise unreadable(f"cannot be read as an SQLite database: {first_line(error)}", "write the file again") from None
     finally:
         if connection is not None:
             connection.close()
@@ -409,7 +408,7 @@ def _type(connection: sqlite3.Connection, table: str, column: str) -> str:
     [found] = connection.execute(f"SELECT {kinds}, {large} FROM {quoted(table)}").fetchall()
     integers, reals, texts, octets, inexact = map(bool, found)
     if octets:
-        raise DataError(Code.LOSSY_CONVERSION, f"has bytes in column '{column}' of '{table}'", "store numbers or text")
+        raise lossy(f"has bytes in column '{column}' of '{table}'", "store numbers or text")
     if texts or (integers and reals and inexact):
         return "VARCHAR"
     return "DOUBLE" if reals else "BIGINT" if integers else "VARCHAR"
@@ -473,7 +472,7 @@ def prepared(source: DataSource) -> tuple[Any, QueryText]:
             tables, macros = _catalog(connection)
         except Exception as error:
             text = f"cannot be opened as a DuckDB database: {first_line(error)}"
-            raise DataError(Code.UNREADABLE_FILE, text, "write it again with this version of DuckDB") from None
+            raise unreadable(text, "write it again with this version of DuckDB") from None
     query = QueryText(source.query, source.folder, [source.beside, *source.allow], tables, macros)
     if source.file is not None:
         query.files.insert(0, source.file.resolve())

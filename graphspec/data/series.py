@@ -16,7 +16,7 @@ from graphspec.data.batches import Times
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.files import Files
-from graphspec.data.source import DataError, Problems, Request, Source, View, at, placed
+from graphspec.data.source import DataError, Problems, Request, Source, View, at, lossy, placed
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.language.durations import MICROSECONDS, Every
 from graphspec.vocabulary.layers.dates import is_date
@@ -134,13 +134,12 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
                     f"has '{text}' as '{name}' in {at(row)}, not a date as `{form}`",
                     "correct it, or `format`",
                 )
-            raise DataError(Code.LOSSY_CONVERSION, wrong, hint) from None
+            raise lossy(wrong, hint) from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
         moments[row] = (instant - _EPOCH) // timedelta(microseconds=1)
     if len(zoned) > 1:
-        wrong = f"has '{name}' with and without a time zone"
-        raise DataError(Code.LOSSY_CONVERSION, wrong, "write all with a time zone")
+        raise lossy(f"has '{name}' with and without a time zone", "write all with a time zone")
     like = texts[-1]
     if days and True in zoned and (zone := _ZONE.search(like)):
         like = like[: zone.start()]  # the times are those that its clocks show

@@ -37,6 +37,21 @@ class DataError(ProblemError):
         return [self]
 
 
+def unreadable(what: str, hint: str | None = None) -> DataError:
+    """Return GS501: a file or a part of it cannot be read."""
+    return DataError(Code.UNREADABLE_FILE, what, hint)
+
+
+def lossy(what: str, hint: str | None = None) -> DataError:
+    """Return GS504: values do not fit the type that is wanted."""
+    return DataError(Code.LOSSY_CONVERSION, what, hint)
+
+
+def wrong_shape(what: str, hint: str | None = None) -> DataError:
+    """Return GS503: an array has another shape than the one that is wanted."""
+    return DataError(Code.WRONG_ARRAY_SHAPE, what, hint)
+
+
 @dataclass(frozen=True)
 class Request:
     """An array of the graph that a file must provide.
@@ -146,7 +161,7 @@ def ragged(length: int, row: int, other: int | None) -> DataError:
     """Return GS503 for lists of different lengths."""
     found = "none" if other is None else other
     text = f"has lists of different lengths: {length} values in {at(0)}, {found} in {at(row)}"
-    return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
+    return wrong_shape(text, "pad them to one length")
 
 
 class MemoryBudget:

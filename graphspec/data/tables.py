@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from graphspec.base.arrays.system_memory import human
-from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DataError, Problems, Request, at
+from graphspec.data.source import DataError, Problems, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
     GROUPED,
     Scan,
@@ -66,7 +65,7 @@ class Delimited(Table):
         self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
             text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
-            raise DataError(Code.UNREADABLE_FILE, text, "write rows of this width as an array to an .npz file")
+            raise unreadable(text, "write rows of this width as an array to an .npz file")
         self._scan: Scan | None = None
         self._casts_guarded = False
         self._text: dict[str, bool] = {}
@@ -259,11 +258,7 @@ class Typed(Table):
         lists = "[]" * depth
         if request.type.is_string:
             if inner not in self.with_text and not inner.startswith(_TIMES):
-                raise DataError(
-                    Code.LOSSY_CONVERSION,
-                    f"contains values of type {sql_type}, which are not text",
-                    "store text or integers",
-                )
+                raise lossy(f"contains values of type {sql_type}, which are not text", "store text or integers")
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
         if depth == 0 and request.learns_labels and not request.stacked and inner in _types_of_labels(request):
             return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
@@ -278,11 +273,7 @@ class Typed(Table):
         if inner == "enum":
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})")
         if inner not in _SUPPORTED:
-            raise DataError(
-                Code.LOSSY_CONVERSION,
-                f"contains values of type {sql_type}, which are not numbers",
-                "store numbers or text",
-            )
+            raise lossy(f"contains values of type {sql_type}, which are not numbers", "store numbers or text")
         if depth == 0 and inner in _INTEGERS[:-1] and request.gaps and not request.type.is_float:
             return ColumnRead(f"coalesce(CAST({column} AS BIGINT), {MISSING_INTEGER})")
         if depth:  # a list of fixed length becomes a list of any length
@@ -343,10 +334,10 @@ class Lines(Typed):
         self._scan = scan(self.path)
         if self._scan.longest > _MAX_LINE:
             text = f"has a line of more than {human(_MAX_LINE)}"
-            raise DataError(Code.UNREADABLE_FILE, text, "store texts and lists of this length in separate files")
+            raise unreadable(text, "store texts and lists of this length in separate files")
         found = self._lines(connection, sample_size=-1)
         if found.columns == ["json"] and (line := self._no_object()) is not None:
-            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: line {line} is not an object", self.hint)
+            raise unreadable(f"cannot be read: line {line} is not an object", self.hint)
         self._kinds = {n: str(t) for n, t in zip(found.columns, found.types, strict=True)}
         inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
         odd = {

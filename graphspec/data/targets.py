@@ -15,7 +15,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem, ShapeError, SpecError, did_you_mean
 from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, chunks, one_hot, reshape
-from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed
+from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed, wrong_shape
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.head_arrays import LENGTH, STEPS
 
@@ -126,7 +126,7 @@ def steps_of_rows(
         except ShapeError as error:
             rows = np.flatnonzero((np.stack([sizes[n][1] for n in names], 1) == row).all(1))
             text = f"has a picture in {at(int(rows[0]))} that is too small for the network: {error.problem.message}"
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, "leave the row out, or use smaller kernels") from None
+            raise wrong_shape(text, "leave the row out, or use smaller kernels") from None
     by_head = {h: np.array([each.get(h, -1) for each in found], np.int64) for h in heads}
     return {h: counts[index.reshape(-1)] for h, counts in by_head.items() if (counts >= 0).all()}
 

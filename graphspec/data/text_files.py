@@ -16,9 +16,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from graphspec.base.codes import Code
 from graphspec.base.files import suffix_of
-from graphspec.data.source import DataError, first_line
+from graphspec.data.source import DataError, first_line, unreadable
 from graphspec.vocabulary.layers.dates import is_date
 
 # Open a data file's bytes or text; ``.gz`` files are decompressed while they are read.
@@ -40,8 +39,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with gzip.open(path) as file:
             yield file  # type: ignore[misc]  # a GzipFile
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        text = f"cannot be decompressed: {first_line(error)}"
-        raise DataError(Code.UNREADABLE_FILE, text, "compress it again with gzip") from None
+        raise unreadable(f"cannot be decompressed: {first_line(error)}", "compress it again with gzip") from None
 
 
 @contextmanager
@@ -73,7 +71,7 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
                 if encoding == "utf-8":
                     text = f"cannot be read: line {line:,} is not UTF-8 ({byte}, as Excel writes it)"
                     hint = "save it as UTF-8 (in Excel: CSV UTF-8), or write `encoding: cp1252`"
-                raise DataError(Code.UNREADABLE_FILE, text, hint) from None
+                raise unreadable(text, hint) from None
             if not block:
                 return
             line += block.count(b"\n")
@@ -111,7 +109,7 @@ def header(path: Path, separator: str | None = None) -> tuple[str, list[str], in
         for mark, name in _BYTE_ORDER_MARKS:
             if start.startswith(mark):
                 key = ", or write `encoding: utf-16`" if name == "UTF-16" else ""
-                raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", f"save it as UTF-8{key}")
+                raise unreadable(f"is {name}, not UTF-8", f"save it as UTF-8{key}")
         file.seek(0)
         blank, line = 0, file.readline(_MAX_HEADER)
         while line and not line.rstrip("\r\n"):
