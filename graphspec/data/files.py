@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +20,8 @@ from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.data.database import Table
 from graphspec.data.folders import WithPictures, of_source
-from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, matching, missing_error, type_error
+from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
 from graphspec.data.source import (
-    _FILE_TYPES,
     NO_ROWS,
     DataError,
     MemoryBudget,
@@ -36,7 +33,7 @@ from graphspec.data.source import (
     unreadable,
     wrong_shape,
 )
-from graphspec.data.tables import Delimited
+from graphspec.data.tables import Delimited, Lines, Parquet
 from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
 from graphspec.language.declarations import TextForm
 
@@ -222,14 +219,15 @@ def plain_rows(source: DataSource, max_rows: int | None) -> Source:
         from graphspec.data.queries import Query
 
         if source.file is not None:
-            _size(source.file)
+            size_of(source.file)
         table = Query(source)
         table.max_rows = max_rows
         return table
-    if (folder := of_source(source, max_rows)) is not None:
-        return folder
-    assert source.file is not None, "a split has no rows"
-    return open_source(source.file, max_rows, source=source)
+    if source.file is not None:
+        return open_source(source.file, max_rows, source=source)
+    folder = of_source(source, max_rows)
+    assert folder is not None, "a split has no rows"
+    return folder
 
 
 def files_of(source: DataSource) -> list[Path]:
@@ -263,9 +261,9 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
         if is_folder(path):
             raise folder_error(path, _named(path, source))
         if suffix in (*PICTURES, *TEXTS):
-            _size(path)  # a picture or a text that is not there, before what is said of one
+            size_of(path)  # a picture or a text that is not there, before what is said of one
         raise type_error(path)
-    if _size(path) == 0:
+    if size_of(path) == 0:
         raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
     if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
@@ -283,33 +281,6 @@ def _named(path: Path, source: DataSource | None) -> str:
     return path.name if named is None else str(named.value)
 
 
-def is_glob(path: Path) -> bool:
-    """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
-    return has_marks(path) and not is_regular(path)
-
-
-def _size(path: Path) -> int:
-    """Return the size of a regular file.
-
-    Raises:
-        DataError: GS501 if there is no such file, or it is not regular or not readable.
-    """
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise missing_error(path) from None
-    except OSError as error:
-        raise unreadable(f"cannot be opened: {error.strerror or error}") from None
-    except ValueError as error:  # an embedded null byte, half a character
-        raise unreadable(f"cannot be opened: {error}") from None
-    if not stat.S_ISREG(found.st_mode):
-        what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
-        raise unreadable(f"is {what}, not a regular file", "write the data to a file")
-    if not os.access(path, os.R_OK):
-        raise unreadable(f"cannot be opened: {os.strerror(13)}")
-    return found.st_size
-
-
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
     """Open a table by the suffix of its name.
 
@@ -319,11 +290,10 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
     Raises:
         DataError: GS501 if it cannot be read.
     """
-    from graphspec.data.tables import Delimited, Lines, Parquet
-
-    if suffix_of(path) == ".parquet":
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
         return Parquet(path)
-    read = Lines if suffix_of(path).startswith(".jsonl") else partial(Delimited, form=form)
+    read = Lines if suffix.startswith(".jsonl") else partial(Delimited, form=form)
     if form.encoding == "utf-8":
         return read(path)
     folder = Path(tempfile.mkdtemp(prefix="graphspec-"))  # the database and all else then read UTF-8

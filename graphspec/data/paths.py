@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, UsageError
-from graphspec.base.files import DATA_SUFFIXES, DATABASES, suffix_of
+from graphspec.base.files import DATA_SUFFIXES, DATABASES, is_regular, suffix_of
 from graphspec.base.text import shell
 from graphspec.data.source import DataError, unreadable
 from graphspec.language.declarations import DataSource
@@ -58,6 +59,11 @@ def matching(pattern: Path) -> list[Path]:
 
 def _is_file(name: str) -> bool:
     return Path(name).is_file()
+
+
+def is_glob(path: Path) -> bool:
+    """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
+    return has_marks(path) and not is_regular(path)
 
 
 # Files that are no data files, or that are not there: what they are, and what to do.
@@ -177,6 +183,31 @@ def _mentions(script: Path, name: str) -> bool:
             return name.encode() in file.read(_MAX_SCRIPT)
     except OSError:
         return False
+
+
+_FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a regular file.
+
+    Raises:
+        DataError: GS501 if there is no such file, or it is not regular or not readable.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise missing_error(path) from None
+    except OSError as error:
+        raise unreadable(f"cannot be opened: {error.strerror or error}") from None
+    except ValueError as error:  # an embedded null byte, half a character
+        raise unreadable(f"cannot be opened: {error}") from None
+    if not stat.S_ISREG(found.st_mode):
+        what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
+        raise unreadable(f"is {what}, not a regular file", "write the data to a file")
+    if not os.access(path, os.R_OK):
+        raise unreadable(f"cannot be opened: {os.strerror(13)}")
+    return found.st_size
 
 
 # Where the data files of a spec lie: a run names them relative to its own directory, so a project can be moved or copied

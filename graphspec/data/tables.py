@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,8 +46,6 @@ _SAMPLE_CELLS = 1 << 17  # at most this many cells in the sample: wide tables ha
 _STRING_BYTES = 64  # bytes of a Python string besides its characters
 _MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
 _BLOCK_BYTES = 1 << 20  # bytes read at a time
-_SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
-_QUOTE = "'"
 
 
 class Delimited(Table):
@@ -93,8 +92,9 @@ class Delimited(Table):
             own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
             self.names, self.ambiguous = own, duplicates(own)
-        written = dict(self.columns)
-        form = self._form
+        written, form = dict(self.columns), self._form
+        if form.decimal == "." and form.thousands is None and not form.strip:
+            return
         self.columns = {name: _plain(sql, *form.marks(name), form.strip) for name, sql in written.items()}
         self._raw = {sql: written[name] for name, sql in self.columns.items()}
         self.types = {sql: self.types[column] for sql, column in self._raw.items()}
@@ -156,7 +156,7 @@ class Delimited(Table):
             missing = (*MISSING_TEXTS, *request.missing) if request.labels is None else MISSING_TEXTS[:1]
         return ColumnRead(self._number(column, missing), rounded_to_doubles=True, null_may_be_text=True)
 
-    def _number(self, column: str, missing: Sequence[str] | None) -> str:
+    def _number(self, column: str, missing: tuple[str, ...] | None) -> str:
         """Return SQL for a cell as a number: NULL for text, NaN for the texts ``missing`` (None: NULL for them, too).
 
         The database parses ``1_000`` as a number, hence the guard.
@@ -166,9 +166,8 @@ class Delimited(Table):
             number = f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END"
         if missing is None:
             return number
-        cell = f"trim({column}, {quoted(_SPACES, _QUOTE)})"
-        texts, own = (", ".join(_text(t) for t in some) for some in (MISSING_TEXTS[: len(missing)], missing))
-        absent = f"{column} IS NULL OR lower({cell}) IN ({texts}) OR {cell} IN ({own})"
+        cell, texts = f"trim({column}, {_BLANK})", _listed(MISSING_TEXTS[: len(missing)])
+        absent = f"{column} IS NULL OR lower({cell}) IN ({texts}) OR {cell} IN ({_listed(missing)})"
         return f"coalesce({number}, CASE WHEN {absent} THEN 'nan'::DOUBLE END)"
 
     def lines_of_rows(self) -> Sequence[int] | None:
@@ -215,7 +214,15 @@ def _plain(column: str, decimal: str, thousands: str | None, strip: Sequence[str
 
 
 def _text(text: str) -> str:
-    return quoted(text, _QUOTE)
+    return quoted(text, "'")
+
+
+_BLANK = _text("".join(c for c in map(chr, range(0x3001)) if c.isspace()))
+
+
+@cache
+def _listed(texts: tuple[str, ...]) -> str:
+    return ", ".join(map(_text, texts))
 
 
 def duplicates(names: Sequence[str]) -> dict[str, str]:
