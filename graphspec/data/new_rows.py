@@ -200,10 +200,7 @@ class RecordSource(Source):
         return f"{self._records.item} {self._records.lines[row]:,}"
 
     def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
-        array = np.empty(len(self._records.rows), object)
-        for k, row in enumerate(self._records.rows):
-            array[k] = row.get(column)
-        yield 0, array
+        yield 0, _objects([row.get(column) for row in self._records.rows])
 
     def _column(self, key: str, request: Request) -> Array | DataError:
         values, item = [], self._records.item

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem
-from graphspec.data.profile import FAR, Expressions
+from graphspec.data.profile import FAR, read_values
 from graphspec.data.source import Tally
 from graphspec.data.targets import places_of
 from graphspec.vocabulary.layers.dates import DateParts, is_date
@@ -21,56 +20,17 @@ from graphspec.vocabulary.layers.missing import Impute
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.data.database import Relation, Table
+    from graphspec.data.database import Table
     from graphspec.data.files import Files
-    from graphspec.data.profile import ColumnProfile, Profile
+    from graphspec.data.profile import Profile, Values
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource, Spec
 
 # Columns that give away the target: copies of it, columns or gaps that determine it, numbers that add up to it.
-ROWS = 200_000
-"""The number of rows, from the start, that are looked at."""
-_VALUES = 16_000_000  # of wide tables, fewer rows
-_TOGETHER = 48  # columns that one query reads
 _MAX_NUMBERS = 64  # columns of numbers whose sums are looked at
 _CHANCE = math.log(1e-9)  # log of the probability below which something is no accident
 _FEW = 50  # ranges of fewer rows may be apart by chance, or because a measurement really tells the classes apart
 _EXPLAINED = 0.95  # part of the answer that gaps alone must give away
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values of a column.
-
-    Attributes:
-        codes: an integer for each row, equal for equal values, -1 where the value is missing.
-        numbers: the values as float64, NaN where they are missing or infinite; None if they are no numbers.
-        names: the values in words, by code.
-    """
-
-    codes: Array
-    numbers: Array | None = None
-    names: Sequence[str] = ()
-
-    @classmethod
-    def of_numbers(cls, numbers: Array) -> Values:
-        """Return the values of a column of numbers, NaN where they are missing."""
-        numbers = np.asarray(numbers, np.float64)
-        known, codes = np.unique(numbers, return_inverse=True)
-        finite = np.where(np.isfinite(numbers), numbers, np.nan)
-        return cls(np.where(np.isnan(numbers), -1, codes.reshape(-1)), finite, [f"{value:g}" for value in known])
-
-    @classmethod
-    def of_texts(cls, texts: Iterable[str | None]) -> Values:
-        """Return the values of a column of texts, None where they are missing."""
-        known: dict[str, int] = {}
-        codes = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
-        return cls(np.array(codes, np.int64), None, list(known))
-
-    @property
-    def distinct(self) -> int:
-        """How many different values there are."""
-        return len(np.unique(self.codes[self.codes >= 0]))
 
 
 def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
@@ -86,7 +46,7 @@ def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool)
     relation = table.relation()
     useless = {name for name, c in profile.columns.items() if c.kind in ("list", "other", "empty") or c.constant}
     with relation.reading():
-        found = _read(relation, [c for name, c in profile.columns.items() if name == target or name not in useless])
+        found = read_values(relation, [c for n, c in profile.columns.items() if n == target or n not in useless])
     return giving_away(found, found.pop(target), classes=classes)
 
 
@@ -97,24 +57,6 @@ def giving_away(columns: Mapping[str, Values], target: Values, *, classes: bool)
     """
     found = {name: why for name, column in columns.items() if (why := _why(column, target, classes)) is not None}
     return found if classes else found | _sums(columns, target, found)
-
-
-def _read(table: Relation, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
-    rows = min(ROWS, _VALUES // len(columns))
-    source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
-    found: dict[str, Values] = {}
-    for start in range(0, len(columns), _TOGETHER):
-        part = columns[start : start + _TOGETHER]
-        at = [(column, Expressions(table.columns[column.name], column.stored)) for column in part]
-        sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
-        read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
-        for k, column in enumerate(part):
-            values = np.ma.asarray(read[f"c{k}"])
-            of_numbers = column.is_number
-            found[column.name] = (
-                Values.of_numbers(values.filled(np.nan)) if of_numbers else Values.of_texts(values.tolist())
-            )
-    return found
 
 
 def _why(column: Values, target: Values, classes: bool) -> str | None:

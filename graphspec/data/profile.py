@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.data.convert import MISSING_TEXTS as ALL_MISSING
-from graphspec.data.database import Relation, Table, quoted
-from graphspec.data.files import Files
+from graphspec.data.convert import MISSING_TEXTS
+from graphspec.data.database import quoted
 from graphspec.data.folders import upright_size
 from graphspec.data.source import DataError
 from graphspec.data.text_files import MOSTLY
 
 if TYPE_CHECKING:
     from graphspec.data.archives import Npz
+    from graphspec.data.database import Relation, Table
+    from graphspec.data.files import Files
     from graphspec.data.folders import Folder
     from graphspec.graph.ir.graph import Array
 
@@ -30,7 +31,7 @@ ISO = "ISO"
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
 FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 """Formats of dates that are looked for; the day is tried before the month."""
-MISSING_TEXTS = tuple(text for text in ALL_MISSING if text)
+_MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
 LARGEST = 3.4028234663852886e38
@@ -81,7 +82,7 @@ class Expressions:
         """Whether the value is a text such as ``NA``."""
         if self.stored != "text":
             return "false"
-        listed = ", ".join(quoted(text, "'") for text in MISSING_TEXTS)
+        listed = ", ".join(quoted(text, "'") for text in _MISSING_WORDS)
         return f"coalesce(lower(trim({self.column}::VARCHAR)) IN ({listed}), false)"
 
     @property
@@ -307,6 +308,8 @@ _MOST_TOGETHER = 512
 _KEPT_CELLS = 1 << 23  # of a wide table, which is kept in memory while it is looked at
 _SAMPLE_ROWS = 4096  # rows that decide which forms of dates are looked for
 _EXACT_QUANTILES = 2e7  # values that may be kept for the exact quantiles of all columns
+_VALUES_OF_ROWS = 200_000  # whose values are read
+_MOST_VALUES = 16_000_000  # that are read: of wide tables, fewer rows
 _EXACT_DISTINCT = 20_000_000  # values of a column that may be told apart exactly: 16 bytes each
 
 
@@ -566,6 +569,60 @@ def _kind(stored: Stored, present: int, of: Mapping[str, Any], shares: Mapping[s
     if of.get("truth") == present:
         return "bool"
     return "date" if 1.0 in shares.values() else "text"
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a column.
+
+    Attributes:
+        codes: an integer for each row, equal for equal values, -1 where the value is missing.
+        numbers: the values as float64, NaN where they are missing or infinite; None if they are no numbers.
+        names: the values in words, by code.
+    """
+
+    codes: Array
+    numbers: Array | None = None
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of_numbers(cls, numbers: Array) -> Values:
+        """Return the values of a column of numbers, NaN where they are missing."""
+        numbers = np.asarray(numbers, np.float64)
+        known, codes = np.unique(numbers, return_inverse=True)
+        finite = np.where(np.isfinite(numbers), numbers, np.nan)
+        return cls(np.where(np.isnan(numbers), -1, codes.reshape(-1)), finite, [f"{value:g}" for value in known])
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str | None]) -> Values:
+        """Return the values of a column of texts, None where they are missing."""
+        known: dict[str, int] = {}
+        codes = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
+        return cls(np.array(codes, np.int64), None, list(known))
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return len(np.unique(self.codes[self.codes >= 0]))
+
+
+def read_values(table: Relation, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
+    """Return the values of the first rows of profiled columns."""
+    rows = min(_VALUES_OF_ROWS, _MOST_VALUES // len(columns))
+    source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
+    found: dict[str, Values] = {}
+    for start in range(0, len(columns), _TOGETHER):
+        part = columns[start : start + _TOGETHER]
+        at = [(column, Expressions(table.columns[column.name], column.stored)) for column in part]
+        sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
+        read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
+        for k, column in enumerate(part):
+            values = np.ma.asarray(read[f"c{k}"])
+            numbers = column.is_number
+            found[column.name] = (
+                Values.of_numbers(values.filled(np.nan)) if numbers else Values.of_texts(values.tolist())
+            )
+    return found
 
 
 # Profiles of the arrays of an ``.npz`` archive.
