@@ -19,7 +19,6 @@ from graphspec.data.convert import as_array, assemble, check_probabilities, chec
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
-from graphspec.data.series import WindowSource
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataSignature, Problems, Request, Source, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
 from graphspec.data.targets import (
@@ -31,6 +30,7 @@ from graphspec.data.targets import (
     rows_without,
     steps_of_rows,
 )
+from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT

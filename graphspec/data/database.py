@@ -360,6 +360,16 @@ class Table(Relation, Source):
         with self.reading():
             yield from self.blocks(self.as_written(column) if raw else self.columns[column], limit)
 
+    def type_of(self, column: str) -> str:
+        return str(self.types[self.columns[column]].id)
+
+    def values(self, column: str) -> Array:
+        sql = self.columns[column]
+        with self.reading():
+            blocks = self.blocks(f"epoch_us({sql})" if self.is_date(column) else sql)
+            parts = [np.array(block) for _, block in blocks]  # the next block takes the memory of this one
+        return np.concatenate(parts) if parts else np.empty(0, object)
+
     def blocks(self, sql: str, tail: str = "") -> Iterator[tuple[int, Array]]:
         """Yield the values of an SQL expression with the index of their first row; each block overwrites the one before."""
         row = 0

@@ -104,6 +104,13 @@ class Files(Source):
                 last = first + len(block)
             before += last
 
+    def type_of(self, column: str) -> str:
+        return self._first.type_of(column)
+
+    def values(self, column: str) -> Array:
+        parts = [part.values(column) for _, part in self.sources()]
+        return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
+
     def relation(self) -> Relation:
         """Return the rows of all files as one relation.
 
@@ -203,7 +210,7 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
         DataError: see :func:`open_source`; GS512 or GS513 for a query.
     """
     if source.windows is not None:
-        from graphspec.data.series import WindowSource
+        from graphspec.data.windows import WindowSource
 
         return WindowSource(plain_rows(source, None), source.windows, max_rows)
     table = plain_rows(source, max_rows)

@@ -414,16 +414,14 @@ class WithPictures(View):
         self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        from graphspec.data.series import column, is_text
-
         pictures = [
             r
             for r in requests
-            if r.is_input and not r.stacked and len(r.type.shape) == 4 and is_text(self.table, r.columns[0])
+            if r.is_input and not r.stacked and len(r.type.shape) == 4 and self.table.type_of(r.columns[0]) == "varchar"
         ]
         found = self.table.fill([r for r in requests if r not in pictures])
         for request in pictures:
-            names = column(self.table, request.columns[0])[: self.max_rows].tolist()
+            names = self.table.values(request.columns[0])[: self.max_rows].tolist()
             decoded = decode(self._paths(names), [name or "" for name in names], request)
             self.decoded[request.name], found[request.name] = decoded, decoded.pixels
         return found

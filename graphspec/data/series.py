@@ -1,9 +1,8 @@
-"""Series: rows in the order of time, with a row for each step; their missing values; windows over them."""
+"""Series: rows in the order of time, with a row for each step, and their missing values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,13 @@ import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.text import count
-from graphspec.data.batches import Times
 from graphspec.data.convert import FILL_IN, is_missing, is_number
-from graphspec.data.database import Table
-from graphspec.data.files import Files
-from graphspec.data.source import DataError, Problems, Request, Source, View, at, lossy, placed
-from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
+from graphspec.data.source import DataError, Source, at, lossy, placed
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 from graphspec.language.durations import MICROSECONDS, Every
 from graphspec.vocabulary.layers.dates import is_date
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
 # Columns of times: as numbers to sort and to calculate with, and as texts in the form of their table.
@@ -66,40 +61,6 @@ class Instants:
         return (written[:size] if size in _SIZES else written) + (zone[0] if zone else "")
 
 
-def column(source: Source, name: str) -> Array:
-    """Return a column of a table with the values that it has: numbers, or text as objects.
-
-    Raises:
-        DataError: GS105, the source is no table.
-    """
-    if isinstance(source, Files):
-        parts = [column(part, name) for _, part in source.sources()]
-        return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
-    if not isinstance(source, Table):
-        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
-    sql = source.columns[name]
-    if _is_date(source, name):
-        sql = f"epoch_us({sql})"
-    with source.reading():
-        parts = [np.array(block) for _, block in source.blocks(sql)]  # the next block takes the memory of this one
-    return np.concatenate(parts) if parts else np.empty(0, object)
-
-
-def is_text(source: Source, name: str) -> bool:
-    """Return whether a column of a table is text."""
-    return _type(source, name) == "varchar"
-
-
-def _is_date(source: Source, name: str) -> bool:
-    return _type(source, name).startswith(("timestamp", "date"))
-
-
-def _type(source: Source, name: str) -> str:
-    if isinstance(source, Files):
-        source = next(source.sources())[1]
-    return str(source.types[source.columns[name]].id) if isinstance(source, Table) else ""
-
-
 def instants(source: Source, name: str, form: str | None = None, *, days: bool = False) -> Instants:
     """Return a column of a table as times: numbers, or ISO 8601 dates.
 
@@ -110,14 +71,14 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
     Raises:
         DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
     """
-    found = column(source, name)
+    found = source.values(name)
     missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
     if found.dtype.kind == "O":
         missing = np.array([t is None or (isinstance(t, str) and is_missing(t)) for t in found.tolist()], bool)
     if missing.any():
         raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
     if found.dtype.kind != "O":
-        return Instants(found, _is_date(source, name))
+        return Instants(found, source.is_date(name))
     texts = [str(text).strip() for text in found.tolist()]
     if form is None and all(map(is_number, texts)):
         return Instants(np.array([float(text) for text in texts]))
@@ -283,7 +244,7 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 
     Raises:
         DataError: GS105, a time occurs twice in a group; GS516, steps are missing, or times are off the steps; those of
-            :func:`graphspec.data.series.instants`.
+            :func:`instants`.
     """
     try:
         return _series(source, windows, rows)
@@ -294,7 +255,7 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 def _series(source: Source, windows: Windows, rows: int) -> Series:
     every, clock, names, groups = windows.every, None, ["the table"], None
     if windows.group is not None:
-        names, groups = _numbered(column(source, windows.group))
+        names, groups = _numbered(source.values(windows.group))
         rows = len(groups)
     times = np.arange(rows)
     if windows.order is not None:
@@ -468,154 +429,3 @@ def _missing(rows: Array) -> Array:
         found: Any = np.frompyfunc(lambda text: text is None or text == "", 1, 1)(rows)
         return np.asarray(found, bool)
     return np.asarray(rows == MISSING_INTEGER) if rows.dtype == np.int64 else np.zeros(len(rows), bool)
-
-
-# Windows over series: each row of the data is a part of the past, and the part of the future that follows.
-class WindowSource(View):
-    """The windows over the rows of a table, as rows of their own.
-
-    The rows are sorted by ``group``, then by ``order``; missing steps and values are filled in where the spec says so. A
-    window begins at every ``stride``-th step of a group, as long as the group has ``length + horizon`` steps from there;
-    without targets, ``length`` steps. The arrays are views: a batch alone is copied. They have a row for each step at which
-    a window may begin; ``chosen`` are those at which one does, None for all.
-
-    Raises:
-        DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, the source is no table.
-    """
-
-    def __init__(self, source: Source, windows: Windows, max_rows: int | None = None) -> None:
-        super().__init__(source, max_rows)
-        self._windows = windows
-        self.chosen: Array | None = None
-        self.times: Times | None = None
-        self.warning: DataError | None = None
-        self._series: Series | None = None
-        named = [(key, getattr(windows, key)) for key in ("group", "order")]
-        named += [("missing", name) for name in windows.missing or () if isinstance(windows.missing, Mapping)]
-        for key, name in named:
-            if name is not None and (name not in source.names or name in source.ambiguous):
-                hint = f"it has {', '.join(source.names[:20])}"
-                raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
-
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        refused = {r.name: self._not_numbers(r) for r in requests}
-        if any(refused.values()):
-            return {name: problems for name, problems in refused.items() if problems}
-        filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
-        plain = [replace(r, type=_per_row(r), gaps=_may_miss(r, r.name in filled)) for r in requests]
-        found: dict[str, Any] = dict(self.table.fill(plain))
-        if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
-            return {name: {k: placed(e, self.table.place) for k, e in each} for name, each in problems.items()}
-        past, future = self._windows.length, self._windows.horizon
-        if all(request.is_input for request in requests):
-            future = 0
-        try:
-            series = self._sorted(len(next(iter(found.values()))))
-            gaps = Gaps(series)
-            columns = {r.name: self._filled(np.asarray(found.pop(r.name)[:]), r, gaps) for r in requests}
-            self._choose(gaps, past, future)
-        except DataError as error:
-            raise placed(error, self.table.place) from error.__cause__
-        arrays: dict[str, Array | Strings | Problems] = {}
-        for request in requests:
-            rows = columns[request.name]
-            rows = rows[: len(rows) - future] if request.is_input else rows[past:]
-            arrays[request.name] = _views(rows, past if request.is_input else future, request)
-        return arrays
-
-    def place(self, row: int) -> str:
-        """Return the words for a window by the step at which it begins, among the steps in the order of time."""
-        series = self._series
-        if series is None and (self._windows.order or self._windows.group):
-            series = self._sorted(0)
-        if series is None:
-            return f"the window from {self.table.place(row)}"
-        time, line = series.time_of(row), self.table.place(int(series.rows[row]))
-        return f"the window from {time} ({line})" if time else f"the window from {line}"
-
-    def _sorted(self, rows: int) -> Series:
-        """Return the series, with their missing steps."""
-        self._series = self._series or series_of(self.table, self._windows, rows)
-        self.warning = self._series.warning
-        return self._series
-
-    def _not_numbers(self, request: Request) -> Problems:
-        """Return the problems of columns that cannot be interpolated."""
-        if request.type.is_float:
-            return {}
-        text = "holds texts, classes or ids, and there is nothing between two of them"
-        return {
-            k: DataError(
-                Code.VALUE_NOT_ALLOWED, text, f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
-            )
-            for k, name in enumerate(request.columns)
-            if self._windows.filling(name) == "interpolate"
-        }
-
-    def _filled(self, rows: Array, request: Request, gaps: Gaps) -> Array:
-        """Return the values of a request at each step."""
-        series = gaps.series
-        if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
-            rows = rows[series.rows]
-        columns = rows[:, None] if not request.stacked else rows
-        ways = [self._windows.filling(name) for name in request.columns]
-        if series.added.any() and None in ways:
-            text = f"lacks rows, and nothing says what '{request.columns[ways.index(None)]}' is in them"
-            raise DataError(Code.MISSING_VALUE, text, "name the column in `missing`, too")
-        if not any(ways):
-            return rows
-        filled = [
-            gaps.fill(columns[:, k], way, name=name, is_input=request.is_input) if way else columns[:, k]
-            for k, (name, way) in enumerate(zip(request.columns, ways, strict=True))
-        ]
-        return np.stack(filled, 1) if request.stacked else filled[0]
-
-    def _choose(self, gaps: Gaps, past: int, future: int) -> None:
-        """Find the windows of a past and a future: those that a value can be given everywhere, and that look not ahead."""
-        windows, series, size = self._windows, gaps.series, past + future
-        groups, steps = series.groups, len(series.rows)
-        starts = np.arange(max(steps - size + 1, 0))
-        first_of_group = np.searchsorted(groups, groups[: len(starts)])
-        fits = groups[: len(starts)] == groups[size - 1 :] if len(starts) else np.zeros(0, bool)
-        if not fits.any():
-            longest = int(np.bincount(groups).max()) if steps else 0
-            text = f"has no windows: a window needs {size} rows, the longest series has {longest}"
-            hint = f"give at least {size} rows of one series, or use a smaller `length` or `horizon`"
-            raise DataError(Code.TOO_FEW_ROWS, text, hint)
-        empty = np.concatenate([[0], np.cumsum(gaps.empty)])
-        whole = fits & (empty[starts + size] == empty[starts]) & ~gaps.later[starts + past - 1]
-        if windows.last:
-            whole &= np.append(groups, -1)[starts + size] != groups[starts]
-        else:
-            whole &= (starts - first_of_group) % windows.stride == 0
-        chosen = starts[whole]
-        if not len(chosen):
-            text = "has no windows: in each one, a value is missing that no known value comes before"
-            raise DataError(Code.TOO_FEW_ROWS, text, "leave out the column, or the rows before its first value")
-        chosen = chosen[: self.max_rows]
-        self.chosen = None if len(chosen) == len(starts) else chosen
-        different, ranks = np.unique(series.times, return_inverse=True)
-        self.times = Times(
-            ranks[: len(starts)], ranks[size - 1 :], len(different), series, past, sum(gaps.missing.values())
-        )
-
-
-def _per_row(request: Request) -> Type:
-    """Return the type of a row of the table."""
-    return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
-
-
-def _may_miss(request: Request, filled: bool) -> bool:
-    """Return whether values of the table may be missing: they are filled in, or an input may have gaps."""
-    return (filled and (request.type.is_float or request.type.dtype == "int64")) or (request.gaps and request.is_input)
-
-
-def _views(rows: Array, size: int, request: Request) -> Array:
-    """Return the windows of ``size`` rows: ``(n, size)``, or ``(n, size, columns)`` for several columns."""
-    rank = len(request.type.shape)
-    if rows.ndim == 1 and rank == 3:
-        rows = rows[:, None]
-    windows = np.lib.stride_tricks.sliding_window_view(rows, size, 0)
-    windows = np.moveaxis(windows, -1, 1)
-    return windows[:, 0] if size == 1 and windows.ndim > max(rank, 2) else windows

@@ -121,6 +121,22 @@ class Source:
         """Yield the values of a column with the index of their first row; ``raw`` as they are written. Folders have none."""
         yield from ()
 
+    def values(self, column: str) -> Array:
+        """Return all values of a column of a table: numbers, dates as microseconds since 1970, or texts as objects.
+
+        Raises:
+            DataError: GS105, the source is no table.
+        """
+        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
+
+    def type_of(self, column: str) -> str:
+        """Return the database's name of the type of a column; empty if there is none."""
+        return ""
+
+    def is_date(self, column: str) -> bool:
+        """Return whether a column has dates or times."""
+        return self.type_of(column).startswith(("timestamp", "date"))
+
     @property
     def stored(self) -> Source:
         """The source of the rows as the file has them, under the views of them."""
