@@ -108,8 +108,8 @@ def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) ->
     Raises:
         SpecError: the network does not fit what was learnt, or a class has no training row.
     """
-    from graphspec.data.labels import with_class_ids
     from graphspec.data.signature import data_signature
+    from graphspec.data.targets import with_class_ids
     from graphspec.engine.training.prepare import adapted_to, has_to_learn
 
     if not has_to_learn(spec, lowered.graph, parts["train"]):

@@ -115,7 +115,7 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
     A file has the rows: its columns are mapped like those of the part, or else of the training data. A folder with the
     part's data file is where the data lie now. A folder of pictures or texts has the rows, too.
     """
-    from graphspec.data.relocated import moved, unmapped
+    from graphspec.data.paths import moved, unmapped
 
     name = _read(spec, part)
     own = spec.data.get(name)

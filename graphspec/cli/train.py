@@ -35,7 +35,7 @@ from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.data.check import Dataset
+    from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.check import Checked
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.training.trainer import Trainer
@@ -64,7 +64,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
     from graphspec.cli.progress import observer_for_stdout, show_preparing
-    from graphspec.data.relocated import moved
+    from graphspec.data.paths import moved
     from graphspec.engine.compiler.trainable import refuse_untrainable
     from graphspec.engine.training.epoch_log import monitored
     from graphspec.engine.training.interrupt import raised

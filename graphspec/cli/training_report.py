@@ -22,7 +22,7 @@ from graphspec.base.text import (
     terminal_width,
 )
 from graphspec.cli.console import columns, complain, count, out, out_wrapped
-from graphspec.data.labels import small_classes
+from graphspec.data.targets import small_classes
 from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
 from graphspec.engine.training.epoch_log import monitored
 from graphspec.engine.training.target_summary import ClassShares, Numbers, Summary, summarize

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.files import write_atomic
-from graphspec.data.relocated import portable_document
+from graphspec.data.paths import portable_document
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.graph.onnx_model import opset_for
 

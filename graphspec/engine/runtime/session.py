@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
-from graphspec.data.batches import in_batches
-from graphspec.data.check import Dataset, DataSignature, refused
-from graphspec.data.known_forms import KnownForms
-from graphspec.data.labels import with_class_ids
-from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
+from graphspec.data.batches import Dataset, in_batches
+from graphspec.data.check import refused
+from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signature, user_inputs
+from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
+from graphspec.data.targets import with_class_ids
+from graphspec.data.weights.plan import InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for

@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.data.files import files_of
-from graphspec.data.relocated import comparable, document_for, tidied
+from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked

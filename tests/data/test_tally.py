@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.data.problems.tally import Tally
-from graphspec.data.source import at
+from graphspec.data.source import Tally, at
 
 
 @pytest.mark.parametrize(("value", "shown"), [("a", "'a'"), (3, "3"), (0.1, "0.1"), (2**60, str(2**60))])

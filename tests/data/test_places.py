@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphspec.data.files import open_table
-from graphspec.data.problems.places import lines_of_rows, row_from_1
+from graphspec.data.text_files import lines_of_rows, row_from_1, scan
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_table_without_lines(tmp_path: Path) -> None:
 def test_another_number_of_rows_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('a,b\n"1",2\n3,4\n')
-    assert lines_of_rows(path, 2, ",") == [2, 3]
-    assert lines_of_rows(path, 3, ",") is None
+    assert lines_of_rows(path, 2, ",", scan(path)) == [2, 3]
+    assert lines_of_rows(path, 3, ",", scan(path)) is None
 
 
 def test_a_file_is_searched_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.csv"
     path.write_text('a,b\n"1",2\n3,4\n')
-    monkeypatch.setattr("graphspec.data.problems.places._MAX_TEXT", 8)
-    assert lines_of_rows(path, 2, ",") is None
+    monkeypatch.setattr("graphspec.data.text_files._MAX_TEXT", 8)
+    assert lines_of_rows(path, 2, ",", scan(path)) is None
     path.write_text("a,b\n1,2\n3,4\n")  # without quotes and blank lines nothing is searched
-    assert list(lines_of_rows(path, 2, ",") or []) == [2, 3]
+    assert list(lines_of_rows(path, 2, ",", scan(path)) or []) == [2, 3]

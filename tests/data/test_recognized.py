@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.data.profiling.recognized import recognized
+from graphspec.data.files import recognized
 from graphspec.data.source import DataError
 from graphspec.language.declarations import TextForm
 

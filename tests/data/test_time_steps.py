@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.data.series.instants import Instants
-from graphspec.data.series.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
+from graphspec.data.series import Instants, anchors, changes_clocks, steps_between, time_at, usual_step
 from graphspec.language.durations import Every
 
 

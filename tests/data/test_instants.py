@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphspec.data.files import open_table
-from graphspec.data.series.instants import Instants, instants
+from graphspec.data.series import Instants, instants
 from graphspec.data.source import DataError
 
 HOUR = 3_600_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.data.problems.number_formats import FORMS, WORDS, forms_of
+from graphspec.data.text_files import FORMS, WORDS, forms_of
 
 
 @pytest.mark.parametrize(

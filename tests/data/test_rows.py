@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphspec.data.files import open_table
-from graphspec.data.series.rows import Series, series_of
+from graphspec.data.series import Series, series_of
 from graphspec.data.source import DataError
 from graphspec.language.declarations import Windows
 from graphspec.language.durations import Every

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.data.series.gaps import Gaps
-from graphspec.data.series.rows import Series
+from graphspec.data.series import Gaps, Series
 from graphspec.graph.ir.graph import MISSING_INTEGER
 
 NAN = float("nan")

@@ -10,10 +10,9 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.data.check import check_arrays
 from graphspec.data.files import open_table
-from graphspec.data.json_lines import Records, RecordSource
-from graphspec.data.problems.survey import can_be_surveyed, survey_array, survey_table
-from graphspec.data.requirements import DataSignature
-from graphspec.data.source import DataError, Request, at
+from graphspec.data.new_rows import Records, RecordSource
+from graphspec.data.problems import can_be_surveyed, survey
+from graphspec.data.source import DataError, DataSignature, Request, at
 from graphspec.graph.ir.graph import Type
 
 FLOAT, INT = Type("float32", ("N", 1)), Type("int64", ("N", 1))
@@ -26,7 +25,7 @@ def wanted(kind: Type = FLOAT, **options: Any) -> Request:
 
 def told(path: Path, request: Request, error: DataError = TEXT, *, may_miss: bool = False) -> list[str]:
     table = open_table(path)
-    found = survey_table(table, "x", request, error, may_miss=may_miss)
+    found = survey(table, "x", request, error, may_miss=may_miss)
     return [f.tally.text(f.total, table.place) for f in found]
 
 
@@ -80,7 +79,7 @@ def test_a_text_that_looks_like_a_number_is_text_in_typed_tables(tmp_path: Path)
 
 def test_a_stream_has_no_number_of_rows() -> None:
     table = RecordSource(Records([{"x": 1}, {"x": "a"}, {"x": None}], [4, 6, 7], 2), ["x"])
-    found = survey_table(table, "x", wanted(), TEXT, may_miss=False)
+    found = survey(table, "x", wanted(), TEXT, may_miss=False)
     assert [f.tally.text(f.total, table.place) for f in found] == [
         "has no value in line 7",
         "contains text: 'a' in line 6",
@@ -89,7 +88,7 @@ def test_a_stream_has_no_number_of_rows() -> None:
 
 def test_arrays() -> None:
     array = np.array([[1.0, np.nan], [np.inf, 2.0], [np.nan, np.nan]])
-    found = survey_array(array, wanted(Type("float32", ("N", 2))), MISSING, may_miss=False)
+    found = survey(array, "x", wanted(Type("float32", ("N", 2))), MISSING, may_miss=False)
     assert [f.tally.text(f.total, at) for f in found] == [
         "has no value in 2 of 3 rows; first: the row at index 0",
         "has infinite values in 1 of 3 rows; first: inf in the row at index 1",
@@ -102,7 +101,7 @@ def test_the_form_of_all_texts(tmp_path: Path) -> None:
         (['"1,234"', "5"], "thousands"),
         (["a", '"3,5"'], None),
     ):
-        [found] = survey_table(open_table(csv(tmp_path, cells)), "x", wanted(), TEXT, may_miss=True)
+        [found] = survey(open_table(csv(tmp_path, cells)), "x", wanted(), TEXT, may_miss=True)
         assert found.form == form
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from data.sources import diagnostics, written
 
 from graphspec.base.errors import Mark
-from graphspec.data.requirements import DataSignature
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 
 
