@@ -29,7 +29,7 @@ from graphspec.cli.options import (
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from paths import ROOT
 from graphspec.cli import progress
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.training.observers import Lines
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.engine.parallel.step import Step
+from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.access import Access
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.vocabulary.callbacks.base import Callback, CallbackState, Run

@@ -22,7 +22,7 @@ from graphspec.engine.compiler.fetches import fetches
 from graphspec.graph.kernels import compiled, fast
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.graph.ir.graph import Value
     from graphspec.graph.optimizers import Optimizer
 

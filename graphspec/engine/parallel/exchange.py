@@ -16,8 +16,7 @@ from graphspec.base.arrays.pairwise import sum_into_first
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.engine.parallel.group import Place
-from graphspec.engine.parallel.mpi_group import MpiGroup
-from graphspec.engine.parallel.pieces import Pieces
+from graphspec.engine.parallel.mpi import MpiGroup, Pieces
 from graphspec.engine.parallel.rank_slots import RankSlots
 from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, update_part
 from graphspec.engine.parallel.team import Team
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from graphspec.base.arrays.calls import Calls
     from graphspec.engine.parallel.mpi import Ranks
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array

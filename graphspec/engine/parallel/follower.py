@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.base.arrays.calls import Calls
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.program import Program
 
 

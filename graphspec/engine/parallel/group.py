@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.base.arrays.calls import Calls
-    from graphspec.engine.parallel.mpi_group import MpiGroup
-    from graphspec.engine.parallel.sync import Signals
+    from graphspec.engine.parallel.memory import Signals
+    from graphspec.engine.parallel.mpi import MpiGroup
 
 SCRATCH = 1 << 18
 """Bytes: larger arrays are summed in pieces of this size."""

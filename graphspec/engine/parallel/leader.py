@@ -14,7 +14,7 @@ from graphspec.engine.parallel.validation import VALIDATE, Batches
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.evaluation import Evaluation
     from graphspec.engine.runtime.optimizer_state import OptimizerState
     from graphspec.engine.runtime.running_metrics import RunningMetrics

@@ -11,8 +11,8 @@ import numpy as np
 from graphspec.base.arrays.pairwise import sum_into_first
 from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.parallel.group import SCRATCH, Place, ProcessGroup
+from graphspec.engine.parallel.memory import counter_words
 from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, update_part
-from graphspec.engine.parallel.sync import counter_words
 from graphspec.engine.runtime.partition import Partition
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.kernels.group import Group
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.parallel.mpi_group import MpiGroup
-    from graphspec.engine.parallel.step import Step
-    from graphspec.engine.parallel.sync import Signals
+    from graphspec.engine.parallel.memory import Signals
+    from graphspec.engine.parallel.mpi import MpiGroup
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors

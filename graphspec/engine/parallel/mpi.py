@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from graphspec.base.arrays.pairwise import until_two
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.engine.parallel.agreement import compare
-from graphspec.engine.parallel.sync import yield_core
+from graphspec.engine.parallel.memory import yield_core
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.base.arrays.calls import Calls
     from graphspec.engine.parallel.launch import Launch
     from graphspec.graph.ir.graph import Array
 
@@ -29,7 +33,7 @@ _TESTS = 200
 """Tests of a request, of a microsecond or so each, before a waiting rank yields its core."""
 _YIELDING, _IDLE = 2e-3, 0.1
 """Seconds after which a waiting rank sleeps for short times, and for longer ones."""
-_PIECE = 1 << 26
+_SENT = 1 << 26
 """Bytes that are sent at a time: MPI counts with 32 bits."""
 
 
@@ -118,8 +122,8 @@ class Ranks:
     def share(self, array: Array) -> None:
         """Copy a contiguous array from rank 0 to all others."""
         octets = array.reshape(-1).view(np.uint8)
-        for start in range(0, octets.size, _PIECE):
-            self.comm.Bcast(octets[start : start + _PIECE], 0)
+        for start in range(0, octets.size, _SENT):
+            self.comm.Bcast(octets[start : start + _SENT], 0)
 
     def collect(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the messages of all ranks, in their order, on every rank."""
@@ -183,3 +187,81 @@ def connect(launch: Launch | None) -> Ranks:
         text = f"{launch.command} has started {launch.size} processes, but mpi4py sees {ranks.size}"
         raise UsageError(f"{text}: it uses another MPI than {launch.command}; use both from the same installation")
     return ranks
+
+
+# The group of the ranks of an MPI job, which share no memory.
+class MpiGroup:
+    """The ranks of a job, as operators and optimizers see them. Every rank has its own copy of everything."""
+
+    writes_state = True
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.rank, self.size, self._ranks = ranks.rank, ranks.size, ranks
+        self._buffers: dict[Any, tuple[Array, Array, Calls, Sequence[Array]]] = {}
+
+    def all_reduce(self, *arrays: np.ndarray[Any, Any]) -> None:
+        """Replace ``arrays``, one per shard of this rank, by their sum over all shards of all ranks."""
+        array = arrays[0]
+        if array.size == 0:
+            return
+        key = array.shape, array.dtype
+        if key not in self._buffers:
+            own = np.empty((len(arrays), *array.shape), array.dtype)
+            every = np.empty((self.size * len(arrays), *array.shape), array.dtype)
+            self._buffers[key] = own, every, *until_two([every[k, ...] for k in range(len(every))], overwrite=True)
+        own, every, calls, (first, second) = self._buffers[key]
+        for k, array in enumerate(arrays):
+            np.copyto(own[k, ...], array)
+        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
+        for add, a, b, total in calls:
+            add(a, b, total)
+        for array in arrays:
+            np.add(first, second, array)
+
+    def barrier(self) -> None:
+        """Do nothing: there is no shared memory in which a rank could overtake another."""
+
+
+def _octets(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)
+
+
+# Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.
+PIECE = 63 << 10
+"""Bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP."""
+
+
+class Pieces:
+    """An exchange of arrays between all ranks, made once and started in every step, in short messages.
+
+    MPI libraries send a short message at once. Before a long one, the sender asks and the receiver answers: two more
+    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions take
+    turns.
+
+    Args:
+        tag: the number of the exchange; each rank makes the same.
+        sent, received: one-dimensional arrays to and from each rank; those of this rank are left out.
+    """
+
+    def __init__(self, ranks: Ranks, tag: int, sent: Sequence[Array], received: Sequence[Array]) -> None:
+        self._ranks, comm = ranks, ranks.comm
+        others = [(ranks.rank + k) % ranks.size for k in range(1, ranks.size)]  # not all begin with the same
+        receives = [(comm.Recv_init, k, _cut(received[k])) for k in reversed(others)]
+        sends = [(comm.Send_init, k, _cut(sent[k])) for k in others]
+        self._requests: list[Any] = []
+        for messages in receives, sends:
+            for turn in range(max((len(pieces) for _, _, pieces in messages), default=0)):
+                self._requests += [init(pieces[turn], k, tag) for init, k, pieces in messages if turn < len(pieces)]
+
+    def start(self) -> None:
+        """Start sending and receiving."""
+        self._ranks.mpi.Prequest.Startall(self._requests)
+
+    def finish(self) -> None:
+        """Wait until everything is sent and received; if nothing was started, do nothing."""
+        self._ranks.finish(*self._requests)
+
+
+def _cut(array: Array) -> list[Array]:
+    octets = array.view(np.uint8)
+    return [octets[start : start + PIECE] for start in range(0, octets.size, PIECE)]

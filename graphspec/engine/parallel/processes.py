@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError, SpecError
-from graphspec.engine.parallel.stops import held_back
-from graphspec.engine.parallel.sync import Pipes, Signals, Spin, spins_safely
+from graphspec.engine.parallel.launch import held_back
+from graphspec.engine.parallel.memory import Pipes, Signals, Spin, spins_safely
 from graphspec.engine.parallel.worker import DIAGNOSTICS
 from graphspec.graph.kernels import fast
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.shared_memory import Memory
+    from graphspec.engine.parallel.memory import Memory
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
 _HINT = "`workers: 1` trains in one process"

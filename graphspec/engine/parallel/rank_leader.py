@@ -20,7 +20,7 @@ from graphspec.engine.parallel.team import plugins
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.mpi import Ranks
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.optimizer_state import OptimizerState
     from graphspec.engine.runtime.running_metrics import RunningMetrics
 

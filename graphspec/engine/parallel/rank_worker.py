@@ -28,10 +28,10 @@ from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.parallel.agreement import program
 from graphspec.engine.parallel.exchange import joined
 from graphspec.engine.parallel.follower import Follower
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.parallel.mpi import Order
 from graphspec.engine.parallel.rank_leader import fingerprint
-from graphspec.engine.parallel.step import Step
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.optimizers import Rate

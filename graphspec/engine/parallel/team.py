@@ -15,16 +15,16 @@ from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.group import Place
 from graphspec.engine.parallel.member import Member, layout
+from graphspec.engine.parallel.memory import allocate
 from graphspec.engine.parallel.processes import Processes
-from graphspec.engine.parallel.shared_memory import allocate
 from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
 from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.random import Clock
-    from graphspec.engine.parallel.mpi_group import MpiGroup
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.mpi import MpiGroup
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer, Rate

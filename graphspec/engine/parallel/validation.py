@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.parallel.sync import Signals
+    from graphspec.engine.parallel.memory import Signals
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from graphspec.engine.parallel.stops import ignore
+from graphspec.engine.parallel.launch import ignore
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Graph
@@ -44,9 +44,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.engine.parallel.follower import Follower
     from graphspec.engine.parallel.group import Place
     from graphspec.engine.parallel.member import Member
-    from graphspec.engine.parallel.shared_memory import attach
-    from graphspec.engine.parallel.step import Step
-    from graphspec.engine.parallel.sync import Pipes, Signals, Spin
+    from graphspec.engine.parallel.memory import Pipes, Signals, Spin, attach
+    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.optimizers import Rate, Vectors

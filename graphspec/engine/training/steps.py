@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.engine.parallel.leader import Leader
-from graphspec.engine.parallel.step import Step
+from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.program import Program, no_rows
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics

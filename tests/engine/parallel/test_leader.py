@@ -11,8 +11,8 @@ from sharing import Rows, catalogue, images, records, sentences, speech
 from watching import Recorder, watched
 
 import graphspec as gs
+from graphspec.engine.parallel import memory as shared
 from graphspec.engine.parallel import processes, team
-from graphspec.engine.parallel import shared_memory as shared
 from graphspec.engine.training import auto_workers
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("two_cores")
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     """Every process would have its own copy of each module in memory."""
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
-    ours = ("cli", "data.check", "data.files", "parallel.leader", "training.trainer", "runtime.session")
+    ours = ("cli", "data.check", "data.files", "engine.parallel.leader", "engine.training.trainer", "engine.runtime.session")
     assert all(find_spec(f"graphspec.{name}") for name in ours)
     heavy += [f"graphspec.{name}" for name in ours]
     code = "import sys; from graphspec.engine.parallel.worker import serve\ntry: serve({})\n"
