@@ -88,7 +88,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
-    _refuse_storage(storage, plan.search.sampler, jobs)
+    _refuse_storage(storage, jobs)
     command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
     command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
     work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
@@ -115,7 +115,7 @@ def search(  # noqa: PLR0913 (the options of the command)
 def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | None, sampler: Sampler | None) -> Plan:
     from graphspec.engine.compiler.search_check import goal_of
     from graphspec.language.search_space import endless
-    from graphspec.search.sampling import grid_size
+    from graphspec.search.records import grid_size
     from graphspec.search.study import Plan, identity
 
     declared, _ = checked.require()
@@ -145,11 +145,9 @@ def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | No
     )
 
 
-def _refuse_storage(storage: str | None, sampler: str, jobs: int) -> None:
+def _refuse_storage(storage: str | None, jobs: int) -> None:
     if storage is None:
         return
-    if sampler != "tpe":
-        raise UsageError(f"--storage is for `sampler: tpe`; the trials of {sampler} are in their folder alone")
     if "://" not in storage:
         raise UsageError(f"--storage takes the URL of a database, such as postgresql://user@host/name, not '{storage}'")
     if storage.startswith("sqlite") and jobs > 1:

@@ -38,11 +38,7 @@ class Work:
 
     def study(self) -> Study:
         """Return the study, with which this process works."""
-        if self.plan.search.sampler != "tpe" and self.url is None:
-            return Study(self.plan)
-        from graphspec.search.optuna_study import OptunaStudy
-
-        return OptunaStudy(self.plan, self.url)
+        return Study(self.plan, self.url)
 
 
 def run_here(work: Work, study: Study, show: Show) -> None:

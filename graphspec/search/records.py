@@ -1,21 +1,28 @@
-"""What is known of a trial: ``trial.json`` in its run directory."""
+"""What is known of a trial: its values as ``--set`` takes them, and ``trial.json`` in its run directory."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from graphspec.base.files import write_atomic
+from graphspec.language.search_space import Range, Search, Space
+from graphspec.language.search_values import Chooser, drawn
+from graphspec.language.tree import format_value
 
+Params = dict[str, int | float]
 TRIAL = "trial.json"
 State = Literal["running", "complete", "pruned", "failed", "infeasible"]
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+_WORDS = frozenset(("null", "true", "false"))
 
 
 @dataclass(frozen=True)
@@ -96,3 +103,53 @@ def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
     """Return the trials that were trained to their end, the best first; of equal ones, the earlier first."""
     sign = -1 if goal == "max" else 1
     return sorted((t for t in trials if t.judged), key=lambda t: (sign * (t.value or 0.0), t.number))
+
+
+# Values.
+
+
+def sampled(search: Search, choose: Chooser) -> Params:
+    """Return the values of a trial. Spaces inside choices that were not taken have none."""
+    params: Params = {}
+
+    def remember(space: Space) -> float:
+        params[space.name] = value = choose(space)
+        return value
+
+    for setting in search.settings:
+        drawn(setting.space, remember)
+    return params
+
+
+def grid_size(search: Search) -> int:
+    """Return the number of combinations of a space without endless ranges."""
+    return prod(_size(setting.space) for setting in search.settings)
+
+
+def _size(space: Space) -> int:
+    if isinstance(space, Range):
+        assert space.count is not None
+        return space.count
+    return sum(prod(_size(inner) for _, inner in item.inner) for item in space.items)
+
+
+def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
+    """Return the values of a trial as ``--set`` takes them, in the order of the spec."""
+    return [f"{s.path}={written(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]
+
+
+def written(value: Any) -> str:
+    """Return a plain value in YAML's flow style, complete and exact."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(key)}: {written(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value) if value == value and abs(value) != float("inf") else format_value(value)
+    return format_value(value)
+
+
+def _text(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)

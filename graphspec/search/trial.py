@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.base.files import remove_leftovers
 from graphspec.engine.training.observers import Silent
-from graphspec.search.pruning import pruned
 from graphspec.search.records import Trial
 from graphspec.search.study import MAX_STARTS, Study
 
@@ -79,12 +78,7 @@ class _Watch(Silent):
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         search, trainer = self.study.plan.search, self.trainer
         assert trainer is not None
-        values = trainer.history.get(search.metric)
-        if search.prune == "none" or not values:
-            return
-        self.study.report(self.trial, values)
-        others = self.study.trials()
-        if pruned(search.prune, self.study.plan.goal, self.trial.number, values, trainer.total, others):
+        if self.study.prunes(self.trial, trainer.history.get(search.metric, ()), trainer.total):
             trainer.stop(f"{PRUNED} after epoch {epoch + 1}")
 
 
