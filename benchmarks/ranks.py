@@ -16,7 +16,7 @@ from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
 from graphspec.base.arrays.calls import settings
 from graphspec.engine.parallel.mpi import Ranks, connect
-from graphspec.engine.parallel.rank_worker import serve
+from graphspec.engine.parallel.ranks import serve
 
 ROUNDS = 5
 

@@ -127,7 +127,7 @@ def _lead(ranks: Ranks, command: Callable[[], int | None]) -> int | None:
 
 def _follow(ranks: Ranks) -> None:
     """Serve rank 0. An error ends the whole job: the other ranks may wait for this one."""
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import serve
 
     def action() -> None:
         try:

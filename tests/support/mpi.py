@@ -92,7 +92,7 @@ def trained(
 
 def main(folder: str, shards: str, local: str, *names: str) -> None:
     from graphspec.engine.parallel.mpi import connect
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import serve
 
     ranks = connect(None)
     if ranks.rank:

@@ -56,7 +56,7 @@ def train(path: str, steps: int, shards: int | None, workers: int = 1, ranks: An
 
 def main(result: str, steps: str, shards: str, *paths: str) -> None:
     from graphspec.engine.parallel.mpi import connect
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import serve
 
     ranks = connect(None)
     if ranks.rank:

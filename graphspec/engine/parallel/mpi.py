@@ -1,7 +1,7 @@
 """The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 
 Rank 0 runs the command and gives orders; the others follow
-(:mod:`graphspec.engine.parallel.rank_worker`). Between two orders the others wait without using their core.
+(:mod:`graphspec.engine.parallel.ranks`). Between two orders the others wait without using their core.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,36 +42,41 @@ class OptimizerState:
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
         self.lookups = lookups_of(optimizer, self.segments)
-        self.calls = self._bind(Vectors(weights, self.gradient, self.slots, self.segments))
+        self.calls = self._bind()
         self.run = runner(self.calls)
         self.swapped = False
         self.collect: Callable[[], None] = _nothing
 
-    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], bind: Callable[[Vectors], Calls]) -> None:
-        """Move to other memory: the parameters' current vectors, the gradients of all shards, and slots to copy into.
+    def move(
+        self,
+        gradient: Array,
+        slots: Mapping[str, Array],
+        bind: Callable[[], Calls],
+        collect: Callable[[], None] | None = None,
+    ) -> None:
+        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into.
 
         Args:
-            bind: returns the calls that update the weights of these operands.
+            bind: returns the calls that then update the weights.
+            collect: fetches the slots that these calls update elsewhere.
         """
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots, self.collect = gradients[0], dict(slots), _nothing
-        weights = self.parameters.vectors["trainable"]
-        self.calls = bind(Vectors.of_workers(weights, gradients, self.slots, self.segments))
+        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or _nothing
+        self.calls = bind()
         self.run = runner(self.calls)
 
     def move_back(self, gradient: Array, slots: Mapping[str, Array]) -> None:
         """Move to the memory of a process that trains alone."""
         for lookup in self.lookups:
             lookup.touched.touch_all()
-        self.move([gradient], slots, self._bind)
+        self.move(gradient, slots, self._bind)
 
-    def _bind(self, vectors: Vectors) -> Calls:
-        return self.optimizer.bind(replace(vectors, lookups=self.lookups), self.clock, self.rate)
-
-    def run_with(self, calls: Calls, collect: Callable[[], None]) -> None:
-        """Update the weights by other calls from now on; ``collect`` fetches the slots that they update elsewhere."""
-        self.calls, self.run, self.collect = calls, runner(calls), collect
+    def _bind(self) -> Calls:
+        """Return the calls that update the weights in a process that trains alone."""
+        weights = self.parameters.vectors["trainable"]
+        vectors = Vectors(weights, self.gradient, self.slots, self.segments, lookups=self.lookups)
+        return self.optimizer.bind(vectors, self.clock, self.rate)
 
     def swap(self) -> None:
         """Exchange the weights and their moving averages."""
@@ -162,7 +166,7 @@ class OptimizerState:
                     value = param.layout.ordered(value)
                 target[...] = value
         # The calls know which rows of the old slots were not 0.
-        self.calls = self._bind(Vectors(self.parameters.vectors["trainable"], self.gradient, self.slots, self.segments))
+        self.calls = self._bind()
         self.run = runner(self.calls)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.engine.parallel.leader import Leader
+from graphspec.engine.parallel.leader import Leader, LocalLeader
 from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.program import Program, no_rows
 from graphspec.engine.runtime.program_cache import ProgramCache
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.compiler.objective import Objective
     from graphspec.engine.parallel.mpi import Ranks
-    from graphspec.engine.parallel.rank_leader import RankLeader
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
 
@@ -47,7 +46,7 @@ class TrainingSteps:
         self.own_cache: ProgramCache | None = None
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
         self.programs: dict[int, Program] = {}
-        self.leader: Leader | RankLeader | None = None
+        self.leader: Leader | None = None
         self.ranks: Ranks | None = None
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
@@ -75,7 +74,7 @@ class TrainingSteps:
             between: called before each batch of this process; what it raises ends the evaluation.
         """
         size, leader = self.loader.batch_size, self.leader
-        if not isinstance(leader, Leader) or not leader.validates:
+        if leader is None or not leader.validates:
             return self.model.evaluate_prepared(rows, size, between=between)
         with self.model.access.reading():
             return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
@@ -99,20 +98,21 @@ class TrainingSteps:
             OSError: processes or shared memory are not available; nothing has changed then.
         """
         self._cache_programs()
-        self.leader = Leader(self.common, self.optimizer_state, self._running, self._document(), size, self._validation)
-        # The cached programs view this process's memory, not the shared one.
-        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
+        state, document = self.optimizer_state, self._document()
+        self.leader = LocalLeader(self.common, state, self._running, document, size, self._validation)
+        self._set_cache_aside()
 
     def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
         """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
-        from graphspec.engine.parallel.rank_leader import RankLeader
+        from graphspec.engine.parallel.ranks import RankLeader
 
         self._cache_programs()
         self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks, workers)
-        # With several workers, the cached programs view this process's memory, not the shared one.
-        self.own_cache = self.model.programs
-        if workers > 1:
-            self.model.programs = ProgramCache()
+        self._set_cache_aside()
+
+    def _set_cache_aside(self) -> None:
+        """The model's programs view this process's memory, not the shared one."""
+        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
 
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""
@@ -165,7 +165,7 @@ class TrainingSteps:
                 )
             program.load = self.loader.filler(program.feeds, slice(0, rows))
         else:
-            program = self.leader.member.bind(self.common, rows)
+            program = self.leader.bind(rows)
         self.programs[rows] = program
         return program
 

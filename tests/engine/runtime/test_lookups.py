@@ -13,8 +13,8 @@ from signalling import spinning, together
 import graphspec as gs
 from graphspec.base.arrays.pairwise import sum_into_first
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.parallel import group as replicas
-from graphspec.engine.parallel.group import Place, ProcessGroup
+from graphspec.engine.parallel import machine as replicas
+from graphspec.engine.parallel.machine import Place, ProcessGroup
 from graphspec.engine.runtime import lookups
 from graphspec.engine.runtime.lookups import lookups_of
 from graphspec.engine.runtime.optimizer_state import initial_slots

@@ -11,8 +11,8 @@ from signalling import spinning, together
 
 from graphspec.base.arrays.pairwise import sum_into_first
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.parallel import group as replicas
-from graphspec.engine.parallel.group import Place, ProcessGroup
+from graphspec.engine.parallel import machine as replicas
+from graphspec.engine.parallel.machine import Place, ProcessGroup
 from graphspec.engine.runtime.optimizer_state import initial_slots
 from graphspec.engine.runtime.partition import divide
 from graphspec.graph.constraints import CONSTRAINTS
