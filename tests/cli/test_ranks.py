@@ -150,7 +150,7 @@ def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two
 
 
 def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
-    script = "import sys; from graphspec import version; version.__version__ = {!r}; "
+    script = "import sys; from graphspec.base import version; version.__version__ = {!r}; "
     script += "sys.argv[0] = 'graphspec'; from graphspec.__main__ import main; main()"
     programs = [["-c", script.format(version), "train", spec, "--mpi"] for version in ("7.1", "7.2")]
     result = job(*programs)
