@@ -29,8 +29,7 @@ from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, publish, table, where
 from graphspec.api import Model
 from graphspec.base.arrays.calls import settings
-from graphspec.engine.parallel.mpi import Ranks, connect
-from graphspec.engine.parallel.ranks import serve
+from graphspec.engine.parallel.ranks import Ranks, connect, serve
 
 FEATURES_AND_UNITS = ((64, 133), (256, 375), (784, 1258))
 """Of Dense networks with about 10,000, 100,000 and 1,000,000 weights."""

@@ -13,14 +13,13 @@ from graphspec.base.arrays.system_memory import human, peak
 from graphspec.base.sparklines import can_show, scale_of, sparkline
 from graphspec.base.text import display_width, duration, number, printable, terminal_width, wrapped
 from graphspec.cli.console import flush, out_wrapped
-from graphspec.engine.training.epoch_log import BY_LOSS, EpochLog, Monitored
-from graphspec.engine.training.observers import Lines
+from graphspec.engine.training.reporting import BY_LOSS, EpochLog, Lines, Monitored
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.training.observers import Observer
+    from graphspec.engine.training.reporting import Observer
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
 _REDRAW_INTERVAL = 0.1
@@ -34,7 +33,7 @@ def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS
     """Return the observer that suits stdout.
 
     Args:
-        every, monitored: see :class:`graphspec.engine.training.epoch_log.EpochLog`.
+        every, monitored: see :class:`graphspec.engine.training.reporting.EpochLog`.
     """
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar(every, monitored)

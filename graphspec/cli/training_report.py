@@ -13,9 +13,17 @@ from graphspec.base.text import display_width, duration, number, percent, shorte
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.curves import curve_lines
 from graphspec.data.labels import small_classes
-from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
-from graphspec.engine.training.epoch_log import monitored
-from graphspec.engine.training.target_summary import ClassShares, Numbers, Summary, summarize
+from graphspec.engine.training.advice import (
+    ClassShares,
+    Evidence,
+    Numbers,
+    Summary,
+    advice,
+    evidence_of,
+    summarize,
+    unscaled_inputs,
+)
+from graphspec.engine.training.reporting import monitored
 from graphspec.graph.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import UsageError
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.objective import penalties
-from graphspec.engine.runtime.head_counts import HeadCounts
+from graphspec.engine.runtime.running_metrics import HeadCounts
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array, Graph, Value
 

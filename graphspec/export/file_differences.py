@@ -8,7 +8,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from graphspec.engine.compiler.plain_values import Change, changes
+from graphspec.engine.compiler.differences import Change, changes
 from graphspec.export.inspection import inspect_file
 from graphspec.export.model_file import Weight, read_model_file
 

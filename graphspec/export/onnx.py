@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from graphspec.engine.runtime.bind import bind
+from graphspec.engine.runtime.bind import Binder
 from graphspec.export.labels import label_nodes, letter_nodes
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_model import OPSET, assemble, content_of, info
@@ -30,7 +30,7 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """Return the outputs of a graph that depends only on weights and constants."""
-    program = bind(graph, parameters, Target())
+    program = Binder(graph, parameters, Target()).bind()
     program.run_apart()
     return {name: array.copy() for name, array in program.fetches.items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.random import generator
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.rows import is_whole
 from graphspec.graph.ir.graph import Array

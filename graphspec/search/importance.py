@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphspec.language.search_space import Search
-from graphspec.search.records import Trial
-from graphspec.search.study import distribution, optuna
+from graphspec.search.study import Trial, distribution, optuna
 
 FEWEST = 10
 """Trials below which nothing is said about a setting."""

@@ -9,8 +9,7 @@ import pytest
 from searches import plan_of, project
 
 from graphspec import UsageError
-from graphspec.search.records import TRIAL, Trial
-from graphspec.search.study import Study, _quiet
+from graphspec.search.study import TRIAL, Study, Trial, _quiet
 
 SPACE = """
     layers.hidden.units: {int: [2, 4]}

@@ -17,8 +17,7 @@ from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 from graphspec.language.search_space import Choice, Space
 from graphspec.language.search_values import Chooser
 from graphspec.search.page import search_html, write_page
-from graphspec.search.records import Trial, sampled, sets_of
-from graphspec.search.study import Plan
+from graphspec.search.study import Plan, Trial, sampled, sets_of
 from tools.browser import opened
 
 

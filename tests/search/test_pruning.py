@@ -7,8 +7,7 @@ from pathlib import Path
 
 from searches import plan_of, project
 
-from graphspec.search.records import Trial
-from graphspec.search.study import Study
+from graphspec.search.study import Study, Trial
 
 
 def study_of(folder: Path, rule: str, *values: list[float], goal: str = "min") -> Study:

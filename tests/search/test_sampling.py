@@ -10,8 +10,7 @@ import pytest
 from searches import GRID, plan_of, project, search_of
 
 from graphspec.language.read import read_value
-from graphspec.search.records import Params, grid_size, written
-from graphspec.search.study import Study, seed_of
+from graphspec.search.study import Params, Study, grid_size, seed_of, written
 
 
 def values(path: Path, folder: Path, trials: int) -> list[Params]:

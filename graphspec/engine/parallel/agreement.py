@@ -18,7 +18,7 @@ from graphspec.base.arrays.blas import openblas
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, shorten
 from graphspec.base.version import __version__
-from graphspec.engine.compiler.fetches import fetches
+from graphspec.engine.compiler.objective import fetches
 from graphspec.graph.kernels import compiled, fast
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.evaluation import Evaluation
-    from graphspec.engine.runtime.optimizer_state import OptimizerState
+    from graphspec.engine.runtime.parameters import OptimizerState
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array

@@ -18,8 +18,7 @@ from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.fetches import TOTAL
-from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.objective import TOTAL, objective_for
 from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.prelude import cut

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import numpy as np
 
 from graphspec.base.arrays.split import shard_slice
-from graphspec.engine.compiler.fetches import fetches, losses_of
-from graphspec.engine.compiler.objective import Objective
-from graphspec.engine.runtime.build import build_program
-from graphspec.engine.runtime.lookups import lookups_of
-from graphspec.engine.runtime.partition import Partition, cut_anywhere, divide
+from graphspec.engine.compiler.objective import Objective, fetches, losses_of
+from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.buffers import lookups_of
+from graphspec.engine.runtime.parameters import Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.ir.graph import Segment

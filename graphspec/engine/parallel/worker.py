@@ -23,8 +23,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     """Compute this worker's shards of each step until the process is ended."""
     from graphspec.base.arrays.memory_maps import open_map
     from graphspec.engine.parallel.agreement import compare, installation, program
-    from graphspec.engine.parallel.machine import Member, Place
-    from graphspec.engine.parallel.memory import Pipes, Signals, Spin, attach
+    from graphspec.engine.parallel.machine import Member, Pipes, Place, Signals, Spin, attach
     from graphspec.engine.parallel.replica import Follower, step_of
     from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.graph.optimizers import Rate

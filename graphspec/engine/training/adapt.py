@@ -22,10 +22,9 @@ from graphspec.data.check import learn_labels
 from graphspec.data.sequences import learn_alphabet
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.link import link
-from graphspec.engine.compiler.vocabulary_files import given_by_files
-from graphspec.engine.runtime.prelude import Prelude
-from graphspec.engine.runtime.prepared import Progress
+from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.spec_files import given_by_files
+from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.prelude import not_computable, repeatable
@@ -33,7 +32,7 @@ from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lower import Lowered
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 

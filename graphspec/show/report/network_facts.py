@@ -16,15 +16,15 @@ from graphspec.data.batches import BatchLoader
 from graphspec.data.sparse import as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.fetches import TOTAL
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.target import Target
 from graphspec.show.report.parts import prepared_in_memory
 from graphspec.show.report.sampling import evenly, taken
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lower import Lowered
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import Spec

@@ -11,11 +11,11 @@ from sharing import Rows, catalogue, images, records, sentences, speech
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.engine.parallel import memory as shared
+from graphspec.engine.parallel import machine as shared
 from graphspec.engine.parallel import processes
-from graphspec.engine.training import auto_workers
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training import choose_workers as auto_workers
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.usefixtures("two_cores")

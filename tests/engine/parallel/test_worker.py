@@ -19,8 +19,7 @@ from watching import Recorder, watched
 
 import graphspec as gs
 from graphspec.engine.parallel import processes
-from graphspec.engine.runtime.program import no_rows
-from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.runtime.program import ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from specs import blobs, dense_spec
 

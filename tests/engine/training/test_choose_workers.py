@@ -14,9 +14,9 @@ from watching import Recorder, watched
 
 import graphspec as gs
 from graphspec.engine.parallel import processes
-from graphspec.engine.training import auto_workers
+from graphspec.engine.training import choose_workers as auto_workers
 from graphspec.engine.training import choose_workers as choose
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_resumable, start_run
 from specs import blobs, dense_spec
 

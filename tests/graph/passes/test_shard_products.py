@@ -12,15 +12,13 @@ from signalling import spinning, together
 import graphspec as gs
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.compiler.fetches import TOTAL
+from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.parallel import processes
 from graphspec.engine.parallel.machine import Member, Place, layout
-from graphspec.engine.runtime.optimizer_state import initial_slots
-from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.partition import Partition, divide
+from graphspec.engine.runtime.parameters import Parameters, Partition, divide, initial_slots
 from graphspec.engine.training import choose_workers as choose
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
 from graphspec.graph.kernels import fast as choice
 from graphspec.graph.kernels.group import LocalGroup, Shard

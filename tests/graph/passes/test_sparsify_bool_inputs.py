@@ -11,8 +11,8 @@ import pytest
 import graphspec as gs
 from graphspec.data.batches import Dataset
 from graphspec.data.sparse import as_indices, indices_of_ones
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
 
