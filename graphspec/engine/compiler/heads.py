@@ -11,7 +11,6 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, Problem
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
-from graphspec.engine.compiler.lower import Lowered
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.graph.ir.dims import ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
@@ -23,6 +22,7 @@ from graphspec.vocabulary.callbacks.outputs import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of
 
 if TYPE_CHECKING:
+    from graphspec.engine.compiler.lower import Lowered
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.dims import Dim, Shape
     from graphspec.language.declarations import HeadDecl, Ref, Spec

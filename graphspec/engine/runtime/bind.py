@@ -17,7 +17,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order, root, view_as
 from graphspec.base.arrays.random import Clock, Stream
 from graphspec.base.gc_pause import gc_paused
-from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, kept_by_rows, last_uses, reserve
+from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, ints, kept_by_rows, last_uses, reserve
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.graph.gradients import needed_gradients
@@ -38,7 +38,6 @@ from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call
-    from graphspec.graph.ir.dims import Shape
     from graphspec.graph.kernels.group import ShardedKernel
 
 
@@ -195,12 +194,6 @@ class NodeContext:
 
     def stream(self, purpose: str) -> Stream:
         return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
-
-
-def ints(shape: Shape) -> tuple[int, ...]:
-    """Return a shape as integers; it must not have symbolic dimensions."""
-    assert all(isinstance(d, int) for d in shape), shape
-    return tuple(int(d) for d in shape)
 
 
 # Interleave the calls of neighbouring operators block by block, to use each block while it is in the cache.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
-from graphspec.engine.runtime.bind import ints
 from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.kernels.fast import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
@@ -22,6 +21,7 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.optimizers.rows import Lookup
 
 if TYPE_CHECKING:
+    from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Segment
     from graphspec.graph.optimizers import Optimizer
 
@@ -29,6 +29,12 @@ _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smalle
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
 _MAX_RESERVED = 1 << 28
 # Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
+
+
+def ints(shape: Shape) -> tuple[int, ...]:
+    """Return a shape as integers; it must not have symbolic dimensions."""
+    assert all(isinstance(d, int) for d in shape), shape
+    return tuple(int(d) for d in shape)
 
 
 def reserve(nbytes: int) -> Array:
