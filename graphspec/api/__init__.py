@@ -22,9 +22,8 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import Checked, SpecSource, check
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.interrupt import GivenCallbacks
     from graphspec.engine.training.reporting import Observer
-    from graphspec.engine.training.trainer import Trainer
+    from graphspec.engine.training.trainer import GivenCallbacks, Trainer
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
 

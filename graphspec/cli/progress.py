@@ -13,13 +13,12 @@ from graphspec.base.arrays.system_memory import human, peak
 from graphspec.base.sparklines import can_show, scale_of, sparkline
 from graphspec.base.text import display_width, duration, number, printable, terminal_width, wrapped
 from graphspec.cli.console import flush, out_wrapped
-from graphspec.engine.training.reporting import BY_LOSS, EpochLog, Lines, Monitored
+from graphspec.engine.training.reporting import BY_LOSS, EpochLog, Lines, Monitored, Observer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.training.reporting import Observer
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
 _REDRAW_INTERVAL = 0.1
@@ -48,7 +47,7 @@ class PrintedLines(Lines):
         flush()
 
 
-class Bar:
+class Bar(Observer):
     """One bar for all epochs with the remaining time, speed, losses and metrics; lines of epochs stay above it."""
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:

@@ -23,9 +23,8 @@ from graphspec.data.sparse import as_indices
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
 from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
-from graphspec.engine.training.interrupt import GivenCallbacks, given_callbacks, refuse_misspelt_monitors
 from graphspec.engine.training.reporting import Observer
-from graphspec.engine.training.trainer import Plan, Trainer
+from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.vocabulary.callbacks.outputs import Outputs
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -269,30 +269,33 @@ def monitored(callbacks: Iterable[Callback]) -> Monitored:
     return [*found, *BY_LOSS]
 
 
-# Observers of training: one prints lines of epochs, one prints nothing.
-class Silent:
-    """An observer that prints nothing."""
+class Observer:
+    """Receives the progress of training: the command line's progress bar, :class:`Lines` or :class:`Silent`."""
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
-        return None
+        """Start a training until epoch ``epochs``, from epoch ``first`` on, with ``steps`` steps per epoch."""
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
-        return None
+        """Show the totals after ``step`` steps of an epoch."""
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        return None
+        """Show the losses and metrics of an epoch."""
 
     def event(self, text: str) -> None:
-        return None
+        """Show, with the epoch that is about to end, what has happened in it."""
 
     def say(self, text: str) -> None:
-        return None
+        """Show a message."""
 
     def end(self) -> None:
-        return None
+        """End the training, even after an error."""
 
 
-class Lines(Silent):
+class Silent(Observer):
+    """An observer that shows nothing."""
+
+
+class Lines(Observer):
     """An observer that prints lines of epochs.
 
     Args:
@@ -333,28 +336,6 @@ def observer(verbose: int | str) -> Observer:
     if verbose == 0:
         return Silent()
     return Lines(every=None if verbose in (1, "auto") else 1)
-
-
-class Observer(Protocol):
-    """Receives the progress of training: the command line's progress bar, :class:`Lines` or :class:`Silent`."""
-
-    def begin(self, epochs: int, first: int, steps: int) -> None:
-        """Start a training until epoch ``epochs``, from epoch ``first`` on, with ``steps`` steps per epoch."""
-
-    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
-        """Show the totals after ``step`` steps of an epoch."""
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Show the losses and metrics of an epoch."""
-
-    def event(self, text: str) -> None:
-        """Show, with the epoch that is about to end, what has happened in it."""
-
-    def say(self, text: str) -> None:
-        """Show a message."""
-
-    def end(self) -> None:
-        """End the training, even after an error."""
 
 
 # The history of a run as the text of its files, to which each epoch adds its own values.
