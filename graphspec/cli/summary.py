@@ -12,7 +12,7 @@ from graphspec.cli.options import AnyTarget, Sets, flag, option
 from graphspec.data.weights.report import reported
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
 
 
 def summary(

@@ -18,7 +18,7 @@ from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import NodeCost
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
 _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, ProblemError
-from graphspec.engine.compiler.lower import locate_key, visible
+from graphspec.engine.compiler.lower import locate_key
+from graphspec.engine.compiler.lowered import visible
 from graphspec.graph.onnx_model import CONTRIB, ML
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS

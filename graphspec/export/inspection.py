@@ -28,7 +28,7 @@ from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 FORMAT = 1

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from searches import project, search_of
 
-from graphspec.search.importance import importances
-from graphspec.search.study import Trial
+from graphspec.search.study import Trial, importances
 
 
 def test_a_setting_that_decides_is_important_and_one_that_does_not_is_not(tmp_path: Path) -> None:

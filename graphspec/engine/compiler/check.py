@@ -12,7 +12,7 @@ from graphspec.base.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 SpecSource = str | Path | dict[str, Any]

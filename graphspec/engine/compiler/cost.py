@@ -14,7 +14,7 @@ from graphspec.graph.ops import operator
 from graphspec.graph.shapes import infer_shapes
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)

@@ -16,7 +16,8 @@ from typing import Any
 from graphspec.base.config import Config
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.lower import Lowered, link
+from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 

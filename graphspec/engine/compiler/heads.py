@@ -22,7 +22,7 @@ from graphspec.vocabulary.callbacks.outputs import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.dims import Dim, Shape
     from graphspec.language.declarations import HeadDecl, Ref, Spec

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
+from graphspec.engine.compiler.lowered import Lowered, visible
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
 from graphspec.graph.ir.dims import has_rows
@@ -26,73 +25,11 @@ from graphspec.language.head_values import given_of, node_of
 from graphspec.language.tree import format_cycle, format_names
 
 if TYPE_CHECKING:
-    from graphspec.data.weights.plan import FilePlan
     from graphspec.graph.id_bounds import Demand
     from graphspec.graph.ir.ranges import Range
-    from graphspec.language.declarations import HeadDecl, InputDecl, NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.layers.base import Layer
-
-# The result of lowering a spec.
-_SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
-
-
-@dataclass
-class Lowered:
-    """A lowered spec.
-
-    Attributes:
-        outputs: the outputs of every node, or None if they are unknown because of an error.
-        declared: the inputs and nodes of the spec, by name.
-        initial: what files of initial weights give; empty if the weights exist already.
-    """
-
-    graph: Graph
-    outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
-    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    initial: list[FilePlan] = field(default_factory=list)
-
-    def value(self, ref: Ref | None) -> Value | None:
-        """Return the value that a reference stands for, or None if it is unknown."""
-        if ref is None:
-            return None
-        outputs = self.outputs.get(ref.name)
-        return outputs[ref.output] if outputs is not None and ref.output < len(outputs) else None
-
-    def node_ref(self, ref: Ref) -> NodeRef:
-        """Return the line about a node in a diagnostic: its shape, its position, and the arguments behind its shape."""
-        decl = self.declared.get(ref.name)
-        value = self.value(ref)
-        name = visible(ref.name) if ref.output == 0 else f"{visible(ref.name)}:{ref.output}"
-        layer = getattr(decl, "layer", None)
-        arguments = {} if layer is None else {k: getattr(layer, k) for k in _SHAPE_ARGUMENTS if hasattr(layer, k)}
-        written = set() if layer is None else layer.model_fields_set
-        notes = [f"{k}: {_format(v)}" for k, v in arguments.items() if k == "padding" or k in written]
-        if value is not None and not value.type.is_float:
-            notes.append(f"dtype: {value.dtype}")
-        mark = None if decl is None else decl.mark
-        layer_type = getattr(decl, "type", None) or "input"
-        shape = None if value is None else value.shape
-        return NodeRef(name, layer_type, shape, mark.line if mark else None, ", ".join(notes))
-
-    def with_shapes(self, diagnostic: Diagnostic) -> Diagnostic:
-        """Return ``diagnostic`` with the shapes of its nodes, which were unknown when it was created."""
-        shapes = {n.name: v[0].shape for n in diagnostic.nodes if (v := self.outputs.get(n.name))}
-        nodes = tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in diagnostic.nodes)
-        return replace(diagnostic, nodes=nodes)
-
-
-def visible(name: str) -> str:
-    """Return a node's name as the spec writes it, without the ``#2`` that expansion appends to a duplicate name."""
-    return re.sub(r"#\d+", "", name)
-
-
-def _format(value: Any) -> str:
-    """Return ``value`` as YAML writes it."""
-    if isinstance(value, tuple):
-        return str(list(value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # The inputs of a layer: values of other nodes, and constants for the numbers among them.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graphspec.base.arrays.system_memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.engine.compiler.lower import visible
+from graphspec.engine.compiler.lowered import visible
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.lookups import lookups
@@ -21,7 +21,7 @@ from graphspec.graph.row_axes import mixing_node
 from graphspec.language.declarations import Ref
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.ir.graph import Node
     from graphspec.graph.optimizers import Optimizer
     from graphspec.language.declarations import Spec

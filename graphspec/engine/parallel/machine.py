@@ -25,12 +25,11 @@ from graphspec.base.arrays.layout import CACHE_LINE, Array
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
 from graphspec.base.arrays.split import shard_slice
 from graphspec.base.arrays.system_memory import free, human
-from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, update_part
+from graphspec.engine.parallel.shards import ShardGroup, Shards, Workers, add_whole, update_part
 from graphspec.graph.optimizers import Vectors
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.engine.parallel.ranks import MpiGroup
     from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.parameters import Partition
     from graphspec.engine.runtime.program import Program
@@ -304,7 +303,7 @@ class ProcessGroup:
         signals: Signals,
         scratch: Array,
         place: Place,
-        between: MpiGroup | None = None,
+        between: Workers | None = None,
     ) -> None:
         self.rank, self.size, self.barrier = place.index, place.total, signals.barrier
         self.writes_state, self._in_job, self._between = place.worker == 0, place.ranks > 1, between
@@ -382,7 +381,7 @@ class Member:
         signals: Signals,
         place: Place,
         partition: Partition,
-        between: MpiGroup | None = None,
+        between: Workers | None = None,
     ) -> None:
         self._step, self._optimizer, self._place, self._partition = step, optimizer, place, partition
         self.arrays, self.signals = arrays, signals

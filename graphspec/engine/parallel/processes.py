@@ -30,8 +30,7 @@ from graphspec.graph.memory_estimate import activations
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.machine import Memory, Place
-    from graphspec.engine.parallel.ranks import MpiGroup
-    from graphspec.engine.parallel.shards import Step
+    from graphspec.engine.parallel.shards import Step, Workers
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer, Rate
@@ -199,7 +198,7 @@ class Team:
         slots: Mapping[str, tuple[Sequence[int], Any]],
         message: Mapping[str, Any],
         place: Place,
-        between: MpiGroup | None = None,
+        between: Workers | None = None,
         validation: Dataset | None = None,
     ) -> None:
         open_closed_streams()  # the children's pipes replace theirs

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 
 class Workers(Protocol):
-    """The workers of a training, seen from one of them."""
+    """The workers of a training, seen from one of them, as :class:`graphspec.graph.kernels.group.Group` describes."""
+
+    rank: int
+    size: int
+    writes_state: bool
 
     def all_reduce(self, *arrays: Array) -> None:
         """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphspec.data.weights.plan import FilePlan
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.compiler.objective import Objective
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import HeadCounts

@@ -32,7 +32,7 @@ from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 

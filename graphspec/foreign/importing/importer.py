@@ -26,7 +26,7 @@ from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.foreign.keras_files.convert import Imported
     from graphspec.language.declarations import Spec
 

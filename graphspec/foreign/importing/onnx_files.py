@@ -16,7 +16,7 @@ from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.ir.graph import Value
     from graphspec.language.declarations import Spec
 

@@ -24,7 +24,7 @@ from graphspec.foreign.keras_files.weights import taken
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec
     from graphspec.language.tree import Tree
 

@@ -11,7 +11,7 @@ from graphspec.show.drawing.summary_table import fold_records, rows_of, table_li
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import HeadDecl, Spec
 
 

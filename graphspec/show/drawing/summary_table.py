@@ -13,7 +13,7 @@ from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
 HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")

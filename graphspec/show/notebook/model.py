@@ -13,7 +13,7 @@ from graphspec.show.drawing.svg import svg as draw
 from graphspec.show.notebook.html import model_html
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.dims import Shape
     from graphspec.language.declarations import Spec

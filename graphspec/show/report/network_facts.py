@@ -24,7 +24,7 @@ from graphspec.show.report.sampling import evenly, taken
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lower import Lowered
+    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import Spec

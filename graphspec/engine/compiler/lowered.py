@@ -1,0 +1,75 @@
+"""The result of lowering a spec."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.errors import Diagnostic, NodeRef
+from graphspec.graph.ir.graph import Graph, Value
+from graphspec.language.declarations import Ref
+
+if TYPE_CHECKING:
+    from graphspec.data.weights.plan import FilePlan
+    from graphspec.language.declarations import InputDecl, NodeDecl
+
+_SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
+
+
+@dataclass
+class Lowered:
+    """A lowered spec.
+
+    Attributes:
+        outputs: the outputs of every node, or None if they are unknown because of an error.
+        declared: the inputs and nodes of the spec, by name.
+        initial: what files of initial weights give; empty if the weights exist already.
+    """
+
+    graph: Graph
+    outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
+    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    initial: list[FilePlan] = field(default_factory=list)
+
+    def value(self, ref: Ref | None) -> Value | None:
+        """Return the value that a reference stands for, or None if it is unknown."""
+        if ref is None:
+            return None
+        outputs = self.outputs.get(ref.name)
+        return outputs[ref.output] if outputs is not None and ref.output < len(outputs) else None
+
+    def node_ref(self, ref: Ref) -> NodeRef:
+        """Return the line about a node in a diagnostic: its shape, its position, and the arguments behind its shape."""
+        decl = self.declared.get(ref.name)
+        value = self.value(ref)
+        name = visible(ref.name) if ref.output == 0 else f"{visible(ref.name)}:{ref.output}"
+        layer = getattr(decl, "layer", None)
+        arguments = {} if layer is None else {k: getattr(layer, k) for k in _SHAPE_ARGUMENTS if hasattr(layer, k)}
+        written = set() if layer is None else layer.model_fields_set
+        notes = [f"{k}: {_format(v)}" for k, v in arguments.items() if k == "padding" or k in written]
+        if value is not None and not value.type.is_float:
+            notes.append(f"dtype: {value.dtype}")
+        mark = None if decl is None else decl.mark
+        layer_type = getattr(decl, "type", None) or "input"
+        shape = None if value is None else value.shape
+        return NodeRef(name, layer_type, shape, mark.line if mark else None, ", ".join(notes))
+
+    def with_shapes(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Return ``diagnostic`` with the shapes of its nodes, which were unknown when it was created."""
+        shapes = {n.name: v[0].shape for n in diagnostic.nodes if (v := self.outputs.get(n.name))}
+        nodes = tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in diagnostic.nodes)
+        return replace(diagnostic, nodes=nodes)
+
+
+def visible(name: str) -> str:
+    """Return a node's name as the spec writes it, without the ``#2`` that expansion appends to a duplicate name."""
+    return re.sub(r"#\d+", "", name)
+
+
+def _format(value: Any) -> str:
+    """Return ``value`` as YAML writes it."""
+    if isinstance(value, tuple):
+        return str(list(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
