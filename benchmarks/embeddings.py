@@ -16,7 +16,7 @@ import graphspec as gs
 from benchmarks.steps import next_batch, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.base.arrays.calls import settings
-from graphspec.engine.runtime import lookups
+from graphspec.engine.runtime import buffers as lookups
 from graphspec.engine.training.trainer import Trainer
 
 USERS, ITEMS, WIDTH, BATCH = 100_000, 50_000, 64, 1024

@@ -15,8 +15,7 @@ from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import compile as compile_spec
 from graphspec.base.arrays.calls import settings
-from graphspec.engine.parallel.mpi import Ranks, connect
-from graphspec.engine.parallel.rank_worker import serve
+from graphspec.engine.parallel.ranks import Ranks, connect, serve
 
 ROUNDS = 5
 

@@ -97,7 +97,7 @@ def ours(path: Path, folder: Path, limit: int | None, *, maps: bool) -> dict[str
     import graphspec as gs
     from graphspec.data import stored
     from graphspec.engine.training.adapt import adapt
-    from graphspec.engine.training.observers import Silent
+    from graphspec.engine.training.reporting import Silent
 
     gs.compile(spec(path))  # imports what is needed
     if limit is not None:

@@ -15,8 +15,8 @@ from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.api import Model
 from graphspec.api import compile as compile_spec
 from graphspec.base.arrays.calls import settings
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
 
 MOST = 8

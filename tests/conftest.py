@@ -35,7 +35,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
     count: int = request.config.getoption("--workers")
     with pytest.MonkeyPatch.context() as patch:
         if count > 1:
-            from graphspec.engine.compiler.divided_batches import mixing
+            from graphspec.engine.compiler.training_checks import mixing
             from graphspec.engine.training import trainer as train
 
             def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> Any:

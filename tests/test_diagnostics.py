@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.engine.compiler.training_checks.available", lambda: 16 * 2**30)
 
 
 def options(name: str) -> list[str]:

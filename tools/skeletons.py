@@ -199,7 +199,7 @@ class $Name(Average):
         "import numpy as np",
         "from heads import value",
         "from graphspec.vocabulary.metrics import METRICS",
-        "from graphspec.engine.runtime.compute import Compute",
+        "from graphspec.engine.runtime.bind import Compute",
     ),
     test="""
 def test_value_of_$name() -> None:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from benchmarks.fine_tuning.cases import CASES, Case
 from graphspec.api import compile as compile_spec
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitSettings, prepare_fit
+from graphspec.engine.training.reporting import Silent
 
 
 class Clock(Silent):

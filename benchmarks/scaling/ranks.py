@@ -1,11 +1,11 @@
-"""What `graphspec summary --ranks` predicts against training steps over a network: ranks in network namespaces.
+"""Training steps over a network: ranks in network namespaces.
 
     python -m benchmarks.scaling.ranks --delay 1 --rate 1000
 
 It needs Linux, `ip`, root and Open MPI. Every rank runs in a namespace of its own, as on a machine of its own, and they
 reach each other by TCP through a wire (:mod:`benchmarks.scaling.wire`). The time of computing is what the same number of
-ranks takes for a step without the wire: on this machine they share its cores, which several machines do not. So the network
-alone is predicted. Both are measured in turns, several times.
+ranks takes for a step without the wire: on this machine they share its cores, which several machines do not. Both are
+measured in turns, several times.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, publish, table, where
 from graphspec.api import Model
 from graphspec.base.arrays.calls import settings
-from graphspec.engine.compiler.rank_costs import Network, RankCosts, sums_over_batch
-from graphspec.engine.parallel.mpi import Ranks, connect
-from graphspec.engine.parallel.rank_worker import serve
+from graphspec.engine.parallel.ranks import Ranks, connect, serve
 
 FEATURES_AND_UNITS = ((64, 133), (256, 375), (784, 1258))
 """Of Dense networks with about 10,000, 100,000 and 1,000,000 weights."""
 BATCH, CLASSES = 32, 10
 WARM_UP, TIMED = 5, 60
+_SUMS = {"BatchNormalization": 3, "MaskedBatchNormalization": 4}
+"""Sums over the rows of all ranks in a step, by operator."""
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
@@ -55,6 +55,11 @@ def network(features: int, units: int, *, normalized: bool) -> Model:
             "training": {"optimizer": "Adam", "batch_size": BATCH},
         }
     )
+
+
+def sums_over_batch(model: Model) -> int:
+    """Return how often the ranks add something over all rows of a batch in a step, besides losses and gradients."""
+    return sum(_SUMS.get(node.op, 0) for node in model.graph.nodes)
 
 
 def seconds(model: Model, features: int, ranks: Ranks) -> list[float]:
@@ -80,7 +85,7 @@ def as_rank(*, normalized: bool) -> None:
         model = network(features, units, normalized=normalized)
         times = seconds(model, features, ranks)
         weights = model.parameters.vectors["trainable"].size
-        print(json.dumps({"weights": weights, "sums": sums_over_batch(model.graph), "times": times}), flush=True)
+        print(json.dumps({"weights": weights, "sums": sums_over_batch(model), "times": times}), flush=True)
     ranks.end()
 
 
@@ -102,11 +107,11 @@ def answers(command: list[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def measure(size: int, network: Network, rounds: int, program: list[str]) -> list[list[str]]:
-    """Return a row of the table for each network."""
+def measure(size: int, latency: float, bandwidth: float, rounds: int, program: list[str]) -> list[list[str]]:
+    """Return a row of the table for each network of layers; seconds of a message, and bytes per second of a rank."""
     alone, by_wire, sums = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list), dict[int, int]()
     mpiexec = shutil.which("mpiexec", path=Path(sys.executable).parent) or "mpiexec"
-    with wire.wire(size, network.latency, network.bandwidth):
+    with wire.wire(size, latency, bandwidth):
         for _ in range(rounds):
             for command, times in (
                 ([mpiexec, "--oversubscribe", "-n", str(size), *program], alone),
@@ -117,11 +122,8 @@ def measure(size: int, network: Network, rounds: int, program: list[str]) -> lis
                     sums[answer["weights"]] = answer["sums"]
     rows = []
     for weights, found in by_wire.items():
-        compute = min(alone[weights])
-        costs = RankCosts(weights, BATCH, compute * size, network, sums[weights])
-        predicted, quarter = costs.step(size).total, quantiles(found)[0]
-        times = [f"{1e3 * value:.2f}" for value in (compute, predicted, min(found), quarter, median(found))]
-        rows.append([str(size), f"{weights:,}", str(sums[weights]), *times, f"{min(found) / predicted:.2f}"])
+        measured = min(alone[weights]), min(found), quantiles(found)[0], median(found)
+        rows.append([str(size), f"{weights:,}", str(sums[weights]), *(f"{1e3 * value:.2f}" for value in measured)])
     return rows
 
 
@@ -140,12 +142,12 @@ def main() -> None:
         return
     if (reason := wire.why_not()) is not None:
         parser.error(reason)
-    network = Network(options.rate * 1e6 / 8, options.delay / 1e3)
+    latency, bandwidth = options.delay / 1e3, options.rate * 1e6 / 8
     program = [sys.executable, "-m", "benchmarks.scaling.ranks", "--as-rank"]
     program += ["--normalized"] if options.normalized else []
-    rows = [row for size in options.ranks for row in measure(size, network, options.rounds, program)]
-    head = ["ranks", "weights", "sums", "ms computing", "predicted", "fastest", "lower quartile", "median"]
-    text = table([*head, "fastest / predicted"], rows)
+    rows = [row for size in options.ranks for row in measure(size, latency, bandwidth, options.rounds, program)]
+    head = ["ranks", "weights", "sums", "ms computing", "fastest", "lower quartile", "median"]
+    text = table(head, rows)
     publish("steps by network", f"{where()}, {options.delay:g} ms, {options.rate:g} Mbit/s\n\n{text}", options.markdown)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

@@ -22,9 +22,8 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import Checked, SpecSource, check
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.given_callbacks import GivenCallbacks
-    from graphspec.engine.training.observers import Observer
-    from graphspec.engine.training.trainer import Trainer
+    from graphspec.engine.training.reporting import Observer
+    from graphspec.engine.training.trainer import GivenCallbacks, Trainer
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
 
@@ -100,9 +99,8 @@ class Model(Explainable, Shown):
             history = model.fit(x, y, epochs=2, batch_size=4, verbose=0)
             history["loss"]
         """
-        from graphspec.engine.training.observers import observer
         from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
-        from graphspec.engine.training.timing import Fitted
+        from graphspec.engine.training.reporting import Fitted, observer
 
         x, y = x_and_y("fit", self.needed, x, y, self.spec)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)

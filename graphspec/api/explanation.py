@@ -18,7 +18,7 @@ from graphspec.base.arguments import rows as data_rows
 from graphspec.base.errors import UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, percent, printable
-from graphspec.engine.runtime.attributions import TOLERANCE
+from graphspec.engine.runtime.explanations import TOLERANCE
 from graphspec.engine.runtime.session import Session
 
 if TYPE_CHECKING:

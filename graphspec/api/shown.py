@@ -15,7 +15,7 @@ from graphspec.engine.runtime.session import Session
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
-    from graphspec.engine.training.timing import Fitted
+    from graphspec.engine.training.reporting import Fitted
 
 
 class Shown(Session):
@@ -41,7 +41,7 @@ class Shown(Session):
             model.fit(epochs=1, verbose=0)
             model.report("housing.html")
         """
-        from graphspec.engine.training.timing import Fitted
+        from graphspec.engine.training.reporting import Fitted
         from graphspec.show.report.build import write_model_report
 
         x, y = x_and_y("report", self.needed, x, y, self.spec)

@@ -106,7 +106,7 @@ def _side(path: Path) -> _Side:
 def _arrays(path: Path) -> Adapted | None:
     """Return the arrays that the constants of a spec name; None if there are none, or one cannot be read."""
     from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.array_files import arrays_of, read_arrays
+    from graphspec.engine.compiler.spec_files import arrays_of, read_arrays
     from graphspec.language.parse import parse
 
     spec, _ = parse(path)
@@ -160,9 +160,14 @@ def _differs(record: dict[str, Any], part: str) -> bool:
 
 def _compare_specs(record: dict[str, Any], a: _Side, b: _Side) -> None:
     from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.differences import RENAMED, network_differences
-    from graphspec.engine.compiler.plain_values import changes
-    from graphspec.engine.compiler.setting_differences import data_differences, learnt_differences, training_differences
+    from graphspec.engine.compiler.differences import (
+        RENAMED,
+        changes,
+        data_differences,
+        learnt_differences,
+        network_differences,
+        training_differences,
+    )
 
     learnt = a.is_trained and b.is_trained
     old, new = (side.network(learnt=learnt) for side in (a, b))
@@ -190,9 +195,9 @@ def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
 
 
 def _compare_runs(record: dict[str, Any], a: _Side, b: _Side) -> None:
-    from graphspec.engine.compiler.plain_values import changes, plain
+    from graphspec.engine.compiler.differences import changes, plain
     from graphspec.engine.runtime.records import read_json
-    from graphspec.engine.training.run_records import result_differences, weight_differences
+    from graphspec.engine.training.run_directory import result_differences, weight_differences
 
     files = [side.path / "run.json" for side in (a, b)]
     old, new = (read_json(file) if file.is_file() else {} for file in files)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphspec.base.text import columns, number, shorten_end, shorten_middle, wrapped
-from graphspec.engine.compiler.plain_values import short
+from graphspec.engine.compiler.differences import short
 
 _KINDS = {"spec": "a spec", "run": "a run", "graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file"}
 _MAX_SHAPES = 12  # lines about shapes that follow from other differences

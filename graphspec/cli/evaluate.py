@@ -46,7 +46,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
     from graphspec.api import load
     from graphspec.cli.started import started
     from graphspec.cli.verdicts import print_verdicts
-    from graphspec.engine.runtime.head_counts import HeadCounts
+    from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
     model = started(run, "evaluate", allow) if is_spec(run) else load(run, allow=allow)
@@ -175,7 +175,7 @@ def _print_results(running: RunningMetrics) -> None:
 
     from graphspec.cli.confusion import matrix_lines
     from graphspec.cli.head_tables import head_tables
-    from graphspec.engine.runtime.head_counts import ClassCounts
+    from graphspec.engine.runtime.running_metrics import ClassCounts
 
     _print_values(running)
     width = terminal_width(sys.stdout)

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.base.text import display_width, shorten_end, shorten_middle, wrapped
 from graphspec.cli.console import columns, count
-from graphspec.engine.runtime.head_counts import ClassCounts, NumberErrors
+from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

@@ -57,8 +57,7 @@ def _run_record(directory: Path) -> dict[str, Any]:
     """Return the record of a run; its files are listed, and its arrays are not read."""
     from graphspec.cli.targets import checked_target
     from graphspec.engine.runtime.records import read_json
-    from graphspec.engine.training.run_directory import read_adapted
-    from graphspec.engine.training.run_records import history_of
+    from graphspec.engine.training.run_directory import history_of, read_adapted
     from graphspec.export.inspection import FORMAT, network_record
     from graphspec.export.onnx import check_export
     from graphspec.export.targets import TARGETS, has_contrib

@@ -22,15 +22,14 @@ from graphspec.base.text import (
     wrapped,
 )
 from graphspec.cli.console import flush, out_wrapped
-from graphspec.engine.training.epoch_log import BY_LOSS, EpochLog, Monitored
-from graphspec.engine.training.observers import Lines
+from graphspec.engine.training.reporting import BY_LOSS, EpochLog, Lines, Monitored, Observer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.observers import Observer
+    from graphspec.engine.training.reporting import Observer
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
 _REDRAW_INTERVAL = 0.1
@@ -44,7 +43,7 @@ def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS
     """Return the observer that suits stdout.
 
     Args:
-        every, monitored: see :class:`graphspec.engine.training.epoch_log.EpochLog`.
+        every, monitored: see :class:`graphspec.engine.training.reporting.EpochLog`.
     """
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar(every, monitored)
@@ -59,7 +58,7 @@ class PrintedLines(Lines):
         flush()
 
 
-class Bar:
+class Bar(Observer):
     """One bar for all epochs with the remaining time, speed, losses and metrics; lines of epochs stay above it."""
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:

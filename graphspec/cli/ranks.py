@@ -17,7 +17,7 @@ from graphspec.engine.parallel.launch import Launch, launch_of
 if TYPE_CHECKING:
     from typing import ParamSpec
 
-    from graphspec.engine.parallel.mpi import Ranks
+    from graphspec.engine.parallel.ranks import Ranks
     from graphspec.language.declarations import Spec
 
     P = ParamSpec("P")
@@ -94,7 +94,7 @@ def _refuse(launch: Launch) -> None:
 
 
 def _in_job(command: Callable[[], int | None], launch: Launch | None, options: Any) -> int | None:
-    from graphspec.engine.parallel.mpi import connect
+    from graphspec.engine.parallel.ranks import connect
 
     quiet = launch is not None and launch.rank > 0  # rank 0 reports what all ranks refuse
     try:
@@ -127,7 +127,7 @@ def _lead(ranks: Ranks, command: Callable[[], int | None]) -> int | None:
 
 def _follow(ranks: Ranks) -> None:
     """Serve rank 0. An error ends the whole job: the other ranks may wait for this one."""
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import serve
 
     def action() -> None:
         try:

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.engine.compiler.check import Checked
-    from graphspec.search.loop import Work
-    from graphspec.search.records import Trial
-    from graphspec.search.study import Plan, Study
+    from graphspec.search.study import Plan, Study, Trial
+    from graphspec.search.trials import Work
 
 _TRIALS = 20
 _BEST = 10
@@ -88,7 +87,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
-    _refuse_storage(storage, plan.search.sampler, jobs)
+    _refuse_storage(storage, jobs)
     command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
     command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
     work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
@@ -115,8 +114,7 @@ def search(  # noqa: PLR0913 (the options of the command)
 def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | None, sampler: Sampler | None) -> Plan:
     from graphspec.engine.compiler.search_check import goal_of
     from graphspec.language.search_space import endless
-    from graphspec.search.sampling import grid_size
-    from graphspec.search.study import Plan, identity
+    from graphspec.search.study import Plan, grid_size, identity
 
     declared, _ = checked.require()
     search = declared.search
@@ -145,11 +143,9 @@ def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | No
     )
 
 
-def _refuse_storage(storage: str | None, sampler: str, jobs: int) -> None:
+def _refuse_storage(storage: str | None, jobs: int) -> None:
     if storage is None:
         return
-    if sampler != "tpe":
-        raise UsageError(f"--storage is for `sampler: tpe`; the trials of {sampler} are in their folder alone")
     if "://" not in storage:
         raise UsageError(f"--storage takes the URL of a database, such as postgresql://user@host/name, not '{storage}'")
     if storage.startswith("sqlite") and jobs > 1:
@@ -170,8 +166,7 @@ def _work(  # noqa: PLR0913 (the options of the command)
 ) -> Work:
     from time import monotonic
 
-    from graphspec.search.loop import Work
-    from graphspec.search.trial import Source
+    from graphspec.search.trials import Source, Work
 
     until = None
     if timeout is not None:
@@ -191,7 +186,7 @@ def _check_data(work: Work) -> None:
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
     from graphspec.engine.training.interrupt import raised
-    from graphspec.search.loop import run_here, run_in_processes
+    from graphspec.search.trials import run_here, run_in_processes
 
     begun: list[int] = []
 
@@ -245,7 +240,7 @@ def short(text: str) -> str:
 
 def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
     from graphspec.search.page import write_page
-    from graphspec.search.records import ranked
+    from graphspec.search.study import ranked
 
     plan, trials = work.plan, study.trials()
     best = ranked(trials, plan.goal)

@@ -9,57 +9,31 @@ from typing import TYPE_CHECKING, Annotated
 from graphspec.base.text import display_width, shorten_middle, terminal_width
 from graphspec.cli.console import out, print_diagnostics
 from graphspec.cli.options import AnyTarget, Sets, flag, option
-from graphspec.cli.rank_costs import (
-    AsJson,
-    Asked,
-    Gflops,
-    Measure,
-    NetworkText,
-    Ranks,
-    StepMilliseconds,
-    rank_costs,
-    rank_json,
-    rank_lines,
-)
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
 
 
-def summary(  # noqa: PLR0913 (the options of the command)
+def summary(
     spec: AnyTarget,
     batch_size: Annotated[
         int | None, option("N", "The batch size for the memory; the spec's by default.", min=1)
     ] = None,
     expand: Annotated[bool, flag("--expand", "Print every node of a record, not one row.")] = False,
-    ranks: Ranks = None,
-    network: NetworkText = None,
-    gflops: Gflops = None,
-    step_time: StepMilliseconds = None,
-    measure: Measure = False,
-    as_json: AsJson = False,
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
     from graphspec.cli.targets import checked_target
     from graphspec.show.drawing.summary import summary_lines
 
-    asked = Asked(ranks, network, gflops, step_time, measure, as_json)
     checked = checked_target(spec, sets or ())
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics)
     rows, width = batch_size or declaration.training.batch_size, terminal_width(sys.stdout)
-    costs = None if ranks is None else rank_costs(checked, rows, asked)
-    if costs is not None and ranks is not None and as_json:
-        out(rank_json(costs, ranks, spec))
-        return
     for line in summary_lines(declaration, lowered, rows, width=width, expand=expand):
         out(line)
     for line in _initial(lowered, width):
         out(line)
-    if costs is not None and ranks is not None:
-        for line in ("", *rank_lines(costs, ranks, width)):
-            out(line)
 
 
 def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:

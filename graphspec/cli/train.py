@@ -30,7 +30,7 @@ from graphspec.cli.options import (
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
@@ -65,12 +65,10 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.api import Model
     from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.paths import moved
-    from graphspec.engine.compiler.trainable import refuse_untrainable
-    from graphspec.engine.training.epoch_log import monitored
+    from graphspec.engine.compiler.training_checks import refuse_untrainable
     from graphspec.engine.training.interrupt import raised
-    from graphspec.engine.training.lock import locked
-    from graphspec.engine.training.observers import Lines
-    from graphspec.engine.training.run_directory import install_adapted, refuse_other_spec, start_run
+    from graphspec.engine.training.reporting import Lines, monitored
+    from graphspec.engine.training.run_directory import install_adapted, locked, refuse_other_spec, start_run
 
     resume = resume_mode is not None
     if resume and overwrite:
@@ -243,7 +241,7 @@ def _reached_checkpoint(directory: Path) -> bool:
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
     """Remove the files of a run unless one is in use; report other files, which stay."""
-    from graphspec.engine.training.owned import remove_run
+    from graphspec.engine.training.run_directory import remove_run
 
     real = directory.resolve()
     inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)

@@ -23,9 +23,17 @@ from graphspec.base.text import (
 )
 from graphspec.cli.console import columns, complain, count, out, out_wrapped
 from graphspec.data.targets import small_classes
-from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
-from graphspec.engine.training.epoch_log import monitored
-from graphspec.engine.training.target_summary import ClassShares, Numbers, Summary, summarize
+from graphspec.engine.training.advice import (
+    ClassShares,
+    Evidence,
+    Numbers,
+    Summary,
+    advice,
+    evidence_of,
+    summarize,
+    unscaled_inputs,
+)
+from graphspec.engine.training.reporting import monitored
 from graphspec.graph.ir.dims import LearntSize
 
 if TYPE_CHECKING:

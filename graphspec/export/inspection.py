@@ -20,7 +20,7 @@ from graphspec.data.signature import data_signature
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.plain_values import Change, changes
+from graphspec.engine.compiler.differences import Change, changes
 from graphspec.export.onnx import KEY, NOTE
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import MISSING_INTEGER

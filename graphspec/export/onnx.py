@@ -15,7 +15,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered import visible
-from graphspec.engine.runtime.bind import bind
+from graphspec.engine.runtime.bind import Binder
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, info
 from graphspec.graph.onnx_session import sanitized
@@ -248,7 +248,7 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """Return the outputs of a graph that depends only on weights and constants."""
-    program = bind(graph, parameters, Target())
+    program = Binder(graph, parameters, Target()).bind()
     program.run_apart()
     return {name: array.copy() for name, array in program.fetches.items()}
 

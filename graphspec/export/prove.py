@@ -21,7 +21,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
 from graphspec.data.signature import SAMPLE_ROWS, user_inputs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
 from graphspec.graph.analysis import input_bounds

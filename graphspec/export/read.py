@@ -19,7 +19,7 @@ from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import penalties
-from graphspec.engine.runtime.head_counts import HeadCounts
+from graphspec.engine.runtime.running_metrics import HeadCounts
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session

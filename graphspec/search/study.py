@@ -1,28 +1,185 @@
 """A search on a disk: a folder with one run directory per trial, which any number of processes share.
 
+Optuna chooses the values of trials, prunes them and stores what it knows: in a journal in the search's folder, or in a
+database that machines without a common folder share. Only this file imports Optuna, when there is a study.
+
 A process that takes a trial holds the lock of its run directory until the trial has ended. The operating system releases
-the lock of a process that dies: the next process that looks for work resumes such a trial.
+the lock of a process that dies: the next process that looks for work resumes such a trial, from the record in its directory.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+import re
+import secrets
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from math import ceil, isfinite, prod
 from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
-from graphspec.engine.training.lock import locked
-from graphspec.language.search_space import Search
-from graphspec.search.records import TRIAL, Trial, read_trial
-from graphspec.search.sampling import Params, grid_point, random_chooser, sampled, sets_of
+from graphspec.base.libraries import missing_library
+from graphspec.engine.training.run_directory import locked
+from graphspec.language.search_space import Choice, Range, Search, Space
+from graphspec.language.search_values import Chooser, drawn
+from graphspec.language.tree import format_value
+
+# What is known of a trial: its values as ``--set`` takes them, and ``trial.json`` in its run directory.
+Params = dict[str, int | float]
+TRIAL = "trial.json"
+State = Literal["running", "complete", "pruned", "failed", "infeasible"]
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+_WORDS = frozenset(("null", "true", "false"))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial.
+
+    Attributes:
+        number: from 1.
+        params: the sampled number of each range, and the index of each choice, by the names of spaces.
+        sets: what it changes in the spec, as ``--set`` takes it.
+        state: ``infeasible`` if it could not be built, ``failed`` if its training went wrong.
+        value: the objective, of the weights that the run keeps; None without one.
+        values: the objective after each epoch.
+        problem: why it is infeasible or failed.
+        starts, reached: how many processes have begun it since an epoch ended, and how many epochs had ended before.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+
+    number: int
+    params: dict[str, int | float] = field(default_factory=dict)
+    sets: list[str] = field(default_factory=list)
+    state: State = "running"
+    value: float | None = None
+    values: list[float] = field(default_factory=list)
+    problem: str = ""
+    starts: int = 1
+    reached: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of its run directory."""
+        return f"{self.number:04d}"
+
+    @property
+    def judged(self) -> bool:
+        """Whether it was trained to its end."""
+        return self.state == "complete" and self.value is not None
+
+    def write(self, folder: Path) -> None:
+        """Write the record into its run directory, which is in ``folder``."""
+        record = asdict(self)
+        for key in ("values", "value"):  # JSON has no nan
+            given = record[key]
+            record[key] = [v if isfinite(v) else None for v in given] if isinstance(given, list) else given
+        write_atomic(folder / self.name / TRIAL, json.dumps(record, indent=1, ensure_ascii=False))
+
+
+_ADAPTER = TypeAdapter(Trial)
+
+
+def read_trial(directory: Path, metric: str) -> Trial | None:
+    """Return the trial of a run directory; None if it was killed before its record was written.
+
+    Args:
+        metric: the objective; the values of a trial that is running are in its history.
+    """
+    try:
+        record: dict[str, Any] = json.loads((directory / TRIAL).read_text(encoding="utf-8"))
+        record["values"] = [float("nan") if v is None else v for v in record.get("values", [])]
+        trial = _ADAPTER.validate_python(record)
+    except (OSError, ValueError, TypeError, AttributeError, ValidationError):
+        return None
+    if trial.state != "running":
+        return trial
+    return Trial(**asdict(trial) | {"values": _column(directory / "history.csv", metric)})
+
+
+def _column(path: Path, metric: str) -> list[float]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [float(row[metric]) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
+    """Return the trials that were trained to their end, the best first; of equal ones, the earlier first."""
+    sign = -1 if goal == "max" else 1
+    return sorted((t for t in trials if t.judged), key=lambda t: (sign * (t.value or 0.0), t.number))
+
+
+# Values.
+
+
+def sampled(search: Search, choose: Chooser) -> Params:
+    """Return the values of a trial. Spaces inside choices that were not taken have none."""
+    params: Params = {}
+
+    def remember(space: Space) -> float:
+        params[space.name] = value = choose(space)
+        return value
+
+    for setting in search.settings:
+        drawn(setting.space, remember)
+    return params
+
+
+def grid_size(search: Search) -> int:
+    """Return the number of combinations of a space without endless ranges."""
+    return prod(_size(setting.space) for setting in search.settings)
+
+
+def _size(space: Space) -> int:
+    if isinstance(space, Range):
+        assert space.count is not None
+        return space.count
+    return sum(prod(_size(inner) for _, inner in item.inner) for item in space.items)
+
+
+def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
+    """Return the values of a trial as ``--set`` takes them, in the order of the spec."""
+    return [f"{s.path}={written(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]
+
+
+def written(value: Any) -> str:
+    """Return a plain value in YAML's flow style, complete and exact."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(key)}: {written(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value) if value == value and abs(value) != float("inf") else format_value(value)
+    return format_value(value)
+
+
+def _text(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+
 
 STUDY = "study.json"
 MAX_STARTS = 3
 """A trial is given up when so many processes in a row have died with it before an epoch ended."""
+JOURNAL = "optuna.journal"
+_TRIES = 5
+_OWNER = ".owner"  # a file with a random word by which a folder knows its trials in a database
+_STARTUP, _WARM_UP, _FACTOR = 5, 0.1, 3
+"""``median`` prunes nothing before so many trials are complete, nor in this share of the epochs. Of the trials that reach a
+rung of ``hyperband``, one of so many goes on."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +210,52 @@ def identity(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-class Study:
-    """The trials of a search, with values from ``random`` or ``grid``.
+def optuna() -> Any:
+    """Return Optuna, silent.
 
     Raises:
-        UsageError: the folder contains something else than this search.
+        UsageError: it is not installed.
+    """
+    try:
+        import optuna as module
+    except ImportError:
+        raise UsageError(f"`graphspec search` needs Optuna: {missing_library('optuna')}") from None
+    module.logging.set_verbosity(module.logging.ERROR)
+    return module
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Return the seed of the sampler for a trial: it depends on nothing but the spec's seed and the trial's number."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+class Study:
+    """The trials of a search, with values from Optuna.
+
+    Args:
+        url: the database of the study; None for a journal in the search's folder.
+
+    Raises:
+        UsageError: Optuna is missing, the database cannot be used, or the folder contains something else than this search.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.folder = plan, plan.folder
+    def __init__(self, plan: Plan, url: str | None = None) -> None:
+        self.plan, self.folder, self.url, self.optuna = plan, plan.folder, url, optuna()
+        with _quiet():
+            database = None if url is None else self._database(url)
         make_folder(self.folder)
-        with locked(self.folder, wait=True):
+        with _quiet(), locked(self.folder, wait=True):
             self._check_folder()
+            self.owner = self._owner()
+            self.storage = self._journal() if database is None else database
+            self.study = self.optuna.create_study(
+                study_name=f"{plan.name}-{plan.identity[:12]}",
+                storage=self.storage,
+                direction="maximize" if plan.goal == "max" else "minimize",
+                load_if_exists=True,
+                sampler=self._sampler(0),
+                pruner=self.optuna.pruners.NopPruner(),
+            )
 
     def _check_folder(self) -> None:
         path = self.folder / STUDY
@@ -83,11 +274,72 @@ class Study:
         record = {"identity": plan.identity, "metric": plan.search.metric, "goal": plan.goal, "seed": plan.seed}
         write_atomic(path, json.dumps(record | {"sampler": plan.search.sampler, "prune": plan.search.prune}, indent=1))
 
+    def _owner(self) -> str:
+        path = self.folder / _OWNER
+        if not path.exists():
+            write_atomic(path, secrets.token_hex(8))
+        return path.read_text(encoding="utf-8")
+
+    def _journal(self) -> Any:
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        path = self.folder / JOURNAL
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_lock_of(path)))
+
+    def _database(self, url: str) -> Any:
+        conflict = _database_error()
+        try:
+            for _ in range(_TRIES - 1):  # two processes that create the tables at once: the later one finds them
+                with suppress(conflict):
+                    return self.optuna.storages.RDBStorage(url)
+            return self.optuna.storages.RDBStorage(url)
+        except ImportError as error:
+            module = getattr(error.__cause__ or error.__context__, "name", None) or "its driver"
+            text = f"--storage: Python has no {module}: install the driver of the database"
+            raise UsageError(
+                f"{text}, such as psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…"
+            ) from None
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise UsageError(f"--storage: the database cannot be used: {reason}") from None
+
+    def _sampler(self, number: int) -> Any:
+        """Return the sampler of a trial: its random numbers depend on nothing but the seed and the number."""
+        seed, samplers = seed_of(self.plan.seed, number), self.optuna.samplers
+        if self.plan.search.sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        if self.plan.search.sampler == "grid":
+            return samplers.BruteForceSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
     # Trials.
 
     def trials(self) -> list[Trial]:
-        """Return all trials by number."""
-        return self._own()
+        """Return all trials by number, also those of other folders that share the database."""
+        own = {trial.number: trial for trial in self._own()}
+        if self.url is not None:
+            with _quiet():
+                for frozen in self.study.get_trials(deepcopy=False):
+                    if frozen.number + 1 not in own:
+                        own[frozen.number + 1] = self._foreign(frozen)
+        return [own[number] for number in sorted(own)]
+
+    def _foreign(self, frozen: Any) -> Trial:
+        params: Params = dict(frozen.params)
+        try:
+            sets = sets_of(self.plan.search, params)
+        except KeyError:  # another process is choosing its values
+            sets = []
+        return Trial(
+            number=frozen.number + 1,
+            params=params,
+            sets=sets,
+            state=frozen.user_attrs.get("state", "running" if not frozen.state.is_finished() else "failed"),
+            value=frozen.value if frozen.state.name == "COMPLETE" else None,
+            values=[frozen.intermediate_values[k] for k in sorted(frozen.intermediate_values)],
+            problem=str(frozen.user_attrs.get("problem", "")),
+        )
 
     def _own(self) -> list[Trial]:
         """Return the trials of this folder; those whose record is missing, too, as running ones."""
@@ -124,14 +376,37 @@ class Study:
         trial.write(self.folder)
         return trial
 
-    def _next(self, stack: ExitStack) -> Trial | None:
-        number = max(self._numbers(), default=0) + 1
-        if number > self.plan.trials:
-            return None
+    def _next(self, stack: Any) -> Trial | None:
+        with _quiet():
+            known = self.study.get_trials(deepcopy=False)
+            numbers = {*self._numbers()}
+            for frozen in known:  # a process died between asking and creating the directory
+                mine = self.url is None or frozen.user_attrs.get("owner") == self.owner
+                if not frozen.state.is_finished() and mine and frozen.number + 1 not in numbers:
+                    return self._create(frozen.number + 1, stack)
+            if len(known) >= self.plan.trials:
+                return None
+            self.study.sampler = self._sampler(len(known) + 1)
+            asked = self.study.ask()
+            asked.set_user_attr("owner", self.owner)
+        return self._create(asked.number + 1, stack, asked)
+
+    def _create(self, number: int, stack: Any, asked: Any = None) -> Trial | None:
         make_folder(self.folder / f"{number:04d}")
         if not self._lock(Trial(number), stack):
             return None
-        return self._begin(number)
+        return self._begin(number, asked)
+
+    def _begin(self, number: int, asked: Any = None) -> Trial:
+        if asked is None:
+            with _quiet():
+                self.study.sampler = self._sampler(number)
+                asked = self._handle(number)
+        with _quiet():
+            params = sampled(self.plan.search, _chooser(asked))
+        trial = Trial(number, params, sets_of(self.plan.search, params))
+        trial.write(self.folder)
+        return trial
 
     def _lock(self, trial: Trial, stack: ExitStack) -> bool:
         try:
@@ -140,21 +415,161 @@ class Study:
             return False
         return True
 
-    def _begin(self, number: int) -> Trial:
-        params = self._params(number)
-        trial = Trial(number, params, sets_of(self.plan.search, params))
-        trial.write(self.folder)
-        return trial
+    def _id(self, number: int) -> int:
+        return int(self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number - 1))
 
-    def _params(self, number: int) -> Params:
-        """Return the values of a new trial."""
-        if self.plan.search.sampler == "grid":
-            return grid_point(self.plan.search, number - 1)
-        return sampled(self.plan.search, random_chooser(self.plan.seed, number))
+    def _handle(self, number: int) -> Any:
+        return self.optuna.trial.Trial(self.study, self._id(number))
+
+    # Values of the objective.
 
     def report(self, trial: Trial, values: Sequence[float]) -> None:
-        """Tell others the objective after an epoch, of which ``values`` has one each: here they read the history."""
+        """Tell Optuna the objective after each epoch, so far as it does not know it."""
+        identity = self._id(trial.number)
+        with _quiet():
+            frozen = self.storage.get_trial(identity)
+            if frozen.state.is_finished():  # its process died after that
+                return
+            for epoch in range(len(values)):
+                if epoch + 1 not in frozen.intermediate_values:
+                    self.storage.set_trial_intermediate_value(identity, epoch + 1, values[epoch])
+
+    def prunes(self, trial: Trial, values: Sequence[float], epochs: int) -> bool:
+        """Return whether a trial ends after the epoch of its last value, of which there are ``epochs``; none by itself."""
+        rule, pruners = self.plan.search.prune, self.optuna.pruners
+        if rule == "none" or not values:
+            return False
+        self.report(trial, values)
+        if len(values) >= epochs:
+            return False
+        if rule == "median":
+            pruner = pruners.MedianPruner(_STARTUP, ceil(epochs * _WARM_UP) + 1)
+        else:
+            pruner = pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=_FACTOR)
+        with _quiet():
+            return bool(pruner.prune(self.study, self.storage.get_trial(self._id(trial.number))))
 
     def finish(self, trial: Trial) -> None:
-        """Record that a trial has ended."""
+        """Tell Optuna, and record, that a trial has ended. A trial that could not be built violates a constraint."""
+        states, identity = self.optuna.trial.TrialState, self._id(trial.number)
+        if self.plan.search.prune != "none":
+            self.report(trial, trial.values)
+        with _quiet():
+            if not self.storage.get_trial(identity).state.is_finished():
+                self.storage.set_trial_user_attr(identity, "state", trial.state)
+                if trial.problem:
+                    self.storage.set_trial_user_attr(identity, "problem", trial.problem[:500])
+                if trial.state == "infeasible":
+                    self._handle(trial.number).set_constraint("can be built", 1.0)
+                if self.plan.search.sampler == "grid":  # at the last combination it would stop a loop of Optuna's
+                    self.study.sampler = self.optuna.samplers.RandomSampler()
+                told = {"infeasible": states.PRUNED, "pruned": states.PRUNED, "complete": None}
+                value = trial.value if trial.state == "complete" else None
+                self.study.tell(trial.number - 1, value, state=told.get(trial.state, states.FAIL))
         trial.write(self.folder)
+
+
+def _database_error() -> type[Exception]:
+    from sqlalchemy.exc import DBAPIError
+
+    error: type[Exception] = DBAPIError
+    return error
+
+
+def distribution(space: Space) -> Any:
+    """Return a space as Optuna knows it: a choice is the index of an item."""
+    made = optuna().distributions
+    if isinstance(space, Choice):
+        return made.CategoricalDistribution(range(len(space.items)))
+    if space.integer:
+        return made.IntDistribution(int(space.low), int(space.high), log=space.log, step=int(space.step or 1))
+    return made.FloatDistribution(space.low, space.high, log=space.log, step=space.step)
+
+
+def _chooser(asked: Any) -> Chooser:
+    def choose(space: Space) -> float:
+        if isinstance(space, Choice):
+            return int(asked.suggest_categorical(space.name, list(range(len(space.items)))))
+        if space.integer:
+            step = int(space.step or 1)
+            return int(asked.suggest_int(space.name, int(space.low), int(space.high), log=space.log, step=step))
+        value = asked.suggest_float(space.name, space.low, space.high, log=space.log, step=space.step)
+        return float(value) if space.step is None else space.value(round((value - space.low) / space.step))
+
+    return choose
+
+
+def _lock_of(path: Path) -> Any:
+    """Return a lock of the journal that the operating system releases when a process dies; Optuna's own stays behind."""
+    from filelock import FileLock
+    from optuna.storages.journal import JournalFileOpenLock
+
+    lock = FileLock(f"{path}.lock", thread_local=False, fallback_to_soft=False)
+
+    class Lock:
+        def __init__(self) -> None:
+            self.other = JournalFileOpenLock(str(path))
+            self.is_other = False
+
+        def acquire(self) -> bool:
+            try:
+                lock.acquire()
+            except OSError:  # a network drive without locks
+                self.is_other = True
+                return bool(self.other.acquire())
+            return True
+
+        def release(self) -> None:
+            if self.is_other:
+                self.other.release()
+            else:
+                lock.release()
+
+    return Lock()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide Optuna's warnings about experimental arguments, which are no concern of a search's user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# How much each setting matters: how far the values of the best trials differ from those of all.
+
+FEWEST = 10
+"""Trials below which nothing is said about a setting."""
+METHOD = (
+    "By PED-ANOVA of Optuna (Watanabe and others, 2023): how far the values of a setting among the best tenth of the trials "
+    "differ from its values in all. All settings together are 100 %. It sees each setting alone, not what two do together."
+)
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The importance of a space: from 0 to 1, over a number of trials."""
+
+    name: str
+    share: float
+    trials: int
+
+
+def importances(search: Search, trials: Sequence[Trial]) -> list[Importance]:
+    """Return the importance of each space that enough trials have, the largest first."""
+    judged = [t for t in trials if t.judged]
+    having = {s.name: sum(s.name in t.params for t in judged) for s in search.spaces()}
+    names = [name for name, count in having.items() if count >= FEWEST and _varies(name, judged)]
+    if not names or len({t.value for t in judged}) < 2:
+        return []
+    module, spaces = optuna(), {s.name: distribution(s) for s in search.spaces()}
+    study = module.create_study()
+    for trial in judged:
+        known = {name: spaces[name] for name in trial.params}
+        study.add_trial(module.trial.create_trial(params=trial.params, distributions=known, value=trial.value))
+    shares = module.importance.get_param_importances(study, params=names)
+    return sorted((Importance(n, share, having[n]) for n, share in shares.items()), key=lambda each: -each.share)
+
+
+def _varies(name: str, trials: Sequence[Trial]) -> bool:
+    return len({t.params[name] for t in trials if name in t.params}) > 1

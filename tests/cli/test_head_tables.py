@@ -9,7 +9,7 @@ import pytest
 
 from graphspec.base.text import display_width
 from graphspec.cli.head_tables import class_lines, head_tables
-from graphspec.engine.runtime.head_counts import ClassCounts, NumberErrors
+from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
 
 PAIRS = np.array([[8, 2, 0], [0, 5, 0], [0, 0, 0]])
 

@@ -18,7 +18,7 @@ import graphspec as gs
 from graphspec.base.text import shell
 from graphspec.cli.console import saying
 from graphspec.cli.init import Kind
-from graphspec.engine.training.run_records import history_of
+from graphspec.engine.training.run_directory import history_of
 
 Write = Callable[[Path, np.random.Generator, int], None]
 

@@ -150,7 +150,7 @@ def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two
 
 
 def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
-    script = "import sys; from graphspec import version; version.__version__ = {!r}; "
+    script = "import sys; from graphspec.base import version; version.__version__ = {!r}; "
     script += "sys.argv[0] = 'graphspec'; from graphspec.__main__ import main; main()"
     programs = [["-c", script.format(version), "train", spec, "--mpi"] for version in ("7.1", "7.2")]
     result = job(*programs)
@@ -164,8 +164,8 @@ def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
 
 
 def test_an_error_on_one_rank_ends_the_job_with_its_message(spec: Path, mpi: None) -> None:
-    script = "import sys; sys.argv[0] = 'graphspec'; from graphspec.engine.parallel import exchange; "
-    script += "exchange.Exchange.gather_counters = lambda self: 1 // (1 - self.group.rank); "
+    script = "import sys; sys.argv[0] = 'graphspec'; from graphspec.engine.parallel import ranks; "
+    script += "ranks.Exchange.wait = lambda self: 1 // (1 - self.group.rank); "
     script += "from graphspec.__main__ import main; main()"
     result = job(["-c", script, "train", spec, "--mpi"])
     assert result.returncode == 70

@@ -17,9 +17,9 @@ from paths import ROOT
 from graphspec.cli import progress
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.engine.training.observers import Lines
+from graphspec.engine.training.reporting import Lines
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
 AVERAGED = SPEC.replace("optimizer: adam", "optimizer: {type: Adam, use_ema: true}").replace(

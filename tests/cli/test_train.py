@@ -18,7 +18,7 @@ from commands import SPEC, graphspec, project
 from graphspec.cli import progress
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.training.checkpoint import load_arrays
-from graphspec.engine.training.observers import Lines
+from graphspec.engine.training.reporting import Lines
 
 FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"} | {
     "timing.json",
@@ -178,7 +178,7 @@ def test_nothing_to_train(spec: Path) -> None:
 
 
 def test_too_little_memory(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 1000)
+    monkeypatch.setattr("graphspec.engine.compiler.training_checks.available", lambda: 1000)
     assert "warning[GS602]" in graphspec("validate", spec).stdout
     result = graphspec("train", spec)
     assert result.exit_code == 3

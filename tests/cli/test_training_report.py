@@ -11,7 +11,7 @@ from commands import SPEC, graphspec, project
 
 from graphspec.base.text import display_width
 from graphspec.cli.training_report import describe
-from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Numbers
+from graphspec.engine.training.advice import ClassShares, LabelSequences, Numbers
 
 NO_STOPPING = SPEC.replace(
     "  callbacks: [{type: EarlyStopping, monitor: val_loss, patience: 50, restore_best_weights: true}]\n", ""

@@ -252,8 +252,8 @@ def test_the_last_rows_of_a_table(tmp_path: Path) -> None:
     text = SPEC.replace("[8]", "[1]").replace("units: 2", "units: 1").replace("targets: {y: v}", "targets: {y: y}")
     text = text.replace("    windows: {length: 8, horizon: 2, order: t}\n", "").replace("0.2, by: time", "{last: 0.3}")
     (tmp_path / "spec.yaml").write_text(text.replace("epochs: 200", "epochs: 1"))
-    from graphspec.engine.training.observers import observer
     from graphspec.engine.training.prepare import prepare_fit
+    from graphspec.engine.training.reporting import observer
 
     model = graphspec.compile(tmp_path / "spec.yaml")
     trainer = prepare_fit(model, observer=observer(0))

@@ -53,8 +53,8 @@ def test_training_with_constraints_matches_keras(case: Case) -> None:
         model.fit(inputs, case["targets"], verbose=0)
         found = model.weights
     else:
-        from graphspec.engine.training.observers import Silent
         from graphspec.engine.training.prepare import FitData, prepare_fit
+        from graphspec.engine.training.reporting import Silent
 
         trainer = prepare_fit(model, FitData(inputs, case["targets"]), observer=Silent())
         trainer.loader.start(0)

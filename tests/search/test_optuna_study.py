@@ -9,8 +9,7 @@ import pytest
 from searches import plan_of, project
 
 from graphspec import UsageError
-from graphspec.search.optuna_study import OptunaStudy, _quiet
-from graphspec.search.records import TRIAL, Trial
+from graphspec.search.study import TRIAL, Study, Trial, _quiet
 
 SPACE = """
     layers.hidden.units: {int: [2, 4]}
@@ -23,7 +22,6 @@ SPACE = """
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    pytest.importorskip("optuna")
     return project(tmp_path, SPACE, sampler="tpe")
 
 
@@ -35,7 +33,7 @@ def judged(trial: Trial) -> Trial:
     return replace(trial, state="complete", value=units + trial.params["training.optimizer"], values=[1.0])
 
 
-def run(study: OptunaStudy, most: int = 99) -> list[Trial]:
+def run(study: Study, most: int = 99) -> list[Trial]:
     done = []
     for _ in range(most):
         with study.claimed() as trial:
@@ -47,14 +45,14 @@ def run(study: OptunaStudy, most: int = 99) -> list[Trial]:
 
 
 def test_the_same_seed_gives_the_same_trials_also_in_parts(path: Path, tmp_path: Path) -> None:
-    first = run(OptunaStudy(plan_of(path, tmp_path / "a", 16)))
+    first = run(Study(plan_of(path, tmp_path / "a", 16)))
     assert len(first) == 16
-    run(OptunaStudy(plan_of(path, tmp_path / "b", 16)), most=5)
-    study = OptunaStudy(plan_of(path, tmp_path / "b", 16))
+    run(Study(plan_of(path, tmp_path / "b", 16)), most=5)
+    study = Study(plan_of(path, tmp_path / "b", 16))
     with study.claimed() as trial:  # its process dies
         assert trial == Trial(6, first[5].params, first[5].sets)
-    run(OptunaStudy(plan_of(path, tmp_path / "b", 16)))
-    again = OptunaStudy(plan_of(path, tmp_path / "b", 16)).trials()
+    run(Study(plan_of(path, tmp_path / "b", 16)))
+    again = Study(plan_of(path, tmp_path / "b", 16)).trials()
     assert [(t.params, t.value, t.state) for t in again] == [(t.params, t.value, t.state) for t in first]
     for trial in first:
         sgd, adam = "training.optimizer[SGD].momentum", "training.optimizer[Adam].learning_rate"
@@ -65,7 +63,7 @@ def test_the_same_seed_gives_the_same_trials_also_in_parts(path: Path, tmp_path:
 
 
 def test_the_sampler_hears_of_infeasible_and_failed_trials(path: Path, tmp_path: Path) -> None:
-    study = OptunaStudy(plan_of(path, tmp_path / "a", 30))
+    study = Study(plan_of(path, tmp_path / "a", 30))
     done = run(study)
     told = study.study.get_trials()
     for trial, frozen in zip(done, told, strict=True):
@@ -76,16 +74,16 @@ def test_the_sampler_hears_of_infeasible_and_failed_trials(path: Path, tmp_path:
 
 
 def test_a_death_between_asking_and_the_run_directory(path: Path, tmp_path: Path) -> None:
-    study = OptunaStudy(plan_of(path, tmp_path / "a", 3))
+    study = Study(plan_of(path, tmp_path / "a", 3))
     with _quiet():
         study.study.sampler = study._sampler(1)
         study.study.ask()
-    other = OptunaStudy(plan_of(path, tmp_path / "b", 3))
+    other = Study(plan_of(path, tmp_path / "b", 3))
     assert [t.params for t in run(study)] == [t.params for t in run(other)]
 
 
 def test_a_death_between_telling_and_the_record(path: Path, tmp_path: Path) -> None:
-    study = OptunaStudy(plan_of(path, tmp_path / "a", 1))
+    study = Study(plan_of(path, tmp_path / "a", 1))
     with study.claimed() as trial:
         assert trial is not None
         record = (study.folder / "0001" / TRIAL).read_bytes()
@@ -100,8 +98,8 @@ def test_a_death_between_telling_and_the_record(path: Path, tmp_path: Path) -> N
 
 def test_folders_share_a_database(path: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{(tmp_path / 'study.db').as_posix()}"
-    one = OptunaStudy(plan_of(path, tmp_path / "a", 4), url)
-    two = OptunaStudy(plan_of(path, tmp_path / "b", 4), url)
+    one = Study(plan_of(path, tmp_path / "a", 4), url)
+    two = Study(plan_of(path, tmp_path / "b", 4), url)
     with one.claimed() as first, two.claimed() as second:
         assert first is not None
         assert second is not None
@@ -117,5 +115,5 @@ def test_folders_share_a_database(path: Path, tmp_path: Path) -> None:
 
 def test_a_database_that_cannot_be_used(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--storage: the database cannot be used"):
-        OptunaStudy(plan_of(path, tmp_path / "a"), "nonsense://x")
+        Study(plan_of(path, tmp_path / "a"), "nonsense://x")
     assert not (tmp_path / "a").exists()

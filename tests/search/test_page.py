@@ -7,23 +7,36 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browsing import chromium
 from consumers.apps import HERE
 from searches import SPACE, plan_of, project
 from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 
+from graphspec.language.search_space import Choice, Space
+from graphspec.language.search_values import Chooser
 from graphspec.search.page import search_html, write_page
-from graphspec.search.records import Trial
-from graphspec.search.sampling import random_chooser, sampled, sets_of
-from graphspec.search.study import Plan
+from graphspec.search.study import Plan, Trial, sampled, sets_of
 from tools.browser import opened
+
+
+def chooser(number: int) -> Chooser:
+    random = np.random.default_rng(number)
+
+    def choose(space: Space) -> float:
+        if isinstance(space, Choice):
+            return int(random.integers(len(space.items)))
+        value = random.uniform(space.low, space.high)
+        return round(value) if space.integer else value
+
+    return choose
 
 
 def trials_of(plan: Plan, count: int) -> list[Trial]:
     found = []
     for k in range(1, count + 1):
-        params = sampled(plan.search, random_chooser(5, k))
+        params = sampled(plan.search, chooser(k))
         value = 1 / k + params["layers.hidden.units"]
         trial = Trial(k, params, sets_of(plan.search, params), "complete", value, [value])
         if k % 7 == 0:

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-from graphspec.search.pruning import bracket_of, brackets, pruned, rungs
-from graphspec.search.records import Trial
+from dataclasses import replace
+from pathlib import Path
+
+from searches import plan_of, project
+
+from graphspec.search.study import Study, Trial
 
 
-def others(*values: list[float]) -> list[Trial]:
-    return [Trial(k + 1, state="complete", value=v[-1], values=v) for k, v in enumerate(values)]
+def study_of(folder: Path, rule: str, *values: list[float], goal: str = "min") -> Study:
+    """A search in which so many trials are complete, with these values."""
+    folder.mkdir(exist_ok=True)
+    plan = replace(plan_of(project(folder, prune=rule), folder / "s", 99), goal=goal)
+    study = Study(plan)
+    for each in values:
+        with study.claimed() as trial:
+            assert trial is not None
+            study.finish(replace(trial, state="complete", value=each[-1], values=each))
+    return study
 
 
-def test_median_compares_the_best_so_far_with_complete_trials_at_the_same_epoch() -> None:
-    known = others(*([float(k), float(k), float(k)] for k in range(1, 6)))
-    assert not pruned("median", "min", 9, [9.0], 10, known), "the first tenth of the epochs is spared"
-    assert pruned("median", "min", 9, [9.0, 3.5], 10, known)
-    assert not pruned("median", "min", 9, [9.0, 3.0], 10, known)
-    assert not pruned("median", "min", 9, [2.0, 9.0], 10, known), "it has been better"
-    assert pruned("median", "max", 9, [2.0, 2.0], 10, known)
-    assert not pruned("median", "min", 9, [9.0, 9.0], 10, known[:4]), "too few are known"
-    assert not pruned("median", "min", 9, [9.0, 9.0], 2, known), "it has ended"
-    assert pruned("median", "min", 9, [float("nan")] * 2, 10, known)
-    assert not pruned("none", "min", 9, [9.0, 9.0], 10, known)
+def prunes(study: Study, values: list[float], epochs: int) -> bool:
+    """Whether the next trial ends after the epoch of its last value; another time it is another trial."""
+    with study.claimed() as trial:
+        assert trial is not None
+        found = study.prunes(trial, values, epochs)
+        study.finish(replace(trial, state="failed"))
+    return found
 
 
-def test_hyperband_keeps_the_best_third_of_a_bracket_at_its_rungs() -> None:
-    assert brackets(27) == 3
-    assert [bracket_of(k, 27) for k in range(1, 5)] == [0, 1, 2, 0]
-    assert [rungs(k, 27) for k in range(3)] == [[1, 3, 9], [3, 9], [9]]
-    same = [Trial(k, values=[float(k)]) for k in (1, 4, 7, 10, 13)]
-    assert not pruned("hyperband", "min", 16, [0.5], 27, same)
-    assert not pruned("hyperband", "min", 16, [2.0], 27, same), "the second of six"
-    assert pruned("hyperband", "min", 16, [5.0], 27, same)
-    assert not pruned("hyperband", "max", 16, [12.0], 27, same)
-    assert not pruned("hyperband", "min", 16, [5.0, 5.0], 27, same), "not a rung"
-    assert not pruned("hyperband", "min", 17, [99.0, 99.0, 99.0], 27, same), "another bracket"
-    assert not pruned("hyperband", "min", 1, [99.0], 27, []), "the first of all"
+def test_median_compares_the_best_so_far_with_complete_trials_at_the_same_epoch(tmp_path: Path) -> None:
+    known = [[float(k)] * 3 for k in range(1, 6)]
+    study = study_of(tmp_path / "a", "median", *known)
+    assert not prunes(study, [9.0], 10), "the first tenth of the epochs is spared"
+    assert prunes(study, [9.0, 3.5], 10)
+    assert not prunes(study, [9.0, 3.0], 10)
+    assert not prunes(study, [2.0, 9.0], 10), "it has been better"
+    assert not prunes(study, [9.0, 9.0], 2), "it has ended"
+    assert prunes(study, [float("nan")] * 2, 10)
+    assert not prunes(study_of(tmp_path / "b", "median", *known[:4]), [9.0, 9.0], 10), "too few are known"
+    assert prunes(study_of(tmp_path / "c", "median", *known, goal="max"), [2.0, 2.0], 10)
+    assert not prunes(study_of(tmp_path / "d", "none", *known), [9.0, 9.0], 10)
+
+
+def test_hyperband_keeps_the_best_third_at_its_rungs(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "hyperband")
+    ended = [epochs_of(study, float(k)) for k in range(24)]
+    assert ended[0] == 27, "the first of all"
+    assert set(ended) <= {1, 3, 9, 27}
+    assert sum(epochs < 27 for epochs in ended) > 12, "later ones are worse"
+    assert epochs_of(study, -1.0) == 27, "the best of all"
+
+
+def epochs_of(study: Study, value: float) -> int:
+    """How long a trial is trained whose objective is always the same."""
+    with study.claimed() as trial:
+        assert trial is not None
+        epochs = next(k for k in range(1, 28) if study.prunes(trial, [value] * k, 27) or k == 27)
+        state: str = "complete" if epochs == 27 else "pruned"
+        done = Trial(trial.number, trial.params, state=state, value=value, values=[value] * epochs)  # type: ignore[arg-type]
+        study.finish(done)
+    return epochs

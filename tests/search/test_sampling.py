@@ -1,26 +1,40 @@
-"""Values of trials without Optuna: inclusive bounds, conditional spaces, the order of a grid, texts for --set."""
+"""Values of trials: inclusive bounds, conditional spaces, all combinations of a grid, texts for --set."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from searches import GRID, project, search_of
+from searches import GRID, plan_of, project, search_of
 
 from graphspec.language.read import read_value
-from graphspec.search.sampling import grid_point, grid_size, random_chooser, sampled, seed_of, sets_of, written
+from graphspec.search.study import Params, Study, grid_size, seed_of, written
 
 
-def test_a_grid_changes_the_last_space_fastest_and_choices_bring_their_own(tmp_path: Path) -> None:
-    search = search_of(project(tmp_path, GRID, sampler="grid"))
-    points = [sets_of(search, grid_point(search, k)) for k in range(grid_size(search))]
+def values(path: Path, folder: Path, trials: int) -> list[Params]:
+    """The values of so many trials, which all fail."""
+    study, found = Study(plan_of(path, folder, trials)), list[Params]()
+    for _ in range(trials):
+        with study.claimed() as trial:
+            assert trial is not None
+            found.append(trial.params)
+            study.finish(replace(trial, state="failed"))
+    return found
+
+
+def test_a_grid_has_each_combination_once_and_choices_bring_their_own(tmp_path: Path) -> None:
+    path = project(tmp_path, GRID, sampler="grid")
+    size = grid_size(search_of(path))
+    values(path, tmp_path / "s", size)
+    points = [trial.sets for trial in Study(plan_of(path, tmp_path / "s", size)).trials()]
     optimizers = ["{type: SGD, momentum: 0.0}", "{type: SGD, momentum: 0.5}", "adam"]
-    assert points == [
+    assert sorted(points) == sorted(
         [f"layers.hidden.units={units}", f"training.optimizer={optimizer}"]
         for units in (2, 4, 6)
         for optimizer in optimizers
-    ]
+    )
 
 
 def test_bounds_are_included_and_never_left(tmp_path: Path) -> None:
@@ -29,24 +43,21 @@ def test_bounds_are_included_and_never_left(tmp_path: Path) -> None:
     training.epochs: {int: [1, 3]}
     training.optimizer: {choice: [{type: SGD, momentum: {float: [0, 0.3], step: 0.1}, learning_rate: {float: [0.5, 2]}}]}
 """
-    search = search_of(project(tmp_path, space))
     seen: dict[str, set[float]] = {}
-    for number in range(200):
-        for name, value in sampled(search, random_chooser(0, number)).items():
+    for params in values(project(tmp_path, space), tmp_path / "s", 60):
+        for name, value in params.items():
             seen.setdefault(name, set()).add(value)
     assert seen["layers.hidden.units"] == {2, 3, 4}
     assert seen["training.epochs"] == {1, 2, 3}
     assert seen["training.optimizer[SGD].momentum"] == {0.0, 0.1, 0.2, 0.3}
     rates = seen["training.optimizer[SGD].learning_rate"]
-    assert 0.5 <= min(rates) < 0.52
-    assert 1.98 < max(rates) <= 2
+    assert 0.5 <= min(rates) < 0.6
+    assert 1.9 < max(rates) <= 2
 
 
 def test_spaces_inside_a_choice_exist_only_if_it_is_taken(tmp_path: Path) -> None:
-    search = search_of(project(tmp_path))
     kinds = set()
-    for number in range(20):
-        params = sampled(search, random_chooser(1, number))
+    for params in values(project(tmp_path), tmp_path / "s", 20):
         inner = {name for name in params if "[" in name}
         kinds.add(params["training.optimizer"])
         sgd = {"training.optimizer[SGD].momentum", "training.optimizer[SGD].learning_rate"}
@@ -54,11 +65,15 @@ def test_spaces_inside_a_choice_exist_only_if_it_is_taken(tmp_path: Path) -> Non
     assert kinds == {0, 1}
 
 
-def test_values_depend_on_the_seed_and_the_number_alone(tmp_path: Path) -> None:
-    search = search_of(project(tmp_path))
-    assert sampled(search, random_chooser(1, 7)) == sampled(search, random_chooser(1, 7))
-    assert sampled(search, random_chooser(1, 7)) != sampled(search, random_chooser(1, 8))
-    assert sampled(search, random_chooser(1, 7)) != sampled(search, random_chooser(2, 7))
+def test_random_values_depend_on_the_seed_and_the_number_alone(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    first, again = values(path, tmp_path / "a", 3), values(path, tmp_path / "b", 4)
+    assert again[:3] == first
+    assert len({str(params) for params in again}) == 4
+    other = Study(replace(plan_of(path, tmp_path / "c", 3), seed=6))
+    with other.claimed() as trial:
+        assert trial is not None
+        assert trial.params != first[0]
     assert seed_of(1, 7) != seed_of(7, 1)
 
 

@@ -9,8 +9,7 @@ import pytest
 from searches import plan_of, project
 
 from graphspec import UsageError
-from graphspec.search.records import TRIAL, Trial, ranked, read_trial
-from graphspec.search.study import Study
+from graphspec.search.study import TRIAL, Study, Trial, ranked, read_trial
 
 
 def test_each_trial_is_taken_once(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ import pytest
 from searches import plan_of, project
 
 import graphspec as gs
-from graphspec.search import trial as module
-from graphspec.search.records import Trial
-from graphspec.search.study import MAX_STARTS, Study
-from graphspec.search.trial import Source, train_trial
+from graphspec.search import trials as module
+from graphspec.search.study import MAX_STARTS, Study, Trial
+from graphspec.search.trials import Source, train_trial
 
 
 def one(study: Study, path: Path, **changes: Any) -> Trial:

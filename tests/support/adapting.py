@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.prelude import Prelude
+from graphspec.engine.runtime.prepared import Prelude
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.target import Target

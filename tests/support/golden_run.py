@@ -10,7 +10,7 @@ from golden_cases import Case
 from graphs import run_poisoned
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.export.onnx import to_model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.builder import Builder

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.engine.runtime.compute import Compute
+from graphspec.engine.runtime.bind import Compute
 from graphspec.graph.ir.graph import Node, Type, Value
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS, Metric

@@ -14,7 +14,7 @@ from paths import TESTS
 from safetensors import safe_open
 
 from graphspec.engine.compiler.objective import add_losses
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec

@@ -75,8 +75,8 @@ def trained(
     from sharing import CASES, with_optimizer
 
     import graphspec as gs
-    from graphspec.engine.training.observers import Silent
     from graphspec.engine.training.prepare import FitData, prepare_fit
+    from graphspec.engine.training.reporting import Silent
 
     spec, (x, y, weights) = CASES[name]() if name in CASES else with_optimizer(name)
     sets = [f"training.workers={workers if ranks is None else 'mpi' if local == 1 else local}"]
@@ -91,8 +91,7 @@ def trained(
 
 
 def main(folder: str, shards: str, local: str, *names: str) -> None:
-    from graphspec.engine.parallel.mpi import connect
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import connect, serve
 
     ranks = connect(None)
     if ranks.rank:

@@ -15,8 +15,8 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.data.signature import load_all
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 
 Trained = tuple[list[dict[str, float]], str]
 
@@ -55,8 +55,7 @@ def train(path: str, steps: int, shards: int | None, workers: int = 1, ranks: An
 
 
 def main(result: str, steps: str, shards: str, *paths: str) -> None:
-    from graphspec.engine.parallel.mpi import connect
-    from graphspec.engine.parallel.rank_worker import serve
+    from graphspec.engine.parallel.ranks import connect, serve
 
     ranks = connect(None)
     if ranks.rank:

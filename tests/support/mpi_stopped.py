@@ -7,20 +7,20 @@ import signal
 import sys
 
 from graphspec.__main__ import main
-from graphspec.engine.parallel import exchange
+from graphspec.engine.parallel import ranks as transport
 
 
 def stop_rank_1(number: int, step: int) -> None:
     """Send rank 1 a signal in the middle of its step ``step``, from 1."""
-    scatter, steps = exchange.Exchange._scatter_gradients, [0]
+    scatter, steps = transport.Exchange._scatter_gradients, [0]
 
-    def scatter_and_stop(self: exchange.Exchange) -> None:
+    def scatter_and_stop(self: transport.Exchange) -> None:
         steps[0] += 1
         if self.group.rank == 1 and steps[0] == step:
             os.kill(os.getpid(), number)
         scatter(self)
 
-    exchange.Exchange._scatter_gradients = scatter_and_stop  # type: ignore[method-assign]
+    transport.Exchange._scatter_gradients = scatter_and_stop  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.target import Target

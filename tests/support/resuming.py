@@ -12,7 +12,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_resumable, start_run
 from graphspec.engine.training.trainer import Trainer
 

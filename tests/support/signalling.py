@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphspec.engine.parallel.sync import Signals, Spin, counter_words
+from graphspec.engine.parallel.machine import Signals, Spin, counter_words
 
 
 def never() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from graphs import feed, scalar_loss
 from onnx import TensorProto, helper, numpy_helper
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

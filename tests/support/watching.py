@@ -7,8 +7,8 @@ from typing import Any
 
 import graphspec as gs
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
 from specs import blobs
 

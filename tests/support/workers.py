@@ -11,7 +11,7 @@ import numpy as np
 from graphs import feed
 
 from graphspec.base.arrays.layout import shard_slice
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.kernels.context import Shard

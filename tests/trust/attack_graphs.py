@@ -22,7 +22,7 @@ from graphspec.base.errors import RunError, ShapeError, SpecError
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.data.signature import user_arrays, user_inputs
 from graphspec.engine.compiler.objective import objective_for
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.training.adapt import adapt

@@ -62,7 +62,7 @@ def _callback(random: random.Random, root: Path) -> dict[str, Any]:
 
 
 def _train(callbacks: list[dict[str, Any]], directory: Path | None) -> str:
-    from graphspec.engine.training.observers import Silent
+    from graphspec.engine.training.reporting import Silent
     from graphspec.engine.training.run_directory import start_run
 
     document = dense_spec()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.analysis import id_ranges, input_bounds
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.onnx_session import session

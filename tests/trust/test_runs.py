@@ -18,9 +18,10 @@ from resuming import Stop
 import graphspec as gs
 from graphspec.base.files import LOCK
 from graphspec.cli import progress
-from graphspec.engine.training import checkpoint, lock
+from graphspec.engine.training import checkpoint
 from graphspec.engine.training import choose_workers as choose
-from graphspec.engine.training.lock import locked
+from graphspec.engine.training import run_directory as lock
+from graphspec.engine.training.run_directory import locked
 from trust import attack_kills, hostile_runs
 
 

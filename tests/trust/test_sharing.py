@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.engine.parallel.step import Step
-from graphspec.engine.runtime.access import Access
-from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.parallel.shards import Step
+from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.vocabulary.callbacks.base import Callback, CallbackState, Run
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside
 
@@ -155,7 +154,7 @@ def test_weights_change_when_nobody_reads_them() -> None:
 
 
 def test_only_as_many_programs_compute_at_once_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.engine.runtime.program_cache.usable_cores", lambda: 2)
+    monkeypatch.setattr("graphspec.engine.runtime.program.usable_cores", lambda: 2)
     programs, made, at_once, most = ProgramCache(), list[int](), list[int](), list[int]()
 
     def make() -> Any:

@@ -35,7 +35,7 @@ def left_over(folder: Path) -> list[str]:
 _WRITES = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
 _WRITES |= {"TemporaryFile", "tofile", "dump", "SummaryWriter", "save_file", "symlink_to", "hardlink_to"}
 ALLOWED = {
-    ("engine/parallel/shared_memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
+    ("engine/parallel/memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
     ("engine/parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
     ("vocabulary/layers/vocabularies.py", "open"): "reads, without waiting for the writer of a pipe",
     ("foreign/keras_files/archive.py", "open"): "reads a member of a ZIP archive",

@@ -71,19 +71,16 @@ def check(
         ValueError: ``adapted`` does not fit the spec.
     """
     from graphspec.engine.compiler.adapted import fill_in
-    from graphspec.engine.compiler.array_files import read_arrays
-    from graphspec.engine.compiler.divided_batches import check_workers
     from graphspec.engine.compiler.heads import check_callbacks, check_heads
-    from graphspec.engine.compiler.link import link
-    from graphspec.engine.compiler.lower import lower
-    from graphspec.engine.compiler.onnx_sources import read_onnx_files
-    from graphspec.engine.compiler.trainable import (
+    from graphspec.engine.compiler.lower import link, lower
+    from graphspec.engine.compiler.spec_files import read_arrays, read_onnx_files, read_vocabularies
+    from graphspec.engine.compiler.training_checks import (
         check_groups,
         check_memory,
         check_sparse,
         check_training,
+        check_workers,
     )
-    from graphspec.engine.compiler.vocabulary_files import read_vocabularies
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
 

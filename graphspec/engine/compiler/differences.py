@@ -5,16 +5,155 @@ Nodes are compared one by one, after blocks are expanded. A node with another na
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from graphspec.base.config import Config
+from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.link import link
+from graphspec.engine.compiler.lower import link
 from graphspec.engine.compiler.lowered import Lowered
-from graphspec.engine.compiler.onnx_sources import onnx_layer
-from graphspec.engine.compiler.plain_values import TYPE, Change, changes, plain
-from graphspec.language.declarations import HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
+from graphspec.engine.compiler.spec_files import onnx_layer
+from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
+
+# The settings of a spec as plain values, with all defaults, so that two of them can be compared key by key.
+TYPE = "type"
+"""The key of an object's class."""
+_ACTIVATION = "activation"
+"""The end of the names of arguments in which none means the linear activation."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that differs.
+
+    Attributes:
+        key: the dotted path of keys, such as ``optimizer.learning_rate``.
+        old, new: plain values; None where there is no value.
+    """
+
+    key: str
+    old: Any
+    new: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the change as JSON."""
+        return {"key": self.key, "old": self.old, "new": self.new}
+
+
+class Settings(dict[str, Any]):
+    """All arguments of an object, with its type.
+
+    Attributes:
+        told: the arguments that a spec has set to other values than the defaults: a text names only these.
+    """
+
+    told: tuple[str, ...] = ()
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as plain values: an object is a mapping of its type and all its arguments."""
+    if isinstance(value, Config):
+        found = Settings({TYPE: name_of(type(value))})
+        for key, declared in type(value).model_fields.items():
+            argument = getattr(value, key)
+            found[key] = plain(argument)
+            if argument is None and key.endswith(_ACTIVATION):
+                found[key] = {TYPE: "linear"}
+            default = declared.get_default(call_default_factory=True, validated_data={})
+            if key in value.model_fields_set and argument is not None and argument != default:
+                found.told = (*found.told, key)
+        return found
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def name_of(kind: type) -> str:
+    """Return the name by which a spec calls a class of the vocabulary; of another class, its own name."""
+    return _names().get(kind, kind.__name__)
+
+
+@cache
+def _names() -> dict[type, str]:
+    from graphspec.vocabulary.activations import ACTIVATIONS
+    from graphspec.vocabulary.losses import LOSSES
+    from graphspec.vocabulary.metrics import METRICS
+
+    registries = (ACTIVATIONS, LOSSES, METRICS)
+    return {kind: name for registry in registries for name in registry.primary() if (kind := registry.get(name))}
+
+
+def changes(old: Any, new: Any, key: str = "") -> list[Change]:
+    """Return the differences of two plain values, key by key. Two objects of different types are one difference."""
+    if _equal(old, new):
+        return []
+    if isinstance(old, dict) and isinstance(new, dict) and old.get(TYPE) == new.get(TYPE):
+        keys = [*old, *(k for k in new if k not in old)]
+        return [c for k in keys for c in changes(old.get(k), new.get(k), f"{key}.{k}" if key else k)]
+    if _are_objects(old) and _are_objects(new):
+        return _in_lists(old, new, key)
+    return [Change(key, old, new)]
+
+
+def _equal(old: Any, new: Any) -> bool:
+    """Return whether two plain values are equal; 1 and true are not, 1 and 1.0 are."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_equal(old[k], new[k]) for k in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(_equal(a, b) for a, b in zip(old, new, strict=True))
+    return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) and TYPE in item for item in value)
+
+
+def _in_lists(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]], key: str) -> list[Change]:
+    """Return the differences of two lists of objects: those of one type are compared in their order."""
+    found: list[Change] = []
+    types = dict.fromkeys(item[TYPE] for item in (*old, *new))
+    for kind in types:
+        before, after = ([item for item in items if item[TYPE] == kind] for items in (old, new))
+        path = f"{key}.{kind}" if key else kind
+        for k in range(max(len(before), len(after))):
+            a, b = (items[k] if k < len(items) else None for items in (before, after))
+            where = path if k == 0 else f"{path}.{k}"
+            found += changes(a, b, where) if a is not None and b is not None else [Change(where, a, b)]
+    if not found:  # the same objects in another order
+        found.append(Change(key, [item[TYPE] for item in old], [item[TYPE] for item in new]))
+    return found
+
+
+def short(value: Any) -> str:
+    """Return a plain value as a spec would have it, without the arguments that are not said."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(short, value))}]"
+    if isinstance(value, dict):
+        if value.keys() <= {TYPE}:
+            return str(value.get(TYPE, "{}"))
+        keys = (TYPE, *value.told) if isinstance(value, Settings) else value
+        told = {k: value[k] for k in keys if value[k] is not None}
+        if told.keys() == {TYPE}:
+            return str(told[TYPE])
+        return f"{{{', '.join(f'{k}: {short(v)}' for k, v in told.items())}}}"
+    return str(value)
+
 
 ADDED, REMOVED, CHANGED, RENAMED = "added", "removed", "changed", "renamed"
 
@@ -286,3 +425,103 @@ def _ref(ref: Ref | None, names: Mapping[str, str] | None, *, keep: bool = False
         return None
     name = ref.name if names is None else names.get(ref.name, ref.name if keep else None)
     return name if name is None or ref.output == 0 else f"{name}:{ref.output}"
+
+
+# What differs between two specs or runs beside their networks: training, data, and what layers have learnt.
+_ROWS = ("file", "images", "texts")
+_NOT_COMPARED = frozenset((*_ROWS, "tree", "folder", "beside", "allow"))
+_APART = ("tree", "initial_weights")
+_MAX_COMPARED = 1 << 28  # bytes of data files of two places whose content is compared
+_MAX_LISTED = 10  # new and missing words of a vocabulary
+
+
+def training_differences(old: Spec, new: Spec) -> list[Change]:
+    """Compare how two networks are trained."""
+    return changes(_settings(old.training) | _initial(old), _settings(new.training) | _initial(new))
+
+
+def _initial(spec: Spec) -> dict[str, Any]:
+    """Return the files of initial weights as a spec writes them, by key: ``initial_weights``, ``hidden.weights``."""
+    return {f"{f.node}.weights" if f.node else "initial_weights": f.written() for f in spec.weight_files}
+
+
+def _settings(record: Any) -> dict[str, Any]:
+    return {f.name: plain(getattr(record, f.name)) for f in fields(record) if f.name not in _APART}
+
+
+def data_differences(old: Spec, new: Spec) -> list[Change]:
+    """Compare the sources of rows. A file is the same if its place or its content is; for an ONNX file, if its name is."""
+    found: list[Change] = []
+    only_names = old.base is None or new.base is None
+    for part in dict.fromkeys((*old.data, *new.data)):
+        a, b = old.data.get(part), new.data.get(part)
+        if a is None or b is None:
+            found.append(Change(part, *(None if source is None else _source_settings(source) for source in (a, b))))
+            continue
+        for key in _ROWS:
+            names: list[Path | None] = [getattr(source, key) for source in (a, b)]
+            if not _same_rows(names[0], names[1], only_names=only_names):
+                found.append(Change(f"{part}.{key}", *(None if name is None else str(name) for name in names)))
+        found += changes(_source(a), _source(b), part)
+    return found
+
+
+def _source(source: DataSource) -> dict[str, Any]:
+    settings = {f.name: getattr(source, f.name) for f in fields(source) if f.name not in _NOT_COMPARED}
+    windows = settings.pop("windows")
+    plain_settings = {key: plain(value) for key, value in settings.items()}
+    return plain_settings | {"windows": None if windows is None else _settings(windows)}
+
+
+def _source_settings(source: DataSource) -> dict[str, Any]:
+    rows = {key: str(path) for key in _ROWS if (path := getattr(source, key)) is not None}
+    return rows | {k: v for k, v in _source(source).items() if v not in (None, False, ".")}
+
+
+def _same_rows(old: Path | None, new: Path | None, *, only_names: bool) -> bool:
+    if old is None or new is None:
+        return old is new
+    if only_names:
+        return old.name == new.name
+    if old.resolve() == new.resolve():
+        return True
+    try:
+        sizes = {old.stat().st_size, new.stat().st_size} if old.is_file() and new.is_file() else {-1}
+        return len(sizes) == 1 and 0 <= max(sizes) <= _MAX_COMPARED and filecmp.cmp(old, new, shallow=False)
+    except OSError:
+        return False
+
+
+def learnt_differences(old: Adapted, new: Adapted, names: Mapping[str, str] | None = None) -> list[Change]:
+    """Compare what layers and heads have learnt from the training rows: of two vocabularies, the words that one lacks.
+
+    Args:
+        names: the new names of renamed layers and heads.
+    """
+    names = names or {}
+    found = changes(old.rows, new.rows, "rows")
+    for before, after in ((old.layers, new.layers), (old.heads, new.heads)):
+        renamed = {names.get(name, name): state for name, state in before.items()}
+        for name in dict.fromkeys((*renamed, *after)):
+            a, b = renamed.get(name, {}), after.get(name, {})
+            for key in dict.fromkeys((*a, *b)):
+                found += _learnt(f"{name}.{key}", plain(a.get(key)), plain(b.get(key)))
+    return found
+
+
+def _learnt(key: str, old: Any, new: Any) -> list[Change]:
+    if old == new:
+        return []
+    if not all(isinstance(value, list) and all(isinstance(v, str | int) for v in value) for value in (old, new)):
+        return [Change(key, _summary(old), _summary(new))]
+    lacking, extra = set(old), set(new)
+    missing, added = ([v for v in a if v not in b] for a, b in ((old, extra), (new, lacking)))
+    if not missing and not added:
+        return [Change(f"{key} (order)", old[:_MAX_LISTED], new[:_MAX_LISTED])]
+    found = [Change(f"{key} (count)", len(old), len(new))] if len(old) != len(new) else []
+    return [*found, Change(key, missing[:_MAX_LISTED] or None, added[:_MAX_LISTED] or None)]
+
+
+def _summary(value: Any) -> Any:
+    """Return a learnt value; of a long list, the first numbers."""
+    return value if not isinstance(value, list) or len(value) <= _MAX_LISTED else [*value[:_MAX_LISTED], "…"]

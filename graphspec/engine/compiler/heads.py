@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
@@ -11,11 +11,10 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, Problem
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
-from graphspec.engine.compiler.fetches import logged_losses
-from graphspec.engine.compiler.lowered import Lowered
-from graphspec.engine.compiler.targets import check_target, fails
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Value
+from graphspec.engine.compiler.objective import logged_losses
+from graphspec.graph.ir.dims import ceildiv, mul, show
+from graphspec.graph.ir.graph import Type, Value
+from graphspec.graph.ir.ranges import Range
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.language.head_values import node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
@@ -23,10 +22,80 @@ from graphspec.vocabulary.callbacks.base import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of
 
 if TYPE_CHECKING:
-    from graphspec.language.declarations import HeadDecl, Spec
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.dims import Dim, Shape
+    from graphspec.language.declarations import HeadDecl, Ref, Spec
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.losses import Loss
     from graphspec.vocabulary.metrics import Metric
+
+
+# Heads that compare with an input or a node, not with an array of the data.
+def fails(loss: Loss, y_pred: Value) -> bool:
+    """Return whether a loss cannot be computed for a head at all."""
+    return any(problem.severity == "error" for problem in loss.check(y_pred))
+
+
+def check_target(loss: Loss, y_pred: Value, target: Value) -> Problem | None:
+    """Return GS402 if a loss cannot compare a head with ``target``; the subject of the message is the head."""
+    name = type(loss).__name__
+    if loss.targets == "none":
+        return Problem(Code.LOSS_MISMATCH, f"has a `target`, but {name} compares with nothing", "remove `target`")
+    if loss.targets == "labels":
+        text = f"has a `target`, but {name} needs label sequences with their lengths, which only data have"
+        return Problem(Code.LOSS_MISMATCH, text, "remove `target`, and store the labels in the data")
+    expected = loss.target(y_pred)
+    if not expected.is_float and (target.type.is_float or target.type.is_string):
+        text = f"compares with {target.dtype} values, but the targets of {name} are integers"
+        return Problem(Code.LOSS_MISMATCH, text, "declare the input with `dtype: int64`, or use a loss of numbers")
+    if target.type.is_string:
+        return Problem(
+            Code.LOSS_MISMATCH, "compares with texts, but a loss compares numbers", "use a layer that encodes them"
+        )
+    allowed = class_ids(loss, y_pred)
+    if allowed is not None and target.range is not None and not target.range.within(allowed):
+        text = f"has {int(allowed.high) + 1} classes, but its target has ids from {target.range.low} to {target.range.high}"
+        return Problem(Code.CLASSES_MISMATCH, text, "give the head a unit for each id")
+    if _axes(target, expected) is None:
+        text = f"compares with values of shape {show(target.shape)}, but {name} expects {show(expected.shape)}"
+        return Problem(Code.LOSS_MISMATCH, text, "give both the same shape, for example with a Reshape")
+    return None
+
+
+def _axes(target: Value, expected: Type) -> str | None:
+    """Return how the target gets the expected shape: as it is (an empty text), with an axis more or less; else None."""
+    if target.shape == expected.shape:
+        return ""
+    if (*target.shape, 1) == expected.shape:
+        return "add"
+    return "drop" if target.shape == (*expected.shape, 1) else None
+
+
+def lower_target(g: Builder, head: HeadDecl, y_pred: Value, target: Value) -> Value:
+    """Emit the target that the loss expects; no gradient flows through it unless the head says so."""
+    assert head.loss is not None
+    expected = head.loss.target(y_pred)
+    axes = _axes(target, expected)
+    target = target.with_mask(None)
+    if axes:
+        last = g.constant([target.rank - (axes == "drop")])
+        target = g.Unsqueeze(target, last) if axes == "add" else g.Squeeze(target, last)
+    if target.dtype != expected.dtype:
+        target = g.Cast(target, to=expected.dtype)
+    if target.kind == "op" and not head.target_gradient:
+        target = g.StopGradient(target)
+    classes = class_ids(head.loss, y_pred)
+    return target if classes is None else g.CheckIds(target, size=int(classes.high) + 1, argument="units")
+
+
+def class_ids(loss: Loss, y_pred: Value) -> Range | None:
+    """Return the ids of classes that a loss accepts; None if its targets are no ids, or if it ignores one of them."""
+    axis = loss.class_axis(y_pred)
+    if loss.targets != "ids" or axis is None or getattr(loss, "ignore_class", None) is not None:
+        return None
+    size = y_pred.shape[axis]
+    return Range(0, size - 1) if isinstance(size, int) else None
 
 
 _SHOWN_CLASSES = 6  # in a message
@@ -347,3 +416,66 @@ def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
     if "validation" in spec.data or not spec.data:  # without data in the spec, `fit` may get validation rows
         keys += [f"val_{key}" for key in keys]
     return keys
+
+
+# Hints for inputs that cannot be merged.
+def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
+    """Return a hint how to make the shapes of ``refs`` equal.
+
+    Args:
+        axis: the axis of a concatenation, along which sizes may differ; None for a layer that broadcasts.
+    """
+    values = [v for r in refs if (v := lowered.value(r)) is not None]
+    if len({v.rank for v in values}) > 1:
+        return "give them the same rank first, for example with Flatten or Reshape"
+    if padding := _padding_hint(refs, lowered):
+        return padding
+    rank = values[0].rank
+    broadcasts: set[Dim] = {1} if axis is None else set()
+    sizes = {k: {v.shape[k] for v in values} - broadcasts for k in range(1, rank) if axis is None or k != axis % rank}
+    differing = [k for k, found in sizes.items() if len(found) > 1]
+    names = {str(d) for k in differing for d in sizes[k] if str(d).isidentifier()}
+    if differing and sum(len(sizes[k]) for k in differing) == len(names):
+        return f"if these sizes are equal, give them one name in `inputs`: {', '.join(sorted(names))}"
+    if differing == [rank - 1]:
+        layer = "a 1×1 convolution" if rank > 3 else "a Dense"
+        return f"make the sizes of the last axis equal, for example with {layer} before the merge"
+    if not differing:
+        return "make the shapes equal"
+    axes = f"axis {differing[0]}" if len(differing) == 1 else f"axes {' and '.join(map(str, differing))}"
+    return f"make the sizes of {axes} equal, for example with pooling{_resizing(rank)}"
+
+
+def _resizing(rank: int) -> str:
+    """Return layers that enlarge axes of data of this rank."""
+    return f", UpSampling{rank - 2}D or ZeroPadding{rank - 2}D" if 3 <= rank <= 5 else " or padding"
+
+
+def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
+    """Return a hint to the nodes that must pad, or None if padding does not make all spatial sizes equal."""
+    wrong: dict[str, str] = {}
+    spatial: set[Shape] = set()
+    for ref in refs:
+        decl, value = lowered.declared.get(ref.name), lowered.value(ref)
+        layer = getattr(decl, "layer", None)
+        assert value is not None
+        if getattr(layer, "padding", None) == "valid" and (before := _input_of(decl, lowered)) is not None:
+            strides = getattr(layer, "strides", None) or layer.pool_size  # type: ignore[union-attr]
+            size = mul if hasattr(layer, "output_padding") else ceildiv  # a transposed convolution enlarges
+            padded = tuple(size(d, s) for d, s in zip(_spatial(layer, before.shape), strides, strict=True))
+            if padded != _spatial(layer, value.shape):
+                line = decl.mark.line  # type: ignore[union-attr]
+                wrong[ref.name] = f"'{ref.name}'" + (f" (line {line})" if line else "")
+            spatial.add(padded)
+        else:
+            spatial.add(_spatial(layer, value.shape))
+    return f"set `padding: same` on {' and '.join(wrong.values())}" if wrong and len(spatial) == 1 else None
+
+
+def _input_of(decl: Any, lowered: Lowered) -> Value | None:
+    """Return the input of a layer with a window, or None if it is unknown."""
+    return lowered.value(decl.inputs[0]) if len(decl.inputs) == 1 else None
+
+
+def _spatial(layer: Any, shape: Shape) -> Shape:
+    return shape[2:] if getattr(layer, "data_format", None) == "channels_first" else shape[1:-1]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from graphspec.data.weights.plan import FilePlan
     from graphspec.language.declarations import InputDecl, NodeDecl
 
-
 _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 
 

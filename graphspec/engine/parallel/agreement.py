@@ -18,12 +18,11 @@ from graphspec.base.arrays.blas import openblas
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, shorten
 from graphspec.base.version import __version__
-from graphspec.engine.compiler.fetches import fetches
+from graphspec.engine.compiler.objective import fetches
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels import compiled as fast
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.parallel.shards import Step
     from graphspec.graph.ir.graph import Value
     from graphspec.graph.optimizers import Optimizer
 
@@ -47,7 +46,7 @@ def installation() -> Facts:
         "the version of Python": platform.python_version(),
         "BLAS kernels": None if blas is None else blas.core,
         "compiled kernels": compiled.version(),
-        "forced kernels": fast.mode() or None,
+        "forced kernels": compiled.mode() or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""The worker processes of a group: start them, notice if one dies, and end them."""
+"""The worker processes of one machine, or of one rank of an MPI job: what they share, their start, death and end."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from graphspec.base.arrays.cores import ONE_THREAD
+from graphspec.base.arrays.layout import shard_slice
+from graphspec.base.arrays.memory import describe_map, free
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError, SpecError
-from graphspec.engine.parallel.stops import held_back
-from graphspec.engine.parallel.sync import Pipes, Signals, Spin, spins_safely
+from graphspec.base.files import open_closed_streams
+from graphspec.data.batches import Dataset
+from graphspec.engine.parallel.agreement import installation, program
+from graphspec.engine.parallel.launch import held_back
+from graphspec.engine.parallel.machine import Member, Pipes, Signals, Spin, allocate, layout, spins_safely
+from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
-from graphspec.graph.kernels import compiled as fast
+from graphspec.graph.analysis import activations
+from graphspec.graph.kernels import compiled
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.shared_memory import Memory
+    from graphspec.engine.parallel.machine import Memory, Place
+    from graphspec.engine.parallel.shards import Step, Workers
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.graph.ir.graph import Array
+    from graphspec.graph.optimizers import Optimizer, Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
+_SCATTER_RATIO = 32
+# Bytes of activations per byte of batch rows. From this ratio on, rank 0 gathers the whole batch in less than 1 % of a
+# step.
 _HINT = "`workers: 1` trains in one process"
 
 
@@ -47,7 +63,7 @@ class Processes:
             OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        environment |= {"PYTHONIOENCODING": "utf-8", fast.KERNELS: fast.mode()}
+        environment |= {"PYTHONIOENCODING": "utf-8", compiled.KERNELS: compiled.mode()}
         options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -151,3 +167,123 @@ def _exit_reason(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"killed by {name}" + (" (too little memory?)" if name == "SIGKILL" else "")
+
+
+class Team:
+    """The worker processes of a machine: this one is the first, and starts the others, if any.
+
+    The weights are in shared memory from the start to :meth:`close`.
+
+    Args:
+        slots: the optimizer's slots to share, by name, with the shape and dtype of each.
+        message: what the other processes build the network from.
+        place: of this process.
+        between: the group of the ranks.
+        validation: the rows that the processes validate, if they are many.
+
+    Attributes:
+        member: computes this process's shards.
+        sharing: how the processes get the validation rows, if they share them.
+
+    Raises:
+        OSError: processes or shared memory are not available; nothing has changed then.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        optimizer: Optimizer,
+        running: RunningMetrics,
+        slots: Mapping[str, tuple[Sequence[int], Any]],
+        message: Mapping[str, Any],
+        place: Place,
+        between: Workers | None = None,
+        validation: Dataset | None = None,
+    ) -> None:
+        open_closed_streams()  # the children's pipes replace theirs
+        self._step, self._loader, self._compared = step, step.loader, place.workers == 1
+        self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
+        partition = step.divide(optimizer, place.total, shard_kernels=alone)
+        self._shards = len(partition.parts)
+        arrays = layout(step, running, slots, partition, place)
+        data = self._loader.dataset.named() if place.workers > 1 else {}
+        maps = {name: where for name, a in data.items() if (where := describe_map(a)) is not None}
+        rows = {name: a for name, a in data.items() if name not in maps}
+        if scatters := bool(rows) and not maps and alone and _scatters(step):
+            rows.pop("chosen", None)
+        lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
+        arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
+        whole, room = {} if scatters else rows, free() - nbytes(arrays)
+        self.sharing = Sharing.of(validation, self._loader.batch_size, running, whole, room, place.workers)
+        maps |= {f"{PREFIX}rows/{name}": where for name, where in self.sharing.maps.items()}
+        memory = allocate(arrays | self.sharing.layout())
+        self._scattered: dict[str, Array] = {}
+        try:
+            shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
+            if scatters:
+                self._scattered = Dataset.of(shared).feeds()
+            else:
+                for name, array in rows.items():
+                    shared[name][...] = array
+            self.sharing = self.sharing.copy(memory.arrays)
+            signals = self.processes.start(memory, self._started(message, maps, optimizer))
+            self.member = Member(step, optimizer, memory.arrays, signals, place, partition, between)
+            self._own = dict(step.parameters.vectors)
+            for name, vector in self._own.items():
+                memory.arrays[f"weights/{name}"][...] = vector
+            step.parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in self._own}
+        except BaseException:
+            self.processes.close()
+            raise
+        finally:
+            memory.close()
+
+    def await_workers(self) -> None:
+        """Wait until the other workers have compared their programs with this process's; the first time alone.
+
+        Raises:
+            RunError: GS606, they differ; GS604, a worker has died.
+        """
+        if not self._compared:
+            self.member.signals.wait()
+            self._compared = True
+
+    def launch(self, epoch: int, batch: int, rate: Rate) -> None:
+        """Let the other workers start their shards of a step."""
+        self.await_workers()
+        if self._scattered:
+            last = self._place.own(self._shards).stop - 1
+            first = shard_slice(self._loader.rows(batch), last, self._shards).stop
+            self._loader.scatter(batch, first, self._scattered)
+        order = self.member.order
+        order[0], order[1], order[2] = epoch, batch, self._step.clock.step
+        self.member.rate[0] = rate.value
+        self.member.signals.notify()
+
+    def wait(self) -> None:
+        """Wait until the other workers have finished the step: until the next one they do not use shared memory."""
+        self.member.signals.wait()
+
+    def _started(self, message: Mapping[str, Any], maps: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+        """Return the message with what the processes of this machine need besides."""
+        more: dict[str, Any] = {"place": asdict(self._place), "maps": maps, "validation": self.sharing.same}
+        if self._scattered:
+            more |= {"shuffle": False, "total": len(self._loader.dataset)}
+        facts = {**installation(), **program(self._step, optimizer)} if self._place.workers > 1 else {}
+        return {**message, **more, "facts": facts}
+
+    def close(self) -> None:
+        """End the other workers, and move the weights back into this process's memory."""
+        self.processes.close()
+        parameters = self._step.parameters
+        for name, vector in self._own.items():
+            vector[...] = parameters.vectors[name]
+        parameters.vectors = self._own
+
+
+def _scatters(step: Step) -> bool:
+    """Return whether rank 0 gathers the rows of all workers, batch by batch, which saves a shared copy of all rows."""
+    loader = step.loader
+    shapes = loader.shapes(loader.rows(0))
+    row_bytes = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
+    return activations(step.network.graph, shapes) >= _SCATTER_RATIO * loader.rows(0) * row_bytes

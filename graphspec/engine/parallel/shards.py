@@ -8,20 +8,30 @@ over all shards for the first, then for the next, and then the sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import numpy as np
 
-from graphspec.engine.compiler.fetches import losses_of
+from graphspec.base.arrays.layout import shard_slice
+from graphspec.engine.compiler.objective import Objective, fetches, losses_of
+from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.buffers import lookups_of
+from graphspec.engine.runtime.parameters import Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.ir.graph import Segment
+from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.passes import FOR_PRODUCTS, prepare
+from graphspec.graph.passes.for_program import wide_kernels
+from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
     from graphspec.base.arrays.random import Clock
+    from graphspec.data.batches import BatchLoader
     from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.parallel.step import Step
+    from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.kernels.context import Group, ShardedKernel
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
@@ -29,7 +39,11 @@ if TYPE_CHECKING:
 
 
 class Workers(Protocol):
-    """The workers of a training, seen from one of them."""
+    """The workers of a training, seen from one of them, as :class:`graphspec.graph.kernels.group.Group` describes."""
+
+    rank: int
+    size: int
+    writes_state: bool
 
     def all_reduce(self, *arrays: Array) -> None:
         """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
@@ -194,3 +208,63 @@ def _parts(calls: Calls, shard: Group) -> Iterator[tuple[Calls, Call | None]]:
         else:
             part.append(call)
     yield part, None
+
+
+# What all workers have in common in a training step, and how one shard of it becomes a program.
+@dataclass(frozen=True)
+class Step:
+    """The parts of a training step that are the same for all workers; only the rows differ."""
+
+    network: Network
+    objective: Objective
+    parameters: Parameters
+    loader: BatchLoader
+    seed: int
+    clock: Clock
+
+    def divide(self, optimizer: Optimizer, workers: int, *, shard_kernels: bool = True) -> Partition:
+        """Partition the weights: which kernels the workers shard, and which worker updates which elements.
+
+        If the number of shards is fixed, there is a part for each, and no kernel is sharded.
+        """
+        parameters, batch, objective = self.parameters, self.loader.rows(0), self.objective
+        segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
+        if (shards := self.network.spec.training.shards) is not None:
+            workers = shards
+        elif shard_kernels and cut_anywhere(optimizer, segments):
+            target = Target(self.loader.shapes(batch))
+            graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
+            names = wide_kernels(graph, batch, workers)
+            matrices = {s.param.name: s for s in segments if s.param.name in names}
+        return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
+
+    def lookups(self, optimizer: Optimizer) -> list[Lookup]:
+        """Return the weights whose gradients are kept by rows, for the gradient of one shard."""
+        return lookups_of(optimizer, self.parameters.segments["trainable"])
+
+    def bind(
+        self,
+        rows: int,
+        gradient: Array,
+        group: Group,
+        matrices: Mapping[str, ShardedKernel] | None = None,
+        lookups: Sequence[Lookup] = (),
+    ) -> Program:
+        """Bind one shard's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``.
+
+        ``lookups`` are the weights whose parts of this gradient are kept by rows.
+        """
+        own = shard_slice(rows, group.rank, group.size)
+        objective, shard = self.objective, Shard(group, own, rows, matrices or {})
+        program = build_program(
+            objective.graph.with_outputs(fetches(self.network, objective), objective.total),
+            self.parameters,
+            Target(self.loader.shapes(own.stop - own.start), shard=shard),
+            gradient=gradient,
+            training=True,
+            seed=self.seed,
+            clock=self.clock,
+            touched={lookup.touched.name: lookup.touched for lookup in lookups},
+        )
+        program.load = self.loader.filler(program.feeds, own)
+        return program

@@ -18,14 +18,14 @@ from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.runtime.evaluation import Evaluation
-from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.parallel.sync import Signals
+    from graphspec.engine.parallel.machine import Signals
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -12,42 +15,331 @@ from numpy.lib.array_utils import byte_bounds
 from graphspec.base.arrays.blas import computing
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order, root, view_as
-from graphspec.base.arrays.random import Clock
-from graphspec.engine.runtime.buffers import Pool, Scratch, reserve
-from graphspec.engine.runtime.context import NodeContext, ints
-from graphspec.engine.runtime.interleave import Part, interleave_blocks
-from graphspec.engine.runtime.liveness import backward_uses, last_uses
-from graphspec.engine.runtime.lookups import kept_by_rows
+from graphspec.base.arrays.random import Clock, Stream
+from graphspec.base.gc_pause import gc_paused
+from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, ints, kept_by_rows, last_uses, reserve
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gradients
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
+from graphspec.graph.ir.ranges import ANY, Range
+from graphspec.graph.kernels.common import each_block
 from graphspec.graph.kernels.compiled import join_two
 from graphspec.graph.kernels.context import Backward, Shard
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
+from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.passes.for_program import shared_buffers
 from graphspec.graph.target import Target
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Call
+    from graphspec.graph.kernels.context import ShardedKernel
+
+
+# The context that the binder passes to an operator: memory for one node's arrays and gradients, and the run's settings.
+class Binding(Protocol):
+    """The state that all contexts of one program share: its memory, its gradients, and the values bound so far."""
+
+    seed: int
+    clock: Clock
+    training: bool
+    dtype: np.dtype[Any]
+    shard: Shard
+    ranges: Ranges
+    types: dict[str, Value]
+    pool: Pool
+    saved: Pool
+    scratch: Scratch
+    extra: int
+    """Bytes of arrays outside the two pools and the scratch memory."""
+    arrays: dict[str, Array]
+    gradients: dict[str, Array]
+    touched: Mapping[str, TouchedRows]
+    """By name, the weights whose gradients this program keeps by rows."""
+    differentiated: set[str]
+    """Names of the values whose gradients are computed."""
+    requested: set[str]
+    """Names of the inputs whose gradients the caller requested."""
+    after: Calls
+    has_rows: bool
+    """Whether the batch axis of the graph's inputs has its name."""
+
+    def dtype_of(self, value_type: Type, /) -> np.dtype[Any]: ...
+    def zeros(self, X: Array, /) -> Array: ...
+    def may_overwrite(self, value: Value, node: Node, index: int, /) -> bool: ...
+    def gradient_buffer(self, value: Value, like: Array, /) -> Array: ...
+    def set_gradient(self, name: str, array: Array, /) -> None: ...
+
+
+class NodeContext:
+    """The binder's side of :class:`graphspec.graph.ops.base.Context` for one node."""
+
+    def __init__(self, binder: Binding, node: Node, index: int) -> None:
+        self._binder, self._node, self.index = binder, node, index
+        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
+        self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)
+        self.alike = binder.has_rows and not any(v is not None and has_rows(v.shape) for v in node.inputs)
+        self.owner = node.owner
+        self.pending: Calls = []
+
+    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
+        value_type = self._binder.types[self._node.outputs[k].name].type
+        if like is not None and like.ndim == len(value_type.shape):
+            order = axis_order(like)
+        return self._binder.pool.take(ints(value_type.shape), self._binder.dtype_of(value_type), order)
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
+
+    def mark(self) -> Any:
+        return self._binder.scratch.mark()
+
+    def reset(self, mark: Any) -> None:
+        self._binder.scratch.reset(mark)
+
+    def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        return self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        array = np.array(value, self.dtype if dtype is None else dtype)
+        self._binder.extra += array.nbytes
+        return array
+
+    def shape(self, k: int = 0) -> tuple[int, ...]:
+        return ints(self._binder.types[self._node.outputs[k].name].shape)
+
+    def known(self, i: int) -> Array | None:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        if value is None:
+            return None
+        if value.data is not None:
+            return value.data
+        known = self._binder.types[value.name]
+        return None if known.dims is None else np.array(known.dims, np.int64).reshape(ints(known.shape))
+
+    def range(self, i: int) -> Range:
+        value = self._node.inputs[i]
+        return ANY if value is None else self._binder.ranges.of(value)
+
+    def zeros_like(self, X: Array) -> Array:
+        return self._binder.zeros(X)
+
+    def wants(self, i: int) -> bool:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        return value is not None and value.name in self._binder.differentiated
+
+    def grad(self, i: int) -> Array | None:
+        if not self.wants(i):
+            return None
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        like = binder.arrays[value.name]
+        if value.name not in binder.gradients:
+            binder.set_gradient(value.name, binder.gradient_buffer(value, like))
+            return binder.gradients[value.name]
+        term = binder.scratch.take(like.shape, like.dtype, axis_order(like))
+        total = binder.gradients[value.name]
+        self.pending += each_block(np.add, total, term, total)
+        return term
+
+    def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
+        value, binder = self._node.inputs[i], self._binder
+        assert value is not None
+        touched = binder.touched.get(value.name) if self.wants(i) else None
+        if touched is None:
+            return None
+        calls: Calls = []
+        if value.name not in binder.gradients:
+            gradient = binder.gradient_buffer(value, binder.arrays[value.name])
+            binder.set_gradient(value.name, gradient)
+            calls.append((touched.begin, gradient))
+        return binder.gradients[value.name], [*calls, (touched.add, ids)]
+
+    def give_grad(self, i: int, array: Array) -> None:
+        if not self.wants(i):
+            return
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        if value.name in binder.gradients:
+            total = binder.gradients[value.name]
+            self.pending += each_block(np.add, total, array, total)
+        elif value.param is not None or value.name in binder.requested:
+            target = binder.gradient_buffer(value, binder.arrays[value.name])
+            binder.set_gradient(value.name, target)
+            self.pending += each_block(np.copyto, target, array)
+        else:
+            binder.set_gradient(value.name, array)
+
+    def may_overwrite(self, i: int) -> bool:
+        value = self._node.inputs[i]
+        return value is not None and self._binder.may_overwrite(value, self._node, self.index)
+
+    def all_reduce(self, array: Array) -> Calls:
+        return [] if self.group.size == 1 or self.alike else [(self.group.all_reduce, array)]
+
+    def sharded(self, i: int) -> ShardedKernel:
+        value = self._node.inputs[i]
+        assert value is not None
+        return self._binder.shard.matrices[value.name]
+
+    def after_barrier(self, calls: Calls) -> None:
+        self._binder.after += calls
+
+    def stream(self, purpose: str) -> Stream:
+        return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
+
+
+# Interleave the calls of neighbouring operators block by block, to use each block while it is in the cache.
+_LARGE = 1 << 15  # elements of an operand from which moving a call pays
+_MAX_USES = 1 << 11  # each call is compared with at most this many earlier uses of memory
+Label = tuple[str, str]
+Position = tuple[int, ...]
+Use = tuple[int, int, bool]
+"""A range of memory that a call uses: its first address, its end, and whether the call writes to it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The calls of one node, labelled with phase and name. ``blockwise`` calls may move between those of earlier parts."""
+
+    label: Label
+    calls: Calls
+    blockwise: bool
+
+
+def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
+    """Yield all calls in the order in which to make them: runs of calls of one part, each with the part's label."""
+    if not any(part.blockwise and any(map(_large, part.calls)) for part in parts):
+        yield from ((part.label, part.calls) for part in parts)
+        return
+    ordered = sorted(_positions(parts), key=lambda entry: entry[0])
+    for k, run in groupby(ordered, lambda entry: entry[1]):
+        yield parts[k].label, [call for _, _, call in run]
+
+
+def _positions(parts: Sequence[Part]) -> Iterator[tuple[Position, int, Call]]:
+    """Yield the position of every call, the index of its part, and the call; positions sort calls into their final order.
+
+    Positions are compared lexicographically. A call that follows a call of an earlier part extends that call's position,
+    so it comes right after that call, before all calls that followed it until now. Calls of one part that follow the same
+    call keep their order.
+    """
+    table, number = _Table(), 0
+    for k, part in enumerate(parts):
+        for call in part.calls:
+            number += 1
+            position: Position = (k, number)
+            uses = _uses(call) if part.blockwise else None
+            if part.blockwise:
+                after = table.latest if uses is None else max(map(table.before, uses), default=table.floor)
+                position = (*after[:-1], number) if after[-2:-1] == (k,) else (*after, *position)
+            table.add(position, uses)
+            yield position, k, call
+
+
+class _Table:
+    """The ranges of memory that the calls so far use, and the positions of these calls."""
+
+    def __init__(self) -> None:
+        self.floor: Position = (-1,)
+        """The position of a call that all later calls must follow."""
+        self.latest: Position = self.floor
+        self._positions: list[Position] = []
+        self._uses = np.zeros((3, _MAX_USES), np.int64)
+
+    def add(self, position: Position, uses: list[Use] | None) -> None:
+        """Add a call. Every later call must follow it if ``uses`` is None."""
+        self.latest = max(self.latest, position)
+        if uses is None or len(self._positions) + len(uses) > _MAX_USES:
+            self.floor = self.latest
+            self._positions.clear()
+        for use in uses or ():
+            self._uses[:, len(self._positions)] = use
+            self._positions.append(position)
+
+    def before(self, use: Use) -> Position:
+        """Return the last position among the calls that a call with this use must follow."""
+        first, last, writes = use
+        start, stop, written = self._uses[:, : len(self._positions)]
+        conflicts = (start < last) & (stop > first)
+        if not writes:
+            conflicts &= written != 0
+        return max((self._positions[k] for k in np.flatnonzero(conflicts).tolist()), default=self.floor)
+
+
+def _uses(call: Call) -> list[Use] | None:
+    """Return the memory that a call uses; None if it is not known which operands the function reads and writes."""
+    f, *operands = call
+    if (uses := getattr(f, "uses", None)) is not None:  # a compiled kernel knows
+        return list(uses())
+    named: dict[str, Any] = {}
+    if isinstance(f, partial):
+        operands, named = [*f.args, *operands], f.keywords
+        f = f.func
+    results = [named["out"]] if "out" in named else []
+    owner = getattr(f, "__self__", None)
+    if isinstance(f, np.ufunc):
+        results += operands[f.nin :]
+    elif f is np.copyto:
+        results += operands[:1]
+    elif f is np.dot:
+        results += operands[2:]
+    elif isinstance(owner, np.ufunc) and f.__name__ == "reduce":
+        results += operands[3:]
+    elif isinstance(owner, np.ndarray) and f.__name__ == "fill":
+        results.append(owner)
+    elif isinstance(owner, np.ndarray) and f.__name__ == "clip":
+        results += operands[2:]
+        operands.insert(0, owner)
+    elif f is not np.einsum:
+        return None
+    if any(isinstance(x, tuple | list) for x in (*operands, *named.values())):
+        return None
+    written = {id(x) for x in results}
+    arrays = {id(x): x for x in (*operands, *named.values(), *results) if isinstance(x, np.ndarray)}
+    return [(*np.lib.array_utils.byte_bounds(x), key in written) for key, x in arrays.items()]
+
+
+def _large(call: Call) -> bool:
+    operands = getattr(call[0], "operands", call[1:])
+    return any(isinstance(x, np.ndarray) and x.size >= _LARGE for x in operands)
 
 
 class Binder:
     """Builds the arrays and calls of one program, node by node."""
+
+    # What it builds, for nodes n0, n1, n2 and a loss:
+    #
+    #   calls     n0 ─▶ n1 ─▶ n2 ─▶ loss ┐                  `spans` says which calls belong to which node
+    #             g0 ◀─ g1 ◀─ g2 ◀─── 1 ◀┘                  from `backward_start` on; only for values in `differentiated`
+    #   after     statistics                                once all workers have their gradients
+    #
+    #   arrays     a value of the forward pass, by name     from `pool`, given back after `last` use; what `backward_uses`
+    #                                                       names stays until the gradient that reads it is bound
+    #   gradients  of a value, by name                      from `pool`, given back when consumed; of a weight: its part
+    #                                                       of `gradient`, one vector for the optimizer
+    #   saved      what operators keep for their gradients
+    #   scratch    one block for each node in turn: reset between nodes, unless they run block by block (`_chained`)
+    #   _pinned    blocks that are never given back: inputs, constants, weights, memory that workers share
 
     def __init__(
         self,
         graph: Graph,
         parameters: Parameters,
         target: Target,
-        gradient: Array | None,
-        training: bool,
-        seed: int,
-        clock: Clock,
-        touched: Mapping[str, TouchedRows],
+        gradient: Array | None = None,
+        training: bool = False,
+        seed: int = 0,
+        clock: Clock | None = None,
+        touched: Mapping[str, TouchedRows] | None = None,
     ) -> None:
         shapes, input_grads = target.shapes, target.input_grads
         self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
-        self.seed, self.clock, self.dtype = seed, clock, parameters.dtype
+        self.seed, self.clock, self.dtype = seed, clock or Clock(), parameters.dtype
         self.shard = target.shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
         self._shared = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
         self.ranges = Ranges(id_ranges(graph))
@@ -60,8 +352,8 @@ class Binder:
         results = [v for node in self.nodes for v in node.outputs]
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
         largest = max(sizes, default=1)
-        self._touched = touched
-        self.touched: Mapping[str, TouchedRows] = kept_by_rows(touched, self.nodes, self.types)
+        self._touched = touched or {}
+        self.touched: Mapping[str, TouchedRows] = kept_by_rows(self._touched, self.nodes, self.types)
         self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
         self._chained = False
         self.arrays: dict[str, Array] = {}
@@ -142,6 +434,7 @@ class Binder:
         if last < len(self.nodes):
             self._candidates[max(last, 0)].append(block)
 
+    @computing()  # the number of BLAS threads decides between kernels
     def bind(self) -> Program:
         """Bind all nodes forward, then their gradients in reverse order, and return the program."""
         given = {**self.graph.inputs, **self.graph.targets}
@@ -271,7 +564,9 @@ class Binder:
         self._parts.clear()
 
 
-def bind(
+# Build a program from a graph: run the passes for programs, then bind.
+@gc_paused()
+def build_program(
     graph: Graph,
     parameters: Parameters,
     target: Target,
@@ -282,14 +577,42 @@ def bind(
     clock: Clock | None = None,
     touched: Mapping[str, TouchedRows] | None = None,
 ) -> Program:
-    """Bind a prepared graph to a program that computes its outputs and, with a loss, all gradients of trainable weights.
+    """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
+
+    :meth:`Graph.with_outputs` sets the outputs and the loss of a graph.
 
     Args:
-        target: the target that the graph was prepared for: shapes, inputs that need gradients, the worker's shard.
+        target: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column indices
+            of its ones, which its shape shows; see :func:`sparsify_bool_inputs`.
         gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
         training: whether dropout is active and batch statistics are used.
         seed, clock: determine the random numbers of dropout and noise.
         touched: by name, the weights whose gradients may be kept by rows.
     """
-    with computing():  # the number of BLAS threads decides between kernels
-        return Binder(graph, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
+    prepared = prepare(graph, FOR_PROGRAM, target)
+    return Binder(prepared, parameters, target, gradient, training, seed, clock, touched).bind()
+
+
+# Run graphs without weights immediately, such as the formulas of metrics.
+_MAX_IDLE_BYTES = 1 << 24  # bytes of bound programs in the cache; the most recent one is always kept
+
+
+class Compute:
+    """Computes the outputs of a graph without weights in float64; binds it once for all arrays of the same shapes."""
+
+    def __init__(self) -> None:
+        self._programs = ProgramCache(_MAX_IDLE_BYTES)
+
+    def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        shapes = {name: array.shape for name, array in feeds.items()}
+
+        def bound() -> Program:
+            graph = make()
+            return build_program(graph, Parameters(graph, np.float64), Target(shapes))
+
+        with self._programs.borrow((*shapes.items(),), bound) as program:
+            for name, array in feeds.items():
+                program.feeds[name][...] = array
+            with computing():
+                program.run()
+            return {name: array.copy() for name, array in program.fetches.items()}

@@ -6,18 +6,35 @@ import math
 import mmap
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
+from graphspec.graph.analysis import lookups
+from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.kernels.compiled import use_fast_kernel
+from graphspec.graph.kernels.touched_rows import TouchedRows
+from graphspec.graph.ops import OPS
+from graphspec.graph.optimizers.vectors import Lookup
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.dims import Shape
+    from graphspec.graph.ir.graph import Segment
+    from graphspec.graph.optimizers import Optimizer
 
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
 _MAX_RESERVED = 1 << 28
 # Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
+
+
+def ints(shape: Shape) -> tuple[int, ...]:
+    """Return a shape as integers; it must not have symbolic dimensions."""
+    assert all(isinstance(d, int) for d in shape), shape
+    return tuple(int(d) for d in shape)
 
 
 def reserve(nbytes: int) -> Array:
@@ -151,3 +168,85 @@ class Scratch:
         start = self._start
         self._start += need
         return view_as(self._chunks.block(self._chunk, start, self._start), shape, dtype, order)
+
+
+# Liveness: the last node that needs each value of a program.
+_NEVER = 1 << 60
+
+
+def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
+    """Return, for each value that must survive the forward pass, the index of the last node whose backward calls read it.
+
+    The backward pass visits the nodes in reverse, so this is the lowest index. It is -1 for the ``roots`` (outputs and
+    loss), which are read after the program has run.
+
+    Args:
+        differentiated: the names of values whose gradients are computed.
+    """
+    last: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        if not any(v is not None and v.name in differentiated for v in node.inputs):
+            continue
+        cls = OPS[node.op]
+        kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
+        inputs = [node.inputs[k] for k in kept if k < len(node.inputs)]
+        for v in [*inputs, *(node.outputs if cls.keeps_out else ())]:
+            if v is not None:
+                last.setdefault(v.name, index)
+    return last | dict.fromkeys((v.name for v in roots), -1)
+
+
+def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, int]:
+    """Return the index of the last node that reads each value; beyond all nodes if it survives the forward pass."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        last |= {v.name: index for v in node.inputs if v is not None}
+    return last | dict.fromkeys(survivors, _NEVER)
+
+
+# The weights of a run whose gradients are kept by rows: those that a step only looks up by ids.
+MIN_ELEMENTS = 1 << 19
+"""Elements of a weight: the passes over a smaller one take little time."""
+ROWS_PER_ID = 4
+"""Rows of a weight per id of a batch: with fewer, most rows are written."""
+
+
+def looked_up(optimizer: Optimizer, segments: Sequence[Segment]) -> Iterator[Segment]:
+    """Yield the weights whose gradients are kept by rows, as far as that does not depend on the batch."""
+    skips = optimizer.skips_rows()
+    for segment in segments:
+        param = segment.param
+        if param.sparse or (param.looked_up and skips and use_fast_kernel(param.size >= MIN_ELEMENTS)):
+            yield segment
+
+
+def lookups_of(optimizer: Optimizer, segments: Sequence[Segment]) -> list[Lookup]:
+    """Return these weights for one gradient vector: the programs that write to it, and the updates, share the result."""
+    found = []
+    for s in looked_up(optimizer, segments):
+        rows, width = s.param.shape
+        touched = TouchedRows(s.param.name, rows, width, sparse=s.param.sparse, kept=not optimizer.clips())
+        found.append(Lookup(touched, s.start, s.stop))
+    return found
+
+
+def kept_by_rows(
+    touched: Mapping[str, TouchedRows], nodes: Sequence[Node], types: Mapping[str, Value]
+) -> dict[str, TouchedRows]:
+    """Return those of the weights that a program of these nodes keeps by rows, and make room for their ids.
+
+    Several lookups of one weight would add up in another order than whole gradients do.
+    """
+    kept = {}
+    for name, readers in lookups(nodes, touched).items():
+        rows, count = touched[name], sum(_ids(node, types) for node in readers)
+        if rows.sparse or (len(readers) <= 1 and use_fast_kernel(rows.rows >= ROWS_PER_ID * count)):
+            rows.reserve(count)
+            kept[name] = rows
+    return kept
+
+
+def _ids(node: Node, types: Mapping[str, Value]) -> int:
+    ids = node.inputs[1]
+    assert ids is not None
+    return math.prod(ints(types.get(ids.name, ids).shape))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import ExitStack
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
+from graphspec.base.arrays.blas import one_thread, openblas
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.compiler.fetches import fetches
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.compiler.objective import fetches
+from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.objective import Network, Objective
     from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.program_cache import Loan, ProgramCache
+    from graphspec.engine.runtime.program import Loan, Program, ProgramCache
     from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 
@@ -67,3 +72,101 @@ class Evaluation:
             self.load(batch, program)
             program.run_apart()
             self.add(batch, program, running)
+
+
+# The batches of an evaluation in several threads of this process, with the bits of one thread.
+MIN_BATCHES = 4
+"""From so many batches on BLAS has one thread, so that results do not depend on whether threads were worth it."""
+MIN_SECONDS = 1e-3
+"""A quicker batch is mostly Python's own work, of which threads do one thing at a time."""
+
+
+def add_batches(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> None:
+    """Compute all batches of an evaluation, and add them to ``running`` in their order.
+
+    Args:
+        between: called before each batch, in any of the threads, by one at a time; what it raises ends the evaluation.
+    """
+    count = evaluation.loader.batches
+    if count < MIN_BATCHES or openblas() is None:  # the threads of another BLAS cannot be limited
+        _add_in_turn(evaluation, running, between, range(count))
+        return
+    with one_thread():
+        _add_in_turn(evaluation, running, between, range(1))
+        start = time.perf_counter()
+        _add_in_turn(evaluation, running, between, range(1, 2))  # the first one bound the program
+        others, threads = range(2, count), min(usable_cores(), count - 2)
+        if threads < 2 or time.perf_counter() - start < MIN_SECONDS:
+            _add_in_turn(evaluation, running, between, others)
+        else:
+            _InOrder(evaluation, running, between, others).run(threads)
+
+
+def _add_in_turn(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None], batches: range) -> None:
+    for batch in batches:
+        between()
+        evaluation.compute(batch, running)
+
+
+class _InOrder:
+    """Batches that threads take in turn, compute side by side, and add to ``running`` one after the other."""
+
+    def __init__(
+        self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None], batches: range
+    ) -> None:
+        self._evaluation, self._running, self._between = evaluation, running, between
+        self._left, self._added = iter(batches), batches.start
+        self._taking, self._changed = threading.Lock(), threading.Condition()
+        self._failed: dict[int, BaseException] = {}
+
+    def run(self, threads: int) -> None:
+        """Compute the batches in this thread and ``threads - 1`` others; raise what the first batch that fails raises."""
+        others = [threading.Thread(target=copy_context().run, args=(self._work,)) for _ in range(threads - 1)]
+        for thread in others:
+            thread.start()
+        self._work()
+        for thread in others:
+            while thread.is_alive():
+                try:
+                    thread.join()
+                except BaseException as error:  # Ctrl-C: end the others first
+                    self._fail(self._added, error)
+        if self._failed:
+            raise self._failed[min(self._failed)]
+
+    def _work(self) -> None:
+        batch = self._added
+        try:
+            while True:
+                with ExitStack() as stack:
+                    # A batch has its program before a later one asks for one: none waits for a batch that waits for it.
+                    with self._taking:
+                        batch = -1 if self._failed else next(self._left, -1)
+                        if batch < 0:
+                            return
+                        try:
+                            self._between()
+                            program = stack.enter_context(self._evaluation.borrow(batch))
+                            self._evaluation.load(batch, program)
+                        except BaseException as error:  # no other batch is taken after this one
+                            self._fail(batch, error)
+                            return
+                    program.run_apart()
+                    with self._changed:
+                        self._changed.wait_for(partial(self._settled, batch))
+                        if self._added != batch:
+                            return
+                        self._evaluation.add(batch, program, self._running)
+                        self._added += 1
+                        self._changed.notify_all()
+        except BaseException as error:
+            self._fail(batch, error)
+
+    def _fail(self, batch: int, error: BaseException) -> None:
+        with self._changed:
+            self._failed[batch] = error
+            self._changed.notify_all()
+
+    def _settled(self, batch: int) -> bool:
+        """Return whether it is this batch's turn to be added, or never will be."""
+        return self._added == batch or any(failed < batch for failed in self._failed)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.layout import CACHE_LINE, aligned
-from graphspec.base.arrays.random import generator
+from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.layout import CACHE_LINE, aligned, shard_slice
+from graphspec.base.arrays.random import Clock, generator
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError
+from graphspec.engine.runtime.buffers import looked_up, lookups_of
 from graphspec.graph.ir.graph import Array, Graph, Param, Segment
+from graphspec.graph.kernels.context import ShardedKernel
+from graphspec.graph.optimizers import Rate, Vectors
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Calls
+    from graphspec.graph.optimizers import Optimizer
 
 ParamGroup = Literal["trainable", "frozen", "state"]
 """The name of a vector of parameters."""
@@ -130,3 +141,265 @@ def _numbers(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
 def group_of(param: Param) -> ParamGroup:
     """Return the vector that a parameter belongs to."""
     return "state" if param.state else "trainable" if param.trainable else "frozen"
+
+
+# The optimizer's state in a run: the gradient vector, the slots, and the calls of one update.
+class OptimizerState:
+    """The gradient, the optimizer's slots, the step counter and the learning rate.
+
+    A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
+    of its axes. In checkpoints, slots have Keras's layout and the weights' names.
+
+    Attributes:
+        lookups: the weights whose gradients are kept by rows, in the gradient of a process that trains alone.
+        swapped: whether the weights and their moving averages are exchanged (``use_ema``).
+        collect: called before all slots are read; it fetches those that other machines have updated.
+    """
+
+    def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
+        self.optimizer, self.parameters = optimizer, parameters
+        weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
+        self.gradient = _zeros_like(weights)
+        self.slots = initial_slots(optimizer, weights, self.segments)
+        self.clock = Clock()
+        self.rate = Rate(optimizer.learning_rate)
+        self.lookups = lookups_of(optimizer, self.segments)
+        self.calls = self._bind()
+        self.run = runner(self.calls)
+        self.swapped = False
+        self.collect: Callable[[], None] = _nothing
+
+    def move(
+        self,
+        gradient: Array,
+        slots: Mapping[str, Array],
+        bind: Callable[[], Calls],
+        collect: Callable[[], None] | None = None,
+    ) -> None:
+        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into.
+
+        Args:
+            bind: returns the calls that then update the weights.
+            collect: fetches the slots that these calls update elsewhere.
+        """
+        for name, values in self.slots.items():
+            slots[name][...] = values
+        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or _nothing
+        self.calls = bind()
+        self.run = runner(self.calls)
+
+    def move_back(self, gradient: Array, slots: Mapping[str, Array]) -> None:
+        """Move to the memory of a process that trains alone."""
+        for lookup in self.lookups:
+            lookup.touched.touch_all()
+        self.move(gradient, slots, self._bind)
+
+    def _bind(self) -> Calls:
+        """Return the calls that update the weights in a process that trains alone."""
+        weights = self.parameters.vectors["trainable"]
+        vectors = Vectors(weights, self.gradient, self.slots, self.segments, lookups=self.lookups)
+        return self.optimizer.bind(vectors, self.clock, self.rate)
+
+    def swap(self) -> None:
+        """Exchange the weights and their moving averages."""
+        self.collect()
+        self.parameters.changes += 1
+        weights, averages = self.parameters.vectors["trainable"], self.slots["average"]
+        weights[...], averages[...] = averages.copy(), weights.copy()
+        self.swapped = not self.swapped
+
+    def finish(self) -> None:
+        """Let the optimizer finish a training (with ``use_ema``, the averages become the weights)."""
+        if self.swapped:
+            self.slots["average"][...] = self.parameters.vectors["trainable"]
+            self.swapped = False
+        if self.clock.step:
+            self.optimizer.finalize(self.parameters.vectors["trainable"], self.slots)
+
+    def copy(self, parameters: Parameters) -> OptimizerState:
+        """Return a copy of this state for ``parameters``, a copy of the weights."""
+        twin = OptimizerState(self.optimizer, parameters)
+        for name, values in self.slots.items():
+            twin.slots[name][...] = values
+        twin.load_counters(self.counters())
+        return twin
+
+    def counters(self) -> dict[str, Any]:
+        """Return the state outside arrays: the step, the rate, and whether weights and averages are exchanged."""
+        return {"step": self.clock.step, "learning_rate": self.rate.value, "swapped": self.swapped}
+
+    def load_counters(self, counters: Mapping[str, Any]) -> None:
+        """Restore the result of :meth:`counters`."""
+        self.clock.step, self.rate.value = counters["step"], counters["learning_rate"]
+        self.swapped = counters["swapped"]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return copies of all slots by name, ``slot/<slot>/<weight>``, in Keras's layout."""
+        self.collect()
+        arrays = {
+            f"slot/{slot}/{name}": array
+            for slot in self.optimizer.slots()
+            for name, array in self.parameters.get(self.slots[slot], "trainable").items()
+        }
+        for segment in self.segments:
+            param = segment.param
+            for slot, axes in self.optimizer.own_slots(param).items():
+                values = self.slots[f"{slot}/{param.name}"]
+                if len(axes) == len(param.shape):
+                    values = param.layout.unpack(param.view(values), param.shape)
+                elif axes[-1] == len(param.shape) - 1:
+                    values = param.layout.ordered(values, np.argsort(param.layout.gates))
+                arrays[f"slot/{slot}/{param.name}"] = np.array(values, order="C")
+        return arrays
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of :meth:`arrays`."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for param in (segment.param for segment in self.segments):
+            shapes |= {f"slot/{slot}/{param.name}": param.shape for slot in self.optimizer.slots()}
+            for slot, axes in self.optimizer.own_slots(param).items():
+                shapes[f"slot/{slot}/{param.name}"] = tuple(param.shape[axis] for axis in axes)
+        return shapes
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Restore the slots from the result of :meth:`arrays`.
+
+        Raises:
+            RunError: GS603 if one is missing or has another shape.
+        """
+        for name, shape in self.shapes().items():
+            if name not in arrays:
+                _, slot, weight = name.split("/", 2)
+                text = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
+            if arrays[name].shape != shape:
+                text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
+        for slot in self.optimizer.slots():
+            values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
+            self.parameters.set(values, self.slots[slot])
+        for segment in self.segments:
+            param = segment.param
+            for slot, axes in self.optimizer.own_slots(param).items():
+                value, target = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
+                if len(axes) == len(param.shape):
+                    value, target = param.layout.pack(value), param.view(target)
+                elif axes[-1] == len(param.shape) - 1:
+                    value = param.layout.ordered(value)
+                target[...] = value
+        # The calls know which rows of the old slots were not 0.
+        self.calls = self._bind()
+        self.run = runner(self.calls)
+
+
+def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
+    """Return the slots before the first step: vectors by name, and slots of one weight as ``<slot>/<weight>``.
+
+    A slot with all axes of its weight is flat and has the weight's layout; others have some of its axes, in Keras's order.
+    """
+    slots = {name: _zeros_like(weights) for name in optimizer.slots()}
+    for s in segments:
+        for slot, axes in optimizer.own_slots(s.param).items():
+            all_axes = len(axes) == len(s.param.shape)
+            shape = (s.param.size,) if all_axes else tuple(s.param.shape[axis] for axis in axes)
+            slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
+    optimizer.start(weights, slots)
+    return slots
+
+
+def _nothing() -> None:
+    """Fetch nothing: all slots are in this process's memory."""
+
+
+def _zeros_like(vector: Array) -> Array:
+    zeros = aligned(vector.nbytes).view(vector.dtype)
+    zeros[...] = 0
+    return zeros
+
+
+# The partition of updates and wide kernels over the workers, and the memory that they share for it.
+#
+# Each worker updates its part of the weight vector from the sum of all workers' gradients. A wide kernel is sharded as well
+# (see :mod:`graphspec.graph.ops.sharded`): each worker computes the gradient of exactly the rows that it updates, so nothing
+# needs to be summed.
+@dataclass(frozen=True)
+class Partition:
+    """Assigns the elements of the weight vector to the workers that update them.
+
+    Attributes:
+        parts: by rank, the worker's slice of the weight vector.
+        matrices: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
+        batch: the number of rows of the largest batch.
+    """
+
+    parts: Sequence[slice]
+    matrices: Mapping[str, Segment] = field(default_factory=dict)
+    batch: int = 0
+
+    def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
+        """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""
+        arrays = {}
+        for name, segment in self.matrices.items():
+            for role, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
+                arrays[f"{role}/{name}"] = (self.batch, width), dtype
+        return arrays
+
+    def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, ShardedKernel]:
+        """Return worker ``rank``'s views of the sharded kernels; all workers write their gradients to rank 0's vector."""
+        kernels, vector = {}, arrays["gradients"][0]
+        for name, segment in self.matrices.items():
+            gradient = vector[segment.start : segment.stop].reshape(segment.param.stored_shape)
+            shared = {role: arrays[f"{role}/{name}"] for role in _SHARED}
+            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=self._rows(segment, self.parts[rank]))
+        return kernels
+
+    def _rows(self, segment: Segment, part: slice) -> slice:
+        """Return the rows of a matrix that belong to a part."""
+        columns = segment.param.stored_shape[1]
+        start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
+        return slice(start // columns, stop // columns)
+
+    def summed(self, rank: int) -> Iterator[slice]:
+        """Yield the ranges between sharded kernels in the part of ``rank``, relative to its start."""
+        part = self.parts[rank]
+        at = part.start
+        for segment in sorted(self.matrices.values(), key=lambda s: s.start):
+            if at < (stop := min(segment.start, part.stop)):
+                yield slice(at - part.start, stop - part.start)
+            at = max(at, segment.stop)
+        if at < part.stop:
+            yield slice(at - part.start, part.stop - part.start)
+
+
+_SHARED = ("inputs", "outputs", "input_gradients", "output_gradients")
+
+
+def divide(
+    optimizer: Optimizer,
+    segments: Sequence[Segment],
+    size: int,
+    workers: int,
+    matrices: Mapping[str, Segment] | None = None,
+    batch: int = 0,
+) -> Partition:
+    """Partition ``size`` weights into equal parts.
+
+    A boundary is on a cache line or, in a sharded kernel or a weight that is kept by rows, between two rows. If the
+    optimizer needs entire weights, it is between two weights.
+    """
+    cuts = [shard_slice(size // ALIGNMENT, k, workers).start * ALIGNMENT for k in range(workers)]
+    matrices = matrices or {}
+    if not cut_anywhere(optimizer, segments):
+        starts = [*(s.start for s in segments), size]
+        cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
+    for segment in (*matrices.values(), *looked_up(optimizer, segments)):
+        columns = segment.param.stored_shape[1]
+        for k, cut in enumerate(cuts):
+            if segment.start < cut < segment.stop:
+                cuts[k] = segment.start + round((cut - segment.start) / columns) * columns
+    return Partition([slice(*pair) for pair in zip(cuts, [*cuts[1:], size], strict=True)], matrices, batch)
+
+
+def cut_anywhere(optimizer: Optimizer, segments: Sequence[Segment]) -> bool:
+    """Return whether several workers can update parts of one weight: the update is elementwise."""
+    return optimizer.elementwise() and all(s.param.constraint is None for s in segments)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
+from weakref import WeakSet
 
 from graphspec.base.arrays.calls import apart, runner
+from graphspec.base.arrays.cores import usable_cores
+from graphspec.base.errors import UsageError
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
@@ -62,3 +69,264 @@ class Program:
             names = ", ".join(getattr(c[0], "__name__", type(c[0]).__name__) for c in self.calls[start:stop])
             lines.append(f"{phase:8} {name}: {names}")
         return "\n".join(lines)
+
+
+# Access to a model from several threads: many may read its weights at a time, or one may change them.
+class HasLocks(Protocol):
+    """An object with locks."""
+
+    def reset_locks(self) -> None:
+        """Release the locks of all other threads."""
+
+
+_with_locks: WeakSet[HasLocks] = WeakSet()
+
+
+def reset_locks_in_children(owner: HasLocks) -> None:
+    """Reset the locks of ``owner`` in every forked process, which does not have the threads that acquired them."""
+    _with_locks.add(owner)
+
+
+def _after_fork() -> None:
+    for owner in list(_with_locks):
+        owner.reset_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Reading:
+    """The ``with`` block of :meth:`Access.reading`; a class, since every prediction enters one."""
+
+    __slots__ = ("_access", "_thread")
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        self._thread = threading.get_ident()
+        self._access._begin_reading(self._thread)
+
+    def __exit__(self, *_: object) -> None:
+        self._access._end_reading(self._thread)
+
+
+class Access:
+    """A reentrant lock with many readers or one writer.
+
+    A change of weights is short, so other threads wait for it. A training is long, so other threads get an error. The
+    training thread itself may read, as callbacks do.
+    """
+
+    def __init__(self) -> None:
+        self._readers: dict[int, int] = {}  # by thread: the number of its nested `reading` blocks
+        self._writer: int | None = None
+        self._writes = 0
+        self._training = self._inconsistent = False
+        self._new_lock()
+        reset_locks_in_children(self)
+
+    def _new_lock(self) -> None:
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    def reading(self) -> Reading:
+        """Prevent other threads from changing the weights inside a ``with`` block.
+
+        Raises:
+            UsageError: another thread is training the model.
+        """
+        return Reading(self)
+
+    def _begin_reading(self, me: int) -> None:
+        with self._lock:
+            while not (me in self._readers or self._writer in (None, me)):
+                self._refuse_training()
+                self._changed.wait()
+            self._refuse_inconsistent()
+            self._readers[me] = self._readers.get(me, 0) + 1
+
+    def _end_reading(self, me: int) -> None:
+        with self._lock:
+            left = self._readers[me] - 1
+            if left:
+                self._readers[me] = left
+            else:
+                del self._readers[me]
+                if self._writer is not None:  # only a writer waits for readers
+                    self._changed.notify_all()
+
+    @contextmanager
+    def writing(self, what: Literal["weights", "training", "steps"] = "weights") -> Iterator[None]:
+        """Wait for the current readers, then be the only thread that reads or changes weights inside the ``with`` block.
+
+        Args:
+            what: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks.
+
+        Raises:
+            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
+                this thread is training it: a callback cannot train.
+        """
+        me = threading.get_ident()
+        with self._changed:
+            if me in self._readers and self._writer != me:
+                raise UsageError("a thread cannot change a model while it computes with it")
+            if what == "training" and self._training and self._writer == me:
+                raise UsageError("a callback cannot train the model that is being trained: train `copy.copy(model)`")
+            while self._writer not in (None, me):
+                self._refuse_training()
+                self._changed.wait()
+            self._refuse_inconsistent()
+            self._writer, was_training = me, self._training  # from here on no thread starts to read
+            self._training = self._training or what != "weights"
+            self._writes += 1
+            try:
+                while self._readers.keys() - {me}:
+                    self._changed.wait()
+            except BaseException:
+                self._end(was_training)
+                raise
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._end(was_training)
+
+    def _end(self, training: bool) -> None:
+        self._writes -= 1
+        self._training = training
+        if not self._writes:
+            self._writer = None
+        self._changed.notify_all()
+
+    def _refuse_training(self) -> None:
+        if self._training:
+            raise UsageError(
+                "another thread is training this model: wait until `fit` returns, or make a copy before the training "
+                "(`copy.copy(model)`) and use that"
+            )
+
+    def _refuse_inconsistent(self) -> None:
+        if self._inconsistent:
+            raise UsageError(
+                "this process was forked while another thread was changing the model, so its weights are inconsistent: "
+                "fork before that, or send the process a pickle of the model"
+            )
+
+    def reset_locks(self) -> None:
+        """Release the locks of all other threads: only the current thread exists in a forked process."""
+        me = threading.get_ident()
+        self._new_lock()
+        self._readers = {t: n for t, n in self._readers.items() if t == me}
+        if self._writer not in (None, me):
+            self._writer, self._writes, self._training, self._inconsistent = None, 0, False, True
+
+
+# A cache of bound programs by mode and shapes; it evicts the least recently used beyond a number of bytes.
+_MAX_IDLE_BYTES = 1 << 30
+
+
+class ProgramCache:
+    """A cache of programs, since binding takes milliseconds and an epoch has only one batch shape, or two.
+
+    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program at
+    the same time each get their own, up to the number of cores: more would use memory without being faster.
+
+    Args:
+        max_bytes: the limit for idle programs; the most recent one is always kept.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_IDLE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._idle: OrderedDict[Hashable, list[Program]] = OrderedDict()
+        self._nbytes = 0
+        self.reset_locks()
+        reset_locks_in_children(self)
+
+    def reset_locks(self) -> None:
+        """Create new locks, which no thread has acquired."""
+        self._lock = threading.Lock()
+        self._freed, self._turns, self._waiting = threading.Condition(self._lock), usable_cores(), 0
+
+    def borrow(self, key: Hashable, make: Callable[[], Program]) -> Loan:
+        """Lend a program to one thread for a ``with`` block; ``make`` binds it if none is idle."""
+        return Loan(self, key, make)
+
+    def lend(self, key: Hashable) -> Program | None:
+        """Wait for a turn, and do as :meth:`take`; :meth:`give_back` ends the turn."""
+        with self._lock:
+            if not self._turns:
+                self._waiting += 1
+                try:
+                    while not self._turns:
+                        self._freed.wait()
+                finally:
+                    self._waiting -= 1
+            self._turns -= 1
+            return self._take(key)
+
+    def give_back(self, key: Hashable, program: Program | None) -> None:
+        """End a turn; keep the program, if any, as :meth:`put` does."""
+        with self._lock:
+            self._turns += 1
+            if program is not None:
+                self._put(key, program)
+            if self._waiting:
+                self._freed.notify()
+
+    def take(self, key: Hashable) -> Program | None:
+        """Remove an idle program from the cache and return it; None if there is none."""
+        with self._lock:
+            return self._take(key)
+
+    def put(self, key: Hashable, program: Program) -> None:
+        """Add an idle program, and evict the least recently used ones beyond the limit."""
+        with self._lock:
+            self._put(key, program)
+
+    def _take(self, key: Hashable) -> Program | None:
+        programs = self._idle.get(key)
+        if not programs:
+            return None
+        program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
+        self._nbytes -= program.nbytes
+        return program
+
+    def _put(self, key: Hashable, program: Program) -> None:
+        self._idle.setdefault(key, []).append(program)
+        self._idle.move_to_end(key)
+        self._nbytes += program.nbytes
+        while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
+            oldest, programs = next(iter(self._idle.items()))
+            if programs:
+                self._nbytes -= programs.pop(0).nbytes
+            if not programs:
+                del self._idle[oldest]
+
+    def nbytes(self) -> int:
+        """Return the number of bytes of the idle programs."""
+        return self._nbytes
+
+
+class Loan:
+    """The ``with`` block of :meth:`ProgramCache.borrow`; a class, since every prediction enters one."""
+
+    __slots__ = ("_cache", "_key", "_make", "_program")
+
+    def __init__(self, cache: ProgramCache, key: Hashable, make: Callable[[], Program]) -> None:
+        self._cache, self._key, self._make = cache, key, make
+
+    def __enter__(self) -> Program:
+        program = self._cache.lend(self._key)
+        if program is None:
+            try:
+                program = self._make()
+            except BaseException:
+                self._cache.give_back(self._key, None)
+                raise
+        self._program = program
+        return program
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._cache.give_back(self._key, None if kind else self._program)  # a program that failed is not kept

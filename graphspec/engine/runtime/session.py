@@ -23,17 +23,13 @@ from graphspec.data.weights.plan import InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for
-from graphspec.engine.compiler.trainable import refuse_memory
-from graphspec.engine.compiler.vocabulary_files import given_by_files
-from graphspec.engine.runtime.access import Access
-from graphspec.engine.runtime.batches_in_threads import add_batches
-from graphspec.engine.runtime.build import build_program
-from graphspec.engine.runtime.evaluation import Evaluation
-from graphspec.engine.runtime.optimizer_state import OptimizerState
-from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.prelude import Prelude
-from graphspec.engine.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
-from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.compiler.spec_files import given_by_files
+from graphspec.engine.compiler.training_checks import refuse_memory
+from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.evaluation import Evaluation, add_batches
+from graphspec.engine.runtime.parameters import OptimizerState, Parameters
+from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows, raw_bytes
+from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
@@ -47,8 +43,8 @@ if TYPE_CHECKING:
     from graphspec.data.weights.plan import FilePlan, InitialWeights
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.compiler.objective import Objective
-    from graphspec.engine.runtime.head_counts import HeadCounts
     from graphspec.engine.runtime.program import Program
+    from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.language.declarations import Spec
 
 T = TypeVar("T")

@@ -21,10 +21,9 @@ from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.link import link
-from graphspec.engine.compiler.vocabulary_files import given_by_files
-from graphspec.engine.runtime.prelude import Prelude
-from graphspec.engine.runtime.prepared import Progress
+from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.spec_files import given_by_files
+from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, repeatable
 from graphspec.graph.ir.graph import Graph, Value

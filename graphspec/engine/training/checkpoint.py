@@ -20,7 +20,7 @@ from graphspec.base.errors import RunError
 from graphspec.base.files import write_atomic
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
-from graphspec.engine.training.history_text import HistoryText
+from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.ir.graph import Array
 
 if TYPE_CHECKING:

@@ -2,20 +2,409 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
 
+from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
-from graphspec.engine.compiler.divided_batches import WHOLE, describe, mixing
-from graphspec.engine.training.auto_workers import AutoWorkers
+from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
+from graphspec.engine.parallel.leader import Leader, LocalLeader
+from graphspec.engine.parallel.shards import Step
+from graphspec.engine.runtime.program import Program, ProgramCache, no_rows
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.kernels.context import LocalGroup
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.steps import TrainingSteps
+    from graphspec.data.batches import BatchLoader, Dataset
+    from graphspec.engine.compiler.objective import Objective
+    from graphspec.engine.parallel.ranks import Ranks
+    from graphspec.engine.runtime.program import Program
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Array
+
+
+# The steps of a run, in one process or in several: their programs and workers.
+class TrainingSteps:
+    """Computes the gradient of each batch; the optimizer's state then updates the weights with it.
+
+    Attributes:
+        common: the parts of a step that are the same for all workers.
+        programs: the programs bound so far, by the length of the batch.
+        leader: of the other worker processes, or ranks; None if there are none.
+        ranks: the other ranks of the MPI job; None if the training is not part of one.
+        own_cache: the model's programs for one process, which view its own memory, while there are others.
+    """
+
+    def __init__(
+        self,
+        model: Session,
+        objective: Objective,
+        loader: BatchLoader,
+        running: RunningMetrics,
+        validation: Dataset | None = None,
+    ) -> None:
+        self._validation = validation
+        self.model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
+        self.own_cache: ProgramCache | None = None
+        self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
+        self.programs: dict[int, Program] = {}
+        self.leader: Leader | None = None
+        self.ranks: Ranks | None = None
+
+    def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
+        """Compute the losses and the gradient of a batch; return its length and the program with the losses.
+
+        The other workers then also do their part of the update; :meth:`finish` waits for them.
+        """
+        rows = self.loader.rows(batch)
+        program = self.programs.get(rows) or self._bind(rows)
+        if self.leader is not None:
+            self.leader.launch_step(epoch, batch)
+        program.load(batch)
+        program.run()
+        return rows, program
+
+    def finish(self, running: RunningMetrics | None = None) -> None:
+        """End the step that :meth:`compute` started, and add the other workers' metric counters to ``running``."""
+        if self.leader is not None:
+            self.leader.finish_step(running)
+
+    def validate(self, rows: Dataset, between: Callable[[], None]) -> RunningMetrics:
+        """Evaluate the validation rows: with the other workers if they are many, which changes no bit.
+
+        Args:
+            between: called before each batch of this process; what it raises ends the evaluation.
+        """
+        size, leader = self.loader.batch_size, self.leader
+        if leader is None or not leader.validates:
+            return self.model.evaluate_prepared(rows, size, between=between)
+        with self.model.access.reading():
+            return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
+
+    def check(self) -> None:
+        """Raise GS604 (RunError) if a worker has died."""
+        if self.leader is not None:
+            self.leader.check()
+
+    # One process or several.
+
+    @property
+    def shards(self) -> int | None:
+        """The number of parts of a batch that are computed separately; None for one per worker."""
+        return self.model.spec.training.shards
+
+    def join(self, size: int) -> None:
+        """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
+
+        Raises:
+            OSError: processes or shared memory are not available; nothing has changed then.
+        """
+        self._cache_programs()
+        state, document = self.optimizer_state, self._document()
+        self.leader = LocalLeader(self.common, state, self._running, document, size, self._validation)
+        self._set_cache_aside()
+
+    def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
+        """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
+        from graphspec.engine.parallel.ranks import RankLeader
+
+        self._cache_programs()
+        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks, workers)
+        self._set_cache_aside()
+
+    def _set_cache_aside(self) -> None:
+        """The model's programs view this process's memory, not the shared one."""
+        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
+
+    def _document(self) -> dict[str, Any]:
+        """Return what another worker must know to build the network."""
+        adapted = self.model.adapted
+        folder = str((self.model.spec.base or Path()).resolve())
+        learnt = None if adapted is None else adapted.to_json()
+        return {"document": self.model.document(), "adapted": learnt, "folder": folder}
+
+    @property
+    def stop_signal(self) -> int:
+        """The signal by which another rank was asked to stop; 0 if none was."""
+        return 0 if self.ranks is None else self.ranks.requested
+
+    def leave(self) -> None:
+        """Use only this process from now on, and drop the programs bound for several."""
+        if self.leader is None:
+            self._cache_programs()
+            return
+        self.programs.clear()  # they view shared memory, which is freed with the group
+        self.leader.close()
+        self.leader = None
+        assert self.own_cache is not None
+        self.model.programs, self.own_cache = self.own_cache, None
+
+    @contextmanager
+    def undone(self, before: Sequence[Array] | None = None) -> Iterator[None]:
+        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate.
+
+        Args:
+            before: arrays with the values to restore, in the same order; copies by default.
+        """
+        state = self.optimizer_state
+        changed = [*self.model.parameters.vectors.values(), *state.slots.values()]
+        before, rate = [array.copy() for array in changed] if before is None else before, state.rate.value
+        try:
+            yield
+        finally:
+            for array, values in zip(changed, before, strict=True):
+                array[...] = values
+            state.rate.value = rate
+
+    # Programs.
+
+    def _bind(self, rows: int) -> Program:
+        if self.leader is None:
+            program = self.model.programs.take(self._key(rows))
+            if program is None:
+                program = self.common.bind(
+                    rows, self.optimizer_state.gradient, LocalGroup(), lookups=self.optimizer_state.lookups
+                )
+            program.load = self.loader.filler(program.feeds, slice(0, rows))
+        else:
+            program = self.leader.bind(rows)
+        self.programs[rows] = program
+        return program
+
+    def _key(self, rows: int) -> Hashable:
+        return ("train", *sorted(self.loader.shapes(rows).items()))
+
+    def _cache_programs(self) -> None:
+        """Put the programs into the model's cache for the next ``fit``, without references to the rows."""
+        for rows, program in self.programs.items():
+            program.load = no_rows
+            self.model.programs.put(self._key(rows), program)
+        self.programs.clear()
+
+
+# ``workers: auto``: compare a step in one process with a step in one process per core, in turn, and choose.
+#
+# The steps are undone, so the choice changes no weight. It may be revised once, at the end of an epoch.
+MIN_STEP_SECONDS = 1e-4  # in shorter steps, workers only wait for each other
+MIN_RUN_SECONDS = 5.0  # in shorter runs, starting processes, which takes about a second, does not pay
+MAX_TIME_RATIO = 0.9  # use several workers if their step takes at most this fraction of a step with one worker
+CLEAR_RATIO = 0.75  # at most this fraction in the first comparison: there is nothing to repeat
+REVISE_SECONDS = 20.0  # of training before the choice is looked at again, and at least three times as many to come
+_ROUNDS = 5  # comparisons of a choice that is not clear
+_BLOCK_SECONDS, _MAX_BLOCK_SECONDS = 0.05, 0.3  # of timed steps in a row
+_BLOCK_STEPS, _MIN_BLOCK_STEPS = 5, 3
+_WARM_UP_STEPS = 2
+_SETTLE_SECONDS = 0.15  # until the threads of OpenBLAS, or the workers, of the other side sleep: they spin for 0.1 s
+_TRIAL_SECONDS, _TRIAL_SHARE = 1.0, 0.02  # of the remaining run: after the longer of both, no further round begins
+_KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other side is timed
+_OF_STATE = ("gradient", "slots", "calls", "run", "collect")
+_OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by this factor: the machine has changed
+
+
+class AutoWorkers:
+    """The number of workers of one training.
+
+    Args:
+        alone: prepares the steps for one process, if that takes more than not to start others.
+        join: starts so many workers, or returns False if that is not possible.
+        most: the largest number of workers.
+    """
+
+    def __init__(self, steps: TrainingSteps, alone: Callable[[], None], join: Callable[[int], bool], most: int) -> None:
+        self._steps, self._train_alone, self._join, self._most = steps, alone, join, most
+        self._size = 1
+        self._ratio = self._expected = math.nan
+        self._since = math.inf
+        self._base: _Side | None = None
+
+    def choose(self, epochs: range) -> int:
+        """Start the faster number of workers, and return it.
+
+        Args:
+            epochs: the remaining epochs.
+        """
+        steps, epoch = self._steps, epochs.start
+        if self._most == 1:
+            return 1
+        self._base = _Side(steps)
+        self._train_alone()
+        alone = _block(steps, epoch)
+        remaining = _mean(alone) * len(epochs) * steps.loader.batches
+        if min(alone) < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
+            return 1
+        self._compare(epoch, remaining, alone)
+        self._since = time.monotonic()
+        return self._size
+
+    def revise(self, epochs: range, seconds: float) -> int | None:
+        """Choose again, once, if the first choice was not clear or steps take longer than then; None if nothing changes.
+
+        Args:
+            epochs: the remaining epochs.
+            seconds: the time of a step of the epoch that has ended.
+        """
+        remaining = seconds * len(epochs) * self._steps.loader.batches
+        if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS or math.isnan(self._ratio):
+            return None
+        if not CLEAR_RATIO < self._ratio < 1 / CLEAR_RATIO and seconds < _OTHER_LOAD * self._expected:
+            return None
+        self._since, before = math.inf, self._size
+        self._compare(epochs.start, remaining)
+        return None if self._size == before else self._size
+
+    def _compare(self, epoch: int, remaining: float, first: Sequence[float] = ()) -> None:
+        """Time both sides in turn, until the choice is clear, and keep the faster one.
+
+        Args:
+            first: seconds of steps in one process that have just been measured.
+        """
+        steps, base, now = self._steps, self._base, _Side(self._steps)
+        assert base is not None
+        base.copy(now)
+        if self._size == 1:
+            alone = now
+            alone.forget()
+            base.install(steps)
+            steps.programs = {}  # those of this side are not put into the model's cache
+            if not self._join(self._most):
+                alone.install(steps)
+                return
+            group = _Side(steps)
+        else:
+            group = now
+            base.install(steps)
+            self._train_alone()
+            alone = _Side(steps)
+        try:
+            self._alternate(alone, group, epoch, remaining, first)
+        finally:
+            group.install(steps)  # the one that has processes to end
+        slower, faster = (alone, group) if self._ratio < MAX_TIME_RATIO else (group, alone)
+        self._size = self._most if faster is group else 1
+        slower.install(steps)
+        steps.programs.clear()
+        steps.leave()
+        faster.install(steps)
+
+    def _alternate(self, alone: _Side, group: _Side, epoch: int, remaining: float, first: Sequence[float]) -> None:
+        """Time both sides in turn; set the ratio of the steps of the group to those of one process."""
+        begin, pairs = time.monotonic(), list[tuple[float, float]]()
+        budget = max(_TRIAL_SECONDS, _TRIAL_SHARE * remaining)
+        single: Sequence[float] = first or self._timed(alone, group, epoch)
+        while True:
+            several = self._timed(group, alone, epoch)
+            pairs.append((_mean(single), _mean(several)))
+            least = max(_mean(several) / _mean(single), min(several) / min(single))
+            clear = len(pairs) == 1 and least < min(CLEAR_RATIO, MAX_TIME_RATIO)
+            if clear or len(pairs) == _ROUNDS or time.monotonic() - begin > budget:
+                break
+            single = self._timed(alone, group, epoch)
+        self._ratio = median(b / a for a, b in pairs)
+        faster = self._ratio < MAX_TIME_RATIO
+        self._expected = median(pair[faster] for pair in pairs)
+
+    def _timed(self, side: _Side, other: _Side, epoch: int) -> list[float]:
+        side.install(self._steps)
+        time.sleep(_SETTLE_SECONDS)
+        times = _block(self._steps, epoch, other.arrays)
+        side.forget()
+        return times
+
+
+class _Side:
+    """What training in one process, or in several, has for itself: memory, programs, the calls of an update.
+
+    Both sides exist at the same time while they are compared; one of them is installed. Each is the copy from which the
+    steps of the other are undone.
+    """
+
+    def __init__(self, steps: TrainingSteps) -> None:
+        model, state, blas = steps.model, steps.optimizer_state, openblas()
+        self._steps: dict[str, Any] = {"leader": steps.leader, "programs": steps.programs, "own_cache": steps.own_cache}
+        self._model: dict[str, Any] = {"programs": model.programs}
+        self._parameters: dict[str, Any] = {"vectors": model.parameters.vectors}
+        self._state: dict[str, Any] = {name: getattr(state, name) for name in _OF_STATE}
+        self._threads = None if blas is None else blas.get()
+
+    def install(self, steps: TrainingSteps) -> None:
+        """Train on this side from now on."""
+        model = steps.model
+        for owner, values in (
+            (steps, self._steps),
+            (model, self._model),
+            (model.parameters, self._parameters),
+            (steps.optimizer_state, self._state),
+        ):
+            for name, value in values.items():
+                setattr(owner, name, value)
+        if self._threads is not None and (blas := openblas()) is not None:
+            blas.set(self._threads)
+
+    @property
+    def programs(self) -> dict[int, Program]:
+        """The programs that are bound for this side."""
+        programs: dict[int, Program] = self._steps["programs"]
+        return programs
+
+    @property
+    def arrays(self) -> list[Array]:
+        """All that a step changes."""
+        return [*self._parameters["vectors"].values(), *self._state["slots"].values()]
+
+    def copy(self, other: _Side) -> None:
+        """Take over the weights and slots of the other side."""
+        for array, values in zip(self.arrays, other.arrays, strict=True):
+            array[...] = values
+
+    def forget(self) -> None:
+        """Give back the memory of large programs: the other side needs as much."""
+        if sum(program.nbytes for program in self.programs.values()) > _KEPT_BYTES:
+            self.programs.clear()
+
+
+def step_seconds(steps: TrainingSteps, epoch: int) -> float:
+    """Run a few steps, undo them, and return the minimum time of one."""
+    return min(_block(steps, epoch))
+
+
+def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = None) -> list[float]:
+    """Run some steps, undo them, and return the time of each after the first ones.
+
+    Args:
+        before: arrays with the values to restore; by default copies.
+    """
+    times: list[float] = []
+    with steps.undone(before):
+        steps.loader.start(epoch)
+        while not _enough(times[_WARM_UP_STEPS:]):
+            start = time.perf_counter()
+            _, program = steps.compute(epoch, 0)
+            if math.isfinite(program.fetches[TOTAL]):
+                steps.optimizer_state.run()
+            steps.finish()
+            times.append(time.perf_counter() - start)
+    return times[_WARM_UP_STEPS:]
+
+
+def _enough(times: Sequence[float]) -> bool:
+    done, spent = len(times), sum(times)
+    if done < _BLOCK_STEPS or spent < _BLOCK_SECONDS:
+        return done >= _MIN_BLOCK_STEPS and spent >= _MAX_BLOCK_SECONDS
+    return True
+
+
+def _mean(times: Sequence[float]) -> float:
+    return sum(times) / len(times)
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 
 _ONE_REQUEST = 1.0
 # Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.

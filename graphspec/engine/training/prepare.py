@@ -28,11 +28,10 @@ from graphspec.data.batches import (
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
-from graphspec.engine.compiler.trainable import refuse_memory, refuse_untrainable
+from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
-from graphspec.engine.training.given_callbacks import GivenCallbacks, given_callbacks, refuse_misspelt_monitors
-from graphspec.engine.training.observers import Observer
-from graphspec.engine.training.trainer import Plan, Trainer
+from graphspec.engine.training.reporting import Observer
+from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.vocabulary.callbacks.base import Outputs
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import errno
 import hashlib
 import json
+import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,31 +20,65 @@ from graphspec.base.arrays.blas import THREADS_SET, openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
-from graphspec.base.files import make_folder, write_atomic
+from graphspec.base.files import LOCK, is_leftover, make_folder, write_atomic
 from graphspec.data.files import files_of
 from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked
 from graphspec.engine.compiler.check import check as check_spec
-from graphspec.engine.compiler.onnx_sources import refuse_changed, write_copies
+from graphspec.engine.compiler.spec_files import refuse_changed, write_copies
 from graphspec.engine.runtime.records import RESTORE, Provenance, check, damaged, read_json
-from graphspec.engine.training.checkpoint import (
-    Checkpoint,
-    load_arrays,
-    load_checkpoint,
-    save_arrays,
-    save_checkpoint,
-)
-from graphspec.engine.training.history_text import HistoryText
-from graphspec.engine.training.lock import locked
+from graphspec.engine.training.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
+from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
-from graphspec.vocabulary.callbacks.base import ADAPTED, RUN_FILES
+from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES, RUN_FILES, Output, is_called
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.language.declarations import Spec
+
+# A lock that allows one training at a time in a folder; the operating system releases it when the process ends.
+_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP))
+
+
+@contextmanager
+def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait: bool = False) -> Iterator[None]:
+    """Lock an existing folder inside the ``with`` block.
+
+    Child processes do not inherit the lock, and it does not have to be removed after a crash. If the file system does not
+    support locks (some network drives), the folder stays unlocked, and ``report`` receives a note for the user.
+
+    Args:
+        wait: wait until the folder is free, instead of raising.
+
+    Raises:
+        UsageError: another training has locked the folder.
+    """
+    from filelock import FileLock, Timeout
+
+    path = directory / LOCK
+    lock = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        text = f"another training is writing to {directory}: wait until it ends, stop it, or choose another folder"
+        raise UsageError(text) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        if report is not None:
+            report(f"note: {directory} cannot be locked ({error.strerror}): do not run a second training in it")
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows cannot remove an open file: there, filelock removes it
+            path.unlink()  # a process that has opened this file notices that it was removed, and creates a new one
+        lock.release()
+
 
 _MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
@@ -397,3 +436,163 @@ def check_averages(model: Session, path: Path) -> None:
 
 def _trains(model: Session) -> bool:
     return any(p.trainable for p in model.graph.params.values())
+
+
+# What a run has written about itself: its history, its best epoch, and its weights beside another run's.
+_MAX_BYTES = 1 << 26
+_MAX_NAMED = 5  # arrays that differ and are named
+
+
+def history_of(directory: Path) -> dict[str, list[float]]:
+    """Return the losses and metrics of every epoch that a run has finished; empty if it has none.
+
+    Raises:
+        RunError: GS603, ``history.csv`` is damaged.
+    """
+    path = directory / "history.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise damaged(path, f"it is larger than {_MAX_BYTES >> 20} MiB")
+    try:
+        names, *rows = list(csv.reader(text.splitlines()))
+        table = [[float(cell) for cell in row] for row in rows]
+        if names[0] != "epoch" or any(len(row) != len(names) for row in table):
+            raise ValueError("it is not a table of epochs")
+    except (ValueError, csv.Error, IndexError) as error:
+        raise damaged(path, str(error)) from None
+    return {name: [row[k] for row in table] for k, name in enumerate(names) if k}
+
+
+def best_epoch(history: Mapping[str, list[float]]) -> int | None:
+    """Return the epoch, from 1, with the lowest ``val_loss``, or ``loss`` without validation; None without epochs."""
+    values = history.get("val_loss") or history.get("loss") or []
+    finite = [(value, k) for k, value in enumerate(values, 1) if math.isfinite(value)]
+    return min(finite)[1] if finite else None
+
+
+def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
+    """Compare the weights of two runs: ``{compared, different, names, largest}``; None if a run has none.
+
+    Arrays of different shapes, and arrays that only one run has, are left out: the networks differ there.
+
+    Raises:
+        RunError: GS603, a file is damaged.
+    """
+    import numpy as np
+
+    paths = [directory / "weights.safetensors" for directory in (old, new)]
+    if not all(path.is_file() for path in paths):
+        return None
+    different, compared, largest = list[str](), 0, 0.0
+    with ExitStack() as stack:
+        first, second = (_opened(stack, path) for path in paths)
+        for name in sorted({*first.keys()} & {*second.keys()}):
+            a, b = first.get_tensor(name), second.get_tensor(name)
+            if a.shape != b.shape:
+                continue
+            compared += 1
+            if not np.array_equal(a, b, equal_nan=True):
+                different.append(name)
+                with np.errstate(all="ignore"):
+                    distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
+                largest = max(largest, float(np.max(distance, initial=0.0, where=np.isfinite(distance))))
+    return {"compared": compared, "different": len(different), "names": different[:_MAX_NAMED], "largest": largest}
+
+
+def _opened(stack: ExitStack, path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return stack.enter_context(safe_open(path, "numpy"))
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, str(error)) from None
+
+
+def result_differences(old: Path, new: Path) -> dict[str, Any]:
+    """Compare the results of two runs: ``{epochs, best, final}``.
+
+    ``best`` are the best epochs (:func:`best_epoch`) with the compared loss, ``final`` all losses and metrics of the last
+    epochs, each with the difference if both runs have it.
+
+    Raises:
+        RunError: GS603, a history is damaged.
+    """
+    a, b = history_of(old), history_of(new)
+    final = []
+    for name in dict.fromkeys((*a, *b)):
+        x, y = (history.get(name, [None])[-1] for history in (a, b))
+        final.append({"key": name, "old": x, "new": y, "difference": None if x is None or y is None else y - x})
+    return {
+        "epochs": {side: len(next(iter(h.values()), [])) for side, h in (("old", a), ("new", b))},
+        "best": {side: _best(h) for side, h in (("old", a), ("new", b))},
+        "final": final,
+    }
+
+
+def _best(history: Mapping[str, list[float]]) -> dict[str, Any] | None:
+    epoch = best_epoch(history)
+    if epoch is None:
+        return None
+    key = "val_loss" if history.get("val_loss") else "loss"
+    return {"epoch": epoch, "key": key, "value": history[key][epoch - 1]}
+
+
+# The files that a run has written to its folder; only these are removed with the run.
+_MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until the next run replaces them
+
+
+def remove_run(directory: Path) -> list[str]:
+    """Remove the files of the run in ``directory``, except its markers, and return the names of all other files."""
+    outputs = _outputs(directory / "spec.json")
+    # The checkpoint goes first: if this is interrupted, nobody can resume the incomplete run.
+    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    kept = []
+    for path, parts in _files(directory):
+        if _is_own(path, parts) or any(_wrote(output, path, parts) for output in outputs):
+            path.unlink()
+            with suppress(OSError):  # the folder contains other files
+                for folder in list(path.parents)[: len(parts) - 1]:
+                    folder.rmdir()
+        elif parts not in [(name,) for name in (*_MARKERS, LOCK)]:
+            kept.append("/".join(parts))
+    return kept
+
+
+def _outputs(path: Path) -> list[Output]:
+    """Return the outputs of a spec's callbacks; none if the spec cannot be read."""
+    from graphspec.language.parse import parse
+
+    spec, _ = parse(str(path))
+    callbacks = [] if spec is None else spec.training.callbacks
+    return [output for callback in callbacks for output in callback.outputs()]
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield every file in a folder and its subfolders, deepest first, without following links."""
+    for folder, folders, names in os.walk(directory, topdown=False):
+        for name in sorted([*names, *(n for n in folders if Path(folder, n).is_symlink())]):
+            path = Path(folder, name)
+            yield path, path.relative_to(directory).parts
+
+
+def _is_own(path: Path, parts: Sequence[str]) -> bool:
+    """Return whether every run writes this file, or it is the temporary file of a killed run."""
+    if len(parts) == 1:
+        return (parts[0] in RUN_FILES and parts[0] not in _MARKERS) or is_leftover(path)
+    copied = parts[0] == ONNX_FILES and re.fullmatch(r"[0-9a-f]{64}\.onnx", parts[-1]) is not None
+    return copied or parts[-1] == LOCK or is_leftover(path)
+
+
+def _wrote(output: Output, path: Path, parts: Sequence[str]) -> bool:
+    """Return whether a callback with this output wrote the file, judging by its name and content."""
+    *above, name = parts
+    if path.is_symlink() or not path.is_file():
+        return False
+    if output.shared:
+        return is_called(output, above) and output.is_own(path)
+    if is_called(output, parts):
+        return output.is_own(path)
+    return name in RUN_FILES and is_called(output, above) and output.is_own(path.parent)

@@ -9,22 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from graphspec.base.arrays.calls import settings
 from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, UsageError
+from graphspec.base.config import Config, named
+from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.base.text import count
-from graphspec.engine.compiler.fetches import TOTAL, loss_of
-from graphspec.engine.compiler.objective import Objective
+from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
-from graphspec.engine.training.choose_workers import choose_workers
-from graphspec.engine.training.history_text import HistoryText
+from graphspec.engine.training.choose_workers import TrainingSteps, choose_workers
 from graphspec.engine.training.interrupt import Interrupt, interruptible
-from graphspec.engine.training.observers import Observer
+from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import (
     belongs,
     check_averages,
@@ -33,16 +32,17 @@ from graphspec.engine.training.run_directory import (
     write_history,
     write_weights,
 )
-from graphspec.engine.training.steps import TrainingSteps
-from graphspec.engine.training.timing import Timer
 from graphspec.graph.ir.graph import Array, Graph
+from graphspec.language.explain import validate
+from graphspec.language.from_dict import tree_from_dict
+from graphspec.language.tree import Problems
+from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.auto_workers import AutoWorkers
-    from graphspec.vocabulary.callbacks import Callback
+    from graphspec.engine.training.choose_workers import AutoWorkers
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
@@ -398,3 +398,77 @@ class Trainer:
             raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
             raise ValueError(f"its history does not have {saved.epoch} values for every key")
+
+
+# The callbacks that a Python caller passes to ``fit``: objects, or names and mappings as in a spec.
+GivenCallbacks = Sequence[Callback | str | Mapping[str, Any]]
+"""Callbacks as ``fit`` takes them: objects, names, or mappings with ``type``."""
+_EXAMPLE = "`callbacks=[EarlyStopping(patience=3)]` or `callbacks=[{'type': 'EarlyStopping', 'patience': 3}]`"
+
+
+class _Given(Config):
+    callbacks: list[named(CALLBACKS, Callback)] = Field(description="Callbacks.")  # type: ignore[valid-type]
+
+
+def given_callbacks(value: Any) -> list[Callback]:
+    """Return the callbacks of ``fit(callbacks=value)``: each may be an object, a name, or a mapping with ``type``.
+
+    Raises:
+        UsageError: one of them is something else, or has wrong arguments.
+    """
+    if isinstance(value, str | Mapping | Callback):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"`callbacks` must be a list of callbacks, got {_described(value)}; write {_EXAMPLE}")
+    return [_callback(item) for item in value]
+
+
+def _callback(item: Any) -> Callback:
+    if isinstance(item, Callback):
+        return item
+    if isinstance(item, type) and issubclass(item, Callback):
+        raise UsageError(f"`callbacks` contains the class {item.__name__}; create the object: `{item.__name__}()`")
+    if not isinstance(item, str | Mapping):
+        what = f"`callbacks` contains {_described(item)}, which is no callback"
+        if "keras" in type(item).__module__:
+            name = type(item).__name__
+            fix = f"use `graphspec.callbacks.{name}`" if CALLBACKS.get(name) else f"write {_EXAMPLE}"
+        elif callable(item):
+            fix = "derive a class from `graphspec.callbacks.Callback` for code of your own (docs/python.md)"
+        else:
+            fix = f"write {_EXAMPLE}"
+        raise UsageError(f"{what}; {fix}")
+    problems = Problems()
+    tree = tree_from_dict({"callbacks": [item]}, problems)
+    found = None if problems.found else validate(_Given, tree, "`fit`", problems)
+    if found is None:
+        texts = [f"{d.message}; {d.hint}" if d.hint else d.message for d in problems.found]
+        raise UsageError("\n".join(text.replace("`callbacks[0]`", "`callbacks`") for text in texts))
+    (callback,) = found.callbacks
+    assert isinstance(callback, Callback)
+    return callback
+
+
+def refuse_misspelt_monitors(callbacks: Sequence[Callback], keys: Sequence[str]) -> None:
+    """Raise GS105 for callbacks whose monitored name is nearly one that a run logs, by the keys without ``val_``.
+
+    Another unknown name may be a value that a callback of the caller's own adds to the logs.
+    """
+    logged = [*dict.fromkeys([*keys, *(f"val_{key}" for key in keys if not key.startswith("val_"))])]
+    found = [
+        Diagnostic.of(type(callback).__name__, problem)
+        for callback in callbacks
+        for problem in callback.check(logged)
+        if problem.severity == "error" and problem.key == "monitor" and (problem.hint or "").startswith("did you mean")
+    ]
+    if found:
+        raise SpecError(found)
+
+
+def _described(value: Any) -> str:
+    """Return what ``value`` is, in words."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function `{value.__name__}`"
+    return f"a value of type {type(value).__name__}"

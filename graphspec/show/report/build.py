@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.timing import Fitted
+    from graphspec.engine.training.reporting import Fitted
 
 REPORT = "report.html"
 SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (

@@ -13,7 +13,7 @@ from graphspec.show.report.differences import Flat, flattened
 from graphspec.show.report.task import kind
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.timing import Times
+    from graphspec.engine.training.reporting import Times
     from graphspec.language.declarations import Spec
     from graphspec.show.report.findings import Findings
     from graphspec.show.report.intervals import Interval

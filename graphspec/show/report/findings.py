@@ -13,8 +13,8 @@ from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.engine.runtime.records import read_json
 from graphspec.engine.training.prepare import part_rows, train_and_validation
+from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
-from graphspec.engine.training.timing import Fitted, Times, read_times
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
 from graphspec.show.report.given_away import given_away
 from graphspec.show.report.intervals import Interval, intervals

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.fetches import logged_losses
+from graphspec.engine.compiler.objective import logged_losses
 from graphspec.show.report.fields import Field, fields
 from graphspec.show.report.network_facts import lowered_again
 from graphspec.show.report.parts import prepared_in_memory

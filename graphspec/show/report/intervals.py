@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphspec.engine.compiler.fetches import logged_losses, mask_of
+from graphspec.engine.compiler.objective import logged_losses, mask_of
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.language.head_arrays import LENGTH, STEPS
 

@@ -15,8 +15,8 @@ from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.fetches import TOTAL
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.target import Target
 from graphspec.show.report.parts import prepared_in_memory
 from graphspec.show.report.sampling import evenly, taken

@@ -11,8 +11,8 @@ import numpy as np
 
 from graphspec.base.arrays.calls import settings
 from graphspec.data.batches import BatchLoader, Dataset
-from graphspec.engine.compiler.fetches import mask_of, target_of
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.compiler.objective import mask_of, target_of
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.running_metrics import ResultTable
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LENGTH, STEPS

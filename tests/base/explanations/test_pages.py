@@ -28,7 +28,7 @@ EXAMPLES = [code for code in Code if code not in IN_WORDS]
 
 @pytest.fixture(autouse=True)
 def _memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.engine.compiler.trainable.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.engine.compiler.training_checks.available", lambda: 16 * 2**30)
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

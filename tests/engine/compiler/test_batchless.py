@@ -12,7 +12,7 @@ from graphspec.data.batches import BatchLoader
 from graphspec.data.signature import user_arrays
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import show

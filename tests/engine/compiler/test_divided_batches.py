@@ -11,7 +11,7 @@ import pytest
 import graphspec as gs
 from graphspec.base.errors import UsageError
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.divided_batches import mixing
+from graphspec.engine.compiler.training_checks import mixing
 from graphspec.engine.training.choose_workers import choose_workers
 
 Nodes = list[dict[str, Any]]

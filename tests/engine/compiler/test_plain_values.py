@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.engine.compiler.plain_values import Change, changes, plain, short
+from graphspec.engine.compiler.differences import Change, changes, plain, short
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers.core import Dense

@@ -11,7 +11,7 @@ from paths import ROOT
 
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.setting_differences import data_differences, learnt_differences, training_differences
+from graphspec.engine.compiler.differences import data_differences, learnt_differences, training_differences
 from graphspec.language.declarations import Spec
 
 PENGUINS = str(ROOT / "specs" / "penguins.yaml")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from signalling import spinning, together
 
-from graphspec.engine.parallel import group as group_module
-from graphspec.engine.parallel.group import Place, ProcessGroup
+from graphspec.engine.parallel import machine as group_module
+from graphspec.engine.parallel.machine import Place, ProcessGroup
 
 Array = np.ndarray[Any, Any]
 

@@ -11,11 +11,11 @@ from sharing import Rows, catalogue, images, records, sentences, speech
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.engine.parallel import processes, team
-from graphspec.engine.parallel import shared_memory as shared
-from graphspec.engine.training import auto_workers
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.parallel import machine as shared
+from graphspec.engine.parallel import processes
+from graphspec.engine.training import choose_workers as auto_workers
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.usefixtures("two_cores")
@@ -57,11 +57,11 @@ def test_scattered_rows_give_the_same_bits(case: Any, monkeypatch: pytest.Monkey
         allocated.append({name: shape for name, (shape, _) in wanted.items() if name.startswith("rows/")})
         return shared.allocate(wanted)
 
-    monkeypatch.setattr(team, "allocate", allocate)
+    monkeypatch.setattr(processes, "allocate", allocate)
     spec, (x, y, weights) = case()
     results = []
     for ratio in (np.inf, 0):
-        monkeypatch.setattr(team, "_SCATTER_RATIO", ratio)
+        monkeypatch.setattr(processes, "_SCATTER_RATIO", ratio)
         model = gs.compile(spec, ["training.workers=2"])
         history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
         results.append((history.history, model.weights))
@@ -80,7 +80,7 @@ def test_rows_are_scattered_if_a_step_is_large() -> None:
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
     large = prepare_fit(gs.compile(spec), FitData(x, y), observer=Silent())
-    assert [team._scatters(run.steps.common) for run in (small, large)] == [False, True]
+    assert [processes._scatters(run.steps.common) for run in (small, large)] == [False, True]
 
 
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:

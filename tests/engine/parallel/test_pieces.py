@@ -7,8 +7,8 @@ from mpi import job, why_not
 
 _SCRIPT = """
 import numpy as np
-from graphspec.engine.parallel.mpi import connect
-from graphspec.engine.parallel.pieces import PIECE, Pieces
+from graphspec.engine.parallel.ranks import connect
+from graphspec.engine.parallel.ranks import PIECE, Pieces
 
 ranks = connect(None)
 sizes = [0, 3, PIECE // 2 + 1][: ranks.size]  # numbers of 4 bytes that a rank receives: none, one piece, three pieces

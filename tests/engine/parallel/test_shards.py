@@ -14,7 +14,8 @@ from sharing import CASES
 import graphspec as gs
 from graphspec.base.arrays import cores
 from graphspec.engine.parallel.shards import ShardGroup, in_step
-from graphspec.engine.training import auto_workers, choose_workers
+from graphspec.engine.training import choose_workers
+from graphspec.engine.training import choose_workers as auto_workers
 from graphspec.graph.kernels.context import LocalGroup
 from specs import blobs, dense_spec
 

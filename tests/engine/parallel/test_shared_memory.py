@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from graphspec.engine.parallel.shared_memory import allocate, attach
+from graphspec.engine.parallel.machine import allocate, attach
 
 
 def test_shared_memory_has_no_name_and_is_seen_by_both() -> None:

@@ -12,7 +12,7 @@ import pytest
 from watching import Recorder, watched
 
 from graphspec.engine.parallel import processes
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from specs import dense_spec
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from signalling import never, spinning, together
 
-from graphspec.engine.parallel.sync import Pipes, Signals
+from graphspec.engine.parallel.machine import Pipes, Signals
 
 
 def piping(size: int) -> list[Signals]:

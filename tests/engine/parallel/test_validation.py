@@ -17,7 +17,7 @@ import graphspec as gs
 from graphspec.base.arrays.memory import open_map
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel import validation
-from graphspec.engine.parallel.sync import Signals
+from graphspec.engine.parallel.machine import Signals
 from graphspec.engine.parallel.validation import Batches, Sharing
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.training.prepare import FitData, prepare_fit

@@ -18,9 +18,8 @@ from resuming import Stop
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.engine.parallel import team
-from graphspec.engine.runtime.program import no_rows
-from graphspec.engine.runtime.program_cache import ProgramCache
+from graphspec.engine.parallel import processes
+from graphspec.engine.runtime.program import ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from specs import blobs, dense_spec
 
@@ -30,7 +29,14 @@ pytestmark = pytest.mark.usefixtures("two_cores")
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     """Every process would have its own copy of each module in memory."""
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
-    ours = ("cli", "data.check", "data.files", "parallel.leader", "training.trainer", "runtime.session")
+    ours = (
+        "cli",
+        "data.check",
+        "data.files",
+        "engine.parallel.leader",
+        "engine.training.trainer",
+        "engine.runtime.session",
+    )
     assert all(find_spec(f"graphspec.{name}") for name in ours)
     heavy += [f"graphspec.{name}" for name in ours]
     code = "import sys; from graphspec.engine.parallel.worker import serve\ntry: serve({})\n"
@@ -78,8 +84,8 @@ def test_a_killed_worker_ends_the_run() -> None:
 
 
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = team.Team._message
-    monkeypatch.setattr(team.Team, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
+    message = processes.Team._started
+    monkeypatch.setattr(processes.Team, "_started", lambda *a: message(*a) | {"document": {"graphspec": 1}})
     with pytest.raises(
         gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*error\[GS103\]: the document needs `name`"
     ):

@@ -10,7 +10,7 @@ from paths import ROOT
 from test_architectures import SMALLER, SPECS, rows
 
 import graphspec as gs
-from graphspec.engine.runtime.attributions import MAX_STEPS, TOLERANCE, Integrator, values_at
+from graphspec.engine.runtime.explanations import MAX_STEPS, TOLERANCE, Integrator, values_at
 from graphspec.graph.cuts import frontier
 from graphspec.vocabulary.metrics import targets_of
 
@@ -173,9 +173,9 @@ def test_hard_kinks_take_more_steps_and_too_many_are_a_warning(monkeypatch: pyte
     found = model.explain(3 * x)
     assert 32 < found.steps[0] <= MAX_STEPS
     assert found.gaps[0] <= TOLERANCE
-    monkeypatch.setattr("graphspec.engine.runtime.attributions.TOLERANCE", 1e-12)
+    monkeypatch.setattr("graphspec.engine.runtime.explanations.TOLERANCE", 1e-12)
     monkeypatch.setattr("graphspec.api.explanation.TOLERANCE", 1e-12)
-    monkeypatch.setattr("graphspec.engine.runtime.attributions.MAX_STEPS", 64)
+    monkeypatch.setattr("graphspec.engine.runtime.explanations.MAX_STEPS", 64)
     found = model.explain(3 * x)
     assert found.steps[0] == 64
     assert "row 1: the sum of the attributions is" in found.warnings[0]
@@ -196,7 +196,7 @@ def test_rows_are_computed_in_pieces_where_memory_is_short(monkeypatch: pytest.M
     )
     x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     whole = model.explain(x)
-    monkeypatch.setattr("graphspec.engine.runtime.attributions.free", lambda: 8 * 3 * 4 * 40)
+    monkeypatch.setattr("graphspec.engine.runtime.explanations.free", lambda: 8 * 3 * 4 * 40)
     pieces = model.explain(x)
     np.testing.assert_allclose(pieces.attributions["x"], whole.attributions["x"], rtol=1e-9)
     cut = frontier(model.whole, "out")

@@ -12,7 +12,7 @@ from paths import ROOT
 import graphspec as gs
 from graphspec.base.arrays.blas import openblas
 from graphspec.data.signature import user_arrays
-from graphspec.engine.runtime import batches_in_threads
+from graphspec.engine.runtime import evaluation as batches_in_threads
 from graphspec.engine.runtime.evaluation import Evaluation
 
 Array = np.ndarray[Any, Any]

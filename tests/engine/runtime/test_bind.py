@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.builder import Builder

@@ -9,7 +9,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.signature import user_arrays
-from graphspec.engine.runtime.head_counts import ClassCounts, HeadCounts, NumberErrors
+from graphspec.engine.runtime.running_metrics import ClassCounts, HeadCounts, NumberErrors
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(50, 4)).astype(np.float32)

@@ -12,9 +12,8 @@ from graphs import Array
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.engine.runtime import bind as binding
-from graphspec.engine.runtime import interleave
-from graphspec.engine.runtime.build import build_program
-from graphspec.engine.runtime.interleave import Label, Part, interleave_blocks
+from graphspec.engine.runtime import bind as interleave
+from graphspec.engine.runtime.bind import Label, Part, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS

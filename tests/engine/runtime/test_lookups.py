@@ -13,12 +13,11 @@ from signalling import spinning, together
 import graphspec as gs
 from graphspec.base.arrays.pairwise import sum_into_first
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.parallel import group as replicas
-from graphspec.engine.parallel.group import Place, ProcessGroup
-from graphspec.engine.runtime import lookups
-from graphspec.engine.runtime.lookups import lookups_of
-from graphspec.engine.runtime.optimizer_state import initial_slots
-from graphspec.engine.runtime.partition import divide
+from graphspec.engine.parallel import machine as replicas
+from graphspec.engine.parallel.machine import Place, ProcessGroup
+from graphspec.engine.runtime import buffers as lookups
+from graphspec.engine.runtime.buffers import lookups_of
+from graphspec.engine.runtime.parameters import divide, initial_slots
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Param, Segment
 from graphspec.graph.kernels import compiled as fast

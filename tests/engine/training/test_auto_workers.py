@@ -13,9 +13,9 @@ from watching import Recorder
 
 import graphspec as gs
 from graphspec.base.arrays import blas
-from graphspec.engine.training import auto_workers as auto
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training import choose_workers as auto
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import start_run
 from graphspec.engine.training.trainer import Trainer
 from specs import blobs, dense_spec

@@ -12,8 +12,8 @@ from resuming import assert_same_files, assert_same_weights, interrupt, resume, 
 
 import graphspec as gs
 from graphspec.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_resumable, start_run
 from specs import blobs, dense_spec
 

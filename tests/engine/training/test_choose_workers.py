@@ -13,10 +13,10 @@ from resuming import assert_same_files, assert_same_weights, interrupt, resume, 
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.engine.parallel import team
-from graphspec.engine.training import auto_workers
+from graphspec.engine.parallel import processes
+from graphspec.engine.training import choose_workers as auto_workers
 from graphspec.engine.training import choose_workers as choose
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_resumable, start_run
 from specs import blobs, dense_spec
 
@@ -95,7 +95,7 @@ def test_one_process_where_memory_cannot_be_shared(monkeypatch: pytest.MonkeyPat
     def refuse(wanted: Mapping[str, Any]) -> None:
         raise OSError("no shared memory")
 
-    monkeypatch.setattr(team, "allocate", refuse)
+    monkeypatch.setattr(processes, "allocate", refuse)
     watcher = Recorder()
     run = watched(dense_spec(), watcher, 2)
     run.run()

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from graphspec.base.text import display_width
-from graphspec.engine.training.epoch_lines import Best, EpochLines, short_number
+from graphspec.engine.training.reporting import Best, EpochLines, short_number
 
 ONE_HEAD = {"loss": 0.0721, "accuracy": 0.9744, "val_loss": 0.064, "val_accuracy": 0.9802}
 TWO_HEADS = {

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from graphspec.engine.training.epoch_log import EpochLog, monitored, step_for
+from graphspec.engine.training.reporting import EpochLog, monitored, step_for
 from graphspec.vocabulary.callbacks import EarlyStopping, ModelCheckpoint, TerminateOnNaN
 
 LOGS = {"loss": 0.5, "val_loss": 0.25}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.engine.training.given_callbacks import given_callbacks
+from graphspec.engine.training.trainer import given_callbacks
 from graphspec.vocabulary.callbacks import EarlyStopping, TerminateOnNaN
 from specs import blobs, dense_spec
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphspec.engine.training import history_text
+from graphspec.engine.training import reporting as history_text
 from graphspec.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from graphspec.engine.training.history_text import HistoryText
+from graphspec.engine.training.reporting import HistoryText
 
 HISTORY = {"loss": [0.1 + 0.2, 1e-300, 3.0], 'a "b",\n': [float("nan"), float("inf"), -2.5], "größe": [1.0, 2.0, 3.0]}
 

@@ -10,7 +10,7 @@ import pytest
 from resuming import assert_same_weights
 from watching import Recorder, watched
 
-from graphspec.engine.parallel.stops import STOPS
+from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.training.interrupt import Interrupt, handled, interruptible, raised
 from specs import blobs, dense_spec

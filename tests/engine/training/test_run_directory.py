@@ -11,7 +11,7 @@ from resuming import assert_same_files, assert_same_weights, interrupt, resume, 
 
 import graphspec as gs
 from graphspec.engine.training.checkpoint import load_checkpoint
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.reporting import Silent
 from graphspec.graph.optimizers import OPTIMIZERS
 
 

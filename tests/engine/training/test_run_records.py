@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from graphspec.base.errors import RunError
-from graphspec.engine.training.run_records import best_epoch, history_of, result_differences, weight_differences
+from graphspec.engine.training.run_directory import best_epoch, history_of, result_differences, weight_differences
 
 
 def test_a_history(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.check import check
-from graphspec.engine.training import target_summary
-from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Numbers, summarize
+from graphspec.engine.training import advice as target_summary
+from graphspec.engine.training.advice import ClassShares, LabelSequences, Numbers, summarize
 
 
 def summary_of(target: Any, units: int, chosen: Any = None, **head: Any) -> Any:

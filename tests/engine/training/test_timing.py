@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from resuming import interrupt, resume, whole
 
-from graphspec.engine.training import timing
-from graphspec.engine.training.timing import EpochTime, Timer, Times, read_times, slow, waited
+from graphspec.engine.training import reporting as timing
+from graphspec.engine.training.reporting import EpochTime, Timer, Times, read_times, slow, waited
 
 EPOCHS = 4
 

@@ -11,9 +11,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.base.arrays import calls
-from graphspec.engine.compiler.fetches import TOTAL
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from specs import blobs, dense_spec
 
 IMAGES: list[dict[str, Any]] = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import Array
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS

@@ -11,7 +11,7 @@ from bits import FOUND, needs_kernels
 from graphs import run
 from layouts import both_layouts, lying, normal
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels import channels, compiled
 from graphspec.graph.kernels import compiled as choice

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels.common import negate
 from graphspec.graph.target import Target

@@ -23,8 +23,7 @@ from lowering import lower
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.errors import UsageError
-from graphspec.engine.runtime.build import build_program
-from graphspec.engine.runtime.interleave import Part, interleave_blocks
+from graphspec.engine.runtime.bind import Part, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, lying
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.kernels import max_pool as max_taps

@@ -7,8 +7,8 @@ import pytest
 from signalling import spinning, together
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.engine.parallel import group as replicas
-from graphspec.engine.parallel.group import Place, ProcessGroup
+from graphspec.engine.parallel import machine as replicas
+from graphspec.engine.parallel.machine import Place, ProcessGroup
 from graphspec.graph.kernels.touched_rows import TouchedRows, unique
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels import compiled, winograd
 from graphspec.graph.kernels import compiled as choice

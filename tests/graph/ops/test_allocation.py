@@ -7,7 +7,7 @@ import pytest
 from graph.ops.cases import Example, examples
 from graphs import allocated, build, feed, scalar_loss
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.target import Target
 

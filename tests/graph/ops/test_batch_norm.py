@@ -17,7 +17,7 @@ from oracles import ort_run
 from workers import Threads
 
 from graphspec.base.arrays.layout import shard_slice
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant

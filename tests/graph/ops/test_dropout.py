@@ -14,7 +14,7 @@ from layouts import lying, normal
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.kernels.context import LocalGroup, Shard

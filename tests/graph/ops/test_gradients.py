@@ -17,7 +17,7 @@ import pytest
 from graph.ops.cases import CASES, Example
 from graphs import Array, check_gradients, dtype_name, feed, scalar_loss
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.engine.compiler.fetches import TOTAL
+from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.program import Program
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.ops import linalg
 

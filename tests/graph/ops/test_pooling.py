@@ -14,7 +14,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 from onnx import TensorProto, helper
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

@@ -10,7 +10,7 @@ from graphs import build, check_gradients, feed
 from recurrent_inputs import GATES, inputs_of
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.target import Target
 

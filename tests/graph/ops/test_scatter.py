@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, same
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.target import Target
 

@@ -13,7 +13,7 @@ from graphs import Array, check_gradients, run
 from layouts import normal
 from workers import Threads
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant

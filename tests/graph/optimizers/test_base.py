@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from safetensors.numpy import load_file
 
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.runtime.optimizer_state import initial_slots
+from graphspec.engine.runtime.parameters import initial_slots
 from graphspec.graph.constraints import CONSTRAINTS, Constraint
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Layout, Param, Segment

@@ -11,7 +11,7 @@ from paths import TESTS
 from safetensors.numpy import load_file
 
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.runtime.optimizer_state import initial_slots
+from graphspec.engine.runtime.parameters import initial_slots
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Param, Segment
 from graphspec.graph.kernels.touched_rows import TouchedRows

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import without
 
-from graphspec.engine.runtime import build as building
+from graphspec.engine.runtime import bind as building
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS

@@ -17,8 +17,8 @@ from lowering import source
 
 import graphspec as gs
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime import build as building
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime import bind as building
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.training import choose_workers as choose

@@ -13,7 +13,7 @@ import pytest
 from onnx import defs
 
 import graphspec as gs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.export.targets import TARGETS, newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS

@@ -13,7 +13,7 @@ from lowering import source
 import graphspec as gs
 from graphspec.base.errors import ShapeError
 from graphspec.engine.compiler.objective import add_losses
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.analysis import activations
 from graphspec.graph.builder import Builder

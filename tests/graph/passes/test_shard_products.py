@@ -12,20 +12,17 @@ from signalling import spinning, together
 import graphspec as gs
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.compiler.fetches import TOTAL
+from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.parallel import processes
-from graphspec.engine.parallel.group import Place
-from graphspec.engine.parallel.member import Member, layout
-from graphspec.engine.runtime.optimizer_state import initial_slots
-from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.partition import Partition, divide
+from graphspec.engine.parallel.machine import Member, Place, layout
+from graphspec.engine.runtime.parameters import Parameters, Partition, divide, initial_slots
 from graphspec.engine.training import choose_workers as choose
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.context import LocalGroup, Shard
-from graphspec.graph.optimizers import OPTIMIZERS, Vectors
+from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.graph.passes.for_program import shard_products, wide_kernels
 from graphspec.graph.target import Target
 
@@ -178,13 +175,13 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
     signals, losses = spinning(workers), list[float]()
 
     def work(rank: int) -> None:
-        member, clock = Member(arrays, signals[rank], Place(rank, workers), partition, network, list), Clock()
+        clock = Clock()
         mine = replace(step, loader=feeder_of(trainer), clock=clock)
-        weights, rate = parameters.vectors["trainable"], optimizer.rate()
-        vectors = Vectors.of_workers(weights, member.gradients, slots, segments)
-        update = member.update(optimizer, vectors, clock, rate)
+        member = Member(mine, optimizer, arrays, signals[rank], Place(rank, workers), partition)
+        member.slots = slots
+        update = member.update(optimizer.rate())
         for clock.step in range(mine.loader.batches):
-            program = member.bind(mine, mine.loader.rows(clock.step))
+            program = member.bind(mine.loader.rows(clock.step))
             signals[rank].barrier()
             program.load(clock.step)
             program.run()

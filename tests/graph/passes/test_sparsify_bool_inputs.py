@@ -10,8 +10,8 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.batches import Dataset, as_indices, indices_of_ones
-from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
+from graphspec.engine.training.reporting import Silent
 from graphspec.graph.passes.for_program import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
 

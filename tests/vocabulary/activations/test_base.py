@@ -10,7 +10,7 @@ import pytest
 from graphs import Array, feed, run_poisoned, scalar_loss
 
 import graphspec as gs
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

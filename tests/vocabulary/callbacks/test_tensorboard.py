@@ -15,7 +15,7 @@ from tensorboardX.proto.graph_pb2 import GraphDef
 from tensorboardX.record_writer import masked_crc32c
 
 import graphspec as gs
-from graphspec.engine.training.observers import Silent
+from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import start_run
 from graphspec.vocabulary.callbacks import CALLBACKS
 from specs import blobs, dense_spec

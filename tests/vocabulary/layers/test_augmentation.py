@@ -11,7 +11,7 @@ from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

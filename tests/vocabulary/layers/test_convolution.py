@@ -11,7 +11,7 @@ from golden_run import onnx_outputs, run, store_of
 from lowering import IMAGE, TIME, Dims, lower, weights
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.kernels import compiled as choice

@@ -10,7 +10,7 @@ from golden_cases import Case, load_layers
 from golden_run import assert_close, assert_golden, compiled, cotangent_loss, onnx_outputs, run, store_of
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.divided_batches import mixing
+from graphspec.engine.compiler.training_checks import mixing
 from graphspec.graph.kernels.context import LocalGroup, Shard
 
 CASES = load_layers()

@@ -12,7 +12,7 @@ from lowering import lower, source, weights
 
 import graphspec as gs
 from graphspec.base.errors import SpecError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.target import Target
 

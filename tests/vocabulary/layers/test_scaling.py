@@ -12,7 +12,7 @@ from lowering import TIME, lower
 from pydantic import ValidationError
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target

@@ -12,7 +12,7 @@ import pytest
 from lowering import lower, weights
 
 import graphspec as gs
-from graphspec.engine.compiler import array_files
+from graphspec.engine.compiler import spec_files as array_files
 from graphspec.engine.compiler.check import check
 from graphspec.export.inspection import contained_spec
 

@@ -12,7 +12,7 @@ from graphs import check_gradients, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value

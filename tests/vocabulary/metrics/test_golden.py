@@ -11,7 +11,7 @@ from heads import loss, value
 from paths import TESTS
 from safetensors.numpy import load_file
 
-from graphspec.engine.runtime.compute import Compute
+from graphspec.engine.runtime.bind import Compute
 from graphspec.graph.ir.graph import Value
 from graphspec.vocabulary.metrics import METRICS, Metric, MetricState
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from heads import loss, result, value
 
-from graphspec.engine.runtime.compute import Compute
+from graphspec.engine.runtime.bind import Compute
 from graphspec.vocabulary.metrics import METRICS
 
 

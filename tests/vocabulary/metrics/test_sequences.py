@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from heads import result, value
 
-from graphspec.engine.runtime.compute import Compute
+from graphspec.engine.runtime.bind import Compute
 from graphspec.vocabulary.metrics import METRICS
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 

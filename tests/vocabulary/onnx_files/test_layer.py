@@ -289,7 +289,7 @@ def test_features_are_kept_for_the_next_head(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     first = graphspec("train", "net.yaml", "--no-report")
     assert (first.exit_code, first.stderr) == (0, "")
-    monkeypatch.setattr("graphspec.engine.runtime.prelude.Prelude.run", None)  # it is not called again
+    monkeypatch.setattr("graphspec.engine.runtime.prepared.Prelude.run", None)  # it is not called again
     again = graphspec("train", "net.yaml", "--no-report", "--overwrite", "--set", "layers.2.use_bias=false")
     assert (again.exit_code, again.stderr) == (0, "")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.data.targets import with_class_ids
+from graphspec.engine.training.advice import ClassShares, LabelSequences, Summary, summarize
 from graphspec.engine.training.run_directory import data_hashes
-from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Summary, summarize
 from graphspec.show.report.column_facts import TOP, Facts, facts
 from graphspec.show.report.drift import LARGE, MODERATE, word
 from graphspec.show.report.fields import fields

@@ -17,7 +17,7 @@ from graphspec.show.report.too_good import doubts
 from graphspec.show.report.verdicts import lines
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.timing import Times
+    from graphspec.engine.training.reporting import Times
     from graphspec.language.declarations import DataSource
     from graphspec.show.report.findings import Findings
     from graphspec.show.report.scored import Scored

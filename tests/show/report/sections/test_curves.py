@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import graphspec as gs
-from graphspec.engine.training.timing import EpochTime, Start, Times
+from graphspec.engine.training.reporting import EpochTime, Start, Times
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.sections.curves import best_of, curves, learning_rates
 

@@ -12,7 +12,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.signature import user_arrays
-from graphspec.engine.training.timing import EpochTime, Fitted, Start, Times
+from graphspec.engine.training.reporting import EpochTime, Fitted, Start, Times
 from graphspec.show.report.findings import Findings, judge, of_model
 from graphspec.show.report.sections.headline import about, exported, facts_of, headline, moment
 

@@ -1,4 +1,4 @@
-"""Find the ONNX files that layers name: beside the spec, below its folder, or in the run that holds copies of them."""
+"""Read the files that layers name: arrays of constants, vocabularies, ONNX networks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,81 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from graphspec.base.arrays.array_files import find
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
+from graphspec.base.errors import Diagnostic, Problem, ProblemError, RunError, UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES
+from graphspec.vocabulary.layers.indexed import Lookup
+from graphspec.vocabulary.layers.vocabularies import read_vocabulary
 
 if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.vocabulary.layers.tensors import Constant
     from graphspec.vocabulary.onnx_files.layer import Onnx
     from graphspec.vocabulary.onnx_files.reading import OnnxFile
 
+# Read the files that constants name: beside the spec or below its folder.
+LARGEST = 1 << 24
+"""Bytes of all arrays of a spec together: a run and an exported file contain them as text."""
+
+
+def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
+    """Return the spec with the values of its constants' files, and the problems of these files.
+
+    A constant whose file cannot be read becomes unknown.
+    """
+    found: list[Diagnostic] = []
+    read: dict[tuple[str, str | None], Array] = {}
+    nodes = [_with_array(node, spec.base or Path(), read, found) for node in spec.nodes]
+    return replace(spec, nodes=nodes), found
+
+
+def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
+    """Return the values of constants that came from files, by node, in the form of what layers learn."""
+    constants = ((node.name, _constant(node)) for node in nodes if node.share is None)
+    return {name: state for name, layer in constants if layer is not None and (state := layer.learnt())}
+
+
+def _constant(node: NodeDecl) -> Constant | None:
+    """Return the constant of a node; None for another layer. The class is imported with the first one."""
+    return cast("Constant | None", node.layer) if node.type == "Constant" else None
+
+
+def _with_array(
+    node: NodeDecl, base: Path, read: dict[tuple[str, str | None], Array], found: list[Diagnostic]
+) -> NodeDecl:
+    layer = _constant(node)
+    if layer is None or layer.file is None:
+        return node
+    try:
+        known = layer.file, layer.key
+        if known not in read:
+            read[known] = _read(base, layer.file, layer.key, LARGEST - sum(a.nbytes for a in read.values()))
+        return replace(node, layer=layer.with_array(read[known]))
+    except ProblemError as error:
+        tree = node.tree.get("file") or node.tree
+        subject = f"the file '{layer.file}' of '{node.name}'"
+        found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))
+    return replace(node, layer=None)
+
+
+def _read(base: Path, name: str, key: str | None, largest: int) -> Array:
+    """Return the array of a file; never more than ``largest`` bytes.
+
+    Raises:
+        ProblemError: the file cannot be read, or is too large; see :func:`graphspec.base.arrays.array_files.find`.
+    """
+    found = find(base, name, key)
+    if found.nbytes > largest:
+        text = f"would make the arrays of the spec larger than {LARGEST >> 20} MiB"
+        hint = "store it in fewer bits, or use a Parameter with `initializer: {type: Array, file: …}` and `trainable: false`"
+        raise ProblemError(Code.UNREADABLE_FILE, text, hint=hint)
+    return found.read()
+
+
+# Find the ONNX files that layers name: beside the spec, below its folder, or in the run that holds copies of them.
 _LARGEST_RECORD = 1 << 27  # bytes
 
 
@@ -123,3 +188,44 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
         if record is None or content.sha256 == record.sha256:
             return replace(node, layer=layer.with_content(replace(content, name=layer.file)))
     return node
+
+
+# Read the files that layers name as their vocabulary: one token per line, beside the spec.
+def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
+    """Return the spec with the tokens of its vocabulary files, and the problems of these files.
+
+    A layer whose file cannot be read becomes unknown.
+    """
+    found: list[Diagnostic] = []
+    nodes = [_with_vocabulary(node, spec.base or Path(), found) for node in spec.nodes]
+    return replace(spec, nodes=nodes), found
+
+
+def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
+    """Return the vocabularies, arrays and hashes that came from files, by node, in the form of what layers learn."""
+    found = arrays_of(nodes) | onnx_states(nodes)
+    for node in nodes:
+        named = node.tree.get("vocabulary")
+        layer = node.layer
+        if named is not None and isinstance(named.value, str) and isinstance(layer, Lookup):
+            tokens = getattr(layer, "vocabulary", None)
+            if isinstance(tokens, tuple):
+                found[node.name] = {"vocabulary": list(tokens)}
+    return found
+
+
+def _with_vocabulary(node: NodeDecl, base: Path, found: list[Diagnostic]) -> NodeDecl:
+    layer = node.layer
+    if not isinstance(layer, Lookup) or (name := layer.vocabulary_file) is None:
+        return node
+    try:
+        return replace(node, layer=layer.with_vocabulary(read_vocabulary(base / name)))
+    except ProblemError as error:
+        problem = error.problem
+    except ValueError:
+        hint = "write one token per line, and for IntegerLookup an integer"
+        problem = Problem(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint)
+    tree = node.tree.get("vocabulary") or node.tree
+    subject = f"the vocabulary '{name}' of '{node.name}'"
+    found.append(Diagnostic.of(subject, problem, tree.mark, path=tree.path))
+    return replace(node, layer=None)

@@ -1,8 +1,4 @@
-"""Check whether a network can be trained.
-
-It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and errors
-when it is trained. The optimizer can update its sparse weights, and its groups have weights (GS105).
-"""
+"""Check what a training needs: weights, their groups, memory, and batches that workers can divide."""
 
 from __future__ import annotations
 
@@ -13,20 +9,28 @@ from typing import TYPE_CHECKING
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.engine.compiler.lowered import visible
 from graphspec.graph.analysis import activations, assumed_shapes, estimate, lookups, needs_memory
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers.base import unmatched
+from graphspec.graph.row_axes import mixing_node
 from graphspec.language.declarations import Ref
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.graph.ir.graph import Node
     from graphspec.graph.optimizers import Optimizer
     from graphspec.language.declarations import Spec
+    from graphspec.vocabulary.layers.base import Layer
 
 
+# Check whether a network can be trained.
+#
+# It has something to train (GS404) and fits into memory (GS602): both problems are warnings when a spec is checked, and
+# errors when it is trained. The optimizer can update its sparse weights, and its groups have weights (GS105).
 def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
     """Raise the first of these warnings that prevents training.
 
@@ -165,3 +169,47 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
     types = infer_shapes(graph, nodes, shapes)
     sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""
+
+
+# Refuse workers and shards, which have a part of each batch, for a network whose nodes mix the rows of a batch (GS105).
+WHOLE = (
+    "train with `workers: 1` and without `shards`; the losses info_nce, clip and circle compare the rows of all workers"
+)
+"""The hint for workers, which have a part of the rows each."""
+
+
+def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS105 for several workers, or shards, of a network that mixes the rows of a batch."""
+    training = spec.training
+    key = "shards" if training.shards is not None else "workers"
+    several = training.shards is not None or (isinstance(training.workers, int) and training.workers > 1)
+    if not several or (node := mixing(spec, lowered.graph)) is None:
+        return []
+    at = spec.tree.find(("training", key))[0] or spec.tree
+    text = f"is not possible: {describe(node)}, but each process has a part of them"
+    decl = lowered.declared.get(node.owner)
+    nodes = () if decl is None else (lowered.node_ref(Ref(decl.name, 0, decl.mark)),)
+    problem = Problem(Code.VALUE_NOT_ALLOWED, text, WHOLE)
+    return [Diagnostic.of(f"`{key}`", problem, at.mark, path=at.path, nodes=nodes)]
+
+
+def mixing(spec: Spec, graph: Graph) -> Node | None:
+    """Return the first operator that mixes the rows of a batch, or may do so; None if there is none.
+
+    Batch normalization is none of them: workers share its statistics.
+    """
+    layers = {node.name: node.layer for node in spec.nodes}
+    owners = {node.name: layers[node.name if node.share is None else node.share] for node in spec.nodes}
+    return mixing_node(graph, {name for name, layer in owners.items() if _gathers_steps(layer)})
+
+
+def describe(node: Node) -> str:
+    """Return what an operator does that mixes rows, or may do so."""
+    return f"'{visible(node.owner)}' mixes the rows of a batch ({node.op})"
+
+
+def _gathers_steps(layer: Layer | None) -> bool:
+    """Return whether a layer, or the one that it wraps, gathers steps of many rows at once."""
+    while layer is not None and not layer.gathers_steps:
+        layer = getattr(layer, "layer", None)
+    return layer is not None

@@ -1,25 +1,31 @@
-"""Train one trial in its run directory."""
+"""Train trials in their run directories: in this process, or in several, which share nothing but the search's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import isfinite
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from graphspec.base.errors import Diagnostic, RunError, SpecError
+from graphspec.base.arrays.cores import ONE_THREAD
+from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError
 from graphspec.base.files import remove_leftovers
-from graphspec.engine.training.observers import Silent
-from graphspec.search.pruning import pruned
-from graphspec.search.records import Trial
-from graphspec.search.study import MAX_STARTS, Study
+from graphspec.engine.training.interrupt import raised
+from graphspec.engine.training.reporting import Silent
+from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
 
 if TYPE_CHECKING:
     from graphspec.api import Model
     from graphspec.engine.training.trainer import Trainer
 
+# Train one trial in its run directory.
 PRUNED = "the search pruned the trial"
 _WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
 
@@ -55,7 +61,7 @@ class Source:
         from graphspec.data.paths import moved
         from graphspec.data.signature import load_all
         from graphspec.engine.compiler.check import check
-        from graphspec.engine.compiler.trainable import refuse_untrainable
+        from graphspec.engine.compiler.training_checks import refuse_untrainable
 
         checked = check(self.spec, [*self.sets, *sets], allow=self.allow)
         spec, lowered = checked.require()
@@ -79,12 +85,7 @@ class _Watch(Silent):
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         search, trainer = self.study.plan.search, self.trainer
         assert trainer is not None
-        values = trainer.history.get(search.metric)
-        if search.prune == "none" or not values:
-            return
-        self.study.report(self.trial, values)
-        others = self.study.trials()
-        if pruned(search.prune, self.study.plan.goal, self.trial.number, values, trainer.total, others):
+        if self.study.prunes(self.trial, trainer.history.get(search.metric, ()), trainer.total):
             trainer.stop(f"{PRUNED} after epoch {epoch + 1}")
 
 
@@ -163,3 +164,137 @@ def _first(found: Sequence[Diagnostic]) -> str:
     where = f" (line {d.line})" if d.line is not None else ""
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return f"{d.code}: {d.message}{where}{more}"
+
+
+# Run the trials of a search: in this process, or in several, which share nothing but the search's folder and database.
+Show = Callable[[Trial], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each process of a search needs.
+
+    Attributes:
+        url: the database of a study, if any.
+        until: the time of the monotonic clock after which no trial begins.
+    """
+
+    plan: Plan
+    source: Source
+    url: str | None = None
+    until: float | None = None
+
+    def study(self) -> Study:
+        """Return the study, with which this process works."""
+        return Study(self.plan, self.url)
+
+
+def run_here(work: Work, study: Study, show: Show) -> None:
+    """Run trials in this process until there are none left.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the current trial can be resumed.
+    """
+    while work.until is None or monotonic() < work.until:
+        with study.claimed() as trial:
+            if trial is None:
+                return
+            try:
+                done = train_trial(study, trial, work.source)
+            except KeyboardInterrupt:
+                replace(trial, starts=0).write(study.folder)  # the process did not die
+                raise
+            study.finish(done)
+        show(done)
+
+
+def run_in_processes(work: Work, processes: int, show: Show) -> None:
+    """Run trials in several processes of one thread each.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
+        GraphspecError: a process failed with it; the others have ended their trials.
+    """
+    from multiprocessing import get_context
+
+    context = get_context("spawn")
+    ends: dict[Connection, Any] = {}
+    failed: list[Exception] = []
+    with _one_thread():
+        for _ in range(processes):
+            mine, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_process, args=(work, theirs), daemon=False)
+            process.start()
+            theirs.close()
+            ends[mine] = process
+    running = dict(ends)
+    try:
+        while running:
+            for end in wait([*running]):
+                assert isinstance(end, Connection)
+                try:
+                    message = end.recv()
+                except (EOFError, OSError):
+                    running.pop(end)
+                    continue
+                if isinstance(message, Trial):
+                    show(message)
+                else:
+                    failed.append(message)
+    except KeyboardInterrupt:
+        for process in ends.values():
+            _interrupt(process)
+        raise
+    finally:
+        for process in ends.values():
+            process.join()
+    if failed:
+        raise failed[0]
+    if any(process.exitcode for process in ends.values()):
+        codes = ", ".join(str(process.exitcode) for process in ends.values())
+        raise ChildProcessError(f"a process of the search has died (exit codes {codes}): the same command goes on")
+
+
+def _process(work: Work, end: Connection) -> None:
+    """Run trials in a process of its own group: Ctrl-C in a terminal reaches it once, by the process that started it."""
+    if hasattr(os, "setpgrp"):
+        with suppress(OSError):
+            os.setpgrp()
+    try:
+        with raised():
+            run_here(work, work.study(), end.send)
+    except KeyboardInterrupt:
+        end.close()
+        os._exit(0)
+    except BrokenPipeError:  # the process that started it has died: another one resumes its trial
+        os._exit(1)
+    except GraphspecError as error:
+        end.send(error)
+    finally:
+        with suppress(OSError):
+            end.close()
+
+
+def _interrupt(process: Any) -> None:
+    if not process.is_alive():
+        return
+    if sys.platform == "win32":
+        process.terminate()  # its last checkpoint is from the end of an epoch
+    else:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that are started inside the ``with`` block compute with one thread each."""
+    before = {key: os.environ.get(key) for key in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value

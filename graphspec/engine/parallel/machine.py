@@ -1,0 +1,480 @@
+"""The workers of one machine: where each is, how they add arrays in shared memory, and each one's part of every step.
+
+For one process without others: :class:`graphspec.graph.kernels.group.LocalGroup`.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+import platform
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
+from graphspec.base.arrays.memory import free, human
+from graphspec.base.arrays.pairwise import sum_into_first, until_two
+from graphspec.engine.parallel.shards import ShardGroup, Shards, Workers, add_whole, update_part
+from graphspec.graph.optimizers import Vectors
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Call, Calls
+    from graphspec.engine.parallel.shards import Step
+    from graphspec.engine.runtime.parameters import Partition
+    from graphspec.engine.runtime.program import Program
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.graph.kernels.context import Group
+    from graphspec.graph.optimizers import Optimizer, Rate
+    from graphspec.graph.optimizers.vectors import Lookup
+
+# Memory that the processes of one machine share, and the signals between them.
+# Shared memory: named arrays in one block that has no name in the file system and is freed with its last user.
+Shape = Sequence[int]
+
+
+@dataclass
+class Memory:
+    """A block of shared memory.
+
+    Attributes:
+        arrays: views of the block, by name; initially zeros.
+        description: plain JSON with which a child process attaches to the block (:func:`attach`).
+        inherited: file descriptors that the child process must inherit.
+    """
+
+    arrays: dict[str, Array]
+    description: dict[str, Any]
+    inherited: tuple[int, ...]
+
+    def close(self) -> None:
+        """Prevent further processes from attaching; the arrays live as long as they are used."""
+        for fd in self.inherited:
+            os.close(fd)
+        self.inherited = ()
+
+
+def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
+    """Allocate a block with an array of each given shape and dtype; every array starts on a cache line.
+
+    Raises:
+        OSError: there is not enough memory, or the system cannot share it.
+    """
+    layout: dict[str, tuple[int, str, list[int]]] = {}
+    size = 0
+    for name, (shape, dtype) in arrays.items():
+        layout[name] = size, np.dtype(dtype).str, [int(n) for n in shape]
+        size += math.prod(shape) * np.dtype(dtype).itemsize
+        size += -size % CACHE_LINE
+    size = max(size, CACHE_LINE)
+    if size > free():  # the system allocates pages when they are first written to: an error would then be too late
+        raise OSError(errno.ENOMEM, f"training needs {human(size)} of shared memory, but {human(free())} are free")
+    block, handle, inherited = _create(size)
+    return Memory(_views(block, layout), {"handle": handle, "size": size, "layout": layout}, inherited)
+
+
+def attach(description: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the arrays of a block that the parent process has described."""
+    handle, size = description["handle"], description["size"]
+    if sys.platform == "win32":
+        block = mmap.mmap(-1, size, tagname=handle)
+    else:
+        block = mmap.mmap(handle, size)
+        os.close(handle)
+    return _views(block, description["layout"])
+
+
+def _create(size: int) -> tuple[mmap.mmap, int | str, tuple[int, ...]]:
+    if sys.platform == "win32":
+        name = f"graphspec-{uuid.uuid4()}"
+        return mmap.mmap(-1, size, tagname=name), name, ()
+    if hasattr(os, "memfd_create"):  # not /dev/shm, which is 64 MiB in a container
+        fd = os.memfd_create("graphspec")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    try:
+        os.ftruncate(fd, size)
+        return mmap.mmap(fd, size), fd, (fd,)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _views(block: mmap.mmap, layout: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
+    raw = np.frombuffer(block, np.uint8)
+    arrays = {}
+    for name, (start, dtype, shape) in layout.items():
+        stop = start + math.prod(shape) * np.dtype(dtype).itemsize
+        arrays[name] = raw[start:stop].view(dtype).reshape(shape)
+    return arrays
+
+
+# Synchronization of the workers of one machine: counters in shared memory, or pipes.
+_STRIDE = CACHE_LINE // 8  # 64-bit words between two counters: each has a cache line of its own
+_SPINS = 2000  # reads of a counter, of about 50 ns each, before a waiting worker yields its core
+
+
+class Signals(Protocol):
+    """One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
+
+    def notify(self) -> None:
+        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
+
+    def wait(self) -> None:
+        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
+
+    def barrier(self) -> None:
+        """Return when every worker has called this."""
+
+
+def spins_safely() -> bool:
+    """Return whether all processors see writes in program order, which counters without memory fences rely on."""
+    return platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+
+
+def counter_words(size: int) -> int:
+    """Return the number of 64-bit words that :class:`Spin` needs for ``size`` workers."""
+    return 2 * size * _STRIDE
+
+
+class Spin:
+    """Signals by polling counters in shared memory: 0.3 µs if both sides are ready.
+
+    Args:
+        counters: shared, int64, initially zeros, :func:`counter_words` long.
+        check: called repeatedly in a long wait; raises if a worker has died.
+    """
+
+    def __init__(self, counters: np.ndarray[Any, Any], rank: int, size: int, check: Callable[[], None]) -> None:
+        self._words, self._check = counters.view(np.uint8).data.cast("q"), check
+        ranks = range(size)
+        self._notify_index, self._barrier_index = rank * _STRIDE, (size + rank) * _STRIDE
+        self._sources = [k * _STRIDE for k in ranks if (k > 0) == (rank == 0)]
+        self._peers = [(size + k) * _STRIDE for k in ranks if k != rank]
+        self._notified = self._waited = self._barriers = 0
+
+    def notify(self) -> None:
+        self._notified += 1
+        self._words[self._notify_index] = self._notified
+
+    def wait(self) -> None:
+        self._waited += 1
+        for index in self._sources:
+            if self._words[index] < self._waited:
+                self._wait(index, self._waited)
+
+    def barrier(self) -> None:
+        self._barriers = count = self._barriers + 1
+        counters = self._words
+        counters[self._barrier_index] = count
+        for index in self._peers:
+            if counters[index] < count:
+                self._wait(index, count)
+
+    def _wait(self, index: int, value: int) -> None:
+        counters = self._words
+        for _ in range(_SPINS):
+            if counters[index] >= value:
+                return
+        start = time.perf_counter()
+        while counters[index] < value:
+            waited = time.perf_counter() - start
+            if waited < 2e-3:
+                yield_core()
+            elif waited < 0.1:
+                time.sleep(5e-5)
+            else:
+                time.sleep(1e-3)
+                self._check()
+
+
+yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
+
+
+class Pipes:
+    """Signals by bytes in pipes, for processors that reorder writes: the system calls order all memory accesses.
+
+    Args:
+        reads, writes: on rank 0 the pipes from and to each other worker, on another rank those from and to rank 0.
+        check: called if the other end of a pipe is closed; raises.
+    """
+
+    def __init__(self, reads: Sequence[int], writes: Sequence[int], rank: int, check: Callable[[], None]) -> None:
+        self._reads, self._writes, self._first, self._check = reads, writes, rank == 0, check
+
+    def notify(self) -> None:
+        for fd in self._writes:
+            try:
+                os.write(fd, b".")
+            except BrokenPipeError:
+                self._lost()
+
+    def wait(self) -> None:
+        for fd in self._reads:
+            if not os.read(fd, 1):
+                self._lost()
+
+    def barrier(self) -> None:
+        if self._first:
+            self.wait()
+            self.notify()
+        else:
+            self.notify()
+            self.wait()
+
+    def _lost(self) -> None:
+        while True:  # the pipe is closed a moment before the process has ended
+            self._check()
+            time.sleep(1e-2)
+
+
+SCRATCH = 1 << 18
+"""Bytes: larger arrays are summed in pieces of this size."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker is: which of the workers of one machine, or of one rank of an MPI job; and which rank that is.
+
+    A training without MPI is rank 0 of one.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def index(self) -> int:
+        """The number of this worker among those of all ranks."""
+        return self.rank * self.workers + self.worker
+
+    @property
+    def total(self) -> int:
+        """The number of the workers of all ranks."""
+        return self.ranks * self.workers
+
+    def of_rank(self, shards: int) -> slice:
+        """Return which of the shards of a batch the workers of this rank compute."""
+        return _equal(shards, self.rank, self.ranks)
+
+    def own(self, shards: int) -> slice:
+        """Return which of the shards of a batch this worker computes."""
+        return _equal(shards, self.index, self.total)
+
+    def own_of_rank(self, shards: int) -> slice:
+        """Return which of the shards of its rank this worker computes, counted from the first of the rank."""
+        return _equal(shards, self.worker, self.workers)
+
+
+def _equal(shards: int, part: int, parts: int) -> slice:
+    each = shards // parts
+    return slice(part * each, (part + 1) * each)
+
+
+class ProcessGroup:
+    """Worker processes on one machine.
+
+    Sums use the two halves of ``scratch`` alternately. So one barrier per sum is enough: before a worker writes to a half
+    again, all workers have passed the barrier of the other half, and have finished reading this one.
+
+    Args:
+        scratch: shared, uint8, ``(2, shards, SCRATCH)``; there is a whole number of shards per worker. Within an MPI job
+            there is one more row, for the sum over all ranks.
+        between: the group of all ranks, for the first worker of each, which exchanges the sums.
+
+    Attributes:
+        rank, size: the number of this worker, and of all, of all ranks.
+    """
+
+    def __init__(
+        self,
+        signals: Signals,
+        scratch: Array,
+        place: Place,
+        between: Workers | None = None,
+    ) -> None:
+        self.rank, self.size, self.barrier = place.index, place.total, signals.barrier
+        self.writes_state, self._in_job, self._between = place.worker == 0, place.ranks > 1, between
+        self._scratch, self._turn = scratch, 0
+        self._own = place.own_of_rank(scratch.shape[1] - self._in_job)
+        self._sums: dict[Any, list[tuple[Sequence[Array], Calls, Sequence[Array]]]] = {}
+
+    def all_reduce(self, *arrays: Array) -> None:
+        """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
+        array = arrays[0]
+        if array.nbytes > SCRATCH:
+            self._in_pieces(arrays)
+            return
+        sums = self._sums.get((array.shape, array.dtype))
+        if sums is None:
+            sums = self._sums[array.shape, array.dtype] = [self._sum(half, array) for half in self._scratch]
+        own, calls, (first, second) = sums[self._turn]
+        self._turn ^= 1
+        for part, array in zip(own, arrays, strict=True):
+            np.copyto(part, array)
+        self.barrier()
+        if self._in_job:
+            self._add_ranks(calls, first, second, arrays)
+            return
+        for add, a, b, total in calls:
+            add(a, b, total)
+        for array in arrays:
+            np.add(first, second, array)
+
+    def _add_ranks(self, calls: Calls, first: Array, second: Array, arrays: Sequence[Array]) -> None:
+        """Let the first worker add the parts of this rank and of the others; then all workers copy the sum."""
+        total = self._scratch[self._turn ^ 1, -1, : first.nbytes].view(first.dtype).reshape(first.shape)
+        if self._between is not None:
+            for add, a, b, out in calls:
+                add(a, b, out)
+            np.add(first, second, total)
+            self._between.all_reduce(total)
+        self.barrier()
+        for array in arrays:
+            np.copyto(array, total)
+
+    def _sum(self, half: Array, like: Array) -> tuple[Sequence[Array], Calls, Sequence[Array]]:
+        """Return, for arrays ``like`` this one, this worker's parts of scratch memory, and the calls that add all parts."""
+        rows = half[:-1] if self._in_job else half
+        parts = [part.view(like.dtype).reshape(like.shape) for part in rows[:, : like.nbytes]]
+        return parts[self._own], *until_two(parts)
+
+    def _in_pieces(self, arrays: Sequence[Array]) -> None:
+        flat = [array.reshape(-1) for array in arrays]  # copies if the arrays are not contiguous
+        step = SCRATCH // arrays[0].itemsize
+        for start in range(0, flat[0].size, step):
+            self.all_reduce(*(values[start : start + step] for values in flat))
+        for values, array in zip(flat, arrays, strict=True):
+            if not np.may_share_memory(values, array):
+                array[...] = values.reshape(array.shape)
+
+
+class Member:
+    """One worker of a machine: its shards of the batch, their gradients and losses, its part of the update.
+
+    Args:
+        arrays: the shared memory (:func:`layout`).
+        between: the group of the ranks, on the first worker of each. A rank of one worker adds with the others directly.
+
+    Attributes:
+        order: written by rank 0 before each step: epoch, batch, global step.
+        rate: written by rank 0 before each step: the learning rate.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        optimizer: Optimizer,
+        arrays: Mapping[str, Array],
+        signals: Signals,
+        place: Place,
+        partition: Partition,
+        between: Workers | None = None,
+    ) -> None:
+        self._step, self._optimizer, self._place, self._partition = step, optimizer, place, partition
+        self.arrays, self.signals = arrays, signals
+        self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
+        self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
+        self.order = arrays["order"].view(np.uint8).data.cast("q")
+        self.rate = arrays["rate"].view(np.uint8).data.cast("d")
+        self._alone, count = between is not None and place.workers == 1, len(partition.parts)
+        alone = between if place.workers == 1 else None
+        group = self._group = alone or ProcessGroup(signals, arrays["scratch"], place, between)
+        groups: list[Group] = [group]
+        if count > place.total:
+            own, first = place.own(count), place.of_rank(count).start
+            groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
+        lookups = [step.lookups(optimizer) for _ in groups]
+        if place.ranks > 1 and (len(groups) > 1 or not self._alone):
+            add_whole(lookups)
+        here = place.own_of_rank(len(self.gradients))
+        counters = self.counters[here]
+        self._shards = Shards(groups, self.gradients[here], group, step.network, counters, lookups)
+        self._matrices = partition.views(arrays, place.worker)
+
+    def bind(self, rows: int, send: Call | None = None) -> Program:
+        """Bind a program that ends when all workers have their gradients; its losses are summed over all workers.
+
+        Args:
+            send: starts sending the gradient to the other ranks: a rank of one worker does so before the losses are
+                summed, and both take one latency.
+        """
+        program = self._shards.bind(self._step, rows, self._matrices)
+        if self._alone and send is not None:
+            losses = max(k for k, call in enumerate(program.calls) if call[0] == self._group.all_reduce)
+            program.calls[losses:losses] = [*sum_into_first(self.gradients), send]
+        return program
+
+    def update(
+        self, rate: Rate, send: Call | None = None, receive: Call | None = None, collect: Call | None = None
+    ) -> Calls:
+        """Return the calls that sum the gradients of this worker's part of the weights, and update it.
+
+        Args:
+            send, receive, collect: on the first worker of a rank of an MPI job, the calls that send the rank's gradients
+                to the others, receive theirs, and collect the weights.
+        """
+        parts, parameters, clock = self._partition.parts, self._step.parameters, self._step.clock
+        weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
+        vectors = Vectors.of_workers(weights, self.gradients, self.slots, segments)
+        if self._place.ranks == 1:
+
+            def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
+                part = parts[group.rank], list(self._partition.summed(group.rank))
+                return self._optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
+
+            return self._shards.update(update)
+        here = self._place.of_rank(len(parts))
+        part = slice(parts[here.start].start, parts[here.stop - 1].stop)
+        slots = {name: a if "/" in name or self._place.rank else a[part] for name, a in self.slots.items()}
+        own = replace(vectors, slots={}, others=()).part(part, [])
+        own = replace(own, G=self.arrays["received"][0], others=list(self.arrays["received"][1:]), slots=slots)
+        piece = shard_slice(weights.size, self._place.worker, self._place.workers)
+        wait: Call = (self.signals.barrier,)
+        update_own = update_part(self._shards, self._optimizer, own, part, parts, clock, rate)
+        if self._alone:
+            return [*_calls(receive), *update_own, *_calls(collect)]
+        add = sum_into_first([gradient[piece] for gradient in self.gradients])
+        return [*add, wait, *_calls(send, receive), wait, *update_own, wait, *_calls(collect)]
+
+
+def _calls(*calls: Call | None) -> Calls:
+    return [call for call in calls if call is not None]
+
+
+def layout(
+    step: Step,
+    running: RunningMetrics,
+    slots: Mapping[str, tuple[Sequence[int], Any]],
+    partition: Partition,
+    place: Place,
+) -> dict[str, tuple[Any, Any]]:
+    """Return the shapes and dtypes of the arrays that the workers of a machine share, by name."""
+    vectors, dtype = step.parameters.vectors, step.parameters.dtype
+    here = place.of_rank(len(partition.parts))
+    shards, parts = here.stop - here.start, partition.parts[here]
+    in_job = place.ranks > 1
+    received = {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)} if in_job else {}
+    return {
+        "signals": ((counter_words(place.workers),), np.int64),
+        "order": ((3,), np.int64),
+        "rate": ((1,), np.float64),
+        "scratch": ((2, shards + in_job, SCRATCH), np.uint8),
+        "counters": ((shards, running.counters), np.float64),
+        "gradients": ((shards, vectors["trainable"].size), dtype),
+        **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
+        **{f"slot/{name}": slot for name, slot in slots.items()},
+        **received,
+        **partition.layout(dtype),
+    }

