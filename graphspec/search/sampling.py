@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from math import exp, log
 from typing import Any
@@ -12,11 +10,9 @@ import numpy as np
 
 from graphspec.language.search_space import Choice, Range, Search, Space
 from graphspec.language.search_values import Chooser, drawn
-from graphspec.language.tree import format_value
+from graphspec.language.write import flow
 
 Params = dict[str, int | float]
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
-_WORDS = frozenset(("null", "true", "false"))
 _STEPS = 2**53  # equally distant numbers from 0 to 1, both included
 
 
@@ -107,21 +103,4 @@ def _point(space: Space, k: int) -> Params:
 
 def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
     """Return the values of a trial as ``--set`` takes them, in the order of the spec."""
-    return [f"{s.path}={written(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]
-
-
-def written(value: Any) -> str:
-    """Return a plain value in YAML's flow style, complete and exact."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(key)}: {written(child)}" for key, child in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(written, value)) + "]"
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return repr(value) if value == value and abs(value) != float("inf") else format_value(value)
-    return format_value(value)
-
-
-def _text(value: str) -> str:
-    return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+    return [f"{s.path}={flow(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]

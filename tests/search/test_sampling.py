@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
 from searches import GRID, project, search_of
 
-from graphspec.language.read import read_value
-from graphspec.search.sampling import grid_point, grid_size, random_chooser, sampled, seed_of, sets_of, written
+from graphspec.search.sampling import grid_point, grid_size, random_chooser, sampled, seed_of, sets_of
 
 
 def test_a_grid_changes_the_last_space_fastest_and_choices_bring_their_own(tmp_path: Path) -> None:
@@ -60,27 +57,3 @@ def test_values_depend_on_the_seed_and_the_number_alone(tmp_path: Path) -> None:
     assert sampled(search, random_chooser(1, 7)) != sampled(search, random_chooser(1, 8))
     assert sampled(search, random_chooser(1, 7)) != sampled(search, random_chooser(2, 7))
     assert seed_of(1, 7) != seed_of(7, 1)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        0.1,
-        1e-05,
-        3,
-        True,
-        None,
-        "relu",
-        "null",
-        "a b: c",
-        "",
-        "3",
-        float("inf"),
-        {"type": "Adam", "b": [0.9, 1]},
-        "x" * 99,
-    ],
-)
-def test_texts_are_read_back_exactly(value: Any) -> None:
-    found = read_value(written({"v": value}), "--set").plain()["v"]
-    assert found == value
-    assert type(found) is type(value)

@@ -21,8 +21,8 @@ from graphspec.base.text import printable
 from graphspec.engine.compiler.check import check
 from graphspec.foreign.importing.same_graph import difference
 from graphspec.foreign.importing.tidy import Tidied, tidy
-from graphspec.foreign.importing.yaml_text import WIDTH, write_yaml
 from graphspec.graph.ir.dims import show
+from graphspec.language.write import WIDTH, write_yaml
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array

@@ -11,7 +11,7 @@ from graphspec.foreign.importing.arguments import Shortener
 from graphspec.foreign.importing.leaves import belongs_together, is_within
 from graphspec.foreign.importing.regions import Region, Tokens, alike, text_of
 from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Source, Step
-from graphspec.foreign.importing.yaml_text import WIDTH
+from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
 _LINES_OF_A_BLOCK = 4  # its name, its inputs, `layers:`, its outputs

@@ -13,9 +13,9 @@ from graphspec.foreign.importing.emit import Emitter
 from graphspec.foreign.importing.regions import text_of
 from graphspec.foreign.importing.steps import REPEAT, Scope, Step, UnreadableError, read_scope
 from graphspec.foreign.importing.structure import Structure
-from graphspec.foreign.importing.yaml_text import flow
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
+from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 
