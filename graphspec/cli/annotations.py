@@ -15,7 +15,7 @@ from urllib.parse import quote
 from graphspec.base.codes import Code
 from graphspec.base.errors import NOWHERE, Diagnostic
 from graphspec.base.version import __version__
-from graphspec.language.set_paths import FILE as SET
+from graphspec.language.override import FILE as SET
 
 NO_FILES = (NOWHERE.file, SET)
 """Where values come from that are in no file: a dict, and ``--set``."""

@@ -23,7 +23,7 @@ from graphspec.language.write import literal, wrapped
 if TYPE_CHECKING:
     from graphspec.data.profile import ColumnProfile, Profile
     from graphspec.data.source import Source
-    from graphspec.language.durations import Every
+    from graphspec.language.declarations import Every
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9

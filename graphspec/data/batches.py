@@ -15,7 +15,7 @@ from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
-from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.declarations import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

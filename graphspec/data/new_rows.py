@@ -22,8 +22,7 @@ from graphspec.data.pictures import PICTURES
 from graphspec.data.relocated import unmapped
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
-from graphspec.language.declarations import DataSource, Windows
-from graphspec.language.head_arrays import STEPS
+from graphspec.language.declarations import STEPS, DataSource, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphspec.base.errors import Mark
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 
 @dataclass(frozen=True)

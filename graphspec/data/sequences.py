@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.data.source import DataError, at
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings

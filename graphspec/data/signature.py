@@ -20,7 +20,7 @@ from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.ir.graph import Array, Graph, Type
 from graphspec.graph.prelude import any_size
 from graphspec.graph.shapes import infer_shapes
-from graphspec.language.head_values import nodes_of
+from graphspec.language.declarations import nodes_of
 from graphspec.vocabulary.layers.missing import Impute
 from graphspec.vocabulary.metrics import targets_of
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from graphspec.export.runs_on import kernels, runs_on
 from graphspec.export.signature import KEY
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
-from graphspec.language.head_arrays import LABEL
-from graphspec.language.source import MAX_BYTES
+from graphspec.language.declarations import LABEL
+from graphspec.language.read import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered

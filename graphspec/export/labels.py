@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value

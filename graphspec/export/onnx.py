@@ -14,7 +14,7 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.pipelines import FOR_EXPORT
 from graphspec.graph.pipelines import prepare as run_passes
 from graphspec.graph.target import Target
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.parameters import Parameters

@@ -20,7 +20,7 @@ from graphspec.export.rows import RANDOM, Rows, batch_of, lengths_for, scaled_do
 from graphspec.export.unusual import unusual_rows
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.onnx_session import failure, runtime, session
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

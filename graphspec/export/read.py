@@ -20,8 +20,8 @@ from graphspec.export.outline import Outline, outline
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
-from graphspec.language.head_arrays import LABEL
-from graphspec.language.source import MAX_BYTES
+from graphspec.language.declarations import LABEL
+from graphspec.language.read import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.check import Checked

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphspec.export.labels import label_texts
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Value
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

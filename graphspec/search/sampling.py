@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.language.search_space import Choice, Range, Search, Space
-from graphspec.language.search_values import Chooser, drawn
+from graphspec.language.search import Choice, Chooser, Range, Search, Space, drawn
 from graphspec.language.write import flow
 
 Params = dict[str, int | float]

@@ -8,8 +8,8 @@ from pathlib import Path
 from graphspec.base.errors import Diagnostic
 from graphspec.data.check import Dataset, DataSignature, load
 from graphspec.graph.ir.graph import Type
-from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import DataSource
+from graphspec.language.parse import parse_data
 from graphspec.language.read import read
 from graphspec.language.tree import Problems
 

@@ -9,9 +9,7 @@ import pytest
 from paths import ROOT, TESTS
 
 from graphspec.base.errors import SpecError
-from graphspec.editor.loose import parse
-from graphspec.editor.nodes import Node, plain
-from graphspec.editor.places import Text
+from graphspec.editor.document import Node, Text, parse, plain
 from graphspec.language.read import read
 from graphspec.language.tree import Problems, Tree
 

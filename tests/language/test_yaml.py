@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from graphspec.editor.loose import parse
-from graphspec.editor.nodes import plain
-from graphspec.editor.places import Text
+from graphspec.editor.document import Text, parse, plain
 from graphspec.language.read import read_value
 from graphspec.language.write import flow, write_yaml
 

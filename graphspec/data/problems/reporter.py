@@ -13,7 +13,7 @@ from graphspec.data.missing_targets import DROP
 from graphspec.data.problems.column_problems import OF_RECORDS, ColumnProblem, diagnostics_of
 from graphspec.data.problems.survey import Finding, is_delimited, rows_of
 from graphspec.data.source import DataError, Request, Source, at, placed
-from graphspec.language.data_sources import SOURCES
+from graphspec.language.parse import SOURCES
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature

@@ -13,7 +13,7 @@ from graphspec.base.text import count
 from graphspec.data.series.instants import Instants, column, instants
 from graphspec.data.series.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
 from graphspec.data.source import DataError, Source, at, placed
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import Windows

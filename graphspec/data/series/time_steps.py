@@ -8,7 +8,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.data.series.instants import Instants
-from graphspec.language.durations import MICROSECONDS, Every
+from graphspec.language.declarations import MICROSECONDS, Every
 
 _DAY = MICROSECONDS["d"]
 

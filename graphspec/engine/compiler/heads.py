@@ -16,8 +16,7 @@ from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.targets import check_target, fails
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Value
-from graphspec.language.head_arrays import WEIGHT
-from graphspec.language.head_values import node_of
+from graphspec.language.declarations import WEIGHT, node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.outputs import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of

@@ -13,7 +13,7 @@ from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network
 from graphspec.engine.runtime.compute import Compute
 from graphspec.graph.ir.graph import Array
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.vocabulary.metrics import MetricState
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import Field
 from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.explain import validate
-from graphspec.language.from_dict import tree_from_dict
+from graphspec.language.read import tree_from_dict
 from graphspec.language.tree import Problems
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 

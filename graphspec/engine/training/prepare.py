@@ -26,7 +26,7 @@ from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.given_callbacks import GivenCallbacks, given_callbacks, refuse_misspelt_monitors
 from graphspec.engine.training.observers import Observer
 from graphspec.engine.training.trainer import Plan, Trainer
-from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.declarations import WEIGHT
 from graphspec.vocabulary.callbacks.outputs import Outputs
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 
 from graphspec.data.series.instants import Instants
 from graphspec.data.series.time_steps import anchors, changes_clocks, steps_between, time_at, usual_step
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every
 
 
 def moments(*texts: str) -> np.ndarray:
