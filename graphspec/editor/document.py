@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from graphspec.base.errors import SpecError
-from graphspec.language.tree import MAX_DEPTH, MAX_VALUES, child_path
+from ruamel.yaml.tokens import ScalarToken, Token
+
+from graphspec.language.read import joined, plain_value
+from graphspec.language.scan import ERRORS, scanner
+from graphspec.language.tree import MAX_DEPTH, MAX_VALUES, Scalar, child_path
 
 # Places in a text: offsets of characters, the positions of an editor, and edits.
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
@@ -104,7 +108,8 @@ class Node:
 
     Attributes:
         entries: of a mapping or a list.
-        text: of a scalar, without quotes and escapes.
+        text: of a scalar, without quotes and escapes. That of an alias begins with ``*``.
+        value: of a scalar, as the reader of specs has it.
         quote: the quotation mark of a scalar, or an empty text.
         flow: whether a mapping or list has brackets.
         closed: whether these are complete.
@@ -112,15 +117,21 @@ class Node:
         entry: the entry whose value it is; None for the top.
     """
 
-    __slots__ = ("closed", "column", "end", "entries", "entry", "flow", "kind", "quote", "start", "text")
+    __slots__ = ("closed", "column", "end", "entries", "entry", "flow", "kind", "quote", "start", "text", "value")
 
     def __init__(self, kind: Kind, start: int, end: int | None = None) -> None:
         self.kind: Kind = kind
         self.start, self.end = start, start if end is None else end
         self.entries: list[Entry] = []
         self.text, self.quote = "", ""
+        self.value: Scalar = None
         self.flow, self.closed, self.column = False, True, -1
         self.entry: Entry | None = None
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it stands for the value of an anchor."""
+        return self.kind == "scalar" and not self.quote and self.text.startswith("*")
 
     @property
     def inner(self) -> Span:
@@ -219,7 +230,6 @@ def plain(node: Node) -> Any:
 class _Plain:
     def __init__(self, root: Node) -> None:
         self.anchors = {entry.anchor_name: entry.node for entry in _all_entries(root) if entry.anchor_name}
-        self.scalars: dict[str, Any] = {}
         self.open: set[str] = set()
         self.count = 0
 
@@ -235,9 +245,9 @@ class _Plain:
             return found
         if node.kind == "list":
             return [self.value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
-        if not node.quote and node.text.startswith("*"):
+        if node.is_alias:
             return self._alias(node.text[1:], depth)
-        return node.text if node.quote else self._scalar(node.text)
+        return node.value
 
     def _alias(self, name: str, depth: int) -> Any:
         if name not in self.anchors or name in self.open:
@@ -247,315 +257,260 @@ class _Plain:
         self.open.discard(name)
         return value
 
-    def _scalar(self, text: str) -> Any:
-        from graphspec.language.read import read_value
-
-        if text not in self.scalars:
-            try:
-                self.scalars[text] = read_value(text, "").plain()
-            except SpecError:  # no value at all
-                self.scalars[text] = text
-        return self.scalars[text]
-
 
 def _all_entries(node: Node) -> Iterator[Entry]:
     for value in node.walk():
         yield from value.entries
 
 
-# A tree of any text, also of one that is half written: mappings, lists and scalars with their offsets.
-_QUOTED = r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'"
-_QUOTED_LINE = r'"(?:[^"\\\r\n]|\\.)*"|' + r"'(?:[^'\r\n]|'')*'"
-_PLAIN_KEY = r"""[^ \t\r\n\[\]{}"'#&*!|>@`%,](?:(?![ \t]\#|:(?:[ \t\r\n]|\Z))[^\r\n])*"""
-_KEY = re.compile(rf"(?P<key>{_QUOTED_LINE}|{_PLAIN_KEY}?)[ \t]*:(?=[ \t\r\n]|\Z)", re.X)
-_DASH = re.compile(r"-(?=[ \t\r\n]|\Z)")
-_STRING = re.compile(_QUOTED, re.S)
-_STRING_LINE = re.compile(_QUOTED_LINE)
 _BLANK = re.compile(r"[ \t]*")
-_GAP = re.compile(r"[ \t]*(?:#[^\r\n]*)?")
-_PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*(?:[ \t]+|(?=[\r\n]|\Z)))+")
-_PLAIN = re.compile(r"(?:(?![ \t]\#)[^\r\n])*")
-_FLOW_PLAIN = re.compile(r"(?:\$\{[^}\r\n]*\}|(?![ \t]\#|:(?:[ \t\r\n,\[\]{}]|\Z))[^,\[\]{}\r\n])*")
-_BLOCK_SCALAR = re.compile(r"[|>][0-9+-]*[ \t]*(?:#[^\r\n]*)?(?=[\r\n]|\Z)")
+_MAX_TOKENS = 4 * MAX_VALUES
 
 
 def parse(text: Text) -> Node:
-    """Return the tree of a text."""
-    return _Parser(text).document()
+    """Return the tree of a text, also of one that is half written.
+
+    The scanner is that of ``language/read.py``, which decides what a spec is and stops at the first error of syntax. If
+    there is one, the text is parsed again by a scanner that goes on: a key without a colon is an entry without a value, and
+    what cannot be understood is skipped. What exceeds the limits of a spec is left out.
+    """
+    for tolerant in (False, True):
+        parser = _Parser(text, tolerant=tolerant)
+        with suppress(_LimitError, *ERRORS):
+            parser.document()
+            if not parser.broken:
+                break
+    return parser.root
+
+
+@cache
+def _kind(token: type[object]) -> str:
+    return token.__name__.removesuffix("Token") if issubclass(token, Token) else "StreamEnd"
+
+
+class _LimitError(Exception):
+    """The text is too deep, too long, or broken although it must not be."""
 
 
 class _Parser:
-    def __init__(self, text: Text) -> None:
-        self.text, self.source = text, text.text
-        self.lines: list[tuple[int, int]] = []  # of lines with content: the offset of the content, and its column
-        for start, end in zip(text.starts, text.ends, strict=True):
-            at = self._after(_BLANK, start)
-            if at < end and self.source[at] not in "#\ufeff" and not self._is_marker(start, end):
-                self.lines.append((at, at - start))
-        self.index = 0
-        self.at = self.lines[0][0] if self.lines else 0
-        self.depth = 0
+    """Builds a tree from the tokens of a text."""
 
-    def _is_marker(self, start: int, end: int) -> bool:
-        return self.source[start:end].rstrip() in ("---", "...") or self.source.startswith("%", start)
+    def __init__(self, text: Text, *, tolerant: bool) -> None:
+        self.text, self.source, self.tolerant = text, text.text, tolerant
+        self.root = Node("empty", 0)
+        self.broken, self.last, self.depth, self.count = False, 0, 0, 0
+        self.scanner: Any = None
+        self.letters: dict[int, str] = {}
+        self.token: Any = None
+        self.next = "StreamStart"
+        """The kind of the next token, such as ``BlockEntry``."""
 
-    def _after(self, pattern: re.Pattern[str], at: int) -> int:
-        match = pattern.match(self.source, at)
-        return at if match is None else match.end()
+    def take(self) -> Any:
+        """Return the next token, and look at the one after it."""
+        token = self.token
+        if token is not None and token.end_mark.index > token.start_mark.index:
+            self.last = token.end_mark.index
+        self.count += 1
+        if self.count > _MAX_TOKENS:
+            raise _LimitError
+        self.token = self.scanner.get_token()
+        self.next = _kind(self.token.__class__)
+        return token
 
-    @property
-    def done(self) -> bool:
-        return self.index >= len(self.lines)
-
-    @property
-    def column(self) -> int:
-        return self.at - self.text.starts[self.text.line_of(self.at)]
-
-    def _next_line(self, after: int | None = None) -> None:
-        """Go to the next line, or to the first one that begins after an offset."""
-        self.index += 1
-        while after is not None and not self.done and self.lines[self.index][0] < after:
-            self.index += 1
-        self.at = len(self.source) if self.done else self.lines[self.index][0]
-
-    def document(self) -> Node:
-        root = Node("empty", 0)
-        while not self.done:  # what follows a broken part at the left margin belongs to the top, too
-            before = self.at
-            node = self.block(-1)
-            if root.kind == "empty":
-                root = node
-            elif root.kind == node.kind == "mapping":
-                for entry in node.entries:
-                    entry.parent, entry.index = root, len(root.entries)
-                    root.entries.append(entry)
-                root.end = node.end
-            if self.at == before:
-                self._next_line()
-        return root
-
-    # Blocks
-
-    def block(self, outer: int) -> Node:
-        """Return the value at the current place, in a block whose entries are at column ``outer``."""
-        self.depth += 1
-        try:
-            if self.depth > MAX_DEPTH:
-                node = Node("empty", self.at)
-                self._next_line()
-                return node
-            if _DASH.match(self.source, self.at):
-                return self._list()
-            if _KEY.match(self.source, self.at):
-                return self._mapping()
-            return self._value(outer)
-        finally:
-            self.depth -= 1
-
-    def _list(self) -> Node:
-        node, column = Node("list", self.at), self.column
-        node.column = column
-        while not self.done:
-            here = self.column
-            if here < column or (here == column and not _DASH.match(self.source, self.at)):
-                break
-            if here > column:  # neither an item nor a part of one
-                self._next_line()
-                continue
-            entry = Entry(node, None, self.at, self.at + 1, self.at + 1)
-            self._content(entry, column, same_column=False)
-            node.end = max(node.end, entry.end)
-        return node
-
-    def _mapping(self) -> Node:
-        node, column = Node("mapping", self.at), self.column
-        node.column = column
-        while not self.done:
-            here = self.column
-            if here < column or (here == column and _DASH.match(self.source, self.at)):
-                break
-            match = _KEY.match(self.source, self.at)
-            if match is None:
-                if here > column:
-                    self._next_line()
-                    continue
-                end = self._after(_PLAIN, self.at)
-                word = self.source[self.at : end].rstrip(" \t")
-                if word[:1] not in '[{"':
-                    Entry(node, word, self.at, self.at + len(word), None)
-                    node.end = max(node.end, self.at + len(word))
-                self._next_line()
-                continue
-            start, end = match.span("key")
-            entry = Entry(node, _unquoted(match["key"])[0], start, end, match.end())
-            self._content(entry, column, same_column=True)
-            node.end = max(node.end, entry.end)
-        return node
-
-    def _content(self, entry: Entry, column: int, *, same_column: bool) -> None:
-        """Parse the value after a colon or a dash."""
-        assert entry.colon is not None
-        at = self._after(_BLANK, entry.colon)
-        if properties := _PROPERTIES.match(self.source, at):
-            entry.anchor, at = at, properties.end()
-            entry.anchor_name = properties[0].partition("&")[2].split(" ")[0].strip()
-        line_end = self.text.ends[self.text.line_of(at)]
-        if at < line_end and self.source[at] != "#":
-            self.at = at
-            set_node(entry, self.block(column) if not same_column else self._value(column))
-            return
-        entry.node.start = entry.node.end = min(self._after(_BLANK, entry.colon), line_end)
-        self._next_line()
-        if self.done:
-            return
-        inner = self.column
-        if inner > column or (inner == column and same_column and _DASH.match(self.source, self.at)):
-            set_node(entry, self.block(column))
-
-    def _value(self, outer: int) -> Node:
-        """Return a value that is no block mapping or list, and go to the line after it."""
-        at, source = self.at, self.source
-        character = source[at]
-        if character in "{[":
-            node = self._flow(at, outer, 0)
-            self._next_line(node.end)
-            return node
-        if _BLOCK_SCALAR.match(source, at):
-            node = Node("scalar", at, self.text.ends[self.text.line_of(at)])
-            node.quote, node.closed = "|", False
-            self._next_line()
-            while not self.done and self.column > outer:
-                node.end = self.text.ends[self.text.line_of(self.at)]
-                self._next_line()
-            node.text = source[node.start : node.end]
-            return node
-        if character in "\"'":
-            node = self._string(at, outer)
-            self._next_line(node.end)
-            return node
-        end = self._after(_PLAIN, at)
-        words = [source[at:end].strip(" \t")]
-        last = at + len(words[0])
-        self._next_line()
-        while not self.done and self.column > outer and not _KEY.match(source, self.at):
-            piece = source[self.at : self._after(_PLAIN, self.at)].rstrip(" \t")
-            last = self.at + len(piece)
-            words.append(piece)
-            self._next_line()
-        node = Node("scalar", at, last)
-        node.text = " ".join(words)
-        return node
-
-    def _string(self, at: int, outer: int) -> Node:
-        """Return a scalar in quotes. Without an end on its line, it may go on in lines that are further to the right."""
-        line_end = self.text.ends[self.text.line_of(at)]
-        match = _STRING_LINE.match(self.source, at)
-        if match is None and (match := _STRING.match(self.source, at)) is not None:
-            for line in range(self.text.line_of(at) + 1, self.text.line_of(match.end()) + 1):
-                content = self._after(_BLANK, self.text.starts[line])
-                if content < self.text.ends[line] and content - self.text.starts[line] <= outer:
-                    match = None
-                    break
-        node = Node("scalar", at, line_end if match is None else match.end())
-        node.closed = match is not None
-        node.text, node.quote = _unquoted(self.source[at : node.end], complete=node.closed)
-        return node
-
-    # Brackets
-
-    def _flow(self, at: int, outer: int, depth: int) -> Node:
-        """Return the mapping or list whose bracket is at ``at``."""
-        opening = self.source[at]
-        node = Node("mapping" if opening == "{" else "list", at, at + 1)
-        node.flow, node.closed = True, False
-        if depth > MAX_DEPTH:
-            return node
-        at = self._skip(at + 1, outer)
-        while at >= 0 and at < len(self.source):
-            character = self.source[at]
-            if character in "}]":
-                if (character == "}") == (opening == "{"):
-                    node.closed, node.end = True, at + 1
-                else:
-                    node.end = at
-                return node
-            if character == ",":
-                node.end = at + 1
-                at = self._skip(at + 1, outer)
-                continue
-            end = self._flow_entry(node, at, outer, depth)
-            node.end = max(end, at + 1)
-            at = self._skip(node.end, outer)
-        if at < 0:  # the bracket is not closed: its part ends with the line before
-            node.end = self.text.ends[self.text.line_of(node.end)]
+    def skip(self) -> None:
+        """Skip what does not belong here."""
+        self.broken = True
+        if not self.tolerant:
+            raise _LimitError
+        if self.next in _BEGINS:
+            self.node(Entry(Node("list", 0), None, 0, 0, None))
         else:
-            node.end = len(self.source)
+            self.take()
+
+    def document(self) -> None:
+        """Read the whole text. Mappings that follow each other at the left margin are one."""
+        self.scanner, self.letters = scanner(self.source, tolerant=self.tolerant)
+        while self.next != "StreamEnd":
+            if self.next in ("StreamStart", "Directive", "DocumentStart", "DocumentEnd"):
+                self.take()
+            elif self.next not in _BEGINS:
+                self.skip()
+            elif self.root.kind in ("empty", "scalar"):
+                self.broken |= self.root.kind == "scalar"
+                self.node(None)
+            else:
+                self.broken = True
+                self.node(None if self.root.kind == "mapping" else Entry(Node("list", 0), None, 0, 0, None))
+
+    def node(self, entry: Entry | None) -> None:
+        """Read the value of an entry, or the top."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _LimitError
+        tag = None
+        while self.next in ("Anchor", "Tag"):
+            token = self.take()
+            if isinstance(token.value, str):
+                if entry is not None:
+                    entry.anchor_name = token.value
+            else:
+                tag = token.value[1] if token.value[0] == "!!" else "str" if token.value[1] == "!" else None
+            if entry is not None and entry.anchor is None:
+                entry.anchor = token.start_mark.index
+        kind = self.next
+        start = self.token.start_mark.index
+        if kind in ("Scalar", "Alias"):
+            self.set(entry, self.scalar(tag))
+        elif kind in ("BlockMappingStart", "FlowMappingStart"):
+            self.mapping(self.begin(entry, "mapping", start), flow=kind[0] == "F")
+        elif kind in ("BlockSequenceStart", "FlowSequenceStart", "BlockEntry"):
+            self.list(self.begin(entry, "list", start), kind)
+        self.depth -= 1
+
+    def set(self, entry: Entry | None, node: Node) -> None:
+        if entry is not None:
+            set_node(entry, node)
+        else:
+            self.root = node
+
+    def begin(self, entry: Entry | None, kind: Kind, start: int) -> Node:
+        """Return a new mapping or list. It is in the tree at once, so that nothing is lost if reading stops."""
+        if entry is None and kind == self.root.kind == "mapping":
+            return self.root
+        node = Node(kind, start)
+        self.set(entry, node)
         return node
 
-    def _flow_entry(self, node: Node, at: int, outer: int, depth: int) -> int:
-        """Parse one entry, and return the offset after it."""
-        entry = Entry(node, None, at, at, at)
-        if node.kind == "mapping":
-            key = self._flow_value(at, outer, depth)
-            if key.kind != "scalar":
-                node.entries.pop()
-                return key.end
-            entry.key, entry.key_end, entry.colon = key.text, key.end, None
-            entry.node.start = entry.node.end = key.end
-            colon = self._after(_BLANK, key.end)
-            if self.source[colon : colon + 1] != ":":
-                return key.end
-            entry.colon = entry.node.start = entry.node.end = colon + 1
-            at = self._after(_BLANK, colon + 1)
-            entry.node.start = entry.node.end = at
-            if (following := self._skip(at, outer)) < 0 or self.source[following : following + 1] in ",]}":
-                return at
-            at = following
-        if properties := _PROPERTIES.match(self.source, at):
-            entry.anchor, at = at, properties.end()
-            entry.anchor_name = properties[0].partition("&")[2].split(" ")[0].strip()
-        set_node(entry, self._flow_value(at, outer, depth))
-        if entry.key == "" and entry.start == entry.key_end:  # a comma is missing before it
-            node.entries.pop()
-        return entry.node.end
-
-    def _flow_value(self, at: int, outer: int, depth: int) -> Node:
-        character = self.source[at : at + 1]
-        if character in ("{", "["):
-            return self._flow(at, outer, depth + 1)
-        if character in ("'", '"'):
-            return self._string(at, outer)
-        text = self.source[at : self._after(_FLOW_PLAIN, at)].rstrip(" \t")
-        node = Node("scalar", at, at + len(text))
-        node.text = text
-        return node
-
-    def _skip(self, at: int, outer: int) -> int:
-        """Return the next offset with content; -1 if that is an entry of the block around the brackets."""
-        line = self.text.line_of(at)
-        at = self._after(_GAP, at)
-        while at >= self.text.ends[line]:
-            line += 1
-            if line >= len(self.text.starts):
-                return len(self.source)
-            start = self.text.starts[line]
-            at = self._after(_GAP, start)
-            if at < self.text.ends[line] and at - start <= outer and self.source[at] not in "]},":
-                return -1
-        return at
-
-
-def _unquoted(text: str, *, complete: bool = True) -> tuple[str, str]:
-    """Return a text without its quotes and escapes, and the quotation mark."""
-    if text[:1] not in ("'", '"') or (complete and len(text) < 2):
-        return text, ""
-    body = text[1:-1] if complete else text[1:]
-    if text[0] == "'":
-        return body.replace("''", "'"), "'"
-    if "\\" in body:
+    def scalar(self, tag: str | None = None) -> Node:
+        token = self.take()
+        start, end = token.start_mark.index, token.end_mark.index
+        node = Node("scalar", start, end)
+        if not isinstance(token, ScalarToken):
+            node.text = f"*{token.value}"
+            return node
+        node.text = joined(token.value.translate(self.letters) if self.letters else token.value)
+        if token.style in ("|", ">"):
+            node.quote, node.closed = "|", False
+            node.end = start + len(self.source[start:end].rstrip())
+        elif token.style is not None:
+            node.quote = token.style
+            node.closed = end - start > 1 and self.source[end - 1] == token.style
         try:
-            loaded = json.loads(f'"{body}"')
+            node.value = node.text if token.style is not None or tag == "str" else plain_value(node.text)
         except ValueError:
-            return body, '"'
-        return str(loaded), '"'
-    return body, '"'
+            node.value = node.text
+        if tag == "float" and isinstance(node.value, int):
+            node.value = float(node.value)
+        return node
+
+    def list(self, node: Node, kind: str) -> None:
+        """Read the items of a list."""
+        node.flow, node.closed = kind == "FlowSequenceStart", kind != "FlowSequenceStart"
+        if not node.flow:
+            node.column = self.text.column_of(node.start)
+        if kind != "BlockEntry":
+            self.take()
+        while (following := self.next) not in (_ENDS if node.flow else _BLOCK_ENDS):
+            if following == "FlowEntry" and node.flow:
+                self.take()
+            elif following == "BlockEntry" and not node.flow:
+                dash = self.take().start_mark.index
+                entry = Entry(node, None, dash, dash + 1, dash + 1)
+                self.value(entry, ("BlockEntry", "BlockEnd"))
+            elif following == "Key" and node.flow:
+                at = self.token.start_mark.index
+                entry = Entry(node, None, at, at, at)
+                set_node(entry, pair := Node("mapping", at))
+                pair.flow = True
+                self.entry(pair)
+            elif following in _BEGINS and node.flow:
+                at = self.token.start_mark.index
+                entry = Entry(node, None, at, at, at)
+                self.node(entry)
+            elif kind == "BlockEntry":
+                break
+            else:
+                self.skip()
+        if kind == "BlockEntry":  # at the column of the keys around it: it ends without a token
+            node.end = max(entry.end for entry in node.entries)
+        else:
+            self.end(node)
+
+    def mapping(self, node: Node, *, flow: bool) -> None:
+        """Read the entries of a mapping."""
+        node.flow, node.closed = flow, not flow
+        if not flow:
+            node.column = self.text.column_of(node.start)
+        self.take()
+        deeper = 0
+        while (following := self.next) not in (_ENDS if flow else _BLOCK_ENDS) or (following == "BlockEnd" and deeper):
+            if following in ("Key", "Value"):
+                self.entry(node)
+            elif following == "FlowEntry" and flow:
+                self.take()
+            elif following == "Scalar" and flow:
+                scalar = self.scalar()
+                entry = Entry(node, scalar.text, scalar.start, scalar.end, None)
+                if not scalar.quote and scalar.text.endswith(
+                    ":"
+                ):  # `{key:}` has no value yet; for YAML, it is `"key:"`
+                    entry.key, entry.key_end, entry.colon = scalar.text[:-1], scalar.end - 1, scalar.end
+                    entry.node.start = entry.node.end = scalar.end
+            elif following in ("BlockMappingStart", "BlockEnd") and not flow:  # keys that are too far to the right
+                self.broken = True
+                deeper += 1 if following == "BlockMappingStart" else -1
+                self.take()
+            else:
+                self.skip()
+        self.end(node)
+
+    def entry(self, node: Node) -> None:
+        """Read a key and its value. One that is no text is left out."""
+        token = self.token
+        entry = Entry(Node("mapping", 0), "", token.start_mark.index, token.start_mark.index, None)
+        if self.next == "Key":
+            self.take()
+            while self.next in ("Anchor", "Tag"):
+                self.take()
+            if self.next == "Scalar":
+                key = self.scalar()
+                entry = Entry(node, key.text, key.start, key.end, None)
+            elif self.next in _BEGINS:
+                self.node(Entry(Node("list", 0), None, 0, 0, None))
+        if token.end_mark.index > token.start_mark.index:  # written as `? key`, complete without a value
+            entry.colon = entry.key_end
+        if self.next == "Value":
+            entry.colon = self.take().end_mark.index
+            self.value(entry, ("Key", "Value", "BlockEnd", *_ENDS, "FlowEntry"))
+
+    def value(self, entry: Entry, without: tuple[str, ...]) -> None:
+        """Read the value after a colon or a dash, unless a token follows before which there is none."""
+        assert entry.colon is not None
+        line_end = self.text.ends[self.text.line_of(entry.colon)]
+        match = _BLANK.match(self.source, entry.colon)
+        entry.node.start = entry.node.end = min(entry.colon if match is None else match.end(), line_end)
+        if self.next in _BEGINS and self.next not in without:
+            self.node(entry)
+
+    def end(self, node: Node) -> None:
+        """Read the end of a mapping or a list, and set where it ends."""
+        wanted = f"Flow{'Mapping' if node.kind == 'mapping' else 'Sequence'}End" if node.flow else "BlockEnd"
+        last = max((entry.end for entry in node.entries), default=node.start)
+        if self.next != wanted:
+            self.broken = True
+            node.end = last
+            return
+        before, token = self.last, self.take()
+        node.closed = not node.flow or token.end_mark.index > token.start_mark.index
+        node.end = token.end_mark.index if node.flow else last
+        if not node.closed:
+            line_end = self.text.ends[self.text.line_of(before)]
+            node.end = len(self.source) if self.next == "StreamEnd" else min(node.end, line_end)
+
+
+_BLOCK_ENDS = ("BlockEnd", "StreamEnd", "DocumentStart", "DocumentEnd")
+_ENDS = (*_BLOCK_ENDS, "FlowMappingEnd", "FlowSequenceEnd")
+_BEGINS = (
+    *("Scalar", "Alias", "Anchor", "Tag", "BlockEntry"),
+    *("FlowMappingStart", "FlowSequenceStart", "BlockMappingStart", "BlockSequenceStart"),
+)

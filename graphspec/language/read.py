@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -27,13 +27,14 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, GivenText, Mark, SourceFile, SpecError, did_you_mean, shorten
 from graphspec.base.text import count_breaks, line_of
 from graphspec.language.override import override
-from graphspec.language.scan import events
+from graphspec.language.scan import ERRORS, events
 from graphspec.language.tree import (
     MAX_DEPTH,
     MAX_DIGITS,
     MAX_KEY,
     MAX_VALUES,
     Problems,
+    Scalar,
     Tree,
     child_path,
     describe,
@@ -439,8 +440,7 @@ class _Builder:
     def _events(self, text: str) -> Iterator[Any]:
         try:
             yield from events(text)
-        except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
-            # ruamel.yaml raises plain exceptions for some malformed escapes and directives
+        except ERRORS as error:
             found = explain_syntax(error, text, self.file)
             if self.without_lines:
                 found = replace(found, line=None, column=None)
@@ -592,10 +592,13 @@ class _Builder:
     def _scalar(self, event: Any, mark: Mark) -> Any:
         """Return the value of a scalar. Report a scalar that a spec cannot contain, and return None."""
         self._count(event, 1)
-        text: str = event.value
-        if not text.isascii():  # joins the surrogate pairs of JSON escapes
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-        value = text if event.style is not None else self._resolve(text, mark)
+        text = joined(event.value)
+        try:
+            value = text if event.style is not None else plain_value(text)
+        except ValueError as error:
+            hint = "put quotes around it if it is text"
+            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, str(error), path=self._path(), hint=hint)
+            return None
         if (message := scalar_problem(value)) is not None:
             self.problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="shorten or remove it")
             return None
@@ -603,27 +606,33 @@ class _Builder:
             tag = self._check_tag(event, value)
             if tag == "str":
                 return text
-            if tag == "float":
+            if tag == "float" and isinstance(value, int | float):
                 return float(value)
         return value
 
-    def _resolve(self, text: str, mark: Mark) -> Any:
-        """Return the value of a plain scalar by the core schema of YAML 1.2."""
-        if text in _NULL:
-            return None
-        if text in _BOOL:
-            return _BOOL[text]
-        if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
-            return text
-        kind = match.lastgroup
-        if len(text) > MAX_DIGITS:
-            message = f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}"
-            self.problems.at(
-                mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="put quotes around it if it is text"
-            )
-            return None
-        if kind == "int":
-            return int(text)
-        if kind == "oct" or kind == "hex":
-            return int(match[kind], 8 if kind == "oct" else 16)
-        return float(text.replace(".", "", 1)) if kind in ("inf", "nan") else float(text)
+
+def joined(text: str) -> str:
+    """Return a text with a letter for each surrogate pair, which JSON's escapes may have."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def plain_value(text: str) -> Scalar:
+    """Return the value of a plain scalar by the core schema of YAML 1.2.
+
+    Raises:
+        ValueError: the number has too many digits.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
+        return text
+    kind = match.lastgroup
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}")
+    if kind == "int":
+        return int(text)
+    if kind == "oct" or kind == "hex":
+        return int(match[kind], 8 if kind == "oct" else 16)
+    return float(text.replace(".", "", 1)) if kind in ("inf", "nan") else float(text)

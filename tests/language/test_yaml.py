@@ -141,22 +141,16 @@ WHOLE = {
     "explicit keys": "? a\n: b\n? c\n",
     "tags": "a: !!str 1\nb: !!float 2\nc: ! 3\nd: !!map {e: !!seq [4]}\n",
     "aliases": "a: &x [1, &y 2]\nb: *x\nc: {d: *y }\ne: &z\n  f: 1\ng: *z\n",
-    "flow": 'a: [1, {b: 2, "c":3}, [], {}, d: 4, "e" : 5, {f, g: }]\nh: {i: [\n  1,\n  2 # j\n  ], k: l\n  m}\n',
-    "lists": "a:\n- 1\n-\n  - 2\n- - 3\n  - b: 4\n    c: 5\n-\nd: e\n",
+    "flow": 'a: [1, {b: 2, "c":3}, [], {}, d: 4, "e" : 5, {f: , g: }]\nh: {i: [\n  1,\n  2 # j\n  ], k: l\n  m}\n',
+    "lists": "a:\n- 1\n-\n  - 2\n- - 3\n  - b: 4\n    c: 5\n- ~\nd: e\n",
+    "lists at the column of keys": "a:\n  b:\n  - 1\n  - c:\n    - 2\nd: 3\n",
     "marker": "%YAML 1.2\n---\na: 1\n...\n",
     "returns": "a: 1\r\nb:\r\n  - 2\rc: 3\r",
     "empty": "a:\nb: ~\nc: ''\nd: \"\"\ne: [ ]\nf: { }\n",
 }
 
 
-DIFFERENT = {  # the editor's values of today
-    *("block", "folded", "plain over lines", "quoted over lines", "escapes", "keys", "explicit keys", "tags", "flow"),
-    "lists",
-}
-NAMES = [pytest.param(name, marks=[pytest.mark.xfail(strict=True)] if name in DIFFERENT else []) for name in WHOLE]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_the_editor_has_the_values_of_the_reader(name: str) -> None:
     text = WHOLE[name]
     assert repr(plain(parse(Text(text)))) == repr(read_value(text, "").plain())
