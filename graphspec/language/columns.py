@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid
-from graphspec.base.errors import Mark, did_you_mean
+from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, InputRef, Item, Scope, bad_name, claim, is_name
-from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
+from graphspec.language.tree import Tree, describe, format_names, intended_keys
 
 # Arguments of columns that say what stands for a missing number, and how numbers are scaled.
 _NEIGHBOURS = (

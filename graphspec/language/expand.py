@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, did_you_mean
+from graphspec.base.errors import Diagnostic, Problems, did_you_mean
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name, unknown_block_hint
@@ -29,7 +29,7 @@ from graphspec.language.names import (
     written_inputs,
 )
 from graphspec.language.substitute import Substitution
-from graphspec.language.tree import Problems, Tree, describe, format_cycle, format_names, intended_keys, item_name
+from graphspec.language.tree import Tree, describe, format_cycle, format_names, intended_keys, item_name
 from graphspec.vocabulary.layers import LAYERS
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry
-from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.errors import Problem, Problems, did_you_mean
 from graphspec.base.synonyms.keys import key_synonym
 from graphspec.base.synonyms.values import means_null, tuple_items, value_synonym
 from graphspec.graph.constraints import CONSTRAINTS
@@ -20,7 +20,7 @@ from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
-from graphspec.language.tree import Problems, Tree, describe, format_names, format_value, intended_keys, type_hint
+from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, type_hint
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.callbacks import CALLBACKS
 from graphspec.vocabulary.layers import CELLS, LAYERS

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import did_you_mean
+from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.names import fold, synonym
 from graphspec.language.names import MAX_NAME, EntryKind, bad_name, is_name
-from graphspec.language.tree import Problems, Tree, describe, item_name, type_hint
+from graphspec.language.tree import Tree, describe, item_name, type_hint
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, did_you_mean, shorten
+from graphspec.base.errors import Mark, Problems, did_you_mean, shorten
 from graphspec.language.declarations import LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
-from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
+from graphspec.language.tree import Tree, describe, format_names, item_name
 from graphspec.vocabulary.losses import LOSSES
 
 if TYPE_CHECKING:

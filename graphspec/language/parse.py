@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, with_article
-from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms import sections as synonyms
 from graphspec.base.synonyms.keys import found
@@ -25,16 +25,7 @@ from graphspec.language.names import InputRef, Item, bad_name, check_written, is
 from graphspec.language.read import read
 from graphspec.language.search import parse_search
 from graphspec.language.sections import mapping, of_items, parse_heads, parse_inputs, parse_training
-from graphspec.language.tree import (
-    Problems,
-    Tree,
-    describe,
-    format_names,
-    format_value,
-    intended_keys,
-    item_name,
-    type_hint,
-)
+from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, item_name, type_hint
 from graphspec.vocabulary.layers import LAYERS, Layer
 from graphspec.vocabulary.layers.dates import check_format
 

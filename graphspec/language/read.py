@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GivenText, Mark, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.base.errors import Diagnostic, GivenText, Mark, Problems, SourceFile, SpecError, did_you_mean, shorten
 from graphspec.base.text import count_breaks, line_of
 from graphspec.language.override import override
 from graphspec.language.scan import ERRORS, events
@@ -33,7 +33,6 @@ from graphspec.language.tree import (
     MAX_DIGITS,
     MAX_KEY,
     MAX_VALUES,
-    Problems,
     Scalar,
     Tree,
     child_path,
@@ -370,8 +369,7 @@ def read_value(text: str, file: str) -> Tree:
     """
     problems = Problems()
     tree = _Builder(file, problems, without_lines=True).build(text or "null")
-    if problems.found:
-        raise SpecError(problems.found)
+    problems.check()
     return tree
 
 

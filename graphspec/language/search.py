@@ -11,10 +11,10 @@ from pydantic import Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt
-from graphspec.base.errors import Mark, did_you_mean
+from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.language.explain import salvage, validate
 from graphspec.language.sections import mapping
-from graphspec.language.tree import Problems, Tree, describe, format_value, type_hint
+from graphspec.language.tree import Tree, describe, format_value, type_hint
 
 EXACT = 1e-9
 """The part of a step by which bounds may miss a multiple of it: decimal numbers are not exact."""

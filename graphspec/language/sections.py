@@ -10,7 +10,7 @@ from pydantic import Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
-from graphspec.base.errors import did_you_mean
+from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.names import fold
 from graphspec.base.synonyms.values import means_null, number_hint
 from graphspec.base.text import count
@@ -19,7 +19,7 @@ from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
 from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.names import Item, Scope
-from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
+from graphspec.language.tree import Tree, describe, format_names, intended_keys, type_hint
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric

@@ -11,10 +11,10 @@ from counting import assert_linear
 from paths import ROOT, TESTS
 from trust.test_scan import mutated, sources
 
-from graphspec.base.errors import GivenText, SpecError
+from graphspec.base.errors import GivenText, Problems, SpecError
 from graphspec.editor.document import Node, Text, parse, plain
 from graphspec.language.read import read
-from graphspec.language.tree import Problems, Tree
+from graphspec.language.tree import Tree
 
 TEXTS = sorted([*(ROOT / "specs").rglob("*.yaml"), *(TESTS / "diagnostics").glob("*.*")])
 CASES = [path for path in TEXTS if path.suffix in (".yaml", ".json")]

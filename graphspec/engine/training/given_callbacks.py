@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from graphspec.base.config import Config, named
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Diagnostic, Problems, SpecError, UsageError
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
-from graphspec.language.tree import Problems
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 
 GivenCallbacks = Sequence[Callback | str | Mapping[str, Any]]
