@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from graphspec.base.codes import Code
 from graphspec.base.near_names import bounded_search as bounded_search
@@ -320,6 +320,77 @@ class RunError(GraphspecError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.message, self.hint)
+
+
+class Place(Protocol):
+    """A value of a document with its position, such as a :class:`graphspec.language.tree.Tree`.
+
+    Attributes:
+        origin: the position of the value's definition, if it came from a variable.
+        key_marks: for a mapping, the position of each key.
+    """
+
+    mark: Mark
+    path: str
+    origin: Mark | None
+    key_marks: dict[str, Mark]
+
+    @property
+    def first_key(self) -> Mark:
+        """The position that represents a whole mapping."""
+
+    def child_path(self, key: str) -> str:
+        """Return the path of a key."""
+
+
+class Problems:
+    """Collects diagnostics. A repeated problem at one position (a block's node in many instances) is kept once."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+        self._seen: set[tuple[object, ...]] = set()
+        self._wrong: set[tuple[object, ...]] = set()
+
+    def check(self) -> None:
+        """Raise everything found.
+
+        Raises:
+            SpecError: something was found.
+        """
+        if self.found:
+            raise SpecError(self.found)
+
+    def at(
+        self, mark: Mark, code: str, message: str, *, path: str = "", subject: str = "", hint: str | None = None
+    ) -> None:
+        """Report at ``mark``. ``subject`` distinguishes problems with one code and position, such as two missing keys."""
+        key = (code, mark.file, mark.line, mark.column, path, subject)
+        if code == Code.UNKNOWN_KEY and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
+            return  # already reported as GS104: the key is not text
+        if code == Code.WRONG_TYPE:
+            self._wrong.add((mark.file, mark.line, mark.column))
+        if key not in self._seen:
+            self._seen.add(key)
+            self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
+
+    def value(self, tree: Place, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
+        """Report at a value. If it came from a variable, the hint names the position of its definition."""
+        if tree.origin is not None:
+            source = (
+                f"the value is set at line {tree.origin.line}" if tree.origin.line else "the value is set elsewhere"
+            )
+            if tree.origin.file == "--set":
+                source = "the value is set by --set"
+            hint = f"{hint}; {source}" if hint else source
+        self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
+
+    def key(self, tree: Place, key: str, code: str, message: str, *, hint: str | None = None) -> None:
+        """Report at a key of the mapping ``tree``."""
+        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.child_path(key), hint=hint)
+
+    def node(self, tree: Place, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
+        """Report at a whole mapping, marked by its first key."""
+        self.at(tree.first_key, code, message, path=tree.path, hint=hint, subject=subject)
 
 
 def shorten(text: str, limit: int = 60) -> str:

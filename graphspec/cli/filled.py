@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,20 +12,19 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
-from graphspec.cli.spec_text import scalar
 from graphspec.data.folders import sizes_text
 from graphspec.data.profile import ISO
 from graphspec.data.series import series_of
 from graphspec.data.source import DataError
 from graphspec.data.targets import small_classes
 from graphspec.language.declarations import Windows
+from graphspec.language.write import literal, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.profile import ColumnProfile, Profile
     from graphspec.data.source import Source
-    from graphspec.language.durations import Every
+    from graphspec.language.declarations import Every
 
-WIDTH = 120
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9
 
@@ -71,7 +69,7 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
     steps = added + (table.rows if time is None else time.distinct)
     past, future = max(1, min(48, steps // 8)), max(1, min(24, steps // 16))
     empty = sum(table.columns[name].absent for name in inputs)
-    keys = {key: scalar(name) for key in ("order", "format", "group") if (name := getattr(windows, key)) is not None}
+    keys = {key: literal(name) for key in ("order", "format", "group") if (name := getattr(windows, key)) is not None}
     keys |= ({} if every is None else {"every": str(every)}) | ({"missing": "interpolate"} if empty or added else {})
     order = "".join(f", {key}: {value}" for key, value in keys.items()) + "}"
     lacking = [count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty value")) if n]
@@ -81,12 +79,12 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
         "The next values of a series, from the last ones.": f"The next values of {target}, from the last ones.",
         "past: 48, future: 24}": f"past: {past}, future: {future}}}",
         '["${past}", 3]}': f'["${{past}}", {len(inputs)}]}}',
-        "file: data/train.csv": "\n".join([f"file: {scalar(file)}", *form]),
+        "file: data/train.csv": "\n".join([f"file: {literal(file)}", *form]),
         ", order: time}   # `order` is the column of the time": order
         + ("" if time else "   # in the order of the rows"),
         "windows: {": comment + "windows: {",
-        "    inputs: {past: [load, temperature, wind]}": _flow("    inputs: {past: [", inputs, "]}"),
-        "targets: {next: load}": f"targets: {{next: {scalar(target)}}}",
+        "    inputs: {past: [load, temperature, wind]}": "\n".join(wrapped("    inputs: {past: [", inputs, "]}")),
+        "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
     }.items():
         text = _replaced(text, old, new)
     found = f"{target} from {len(inputs)} column{'s' if len(inputs) > 1 else ''} of {table.rows:,} rows"
@@ -158,7 +156,7 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
-    whole = f"{{{kind}: {scalar(file)}, labels: folder}}"
+    whole = f"{{{kind}: {literal(file)}, labels: folder}}"
     old, head, units = {
         "images": (
             "{images: data/train, labels: folder}         # or {file: data/train.npz} with arrays `image` and `kind`",
@@ -180,7 +178,7 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     beside = path.parent / "test"
     if path.name != "test" and beside.is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
-        text += f"  test: {{{kind}: {scalar(test)}, labels: folder}}\n"
+        text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
     for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
         text = _replaced(text, old, new)
     if kind == "texts":
@@ -225,15 +223,6 @@ def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
         f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series, in the order of the file"
     )
     return (f"{found}; if a column is the time, write `order` and `format` to `windows`",)
-
-
-def _flow(start: str, names: list[str], end: str) -> str:
-    """Return a list of names as lines that fit an editor."""
-    line = start + ", ".join(map(scalar, names)) + end
-    if len(line) <= WIDTH:
-        return line
-    words = ", ".join(map(scalar, names))
-    return textwrap.fill(start + words + end, WIDTH, subsequent_indent=" " * len(start), break_long_words=False)
 
 
 def _replaced(text: str, old: str, new: str) -> str:

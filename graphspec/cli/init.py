@@ -21,6 +21,7 @@ from graphspec.cli.console import complain, count, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
 from graphspec.cli.spec_text import form_lines
+from graphspec.language.write import flow
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
@@ -242,4 +243,4 @@ def relative(source: Path, path: Path) -> str:
 def _name(path: Path) -> str:
     """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
     name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
-    return name if name[0].isalpha() and name.lower() not in ("null", "true", "false") else f'"{name}"'
+    return flow(name)

@@ -152,7 +152,7 @@ class _Network:
         Raises:
             UsageError: only labels are wanted, but there are none.
         """
-        from graphspec.language.head_arrays import LABEL
+        from graphspec.language.declarations import LABEL
 
         wanted = [head + LABEL for head in self.spec.heads] if labels else self.outputs
         names = [name for name in self.outputs if name in wanted]
@@ -181,7 +181,7 @@ def _run(run: Path) -> _Network:
     from graphspec.api import load
     from graphspec.cli.started import started
     from graphspec.export.onnx import with_labels
-    from graphspec.language.head_arrays import LABEL
+    from graphspec.language.declarations import LABEL
 
     model = started(run, "predict") if is_spec(run) else load(run)
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
@@ -209,7 +209,7 @@ def _answers(
     """
     from graphspec.data.batches import in_batches
     from graphspec.data.new_rows import read_rows, stream_rows
-    from graphspec.language.durations import Every
+    from graphspec.language.declarations import Every
 
     windows = next((s.windows for s in network.spec.data.values() if s.windows is not None), None)
     horizon, every = (1, None) if windows is None else (windows.horizon, windows.every)
@@ -258,7 +258,7 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
     """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
     from graphspec.export.onnx import joined
-    from graphspec.language.head_arrays import LABEL
+    from graphspec.language.declarations import LABEL
     from graphspec.vocabulary.metrics import targets_of
 
     for name, head in network.spec.heads.items():

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from graphspec.language.write import WIDTH, literal, number, text_lines
+
 if TYPE_CHECKING:
     from graphspec.data.suggest import Column, Suggestion, Target
     from graphspec.language.declarations import TextForm
 
-WIDTH = 120
 _COMMENT_AT = 84  # comments begin at most here, else above their line
-_PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
-_SENTENCE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:,? [A-Za-z0-9_.-]+)+")
-_WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
 
 
@@ -35,7 +32,7 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
         f"# yaml-language-server: $schema={schema}",
         "graphspec: 1",
         f"name: {name}",
-        *_value("description", f"{target.name}, from the columns of {title}."),
+        *text_lines("description", f"{target.name}, from the columns of {title}.".replace("${", "$${")),
         "",
         "inputs:",
         *_commented(
@@ -57,30 +54,6 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
         *_data(found, file),
     ]
     return "\n".join(lines) + "\n"
-
-
-def scalar(value: Any) -> str:
-    """Return a value in YAML's flow style. Text is quoted unless it is a plain word; ``${`` stays as it is."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(scalar, value)) + "]"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
-        return value
-    return json.dumps(value.replace("${", "$${"), ensure_ascii=not value.isprintable())
-
-
-def _value(key: str, text: str) -> list[str]:
-    """Return the lines of a key with a text; folded if it is long."""
-    line = f"{key}: {text if _SENTENCE.fullmatch(text) else scalar(text)}"
-    if len(line) <= WIDTH or not text.isprintable():
-        return [line]
-    return [
-        f"{key}: >-",
-        *textwrap.wrap(text.replace("${", "$${"), WIDTH - 2, initial_indent="  ", subsequent_indent="  "),
-    ]
 
 
 def _commented(lines: Sequence[tuple[str, Sequence[str], bool]]) -> Iterator[str]:
@@ -106,7 +79,7 @@ def _column(column: Column) -> tuple[str, Sequence[str], bool]:
     named = {} if column.key == column.name else {"column": column.name}
     kind = column.type or "number"
     value = kind if not (named or column.arguments) else {"type": kind, **named, **column.arguments}
-    return f"      {scalar(column.key)}: {scalar(value)}", column.notes, column.left_out
+    return f"      {literal(column.key)}: {literal(value)}", column.notes, column.left_out
 
 
 def _layers(found: Suggestion) -> Iterator[str]:
@@ -118,12 +91,12 @@ def _layers(found: Suggestion) -> Iterator[str]:
     def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
         name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
         taken.add(name)
-        rows.append((f"  - {scalar({'name': name, 'type': kind, **arguments})}", notes, False))
+        rows.append((f"  - {literal({'name': name, 'type': kind, **arguments})}", notes, False))
         return name
 
-    for number, units in enumerate(network.units, 1):
-        end = f"_{number}" if len(network.units) > 1 else ""
-        first = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
+    for k, units in enumerate(network.units, 1):
+        end = f"_{k}" if len(network.units) > 1 else ""
+        first = (f"takes `{record}`: all columns, as one vector",) if k == 1 else ()
         penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
         add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *first)
         last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
@@ -153,13 +126,13 @@ def _head(target: Target) -> Iterator[str]:
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
         notes = ["labels are learnt from the column"] if target.has_texts else []
-    return _commented([(f"  {scalar(target.key)}: {scalar(head)}", [*notes, *target.notes], False)])
+    return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes], False)])
 
 
 def _training(found: Suggestion) -> Iterator[str]:
     network = found.network
     yield "training:"
-    yield f"  optimizer: {{type: Adam, learning_rate: {network.learning_rate}}}"
+    yield f"  optimizer: {{type: Adam, learning_rate: {number(network.learning_rate)}}}"
     yield from _commented(
         [(f"  epochs: {network.epochs}", ["at most: training ends when validation gets no better"], False)]
     )
@@ -168,29 +141,31 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield "  callbacks:"
     if network.decays:
         slower = {"monitor": "val_loss", "factor": 0.3, "patience": max(network.patience // 3, 1)}
-        yield f"    - {scalar({'type': 'ReduceLROnPlateau', **slower})}"
+        yield f"    - {literal({'type': 'ReduceLROnPlateau', **slower})}"
     stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
-    yield f"    - {scalar({'type': 'EarlyStopping', **stop})}"
+    yield f"    - {literal({'type': 'EarlyStopping', **stop})}"
 
 
 def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
     """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
     keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
-    return list(_commented([(f"    {key}: {scalar(value)}", [why.get(key, "")], False) for key, value in keys.items()]))
+    return list(
+        _commented([(f"    {key}: {literal(value)}", [why.get(key, "")], False) for key, value in keys.items()])
+    )
 
 
 def _data(found: Suggestion, file: str) -> Iterator[str]:
     target = found.target
     yield "data:"
     yield "  train:"
-    yield f"    file: {scalar(file)}"
+    yield f"    file: {literal(file)}"
     yield from found.form
     if target.key != target.name:
-        yield f"    targets: {scalar({target.key: target.name})}"
+        yield f"    targets: {literal({target.key: target.name})}"
     if target.drop_missing:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
         yield from _commented([("    drop_missing_targets: true", [note], False)])
     split: dict[str, Any] = {"split": found.network.held_out}
     if target.task != "regression":
         split["stratify"] = target.key
-    yield f"  validation: {scalar(split)}"
+    yield f"  validation: {literal(split)}"

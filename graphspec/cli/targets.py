@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -134,10 +132,9 @@ def naming_file(spec: Spec, path: Path, place: Path) -> list[str]:
     if any(source.has_rows for source in spec.data.values()) or not place.is_file():
         return []
     from graphspec.cli.init import relative
+    from graphspec.language.write import literal
 
-    name = relative(place, path)
-    plain = re.fullmatch(r"[\w./-]+", name, re.ASCII) is not None
-    return [f"data.train.file={name if plain else json.dumps(name.replace('${', '$${'), ensure_ascii=False)}"]
+    return [f"data.train.file={literal(relative(place, path))}"]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_d
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.graph.ir.dims import LearntSize
-from graphspec.language.set_paths import FILE as SET
+from graphspec.language.override import FILE as SET
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.check import Checked

@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
-from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.declarations import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,7 @@ from graphspec.data.targets import (
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate

@@ -37,8 +37,7 @@ from graphspec.data.source import (
 )
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import DataSource, Windows
-from graphspec.language.head_arrays import STEPS
+from graphspec.language.declarations import STEPS, DataSource, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from graphspec.data.folders import Folder
 from graphspec.data.source import DataError, Request, Source, Tally, at, placed
 from graphspec.data.targets import DROP
 from graphspec.data.text_files import FORMS, WORDS, forms_of, marks_of
-from graphspec.language.data_sources import SOURCES
+from graphspec.language.parse import SOURCES
 
 if TYPE_CHECKING:
     from graphspec.data.source import DataSignature

@@ -14,7 +14,7 @@ from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.source import DataError, Source, at, lossy, placed
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
-from graphspec.language.durations import MICROSECONDS, Every
+from graphspec.language.declarations import MICROSECONDS, Every
 from graphspec.vocabulary.layers.dates import is_date
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.language.head_values import nodes_of
+from graphspec.language.declarations import nodes_of
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
 

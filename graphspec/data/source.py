@@ -14,7 +14,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, Problem, ProblemError, shorten
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate

@@ -17,7 +17,7 @@ from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, chunks, one_hot, reshape
 from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed, wrong_shape
 from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate

@@ -1,21 +1,234 @@
-"""What may be written at the cursor: keys, names, words. It works in lines that are half written, too."""
+"""What may be written at a place of a spec: the keys of a mapping, the values of a key, and what each means."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
-from graphspec.editor import grammar
-from graphspec.editor.analysis import Analysis
-from graphspec.editor.cursor import Cursor, locate
-from graphspec.editor.grammar import Field
+from graphspec.base.config import Config, Registry
+from graphspec.editor.analysis import Analysis, Cursor, locate
+from graphspec.editor.document import Edit, Entry, Node, Span
 from graphspec.editor.names import Scope, scope_of, scopes
-from graphspec.editor.nodes import Node
-from graphspec.editor.places import Edit, Span
-from graphspec.language.schema_values import Schema, shown
-from graphspec.vocabulary.layers import LAYERS
+from graphspec.language.columns import COLUMNS
+from graphspec.language.explain import REGISTRIES
+from graphspec.language.layer_entries import ENTRY_KEYS
+from graphspec.language.parse import REQUIRED
+from graphspec.language.schema import (
+    BLOCK,
+    NODE_KEYS,
+    OPTION,
+    SHARE,
+    Schema,
+    accepted,
+    arguments,
+    block_schema,
+    describe_class,
+    document_properties,
+    first_sentence,
+    paragraphs_of,
+    primary_name,
+    record_schema,
+    section_schema,
+    shown,
+)
+from graphspec.language.sections import InputKeys
+from graphspec.vocabulary.layers import CELLS, LAYERS
 
+# What may stand at a place of a spec: the keys of a mapping, the values of a key, and what each means.
+KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}
+"""The registries by the names that schemas have for them."""
+_PARAMS: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
+_TYPE: Schema = {"title": "layer", "type": "string", "allOf": [{"$ref": "#/$defs/layer"}], "description": "The layer."}
+_CALLS: Schema = {"title": "name or list of names", "description": "Nodes for Keras's call argument.", "x-names": True}
+
+
+class Field(NamedTuple):
+    """A key of a mapping: its schema, and whether it must be written."""
+
+    schema: Schema
+    required: bool = False
+
+
+@cache
+def document() -> dict[str, Field]:
+    """Return the keys of a document."""
+    found = document_properties()
+    found["inputs"] = {**found["inputs"], "additionalProperties": {"x-place": "input"}}
+    found["layers"] = {**found["layers"], "title": "list of layers"}
+    return {key: Field(value, key in REQUIRED) for key, value in found.items()}
+
+
+@cache
+def block() -> dict[str, Field]:
+    """Return the keys of the definition of a block."""
+    found = block_schema()
+    return {key: Field(value, key in found["required"]) for key, value in found["properties"].items()}
+
+
+def members(schema: Schema) -> Iterator[Schema]:
+    """Yield the alternatives of a schema."""
+    if "anyOf" in schema:
+        for member in schema["anyOf"]:
+            yield from members(member)
+        if "type" not in schema and "allOf" not in schema:
+            return
+    yield schema
+
+
+def kind_of(schema: Schema) -> str | None:
+    """Return the kind of the objects that a schema accepts, such as ``initializer``, or None."""
+    for member in members(schema):
+        for reference in (member, *member.get("allOf", ())):
+            name = str(reference.get("$ref", "")).rpartition("/")[2] if isinstance(reference, dict) else ""
+            if name in KINDS:
+                return name
+    return None
+
+
+def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
+    """Return the keys that a mapping may have. ``node`` is the mapping, if it is written already."""
+    if schema is None:
+        return {}
+    place = schema.get("x-place") or str(schema.get("$ref", "")).rpartition("/")[2]
+    if place == "document":
+        return document()
+    if place == "node":
+        return _node(node)
+    if place == "block":
+        return block()
+    if place == "input":
+        return _input(node)
+    if (kind := kind_of(schema)) is not None:
+        return _object(kind, schema, node)
+    found: dict[str, Field] = {}
+    for member in members(schema):
+        required = member.get("required", ())
+        found |= {key: Field(value, key in required) for key, value in member.get("properties", {}).items()}
+    return found
+
+
+def child(schema: Schema | None, entry: Entry) -> Schema | None:
+    """Return the schema of the value of an entry, whose mapping or list has ``schema``."""
+    if schema is None:
+        return None
+    if entry.key is None:
+        return next((member["items"] for member in members(schema) if isinstance(member.get("items"), dict)), None)
+    if (field := fields(schema, entry.parent).get(entry.key)) is not None:
+        return field.schema
+    free = (member.get("additionalProperties") for member in members(schema))
+    return next((value for value in free if isinstance(value, dict)), None)
+
+
+def schema_at(node: Node) -> Schema | None:
+    """Return the schema of a value; None if anything may stand there or nothing is known."""
+    schema: Schema | None = {"x-place": "document"}
+    for entry in node.steps():
+        schema = child(schema, entry)
+    return schema
+
+
+def _node(node: Node | None) -> dict[str, Field]:
+    """Return the keys of an entry of ``layers``."""
+    keys = {key: Field(value) for key, value in NODE_KEYS.items()}
+    common = {"name": keys["name"], "inputs": keys["inputs"]}
+    if node is not None and node.find("share") is not None:
+        return {"share": Field(SHARE, True), **common}
+    if node is not None and node.find("block") is not None:
+        copies = {key: keys[key] for key in ("repeat", "trainable", "weights")}
+        return {"block": Field(BLOCK, True), "params": Field(_PARAMS), **common, **copies}
+    if node is None or node.find("type") is None:
+        return {"type": Field(_TYPE, True), "block": Field(BLOCK), "share": Field(SHARE), **common}
+    cls = named_class(LAYERS, node.scalar("type"))
+    own = {} if cls is None else {key: value for key, value in class_fields(cls).items() if key not in ENTRY_KEYS}
+    return {"type": Field(_TYPE, True), **own, **keys}
+
+
+def _object(kind: str, schema: Schema, node: Node | None) -> dict[str, Field]:
+    """Return the keys of a mapping that stands for an object of a registry."""
+    names: Schema = {"title": kind, "type": "string", "allOf": [{"$ref": f"#/$defs/{kind}"}]}
+    if text := schema.get("description"):
+        names["description"] = text
+    found = {"type": Field(names, True)}
+    cls = None if node is None else named_class(KINDS[kind], node.scalar("type"))
+    return found if cls is None else found | class_fields(cls)
+
+
+def _input(node: Node | None) -> dict[str, Field]:
+    """Return the keys of an input or of a record."""
+    record = {key: Field(value, key == "columns") for key, value in record_schema()["properties"].items()}
+    if node is not None and node.find("columns") is not None:
+        return record
+    found = {key: Field(value) for key, value in section_schema(InputKeys)["properties"].items()}
+    if node is None or node.scalar("dtype") != "string":
+        found["shape"] = Field(found["shape"].schema, True)
+    if node is None or not any(node.find(key) is not None for key in found):
+        found["columns"] = record["columns"]
+    return found
+
+
+@cache
+def class_fields(cls: type[Config]) -> dict[str, Field]:
+    """Return the arguments of a class, the required ones first."""
+    found, required = arguments(cls)
+    own = {key: Field(value, key in required) for key, value in found.items()}
+    calls = {key: Field(_CALLS) for key in getattr(cls, "call_arguments", ())}
+    calls |= {key: Field(OPTION) for key in getattr(cls, "call_options", ())}
+    return dict(sorted(own.items(), key=lambda item: not item[1].required)) | calls
+
+
+def named_class(registry: Registry[Any], name: str | None) -> type[Config] | None:
+    """Return the class of a name, or of the name that it probably stands for."""
+    if not name:
+        return None
+    found: type[Config] | None = registry.get(name)
+    if found is None and (
+        near := re.search(r"did you mean '([\w.]+)'|^write `([\w.]+)`", registry.suggest(name) or "")
+    ):
+        found = registry.get(near[1] or near[2])
+    return found
+
+
+@cache
+def names_of(kind: str) -> dict[str, str]:
+    """Return the names of a registry with what each of them means, in Markdown."""
+    registry = KINDS[kind]
+    found: dict[str, str] = {}
+    for cls in accepted(registry):
+        primary = primary_name(registry, cls)
+        for name in registry.names():
+            if registry.get(name) is cls:
+                alias = name != primary and registry in (LAYERS, CELLS, COLUMNS)
+                found[name] = f"Another name of {primary}." if alias else text_of(kind, cls)
+    return found
+
+
+def text_of(kind: str, cls: type[Config]) -> str:
+    """Return what a class does. The text of a layer, a cell or a column lists its shapes and arguments, too."""
+    if KINDS[kind] in (LAYERS, CELLS, COLUMNS):
+        return describe_class(cls)
+    return first_sentence(paragraphs_of(cls)[0])
+
+
+def choices(schema: Schema) -> list[str]:
+    """Return the words that a schema accepts: those of a list, true and false, null."""
+    found: list[str] = []
+    for member in members(schema):
+        types = member.get("type", ())
+        types = [types] if isinstance(types, str) else types
+        found += [str(word) for word in member.get("enum", ()) if isinstance(word, str)]
+        if "const" in member and not isinstance(member["const"], str):
+            found.append(str(member["const"]).lower())
+        elif "boolean" in types:
+            found += ["true", "false"]
+        if "null" in types:
+            found.append("null")
+    return list(dict.fromkeys(found))
+
+
+# What may be written at the cursor: keys, names, words. It works in lines that are half written, too.
 ItemKind = Literal["key", "class", "word", "name", "variable"]
 
 
@@ -55,8 +268,8 @@ def complete(analysis: Analysis, offset: int) -> list[Item]:
 
 def _keys(analysis: Analysis, at: Cursor) -> Iterator[Item]:
     container = at.container
-    schema = grammar.schema_at(container)
-    found = grammar.fields(schema, container)
+    schema = schema_at(container)
+    found = fields(schema, container)
     written = {entry.key for entry in container.entries if entry is not at.entry}
     yield from _fields(analysis, at, {key: field for key, field in found.items() if key not in written})
     for name, detail in _free_names(analysis, container):
@@ -105,30 +318,30 @@ def _free_names(analysis: Analysis, container: Node) -> Iterator[tuple[str, str]
 
 def _values(analysis: Analysis, at: Cursor) -> Iterator[Item]:
     container, entry = at.container, at.entry
-    schema = grammar.schema_at(container)
+    schema = schema_at(container)
     if entry is not None:
-        inside = grammar.child(schema, entry)
+        inside = child(schema, entry)
     else:
-        inside = next((m["items"] for m in grammar.members(schema or {}) if isinstance(m.get("items"), dict)), None)
+        inside = next((m["items"] for m in members(schema or {}) if isinstance(m.get("items"), dict)), None)
     yield from _names(analysis, at)
     if inside is None:
         return
     if at.as_mapping:
         node = entry.node if entry is not None and entry.node.kind == "mapping" else None
         block = replace_role(at)
-        yield from _fields(analysis, block, grammar.fields(inside, node))
+        yield from _fields(analysis, block, fields(inside, node))
         if entry is not None and entry.node.kind in ("empty", "scalar"):
             yield from _free_keys_below(analysis, block)
     if _begins_line(analysis, at):
         return
-    kind = grammar.kind_of(inside)
+    kind = kind_of(inside)
     if kind is not None:
         items = (
             Item(name, "class", _value_edit(analysis, at, name), text=text, rank=2)
-            for name, text in grammar.names_of(kind).items()
+            for name, text in names_of(kind).items()
         )
         yield from _fitting(analysis, at, items) if kind == "loss" else items
-    words = grammar.choices(inside)
+    words = choices(inside)
     texts = _texts_of_words(inside)
     for word in words:
         edit = _value_edit(analysis, at, word, literal=word in ("true", "false", "null"))
@@ -176,7 +389,7 @@ def _default(schema: Schema) -> str | None:
 def _texts_of_words(schema: Schema) -> dict[str, str]:
     """Return the meaning of each word as far as the description says it: ``valid: none; same: …``."""
     text = str(schema.get("description", ""))
-    return {word: text for word in grammar.choices(schema) if word not in ("true", "false", "null")}
+    return {word: text for word in choices(schema) if word not in ("true", "false", "null")}
 
 
 def _names(analysis: Analysis, at: Cursor) -> Iterator[Item]:
@@ -203,7 +416,7 @@ def _referable(analysis: Analysis, at: Cursor, scope: Scope) -> Iterable[tuple[s
         return [(name, "block") for name in _blocks(analysis)]
     if key == "share" and is_node:
         return [(name, _shape_of(analysis, name)) for name in scope.nodes if name != own]
-    calls = getattr(grammar.named_class(LAYERS, holder.scalar("type")), "call_arguments", ()) if is_node else ()
+    calls = getattr(named_class(LAYERS, holder.scalar("type")), "call_arguments", ()) if is_node else ()
     if (is_node and (key == "inputs" or key in calls)) or (path[:1] == ["blocks"] and key == "outputs"):
         names = [*scope.inputs, *scope.nodes]
         return [(name, _shape_of(analysis, name, scope)) for name in names if name != own or not is_node]

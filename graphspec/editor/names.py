@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from graphspec.editor.analysis import Analysis
-from graphspec.editor.nodes import Entry, Node
-from graphspec.editor.places import Edit, Span
+from graphspec.editor.document import Edit, Entry, Node, Span
 from graphspec.language.names import is_name
 from graphspec.vocabulary.layers import LAYERS
 
@@ -100,7 +99,7 @@ def definition(analysis: Analysis, offset: int) -> Span | None:
     found = occurrence_at(analysis, offset)
     if found is not None:
         return found.symbol.span
-    from graphspec.editor.cursor import entry_at
+    from graphspec.editor.analysis import entry_at
 
     at = entry_at(analysis, offset)
     if at is None or analysis.spec is None or at[1]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
@@ -20,23 +21,135 @@ from pygls.workspace import TextDocument
 
 from graphspec.base.errors import Diagnostic
 from graphspec.base.version import __version__
-from graphspec.editor import completion, names, outline
-from graphspec.editor.analysis import Analysis
+from graphspec.editor import completion, names
+from graphspec.editor import hover as outline
+from graphspec.editor.analysis import Analysis, Shown, shown
+from graphspec.editor.completion import Item
+from graphspec.editor.document import Edit, Encoding, Span
 from graphspec.editor.fixes import fixes
-from graphspec.editor.hover import hover
-from graphspec.editor.messages import (
-    diagnostic,
-    inlay_hint,
-    item_of,
-    offset_of,
-    range_of,
-    symbol,
-    text_edits,
-)
-from graphspec.editor.places import Encoding
-from graphspec.editor.problems import shown
-from graphspec.editor.shapes import shape_hints
-from graphspec.editor.uris import path_of
+from graphspec.editor.hover import Hint, Section, hover, shape_hints
+
+# Paths of files from the addresses that editors use for documents.
+_DRIVE = re.compile(r"/([A-Za-z]):")
+
+
+def path_of(uri: str, *, windows: bool = os.name == "nt") -> str:
+    r"""Return the path of a document.
+
+    A document that is not a file, such as ``untitled:Untitled-1``, gets its last part as its name: what its spec names is
+    then relative to the folder in which the server was started.
+
+    >>> path_of("file:///home/me/my%20net.yaml", windows=False)
+    '/home/me/my net.yaml'
+    >>> print(path_of("file:///c%3A/nets/a.yaml", windows=True), path_of("file://host/share/a.yaml", windows=True))
+    C:\\nets\\a.yaml \\\\host\\share\\a.yaml
+    """
+    parts = urlsplit(uri)
+    if parts.scheme.lower() != "file":
+        return unquote(parts.path or uri).rpartition("/")[2] or "untitled"
+    path = unquote(parts.path)
+    if not windows:
+        return path
+    if match := _DRIVE.match(path):
+        path = f"{match[1].upper()}:{path[match.end() :]}"
+    elif parts.netloc and parts.netloc != "localhost":
+        path = f"//{parts.netloc}{path}"
+    return path.replace("/", "\\")
+
+
+# What the other modules find, as messages of the Language Server Protocol.
+_ITEMS = {
+    "key": lsp.CompletionItemKind.Property,
+    "class": lsp.CompletionItemKind.Class,
+    "word": lsp.CompletionItemKind.EnumMember,
+    "name": lsp.CompletionItemKind.Reference,
+    "variable": lsp.CompletionItemKind.Variable,
+}
+_SYMBOLS = {
+    "section": lsp.SymbolKind.Module,
+    "input": lsp.SymbolKind.Interface,
+    "column": lsp.SymbolKind.Field,
+    "layer": lsp.SymbolKind.Function,
+    "block": lsp.SymbolKind.Class,
+    "head": lsp.SymbolKind.Event,
+    "source": lsp.SymbolKind.File,
+    "variable": lsp.SymbolKind.Variable,
+}
+
+
+def offset_of(analysis: Analysis, position: lsp.Position, encoding: Encoding) -> int:
+    """Return the offset of a position of an editor."""
+    return analysis.text.offset(position.line, position.character, encoding)
+
+
+def position_of(analysis: Analysis, offset: int, encoding: Encoding) -> lsp.Position:
+    """Return the position of an offset for an editor."""
+    return lsp.Position(*analysis.text.position(offset, encoding))
+
+
+def range_of(analysis: Analysis, span: Span, encoding: Encoding) -> lsp.Range:
+    """Return a part of a document."""
+    return lsp.Range(*(position_of(analysis, offset, encoding) for offset in span))
+
+
+def text_edits(analysis: Analysis, edits: Iterable[Edit], encoding: Encoding) -> list[lsp.TextEdit]:
+    """Return edits of a document."""
+    return [lsp.TextEdit(range_of(analysis, Span(e.start, e.end), encoding), e.text) for e in edits]
+
+
+def diagnostic(analysis: Analysis, uri: str, found: Shown, encoding: Encoding) -> lsp.Diagnostic:
+    """Return a problem, with the other places that it is about."""
+    related = [
+        lsp.DiagnosticRelatedInformation(lsp.Location(uri, range_of(analysis, one.span, encoding)), one.text)
+        for one in found.related
+    ]
+    is_error = found.diagnostic.is_error
+    return lsp.Diagnostic(
+        range=range_of(analysis, found.span, encoding),
+        message=found.message,
+        severity=lsp.DiagnosticSeverity.Error if is_error else lsp.DiagnosticSeverity.Warning,
+        code=str(found.diagnostic.code),
+        source="graphspec",
+        related_information=related or None,
+    )
+
+
+def item_of(analysis: Analysis, position: int, item: Item, encoding: Encoding) -> lsp.CompletionItem:
+    """Return a completion; ``position`` is that among the others."""
+    quote = analysis.text.text[item.edit.start : item.edit.start + 1]
+    return lsp.CompletionItem(
+        label=item.label,
+        kind=_ITEMS[item.kind],
+        detail=item.detail or None,
+        documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, item.text) if item.text else None,
+        sort_text=f"{item.rank}{position:05}",
+        filter_text=f"{quote}{item.label}" if quote in ('"', "'") else item.label,
+        text_edit=text_edits(analysis, [item.edit], encoding)[0],
+    )
+
+
+def symbol(analysis: Analysis, found: Section, encoding: Encoding) -> lsp.DocumentSymbol:
+    """Return a part of the outline with its parts."""
+    return lsp.DocumentSymbol(
+        name=found.name,
+        detail=found.detail or None,
+        kind=_SYMBOLS[found.kind],
+        range=range_of(analysis, found.whole, encoding),
+        selection_range=range_of(analysis, found.name_span, encoding),
+        children=[symbol(analysis, child, encoding) for child in found.children],
+    )
+
+
+def inlay_hint(analysis: Analysis, hint: Hint, encoding: Encoding) -> lsp.InlayHint:
+    """Return a shape after a line."""
+    return lsp.InlayHint(
+        position_of(analysis, hint.offset, encoding),
+        hint.text,
+        kind=lsp.InlayHintKind.Type,
+        padding_left=True,
+        tooltip=hint.meaning,
+    )
+
 
 P = ParamSpec("P")
 T = TypeVar("T")

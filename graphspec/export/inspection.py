@@ -25,8 +25,8 @@ from graphspec.export.onnx import KEY, NOTE
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
-from graphspec.language.head_arrays import LABEL
-from graphspec.language.source import MAX_BYTES
+from graphspec.language.declarations import LABEL
+from graphspec.language.read import MAX_BYTES
 from graphspec.vocabulary.onnx_files.model_file import (
     Declared,
     ModelFile,

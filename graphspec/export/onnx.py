@@ -24,7 +24,7 @@ from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
 from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
 from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.graph.target import Target
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data

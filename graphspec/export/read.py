@@ -24,8 +24,8 @@ from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
-from graphspec.language.head_arrays import LABEL
-from graphspec.language.source import MAX_BYTES
+from graphspec.language.declarations import LABEL
+from graphspec.language.read import MAX_BYTES
 from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""The records of a parsed spec, each with the tree from which it was parsed."""
+"""The records of a parsed spec, each with the tree from which it was parsed; durations; names of a head's arrays."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,9 +13,9 @@ from graphspec.base.text import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphspec.graph.ir.graph import Graph, Value
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.language.durations import Every
-    from graphspec.language.search_space import Search
+    from graphspec.language.search import Search
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.callbacks import Callback
     from graphspec.vocabulary.layers.base import Layer, Number
@@ -392,3 +393,80 @@ class Spec:
         """Return the spec with further folders in which the files of queries may be."""
         data = {part: replace(source, allow=(*source.allow, *folders)) for part, source in self.data.items()}
         return replace(self, data=data)
+
+
+# Durations: the step of a series, such as ``15min``, ``1month``, or 1 for times that are numbers.
+MICROSECONDS = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+"""Units of a fixed length; a day is one of the calendar, so that it may have 23 hours."""
+MONTHS = {"month": 1, "y": 12}
+"""Units whose length the calendar gives."""
+_FORM = re.compile(r"([1-9]\d{0,3})(" + "|".join([*MICROSECONDS, *MONTHS]) + ")")
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """The step of a series: ``count`` units, or for times that are numbers, ``count`` of them and the unit ``""``."""
+
+    count: int
+    unit: str = ""
+
+    @classmethod
+    def of(cls, value: object) -> Every | None:
+        """Return the step that a spec writes; None if it is none."""
+        if isinstance(value, str):
+            found = _FORM.fullmatch(value)
+            return None if found is None else cls(int(found[1]), found[2])
+        return cls(value) if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10_000 else None
+
+    @property
+    def in_days(self) -> bool:
+        """Whether it is a step of the calendar, which clocks that are set back do not change."""
+        return self.unit in ("d", "w", *MONTHS)
+
+    @property
+    def months(self) -> int:
+        """The months of a step of months or years; 0 for others."""
+        return self.count * MONTHS.get(self.unit, 0)
+
+    @property
+    def size(self) -> int:
+        """The microseconds, or the difference of numbers; months have none."""
+        return self.count * MICROSECONDS.get(self.unit, 1)
+
+    def __str__(self) -> str:
+        return f"{self.count}{self.unit}"
+
+    def ahead(self, steps: int) -> str:
+        """Return the words for the time after some steps, such as ``+3h``."""
+        return f"+{self.count * steps}{self.unit}"
+
+
+# Suffixes of the arrays that belong to a head: a head's name and a suffix are the name of the array.
+WEIGHT = "_sample_weight"
+"""The weight of each row, or of each time step."""
+LENGTH = "_length"
+"""For CTC, the number of labels of each row."""
+STEPS = "_input_length"
+"""For CTC, the number of time steps of each row."""
+SUFFIXES = (WEIGHT, LENGTH, STEPS)
+"""The arrays that data may contain beside a head's targets."""
+LABEL = "_label"
+"""The labels of the predicted classes: an output of ONNX files and of ``graphspec predict``."""
+
+
+# The values that the losses of heads read, and the names in ``Graph.loss_inputs`` of those that are no outputs.
+def node_of(head: str, k: int) -> str:
+    """Return the name of node k of a head without an output."""
+    return f"{head}:{k}"  # names of heads contain no colon
+
+
+def given_of(head: str) -> str:
+    """Return the name of the value with which a head compares."""
+    return f"target:{head}"
+
+
+def nodes_of(graph: Graph, head: HeadDecl) -> list[Value]:
+    """Return the values that a head's loss compares, or compares with its target."""
+    if not head.only_trained:
+        return [graph.outputs[head.name]]
+    return [graph.loss_inputs[node_of(head.name, k)] for k in range(len(head.layers))]

@@ -3,24 +3,257 @@
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, did_you_mean
-from graphspec.language.blocks import Block, read_blocks
+from graphspec.base.errors import Diagnostic, Problems, did_you_mean
+from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
-from graphspec.language.entry_types import share_options, starts_alone, type_name
-from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
-from graphspec.language.layer_hints import unknown_block_hint
-from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, resolve
-from graphspec.language.namespace import claim, resolve_heads
-from graphspec.language.records import declare_inputs
+from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name, unknown_block_hint
+from graphspec.language.names import (
+    MAX_NAME,
+    EntryKind,
+    InputRef,
+    Item,
+    Scope,
+    bad_name,
+    claim,
+    is_name,
+    locate,
+    refuse,
+    resolve,
+    resolve_heads,
+    suggest,
+    written_inputs,
+)
 from graphspec.language.substitute import Substitution
-from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
-from graphspec.language.weight_sharing import resolve_shares
-from graphspec.language.written_inputs import refuse, written_inputs
+from graphspec.language.tree import Tree, describe, format_cycle, format_names, intended_keys, item_name
+from graphspec.vocabulary.layers import LAYERS
+
+
+# The layer of an entry of ``layers``, which a share has from its owner, and whether it takes inputs.
+def type_name(scope: Scope, entry: Tree) -> str:
+    """Return the name of an entry's layer or block, for a share that of its owner; ``layer`` if it has none."""
+    visited: list[str] = []
+    while (share := entry.get("share")) is not None and isinstance(share.value, str):
+        if share.value in scope.shared_types:
+            break
+        scope.shared_types[share.value] = "layer"  # preliminary, and final for a cycle of shares
+        visited.append(share.value)
+        owner = locate(scope, share.value)
+        entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
+    if share is not None and isinstance(share.value, str):
+        found = scope.shared_types[share.value]
+    else:
+        at = entry.get("type") or entry.get("block")
+        found = at.value if at is not None and isinstance(at.value, str) else "layer"
+    scope.shared_types.update(dict.fromkeys(visited, found))
+    return found
+
+
+def starts_alone(scope: Scope, entry: Tree) -> bool:
+    """Return whether an entry takes no inputs, as a Parameter does: it is no part of the chain."""
+    if entry.get("type") is None and entry.get("share") is None:
+        return False
+    layer = LAYERS.get(type_name(scope, entry))
+    return layer is not None and layer.arity == (0, 0)
+
+
+def share_options(scope: Scope, entry: Tree) -> tuple[str, ...]:
+    """Return the keys of a share that are call arguments of its owner's layer, such as ``reverse``."""
+    if entry.get("share") is None:
+        return ()
+    layer = LAYERS.get(type_name(scope, entry))
+    return () if layer is None else layer.call_options
+
+
+# Resolve ``share``: nodes and block instances that use the weights of another one.
+def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
+    """Set the owner of the weights of every share. A share of another share waits until that one is resolved.
+
+    Args:
+        pending: items of kind ``share``; ``build`` may append to it.
+        build: fills an item with the block of another instance.
+    """
+    waiting: dict[Item, list[Item]] = {}
+    blocked_on: dict[Item, Item] = {}
+    while pending:
+        item = pending.popleft()
+        at = item.tree.value["share"]
+        owner = locate(item.scope, at.value)
+        if isinstance(owner, Item) and owner.kind == "share":
+            waiting.setdefault(owner, []).append(item)
+            blocked_on[item] = owner
+            continue
+        _resolve(item, at, owner, build, problems)
+        blocked_on.pop(item, None)
+        pending.extend(waiting.pop(item, ()))
+    _report_cycles(blocked_on, problems)
+
+
+def _resolve(
+    item: Item, at: Tree, owner: Item | InputRef | None, build: Callable[[Item, Item], None], problems: Problems
+) -> None:
+    """Turn a share into a node or a block instance that uses the weights of ``owner``."""
+    item.kind = "node"
+    if isinstance(owner, Item) and owner.kind == "block":
+        item.trainable = owner.trainable
+        build(item, owner)
+        if item.inner is not None and owner.inner is not None:
+            _pair(item.inner, owner.inner)
+    elif isinstance(owner, Item) and owner.kind == "node":
+        item.owner = owner.owner or owner
+        item.trainable, item.failed = item.owner.trainable, owner.failed
+    else:
+        item.failed = True
+        if owner is not None:
+            message = f"'{at.value}' is an input and has no weights to share"
+            problems.value(at, Code.WRONG_SHARE, message, hint="name a node with weights")
+            return
+        if item.scope.incomplete:
+            return
+        output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
+        hint = "`share` names a node, not one of its outputs" if output else suggest(item.scope, at.value)
+        problems.value(
+            at, Code.WRONG_SHARE, f"'{item.name}' shares the weights of an unknown node '{at.value}'", hint=hint
+        )
+
+
+def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
+    """Report shares that wait for each other. Shares that wait for a cycle fail silently."""
+    done: set[Item] = set()
+    for start in blocked_on:
+        path: dict[Item, None] = {}
+        item = start
+        while item not in done and item not in path:
+            path[item] = None
+            item = blocked_on[item]
+        if item in path:
+            items = list(path)
+            loop = [i.name for i in items[items.index(item) :]]
+            message = f"'{item.name}' shares weights that no node owns: {format_cycle(loop)}"
+            problems.value(item.tree.value["share"], Code.WRONG_SHARE, message, hint="give one of them a `type`")
+        done.update(path)
+    for item in blocked_on:
+        item.kind, item.failed = "node", True
+
+
+def _pair(inner: Scope, owner: Scope) -> None:
+    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block."""
+    for mine, theirs in zip(inner.items, owner.items, strict=False):
+        if mine.inner is not None and theirs.inner is not None:
+            _pair(mine.inner, theirs.inner)
+        elif mine.kind == "node" and theirs.kind == "node":
+            mine.owner = theirs.owner or theirs
+            mine.failed = mine.failed or theirs.failed
+
+
+# Read the definitions under ``blocks``.
+KEYS = ("description", "params", "inputs", "layers", "outputs")
+_MISSING = {
+    "inputs": "name its inputs: `inputs: [x]`",
+    "layers": "list its nodes, as in `layers` of the document",
+    "outputs": "name its output nodes: `outputs: [y]`",
+}
+
+
+@dataclass(slots=True)
+class Block:
+    """A block definition.
+
+    Attributes:
+        wrong: whether it cannot be instantiated because of a reported error.
+    """
+
+    name: str
+    tree: Tree
+    params: dict[str, Tree]
+    inputs: dict[str, Tree]
+    layers: Tree
+    outputs: Tree
+    wrong: bool
+
+    def defaults(self, params: Mapping[str, Tree]) -> dict[str, Tree]:
+        """Return the defaults of the params that are missing in ``params`` of an instance."""
+        return {name: tree for name, tree in self.params.items() if name not in params}
+
+
+def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
+    """Return the blocks by name. Errors in unused blocks are reported, too."""
+    if tree is None or tree.value is None:
+        return {}
+    if not isinstance(tree.value, dict):
+        message = f"`blocks` must be a mapping of blocks, not {describe(tree)}"
+        problems.value(
+            tree, Code.WRONG_TYPE, message, hint="for example `name: {inputs: [x], layers: […], outputs: [y]}`"
+        )
+        return {}
+    return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
+
+
+def _read_block(name: str, body: Tree, blocks: Tree, problems: Problems) -> Block:
+    """Read one definition and report its errors."""
+    if not is_name(name):
+        message, hint = bad_name("block name", name)
+        problems.key(blocks, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    empty = Tree([], body.mark, path=body.path)
+    if not isinstance(body.value, dict):
+        message = f"block '{name}' must be a mapping, not {describe(body)}"
+        problems.value(body, Code.WRONG_TYPE, message, hint="for example `{inputs: [x], layers: […], outputs: [y]}`")
+        return Block(name, body, {}, {}, empty, empty, True)
+    for key in body.value:
+        if key not in KEYS:
+            hint = did_you_mean(key, KEYS) or f"the keys of a block are {', '.join(KEYS)}"
+            problems.key(body, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of block '{name}'", hint=hint)
+    missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
+    for key in set(missing) - intended_keys(body, KEYS):
+        problems.node(body, Code.MISSING_KEY, f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])
+    wrong = bool(missing)
+    params: dict[str, Tree] = {}
+    declared = body.get("params")
+    if declared is not None and declared.value is not None:
+        if isinstance(declared.value, dict):
+            params = declared.value
+        else:
+            message = f"`params` must be a mapping of defaults, not {describe(declared)}"
+            problems.value(declared, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
+    inputs = _input_names(body, name, problems)
+    layers, outputs = body.get("layers") or empty, body.get("outputs") or empty
+    if not isinstance(layers.value, list):
+        message = f"`layers` must be a list of nodes, not {describe(layers)}"
+        problems.value(layers, Code.WRONG_TYPE, message, hint="begin every node with `-`")
+        wrong = True
+    if not isinstance(outputs.value, list | str):
+        message = f"`outputs` must be a list of names, not {describe(outputs)}"
+        problems.value(outputs, Code.WRONG_TYPE, message, hint=_MISSING["outputs"])
+        wrong = True
+    return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
+
+
+def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] | None:
+    """Return the names of a block's inputs, or None if they are missing or wrong."""
+    declared = body.get("inputs")
+    if declared is None:
+        return None
+    items = declared.value if isinstance(declared.value, list) else [declared]
+    names: dict[str, Tree] = {}
+    for item in items:
+        if not isinstance(item.value, str):
+            message = f"`inputs` of block '{block}' must contain names, not {describe(item)}"
+            problems.value(item, Code.WRONG_TYPE, message, hint=_MISSING["inputs"])
+            return None
+        if not is_name(item.value):
+            message, hint = bad_name(f"block '{block}': input name", item.value)
+            problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        if item.value in names:
+            message = f"block '{block}' has two inputs called '{item.value}'"
+            problems.value(item, Code.DUPLICATE_NAME, message, hint="rename one of them")
+            return None
+        names[item.value] = item
+    return names
+
 
 MAX_NODES = 100_000
 """The largest number of concrete nodes of a spec."""

@@ -12,20 +12,45 @@ from pydantic import ValidationError
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry
-from graphspec.base.errors import Problem, did_you_mean
-from graphspec.base.synonyms.keys import key_synonym, means_null, value_synonym
+from graphspec.base.errors import Problem, Problems, did_you_mean
+from graphspec.base.synonyms.keys import key_synonym, means_null, tuple_items, value_synonym
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
-from graphspec.language.torn_values import torn_values
-from graphspec.language.tree import Problems, Tree, describe, format_names, format_value, intended_keys, type_hint
+from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, type_hint
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.callbacks import CALLBACKS
 from graphspec.vocabulary.layers import CELLS, LAYERS
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
+
+
+# Values that YAML tears apart inside braces: in ``{strides: (2, 2)}`` and ``{epochs: 1,000}`` the comma ends the value.
+def torn_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return hints by key for the values of a mapping that were torn apart, and empty hints for their rests.
+
+    Args:
+        values: the trees of a mapping in the order of the text. The rest of a torn value is a key without a value.
+    """
+    hints: dict[str, str] = {}
+    owner, written = "", ""
+    rests: list[str] = []
+    for key, child in values.items():
+        if child.value is None and written.startswith("("):
+            rests.append(key)
+            if key.endswith(")") and (items := tuple_items(", ".join((written, *rests)))) is not None:
+                hints |= {owner: f"lists have brackets: `{items}`", **dict.fromkeys(rests, "")}
+                written = ""
+        elif child.value is None and re.fullmatch(r"\d+", key) and re.fullmatch(r"-?\d+", written):
+            thousands = len(key) == 3 and written.lstrip("-0")
+            number = f"{written}{key}" if thousands else f"{written}.{key}"
+            hints[key] = f"a comma ends the value of `{owner}`: write `{owner}: {number}`"
+        else:
+            owner, written, rests = key, str(child.value) if isinstance(child.value, str | int) else "", []
+    return hints
+
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]

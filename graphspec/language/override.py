@@ -1,14 +1,201 @@
-"""Override one value of a spec, before substitution: ``--set key.path=VALUE``."""
+"""Override one value of a spec, before substitution: ``--set key.path=VALUE``, also where short forms become mappings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from graphspec.base.errors import SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.config import Registry
+from graphspec.base.errors import Mark, SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.synonyms.keys import SPECIAL, TRAINING, found
 from graphspec.base.text import shell
-from graphspec.language.set_paths import FILE, corrected, created, is_optional, is_removed, long_form
+from graphspec.graph.optimizers import OPTIMIZERS
+from graphspec.language.columns import COLUMNS
+from graphspec.language.explain import REGISTRIES
+from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
+from graphspec.vocabulary.layers import LAYERS
+
+# Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
+FILE = "--set"
+_TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
+"""Keys whose values are texts, never the short form of a mapping."""
+_CREATED = {
+    (): ("description", "vars", "blocks", "training", "data"),
+    ("data",): ("train", "validation", "test"),
+    ("data", "train"): ("inputs", "targets", "windows"),
+    ("data", "validation"): ("inputs", "targets", "split", "windows"),
+    ("data", "test"): ("inputs", "targets", "windows"),
+}
+"""By the path of a mapping, the keys for which an override creates an empty mapping."""
+_REMOVED = (("data", "*"), ("data", "*", "*"), ("training", "*"), ("outputs", "*", "metrics"))
+"""The paths of keys that may be left out and cannot be null; ``*`` is any key."""
+_MOST = 5  # paths that a message lists
+
+
+def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
+    """Return the mapping ``{type: NAME}`` for a value that is the short form ``NAME`` of an object, else None.
+
+    Args:
+        path: the keys from the document to the value.
+    """
+    if not isinstance(tree.value, str) or path[-1] in _TEXTS:
+        return None
+    is_column = path[0] == "inputs" and "columns" in path
+    registries: list[Registry[Any]] = [COLUMNS] if is_column else [*REGISTRIES.values()]
+    if not any(tree.value in registry.names() for registry in registries):
+        return None
+    return Tree({"type": tree}, tree.mark, {"type": tree.mark})
+
+
+def is_removed(path: Sequence[str]) -> bool:
+    """Return whether ``null`` at this path removes the key: one that the language does not require, and never null."""
+    return any(
+        len(path) == len(pattern) and all(p in ("*", key) for p, key in zip(pattern, path, strict=True))
+        for pattern in _REMOVED
+    )
+
+
+def is_optional(path: Sequence[str]) -> bool:
+    """Return whether a path of :func:`is_removed` names a key of the language, which need not be there."""
+    if path[0] == "training":
+        return path[-1] in TrainingKeys.model_fields
+    return path[-1] in _CREATED.get(tuple(path[:-1]), ()) or path[0] == "outputs"
+
+
+def created(parent: Tree, path: Sequence[str], key: str, following: Sequence[str]) -> Tree | None:
+    """Return the mapping that an override creates for a missing ``key``, or None if the language has none there.
+
+    Args:
+        parent: the mapping that lacks the key, at ``path``.
+        following: the keys of the override below ``key``.
+    """
+    if key in _CREATED.get(tuple(path), ()):
+        return _mapping()
+    is_named = list(following) == ["type"]
+    default = _default_name(parent, path, key)
+    if default is not None:
+        return _mapping() if is_named else _mapping(default)
+    return _mapping() if is_named and path[:1] == ["layers"] and _accepts(parent, key) else None
+
+
+def _default_name(parent: Tree, path: Sequence[str], key: str) -> str | None:
+    """Return the name of the object that ``key`` has if it is missing. An empty name: the key takes an object."""
+    if tuple(path) == ("training",) and key == "optimizer":
+        return "rmsprop"
+    kind = parent.get("type")
+    if path[:1] == ["layers"] and kind is not None and isinstance(kind.value, str):
+        cls = LAYERS.get(kind.value)
+        field = None if cls is None else cls.model_fields.get(key)
+        default = None if field is None else field.default
+        if isinstance(default, str) and any(default in registry.names() for registry in REGISTRIES.values()):
+            return default
+    return None
+
+
+def _mapping(name: str = "") -> Tree:
+    mark = Mark(FILE)
+    return Tree({"type": Tree(name, mark)}, mark, {"type": mark}) if name else Tree({}, mark)
+
+
+def corrected(tree: Tree, steps: Sequence[str], written: str) -> str | None:
+    """Return the options that were meant by a path that does not begin at the document, or None if nothing fits.
+
+    Args:
+        tree: the document.
+        steps: the path as it was given, such as ``learning_rate`` or ``hidden.units``.
+        written: the value as it was given.
+    """
+    homes = list(dict.fromkeys(_homes(tree, steps)))
+    if not homes:
+        return None
+    options = [f"--set {shell(f'{home}={written}')}" for home in homes[:_MOST]]
+    if len(options) == 1:
+        return f"write {options[0]}"
+    return f"write one of {', '.join(options)}" + (", …" if len(homes) > _MOST else "")
+
+
+def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that end like ``steps``."""
+    first, rest = steps[0], ".".join(("", *steps[1:]))
+    training, optimizer = [*TrainingKeys.model_fields], _optimizer(tree)
+    if key := _known(first, TRAINING, training):
+        yield f"training.{key}{rest}"
+    elif key := _known(first, SPECIAL["Optimizer"], optimizer):
+        yield f"training.optimizer.{key}{rest}"
+    elif first in ("train", "validation", "test"):
+        yield f"data.{first}{rest}"
+    elif nodes := [*_in_sections(tree, steps), *_in_layers(tree, steps)]:
+        yield from nodes
+    elif len(steps) == 1 and (key := _close(first, training)):
+        yield f"training.{key}"
+    elif len(steps) == 1 and (key := _close(first, optimizer)):
+        yield f"training.optimizer.{key}"
+
+
+def _in_sections(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
+    """Yield paths in ``inputs`` and ``outputs``."""
+    for section, fields in (("inputs", [*InputKeys.model_fields]), ("outputs", [*HeadKeys.model_fields])):
+        names = _keys(tree.get(section))
+        if len(steps) > 1 and steps[0] in names and steps[1] in fields:
+            yield f"{section}.{'.'.join(steps)}"
+        elif len(steps) == 1 and steps[0] in fields:
+            yield from (f"{section}.{name}.{steps[0]}" for name in names)
+
+
+def _in_layers(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
+    """Yield paths in ``layers``: of the nodes that have the key, or else of those whose layers accept it."""
+    layers = tree.get("layers")
+    entries = layers.value if layers is not None and isinstance(layers.value, list) else []
+    named = {name: entry for entry in entries if (name := item_name(entry)) is not None}
+    if len(steps) > 1:
+        entry = named.get(steps[0])
+        if entry is not None and (steps[1] in entry.value or _accepts(entry, steps[1])):
+            yield f"layers.{'.'.join(steps)}"
+        return
+    having = [name for name, entry in named.items() if steps[0] in entry.value]
+    yield from (f"layers.{name}.{steps[0]}" for name in having or named if having or _accepts(named[name], steps[0]))
+
+
+def _accepts(entry: Tree, key: str) -> bool:
+    """Return whether the layer of an entry has the argument ``key``."""
+    kind = entry.get("type")
+    cls = LAYERS.get(kind.value) if kind is not None and isinstance(kind.value, str) else None
+    return cls is not None and key in cls.model_fields
+
+
+def _known(key: str, table: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """Return the key of ``names`` that ``key`` is, or is called elsewhere."""
+    hint = None if key in names else found(key, table, names)
+    return key if key in names else _named(hint)
+
+
+def _close(key: str, names: Sequence[str]) -> str | None:
+    """Return the key of ``names`` that ``key`` is a misspelling of."""
+    return _named(did_you_mean(key, names)) if len(key) > 3 else None
+
+
+def _named(hint: str | None) -> str | None:
+    return hint.split("'")[1] if hint is not None and hint.startswith("did you mean '") else None
+
+
+def _optimizer(tree: Tree) -> list[str]:
+    """Return the arguments of the document's optimizer."""
+    at, _ = tree.find(("training", "optimizer"))
+    name = None if at is None else at.value if isinstance(at.value, str) else (at.find(("type",))[0] or at).value
+    cls = OPTIMIZERS.get(name) if isinstance(name, str) else None
+    cls = cls or OPTIMIZERS.get("rmsprop")
+    return [] if cls is None else [*cls.model_fields]
+
+
+def _fields_of(section: str) -> Sequence[str]:
+    return [*(InputKeys if section == "inputs" else HeadKeys).model_fields]
+
+
+def _keys(tree: Tree | None) -> list[str]:
+    return list(tree.value) if tree is not None and isinstance(tree.value, dict) else []
+
 
 _DOCUMENT = (
     "graphspec",
@@ -96,7 +283,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
         tree = Tree({}, tree.mark)  # the section is empty
     if not isinstance(tree.value, dict | list):
         raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, which has no keys")
-    keys = _keys(tree)
+    keys = _steps(tree)
     # Names may contain dots: try the longest name first.
     for end in range(len(steps), at, -1):
         found = keys.get(".".join(steps[at:end]))
@@ -123,7 +310,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     raise UsageError(f"--set {'.'.join(steps)}: there is no '{step}'{inside}" + (f"; {hint}" if hint else ""))
 
 
-def _keys(tree: Tree) -> dict[str, str | int]:
+def _steps(tree: Tree) -> dict[str, str | int]:
     """Return the names of the parts of ``tree`` with their keys or indices."""
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}

@@ -4,6 +4,8 @@ ruamel.yaml's scanner examines one character at a time. The classes here match r
 expressions, and skip checks that cannot have another result. Events and errors are the same;
 ``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to ``MAX_KEY`` characters. The
 caller limits the number of lines.
+
+An editor reads texts that are half written. The tolerant scanner has the same tokens up to an error, and goes on after it.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import FileMark
+from ruamel.yaml.error import FileMark, YAMLError
 from ruamel.yaml.events import ScalarEvent
 from ruamel.yaml.parser import Parser
 from ruamel.yaml.reader import Reader
 from ruamel.yaml.scanner import Scanner, ScannerError
-from ruamel.yaml.tokens import ScalarToken
+from ruamel.yaml.tokens import FlowMappingEndToken, FlowSequenceEndToken, KeyToken, ScalarToken
 
 from graphspec.language.tree import MAX_KEY
 
@@ -47,27 +49,60 @@ _SPACES: Final = re.compile(" *+")
 _BLANKS: Final = re.compile(r"[ \t]*+")
 _GAP_BLOCK: Final = re.compile(f" *+(?:#[^{_ENDS}]*+)?+")
 _GAP_FLOW: Final = re.compile(rf"[ \t]*+(?:#[^{_ENDS}]*+)?+")
+_JUNK_FLOW: Final = re.compile(rf"[^{_ENDS}][^{_ENDS},\[\]{{}}]*+")
+_QUOTED: Final = {'"': re.compile(r'"(?:[^"\\\0]|\\.)*+"', re.S), "'": re.compile(r"'(?:[^'\0]|'')*+'")}
+_INDENTED: Final = re.compile(r"[\r\n]([ \t]*)([^\r\n]?)")
+_KEY_AHEAD: Final = re.compile(
+    r"""(?:"(?:[^"\\\r\n\0]|\\.)*"|'[^'\r\n\0]*'|[^ \t\r\n\[\]{}"'#&*!|>@`%,\0](?:(?![ \t]#|:[ \t\r\n\0])[^\r\n\0])*)"""
+    r"[ \t]*:(?=[ \t\r\n\0])"
+)
+
+ERRORS: Final = (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError)
+"""What the scanner and the parser raise: ruamel.yaml has plain exceptions for some malformed escapes and directives."""
+
+
+def scanner(text: str, *, tolerant: bool = False) -> tuple[Any, dict[int, str]]:
+    """Return a scanner of a text, which has ``peek_token`` and ``get_token``, and a table that translates its scalars.
+
+    Only a tolerant scanner raises nothing.
+    """
+    if tolerant:
+        text = Reader.NON_PRINTABLE.sub("?", text)
+    text, back = _prepared(text)
+    yaml = _yaml(_TolerantScanner if tolerant else _FastScanner)
+    yaml.reader.stream = text
+    return yaml.scanner, back
 
 
 def events(text: str) -> Iterator[Any]:
-    """Yield the events of a stream. ruamel.yaml reads letters of private use in place of ``_OLD_BREAKS``.
+    """Yield the events of a stream.
 
     Raises:
-        YAMLError: the text is not YAML. For some malformed escapes and directives, ruamel.yaml raises ValueError,
-            IndexError and similar exceptions instead.
+        YAMLError: the text is not YAML; or another one of ``ERRORS``.
     """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Reader, yaml.Scanner, yaml.Parser = _FastReader, _FastScanner, _FastParser
-    if not (letters := [c for c in _OLD_BREAKS if c in text]):
-        yield from yaml.parse(text)
+    text, back = _prepared(text)
+    parsed = _yaml(_FastScanner).parse(text)
+    if not back:
+        yield from parsed
         return
-    free = (c for c in map(chr, range(0xE000, 0xF8FF)) if c not in text)
-    others = {ord(c): next(free) for c in letters}
-    back = {ord(other): chr(c) for c, other in others.items()}
-    for event in yaml.parse(text.translate(others)):
+    for event in parsed:
         if isinstance(event, ScalarEvent):
             event.value = event.value.translate(back)
         yield event
+
+
+def _yaml(kind: type[_FastScanner]) -> YAML:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Reader, yaml.Scanner, yaml.Parser = _FastReader, kind, _FastParser
+    return yaml
+
+
+def _prepared(text: str) -> tuple[str, dict[int, str]]:
+    """Return a text with letters of private use in place of ``_OLD_BREAKS``, and the table that translates it back."""
+    letters = [c for c in _OLD_BREAKS if c in text]
+    free = (c for c in map(chr, range(0xE000, 0xF8FF)) if c not in text)
+    others = {ord(c): next(free) for c in letters}
+    return text.translate(others) if letters else text, {ord(other): chr(c) for c, other in others.items()}
 
 
 class _FastReader(Reader):
@@ -102,6 +137,7 @@ class _FastReader(Reader):
 class _FastScanner(Scanner):
     reader: Any = None  # properties in the base class
     scanner_processing_version = (1, 2)
+    plain_flow = _PLAIN_FLOW
 
     def __init__(self, loader: Any) -> None:
         self.reader = loader.reader
@@ -195,7 +231,7 @@ class _FastScanner(Scanner):
         reader = self.reader
         start = end = reader.get_mark()
         indent = self.indent + 1
-        run = _PLAIN_FLOW if self.flow_context else _PLAIN_BLOCK
+        run = self.plain_flow if self.flow_context else _PLAIN_BLOCK
         chunks: list[str] = []
         spaces: list[str] = []
         while reader.peek() != "#" and (text := self._consume(run)):
@@ -333,6 +369,109 @@ class _FastScanner(Scanner):
             if reader.peek() not in _BREAKS:
                 return breaks, end
             breaks.append(self.scan_line_break())
+
+
+class _TolerantScanner(_FastScanner):
+    """A scanner of texts that are half written.
+
+    An unclosed bracket ends where the next entry of the block around it begins, an unclosed quotation mark ends with its
+    line, a key without a colon is a key, and what begins no token is a word.
+    """
+
+    plain_flow = _line(
+        rf"(?!(?<= )#)(?:\$\{{[^}}\r\n]*\}}|[^{_STOPS}:,\[\]{{}}]|:(?![{_STOPS},\[\]{{}}]))++", " "
+    )  # with `${x}`
+
+    def fetch_more_tokens(self) -> Any:
+        self.scan_to_next_token()
+        reader = self.reader
+        if self.flow_context and (reader.peek() == "\0" or (self._outside() and reader.peek() not in "]},")):
+            self._close(len(self.flow_context))
+            self.allow_simple_key = True
+        place = reader.pointer, reader.index, reader.line, reader.column
+        try:
+            super().fetch_more_tokens()
+        except ERRORS:
+            reader.pointer, reader.index, reader.line, reader.column = place
+            self.tokens.append(self._rest(None))
+
+    def scan_to_next_token(self) -> Any:
+        super().scan_to_next_token()
+        while self.reader.peek() == "\t":
+            self._consume(_BLANKS)
+            super().scan_to_next_token()
+
+    def _outside(self) -> bool:
+        """Return whether the next character is the first one of its line, and not inside the entry of the open brackets."""
+        reader = self.reader
+        if reader.column > self.indent:
+            return False
+        return not reader.buffer[reader.pointer - reader.column : reader.pointer].strip(" \t")
+
+    def _close(self, count: int) -> None:
+        """Close brackets that nothing closes."""
+        mark = self.reader.get_mark()
+        for _ in range(count):
+            self.remove_possible_simple_key()
+            self.tokens.append(
+                (FlowMappingEndToken if self.flow_context.pop() == "{" else FlowSequenceEndToken)(mark, mark)
+            )
+
+    def _rest(self, style: str | None) -> Any:
+        """Return the rest of the line, or up to the next sign of a mapping or list in brackets, as a scalar."""
+        start = self.reader.get_mark()
+        text = self._consume(_JUNK_FLOW if self.flow_context and style is None else _LINE).rstrip(" \t")
+        return ScalarToken(text if style is None else text[1:], style is None, start, self.reader.get_mark(), style)
+
+    def _insert_key(self, level: int) -> None:
+        """Make what may be a key one without a colon, if it has to be one."""
+        key = self.possible_simple_keys.pop(level)
+        if key.required:
+            self.tokens.insert(key.token_number - self.tokens_taken, KeyToken(key.mark, key.mark))
+
+    def remove_possible_simple_key(self) -> None:
+        if self.flow_level in self.possible_simple_keys:
+            self._insert_key(self.flow_level)
+
+    def stale_possible_simple_keys(self) -> None:
+        first = next(iter(self.possible_simple_keys.values()), None)
+        if first is not None and (first.line != self.reader.line or self.reader.index - first.index > MAX_KEY):
+            for level in [n for n, key in self.possible_simple_keys.items() if key.line != self.reader.line]:
+                self._insert_key(level)
+
+    def fetch_flow_collection_end(self, TokenClass: Any) -> None:
+        opening = "{" if TokenClass is FlowMappingEndToken else "["
+        if opening in self.flow_context:
+            self._close(self.flow_context[::-1].index(opening))
+        elif self.flow_context:
+            self._close(1)
+            self.reader.forward()
+            return
+        super().fetch_flow_collection_end(TokenClass)
+
+    def fetch_flow_scalar(self, style: Any) -> None:
+        reader = self.reader
+        match = _QUOTED[style].match(reader.buffer, reader.pointer)
+        if match is None or any(
+            content[1] and len(content[0]) <= self.indent for content in _INDENTED.findall(match.group())
+        ):
+            self.save_possible_simple_key()
+            self.allow_simple_key = False
+            self.tokens.append(self._rest(style))
+        else:
+            super().fetch_flow_scalar(style)
+
+    def scan_plain(self) -> Any:
+        token = super().scan_plain()
+        return token if token.value else self._rest(None)
+
+    def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+        line = self.reader.line
+        spaces = super().scan_plain_spaces(indent, start_mark)
+        if self.reader.line == line:
+            return spaces
+        outside = bool(self.flow_context) and self._outside()
+        return None if outside or _KEY_AHEAD.match(self.reader.buffer, self.reader.pointer) else spaces
 
 
 class _FastParser(Parser):

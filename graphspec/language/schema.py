@@ -8,33 +8,500 @@ conditions follows the names, so that one ``pattern`` refuses unknown ones, with
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphspec.base.config import Config, Neutral, Registry
-from graphspec.language.column_types import COLUMNS
-from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
-from graphspec.language.data_sources import DataKeys, ValidationKeys
+from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
+from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.parse import REQUIRED, VERSION
-from graphspec.language.schema_classes import (
-    NAMES,
-    OPTION,
-    arguments_schema,
-    common,
-    definitions_of,
-    known_schema,
-    names_schema,
-    neutral,
-    paragraphs_of,
-    reference,
-)
-from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Schema, arguments, share
-from graphspec.language.search_schema import search_schema, space_schema
-from graphspec.language.search_section import ObjectiveKeys, SearchKeys
-from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
-from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
-from graphspec.vocabulary.layers import LAYERS
+from graphspec.language.parse import REQUIRED, VERSION, DataKeys, ValidationKeys
+from graphspec.language.search import ObjectiveKeys, SearchKeys
+from graphspec.language.sections import WEIGHT_FILE, HeadKeys, InputKeys, TrainingKeys
+from graphspec.vocabulary.callbacks.logging import Refused
+from graphspec.vocabulary.layers import CELLS, LAYERS
+
+# Schemas of arguments: what pydantic generates, with variables, few repeats, and the titles and texts that editors show.
+Schema = dict[str, Any]
+
+VARIABLE: Schema = {"$ref": "#/$defs/variable"}
+VARIABLE_DEFINITION: Schema = {"type": "string", "pattern": r"\$\{", "title": "variable"}
+HIDDEN: Schema = {"doNotSuggest": True}
+"""Accepted, but not offered: a keyword of yaml-language-server and of VS Code."""
+_SCALARS = {"integer": "integer", "number": "number", "boolean": "true or false", "null": "null", "string": "text"}
+_ANNOTATIONS = ("title", "description", "default")
+_SHORTEST = 50
+"""The number of characters from which a repeated schema is worth a definition of its own."""
+
+
+def arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
+    """Return the arguments of ``cls`` by name, and the names of the required ones. Each may be a variable."""
+    generated = cls.model_json_schema()
+    required = generated.get("required", [])
+    only = {field.alias or name: _only(field.metadata) for name, field in cls.model_fields.items()}
+    found = {}
+    for key, value in generated.get("properties", {}).items():
+        core = compact(value) if only[key] is None else _constant(only[key])
+        found[key] = {**core, **_text(value, key in required)}
+    return found, required
+
+
+def _only(metadata: Sequence[Any]) -> Only | None:
+    """Return the validator of an argument with one allowed value, or None."""
+    return next((found for item in metadata if isinstance(found := getattr(item, "func", None), Only)), None)
+
+
+def _constant(only: Only | None) -> Schema:
+    """Return the schema of an argument with one allowed value. An editor does not offer it."""
+    assert only is not None
+    return {"title": f"only {shown(only.allowed)}", "const": only.allowed, "errorMessage": only.message, **HIDDEN}
+
+
+def _text(value: Schema, required: bool) -> Schema:
+    """Return the description of an argument, with its default, as a sentence and for programs.
+
+    Null is for people only: as a default, an editor would write it where a value is about to be chosen.
+    """
+    parts = [value["description"]] if value.get("description") else []
+    if required:
+        parts.append("Required.")
+    elif "default" in value and len(default := shown(value["default"])) <= 40:
+        parts.append(f"Default: {default}.")
+    texts: Schema = {"description": " ".join(parts)} if parts else {}
+    return {**texts, "default": value["default"]} if value.get("default") is not None else texts
+
+
+def shown(value: Any) -> str:
+    """Return a value as a spec contains it."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def compact(value: Schema) -> Schema:
+    """Return pydantic's schema with a variable as an alternative at every level, in few words, with a title.
+
+    A list with one item per axis may also be a single item. An argument without a type is hidden: it has no effect.
+    """
+    members = _members(value)
+    if not members:
+        return {"title": "any value", **HIDDEN}
+    title = " or ".join(dict.fromkeys(map(_words, members)))
+    scalars = [member for member in members if member.get("type") in _SCALARS and "enum" not in member]
+    if {"integer", "number"} <= {member["type"] for member in scalars}:
+        scalars = [member for member in scalars if member["type"] != "integer"]
+    kinds = [member for member in members if "x-kind" in member]
+    others = [member for member in members if "type" not in member and "x-kind" not in member]
+    others += [member for member in members if member.get("type") in ("array", "object")]
+    texts = any(member["type"] == "string" for member in scalars)
+    types = list(dict.fromkeys(member["type"] for member in scalars))
+    merged: Schema = {key: item for member in scalars for key, item in member.items() if key != "type"}
+    if kinds:
+        types = [*types, *(name for name in ("string", "object") if name not in types)]
+        merged["allOf"] = [{"$ref": f"#/$defs/{kind['x-kind']}"} for kind in kinds]
+    elif not others and not texts:
+        types.append("string")
+        merged |= {"pattern": VARIABLE_DEFINITION["pattern"], "errorMessage": f"Expected {title}."}
+    types.sort(key=lambda name: name == "null")  # editors complete a key with a value of the first type
+    one: Schema = {"type": types if len(types) > 1 else types[0], **merged} if types else {}
+    if not others:
+        return {"title": title, **one}
+    variable = [] if texts or kinds else [VARIABLE]
+    return {"title": title, "anyOf": [*([one] if one else []), *others, *variable]}
+
+
+def _members(value: Schema) -> list[Schema]:
+    """Return the alternatives of a schema, each with variables allowed in its parts."""
+    if "x-kind" in value:
+        return [{"x-kind": value["x-kind"]}]
+    if "anyOf" in value:
+        return [member for part in value["anyOf"] for member in _members(part)]
+    value = {key: child for key, child in value.items() if key not in _ANNOTATIONS}
+    if "const" in value:
+        return [{"enum": [value["const"]]}]
+    if "enum" in value:
+        return [{"enum": value["enum"]}]
+    if "prefixItems" in value:
+        item, count = value["prefixItems"][0], len(value["prefixItems"])
+        return [*_members(item), {"type": "array", "items": compact(item), "minItems": count, "maxItems": count}]
+    if value.get("type") == "array" and "minLength" in value:  # pydantic's word for a list from which a tuple is made
+        value["minItems"] = value.pop("minLength")
+    if isinstance(value.get("properties"), dict):
+        required = value.get("required", [])
+        value["properties"] = {
+            key: {**compact(child), **_text(child, key in required)} for key, child in value["properties"].items()
+        }
+    for key in ("items", "additionalProperties"):
+        if isinstance(value.get(key), dict):
+            value[key] = compact(value[key])
+    return [value] if value else []
+
+
+def _words(member: Schema) -> str:
+    """Return a type in words: ``integer ≥ 1``, ``list of number``."""
+    if "x-kind" in member:
+        return str(member["x-kind"])
+    if "enum" in member:
+        return " or ".join(member["enum"]) if len(member["enum"]) <= 3 else "a word"
+    if member.get("type") == "array":
+        count = f"{member['minItems']} " if member.get("minItems") == member.get("maxItems") is not None else ""
+        items = re.sub(r"\b(integer|number|text)\b", r"\1s", member.get("items", {}).get("title", "values"))
+        return f"list of {count}{items}" if " or " not in items else f"list of {count}values".rstrip()
+    if member.get("type") not in _SCALARS:
+        return "mapping"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {member[key]:g}" for key, sign in signs.items() if key in member and abs(member[key]) < MAX_SIZE]
+    return " ".join([_SCALARS[member["type"]], " and ".join(bounds)]).strip()
+
+
+def share(schema: Schema) -> None:
+    """Move repeated schemas of arguments to ``$defs``: first types without texts, then whole arguments."""
+    definitions: Schema = schema["$defs"]
+    found = [(key, argument) for part in list(_properties(schema)) for key, argument in part.items()]
+    counts = Counter(_text_of(_core(argument)) for _, argument in found)
+    names: dict[str, str] = {}
+    for _, argument in found:
+        core = _core(argument)
+        text = _text_of(core)
+        if counts[text] > 1 and len(text) >= _SHORTEST:
+            if text not in names:
+                names[text] = _free(definitions, _slug(argument["title"]))
+                definitions[names[text]] = core
+            texts = {key: value for key, value in argument.items() if key in ("description", "default")}
+            argument.clear()
+            argument |= {"$ref": f"#/$defs/{names[text]}", **texts}
+    counts = Counter(_text_of(argument) for _, argument in found)
+    keys = Counter((_text_of(argument), key) for key, argument in found)
+    names.clear()
+    for _, argument in found:
+        text = _text_of(argument)
+        if counts[text] > 1 and len(text) >= _SHORTEST:
+            if text not in names:
+                key = max((key for other, key in keys if other == text), key=lambda key: keys[text, key])
+                names[text] = _free(definitions, key)
+                definitions[names[text]] = dict(argument)
+            argument.clear()
+            argument["$ref"] = f"#/$defs/{names[text]}"
+    _share_parts(schema)
+
+
+def _share_parts(schema: Schema) -> None:
+    """Move repeated types inside arguments, such as the items of lists, to ``$defs``."""
+    definitions: Schema = schema["$defs"]
+    known = {_text_of(value): name for name, value in definitions.items()}
+    found = list(_parts(schema))
+    counts = Counter(_text_of(part) for part in found)
+    for part in found:
+        text = _text_of(part)
+        if len(text) < _SHORTEST or (counts[text] == 1 and text not in known):
+            continue
+        if text not in known:
+            known[text] = _free(definitions, _slug(part["title"]))
+            definitions[known[text]] = dict(part)
+        part.clear()
+        part["$ref"] = f"#/$defs/{known[text]}"
+
+
+def _parts(value: Any) -> Iterator[Schema]:
+    """Yield the titled items of lists and alternatives of a type in a schema, the inner ones first."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _parts(child)
+            parts = [child] if key == "items" else child if key == "anyOf" else []
+            yield from (part for part in parts if isinstance(part, dict) and "title" in part and "const" not in part)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _parts(child)
+
+
+def _properties(value: Any) -> Iterator[dict[str, Schema]]:
+    """Return the properties of all mappings in a schema, if they have titles: arguments."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if key == "properties":
+                yield {name: item for name, item in child.items() if isinstance(item, dict) and "title" in item}
+            yield from _properties(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _properties(child)
+
+
+def _core(argument: Schema) -> Schema:
+    """Return an argument without its description and its default."""
+    return {key: value for key, value in argument.items() if key not in ("description", "default")}
+
+
+def _text_of(value: Schema) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _slug(title: str) -> str:
+    """Return a title as part of a definition's name."""
+    for sign, word in {"≥": "from", ">": "above", "≤": "to", "<": "below"}.items():
+        title = title.replace(sign, word)
+    return re.sub(r"[^\w.]+", "-", title).strip("-")
+
+
+def _free(definitions: Schema, name: str) -> str:
+    """Return a name that no definition has: ``name``, ``name-2`` and so on."""
+    count, free = 1, name
+    while free in definitions:
+        count += 1
+        free = f"{name}-{count}"
+    return free
+
+
+# Schemas of the classes of a registry: their names with texts, and the arguments that a ``type`` has.
+OPTION: Schema = {
+    "title": "true or false",
+    "type": ["boolean", "string"],
+    "pattern": VARIABLE_DEFINITION["pattern"],
+    "errorMessage": "Expected true or false.",
+    "description": "Keras's call argument. Default: false.",
+}
+NAMES: Schema = {
+    "anyOf": [
+        {"type": "string", "title": "name"},
+        {"type": "array", "title": "list of names", "items": {"type": "string"}, "minItems": 1},
+    ]
+}
+_ANY: Schema = {"description": "", "allOf": [True]}
+"""An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
+compares titles and texts."""
+_MANY = 5
+"""The number of arguments that the text of a class lists."""
+_GROUP = 7
+"""The number of conditions from which one in front of them saves time."""
+_ONNX = "onnx."
+"""The names of ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %."""
+_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
+"""Arguments that this text leaves out."""
+
+
+def paragraphs_of(cls: type) -> list[str]:
+    """Return the docstring of ``cls`` as Markdown, by paragraphs: one at least, empty if Python drops docstrings."""
+    text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
+    text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text, without sources in brackets."""
+    text = re.sub(r" \([^()]*\b(19|20)\d\d\)", "", text)
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", text, maxsplit=1)[0]
+
+
+def is_operation(registry: Registry[Any], cls: type) -> bool:
+    """Return whether a class is an operation: one of many with few different signatures, ``ops.sum``."""
+    return "." in primary_name(registry, cls)
+
+
+def describe_class(cls: type[Config]) -> str:
+    """Return what an editor says about a class: what it does, its shapes, and its main arguments."""
+    paragraphs = paragraphs_of(cls)
+    shapes = [first_sentence(paragraph) for paragraph in paragraphs if paragraph.startswith("Shapes: ")]
+    found, required = arguments(cls)
+    main = [
+        f"{key} = {shown(argument['default'])}" if "default" in argument else key
+        for key, argument in sorted(found.items(), key=lambda item: item[0] not in required)
+        if not argument.get("doNotSuggest") and not _MINOR.search(key)
+    ]
+    main = main[:_MANY] + ["…"] * (len(main) > _MANY or len(main) < len(found))
+    takes = f"Arguments: {', '.join(main)}" if main not in ([], ["…"]) else ""
+    return "\n\n".join(part for part in (first_sentence(paragraphs[0]), *shapes, takes) if part)
+
+
+def accepted(registry: Registry[Any]) -> list[type[Config]]:
+    """Return the classes of a registry without those that the compiler refuses."""
+    return [cls for cls in registry if not issubclass(cls, Refused)]
+
+
+def reference(name: str) -> Schema:
+    """Return a reference to a definition."""
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _aliases(registry: Registry[Any], cls: type) -> list[str]:
+    """Return all names of ``cls``, the primary one first."""
+    return [name for name in registry.names() if registry.get(name) is cls]
+
+
+def primary_name(registry: Registry[Any], cls: type) -> str:
+    """Return the primary name of ``cls``."""
+    return _aliases(registry, cls)[0]
+
+
+def _exactly(names: Sequence[str]) -> str:
+    """Return the pattern of some names; that of operations has ``ops.`` once."""
+    plain = [name for name in names if "." not in name]
+    families: dict[str, list[str]] = {}
+    for family, dot, name in (name.partition(".") for name in names):
+        if dot:
+            families.setdefault(family, []).append(name)
+    parts = [*plain, *(rf"{family}\.{_alternatives(last)}" for family, last in families.items())]
+    return f"^{_alternatives(parts) if plain or len(parts) > 1 else parts[0]}$"
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    return f"({'|'.join(names)})" if len(names) > 1 else names[0]
+
+
+def names_schema(kind: str, registry: Registry[Any]) -> Schema:
+    """Return the schema of a text: the name of a class, with what an editor says about it, or a variable.
+
+    The text of a layer, a cell or a column is all that is shown, thus it lists the arguments. An activation, a loss or
+    another object is often the value of an argument that has a text of its own: a list of one value adds a line to it.
+    """
+    names: list[Schema] = []
+    for cls in accepted(registry):
+        primary, *others = _aliases(registry, cls)
+        text = first_sentence(paragraphs_of(cls)[0])
+        if is_operation(registry, cls):
+            # few words, for there are many: ONNX documents its operators
+            names.append({"const": primary} | ({} if primary.startswith(_ONNX) else {"description": text}))
+        elif registry in (LAYERS, CELLS, COLUMNS):
+            names.append({"const": primary, "title": primary, "description": describe_class(cls)})
+            names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
+        else:
+            alike = primary.replace("_", "").lower()
+            for name in (primary, *others):
+                about = f"Another name of {primary}." if name != primary and name.lower() == alike else text
+                names.append({"enum": [name], "title": name, "enumDescriptions": [about]})
+    variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
+    return {"if": variable, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
+
+
+def known_schema(registry: Registry[Any]) -> Schema:
+    """Return the condition of a known name. Editors cannot suggest one, and all names would make a long message."""
+    names = [name for cls in accepted(registry) for name in _aliases(registry, cls)]
+    return {
+        "pattern": _exactly(names),
+        "errorMessage": f"There is no {registry.kind} of this name; `graphspec validate` suggests one.",
+    }
+
+
+def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
+    """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments.
+
+    Without a known type, any arguments are allowed: the type is the problem, or a variable. Conditions of many classes are
+    grouped by the first letter of their names, since an editor tries all of a group. ONNX's operators have any.
+    """
+    groups: dict[str, list[Schema]] = {}
+    for cls in accepted(registry):
+        if is_operation(registry, cls):
+            continue
+        names = _aliases(registry, cls)
+        condition = {"if": _of_type(_exactly(names)), "then": reference(f"{kind}.{names[0]}")}
+        letters = {name[0] for name in names}
+        groups.setdefault(letters.pop() if len(letters) == 1 else "", []).append(condition)
+    conditions = groups.pop("", [])
+    for letter, group in groups.items():
+        conditions += group if len(group) < _GROUP else [{"if": _of_type(f"^{letter}"), "then": {"allOf": group}}]
+    families: dict[str, list[Schema]] = {}
+    for alike in signatures(registry):
+        family = alike[0].partition(".")[0]
+        condition = {"if": _of_type(_exactly(alike)), "then": reference(f"{kind}.{alike[0]}")}
+        families.setdefault(family, []).append(condition)
+    conditions += [{"if": _of_type(rf"^{family}\."), "then": {"allOf": found}} for family, found in families.items()]
+    if any(name.startswith(_ONNX) for name in registry.names()):
+        conditions.append({"if": _of_type(rf"^{re.escape(_ONNX)}"), "then": {"additionalProperties": True}})
+    known = {"type": "string", "allOf": [reference(f"{kind}-known")]}
+    named = {"type": "object", "properties": {"type": known}, "required": ["type"]}
+    return {"if": named, "then": {"allOf": conditions}, "else": {"additionalProperties": True}}
+
+
+def _of_type(pattern: str) -> Schema:
+    """Return the condition of a mapping whose ``type`` has a pattern."""
+    return {"properties": {"type": {"pattern": pattern}}}
+
+
+def neutral(keys: Mapping[str, Neutral]) -> Schema:
+    """Return the schema of keys that are accepted without effect. Editors do not offer what stands in a pattern."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for key, neutral in keys.items():
+        groups.setdefault(neutral.values, []).append(key)
+    patterns = {f"^({'|'.join(names)})$": {"enum": [*values]} if values else {} for values, names in groups.items()}
+    return {"patternProperties": patterns} if patterns else {}
+
+
+def common(registry: Registry[Any]) -> dict[str, Neutral]:
+    """Return the keys that all classes of a registry accept without effect."""
+    first, *others = accepted(registry)
+    return {
+        key: meaning
+        for key, meaning in first.neutral.items()
+        if all(cls.neutral.get(key) == meaning for cls in others)
+        and (not meaning.values or all(not _has_field(cls, key) for cls in (first, *others)))
+    }
+
+
+def _has_field(cls: type[Config], key: str) -> bool:
+    """Return whether a key is an argument of a class, other than a key of nodes that is one in this class alone."""
+    return key in cls.model_fields and key not in getattr(cls, "own_keys", ())
+
+
+def definitions_of(kind: str, registry: Registry[Any]) -> Schema:
+    """Return the definitions of the classes by name; operations of one signature have one, with the first one's name."""
+    classes = [cls for cls in accepted(registry) if not is_operation(registry, cls)]
+    found = {f"{kind}.{primary_name(registry, cls)}": _typed(registry, cls) for cls in classes}
+    firsts = [(group[0], registry.get(group[0])) for group in signatures(registry)]
+    return found | {f"{kind}.{name}": _typed(registry, cls) for name, cls in firsts if cls is not None}
+
+
+def signatures(registry: Registry[Any]) -> list[list[str]]:
+    """Return the names of the operations that have arguments, those with equal ones together."""
+    groups: dict[str, list[str]] = {}
+    for cls in accepted(registry):
+        if is_operation(registry, cls) and cls.model_fields:
+            name = primary_name(registry, cls)
+            if name.startswith(_ONNX):
+                continue
+            typed = {key: value for key, value in _typed(registry, cls).items() if key != "title"}
+            groups.setdefault(f"{name.partition('.')[0]} {json.dumps(typed, sort_keys=True)}", []).append(name)
+    return list(groups.values())
+
+
+def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
+    """Return the schema of the arguments of ``cls``; the mapping around them forbids all other keys."""
+    properties, required = arguments(cls)
+    calls = {
+        key: {**NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
+        for key in getattr(cls, "call_arguments", ())
+    }
+    calls |= {key: dict(OPTION) for key in getattr(cls, "call_options", ())}  # `share` changes each on its own
+    shared = common(registry)
+    own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in shared}
+    typed: Schema = {"title": primary_name(registry, cls), "properties": {**properties, **calls}, **neutral(own)}
+    return {**typed, "required": required} if required else typed
+
+
+# The JSON Schema of the section ``search`` and of spaces.
+def search_schema(keys: Schema, objective: Schema) -> Schema:
+    """Return the schema of the section ``search``, from those of its keys and of its objective's."""
+    paths = {"type": "object", "additionalProperties": {"$ref": "#/$defs/space"}, "minProperties": 1}
+    changed = {"space": paths, "objective": objective}
+    texts = {key: {"description": keys["properties"][key]["description"]} for key in changed}
+    return {**keys, "properties": keys["properties"] | {key: changed[key] | texts[key] for key in changed}}
+
+
+def space_schema() -> Schema:
+    """Return the schema of a space of values."""
+    log = {"type": "boolean", "description": "Whether equal ratios are equally likely, not equal differences."}
+
+    def numbers(kind: str) -> Schema:
+        bounds = {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
+        text = "The lowest and the highest value; both are included."
+        key = "int" if kind == "integer" else "float"
+        step = {"type": kind, "exclusiveMinimum": 0, "description": "The distance of neighbours."}
+        keys = {key: {**bounds, "description": text}, "log": log, "step": step}
+        return {"title": key, "type": "object", "properties": keys, "required": [key], "additionalProperties": False}
+
+    text = "The values. A mapping in it may contain spaces, which only exist if it is chosen."
+    values = {"choice": {"type": "array", "minItems": 1, "description": text}}
+    choice = {"title": "choice", "type": "object", "properties": values, "required": ["choice"]}
+    return {"anyOf": [numbers("number"), numbers("integer"), {**choice, "additionalProperties": False}]}
+
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
 _NUMBER: Schema = {"type": ["number", "string"], "pattern": VARIABLE_DEFINITION["pattern"]}

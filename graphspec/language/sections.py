@@ -3,27 +3,188 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
-from graphspec.base.errors import did_you_mean
+from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.keys import means_null, number_hint
+from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
-from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training
+from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, validate
-from graphspec.language.head_losses import loss_hint
-from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
-from graphspec.language.weight_files import SCHEMA as WEIGHT_FILE
-from graphspec.language.weight_files import parse_weight_file
+from graphspec.language.names import Item, Scope
+from graphspec.language.tree import Tree, describe, format_names, intended_keys, type_hint
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric
+
+# Hints for names of losses that mean another loss for every head: ``crossentropy``, ``nll``, ``CrossEntropyLoss``.
+_BY_HEAD = frozenset(
+    (
+        *("crossentropy", "softmaxcrossentropy", "softmaxcrossentropywithlogits", "ce", "xent", "nll"),
+        *("negativeloglikelihood", "loglikelihood", "log", "categorical", "classification", "logistic", "softmax"),
+        *("binary", "sigmoid", "sigmoidcrossentropy", "bcewithlogits", "binarycrossentropywithlogits"),
+    )
+)
+_LOGITS = frozenset(("bcewithlogits", "binarycrossentropywithlogits", "sigmoidcrossentropy"))
+_ANY = (
+    "use sparse_categorical_crossentropy for class ids or labels, categorical_crossentropy for one-hot targets, or "
+    "binary_crossentropy for one unit with sigmoid"
+)
+
+
+def loss_hint(loss: object, node: Tree | None) -> str | None:
+    """Return a hint for the name of a cross-entropy, by the units and the activation of the head's node.
+
+    Args:
+        loss: the value of ``loss``: a name, or a mapping with ``type``.
+        node: the entry of the node, if it is known.
+    """
+    name = loss.get("type") if isinstance(loss, dict) else loss
+    if not isinstance(name, str) or (folded := fold(name).removesuffix("loss")) not in _BY_HEAD:
+        return None
+    units, activation, subject = _answer(node)
+    if folded in _LOGITS or folded in ("binary", "sigmoid") or units == 1 or activation == "sigmoid":
+        if activation == "sigmoid":
+            return "did you mean 'binary_crossentropy'?"
+        if activation is None and (folded in _LOGITS or units is not None):
+            return (
+                f"{subject} has no activation: write `{{type: binary_crossentropy, from_logits: true}}`, or "
+                "binary_crossentropy and `activation: sigmoid`"
+            )
+        return "did you mean 'binary_crossentropy'?"
+    if activation == "softmax":
+        return "did you mean 'sparse_categorical_crossentropy'? for one-hot targets, categorical_crossentropy"
+    if units is not None and activation is None:
+        return (
+            f"{subject} has no activation: write `{{type: sparse_categorical_crossentropy, from_logits: true}}`, or "
+            "sparse_categorical_crossentropy and `activation: softmax`"
+        )
+    return _ANY
+
+
+def _answer(node: Tree | None) -> tuple[int | None, str | None, str]:
+    """Return the units and the folded activation of a node, each None if unknown or missing, and its name."""
+    if node is None or not isinstance(node.value, dict):
+        return None, None, "the head"
+    values = {key: child.value for key, child in node.value.items()}
+    units, activation = values.get("units", values.get("filters")), values.get("activation")
+    if isinstance(activation, dict):
+        activation = activation["type"].value if "type" in activation else None
+    if values.get("type") in ("Softmax", "softmax"):
+        activation = "softmax"
+    name = values.get("name")
+    subject = f"'{name}'" if isinstance(name, str) else "the head"
+    is_linear = not isinstance(activation, str) or fold(activation) in ("linear", "none")
+    return units if isinstance(units, int) else None, None if is_linear else fold(str(activation)), subject
+
+
+# Files with weights that exist already: ``training.initial_weights``, and ``weights`` of a node or a block instance.
+EXAMPLE = "name a file, `weights.safetensors`, or write `{file: weights.safetensors, allow_missing: [head/*]}`"
+
+
+class WeightKeys(Config):
+    """Weights that exist already."""
+
+    file: str = Field(description="A file .safetensors or .npz, or a run directory; relative to the spec.")
+    map: dict[str, str] = Field(
+        {},
+        description="Our names to the file's, by patterns: `encoder/*: bert.encoder.*`. `*` is any text; the first match "
+        "wins.",
+    )
+    layout: Literal["keras", "torch"] = Field(
+        "keras", description="How the file names and stores weights: as graphspec and Keras, or as PyTorch."
+    )
+    allow_missing: list[str] = Field(
+        [],
+        description="Patterns of weights that start new if the file lacks them, or has them in another shape.",
+    )
+
+
+_PATTERNS: dict[str, Any] = {
+    "file": {"type": "string"},
+    "map": {"type": "object", "additionalProperties": {"type": "string"}},
+    "layout": {"enum": ["keras", "torch"]},
+    "allow_missing": {"type": "array", "items": {"type": "string"}},
+}
+_DESCRIBED = {k: {**v, "description": WeightKeys.model_fields[k].description} for k, v in _PATTERNS.items()}
+_MAPPING = {"type": "object", "properties": _DESCRIBED, "required": ["file"], "additionalProperties": False}
+WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}
+"""The JSON Schema of a file of weights: its name, or a mapping."""
+
+
+def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -> WeightFile | None:
+    """Return the file of weights that a value names; None if the value is wrong, which is reported.
+
+    Args:
+        node: the node or block instance whose weights they are; empty for the whole network.
+        subject: the value in messages.
+    """
+    if tree.unknown or tree.value is None:
+        return None
+    if isinstance(tree.value, str):
+        return WeightFile(tree.value, node, tree=tree)
+    if not isinstance(tree.value, dict):
+        if isinstance(tree.value, list):
+            hint = (
+                "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
+            )
+            problems.value(tree, Code.VALUE_NOT_ALLOWED, f"{subject} cannot be arrays: it names a file", hint=hint)
+            return None
+        text = f"{subject} must be a name or a mapping, not {describe(tree)}"
+        problems.value(tree, Code.WRONG_TYPE, text, hint=type_hint(tree, "text") or EXAMPLE)
+        return None
+    keys = validate(WeightKeys, tree, subject, problems)
+    if keys is None or not _patterns_fit(keys.map, tree, subject, problems):
+        return None
+    return WeightFile(keys.file, node, tuple(keys.map.items()), keys.layout, tuple(keys.allow_missing), tree=tree)
+
+
+def _patterns_fit(given: dict[str, str], tree: Tree, subject: str, problems: Problems) -> bool:
+    """Report patterns with fewer stars than their replacements."""
+    fits = True
+    for ours, theirs in given.items():
+        if theirs.count("*") > ours.count("*"):
+            fits = False
+            text = f"`map` of {subject} has '{theirs}' for '{ours}', with more `*` than that"
+            hint = "each `*` of the file's name stands for the text of one in ours"
+            problems.value(tree.value["map"].value[ours], Code.VALUE_NOT_ALLOWED, text, hint=hint)
+    return fits
+
+
+def of_items(top: Scope, unused: Sequence[Scope], problems: Problems) -> list[WeightFile]:
+    """Return the files that nodes and block instances name; those of unused blocks are only checked."""
+    parsed: dict[int, WeightFile | None] = {}
+
+    def read(item: Item, tree: Tree) -> WeightFile | None:
+        if id(tree) not in parsed:  # all copies of an entry share one tree
+            parsed[id(tree)] = parse_weight_file(tree, item.full, f"`weights` of '{item.full}'", problems)
+        found = parsed[id(tree)]
+        return None if found is None else found.of(item.full)
+
+    used = [found for item, tree in _named(top) if (found := read(item, tree)) is not None]
+    for scope in unused:
+        for item, tree in _named(scope):
+            read(item, tree)
+    return used
+
+
+def _named(scope: Scope) -> Iterator[tuple[Item, Tree]]:
+    """Yield the items with ``weights`` of their own; those of shared instances are of their owners."""
+    for item in scope.items:
+        if "share" in (item.tree.value if isinstance(item.tree.value, dict) else ()):
+            continue
+        if item.kind != "input" and (tree := item.tree.get("weights")) is not None:
+            yield item, tree
+        if item.inner is not None:
+            yield from _named(item.inner)
+
 
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 

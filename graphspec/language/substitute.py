@@ -12,17 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import did_you_mean
-from graphspec.language.tree import (
-    MAX_DEPTH,
-    MAX_TEXT,
-    MAX_VALUES,
-    Problems,
-    Tree,
-    describe,
-    format_cycle,
-    format_value,
-)
+from graphspec.base.errors import Problems, did_you_mean
+from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, format_cycle, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _MAX_CHARACTERS = 2**25

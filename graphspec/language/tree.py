@@ -8,8 +8,7 @@ from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, did_you_mean, shorten
+from graphspec.base.errors import Mark, did_you_mean, shorten
 from graphspec.base.synonyms.keys import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -247,44 +246,3 @@ def intended_keys(tree: Tree, known: Collection[str]) -> set[str]:
     """Return the ``known`` keys that misspelt keys of ``tree`` stand for. They are not reported as missing."""
     hints = {did_you_mean(key, known) for key in tree.value if key not in known}
     return {key for key in known if f"did you mean '{key}'?" in hints}
-
-
-class Problems:
-    """Collects diagnostics. A repeated problem at one position (a block's node in many instances) is kept once."""
-
-    def __init__(self) -> None:
-        self.found: list[Diagnostic] = []
-        self._seen: set[tuple[object, ...]] = set()
-        self._wrong: set[tuple[object, ...]] = set()
-
-    def at(
-        self, mark: Mark, code: str, message: str, *, path: str = "", subject: str = "", hint: str | None = None
-    ) -> None:
-        """Report at ``mark``. ``subject`` distinguishes problems with one code and position, such as two missing keys."""
-        key = (code, mark.file, mark.line, mark.column, path, subject)
-        if code == Code.UNKNOWN_KEY and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
-            return  # already reported as GS104: the key is not text
-        if code == Code.WRONG_TYPE:
-            self._wrong.add((mark.file, mark.line, mark.column))
-        if key not in self._seen:
-            self._seen.add(key)
-            self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
-
-    def value(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
-        """Report at a value. If it came from a variable, the hint names the position of its definition."""
-        if tree.origin is not None:
-            source = (
-                f"the value is set at line {tree.origin.line}" if tree.origin.line else "the value is set elsewhere"
-            )
-            if tree.origin.file == "--set":
-                source = "the value is set by --set"
-            hint = f"{hint}; {source}" if hint else source
-        self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
-
-    def key(self, tree: Tree, key: str, code: str, message: str, *, hint: str | None = None) -> None:
-        """Report at a key of the mapping ``tree``."""
-        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.child_path(key), hint=hint)
-
-    def node(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
-        """Report at a whole mapping, marked by its first key."""
-        self.at(tree.first_key, code, message, path=tree.path, hint=hint, subject=subject)

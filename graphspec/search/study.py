@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
 import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,16 +28,13 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.libraries import missing_library
 from graphspec.engine.training.run_directory import locked
-from graphspec.language.search_space import Choice, Range, Search, Space
-from graphspec.language.search_values import Chooser, drawn
-from graphspec.language.tree import format_value
+from graphspec.language.search import Choice, Chooser, Range, Search, Space, drawn
+from graphspec.language.write import flow
 
 # What is known of a trial: its values as ``--set`` takes them, and ``trial.json`` in its run directory.
 Params = dict[str, int | float]
 TRIAL = "trial.json"
 State = Literal["running", "complete", "pruned", "failed", "infeasible"]
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
-_WORDS = frozenset(("null", "true", "false"))
 
 
 @dataclass(frozen=True)
@@ -151,24 +147,7 @@ def _size(space: Space) -> int:
 
 def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
     """Return the values of a trial as ``--set`` takes them, in the order of the spec."""
-    return [f"{s.path}={written(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]
-
-
-def written(value: Any) -> str:
-    """Return a plain value in YAML's flow style, complete and exact."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(key)}: {written(child)}" for key, child in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(written, value)) + "]"
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return repr(value) if value == value and abs(value) != float("inf") else format_value(value)
-    return format_value(value)
-
-
-def _text(value: str) -> str:
-    return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+    return [f"{s.path}={flow(drawn(s.space, lambda space: params[space.name]).plain())}" for s in search.settings]
 
 
 STUDY = "study.json"

@@ -10,7 +10,7 @@ from commands import graphspec
 
 import graphspec as gs
 from graphspec.cli import filled
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every
 
 
 @pytest.fixture(autouse=True)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphspec.base.errors import Diagnostic
-from graphspec.data.batches import Dataset
-from graphspec.data.check import load
-from graphspec.data.source import DataSignature
+from graphspec.base.errors import Diagnostic, Problems
+from graphspec.data.check import Dataset, DataSignature, load
 from graphspec.graph.ir.graph import Type
-from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import DataSource
+from graphspec.language.parse import parse_data
 from graphspec.language.read import read
-from graphspec.language.tree import Problems
 
 WANTED = DataSignature({"x": Type("float32", ("N", 2))}, {"y": Type("int64", ("N",))}, classes={"y": 3})
 

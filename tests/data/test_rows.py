@@ -11,8 +11,7 @@ import pytest
 from graphspec.data.files import open_table
 from graphspec.data.series import Series, series_of
 from graphspec.data.source import DataError
-from graphspec.language.declarations import Windows
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every, Windows
 
 H = Every(1, "h")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphspec.data.series import Instants, anchors, changes_clocks, steps_between, time_at, usual_step
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every
 
 
 def moments(*texts: str) -> np.ndarray:

@@ -9,13 +9,10 @@ from editor.documents import BRANCHES
 from paths import ROOT
 
 from graphspec.editor import names
-from graphspec.editor.analysis import Analysis
+from graphspec.editor.analysis import Analysis, shown
 from graphspec.editor.completion import complete
-from graphspec.editor.hover import hover
-from graphspec.editor.outline import outline
-from graphspec.editor.problems import shown
-from graphspec.editor.shapes import shape_hints
-from graphspec.language.source import MAX_BYTES
+from graphspec.editor.hover import hover, outline, shape_hints
+from graphspec.language.read import MAX_BYTES
 
 PIECES = ("", "{", "}", "[", "]", ":", "- ", ",", "\n", "'", '"', "&a ", "*a", "\t", "😀", "|", "#", "!x ", "${", "\r")
 

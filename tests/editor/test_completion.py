@@ -8,7 +8,7 @@ from editor.positions import COMPLETIONS, EVERY_LAYER, Completion
 
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.completion import Item, complete
-from graphspec.editor.places import applied
+from graphspec.editor.document import applied
 
 NODES = "layers:\n  - {name: a, type: Dense, units: 2}\n"
 HERE = (

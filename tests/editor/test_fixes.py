@@ -12,10 +12,8 @@ from paths import TESTS
 
 from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
+from graphspec.editor.document import Node, Text, applied, parse
 from graphspec.editor.fixes import fixes
-from graphspec.editor.loose import parse
-from graphspec.editor.nodes import Node
-from graphspec.editor.places import Text, applied
 from graphspec.engine.compiler.check import check
 
 CASES = sorted(path for path in (TESTS / "diagnostics").iterdir() if path.suffix in (".yaml", ".json"))

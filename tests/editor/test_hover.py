@@ -7,8 +7,8 @@ from editor.documents import BRANCHES, at_cursor
 from editor.positions import HOVERS, Hover
 
 from graphspec.editor.analysis import Analysis
+from graphspec.editor.document import Span
 from graphspec.editor.hover import hover
-from graphspec.editor.places import Span
 
 
 def text_at(text: str, word: str, offset: int = 0) -> str:

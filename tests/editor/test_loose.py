@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from counting import assert_linear
 from paths import ROOT, TESTS
+from trust.test_scan import mutated, sources
 
-from graphspec.base.errors import SpecError
-from graphspec.editor.loose import parse
-from graphspec.editor.nodes import Node, plain
-from graphspec.editor.places import Text
+from graphspec.base.errors import GivenText, Problems, SpecError
+from graphspec.editor.document import Node, Text, parse, plain
 from graphspec.language.read import read
-from graphspec.language.tree import Problems, Tree
+from graphspec.language.tree import Tree
 
 TEXTS = sorted([*(ROOT / "specs").rglob("*.yaml"), *(TESTS / "diagnostics").glob("*.*")])
 CASES = [path for path in TEXTS if path.suffix in (".yaml", ".json")]
@@ -74,7 +75,7 @@ def test_whole_texts_have_the_values_of_the_reader_at_their_places(path: Path) -
         ("a: [1, }\nb: 2", {"a": [1], "b": 2}),
         ("a: ${x}\nb: {c: ${y}}", {"a": "${x}", "b": {"c": "${y}"}}),
         ('{"a": 1, "b": {"c": [true, null, "d"', {"a": 1, "b": {"c": [True, None, "d"]}}),
-        ("a:\n- 1\n- x: 2\nb: >\n  long\n  text\nc: 3 # no", {"a": [1, {"x": 2}], "b": ">\n  long\n  text", "c": 3}),
+        ("a:\n- 1\n- x: 2\nb: >\n  long\n  text\nc: 3 # no", {"a": [1, {"x": 2}], "b": "long text\n", "c": 3}),
         ("a: &one [1]\nb: *one", {"a": [1], "b": [1]}),
         ("", None),
     ],
@@ -90,3 +91,34 @@ def test_an_alias_of_itself_ends() -> None:
 def test_deep_nesting_ends() -> None:
     for text in ("[" * 5000, "- " * 5000, "{a: " * 5000, "a:\n" + "".join(f"{' ' * k}a:\n" for k in range(1, 2000))):
         value_of(text)
+
+
+def complete(value: Any) -> Any:
+    """A value without what an editor takes for half-written: items and values that are missing."""
+    if isinstance(value, dict):
+        return {key: complete(child) for key, child in value.items() if child is not None and key[-1:] != ":"}
+    return [complete(child) for child in value if child is not None] if isinstance(value, list) else value
+
+
+def test_mutated_texts_have_the_values_of_the_reader() -> None:
+    """No text raises an exception or takes long, and what is valid is read alike."""
+    draw, texts, valid = random.Random(1), sources(), 0
+    for _ in range(200):
+        text = mutated(draw, draw.choice(texts))
+        value, problems = value_of(text), Problems()
+        try:
+            tree = read(GivenText("x.yaml", text), problems=problems)
+        except SpecError:
+            continue
+        if not problems.found:
+            assert repr(complete(value)) == repr(complete(tree.plain())), text
+            valid += 1
+    assert valid > 20
+
+
+@pytest.mark.parametrize(
+    "unit", ["word ", "\n", "a\n", "'x' ", "'", "- x\n", "{", "}", "[", "a: ", "${x}", ",", "a: {\n", ":"]
+)
+@pytest.mark.parametrize("head", ["", "a: ", 'a: "', "a: |\n ", "[", "- {"])
+def test_parsing_is_linear(head: str, unit: str) -> None:
+    assert_linear(lambda n: lambda: parse(Text(head + unit * n)), 300, 3000)

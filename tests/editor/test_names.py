@@ -6,8 +6,8 @@ import pytest
 
 from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
+from graphspec.editor.document import applied
 from graphspec.editor.names import Rejected, definition, references, rename
-from graphspec.editor.places import applied
 from graphspec.engine.compiler.check import check
 
 TEXT = """\

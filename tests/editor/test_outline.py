@@ -5,10 +5,10 @@ from __future__ import annotations
 from editor.documents import BRANCHES
 
 from graphspec.editor.analysis import Analysis
-from graphspec.editor.outline import Symbol, outline
+from graphspec.editor.hover import Section, outline
 
 
-def shown(symbol: Symbol) -> object:
+def shown(symbol: Section) -> object:
     name = f"{symbol.name} {symbol.detail}".strip()
     return {name: [shown(child) for child in symbol.children]} if symbol.children else name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.editor.places import Edit, Encoding, Span, Text, applied
+from graphspec.editor.document import Edit, Encoding, Span, Text, applied
 
 EMOJIS = "a: 😀é\r\nb: x\rc\n"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from editor.documents import BRANCHES
 
-from graphspec.editor.analysis import Analysis
-from graphspec.editor.problems import shown
+from graphspec.editor.analysis import Analysis, shown
 
 
 def test_places_and_related_places() -> None:

@@ -6,7 +6,7 @@ from editor.documents import BRANCHES
 from paths import ROOT
 
 from graphspec.editor.analysis import Analysis
-from graphspec.editor.shapes import shape_hints
+from graphspec.editor.hover import shape_hints
 
 
 def hints(text: str, start: int = 0, end: int | None = None) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.editor.uris import path_of
+from graphspec.editor.server import path_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import graphspec as gs
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.export.read import read_exported
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 from specs import dense_spec
 
 X = np.array([[1, np.nan], [2, 5], [4, 6]], np.float32)

@@ -10,10 +10,10 @@ from expanding import args, fine, found, wires
 
 from graphspec.base.errors import Diagnostic, UsageError
 from graphspec.engine.compiler.check import check
+from graphspec.language.columns import MAX_PARTS
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.parse import parse
 from graphspec.language.read import read
-from graphspec.language.records import MAX_PARTS
 
 
 @pytest.fixture

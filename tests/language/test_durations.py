@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.language.durations import Every
+from graphspec.language.declarations import Every
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from paths import TESTS
 from recorded import Part, compare
 from safetensors.numpy import load_file
 
-from graphspec.language.column_types import COLUMNS
+from graphspec.language.columns import COLUMNS
 
 CASES: list[dict[str, Any]] = json.loads((TESTS / "golden" / "records.json").read_text(encoding="utf-8"))
 ARRAYS = load_file(TESTS / "golden" / "records.safetensors")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.language.head_losses import loss_hint
 from graphspec.language.read import read_value
+from graphspec.language.sections import loss_hint
 from graphspec.vocabulary.losses import LOSSES
 
 NODE = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.language.layer_hints import block_names, unknown_block_hint, unknown_layer_hint
+from graphspec.language.layer_entries import block_names, unknown_block_hint, unknown_layer_hint
 from graphspec.language.read import read_value
 
 

@@ -11,9 +11,7 @@ import pytest
 from counting import assert_linear
 
 from graphspec.base.errors import Diagnostic, GivenText, SpecError, UsageError
-from graphspec.editor.loose import parse
-from graphspec.editor.nodes import plain
-from graphspec.editor.places import Text
+from graphspec.editor.document import Text, parse, plain
 from graphspec.language.read import read
 from graphspec.language.tree import Tree, describe
 
@@ -207,7 +205,7 @@ def test_too_many_values(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.language.read.MAX_VALUES", 100)
     found = only(write("a: [" + "1,\n" * 200 + "]\n"))
     assert (found.code, found.line) == ("GS110", 98)
-    monkeypatch.setattr("graphspec.language.from_dict.MAX_VALUES", 100)
+    monkeypatch.setattr("graphspec.language.read.MAX_VALUES", 100)
     assert only({"a": [1] * 200}).code == "GS110"
 
 

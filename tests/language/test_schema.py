@@ -12,7 +12,7 @@ from paths import ROOT
 
 from graphspec.base.config import Only
 from graphspec.cli.schema import schema_text
-from graphspec.language.column_types import COLUMNS
+from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import parse
 from graphspec.language.read import read

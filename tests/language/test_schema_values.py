@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import Config, IntOrInts, PositiveInt, Size2, named, only
-from graphspec.language.schema_values import VARIABLE_DEFINITION, arguments, share
+from graphspec.language.schema import VARIABLE_DEFINITION, arguments, share
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 

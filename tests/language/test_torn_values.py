@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from graphspec.language.explain import torn_values
 from graphspec.language.read import read_value
-from graphspec.language.torn_values import torn_values
 
 
 def hints(text: str) -> dict[str, str]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pytest
 from searches import GRID, plan_of, project, search_of
 
-from graphspec.language.read import read_value
-from graphspec.search.study import Params, Study, grid_size, seed_of, written
+from graphspec.search.study import Params, Study, grid_size, seed_of
 
 
 def values(path: Path, folder: Path, trials: int) -> list[Params]:
@@ -75,27 +72,3 @@ def test_random_values_depend_on_the_seed_and_the_number_alone(tmp_path: Path) -
         assert trial is not None
         assert trial.params != first[0]
     assert seed_of(1, 7) != seed_of(7, 1)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        0.1,
-        1e-05,
-        3,
-        True,
-        None,
-        "relu",
-        "null",
-        "a b: c",
-        "",
-        "3",
-        float("inf"),
-        {"type": "Adam", "b": [0.9, 1]},
-        "x" * 99,
-    ],
-)
-def test_texts_are_read_back_exactly(value: Any) -> None:
-    found = read_value(written({"v": value}), "--set").plain()["v"]
-    assert found == value
-    assert type(found) is type(value)

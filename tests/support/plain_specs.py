@@ -10,11 +10,11 @@ from typing import Any
 from paths import ROOT
 
 from graphspec.foreign.importing.tidy import tidy
-from graphspec.foreign.importing.yaml_text import write_yaml
 from graphspec.language.declarations import Ref
 from graphspec.language.names import snake_case
 from graphspec.language.parse import parse
 from graphspec.language.tree import Tree
+from graphspec.language.write import write_yaml
 
 MOTIF = (
     *("Dense", "Dense", "BatchNormalization", "LayerNormalization", "Activation", "Dropout"),

@@ -26,9 +26,7 @@ import graphspec as gs
 from graphspec.base.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError
 from graphspec.base.rendering import render, render_json
 from graphspec.base.text import line_of
-from graphspec.language.read import read
-from graphspec.language.source import MAX_BYTES
-from graphspec.language.syntax import line_and_column
+from graphspec.language.read import MAX_BYTES, line_and_column, read
 from graphspec.language.tree import MAX_DIGITS, MAX_KEY, MAX_TEXT
 from specs import dense_spec
 
@@ -318,7 +316,7 @@ PLACES = ("units", "activation", "name", "type", "inputs", "repeat", "kernel_ini
 
 @pytest.mark.parametrize("name", VALUES)
 def test_whatever_a_dict_holds_is_answered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.language.from_dict.MAX_VALUES", 2000)
+    monkeypatch.setattr("graphspec.language.read.MAX_VALUES", 2000)
     for place in PLACES:
         document = dense_spec()
         document["layers"][0][place] = VALUES[name]

@@ -217,7 +217,7 @@ LOSSES: Mapping[str, str] = {
     ),
     **_each("none", hint="leave `loss` out: a head without one is not trained"),
 }
-"""Losses, without ``loss`` at their end. Cross-entropies depend on the head: ``graphspec/language/head_losses.py``."""
+"""Losses, without ``loss`` at their end. Cross-entropies depend on the head: ``graphspec/language/sections.py``."""
 
 METRICS: Mapping[str, str] = {
     **_each("r2", "coefficientofdetermination", "explainedvariance", hint="r2_score"),

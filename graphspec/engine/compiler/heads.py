@@ -11,12 +11,12 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, Problem
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.graph.ir.dims import ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.head_arrays import WEIGHT
-from graphspec.language.head_values import node_of
+from graphspec.language.declarations import WEIGHT, node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of

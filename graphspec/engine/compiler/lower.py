@@ -20,8 +20,7 @@ from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repe
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import Ref, operand_text
-from graphspec.language.head_values import given_of, node_of
+from graphspec.language.declarations import Ref, given_of, node_of, operand_text
 from graphspec.language.tree import format_cycle, format_names
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
-from graphspec.language.head_values import given_of, nodes_of
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, given_of, nodes_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

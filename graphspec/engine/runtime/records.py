@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Natural
 from graphspec.base.errors import RunError
-from graphspec.language.source import MAX_BYTES
+from graphspec.language.read import MAX_BYTES
 from graphspec.language.tree import MAX_DEPTH
 
 RESTORE = "restore it, or start again with --overwrite"

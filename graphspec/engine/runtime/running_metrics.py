@@ -12,7 +12,7 @@ from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network, logged_losses, mask_of, target_of
 from graphspec.engine.runtime.bind import Compute
 from graphspec.graph.ir.graph import Array
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.vocabulary.losses.base import Loss
 from graphspec.vocabulary.metrics import (
     ConfusionMatrix,

@@ -32,7 +32,7 @@ from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untr
 from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
-from graphspec.language.head_arrays import WEIGHT
+from graphspec.language.declarations import WEIGHT
 from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from graphspec.base.arrays.calls import settings
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, named
-from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
 from graphspec.engine.runtime.program import Program
@@ -34,8 +34,7 @@ from graphspec.engine.training.run_directory import (
 )
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.language.explain import validate
-from graphspec.language.from_dict import tree_from_dict
-from graphspec.language.tree import Problems
+from graphspec.language.read import tree_from_dict
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 

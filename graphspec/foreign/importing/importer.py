@@ -22,10 +22,10 @@ from graphspec.base.text import printable
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
-from graphspec.foreign.importing.yaml_text import WIDTH, write_yaml
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.ir.graph import Graph, Node, Param, Value
 from graphspec.graph.onnx_session import sanitized
+from graphspec.language.write import WIDTH, write_yaml
 from graphspec.vocabulary.onnx_files.part import our_dtype
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Shortener, Source, Step
-from graphspec.foreign.importing.yaml_text import WIDTH
 from graphspec.language.names import snake_case
+from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
 # Regions of a list of nodes that could be a block: contiguous, with few inputs and one output.

@@ -19,9 +19,9 @@ from graphspec.foreign.importing.steps import (
     shorten_object,
 )
 from graphspec.foreign.importing.structure import Structure, text_of
-from graphspec.foreign.importing.yaml_text import flow
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
+from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 

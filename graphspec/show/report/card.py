@@ -16,7 +16,7 @@ import numpy as np
 
 from graphspec.base.text import count, number, printable, shell
 from graphspec.export.onnx import input_text, label_text, output_text, signature
-from graphspec.language.head_arrays import LABEL
+from graphspec.language.declarations import LABEL
 from graphspec.show.report.card_calls import javascript_call, python_call
 from graphspec.show.report.kinds import flatten
 from graphspec.show.report.sections.headline import facts_of

@@ -17,7 +17,7 @@ import numpy as np
 
 from graphspec.engine.compiler.objective import logged_losses, mask_of
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

@@ -15,7 +15,7 @@ from graphspec.engine.compiler.objective import mask_of, target_of
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.running_metrics import ResultTable
 from graphspec.graph.target import Target
-from graphspec.language.head_arrays import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.sampling import evenly
 
 if TYPE_CHECKING:

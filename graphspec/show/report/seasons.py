@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from graphspec.data.series import steps_between
-from graphspec.language.durations import MICROSECONDS, Every
+from graphspec.language.declarations import MICROSECONDS, Every
 
 if TYPE_CHECKING:
     from graphspec.data.series import Series

@@ -13,7 +13,7 @@ from graphspec.base.errors import GraphspecError
 from graphspec.base.text import count
 from graphspec.data.batches import in_batches
 from graphspec.data.new_rows import rows_at_end
-from graphspec.language.durations import MICROSECONDS
+from graphspec.language.declarations import MICROSECONDS
 from graphspec.show.drawing.scales import linear
 from graphspec.show.report.charts import Named, Plot, figure, legend
 from graphspec.show.report.number_errors import number_errors

@@ -13,7 +13,7 @@ from graphspec.base.errors import GivenText
 from graphspec.engine.compiler.check import check
 from graphspec.foreign.importing.importer import difference
 from graphspec.foreign.importing.tidy import Tidied, rounded, tidy
-from graphspec.foreign.importing.yaml_text import write_yaml
+from graphspec.language.write import write_yaml
 
 
 def tidied(data: dict[str, Any]) -> tuple[Tidied, str]:
@@ -61,10 +61,10 @@ def test_a_small_network_is_a_list_of_nodes() -> None:
         "  - {name: first, type: Dense, units: 8, activation: relu}\n"
         "  - {name: drop, type: Dropout, rate: 0.5}\n"
         "  - {name: both, type: Dense, units: 8, activation: relu, trainable: false}\n"
-        "  - {name: y, type: Dense, units: 1}\n"
+        '  - {name: "y", type: Dense, units: 1}\n'
         "\n"
         "outputs:\n"
-        "  y: {loss: mean_squared_error}\n"
+        '  "y": {loss: mean_squared_error}\n'
     )
 
 

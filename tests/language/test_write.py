@@ -9,9 +9,9 @@ import pytest
 from paths import ROOT
 
 from graphspec.base.errors import GivenText
-from graphspec.foreign.importing.yaml_text import WIDTH, number, write_yaml
 from graphspec.language.read import read
 from graphspec.language.tree import Tree
+from graphspec.language.write import WIDTH, number, write_yaml
 
 SECTIONS = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
 WORDS = (

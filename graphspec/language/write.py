@@ -1,4 +1,7 @@
-"""The text of a spec, as people write them: a node a line, at most 120 columns, quotes only where YAML needs them."""
+"""Write YAML as people do: a node a line, at most 120 columns, quotes only where a reader of YAML needs them.
+
+Every reader has the same values, also those of YAML 1.1, for which `no` is false and `1e-5` is text.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 WIDTH = 120
 _PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
 _SENTENCE = re.compile(r"[A-Za-z](?:[^:#\n]|:(?=\S)|(?<=\S)#)*")
-_WORDS_OF_YAML = frozenset(("null", "true", "false"))
+_WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _ONE_LINE = frozenset(("vars", "training"))
 """Sections that are one line if they are short; the others have an entry a line."""
 _BLANK_BEFORE = frozenset(("vars", "inputs", "blocks", "layers", "outputs", "training", "data", "search"))
@@ -34,6 +37,19 @@ def write_yaml(data: Mapping[str, Any], *, schema: str | None = None, notes: Seq
             lines.append("")
         lines += _section(key, value)
     return "\n".join(lines) + "\n"
+
+
+def literal(value: Any) -> str:
+    """Return a value in YAML's flow style. Its texts have no variables: ``${`` is written as ``$${``."""
+    return flow(_without_variables(value))
+
+
+def _without_variables(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_without_variables(key): _without_variables(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_variables(child) for child in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def flow(value: Any) -> str:
@@ -134,7 +150,7 @@ def _long(start: str, value: Mapping[str, Any] | Sequence[Any], indent: int | No
             yield from _entry(f"{inner}{flow(str(key))}:", item)
     elif all(not isinstance(item, Mapping | list | tuple) for item in value):
         yield start
-        yield from _wrapped(list(map(flow, value)), inner)
+        yield from wrapped(f"{inner}[", value, "]")
     else:
         yield start
         for item in value:
@@ -151,17 +167,16 @@ def _item(indent: str, item: Any) -> Iterator[str]:
             dash = "- " if number_ == 0 else "  "
             yield from _entry(f"{indent}{dash}{flow(str(key))}:", value, len(indent) + 2)
     else:
-        first, *rest = _wrapped(list(map(flow, item)), f"{indent}  ")
-        yield from (f"{indent}- {first.lstrip()}", *rest)
+        yield from wrapped(f"{indent}- [", item, "]")
 
 
-def _wrapped(items: list[str], indent: str) -> Iterator[str]:
-    """Yield a list in flow style over several lines."""
-    line = f"{indent}["
-    for k, item in enumerate(items):
-        piece = item + (", " if k + 1 < len(items) else "]")
-        if len(line) + len(piece.rstrip()) > WIDTH and line.strip() != "[":
+def wrapped(start: str, values: Sequence[Any], end: str) -> Iterator[str]:
+    """Yield the lines of a list's values between two texts. Later lines begin below the first value."""
+    line, indent = start, " " * len(start)
+    for k, value in enumerate(values):
+        piece = flow(value) + (", " if k + 1 < len(values) else end)
+        if len(line) + len(piece.rstrip()) > WIDTH and len(line) > len(start):
             yield line.rstrip()
-            line = f"{indent} "
+            line = indent
         line += piece
     yield line

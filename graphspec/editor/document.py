@@ -1,0 +1,516 @@
+"""A document that may be half written: its text, its values with their places, and edits."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from ruamel.yaml.tokens import ScalarToken, Token
+
+from graphspec.language.read import joined, plain_value
+from graphspec.language.scan import ERRORS, scanner
+from graphspec.language.tree import MAX_DEPTH, MAX_VALUES, Scalar, child_path
+
+# Places in a text: offsets of characters, the positions of an editor, and edits.
+Encoding = Literal["utf-8", "utf-16", "utf-32"]
+_BREAK = re.compile("\r\n|\r|\n")
+
+
+class Span(NamedTuple):
+    """A part of a text: the offset of its first character and the offset after its last one."""
+
+    start: int
+    end: int
+
+
+class Edit(NamedTuple):
+    """A part of a text and what replaces it."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Text:
+    """A text with the offsets of its lines. Lines end in LF, CR LF or CR, as in YAML and in the protocol."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        ends = [match.span() for match in _BREAK.finditer(text)]
+        self.starts = [0, *(end for _, end in ends)]
+        self.ends = [*(start for start, _ in ends), len(text)]
+
+    def line_of(self, offset: int) -> int:
+        """Return the line of an offset, from 0."""
+        return bisect_right(self.starts, max(0, min(offset, len(self.text)))) - 1
+
+    def column_of(self, offset: int) -> int:
+        """Return the number of characters before an offset in its line."""
+        return offset - self.starts[self.line_of(offset)]
+
+    def line_text(self, line: int) -> str:
+        """Return the text of a line, from 0, without its break."""
+        return self.text[self.starts[line] : self.ends[line]]
+
+    def of_mark(self, line: int | None, column: int | None, length: int = 1) -> Span:
+        """Return the part of the text that a diagnostic marks. Without a line, it is the first line."""
+        if line is None or not 1 <= line <= len(self.starts):
+            return Span(0, self.ends[0])
+        start = min(self.starts[line - 1] + (column or 1) - 1, self.ends[line - 1])
+        return Span(start, max(start, min(start + length, self.ends[line - 1])))
+
+    def position(self, offset: int, encoding: Encoding = "utf-16") -> tuple[int, int]:
+        """Return line and column of an offset for an editor. An offset inside a line's break becomes the line's end."""
+        line = self.line_of(offset)
+        return line, _units(self.text[self.starts[line] : min(offset, self.ends[line])], encoding)
+
+    def offset(self, line: int, column: int, encoding: Encoding = "utf-16") -> int:
+        """Return the offset of a position of an editor. What is beyond a line's end or the text is its end."""
+        if line >= len(self.starts):
+            return len(self.text)
+        text = self.line_text(max(line, 0))
+        if encoding == "utf-32" or text.isascii():
+            return self.starts[line] + min(max(column, 0), len(text))
+        units = 0
+        for k, character in enumerate(text):
+            units += _units(character, encoding)
+            if units > column:
+                return self.starts[line] + k
+        return self.ends[line]
+
+
+def _units(text: str, encoding: Encoding) -> int:
+    """Return the length of a text in units of an encoding."""
+    if encoding == "utf-32" or text.isascii():
+        return len(text)
+    if encoding == "utf-8":
+        return len(text.encode("utf-8", "surrogatepass"))
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """Return ``text`` after edits, which do not overlap."""
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+# The values of a text that may be broken, with their offsets: what ``loose.py`` parses.
+Kind = Literal["mapping", "list", "scalar", "empty"]
+
+
+class Node:
+    """A value.
+
+    Attributes:
+        entries: of a mapping or a list.
+        text: of a scalar, without quotes and escapes. That of an alias begins with ``*``.
+        value: of a scalar, as the reader of specs has it.
+        quote: the quotation mark of a scalar, or an empty text.
+        flow: whether a mapping or list has brackets.
+        closed: whether these are complete.
+        column: of a block mapping or list, the column of its entries.
+        entry: the entry whose value it is; None for the top.
+    """
+
+    __slots__ = ("closed", "column", "end", "entries", "entry", "flow", "kind", "quote", "start", "text", "value")
+
+    def __init__(self, kind: Kind, start: int, end: int | None = None) -> None:
+        self.kind: Kind = kind
+        self.start, self.end = start, start if end is None else end
+        self.entries: list[Entry] = []
+        self.text, self.quote = "", ""
+        self.value: Scalar = None
+        self.flow, self.closed, self.column = False, True, -1
+        self.entry: Entry | None = None
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it stands for the value of an anchor."""
+        return self.kind == "scalar" and not self.quote and self.text.startswith("*")
+
+    @property
+    def inner(self) -> Span:
+        """The place of a scalar without its quotes."""
+        quoted = len(self.quote)
+        closed = quoted and self.end - self.start > 1 and self.closed
+        return Span(self.start + quoted, self.end - quoted if closed else self.end)
+
+    def get(self, key: str) -> Node | None:
+        """Return the value of a key; None if this is not a mapping or lacks the key."""
+        entry = self.find(key)
+        return None if entry is None else entry.node
+
+    def find(self, key: str) -> Entry | None:
+        """Return the first entry of a key."""
+        return next((entry for entry in self.entries if entry.key == key), None) if self.kind == "mapping" else None
+
+    def scalar(self, key: str) -> str | None:
+        """Return the text of a scalar below a key, or None."""
+        node = self.get(key)
+        return node.text if node is not None and node.kind == "scalar" else None
+
+    @property
+    def parent(self) -> Node | None:
+        """The mapping or list around this value."""
+        return None if self.entry is None else self.entry.parent
+
+    @property
+    def path(self) -> str:
+        """The dotted path, as :class:`graphspec.language.tree.Tree` has it."""
+        return "" if self.entry is None else self.entry.path
+
+    def steps(self) -> list[Entry]:
+        """Return the entries from the top to this value."""
+        steps: list[Entry] = []
+        node: Node | None = self
+        while node is not None and node.entry is not None:
+            steps.append(node.entry)
+            node = node.entry.parent
+        return steps[::-1]
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this value and all values in it."""
+        yield self
+        for entry in self.entries:
+            yield from entry.node.walk()
+
+
+class Entry:
+    """An entry of a mapping or an item of a list.
+
+    Attributes:
+        key: the key; None for an item.
+        start, key_end: the place of the key with its quotes. An item of a block list starts at its dash.
+        colon: the offset after the colon, or after the dash; None for a key without a colon.
+        anchor: the offset of an anchor or a tag before the value, or None.
+        anchor_name: the name of the anchor, or an empty text.
+    """
+
+    __slots__ = ("anchor", "anchor_name", "colon", "index", "key", "key_end", "node", "parent", "start")
+
+    def __init__(self, parent: Node, key: str | None, start: int, key_end: int, colon: int | None) -> None:
+        self.parent, self.key, self.start, self.key_end, self.colon = parent, key, start, key_end, colon
+        self.index = len(parent.entries)
+        self.anchor: int | None = None
+        self.anchor_name = ""
+        self.node = Node("empty", key_end if colon is None else colon)
+        self.node.entry = self
+        parent.entries.append(self)
+
+    @property
+    def end(self) -> int:
+        """The offset after the value, or after the colon or the key if there is no value."""
+        return max(self.node.end, self.colon or self.key_end)
+
+    @property
+    def path(self) -> str:
+        """The dotted path of the value."""
+        name = self.key
+        if name is None:
+            name = self.node.scalar("name") or str(self.index)
+        return child_path(self.parent.path, name)
+
+
+def set_node(entry: Entry, node: Node) -> None:
+    """Make ``node`` the value of ``entry``."""
+    entry.node = node
+    node.entry = entry
+
+
+def plain(node: Node) -> Any:
+    """Return the plain value of a tree. Entries that are not complete are left out, and so is what exceeds the limits."""
+    return _Plain(node).value(node, 0)
+
+
+class _Plain:
+    def __init__(self, root: Node) -> None:
+        self.anchors = {entry.anchor_name: entry.node for entry in _all_entries(root) if entry.anchor_name}
+        self.open: set[str] = set()
+        self.count = 0
+
+    def value(self, node: Node, depth: int) -> Any:
+        self.count += 1
+        if depth > MAX_DEPTH or node.kind == "empty" or self.count > MAX_VALUES:
+            return None
+        if node.kind == "mapping":
+            found: dict[str, Any] = {}
+            for entry in node.entries:
+                if entry.colon is not None and entry.key is not None:
+                    found.setdefault(entry.key, self.value(entry.node, depth + 1))
+            return found
+        if node.kind == "list":
+            return [self.value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
+        if node.is_alias:
+            return self._alias(node.text[1:], depth)
+        return node.value
+
+    def _alias(self, name: str, depth: int) -> Any:
+        if name not in self.anchors or name in self.open:
+            return None
+        self.open.add(name)
+        value = self.value(self.anchors[name], depth + 1)
+        self.open.discard(name)
+        return value
+
+
+def _all_entries(node: Node) -> Iterator[Entry]:
+    for value in node.walk():
+        yield from value.entries
+
+
+_BLANK = re.compile(r"[ \t]*")
+_MAX_TOKENS = 4 * MAX_VALUES
+
+
+def parse(text: Text) -> Node:
+    """Return the tree of a text, also of one that is half written.
+
+    The scanner is that of ``language/read.py``, which decides what a spec is and stops at the first error of syntax. If
+    there is one, the text is parsed again by a scanner that goes on: a key without a colon is an entry without a value, and
+    what cannot be understood is skipped. What exceeds the limits of a spec is left out.
+    """
+    for tolerant in (False, True):
+        parser = _Parser(text, tolerant=tolerant)
+        with suppress(_LimitError, *ERRORS):
+            parser.document()
+            if not parser.broken:
+                break
+    return parser.root
+
+
+@cache
+def _kind(token: type[object]) -> str:
+    return token.__name__.removesuffix("Token") if issubclass(token, Token) else "StreamEnd"
+
+
+class _LimitError(Exception):
+    """The text is too deep, too long, or broken although it must not be."""
+
+
+class _Parser:
+    """Builds a tree from the tokens of a text."""
+
+    def __init__(self, text: Text, *, tolerant: bool) -> None:
+        self.text, self.source, self.tolerant = text, text.text, tolerant
+        self.root = Node("empty", 0)
+        self.broken, self.last, self.depth, self.count = False, 0, 0, 0
+        self.scanner: Any = None
+        self.letters: dict[int, str] = {}
+        self.token: Any = None
+        self.next = "StreamStart"
+        """The kind of the next token, such as ``BlockEntry``."""
+
+    def take(self) -> Any:
+        """Return the next token, and look at the one after it."""
+        token = self.token
+        if token is not None and token.end_mark.index > token.start_mark.index:
+            self.last = token.end_mark.index
+        self.count += 1
+        if self.count > _MAX_TOKENS:
+            raise _LimitError
+        self.token = self.scanner.get_token()
+        self.next = _kind(self.token.__class__)
+        return token
+
+    def skip(self) -> None:
+        """Skip what does not belong here."""
+        self.broken = True
+        if not self.tolerant:
+            raise _LimitError
+        if self.next in _BEGINS:
+            self.node(Entry(Node("list", 0), None, 0, 0, None))
+        else:
+            self.take()
+
+    def document(self) -> None:
+        """Read the whole text. Mappings that follow each other at the left margin are one."""
+        self.scanner, self.letters = scanner(self.source, tolerant=self.tolerant)
+        while self.next != "StreamEnd":
+            if self.next in ("StreamStart", "Directive", "DocumentStart", "DocumentEnd"):
+                self.take()
+            elif self.next not in _BEGINS:
+                self.skip()
+            elif self.root.kind in ("empty", "scalar"):
+                self.broken |= self.root.kind == "scalar"
+                self.node(None)
+            else:
+                self.broken = True
+                self.node(None if self.root.kind == "mapping" else Entry(Node("list", 0), None, 0, 0, None))
+
+    def node(self, entry: Entry | None) -> None:
+        """Read the value of an entry, or the top."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _LimitError
+        tag = None
+        while self.next in ("Anchor", "Tag"):
+            token = self.take()
+            if isinstance(token.value, str):
+                if entry is not None:
+                    entry.anchor_name = token.value
+            else:
+                tag = token.value[1] if token.value[0] == "!!" else "str" if token.value[1] == "!" else None
+            if entry is not None and entry.anchor is None:
+                entry.anchor = token.start_mark.index
+        kind = self.next
+        start = self.token.start_mark.index
+        if kind in ("Scalar", "Alias"):
+            self.set(entry, self.scalar(tag))
+        elif kind in ("BlockMappingStart", "FlowMappingStart"):
+            self.mapping(self.begin(entry, "mapping", start), flow=kind[0] == "F")
+        elif kind in ("BlockSequenceStart", "FlowSequenceStart", "BlockEntry"):
+            self.list(self.begin(entry, "list", start), kind)
+        self.depth -= 1
+
+    def set(self, entry: Entry | None, node: Node) -> None:
+        if entry is not None:
+            set_node(entry, node)
+        else:
+            self.root = node
+
+    def begin(self, entry: Entry | None, kind: Kind, start: int) -> Node:
+        """Return a new mapping or list. It is in the tree at once, so that nothing is lost if reading stops."""
+        if entry is None and kind == self.root.kind == "mapping":
+            return self.root
+        node = Node(kind, start)
+        self.set(entry, node)
+        return node
+
+    def scalar(self, tag: str | None = None) -> Node:
+        token = self.take()
+        start, end = token.start_mark.index, token.end_mark.index
+        node = Node("scalar", start, end)
+        if not isinstance(token, ScalarToken):
+            node.text = f"*{token.value}"
+            return node
+        node.text = joined(token.value.translate(self.letters) if self.letters else token.value)
+        if token.style in ("|", ">"):
+            node.quote, node.closed = "|", False
+            node.end = start + len(self.source[start:end].rstrip())
+        elif token.style is not None:
+            node.quote = token.style
+            node.closed = end - start > 1 and self.source[end - 1] == token.style
+        try:
+            node.value = node.text if token.style is not None or tag == "str" else plain_value(node.text)
+        except ValueError:
+            node.value = node.text
+        if tag == "float" and isinstance(node.value, int):
+            node.value = float(node.value)
+        return node
+
+    def list(self, node: Node, kind: str) -> None:
+        """Read the items of a list."""
+        node.flow, node.closed = kind == "FlowSequenceStart", kind != "FlowSequenceStart"
+        if not node.flow:
+            node.column = self.text.column_of(node.start)
+        if kind != "BlockEntry":
+            self.take()
+        while (following := self.next) not in (_ENDS if node.flow else _BLOCK_ENDS):
+            if following == "FlowEntry" and node.flow:
+                self.take()
+            elif following == "BlockEntry" and not node.flow:
+                dash = self.take().start_mark.index
+                entry = Entry(node, None, dash, dash + 1, dash + 1)
+                self.value(entry, ("BlockEntry", "BlockEnd"))
+            elif following == "Key" and node.flow:
+                at = self.token.start_mark.index
+                entry = Entry(node, None, at, at, at)
+                set_node(entry, pair := Node("mapping", at))
+                pair.flow = True
+                self.entry(pair)
+            elif following in _BEGINS and node.flow:
+                at = self.token.start_mark.index
+                entry = Entry(node, None, at, at, at)
+                self.node(entry)
+            elif kind == "BlockEntry":
+                break
+            else:
+                self.skip()
+        if kind == "BlockEntry":  # at the column of the keys around it: it ends without a token
+            node.end = max(entry.end for entry in node.entries)
+        else:
+            self.end(node)
+
+    def mapping(self, node: Node, *, flow: bool) -> None:
+        """Read the entries of a mapping."""
+        node.flow, node.closed = flow, not flow
+        if not flow:
+            node.column = self.text.column_of(node.start)
+        self.take()
+        deeper = 0
+        while (following := self.next) not in (_ENDS if flow else _BLOCK_ENDS) or (following == "BlockEnd" and deeper):
+            if following in ("Key", "Value"):
+                self.entry(node)
+            elif following == "FlowEntry" and flow:
+                self.take()
+            elif following == "Scalar" and flow:
+                scalar = self.scalar()
+                entry = Entry(node, scalar.text, scalar.start, scalar.end, None)
+                if not scalar.quote and scalar.text.endswith(
+                    ":"
+                ):  # `{key:}` has no value yet; for YAML, it is `"key:"`
+                    entry.key, entry.key_end, entry.colon = scalar.text[:-1], scalar.end - 1, scalar.end
+                    entry.node.start = entry.node.end = scalar.end
+            elif following in ("BlockMappingStart", "BlockEnd") and not flow:  # keys that are too far to the right
+                self.broken = True
+                deeper += 1 if following == "BlockMappingStart" else -1
+                self.take()
+            else:
+                self.skip()
+        self.end(node)
+
+    def entry(self, node: Node) -> None:
+        """Read a key and its value. One that is no text is left out."""
+        token = self.token
+        entry = Entry(Node("mapping", 0), "", token.start_mark.index, token.start_mark.index, None)
+        if self.next == "Key":
+            self.take()
+            while self.next in ("Anchor", "Tag"):
+                self.take()
+            if self.next == "Scalar":
+                key = self.scalar()
+                entry = Entry(node, key.text, key.start, key.end, None)
+            elif self.next in _BEGINS:
+                self.node(Entry(Node("list", 0), None, 0, 0, None))
+        if token.end_mark.index > token.start_mark.index:  # written as `? key`, complete without a value
+            entry.colon = entry.key_end
+        if self.next == "Value":
+            entry.colon = self.take().end_mark.index
+            self.value(entry, ("Key", "Value", "BlockEnd", *_ENDS, "FlowEntry"))
+
+    def value(self, entry: Entry, without: tuple[str, ...]) -> None:
+        """Read the value after a colon or a dash, unless a token follows before which there is none."""
+        assert entry.colon is not None
+        line_end = self.text.ends[self.text.line_of(entry.colon)]
+        match = _BLANK.match(self.source, entry.colon)
+        entry.node.start = entry.node.end = min(entry.colon if match is None else match.end(), line_end)
+        if self.next in _BEGINS and self.next not in without:
+            self.node(entry)
+
+    def end(self, node: Node) -> None:
+        """Read the end of a mapping or a list, and set where it ends."""
+        wanted = f"Flow{'Mapping' if node.kind == 'mapping' else 'Sequence'}End" if node.flow else "BlockEnd"
+        last = max((entry.end for entry in node.entries), default=node.start)
+        if self.next != wanted:
+            self.broken = True
+            node.end = last
+            return
+        before, token = self.last, self.take()
+        node.closed = not node.flow or token.end_mark.index > token.start_mark.index
+        node.end = token.end_mark.index if node.flow else last
+        if not node.closed:
+            line_end = self.text.ends[self.text.line_of(before)]
+            node.end = len(self.source) if self.next == "StreamEnd" else min(node.end, line_end)
+
+
+_BLOCK_ENDS = ("BlockEnd", "StreamEnd", "DocumentStart", "DocumentEnd")
+_ENDS = (*_BLOCK_ENDS, "FlowMappingEnd", "FlowSequenceEnd")
+_BEGINS = (
+    *("Scalar", "Alias", "Anchor", "Tag", "BlockEntry"),
+    *("FlowMappingStart", "FlowSequenceStart", "BlockMappingStart", "BlockSequenceStart"),
+)
