@@ -20,7 +20,7 @@ from tools.skeletons import EXPORTED, KINDS
 
 ASKED = [
     ("layer", "Wobble", None),
-    ("operator", "BitwiseNot", "erf"),
+    ("operator", "BitwiseNot", "gelu"),
     ("loss", "WobblyError", None),
     ("metric", "WobblyMean", None),
     ("pass", "wobble_nodes", None),
@@ -38,7 +38,7 @@ TABLES = (
     "graph/ops/test_cases.py",
 )
 """What an operator's entry is enough for; the comparison with onnxruntime waits for the operator itself."""
-OF_A_FAMILY = "graph/ops/test_erf.py"
+OF_A_FAMILY = "graph/ops/test_gelu.py"
 """A test that is there already."""
 TABLE = """\
 REGISTRY.found_in(
@@ -199,8 +199,8 @@ def test_a_folder_that_is_full(tmp_path: Path) -> None:
 
 
 def test_an_operator_that_onnx_has_not_is_not_exported(tmp_path: Path) -> None:
-    (_, ours, _, entry), left = generate("operator", "Wobble", "erf", tree(tmp_path))
-    assert "    exported = False\n" in ours.read_text(encoding="utf-8")
+    (_, ours, _, entry), left = generate("operator", "Wobble", "gelu", tree(tmp_path))
+    assert "exported=False)})\n" in ours.read_text(encoding="utf-8")
     assert '"Wobble": of_one(exported=False)' in entry.read_text(encoding="utf-8")
     assert any("ONNX has no operator of this name" in line for line in left)
 
