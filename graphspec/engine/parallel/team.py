@@ -18,7 +18,7 @@ from graphspec.engine.parallel.member import Member, layout
 from graphspec.engine.parallel.processes import Processes
 from graphspec.engine.parallel.shared_memory import allocate
 from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
-from graphspec.graph.analysis import activations
+from graphspec.graph.memory_estimate import activations
 from graphspec.language.explain import REGISTRIES
 
 if TYPE_CHECKING:
