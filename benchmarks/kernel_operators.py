@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
+from graphspec.export.gate import gate
 from graphspec.graph.kernels.compiled import of_rows
-from graphspec.graph.kernels.recurrence import gate
 from graphspec.graph.ops.gelu import gelu, normal_argument
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
 from graphspec.graph.ops.normalization import normalize, normalize_gradient

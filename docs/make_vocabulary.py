@@ -31,7 +31,8 @@ from graphspec.graph.passes.for_export import since
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.operation_names import OPERATIONS
+from graphspec.vocabulary.layers.keras_names import OPERATIONS
+from graphspec.vocabulary.operations.base import Operation
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
@@ -86,12 +87,12 @@ class Page:
 
     Attributes:
         title: what the list of names calls it.
-        files: the files of its layers in `graphspec/layers`, in their order.
+        families: the families of its layers in `vocabulary/layers/__init__.py`, in their order.
         kinds: the other registries whose classes it has.
     """
 
     title: str
-    files: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
 
 
@@ -104,7 +105,9 @@ PAGES = {
     "normalization": Page("Normalization of activations", ("normalization", "spectral")),
     "regularization": Page("Regularization and random values", ("regularization",)),
     "merging": Page("Merging", ("merging",)),
-    "operations": Page("Operations", tuple(f"operations/{file}" for file in OPERATIONS)),
+    "operations": Page(
+        "Operations", tuple(dict.fromkeys(f"operations/{key.rpartition('/')[2]}" for key in OPERATIONS))
+    ),
     "onnx": Page("ONNX's operators", ("operations/onnx_operators",)),
     "reshaping": Page("Reshaping", ("reshaping", "padding")),
     "activations": Page("Activation functions", ("activation",), ("activation",)),
@@ -119,7 +122,7 @@ PAGES = {
     "weights": Page("Initializers, regularizers, constraints", (), ("initializer", "regularizer", "constraint")),
     "callbacks": Page("Callbacks", (), ("callback",)),
 }
-"""The pages in `vocabulary/`. A new file of layers must be on one of them."""
+"""The pages in `vocabulary/`. A new family of layers must be on one of them."""
 
 TITLES = {
     "layer": "Layers",
@@ -159,7 +162,7 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
     if not mark or not head.strip():
         raise ValueError(f"docs/vocabulary/{name}.md must begin with a title and an introduction, and then '{MARK}'")
     if of_operations(PAGES[name]):
-        tables = ("\n".join(table(file, operators)) for file in PAGES[name].files)
+        tables = ("\n".join(table(family, operators)) for family in PAGES[name].families)
         return "\n\n".join([head + MARK, *tables]) + "\n"
     groups = groups_of(PAGES[name])
     level = "##" if len(groups) == 1 else "###"
@@ -175,15 +178,15 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
 
 def of_operations(found: Page) -> bool:
     """Whether a page has operations: many, each with a line in a table."""
-    return found.files[:1] != () and found.files[0].startswith("vocabulary/operations/")
+    return found.families[:1] != () and found.families[0].startswith("operations/")
 
 
-def table(file: str, operators: dict[str, set[str]]) -> Iterator[str]:
-    """The operations of a file: what each takes, does and lowers to."""
-    yield f"## {title_of(file)}"
+def table(family: str, operators: dict[str, set[str]]) -> Iterator[str]:
+    """The operations of a family: what each takes, does and lowers to."""
+    yield f"## {title_of(family)}"
     yield ""
-    classes = families()[file]
-    lowers = any(operators.get(cls.__name__) for cls in classes) and not file.endswith("onnx_operators")
+    classes = families()[family]
+    lowers = any(operators.get(cls.__name__) for cls in classes) and not family.endswith("onnx_operators")
     yield "| operation | |" + (" lowers to |" if lowers else "")
     yield "| --- | --- |" + (" --- |" if lowers else "")
     for cls in classes:
@@ -192,9 +195,9 @@ def table(file: str, operators: dict[str, set[str]]) -> Iterator[str]:
         yield f"| `{signature(cls)}` | {text} |" + (f" {found} |" if lowers else "")
 
 
-def title_of(file: str) -> str:
-    """The heading of a file of operations: `arithmetic` → Arithmetic."""
-    return file.rpartition("/")[2].replace("_", " ").capitalize().replace("Onnx", "ONNX")
+def title_of(family: str) -> str:
+    """The heading of a family of operations: `arithmetic` → Arithmetic."""
+    return family.rpartition("/")[2].replace("_", " ").capitalize().replace("Onnx", "ONNX")
 
 
 def signature(cls: Any) -> str:
@@ -208,8 +211,8 @@ def signature(cls: Any) -> str:
 
 def groups_of(found: Page) -> dict[str, list[type[Config]]]:
     """The classes of a page by their registry."""
-    by_file = families()
-    groups = {"layer": [cls for file in found.files for cls in by_file[file]]} if found.files else {}
+    by_family = families()
+    groups = {"layer": [cls for family in found.families for cls in by_family[family]]} if found.families else {}
     return groups | {kind: list(REGISTRIES[kind]) for kind in found.kinds}
 
 
@@ -262,8 +265,10 @@ def listed(name: str) -> str:
     """The names of a page, each with a link to its entry."""
     texts = []
     if of_operations(PAGES[name]):
-        classes = (cls for file in PAGES[name].files for cls in families()[file])
-        return ", ".join(f"[{cls.__name__}](vocabulary/{name}.md#{anchor(title_of(file_of(cls)))})" for cls in classes)
+        classes = (cls for family in PAGES[name].families for cls in families()[family])
+        return ", ".join(
+            f"[{cls.__name__}](vocabulary/{name}.md#{anchor(title_of(family_of(cls)))})" for cls in classes
+        )
     for kind, classes in groups_of(PAGES[name]).items():
         registry = REGISTRIES[kind]
         links = (f"[{names(registry, c)[0]}](vocabulary/{name}.md#{anchor(heading(registry, c))})" for c in classes)
@@ -284,17 +289,17 @@ def heading(registry: Registry[Any], cls: type[Config]) -> str:
 
 
 def families() -> dict[str, list[type[Config]]]:
-    """The layers by the file that they are in."""
+    """The layers by their family."""
     found: dict[str, list[type[Config]]] = defaultdict(list)
     for cls in LAYERS:
-        found[file_of(cls)].append(cls)
+        found[family_of(cls)].append(cls)
     return dict(found)
 
 
-def file_of(cls: type) -> str:
-    """The file of a layer, with its folder if it is an operation."""
-    folder, _, file = cls.__module__.rpartition(".")
-    return f"operations/{file}" if folder.endswith("operations") else file
+def family_of(cls: type) -> str:
+    """The family of a layer, with its folder if it is an operation."""
+    family = LAYERS.families.get(cls.__name__, "onnx_operators")
+    return f"operations/{family}" if issubclass(cls, Operation) else family
 
 
 def names(registry: Registry[Any], cls: type[Config]) -> list[str]:

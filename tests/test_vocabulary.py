@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import pkgutil
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from types import ModuleType
 
@@ -14,7 +16,9 @@ from paths import ROOT
 
 from graphspec.base.config import Config, Registry
 from graphspec.language.explain import REGISTRIES
+from graphspec.vocabulary import activations, metrics
 from graphspec.vocabulary.layers import LAYERS, Layer
+from graphspec.vocabulary.metrics import METRICS
 
 DOCS = ROOT / "docs"
 
@@ -36,7 +40,7 @@ def test_the_pages_are_current(vocabulary: ModuleType) -> None:
 
 
 def test_every_file_of_layers_and_every_registry_is_on_one_page(vocabulary: ModuleType) -> None:
-    files = [file for page in vocabulary.PAGES.values() for file in page.files]
+    files = [file for page in vocabulary.PAGES.values() for file in page.families]
     assert sorted(files) == sorted(vocabulary.families()), "PAGES of docs/make_vocabulary.py says what is on which page"
     kinds = [kind for page in vocabulary.PAGES.values() for kind in page.kinds]
     assert sorted([*kinds, "layer"]) == sorted(REGISTRIES)
@@ -104,6 +108,33 @@ def test_every_class_is_found_by_its_names(kind: str) -> None:
 def test_a_name_that_is_missing_in_its_table() -> None:
     with pytest.raises(ValueError, match=r"'Fresh' is missing under 'base' in graphspec/vocabulary/layers/__init__.py"):
         LAYERS.add("Fresh")(Layer)
+
+
+def test_a_row_whose_name_is_missing_in_its_table_or_taken() -> None:
+    with pytest.raises(ValueError, match="'Fresh' is missing in the table of the names of layer classes"):
+        LAYERS.row(["Fresh"], lambda: Layer)
+    LAYERS.get("Conv2D")
+    with pytest.raises(ValueError, match="two layer classes are called 'Conv2D'"):
+        LAYERS.row(["Conv2D"], lambda: Layer)
+
+
+def test_a_row_is_made_once_also_by_threads() -> None:
+    names = [name for name in LAYERS.names() if name.startswith("ops.log")]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: [LAYERS.get(name) for name in names], range(8)))
+    assert all(found == made[0] for found in made)
+    assert [cls.__name__ for cls in made[0] if cls is not None] == names
+
+
+@pytest.mark.parametrize("name", ["Conv2D", "MaxPooling1D", "ZeroPadding3D", "SpatialDropout2D", "ConvLSTM1D", "ReLU"])
+def test_a_layer_survives_pickle(name: str) -> None:
+    cls = LAYERS.get(name)
+    assert pickle.loads(pickle.dumps(cls)) is cls
+
+
+def test_an_activation_and_a_metric_of_a_table_survive_pickle() -> None:
+    assert pickle.loads(pickle.dumps(activations.HardSilu())) == activations.HardSilu()
+    assert pickle.loads(pickle.dumps(metrics.MeanSquaredError)) is METRICS.get("mse")
 
 
 def test_a_name_that_is_taken() -> None:

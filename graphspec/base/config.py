@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_a
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.base.called import Called
+from graphspec.base.arguments import Called
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.synonyms.names import OTHERWISE, fold, synonym
@@ -161,6 +161,9 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
         self._made: dict[str, str] = {}
+        self._rows: dict[str, tuple[Sequence[str], Callable[[], type[T]]]] = {}
+        self.families: dict[str, str] = {}
+        """The family of each name: names of a family stand together on the pages of the vocabulary."""
         self._folded: dict[str, list[str]] = {}
         self._folded_refused: dict[str, str] = {}
         self._folded_count = -1
@@ -170,10 +173,14 @@ class Registry(Generic[T]):
     def found_in(self, package: str, families: Mapping[str, str]) -> None:
         """Declare the modules of the classes: all names, in order, by the module of ``package``.
 
+        A module with several families has a key for each, ``module/family``: the order of the names is that of the schema.
         A module is imported when one of its names is first looked up, since building all classes takes longer than
         checking a spec.
         """
-        self._modules |= {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+        for family, names in families.items():
+            module, _, part = family.partition("/")
+            self._modules |= dict.fromkeys(names.split(), f"{package}.{module}")
+            self.families |= dict.fromkeys(names.split(), part or module)
 
     def made_by(self, module: str, prefix: str) -> None:
         """Declare classes that a module makes: ``names()`` are theirs, ``make(name)`` is one or None."""
@@ -202,10 +209,26 @@ class Registry(Generic[T]):
 
         return register
 
+    def row(self, names: Sequence[str], make: Callable[[], type[T]]) -> None:
+        """Register a class of a table under ``names``. It is made when one of them is first looked up.
+
+        Raises:
+            ValueError: a name is in use, or the table of names lacks it.
+        """
+        for name in names:
+            if name not in self._modules:
+                raise ValueError(f"{name!r} is missing in the table of the names of {self.kind} classes")
+            if self._rows.setdefault(name, (names, make))[0] is not names:
+                raise ValueError(f"two {self.kind} classes are called {name!r}")
+
     def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module if necessary."""
+        """Return the class of this name, or None. Imports its module and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
+            if name in self._rows:
+                names, make = self._rows[name]
+                cls = self._classes.setdefault(names[0], make())  # the first one, if two threads make it
+                self._classes |= dict.fromkeys(names, cls)
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None
@@ -375,12 +398,11 @@ Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIS
 """One axis, or several."""
 FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
 """One number, or a list of numbers."""
-Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
-Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], _one_or_each(3)]
-"""One integer for all spatial axes, or one for each axis."""
+"""One integer for both spatial axes, or one for each."""
 Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-Naturals1 = Annotated[tuple[Natural], _one_or_each(1)]
-Naturals2 = Annotated[tuple[Natural, Natural], _one_or_each(2)]
-Naturals3 = Annotated[tuple[Natural, Natural, Natural], _one_or_each(3)]
-"""Like ``Size1`` to ``Size3``, but zero is allowed."""
+
+
+def one_or_each(n: int, kind: Any = PositiveInt) -> Any:
+    """Return the field type of one integer for all of ``n`` axes, or one for each axis."""
+    return Annotated[tuple[(kind,) * n], _one_or_each(n)]  # type: ignore[misc]

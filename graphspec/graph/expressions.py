@@ -18,8 +18,8 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
+from graphspec.graph.kernels.common import as_words, bit_mask, blocks_of, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.common import clip as clip_call
-from graphspec.graph.kernels.common import copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import Twin
 from graphspec.graph.kernels.context import Context
 
@@ -90,8 +90,8 @@ class Expression:
 
     @property
     def single(self) -> bool:
-        """Whether a leaf has float32 numbers."""
-        return self.array is None or self.array.dtype == np.float32
+        """Whether its numbers are float32."""
+        return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
 
     @property
     def truth(self) -> bool:
@@ -126,10 +126,31 @@ greater, greater_equal, less, less_equal, equal, not_equal = (
 logical_and, logical_or, logical_xor, logical_not, isnan, isinf = (
     ufunc(f, truth=True) for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isnan, np.isinf)
 )
+copysign = ufunc(np.copysign)
 clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
 """``clip(x, low, high)`` with two numbers."""
+copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])])
 number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])
 """1 for true, 0 for false."""
+
+
+def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
+    condition, a, b = operands
+    mask, calls = bit_mask(ctx, condition, out.dtype)
+    if out is b:
+        calls.append((np.invert, mask, mask))
+        a, b = b, a
+    words = as_words(out)
+    return [
+        *calls,
+        (np.bitwise_xor, as_words(a), as_words(b), words),
+        (np.bitwise_and, words, mask, words),
+        (np.bitwise_xor, words, as_words(b), words),
+    ]
+
+
+choose = Function(_choose)
+"""``choose(condition, a, b)`` has the bits of a where the condition holds, else those of b."""
 
 
 def kernel(*, result: str) -> Callable[[Formula], Function]:
@@ -182,6 +203,11 @@ def parts(*expressions: Expression) -> list[Expression]:
     return [*found.values()]
 
 
+def write(ctx: Context, array: Array, formula: Formula, *arrays: Array) -> Calls:
+    """Return the calls that write a formula of arrays to an array, which may be one of them."""
+    return record(ctx, (array, formula(*map(leaf, arrays))))
+
+
 def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:
     """Return the calls that write expressions to arrays.
 
@@ -190,17 +216,35 @@ def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:
     Raises:
         ValueError: something reads it.
     """
-    recorder = Recorder(ctx, results)
-    for array, expression in results:
-        recorder.write(expression, array)
-    return recorder.calls
+    return Recorder(ctx, results).calls
+
+
+def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Expression]]], *arrays: Array) -> Calls:
+    """Return the calls of :func:`record` for each block of the arrays in turn; ``formulas`` returns the results of a block.
+
+    They are recorded for the first block, and repeated for all blocks of its size. All blocks share their scratch buffers.
+    """
+    calls: Calls = []
+    begin = end = ctx.mark()
+    first = arrays
+    recorder: Recorder | None = None
+    for block in blocks_of(*arrays):
+        if recorder is not None and block[0].shape == first[0].shape:
+            ctx.reset(end)
+            calls += recorder.repeated(dict(zip(map(id, first), block, strict=True)))
+        else:
+            ctx.reset(begin)
+            recorder, first = Recorder(ctx, formulas(*block)), block
+            calls, end = calls + recorder.calls, ctx.mark()
+    return calls
 
 
 class Recorder:
     """Calls, and which arrays hold what they have computed.
 
     Attributes:
-        calls: the calls so far.
+        calls: the calls.
+        steps: each function with its operands and its result, which make the calls.
         reads: how often each part is still read, by its identity.
         places: the array of each computed part.
         own: temporaries; those that nobody reads any more are ``free``.
@@ -209,6 +253,7 @@ class Recorder:
     def __init__(self, ctx: Context, results: Sequence[tuple[Array, Expression]]) -> None:
         self.ctx, self.like = ctx, results[-1][0]
         self.calls: Calls = []
+        self.steps: list[tuple[Function, list[Array], Array]] = []
         self.results = {id(expression): array for array, expression in results}
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
@@ -217,11 +262,22 @@ class Recorder:
         self.constants: dict[str, Array] = {}
         self.own: list[Array] = []
         self.free: list[Array] = []
+        for array, expression in results:
+            if (found := self.place(expression, array)) is not array:
+                self.step(copy, [found], array)
 
-    def write(self, expression: Expression, array: Array) -> None:
-        """Record the calls that write an expression to an array."""
-        if (found := self.place(expression, array)) is not array:
-            self.calls.append((np.copyto, array, found))
+    def step(self, function: Function, operands: list[Array], target: Array) -> None:
+        """Record the calls of a function."""
+        self.steps.append((function, operands, target))
+        self.calls += function.calls(self.ctx, operands, target)
+
+    def repeated(self, others: Mapping[int, Array]) -> Calls:
+        """Return the same calls with ``others`` in place of some arrays, by their identity."""
+        calls: Calls = []
+        for function, operands, target in self.steps:
+            new = [others.get(id(a), a) for a in operands]
+            calls += function.calls(self.ctx, new, others.get(id(target), target))
+        return calls
 
     def place(self, part: Expression | float, target: Array | None) -> Array:
         """Return an array with the part's value: ``target``, if that is given and the part is not read twice."""
@@ -255,7 +311,7 @@ class Recorder:
             raise ValueError("the last operand of a function in place must be a temporary, or have the result's memory")
         if any(self.reads[id(x)] and shares(x.array, target) for x in self.leaves):
             raise ValueError("a formula reads an operand that its result has overwritten")
-        self.calls += part.function.calls(self.ctx, operands, target)
+        self.step(part.function, operands, target)
         self.places[id(part)] = target
         return target
 

@@ -44,7 +44,7 @@ class Content:
     ir_version: int = 0
 
     def merge(self, part: Any) -> None:
-        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.splicing.Spliced`."""
+        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.part.Spliced`."""
         self.nodes += part.nodes
         self.constants += part.constants
         self.sparse += part.sparse

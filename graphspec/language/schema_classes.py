@@ -11,7 +11,7 @@ from typing import Any
 from graphspec.base.config import Config, Neutral, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.schema_values import VARIABLE_DEFINITION, Schema, arguments, shown
-from graphspec.vocabulary.callbacks.accepted_without_effect import Refused
+from graphspec.vocabulary.callbacks.logging import Refused
 from graphspec.vocabulary.layers import CELLS, LAYERS
 
 OPTION: Schema = {

@@ -299,12 +299,12 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
         "graphspec.vocabulary.layers.recurrent",
         "graphspec.vocabulary.layers.cells",
         "graphspec.vocabulary.layers.convolution",
-        "graphspec.vocabulary.layers.multi_head",
+        "graphspec.vocabulary.layers.attention",
     ]
     heavy += [
-        "graphspec.vocabulary.metrics.matrix",
+        "graphspec.vocabulary.metrics.classes",
         "graphspec.graph.optimizers.by_weight",
-        "graphspec.vocabulary.callbacks.tensorboard",
+        "graphspec.vocabulary.callbacks.logging",
     ]
     heavy += ["graphspec.graph.ops.convolution", "graphspec.graph.ops.attention", "graphspec.graph.kernels.recurrence"]
     spec = str(ROOT / "specs" / "newswires.yaml")

@@ -17,7 +17,7 @@ from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import parse
 from graphspec.language.read import read
 from graphspec.language.schema import schema
-from graphspec.vocabulary.callbacks.accepted_without_effect import Refused
+from graphspec.vocabulary.callbacks.logging import Refused
 from graphspec.vocabulary.layers import LAYERS
 
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))

@@ -69,7 +69,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "ops.cast": "vocabulary/operations/test_numpy.py",
         "ops.vdot": "vocabulary/operations/test_numpy.py",
     },
-    "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "test_schedules.py"),
+    "schedule": dict.fromkeys(("LinearWarmup", "Noam", "OneCycle", "Sequential"), "graph/test_schedules.py"),
     "metric": {
         "AccuracyOfLoss": "vocabulary/metrics/test_accuracy.py",
         "CharacterErrorRate": "vocabulary/metrics/test_sequences.py",

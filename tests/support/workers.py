@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.ir.graph import Graph, Value

@@ -19,7 +19,7 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.base.errors import RunError, ShapeError, SpecError
-from graphspec.data.check import BatchLoader, Dataset
+from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.data.signature import user_arrays, user_inputs
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.runtime.build import build_program

@@ -19,7 +19,7 @@ from graphspec.engine.compiler.check import check
 from graphspec.language.expand import MAX_NESTING, MAX_NODES
 from graphspec.language.source import MAX_BYTES, MAX_LINES
 from graphspec.language.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_TEXT, MAX_VALUES
-from graphspec.vocabulary.layers.unrolled_cells import MAX_STEPS
+from graphspec.vocabulary.layers.cells import MAX_STEPS
 
 ROOT = Path(__file__).parents[2]
 WATCHED = """

@@ -19,7 +19,7 @@ from graphspec.graph.ir.graph import Value
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.language.head_values import node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
-from graphspec.vocabulary.callbacks.outputs import Output, check_outputs
+from graphspec.vocabulary.callbacks.base import Output, check_outputs
 from graphspec.vocabulary.metrics import METRICS, targets_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
 from graphspec.base.files import make_folder, write_atomic
-from graphspec.vocabulary.callbacks.outputs import ADAPTED, ONNX_FILES
+from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Spec

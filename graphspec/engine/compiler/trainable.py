@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.system_memory import available, human
+from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
 from graphspec.graph.analysis import lookups

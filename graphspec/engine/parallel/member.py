@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.pairwise import sum_into_first
-from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.parallel.group import SCRATCH, Place, ProcessGroup
 from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, update_part
 from graphspec.engine.parallel.sync import counter_words

@@ -16,9 +16,8 @@ import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import settings
-from graphspec.base.arrays.memory_maps import open_map
+from graphspec.base.arrays.memory import free, human, open_map
 from graphspec.base.arrays.random import Clock
-from graphspec.base.arrays.system_memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.data.batches import BatchLoader, Dataset

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.compiler.fetches import fetches
 from graphspec.engine.compiler.objective import Objective
 from graphspec.engine.runtime.build import build_program

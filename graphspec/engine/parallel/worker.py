@@ -34,7 +34,7 @@ class _Network:
 
 def serve(message: dict[str, Any]) -> NoReturn:
     """Compute this worker's shards of each step until the process is ended."""
-    from graphspec.base.arrays.memory_maps import open_map
+    from graphspec.base.arrays.memory import open_map
     from graphspec.base.arrays.random import Clock
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.compiler.adapted import Adapted

@@ -17,7 +17,7 @@ import numpy as np
 
 from graphspec.base.arrays.blas import computing
 from graphspec.base.arrays.calls import settings
-from graphspec.base.arrays.system_memory import free
+from graphspec.base.arrays.memory import free
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prelude import Prelude

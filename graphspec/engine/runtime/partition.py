@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.lookups import looked_up
 from graphspec.engine.runtime.parameters import ALIGNMENT
 from graphspec.graph.kernels.context import ShardedKernel

@@ -18,8 +18,7 @@ from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
-from graphspec.data.check import learn_labels
-from graphspec.data.sequences import learn_alphabet
+from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.link import link

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from graphspec.base.files import LOCK, is_leftover
-from graphspec.vocabulary.callbacks.outputs import ONNX_FILES, RUN_FILES, Output, is_called
+from graphspec.vocabulary.callbacks.base import ONNX_FILES, RUN_FILES, Output, is_called
 
 _MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until the next run replaces them
 

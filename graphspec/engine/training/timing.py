@@ -19,7 +19,7 @@ from graphspec.base.errors import RunError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import percent
 from graphspec.engine.runtime.records import Record, check, read_json
-from graphspec.vocabulary.callbacks.outputs import TIMING
+from graphspec.vocabulary.callbacks.base import TIMING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -36,10 +36,10 @@ from graphspec.engine.training.run_directory import (
 from graphspec.engine.training.steps import TrainingSteps
 from graphspec.engine.training.timing import Timer
 from graphspec.graph.ir.graph import Array, Graph
-from graphspec.vocabulary.callbacks.outputs import SAVED, Outputs
+from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 
 if TYPE_CHECKING:
-    from graphspec.data.check import BatchLoader, Dataset
+    from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.auto_workers import AutoWorkers
     from graphspec.vocabulary.callbacks import Callback

@@ -190,6 +190,26 @@ def need(
         raise ShapeError(code, message, hint=hint, key=key)
 
 
+def need_value(condition: bool, message: str) -> None:
+    """Raise :class:`ShapeError` for a value that is not allowed unless ``condition`` holds."""
+    need(condition, message, code=Code.VALUE_NOT_ALLOWED)
+
+
+def need_dtype(condition: bool, message: str) -> None:
+    """Raise :class:`ShapeError` for a wrong dtype unless ``condition`` holds."""
+    need(condition, message, code=Code.WRONG_DTYPE)
+
+
+def need_sizes(condition: bool, message: str) -> None:
+    """Raise :class:`ShapeError` for sizes that do not fit unless ``condition`` holds."""
+    need(condition, message, code=Code.SIZES_DO_NOT_FIT)
+
+
+def need_shapes(condition: bool, message: str) -> None:
+    """Raise :class:`ShapeError` for shapes that differ unless ``condition`` holds."""
+    need(condition, message, code=Code.SHAPES_DIFFER)
+
+
 def broadcast(*shapes: Shape) -> Shape:
     """Return the broadcast shape by NumPy's rule; two symbolic dimensions must be equal, or one of them 1.
 

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import (
     Expression,
     Formula,
@@ -37,7 +36,7 @@ from graphspec.graph.expressions import (
 )
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Context, need_value
 from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
@@ -122,24 +121,16 @@ def parse_activations(
     parsed = []
     for given_name in names:
         name = _CANONICAL.get(given_name.lower(), "")
-        need(bool(name), f"does not know the activation '{given_name}'", code=Code.VALUE_NOT_ALLOWED)
+        need_value(bool(name), f"does not know the activation '{given_name}'")
         values = [0.0, 0.0]
         for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
             if default:
                 values[k] = unused[k].pop(0) if unused[k] else default[0]
-        need(
-            not any(map(math.isnan, values)),
-            f"needs an alpha or a beta for the activation {name}",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(
-            not signed or values[0] > 0,
-            f"needs an alpha above 0 for {name}, got {values[0]}",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}")
         parsed.append((name, values[0], values[1]))
-    need(not any(unused), "has more alphas or betas than its activations use", code=Code.VALUE_NOT_ALLOWED)
+    need_value(not any(unused), "has more alphas or betas than its activations use")
     return parsed
 
 

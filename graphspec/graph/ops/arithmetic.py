@@ -11,7 +11,6 @@ from typing import ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import (
     Formula,
     Function,
@@ -45,7 +44,7 @@ from graphspec.graph.kernels.common import (
     scratch_like,
     within,
 )
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
 from graphspec.graph.ops.base import OPS, Op, op
 
 
@@ -121,7 +120,7 @@ class Arithmetic(Op):
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
         dtype = same_dtype(*operands)
-        need(dtype != "bool", "needs numbers, got bool tensors", code=Code.WRONG_DTYPE)
+        need_dtype(dtype != "bool", "needs numbers, got bool tensors")
         return Type(dtype, broadcast(*(X.shape for X in operands)))
 
 
@@ -268,7 +267,7 @@ class Mod(Arithmetic):
     fmod: int = 0
 
     def infer(self, *operands: Value) -> Type:
-        need(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats", code=Code.WRONG_DTYPE)
+        need_dtype(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats")
         return super().infer(*operands)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -288,7 +287,7 @@ class Pow(Op):
     elementwise = True
 
     def infer(self, X: Value, Y: Value) -> Type:
-        need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code=Code.WRONG_DTYPE)
+        need_dtype("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors")
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
     def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
@@ -441,7 +440,7 @@ class Clip(Op):
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
-        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
+        need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
         same_dtype(X, minimum, maximum)
         for bound in (minimum, maximum):
             need(bound is None or bound.rank == 0, "needs scalar bounds")
@@ -478,7 +477,7 @@ class Predicate(Op):
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
+        need_dtype(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors")
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -513,7 +512,7 @@ class Where(Op):
     copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
-        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code=Code.WRONG_DTYPE)
+        need_dtype(condition.dtype == "bool", f"needs a bool condition, got {condition.type}")
         return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
 
     def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:

@@ -17,7 +17,18 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float, normalize_axis
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_dtype,
+    need_float,
+    need_shapes,
+    need_sizes,
+    need_value,
+    normalize_axis,
+)
 from graphspec.graph.kernels.matmul import batched
 from graphspec.graph.kernels.softmax import (
     added_to_scores,
@@ -196,10 +207,8 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     assert isinstance(count, int)
     assert isinstance(size, int)
     if len(shape) == 3:
-        need(
-            count > 0 and size % count == 0,
-            f"cannot split {name} {show(shape)} into {count} heads of equal size",
-            code=Code.SIZES_DO_NOT_FIT,
+        need_sizes(
+            count > 0 and size % count == 0, f"cannot split {name} {show(shape)} into {count} heads of equal size"
         )
         size //= count
     return shape[0], count, shape[-2], size
@@ -242,45 +251,21 @@ class Attention(Op):
             f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
         )
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
-        need(
-            has_counts == (Q.rank == 3,) * 2,
-            "needs q_num_heads and kv_num_heads only for data of rank 3",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3")
         N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
         M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
         B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"has inputs whose batches differ: {shapes}", code=Code.SHAPES_DIFFER)
-        need(
-            S == L and groups == value_groups,
-            f"has keys and values that differ in length or heads: {shapes}",
-            code=Code.SHAPES_DIFFER,
-        )
-        need(
-            size == key_size,
-            f"has queries and keys that differ in size: {size} and {key_size}",
-            code=Code.SIZES_DO_NOT_FIT,
-        )
-        need(
-            heads % groups == 0,
-            f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
-            code=Code.SIZES_DO_NOT_FIT,
-        )
+        need_shapes(N == M == B, f"has inputs whose batches differ: {shapes}")
+        need_shapes(S == L and groups == value_groups, f"has keys and values that differ in length or heads: {shapes}")
+        need_sizes(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}")
+        need_sizes(heads % groups == 0, f"has {heads} heads of Q, which do not divide by {groups} heads of K and V")
         need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code=Code.VALUE_NOT_ALLOWED, key="softcap")
         if attn_mask is not None:
-            need(
-                attn_mask.dtype in ("bool", "float32"),
-                f"needs a bool or float32 mask, got {attn_mask.dtype}",
-                code=Code.WRONG_DTYPE,
-            )
+            need_dtype(attn_mask.dtype in ("bool", "float32"), f"needs a bool or float32 mask, got {attn_mask.dtype}")
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(
-                fits,
-                f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}",
-                code=Code.SHAPES_DIFFER,
-            )
+            need_shapes(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}")
         return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:

@@ -15,7 +15,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes
 from graphspec.graph.kernels.correlation import correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.base import Op, op
@@ -52,10 +52,9 @@ class Conv(Op):
             code=Code.SIZES_DO_NOT_FIT,
             key="groups",
         )
-        need(
+        need_sizes(
             channels == W.fixed(1) * self.group,
             f"has a kernel for {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
-            code=Code.SIZES_DO_NOT_FIT,
         )
         need_bias(B, out)
         steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
@@ -111,11 +110,7 @@ def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple
 
 def need_bias(B: Value | None, out: int) -> None:
     """Raise :class:`ShapeError` unless the bias, if any, has one element per filter."""
-    need(
-        B is None or B.shape == (out,),
-        f"needs a bias with {out} elements, one for each filter",
-        code=Code.SIZES_DO_NOT_FIT,
-    )
+    need_sizes(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter")
 
 
 # Transposed convolution: ConvTranspose.
@@ -149,10 +144,9 @@ class ConvTranspose(Op):
             code=Code.SIZES_DO_NOT_FIT,
             key="groups",
         )
-        need(
+        need_sizes(
             channels == W.fixed(0),
             f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
-            code=Code.SIZES_DO_NOT_FIT,
         )
         out = W.fixed(1) * self.group
         need_bias(B, out)

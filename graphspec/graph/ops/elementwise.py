@@ -57,7 +57,7 @@ from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import scratch_like, unsigned, within
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need, need_float
+from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
 from graphspec.graph.ops.formulas import Gated, need_number, register, row
 from graphspec.graph.ops.gelu import erf
 
@@ -66,12 +66,12 @@ WRONG_DTYPE, NOT_ALLOWED = Code.WRONG_DTYPE, Code.VALUE_NOT_ALLOWED
 
 def need_signed(X: Value) -> None:
     """Raise ShapeError unless X has floats or signed integers."""
-    need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code=WRONG_DTYPE)
+    need_dtype(X.dtype[0] in "fi", f"needs numbers, got {X.type}")
 
 
 def need_bool(X: Value) -> None:
     """Raise ShapeError unless X has bools."""
-    need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code=WRONG_DTYPE)
+    need_dtype(X.dtype == "bool", f"needs a bool tensor, got {X.type}")
 
 
 def not_negative(name: str) -> Callable[..., None]:
@@ -79,7 +79,7 @@ def not_negative(name: str) -> Callable[..., None]:
 
     def accepts(X: Value, **attributes: float) -> None:
         value = attributes[name]
-        need(value >= 0, f"needs {name} to be at least 0, got {value}", code=NOT_ALLOWED)
+        need_value(value >= 0, f"needs {name} to be at least 0, got {value}")
         need_float(X)
 
     return accepts
@@ -87,7 +87,7 @@ def not_negative(name: str) -> Callable[..., None]:
 
 def need_width(X: Value, alpha: float) -> None:
     """Raise ShapeError unless X has floats and alpha is positive."""
-    need(alpha > 0, f"needs an alpha above 0, got {alpha}", code=NOT_ALLOWED)
+    need_value(alpha > 0, f"needs an alpha above 0, got {alpha}")
     need_float(X)
 
 

@@ -10,17 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
-from graphspec.graph.expressions import Expression, Formula, leaf, letters, record
+from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.common import each_block, in_blocks, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.common import each_block, output_for, saved_like
+from graphspec.graph.kernels.context import Bound, Context, need_dtype, need_float
 from graphspec.graph.ops.base import OPS, Op
 
 
 def need_number(X: Value) -> None:
     """Raise ShapeError for a tensor of bools."""
-    need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
+    need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
 
 
 class Unary(Op):
@@ -47,17 +46,16 @@ class Unary(Op):
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_) if self.truth else None)
-        calls = in_blocks(ctx, lambda x, y: record(ctx, (y, self.formula(leaf(x), **self.attributes))), X, Y)
+        calls = record_blocks(ctx, lambda x, y: [(y, self.formula(leaf(x), **self.attributes))], X, Y)
         gradient = self.gradient
         if gradient is None:
             return Y, calls, None
 
         def backward(dY: Array) -> Calls:
-            def write(x: Array, y: Array, d: Array) -> Calls:
-                return record(ctx, (d, gradient(leaf(x), leaf(y), leaf(d), **self.attributes)))
-
             ctx.give_grad(0, dY)
-            return in_blocks(ctx, write, X, Y, dY)
+            return record_blocks(
+                ctx, lambda x, y, d: [(d, gradient(leaf(x), leaf(y), leaf(d), **self.attributes))], X, Y, dY
+            )
 
         return Y, calls, backward
 
@@ -65,26 +63,28 @@ class Unary(Op):
 class Gated(Unary):
     """``Y = X · gate(X)``, whose derivative is computed with it: backward multiplies by it and reads neither X nor Y.
 
-    ``formula`` returns Y and the derivative; a class may define ``write`` instead.
+    ``formula`` returns Y and the derivative.
     """
 
-    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         """Return the calls that write Y, which may be X itself, and its derivative unless ``slope`` is None."""
-        y, dx = self.formula(leaf(X), **self.attributes)
-        return record(ctx, *([] if slope is None else [(slope, dx)]), (Y, y))
+
+        def formulas(x: Array, y: Array, dx: Array | None = None) -> list[tuple[Array, Expression]]:
+            value, derivative = self.formula(leaf(x), **self.attributes)
+            return [(y, value)] if dx is None else [(dx, derivative), (y, value)]
+
+        return record_blocks(ctx, formulas, *([X, Y] if slope is None else [X, Y, slope]))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y = output_for(ctx, (0, X))
         slope = saved_like(ctx, X) if ctx.wants(0) else None
-        arrays = (X, Y) if slope is None else (X, Y, slope)
-        calls = in_blocks(ctx, lambda x, y, dx=None: self.write(ctx, x, y, dx), *arrays)
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
             assert slope is not None
             return each_block(np.multiply, dY, slope, dY)
 
-        return Y, calls, backward
+        return Y, self.forward(ctx, X, Y, slope), backward
 
 
 @dataclass(frozen=True)

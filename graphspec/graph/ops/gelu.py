@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
-from graphspec.graph.expressions import Function
+from graphspec.graph.expressions import (
+    Expression,
+    absolute,
+    choose,
+    copysign,
+    exp,
+    less_equal,
+    maximum,
+    minimum,
+    square,
+    write,
+)
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.common import as_words, bit_mask, clip, negate, scratch_like
+from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Context, need_value
 from graphspec.graph.ops.base import op
 from graphspec.graph.ops.formulas import Gated
 
@@ -75,67 +84,35 @@ _SINGLE_Q = (
 )
 
 
-def horner(ctx: Context, x: Array, coefficients: Sequence[float], out: Array) -> Calls:
-    """Calls that write a polynomial of ``x`` into ``out``; ``coefficients`` start with the highest power."""
-    first, *others = (ctx.constant(c) for c in coefficients)
-    calls: Calls = [(np.multiply, x, first, out)]
-    for c in others[:-1]:
-        calls += [(np.add, out, c, out), (np.multiply, out, x, out)]
-    return [*calls, (np.add, out, others[-1], out)]
+def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
+    """Return a polynomial of ``x`` by Horner's rule; ``coefficients`` start with the highest power."""
+    first, *others, last = coefficients
+    total = x * first
+    for c in others:
+        total = (total + c) * x
+    return total + last
 
 
-def rational(ctx: Context, x: Array, p: Sequence[float], q: Sequence[float], out: Array) -> Calls:
-    """Calls for ``out = P(x) / Q(x)``."""
-    denominator = scratch_like(ctx, x)
-    return [*horner(ctx, x, p, out), *horner(ctx, x, q, denominator), (np.divide, out, denominator, out)]
+def rational(x: Expression, p: Sequence[float], q: Sequence[float]) -> Expression:
+    """Return ``P(x) / Q(x)``."""
+    return polynomial(x, p) / polynomial(x, q)
 
 
-def erf_float32(ctx: Context, X: Array, Y: Array) -> Calls:
-    """Calls for ``Y = erf(X)`` in float32."""
-    x, z, ratio = (scratch_like(ctx, X) for _ in range(3))
-    end = ctx.constant(4.0)
-    return [
-        (partial(np.minimum, out=x), X, end),
-        (partial(np.maximum, out=x), x, ctx.constant(-4.0)),
-        (np.square, x, z),
-        *rational(ctx, z, _SINGLE_P, _SINGLE_Q, ratio),
-        (np.multiply, x, ratio, Y),
-    ]
+def erf(X: Expression) -> Expression:
+    """Return the error function; its error is at most 4.2e-7 in float32, and in the last digit in float64.
 
-
-def erf_float64(ctx: Context, X: Array, Y: Array) -> Calls:
-    """Calls for ``Y = erf(X)`` in float64: compute both functions of |X| everywhere, select by bits, copy X's sign."""
-    magnitude, z, small, middle = (scratch_like(ctx, X) for _ in range(4))
-    inner = scratch_like(ctx, X, np.bool_)
-    mask, spread = bit_mask(ctx, inner, X.dtype)
-    return [
-        (np.absolute, X, magnitude),
-        (np.less_equal, magnitude, ctx.constant(_SPLIT), inner),
-        *spread,
-        (partial(np.minimum, out=magnitude), magnitude, ctx.constant(_END)),
-        *rational(ctx, magnitude, _MIDDLE_P, _MIDDLE_Q, middle),
-        (np.square, magnitude, z),
-        negate(z, small),
-        (np.exp, small, small),
-        (np.multiply, middle, small, middle),
-        (np.subtract, ctx.constant(1.0), middle, middle),
-        (partial(np.minimum, out=z), z, ctx.constant(_SPLIT)),  # the other function would overflow outside its range
-        *rational(ctx, z, _SMALL_P, _SMALL_Q, small),
-        (np.multiply, small, magnitude, small),
-        (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
-        (np.bitwise_and, as_words(small), mask, as_words(small)),
-        (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
-        (np.copysign, small, X, Y),
-    ]
-
-
-def _erf(ctx: Context, operands: Sequence[Array], Y: Array) -> Calls:
-    X = operands[0]
-    return erf_float32(ctx, X, Y) if X.dtype == np.float32 else erf_float64(ctx, X, Y)
-
-
-erf = Function(_erf)
-"""The error function; the error is at most 4.2e-7 in float32, and in the last digit in float64."""
+    In float64 both functions of |X| are computed everywhere; one is chosen, and X's sign copied.
+    """
+    if X.single:
+        x = maximum(minimum(X, 4), -4)
+        return x * rational(square(x), _SINGLE_P, _SINGLE_Q)
+    magnitude = absolute(X)
+    inner = less_equal(magnitude, _SPLIT)
+    end = minimum(magnitude, _END)
+    z = square(end)
+    middle = 1 - rational(end, _MIDDLE_P, _MIDDLE_Q) * exp(-z)
+    small = rational(minimum(z, _SPLIT), _SMALL_P, _SMALL_Q) * end  # it would overflow outside its range
+    return copysign(choose(inner, small, middle), X)
 
 
 # float32: Φ(x) = ½ + ½ · tanh(x · P(x²)), highest power of P first. The coefficients are a weighted least-squares fit for
@@ -239,8 +216,20 @@ def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slop
     ]
 
 
+class ByKernels(Gated):
+    """A gated activation that kernels compute, block by block."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        arrays = [X, Y] if slope is None else [X, Y, slope]
+        return in_blocks(ctx, lambda x, y, dx=None: self.write(ctx, x, y, dx), *arrays)
+
+    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Return the calls that write Y, which may be X itself, and its derivative unless ``slope`` is None."""
+        raise NotImplementedError
+
+
 @op
-class Gelu(Gated):
+class Gelu(ByKernels):
     """``Y = X · Φ(X)`` with the normal distribution Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
 
     activation = "gelu"
@@ -248,11 +237,7 @@ class Gelu(Gated):
     approximate: str = "none"
 
     def infer(self, X: Value) -> Type:
-        need(
-            self.approximate in ("none", "tanh"),
-            f"does not implement the approximation '{self.approximate}'",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(self.approximate in ("none", "tanh"), f"does not implement the approximation '{self.approximate}'")
         return super().infer(X)
 
     def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
@@ -269,7 +254,7 @@ class Gelu(Gated):
             calls = [*normal_argument(X, coefficients, most, minus_half, t, slope, square=square), (np.tanh, t, t)]
         else:
             calls = [] if slope is None else [(np.square, X, square), (np.multiply, square, minus_half, slope)]
-            calls += [(np.multiply, X, ctx.constant(math.sqrt(0.5)), square), *erf_float64(ctx, square, t)]
+            calls += [(np.multiply, X, ctx.constant(math.sqrt(0.5)), square), *write(ctx, t, erf, square)]
         if slope is not None:
             calls.append((np.exp, slope, slope))
         return [*calls, *gelu(X, t, half, ctx.constant(1 / math.sqrt(2 * math.pi)), Y, slope)]
@@ -288,7 +273,7 @@ class Gelu(Gated):
 
 
 @op
-class Swish(Gated):
+class Swish(ByKernels):
     """``Y = X · sigmoid(alpha · X)``, SiLU for alpha 1. Ramachandran et al., *Searching for activation functions*, 2017."""
 
     in_onnxruntime = False  # onnxruntime 1.32 expands it at opset 24, but not from 25 on

@@ -12,11 +12,12 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
+from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, mul, quotient, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.dropout import identity, random_words
 
@@ -81,7 +82,7 @@ class Resize(Op):
         assert data is not None
         factors = [float(s) for s in data.reshape(-1)]
         need(len(factors) == X.rank, f"has {len(factors)} scales for the axes of {show(X.shape)}")
-        need(all(s > 0 for s in factors), f"has scales {factors}, which must be positive", code=Code.VALUE_NOT_ALLOWED)
+        need_value(all(s > 0 for s in factors), f"has scales {factors}, which must be positive")
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
@@ -213,7 +214,7 @@ class Rearrangement(Op):
     def need_image(self, X: Value) -> int:
         """Return the block's size; raise :class:`ShapeError` unless X is a batch of images with channels first."""
         need(X.rank == 4, f"needs images (N, C, H, W), got {show(X.shape)}")
-        need(self.blocksize >= 1, f"has blocksize {self.blocksize}", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.blocksize >= 1, f"has blocksize {self.blocksize}")
         return self.blocksize
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -266,7 +267,7 @@ class DepthToSpace(Rearrangement):
         need(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", code=Code.VALUE_NOT_ALLOWED, hint="use DCR or CRD")
         n, c, h, w = X.shape
         channels = quotient(c, b * b)
-        need(channels is not None, f"cannot split {c} channels into blocks of {b * b}", code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(channels is not None, f"cannot split {c} channels into blocks of {b * b}")
         assert channels is not None
         return Type(X.dtype, (n, channels, mul(h, b), mul(w, b)))
 
@@ -284,10 +285,8 @@ class SpaceToDepth(Rearrangement):
         b = self.need_image(X)
         n, c, h, w = X.shape
         height, width = quotient(h, b), quotient(w, b)
-        need(
-            height is not None and width is not None,
-            f"cannot split {show((h, w))} pixels into blocks of {b} × {b}",
-            code=Code.SIZES_DO_NOT_FIT,
+        need_sizes(
+            height is not None and width is not None, f"cannot split {show((h, w))} pixels into blocks of {b} × {b}"
         )
         assert height is not None
         assert width is not None
@@ -327,17 +326,10 @@ class RowUniform(Op):
         bits, calls = random_words(ctx, Y.shape, np.uint32, "uniform", self.seed, same=self.same)
         integers = ctx.scratch(Y.shape, np.uint32)  # of 24 bits, exact in float32: the quotient stays below 1
         width = np.subtract(self.high, self.low) * 2.0**-24
-        return (
-            Y,
-            [
-                *calls,
-                (np.right_shift, bits, ctx.constant(8, np.uint32), integers),
-                (copy_cast, Y, integers),
-                (np.multiply, Y, ctx.constant(width), Y),
-                (np.add, Y, ctx.constant(self.low), Y),
-            ],
-            None,
-        )
+        scale, least = ctx.constant(width), ctx.constant(self.low)
+        calls.append((np.right_shift, bits, ctx.constant(8, np.uint32), integers))
+        uniform = write(ctx, Y, lambda k, scale, least: number(k) * scale + least, integers, scale, least)
+        return Y, calls + uniform, None
 
 
 @op
@@ -384,17 +376,14 @@ class Recolor(Op):
 def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], Y: Array) -> Calls:
     """Calls for ``Y = mean + scale · (X - mean)``. The map is linear and symmetric, so its gradient is the same map."""
     reduced = [1 if k in axes else n for k, n in enumerate(X.shape)]
-    mean, complement = ctx.scratch(reduced), ctx.scratch(scale.shape)
+    mean = ctx.scratch(reduced)
     count = max(int(np.prod([X.shape[k] for k in axes])), 1)
     tiled = ctx.scratch([*reduced[:-2], *X.shape[-2:]])  # over the last two axes: NumPy is slow on narrow rows
     return [
         *sum_axes(ctx, X, axes, mean),
-        (np.multiply, mean, ctx.constant(1 / count), mean),
-        (np.subtract, ctx.constant(1.0), scale, complement),
-        (np.multiply, mean, complement, mean),
+        *write(ctx, mean, lambda mean, scale: mean * (1 / count) * (1 - scale), mean, scale),
         (np.copyto, tiled, mean),
-        (np.multiply, X, scale, Y),
-        (np.add, Y, tiled, Y),
+        *write(ctx, Y, lambda X, scale, tiled: X * scale + tiled, X, scale, tiled),
     ]
 
 
@@ -475,12 +464,8 @@ class AffineWarp(Op):
         need_float(X, matrix)
         need(X.rank == 4, f"needs images (batch, height, width, channels), got {show(X.shape)}")
         need(matrix.shape == (X.shape[0], 6), f"needs a map of shape {show((X.shape[0], 6))}, got {show(matrix.shape)}")
-        need(
-            self.interpolation in ("nearest", "bilinear"),
-            f"has no interpolation {self.interpolation!r}",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
-        need(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.interpolation in ("nearest", "bilinear"), f"has no interpolation {self.interpolation!r}")
+        need_value(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}")
         return X.type
 
     def bind(self, ctx: Context, X: Array, matrix: Array) -> Bound:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.split import pieces
+from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.graph.ir.dims import Dim, ceildiv, show, subtract
@@ -18,7 +18,17 @@ from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis, same_dtype
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    need,
+    need_dtype,
+    need_float,
+    need_shapes,
+    need_value,
+    normalize_axis,
+    same_dtype,
+)
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.shape import integer, reshaped, single
 
@@ -27,7 +37,7 @@ _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
 def need_integers(indices: Value) -> None:
     """Raise :class:`ShapeError` unless ``indices`` are int32 or int64."""
-    need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code=Code.WRONG_DTYPE)
+    need_dtype(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}")
 
 
 def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
@@ -212,10 +222,8 @@ class GatherElements(Op):
             for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
             if k != at
         )
-        need(
-            fits,
-            f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}",
-            code=Code.SHAPES_DIFFER,
+        need_shapes(
+            fits, f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}"
         )
         return Type(X.dtype, indices.shape)
 
@@ -269,7 +277,7 @@ class OneHot(Op):
     axis: int = -1
 
     def infer(self, indices: Value, depth: Value, values: Value) -> Type:
-        need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code=Code.WRONG_DTYPE)
+        need_dtype(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}")
         size = integer(depth, "depth")
         need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
         at = normalize_axis(self.axis, indices.rank + 1)
@@ -309,9 +317,9 @@ class Range(Op):
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
-        need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code=Code.WRONG_DTYPE)
+        need_dtype(dtype in ("int32", "int64"), f"needs integers, got {dtype}")
         first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
-        need(step != 0, "needs a delta other than 0", code=Code.VALUE_NOT_ALLOWED)
+        need_value(step != 0, "needs a delta other than 0")
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:
             raise ShapeError(
@@ -343,7 +351,7 @@ class CheckIds(Op):
     argument: str = "input_dim"
 
     def infer(self, ids: Value) -> Type:
-        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
+        need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
         return ids.type
 
     def bounds(self, output: Value, ranges: Sequence[Interval]) -> Interval:
@@ -388,11 +396,7 @@ class ScatterElements(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need(
-            self.reduction in ("none", "add"),
-            f"has reduction {self.reduction!r}, which is not implemented",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(self.reduction in ("none", "add"), f"has reduction {self.reduction!r}, which is not implemented")
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         need(
@@ -403,11 +407,7 @@ class ScatterElements(Op):
             k == at or not (isinstance(d, int) and isinstance(e, int)) or d <= e
             for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
         )
-        need(
-            fits,
-            f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}",
-            code=Code.SHAPES_DIFFER,
-        )
+        need_shapes(fits, f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}")
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
@@ -501,10 +501,9 @@ class GatherND(Op):
         b = self.batch_dims
         need(0 <= b < X.rank, f"has batch_dims {b} for rank {X.rank}")
         length = tuple_length(X, indices, b)
-        need(
+        need_shapes(
             X.shape[:b] == indices.shape[:b],
             f"has indices {show(indices.shape)} for {show(X.shape)}, which differ on the first {b} axes",
-            code=Code.SHAPES_DIFFER,
         )
         return Type(X.dtype, (*indices.shape[:-1], *X.shape[b + length :]))
 
@@ -551,11 +550,10 @@ class ScatterND(Op):
             hint="use none or add",
         )
         needed = (*indices.shape[:-1], *data.shape[tuple_length(data, indices) :])
-        need(
+        need_shapes(
             updates.shape == needed,
             f"needs updates {show(needed)} for data {show(data.shape)} and indices {show(indices.shape)}, "
             f"got {show(updates.shape)}",
-            code=Code.SHAPES_DIFFER,
         )
         return data.type
 
@@ -606,7 +604,7 @@ _ADDED = 1 << 15  # elements per call of np.add.at
 
 
 def _need_ids(ids: Value) -> None:
-    need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
+    need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
     need(ids.rank > 0, "needs an axis of ids, got a scalar")
 
 
@@ -634,7 +632,7 @@ class MultiHot(Op):
         _need_ids(ids)
         if weights is not None:
             need_float(weights)
-            need(self.count == 1, "has weights, which need count 1", code=Code.VALUE_NOT_ALLOWED)
+            need_value(self.count == 1, "has weights, which need count 1")
             need(weights.shape == ids.shape, f"has weights {show(weights.shape)} for ids {show(ids.shape)}")
         return Type("float32", (*ids.shape[:-1], self.depth))
 

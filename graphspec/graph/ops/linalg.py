@@ -11,8 +11,7 @@ from itertools import product
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.layout import root
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import root, shard_slice
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
@@ -20,7 +19,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import as_words, output_for, reduce_to, sum_axes
 from graphspec.graph.kernels.compiled import use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, need_sizes
 from graphspec.graph.kernels.matmul import batched, matmul
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.shape import NUMBERS, integer
@@ -135,11 +134,7 @@ def matmul_type(A: Value, B: Value) -> Type:
     need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
     left = A.shape if A.rank > 1 else (1, *A.shape)
     right = B.shape if B.rank > 1 else (*B.shape, 1)
-    need(
-        left[-1] == right[-2],
-        f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}",
-        code=Code.SIZES_DO_NOT_FIT,
-    )
+    need_sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
     lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
     rows = left[-2:-1] if A.rank > 1 else ()
     columns = right[-1:] if B.rank > 1 else ()
@@ -274,7 +269,7 @@ class EyeLike(Op):
     def infer(self, X: Value) -> Type:
         need(X.rank == 2, f"needs a matrix, got {X.type}")
         dtype = X.dtype if self.dtype is None else self.dtype
-        need(dtype in NUMBERS, f"does not support {dtype}", code=Code.WRONG_DTYPE)
+        need_dtype(dtype in NUMBERS, f"does not support {dtype}")
         return Type(dtype, X.shape)
 
     def bind(self, ctx: Context, X: Array) -> Bound:

@@ -11,13 +11,12 @@ from math import prod
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import Expression, kernel, leaf, record
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.kernels.softmax import subtract_largest
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.elementwise import exp_of_negative
@@ -170,13 +169,9 @@ class SparseSoftmaxCrossEntropy(Op):
 
     def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
-        need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code=Code.WRONG_DTYPE)
+        need_dtype(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}")
         fits = labels.shape == logits.shape[:-1]
-        need(
-            fits,
-            f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}",
-            code=Code.SHAPES_DIFFER,
-        )
+        need_shapes(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}")
         return Type(logits.dtype, labels.shape)
 
     def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
@@ -207,7 +202,7 @@ def need_same_shape(logits: Value, targets: Value) -> None:
     """Raise ShapeError unless both are float tensors of one shape."""
     need_float(logits, targets)
     fits = logits.shape == targets.shape
-    need(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}", code=Code.SHAPES_DIFFER)
+    need_shapes(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}")
 
 
 @op
@@ -377,7 +372,7 @@ class ReduceLoss(Op):
         for name, factor in (("weight", weight), ("mask", mask)):
             fits = factor is None or factor.shape == values.shape[: factor.rank]
             need(fits, f"has a {name} {show(factor.shape if factor else ())} for losses {show(values.shape)}")
-        need(mask is None or mask.dtype == "bool", "needs a bool mask", code=Code.WRONG_DTYPE)
+        need_dtype(mask is None or mask.dtype == "bool", "needs a bool mask")
         return Type(values.dtype, ())
 
     def bind(self, ctx: Context, values: Array, weight: Array | None = None, mask: Array | None = None) -> Bound:

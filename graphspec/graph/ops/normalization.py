@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
+from graphspec.graph.expressions import write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import (
@@ -23,9 +23,19 @@ from graphspec.graph.kernels.channels import (
     norm_gradient,
     scale_shift,
 )
-from graphspec.graph.kernels.common import negate, scratch_like, sum_axes
+from graphspec.graph.kernels.common import scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Backward, Bound, Context, broadcast, need, need_float, normalize_axis
+from graphspec.graph.kernels.context import (
+    Backward,
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_float,
+    need_sizes,
+    need_value,
+    normalize_axis,
+)
 from graphspec.graph.ops.base import Inference, Op, op
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
@@ -124,12 +134,7 @@ class Moments:
 
 def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
     """Calls for ``after = momentum · before + (1 - momentum) · batch``; ``after`` may be ``before`` itself."""
-    t = ctx.scratch(batch.shape)
-    return [
-        (np.multiply, before, ctx.constant(momentum), after),
-        (np.multiply, batch, ctx.constant(1 - momentum), t),
-        (np.add, after, t, after),
-    ]
+    return write(ctx, after, lambda before, batch: before * momentum + batch * (1 - momentum), before, batch)
 
 
 def normalize_channels(
@@ -144,12 +149,11 @@ def normalize_channels(
     mean, share, W = moments.mean, moments.share, moments.W
     count = X.shape[1]
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
-    t, shift = ctx.scratch((count,)), ctx.scratch((count,))
+    shift = ctx.scratch((count,))
     calls: Calls = [
         *inverse_root(moments.var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
-        (np.multiply, mean, factor, t),
-        (np.subtract, B, t, shift),
+        *write(ctx, shift, lambda B, mean, factor: B - mean * factor, B, mean, factor),
     ]
     (factors, spread_factor), (shifts, spread_shift) = channels.spread(factor), channels.spread(shift)
     calls += spread_factor + spread_shift
@@ -239,19 +243,12 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     calls += branch(offset, [*shifted, *first.total(total), *second.total(square)], [])
     n = ctx.constant(own_samples)
     calls += [
-        (np.multiply, pilot, n, mean),
-        (np.add, mean, total, mean),
+        *write(ctx, mean, lambda pilot, n, total: pilot * n + total, pilot, n, total),
         *ctx.all_reduce(mean),
         (np.multiply, mean, share, mean),
-    ]
-    # Σ(x - mean)² = Σ(x - pilot)² - e · (2 Σ(x - pilot) - n · e), e = mean - pilot
-    calls += [
         (np.subtract, mean, pilot, pilot),
-        (np.multiply, pilot, n, var),
-        (np.subtract, total, var, var),
-        (np.add, total, var, var),
-        (np.multiply, var, pilot, var),
-        (np.subtract, square, var, var),
+        # Σ(x - mean)² = Σ(x - pilot)² - e · (2 Σ(x - pilot) - n · e), e = mean - pilot
+        *write(ctx, var, lambda e, n, s, s2: s2 - (s + (s - e * n)) * e, pilot, n, total, square),
         *ctx.all_reduce(var),
         (np.multiply, var, share, var),
         (partial(np.maximum, out=var), var, ctx.zeros_like(var)),
@@ -275,15 +272,14 @@ def _gradient_sums(
     exact += [*gradient.total(sums[0]), *product.total(sums[1])]
     if offset is None:
         return exact
-    gradient, product, t = gradient.restart(), product.restart(), ctx.scratch(mean.shape)
+    gradient, product = gradient.restart(), product.restart()
     quick: Calls = []
     for x, dy in channels.blocks(X, dY):
         quick += product.add_products(x, dy, gradient)
     quick += [
         *gradient.total(sums[0]),
         *product.total(sums[1]),
-        (np.multiply, mean, sums[0], t),
-        (np.subtract, sums[1], t, sums[1]),
+        *write(ctx, sums[1], lambda product, mean, s: product - mean * s, sums[1], mean, sums[0]),
     ]
     return quick + branch(offset, exact, [])
 
@@ -304,12 +300,8 @@ def _input_gradient(
     calls: Calls = [
         (np.multiply, sums, share, sums),
         (np.multiply, sums, factor, sums),
-        (np.multiply, sums[1], inverse, slope),
-        (np.multiply, slope, inverse, slope),
-        negate(slope, slope),
-        (np.multiply, slope, mean, offset),
-        (np.add, offset, sums[0], offset),
-        negate(offset, offset),
+        *write(ctx, slope, lambda s, inverse: -(s * inverse * inverse), sums[1], inverse),
+        *write(ctx, offset, lambda slope, mean, s: -(slope * mean + s), slope, mean, sums[0]),
     ]
     (slopes, spread_slope), (offsets, spread_offset) = channels.spread(slope), channels.spread(offset)
     calls += spread_slope + spread_offset
@@ -548,14 +540,13 @@ def normalize_last(
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
     """Return X's type; each of ``vectors`` must have the shape of ``axis`` and all axes after it."""
     need_float(X, *vectors.values())
-    need(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code=Code.VALUE_NOT_ALLOWED)
+    need_value(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
     axis = normalize_axis(axis, X.rank)
     shape = tuple(X.fixed(k) for k in range(axis, X.rank))
     for name, value in vectors.items():
-        need(
+        need_sizes(
             value is None or value.shape == shape,
             f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
-            code=Code.SIZES_DO_NOT_FIT,
         )
     return X.type
 
@@ -624,14 +615,10 @@ class GroupNormalization(Op):
     stash_type: int = 1
 
     def infer(self, X: Value, scale: Value, bias: Value) -> Type:
-        need(
-            self.stash_type == 1,
-            "needs stash_type 1 (float32), the only one that is implemented",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
         count = channel_count(X, scale=scale, bias=bias)
         text = f"cannot divide {count} channels into {self.num_groups} groups"
-        need(self.num_groups >= 1 and count % self.num_groups == 0, text, code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(self.num_groups >= 1 and count % self.num_groups == 0, text)
         return X.type
 
     def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
@@ -656,7 +643,7 @@ class LpNormalization(Op):
 
     def infer(self, X: Value) -> Type:
         need_float(X)
-        need(self.p in (1, 2), f"needs p 1 or 2, got {self.p}", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.p in (1, 2), f"needs p 1 or 2, got {self.p}")
         normalize_axis(self.axis, X.rank)
         return X.type
 

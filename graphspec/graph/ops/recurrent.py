@@ -8,11 +8,10 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_sizes, need_value
 from graphspec.graph.kernels.matmul import matmul
 from graphspec.graph.kernels.recurrence import (
     CellInputs,
@@ -77,23 +76,19 @@ class Recurrent(Op):
         }
         for name, (value, shape) in expected.items():
             fits = value is None or value.shape == shape
-            need(
-                fits,
-                f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}",
-                code=Code.SIZES_DO_NOT_FIT,
-            )
+            need_sizes(fits, f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}")
         integer = sequence_lens is None or sequence_lens.dtype in ("int32", "int64")
-        need(integer, "needs integer sequence_lens", code=Code.WRONG_DTYPE)
+        need_dtype(integer, "needs integer sequence_lens")
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
     def _check_attributes(self) -> None:
-        need(self.layout == 0, "needs layout 0, with time before batch: transpose X", code=Code.VALUE_NOT_ALLOWED)
-        need(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
+        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
         count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
         names = self.activations
-        need(names is None or len(names) == count, f"needs {count} activations", code=Code.VALUE_NOT_ALLOWED)
+        need_value(names is None or len(names) == count, f"needs {count} activations")
         self.functions()
-        need(self.clip is None or self.clip > 0, "needs a positive clip", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
 
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
@@ -682,17 +677,13 @@ class _Dropout(Recurrent):
     def infer(self, *inputs: Any) -> tuple[Type, ...]:
         operands, masks = self._split(inputs)
         types = super().infer(*operands)
-        need(self.direction != "bidirectional", "needs one direction, got bidirectional", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.direction != "bidirectional", "needs one direction, got bidirectional")
         N, features = operands[0].shape[1:]
         need(1 <= len(masks) <= 2, "needs one or two masks")
         for mask, size in zip(masks, (self.hidden_size, features), strict=False):
             need_float(mask)
             shape = (N, self.gates, size)
-            need(
-                mask.shape == shape,
-                f"needs a mask of shape {show(shape)}, got {show(mask.shape)}",
-                code=Code.SIZES_DO_NOT_FIT,
-            )
+            need_sizes(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}")
         return types
 
     def bind(self, ctx: Context, *inputs: Any) -> Bound:

@@ -15,11 +15,12 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
+from graphspec.graph.expressions import exp, maximum, write
 from graphspec.graph.ir.dims import Dim, Shape
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_sizes, normalize_axis
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.indexing import scatter_add
 from graphspec.graph.ops.shape import integer
@@ -135,7 +136,7 @@ class ReduceSum(Op):
     noop_with_empty_axes: int = 0
 
     def infer(self, X: Value, axes: Value | None = None) -> Type:
-        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
+        need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
         known_axes = axes.known() if axes is not None else ()
         need(known_axes is not None, "needs axes known when building", code=Code.SIZE_NOT_FIXED)
         if not known_axes and self.noop_with_empty_axes:
@@ -250,13 +251,8 @@ class ReduceL2(Reduction):
 
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            norm = scratch_like(ctx, Y)
-            tiny = ctx.constant(np.finfo(X.dtype).tiny)
-            return [
-                (partial(np.maximum, out=norm), Y, tiny),
-                (np.divide, dY, norm, dY),
-                (np.multiply, X, dY_kept, dX),
-            ]
+            tiny = float(np.finfo(X.dtype).tiny)
+            return [*write(ctx, dY, lambda d, Y: d / maximum(Y, tiny), dY, Y), (np.multiply, X, dY_kept, dX)]
 
         return [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)], gradient
 
@@ -303,7 +299,7 @@ class CumSum(Op):
     reverse: int = 0
 
     def infer(self, X: Value, axis: Value) -> Type:
-        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
+        need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
         known_axis = axis.known()
         need(
             known_axis is not None and len(known_axis) == 1,
@@ -381,13 +377,8 @@ class ReduceLogSumExp(Reduction):
         ]
 
         def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:  # dX = exp(X - Y) · dY
-            finite = scratch_like(ctx, kept)
-            return [
-                (partial(np.maximum, out=finite), kept, lowest),
-                (np.subtract, X, finite, dX),
-                (np.exp, dX, dX),
-                (np.multiply, dX, dY_kept, dX),
-            ]
+            least = float(np.finfo(X.dtype).min)
+            return write(ctx, dX, lambda X, Y, d: exp(X - maximum(Y, least)) * d, X, kept, dY_kept)
 
         return calls, gradient
 
@@ -504,11 +495,7 @@ class TopK(Op):
         known = K.known()
         k = size if known == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
-        need(
-            k == size or unknown or 0 <= int(k) <= int(size),
-            f"cannot select {k} of {size} elements",
-            code=Code.SIZES_DO_NOT_FIT,
-        )
+        need_sizes(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 

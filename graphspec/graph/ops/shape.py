@@ -15,7 +15,18 @@ from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, s
 from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range, hull
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, copy_cast, copy_rows, reduce_to, scratch_like, sum_axes
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis, same_dtype
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_dtype,
+    need_shapes,
+    need_sizes,
+    need_value,
+    normalize_axis,
+    same_dtype,
+)
 from graphspec.graph.ops.base import Op, op
 
 NUMBERS = frozenset(
@@ -35,7 +46,7 @@ def known(value: Value, name: str) -> tuple[Dim, ...]:
 def single(value: Value, name: str) -> Dim:
     """Return the one element of an integer vector; raise ShapeError if it is not known (GS305) or not one."""
     elements = known(value, name)
-    need(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers", code=Code.VALUE_NOT_ALLOWED)
+    need_value(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers")
     return elements[0]
 
 
@@ -80,6 +91,9 @@ class View(Op):
     copied_inputs = slice(1)
     blockwise = True
 
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
+        return reshaped(ctx, X)
+
 
 @op
 class Identity(View):
@@ -92,9 +106,6 @@ class Identity(View):
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -111,7 +122,7 @@ class StopGradient(View):
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         return X, [], None
 
 
@@ -126,7 +137,7 @@ class Reshape(View):
     def infer(self, X: Value, shape: Value) -> Type:
         sizes = list(known(shape, "sizes"))
         free = [k for k, d in enumerate(sizes) if d == -1]
-        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}", code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}")
         # Copied sizes cancel, even if they are 0.
         copied = [k for k, d in enumerate(sizes) if d == 0 and not self.allowzero]
         need(not copied or copied[-1] < X.rank, f"cannot copy the size of axis {copied[-1:]} of {show(X.shape)}")
@@ -137,18 +148,15 @@ class Reshape(View):
         message = f"cannot reshape {show(X.shape)} to {show(tuple(sizes))}"
         if free:
             size = 0 if remaining == 0 else quotient(remaining, fixed)
-            need(size is not None, f"{message}: the sizes do not divide", code=Code.SIZES_DO_NOT_FIT)
+            need_sizes(size is not None, f"{message}: the sizes do not divide")
             sizes[free[0]] = -1 if size is None else size
         else:
             empty = product(X.shape) == 0 == product(tuple(sizes))  # a computed size of 0 can mean no rows, not a copy
-            need(remaining == fixed or empty, f"{message}: the numbers of elements differ", code=Code.SIZES_DO_NOT_FIT)
+            need_sizes(remaining == fixed or empty, f"{message}: the numbers of elements differ")
         return Type(X.dtype, tuple(sizes))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -163,9 +171,6 @@ class Flatten(View):
         need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 def unit_axes(axes: Value | None, rank: int) -> list[int]:
@@ -185,18 +190,11 @@ class Squeeze(View):
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
-            need(
-                X.shape[k] == 1,
-                f"cannot remove axis {k} of {show(X.shape)}: its size is not 1",
-                code=Code.SIZES_DO_NOT_FIT,
-            )
+            need_sizes(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1")
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -212,9 +210,6 @@ class Unsqueeze(View):
 
     def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array, axes: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -234,7 +229,7 @@ class Transpose(View):
         )
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         order = list(range(X.ndim))[::-1] if self.perm is None else list(self.perm)
 
         def backward(dY: Array) -> Calls:
@@ -330,7 +325,7 @@ class Cast(Op):
             supported = X.dtype in ("int32", "int64")
         else:
             supported = self.to in NUMBERS
-        need(supported, f"does not cast {X.dtype} to {self.to}", code=Code.WRONG_DTYPE)
+        need_dtype(supported, f"does not cast {X.dtype} to {self.to}")
         return Type(self.to, X.shape)
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
@@ -388,7 +383,7 @@ class Concat(Op):
         for X in inputs:
             need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
             same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
-            need(same, f"joins shapes that differ outside axis {self.axis}", code=Code.SHAPES_DIFFER)
+            need_shapes(same, f"joins shapes that differ outside axis {self.axis}")
             total = add(total, X.shape[at])
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
@@ -453,12 +448,12 @@ class Split(Op):
     def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
         at = normalize_axis(self.axis, X.rank)
         sizes = known(split, "sizes")
-        need(len(sizes) > 0, "needs a size", code=Code.VALUE_NOT_ALLOWED)
+        need_value(len(sizes) > 0, "needs a size")
         total: Dim = 0
         for size in sizes:
             total = add(total, size)
         message = f"cannot split axis {self.axis} of {show(X.shape)} into {show(sizes)}"
-        need(total == X.shape[at], f"{message}: the sizes do not add up", code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(total == X.shape[at], f"{message}: the sizes do not add up")
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
     def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
@@ -528,11 +523,7 @@ def slices_by_axis(
     )
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
-        need(
-            isinstance(step, int) and step != 0,
-            f"needs a fixed step other than 0, got {step}",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}")
         slices.append((normalize_axis(int(a), X.rank), s, e, int(step)))
     return slices
 
@@ -609,7 +600,7 @@ class Pad(Op):
     mode: Literal["constant", "reflect", "edge"] = "constant"
 
     def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
-        need(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'")
         known_pads = known(pads, "pads")
         need(len(known_pads) == 2 * X.rank, f"has {len(known_pads)} pads for rank {X.rank}")
         same_dtype(X, constant)
@@ -617,11 +608,7 @@ class Pad(Op):
         for d, low, high in zip(X.shape, known_pads[: X.rank], known_pads[X.rank :], strict=True):
             need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code=Code.SIZE_NOT_FIXED)
             largest = max(int(low), int(high))
-            need(
-                self.mode == "constant" or min(int(low), int(high)) >= 0,
-                f"cannot crop in mode {self.mode}",
-                code=Code.VALUE_NOT_ALLOWED,
-            )
+            need_value(self.mode == "constant" or min(int(low), int(high)) >= 0, f"cannot crop in mode {self.mode}")
             if isinstance(d, int) and largest > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else largest if d else 0
                 need(

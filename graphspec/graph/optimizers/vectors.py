@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.layout import pieces
 from graphspec.base.arrays.pairwise import sum_into_first
-from graphspec.base.arrays.split import pieces
 from graphspec.graph.ir.graph import Segment
 from graphspec.graph.kernels.compiled import of_rows
 

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.layout import CACHE_LINE
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.analysis import needed_gradients
 from graphspec.graph.builder import Rebuild, readers, rebuild
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value

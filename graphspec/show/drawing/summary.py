@@ -79,7 +79,7 @@ def _head(head: HeadDecl) -> str:
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:
-    from graphspec.base.arrays.system_memory import available, human
+    from graphspec.base.arrays.memory import available, human
     from graphspec.graph.memory_estimate import estimate
 
     if once:

@@ -203,7 +203,7 @@ def _lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def _cells(row: Row) -> dict[str, str]:
-    from graphspec.base.arrays.system_memory import human
+    from graphspec.base.arrays.memory import human
 
     return {
         "node": row.name,

@@ -1,4 +1,4 @@
-"""Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
+"""Activation functions: Keras's arguments, lowered to ONNX operators."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ from graphspec.vocabulary.activations.base import ACTIVATIONS, Activation, featu
 ACTIVATIONS.found_in(
     __name__,
     {
-        "rectifiers": "linear relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink",
-        "sigmoids": "sigmoid hard_sigmoid sparse_sigmoid log_sigmoid tanh tanh_shrink softsign",
-        "smooth": "gelu silu swish hard_silu hard_swish mish exponential softplus sparse_plus squareplus",
-        "softmax": "softmax log_softmax sparsemax glu",
+        "functions": """
+            linear relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink
+            sigmoid hard_sigmoid sparse_sigmoid log_sigmoid tanh tanh_shrink softsign
+            gelu silu swish hard_silu hard_swish mish exponential softplus sparse_plus squareplus
+            softmax log_softmax sparsemax glu
+        """,
     },
 )
 

@@ -9,27 +9,34 @@ from graphspec.base.config import only_base
 from graphspec.vocabulary.callbacks.base import CALLBACKS, Callback, CallbackState
 
 if TYPE_CHECKING:
-    from graphspec.vocabulary.callbacks.accepted_without_effect import (
+    from graphspec.vocabulary.callbacks.logging import (
         BackupAndRestore,
+        CSVLogger,
         History,
         LambdaCallback,
         OrbaxCheckpoint,
         ProgbarLogger,
         RemoteMonitor,
+        TensorBoard,
+        TerminateOnNaN,
     )
-    from graphspec.vocabulary.callbacks.logging import CSVLogger, TerminateOnNaN
-    from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
-    from graphspec.vocabulary.callbacks.tensorboard import TensorBoard
-    from graphspec.vocabulary.callbacks.weights import LearningRateScheduler, SwapEMAWeights
+    from graphspec.vocabulary.callbacks.monitors import (
+        EarlyStopping,
+        LearningRateScheduler,
+        ModelCheckpoint,
+        ReduceLROnPlateau,
+        SwapEMAWeights,
+    )
 
 CALLBACKS.found_in(
     __name__,
     {
         "monitors": "EarlyStopping ModelCheckpoint ReduceLROnPlateau",
-        "accepted_without_effect": "History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint",
-        "logging": "CSVLogger TerminateOnNaN",
-        "tensorboard": "TensorBoard",
-        "weights": "LearningRateScheduler SwapEMAWeights",
+        "logging": """
+            History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint
+            CSVLogger TerminateOnNaN TensorBoard
+        """,
+        "monitors/weights": "LearningRateScheduler SwapEMAWeights",
     },
 )
 

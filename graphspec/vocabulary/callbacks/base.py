@@ -1,9 +1,16 @@
-"""The base of the callbacks: the arguments, and the state during a run, which checkpoints contain."""
+"""The base of the callbacks: arguments, the state during a run, which checkpoints contain, and the files they write."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+import json
+import os
+import re
+import stat
+import struct
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -11,13 +18,227 @@ from pydantic import AfterValidator, ConfigDict, Field
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry, invalid
 from graphspec.base.errors import Diagnostic, Problem, SpecError
-from graphspec.vocabulary.callbacks.outputs import Output, Outputs, unusable_name
+from graphspec.base.files import LOCK, is_leftover
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.random import Clock
     from graphspec.graph.ir.graph import Array, Graph
     from graphspec.graph.optimizers import Optimizer, Rate
 
+# The files that the callbacks of a run may write. A spec may come from a stranger, and training it must not overwrite
+# the user's files. Therefore its callbacks may write only inside the run directory, and not to the run's own files.
+# The caller may allow names outside the directory. Callbacks that are passed from Python are the user's own code and
+# may write anywhere.
+ADAPTED = "adapted.json"
+"""The file with what layers and heads have learnt before the first step."""
+TIMING = "timing.json"
+"""The file with when a run was trained, and how long: values of a clock, which differ in equal runs."""
+RUN_FILES = (
+    *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
+    *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
+)
+"""The files of every run directory, independent of callbacks."""
+ONNX_FILES = "onnx_files"
+"""The folder of a run with copies of the ONNX files that its layers name."""
+_MAX_NAME = 255  # bytes that file systems allow in a name
+_INSIDE = "use a file inside the run directory, or allow others with `graphspec train --allow-outside`"
+
+Wrong = tuple[str, str]
+"""A fault of a name, as a predicate, and a hint."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or a folder that a callback writes.
+
+    Attributes:
+        key: the argument with the name.
+        name: the name; a field of a template is its name between two NUL characters.
+        shared: True for a folder that other callbacks may also write into.
+        is_own: whether a file or folder of this name, or a file in a shared folder, looks as if such a callback wrote
+            it.
+    """
+
+    key: str
+    name: str
+    shared: bool = False
+    is_own: Callable[[Path], bool] = field(default=lambda _: False, compare=False)
+
+
+def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
+    """Return the fault of a file name in a spec, as interpreted by any operating system; None if there is none."""
+    if wrong := unusable_name(name):
+        return wrong
+    parts = split_name(name)
+    if not allow_outside:
+        windows = PureWindowsPath(name)
+        if name.startswith("/") or name[1:2] == ":" or windows.drive or windows.root:
+            return "is an absolute path, outside the run directory", _INSIDE
+        if ".." in parts:
+            return "leads out of the run directory with '..'", _INSIDE
+        if parts and parts[0].startswith("~"):
+            return "begins with '~', which stands for a home directory", _INSIDE
+    if not parts:
+        return "names the run directory itself", "use a file in it"
+    first = _folded(parts[0])
+    if first in (*RUN_FILES, ONNX_FILES) or first.startswith(".graphspec") or is_leftover(Path(first)):
+        return "is the name of a file that the run writes itself", "choose another name"
+    return None
+
+
+def unusable_name(name: str) -> Wrong | None:
+    """Return the fault of a name that no file can have; None if there is none."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        return "contains a control character", "remove it"
+    if any(len(part.encode()) > _MAX_NAME for part in split_name(name)):
+        return f"has a part of more than {_MAX_NAME} bytes", "use a shorter name"
+    return None
+
+
+def split_name(name: str) -> list[str]:
+    """Return the parts of a path, with the separators of Windows, without ``.``."""
+    return [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
+
+
+def _folded(part: str) -> str:
+    """Return a name as compared by file systems that ignore case, drop trailing dots or have streams after a colon."""
+    return unicodedata.normalize("NFKC", part).casefold().partition(":")[0].rstrip(". ")
+
+
+def collide(one: Output, other: Output) -> bool:
+    """Return True if two outputs may be the same file, or if one is a file and the other needs a folder of that name."""
+    a, b = ([_folded(part) for part in split_name(output.name)] for output in (one, other))
+    shorter = one if len(a) <= len(b) else other
+    return all(map(_match, a, b)) and (len(a) == len(b) or not shorter.shared)
+
+
+def is_called(output: Output, parts: Sequence[str]) -> bool:
+    """Return True if a path inside the run directory has the name of an output."""
+    names = split_name(output.name)
+    inside = wrong_name(_FIELD.sub("0", output.name)) is None
+    return inside and len(names) == len(parts) and all(map(_match, names, parts))
+
+
+def check_outputs(outputs: list[Output], before: list[tuple[str, Output]], *, allow_outside: bool) -> list[Problem]:
+    """Return GS105 for a name that a spec's callback may not write, or that another one writes.
+
+    The subject of the message is the callback.
+
+    Args:
+        before: the outputs of the callbacks above it, each with the callback's name.
+    """
+    found: list[Problem] = []
+    for output in outputs:
+        shown = _FIELD.sub(lambda field: f"{{{field.group()[1:-1]}}}", output.name)
+        if wrong := wrong_name(_FIELD.sub("0", output.name), allow_outside=allow_outside):
+            text, hint = f"writes '{shown}', which {wrong[0]}", wrong[1]
+        elif other := next((name for name, one in before if collide(one, output)), None):
+            text = f"writes '{shown}', which {other} above also writes, or may write"
+            hint = "use a different name for every callback"
+        else:
+            continue
+        found.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, output.key))
+    return found[:1]
+
+
+_FIELD = re.compile("\0[^\0]*\0")
+_NUMBER = r"[-+ 0_]*(?:\d[\d.,_e+-]*|nan|inf)%?"
+
+
+def _match(one: str, other: str) -> bool:
+    """Return True if two parts of names may be equal. A field matches a number if the other part has no field."""
+    if one == other:
+        return True
+    if "\0" in other:
+        one, other = other, one
+    pattern = _NUMBER.join(map(re.escape, _FIELD.split(one)))
+    return "\0" not in other and re.fullmatch(pattern, other) is not None
+
+
+class Outputs:
+    """The files that the callbacks of one run write.
+
+    Args:
+        directory: the run directory; None for the current folder.
+        trusted: True if the callbacks are the user's own code: nothing is refused.
+        allow_outside: True if names may lead out of the directory.
+        source: the spec's file, for diagnostics.
+    """
+
+    def __init__(
+        self, directory: Path | None, *, trusted: bool = False, allow_outside: bool = False, source: str = "<dict>"
+    ) -> None:
+        self.directory, self._trusted, self._outside = directory, trusted, allow_outside
+        self._source = source
+        self._owners: dict[Path, object] = {}
+        self._seen: set[Path] = set()
+
+    def claim(self, name: str, owner: object, is_own: Callable[[Path], bool]) -> Path:
+        """Return the path of ``name`` and reserve it for ``owner``.
+
+        Args:
+            is_own: whether this kind of callback wrote an existing file or folder; only then it may be replaced.
+
+        Raises:
+            SpecError: GS105, if the spec's callbacks may not write there.
+        """
+        base = self.directory or Path()
+        path = base / name
+        if self._trusted:
+            return path
+        if wrong := wrong_name(name, allow_outside=self._outside):
+            raise self._error(f"the file name '{name}' {wrong[0]}", wrong[1])
+        real = Path(os.path.realpath(path))
+        if not self._outside and not real.is_relative_to(os.path.realpath(base)):
+            raise self._error(f"'{path}' leads to {real}, outside the run directory, by a symbolic link", _INSIDE)
+        known = self._owners.setdefault(real, owner)
+        if known is not owner:
+            raise self._error(f"two callbacks write '{path}'", "use a different name for each")
+        if path not in self._seen:
+            self._refuse_foreign(path, owner, is_own)
+            self._seen.add(path)
+        return path
+
+    def _refuse_foreign(self, path: Path, owner: object, is_own: Callable[[Path], bool]) -> None:
+        """Raise GS105 if another program wrote the existing file or folder."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            foreign = any(p.name != LOCK for p in path.iterdir()) and not is_own(path)
+        elif stat.S_ISREG(found.st_mode):
+            foreign = found.st_size > 0 and not is_own(path)
+        else:
+            foreign = not self._outside
+        if foreign:
+            text = f"'{path}' already exists, but no {type(owner).__name__.lstrip('_')} wrote it"
+            raise self._error(text, "move it away, or choose another name")
+
+    def _error(self, text: str, hint: str) -> SpecError:
+        return SpecError([Diagnostic(Code.VALUE_NOT_ALLOWED, text, self._source, path="training.callbacks", hint=hint)])
+
+
+SAVED = {"written_by": "graphspec ModelCheckpoint"}
+"""The mark in the header of weights that ModelCheckpoint wrote. It replaces only files with this mark."""
+
+
+def is_saved_model(path: Path) -> bool:
+    """Return True if a file, or the weights in a folder, have the mark :data:`SAVED`."""
+    file = path / "weights.safetensors" if path.is_dir() else path
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > file.stat().st_size:
+                return False
+            header = json.loads(stream.read(length))
+        record = json.loads(header["__metadata__"]["graphspec"])
+        return bool(record["written_by"] == SAVED["written_by"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, struct.error):
+        return False
+
+
+# The base of the callbacks: the arguments, and the state during a run, which checkpoints contain.
 Logs = dict[str, float]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 

@@ -3,14 +3,13 @@
 from typing import Any
 
 from graphspec.vocabulary.layers.base import CELLS, LAYERS, Layer
-from graphspec.vocabulary.layers.operation_names import OPERATIONS, REFUSED_OPERATIONS
-from graphspec.vocabulary.layers.refused import REFUSED, REFUSED_CELLS
+from graphspec.vocabulary.layers.keras_names import OPERATIONS, REFUSED, REFUSED_CELLS, REFUSED_OPERATIONS
 
 LAYERS.found_in(
     __name__,
     {
         "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax",
-        "adaptive": """
+        "pooling/adaptive": """
             AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
             AdaptiveMaxPooling2D AdaptiveMaxPooling3D
         """,
@@ -20,11 +19,11 @@ LAYERS.found_in(
             StopGradient
         """,
         "attention": "Attention AdditiveAttention",
-        "image": "Resizing CenterCrop",
-        "augmentation": """
+        "images/image": "Resizing CenterCrop",
+        "images/augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
         """,
-        "padding": """
+        "resizing/padding": """
             ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
             UpSampling1D UpSampling2D UpSampling3D
         """,
@@ -33,23 +32,23 @@ LAYERS.found_in(
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
-        "depthwise": """
+        "convolution/depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
-        "einsum": "EinsumDense DotInteraction",
-        "discretization": "Discretization",
-        "missing": "Impute",
-        "preprocessing": "CategoryEncoding",
-        "scaling": "Normalization MinMaxScaling Log1p",
-        "lookup": "StringLookup IntegerLookup",
-        "hashing": "Hashing HashedCrossing",
+        "tensors/einsum": "EinsumDense DotInteraction",
+        "columns/discretization": "Discretization",
+        "columns/missing": "Impute",
+        "indexed/preprocessing": "CategoryEncoding",
+        "columns/scaling": "Normalization MinMaxScaling Log1p",
+        "vocabularies/lookup": "StringLookup IntegerLookup",
+        "vocabularies/hashing": "Hashing HashedCrossing",
         "text": "TextVectorization",
         "merging": """
             Add Subtract Multiply Average Maximum Minimum Concatenate Dot
             GatherNodes SegmentSum SegmentMean SegmentMax
         """,
-        "multi_head": "MultiHeadAttention GroupQueryAttention",
+        "attention/multi_head": "MultiHeadAttention GroupQueryAttention",
         "normalization": """
             BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
         """,
@@ -66,13 +65,13 @@ LAYERS.found_in(
         """,
         "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
         "sound": "STFTSpectrogram MelSpectrogram",
-        "spectral": "SpectralNormalization",
+        "normalization/spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
-        "transposed": """
+        "convolution/transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose
         """,
-        "wrappers": "Bidirectional TimeDistributed",
+        "recurrent/wrappers": "Bidirectional TimeDistributed",
     },
 )
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)

@@ -11,7 +11,7 @@ from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import activations
-from graphspec.vocabulary.activations import rectifiers, softmax
+from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     ActivationField,
@@ -63,7 +63,7 @@ class ReLU(Function):
     Shapes: (batch, …) → the same.
     """
 
-    function = rectifiers.Relu
+    function = functions.Relu
 
     max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
     negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
@@ -77,7 +77,7 @@ class LeakyReLU(Function):
     Shapes: (batch, …) → the same.
     """
 
-    function = rectifiers.LeakyRelu
+    function = functions.LeakyRelu
 
     negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
 
@@ -89,7 +89,7 @@ class ELU(Function):
     Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
     """
 
-    function = rectifiers.Elu
+    function = functions.Elu
 
     alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
 
@@ -144,5 +144,5 @@ class Softmax(Layer):
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))
-        Y = softmax.Softmax().lower_over(g, X, axes)
+        Y = functions.Softmax().lower_over(g, X, axes)
         return Y if mask is None else g.Where(mask, Y, g.constant(0.0))

@@ -1,25 +1,43 @@
-"""Attention with dot-product or additive scores: queries from one sequence, keys and values from another."""
+"""Attention: of queries, values and keys, and of several heads."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from graphspec.base.codes import Code
+from graphspec.base.config import PositiveInt
 from graphspec.base.errors import ShapeError
-from graphspec.graph.decompositions import band, scores, weights
+from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, cast_to, need_rank
+from graphspec.graph.ir.graph import Layout
+from graphspec.graph.kernels.context import broadcast
+from graphspec.vocabulary.layers.base import (
+    LAYERS,
+    Constraint,
+    InitializerField,
+    Layer,
+    NoEffect,
+    RegularizerField,
+    Seed,
+    as_float,
+    cast_to,
+    default_initializer,
+    need_rank,
+)
 from graphspec.vocabulary.layers.regularization import DropRate, drop
+from graphspec.vocabulary.layers.tensors import oriented
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+# Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
 FLAG_SCORES = Annotated[bool, Field(description="Whether the attention weights are a second output, `node:1`.")]
 DROPPED = Annotated[DropRate, Field(description="The fraction of attention weights that training drops.")]
@@ -206,3 +224,309 @@ class AdditiveAttention(ScoredAttention):
         if self.use_scale:
             return g.MatMul(hidden, self.weight(g, "scale", (query.features,), initializer=GlorotUniform()))
         return g.ReduceSum(hidden, g.constant([hidden.rank - 1]), keepdims=0)
+
+
+# Multi-head attention over projections of queries, keys and values.
+# Keras adds this to masked scores: a query without unmasked keys attends to all keys equally.
+_HIDDEN = -0.7 * 3.38953e38
+
+
+class ProjectedAttention(Layer):
+    """Base: ``softmax(query · keyᵀ / √size) · value`` of projections in every head, projected to the output.
+
+    The masks of query, value and key, `attention_mask` and the causal order exclude pairs of query and key. If all keys
+    of a query are excluded, its result is the mean of the values; with ``dropout``, returned scores or several time
+    axes it is 0, as in Keras. The output has the query's mask.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    pairs_with_itself: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE | {"mask": "did you mean 'attention_mask'?"}
+    handles_mask = True
+    penalizes_itself = True
+    call_arguments: ClassVar[tuple[str, ...]] = ("attention_mask", "value_mask", "key_mask")
+
+    dropout: DROPPED = 0.0
+    use_bias: bool = Field(default=True, description="Whether the projections have a bias.")
+    sliding_window: PositiveInt | None = Field(
+        default=None, description="A query attends only to keys at a smaller distance than this; null for all."
+    )
+    flash_attention: NoEffect = None
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    bias_initializer: InitializerField = default_initializer("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on every kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on every bias.")
+    activity_regularizer: RegularizerField = Field(
+        default=None, description="Penalty on the output of every projection."
+    )
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+    use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
+    seed: Seed = None
+    use_causal_mask: FLAG_CAUSAL = False
+    return_attention_scores: FLAG_SCORES = False
+
+    def heads(self) -> tuple[int, int]:
+        """Return the number of query heads, and of key and value heads."""
+        raise NotImplementedError
+
+    def head_sizes(self) -> tuple[int, int]:
+        """Return the size per head of queries and keys, and of values."""
+        raise NotImplementedError
+
+    def time_axes(self, query: Value) -> tuple[int, ...]:
+        """Return the axes that are attended over."""
+        return (1,)
+
+    def features(self, query: Value) -> tuple[int, ...]:
+        """Return the sizes of the output's last axes."""
+        return (query.features,)
+
+    def lower(
+        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
+    ) -> Value | tuple[Value, ...]:
+        Q, V, K = sources(query, value, key, g)
+        time = self.time_axes(Q)
+        others = [k for k in range(Q.rank - 1) if k not in time]
+        if any(Q.shape[k] != V.shape[k] for k in others):
+            text = f"has different axes besides time: query {show(Q.shape)}, value {show(V.shape)}"
+            hint = "make them equal, or attend over them too: `attention_axes: null` for all"
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+        (H, G), (size, width) = self.heads(), self.head_sizes()
+        q, k, v = (
+            self._project(g, role, X, (X.features,), (heads, n))
+            for role, X, heads, n in (("query", Q, H, size), ("key", K, G, size), ("value", V, G, width))
+        )
+        visible = self._visible(g, query, value, key, time, calls)
+        if Q.rank > 3 or self.return_attention_scores:
+            Y, W = self._composed(g, (q, k, v), time, visible)
+        else:
+            Y, W = self._fused(g, (q, k, v), visible), None
+        if self.use_gate:
+            Y = g.Mul(Y, self._project(g, "gate", Q, (Q.features,), (H, width)))
+        Y = self._project(g, "attention_output", Y, (H, width), self.features(query)).with_mask(query.mask)
+        return Y if W is None or not self.return_attention_scores else (Y, W)
+
+    def _project(self, g: Builder, role: str, X: Value, ins: tuple[int, ...], outs: tuple[int, ...]) -> Value:
+        """Emit ``X · kernel + bias`` over the last axis: the axes ``ins`` joined to one, then the axes ``outs``."""
+        n, m = math.prod(ins), math.prod(outs)
+        in_axes, out_axes = tuple(range(len(ins))), tuple(range(len(ins), len(ins) + len(outs)))
+        with g.part(role):
+            initializer = oriented(self.kernel_initializer, in_axes, out_axes)
+            kernel = self.weight(g, "kernel", (*ins, *outs), layout=Layout(shape=(n, m)), initializer=initializer)
+            Y = g.MatMul(X, kernel)
+            if self.use_bias:
+                Y = g.Add(Y, self.weight(g, "bias", outs, layout=Layout(shape=(m,))))
+            if role == "attention_output" and len(outs) > 1:
+                Y = g.reshape(Y, (*[0] * (Y.rank - 1), *outs))
+            if role == "gate":
+                Y = g.Sigmoid(Y)
+            g.penalize(self.activity_regularizer, Y)
+        return Y
+
+    def _fused(self, g: Builder, qkv: tuple[Value, Value, Value], visible: list[Value]) -> Value:
+        """Emit one Attention operator; all values are (batch, time, heads · size)."""
+        heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
+        scale = 1 / math.sqrt(self.head_sizes()[0])
+        if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
+            return self._attend(g, (*qkv, None), is_causal=1, scale=scale, **heads)
+        if self.dropout:
+            seen = for_each_pair(g, reduce(g.And, visible), qkv[0], qkv[1]) if visible else None
+            return self._attend(g, (*qkv, seen), scale=scale, **heads)
+        bias = None
+        if visible:
+            added = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_HIDDEN))
+            bias = for_each_pair(g, added, qkv[0], qkv[1])
+        return g.Attention(*qkv, bias, scale=scale, **heads)
+
+    def _attend(self, g: Builder, inputs: tuple[Value | None, ...], **attributes: Any) -> Value:
+        dropped = {"ratio": self.dropout, "seed": self.seed} if self.dropout else {}
+        Y: Value = g.emit("DropoutAttention" if dropped else "Attention", inputs, attributes | dropped)
+        return Y
+
+    def _composed(
+        self, g: Builder, qkv: tuple[Value, Value, Value], time: tuple[int, ...], visible: list[Value]
+    ) -> tuple[Value, Value]:
+        """Emit the result, and the weights (batch, others, heads, queries, keys) with separate time axes."""
+        (H, G), n = self.heads(), qkv[0].rank
+        others = [k for k in range(1, n - 1) if k not in time]
+        order = (0, *others, *time, n - 1)
+        sequences = [_join_axes(g, g.transpose(X, order), 1 + len(others), len(time)) for X in qkv]
+        q, k, v = (split_heads(g, X, heads) for X, heads in zip(sequences, (H, G, G), strict=True))
+        k, v = repeat_heads(g, k, H), repeat_heads(g, v, H)
+        S = scores(g, q, k, 1 / math.sqrt(self.head_sizes()[0]))
+        W = weights(g, S, reduce(g.And, visible) if visible else None)
+        Y = join_heads(g, g.MatMul(drop(g, W, self.dropout, self.seed), v))
+        if len(time) == 1:
+            return g.transpose(Y, [order.index(k) for k in range(n)]), W
+        queries, keys = ([g.size(X, k) for k in time] for X in qkv[:2])
+        lead = [0] * (1 + len(others))
+        Y = g.reshape(Y, (*lead, *queries, Y.features))
+        return g.transpose(Y, [order.index(k) for k in range(n)]), g.reshape(W, (*lead, 0, *queries, *keys))
+
+    def _visible(
+        self, g: Builder, query: Value, value: Value, key: Value | None, time: tuple[int, ...], calls: dict[str, Any]
+    ) -> list[Value]:
+        """Return masks that broadcast to (batch, others, heads, queries, keys); False excludes a pair."""
+        n = query.rank
+        head = n - 1 - len(time)
+        masks = []
+        if (mask := mask_of(g, query, one(calls, "query_mask"), "query_mask")) is not None:
+            masks.append(g.Unsqueeze(_over_time(g, mask, query, time), g.constant([head, head + 2])))
+        for X, name in ((value, "value_mask"), (value if key is None else key, "key_mask")):
+            explicit = one(calls, name)
+            if name == "key_mask" and key is None and explicit is None:
+                continue
+            if (mask := mask_of(g, X, explicit, name)) is not None:
+                masks.append(g.Unsqueeze(_over_time(g, mask, X, time), g.constant([head, head + 1])))
+        if self.use_causal_mask or self.sliding_window:
+            name = "use_causal_mask" if self.use_causal_mask else "sliding_window"
+            if time != (1,):
+                text = f"has `{name}`, which needs one time axis, axis 1, got {list(time)}"
+                raise ShapeError(
+                    Code.WRONG_RANK, text, key=name, hint=f"set `attention_axes: 1`, or leave `{name}` out"
+                )
+            before = None if self.sliding_window is None else self.sliding_window - 1
+            after = 0 if self.use_causal_mask else before
+            masks.append(band(g, g.size(query, 1), g.size(value, 1), before=before, after=after))
+        if (attention_mask := one(calls, "attention_mask")) is not None:
+            masks.insert(0, self._pairs(g, attention_mask, query, value, time))
+        return masks
+
+    def _pairs(self, g: Builder, mask: Value, query: Value, value: Value, time: tuple[int, ...]) -> Value:
+        """Emit `attention_mask` over (batch, others, heads, queries, keys); missing axes are added before the time axes."""
+        others = [k for k in range(1, query.rank - 1) if k not in time]
+        pairs = (*(query.shape[k] for k in time), *(value.shape[k] for k in time))
+        full = (query.shape[0], *(query.shape[k] for k in others), self.heads()[0], *pairs)
+        lead = mask.rank - len(pairs)
+        fits = 1 <= lead <= len(full) - len(pairs)
+        if fits:
+            shape = (*mask.shape[:lead], *[1] * (len(full) - mask.rank), *mask.shape[lead:])
+            tail = shape[len(full) - len(pairs) :]
+            try:
+                fits = broadcast(shape, full) == full and (len(time) == 1 or tail == pairs)
+            except ShapeError:
+                fits = False
+        if not fits:
+            text = f"needs an `attention_mask` of shape {show((full[0], *pairs))}, got {show(mask.shape)}"
+            hint = f"use one bool per query and key, for all heads, or per head: {show(full)}"
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="attention_mask")
+        mask = cast_to(g, mask, "bool")
+        if len(full) > mask.rank:
+            mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
+        start = len(full) - len(pairs)
+        return _join_axes(g, _join_axes(g, mask, start, len(time)), start + 1, len(time))
+
+
+def _join_axes(g: Builder, X: Value, start: int, count: int) -> Value:
+    """Return X with ``count`` axes from ``start`` on joined to one."""
+    if count == 1:
+        return X
+    sizes = [g.size(X, k) for k in range(start + count, X.rank)]
+    return g.reshape(X, (*[0] * start, -1, *sizes))
+
+
+def _over_time(g: Builder, mask: Value, X: Value, time: tuple[int, ...]) -> Value:
+    """Return a mask of X as (batch, others, time), with all time axes joined to one."""
+    n = X.rank - 1
+    if mask.rank < n:
+        mask = g.Unsqueeze(mask, g.constant(list(range(mask.rank, n))))
+        if len(time) > 1:
+            mask = g.Expand(mask, g.ints([g.size(X, k) for k in range(n)]))
+    order = [k for k in range(n) if k not in time]
+    return _join_axes(g, g.transpose(mask, (*order, *time)), len(order), len(time))
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, int) else value
+
+
+Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Axes = Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+@LAYERS.add("MultiHeadAttention")
+class MultiHeadAttention(ProjectedAttention):
+    """Scaled dot-product attention in ``num_heads`` heads, each with its own projections.
+
+    Inputs: query, value and key; without a key the value is the key.
+
+    Shapes: (batch, queries, features), (batch, keys, values), (batch, keys, features) → (batch, queries, features), or
+    ``output_shape`` instead of features; with ``return_attention_scores`` also (batch, heads, queries, keys).
+    Vaswani et al., *Attention Is All You Need*, NIPS 2017.
+    """
+
+    same_by_default: ClassVar[Mapping[str, str]] = {"value_dim": "key_dim"}
+
+    num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
+    key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
+    value_dim: PositiveInt | None = Field(
+        default=None, description="The size of values in each head; null for `key_dim`."
+    )
+    output_shape: Sizes | None = Field(default=None, description="The output's features; null for the query's.")
+    attention_axes: Axes | None = Field(
+        default=None, description="The axes that are attended over; null for all except the batch and the features."
+    )
+
+    def heads(self) -> tuple[int, int]:
+        return self.num_heads, self.num_heads
+
+    def head_sizes(self) -> tuple[int, int]:
+        return self.key_dim, self.value_dim or self.key_dim
+
+    def features(self, query: Value) -> tuple[int, ...]:
+        return self.output_shape or (query.features,)
+
+    def time_axes(self, query: Value) -> tuple[int, ...]:
+        n = query.rank
+        if self.attention_axes is None:
+            return tuple(range(1, n - 1))
+        axes = tuple(k % n if -n <= k < n else 0 for k in self.attention_axes)
+        if len(set(axes)) < len(axes) or any(k in (0, n - 1) for k in axes):
+            actual = list(self.attention_axes)
+            text = f"needs attention_axes from 1 to {n - 2}, each once, for {show(query.shape)}, got {actual}"
+            raise ShapeError(
+                Code.WRONG_RANK,
+                text,
+                key="attention_axes",
+                hint="leave out the batch (0) and the features (the last axis)",
+            )
+        return axes
+
+
+@LAYERS.add("GroupQueryAttention")
+class GroupQueryAttention(ProjectedAttention):
+    """Scaled dot-product attention in which several query heads share one key and value head.
+
+    Shapes: (batch, queries, features), (batch, keys, features), (batch, keys, features) → (batch, queries, features);
+        with
+    ``return_attention_scores`` also (batch, heads, queries, keys). Ainslie et al., *GQA*, EMNLP 2023.
+    """
+
+    call_arguments = ("attention_mask", "query_mask", "value_mask", "key_mask")
+
+    head_dim: Annotated[PositiveInt, Field(description="The size of queries, keys and values in each head.")]
+    num_query_heads: Annotated[PositiveInt, Field(description="The number of query heads.")]
+    num_key_value_heads: Annotated[PositiveInt, Field(description="The number of key and value heads.")]
+
+    def heads(self) -> tuple[int, int]:
+        return self.num_query_heads, self.num_key_value_heads
+
+    def head_sizes(self) -> tuple[int, int]:
+        return self.head_dim, self.head_dim
+
+    def lower(
+        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
+    ) -> Value | tuple[Value, ...]:
+        if self.num_query_heads % self.num_key_value_heads:
+            H, G = self.heads()
+            text = f"has {H} query heads, not divisible by {G} key and value heads"
+            hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="num_key_value_heads")
+        for name, X in (("query", query), ("value", value)):
+            hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
+            need_rank(X, 3, 3, f"(batch, time, features) as its {name}", hint if X.rank > 3 else TIME_HINT)
+        if query.features != value.features:
+            text = f"needs a query and a value of equal size, got {query.features} and {value.features}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
+        return super().lower(g, query, value, key, **calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
@@ -11,11 +12,21 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.activations import Activation
 from graphspec.vocabulary.layers.base import LAYERS, as_float
-from graphspec.vocabulary.layers.cells import Reason, Remembering, States, need_state
-from graphspec.vocabulary.layers.convolution import Filters, Over1, Over2, Over3, Window
+from graphspec.vocabulary.layers.cells import (
+    Pace,
+    Reason,
+    Remembering,
+    States,
+    by_gate,
+    drop_features,
+    need_state,
+    of_state,
+    state_masks,
+    unroll,
+)
+from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
-from graphspec.vocabulary.layers.spatial import axes_of, from_channels_first, window
-from graphspec.vocabulary.layers.unrolled_cells import Pace, by_gate, drop_features, of_state, state_masks, unroll
+from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -78,7 +89,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
         inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
         Z = by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, copies, axis=0, into=2)(*inputs)
         if bias is not None:
-            Z = g.Add(Z, g.reshape(bias, (4 * self.filters, *[1] * self.rank)))
+            Z = Z + g.reshape(bias, (4 * self.filters, *[1] * self.rank))
         zeros = g.Expand(g.constant(0.0), g.ints([g.size(Z, 1), self.filters, *(Z.fixed(k) for k in range(3, Z.rank))]))
         shape = from_channels_first(g, zeros, self.data_format).shape
         for state in initial:
@@ -94,7 +105,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
 
         def step(z: Value, previous: States) -> States:
             h, c = previous
-            return self.remember(g, g.Add(z, product(h)), c, 1)
+            return self.remember(g, z + product(h), c, 1)
 
         Y, last = unroll(g, Z, states, step, pace)
         if Y is not None and self.data_format != "channels_first":
@@ -115,29 +126,25 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
         return g.transpose(g.reshape(Y, (batch, time, *(Y.fixed(axis) for axis in range(1, Y.rank)))), swap)
 
 
-@LAYERS.add("ConvLSTM1D")
-class ConvLSTM1D(Over1, ConvLSTM):
-    """An LSTM over sequences of rows, with convolutions instead of matrix products.
+_SOURCE = "Shi et al., *Convolutional LSTM Network*, NIPS 2015."
 
-    Shapes: (batch, time, steps, channels) → (batch, steps′, filters), or (batch, time, steps′, filters) with
-    ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
+by_rank(
+    ConvLSTM,
+    "ConvLSTM{}D",
+    tuple(
+        f"An LSTM over sequences of {data}, with convolutions instead of matrix products."
+        for data in ("rows", "images", "volumes")
+    ),
+    tuple(
+        f"(batch, time, {{axes}}, channels) → (batch, {{out}}, filters), or (batch, time,{result}. {_SOURCE}"
+        for result in (
+            " {out}, filters) with\n``return_sequences``",
+            " height′,\n    width′,\nfilters) with ``return_sequences``",
+            "\n{out}, filters) with ``return_sequences``",
+        )
+    ),
+    **WINDOW,
+)
 
-
-@LAYERS.add("ConvLSTM2D")
-class ConvLSTM2D(Over2, ConvLSTM):
-    """An LSTM over sequences of images, with convolutions instead of matrix products.
-
-    Shapes: (batch, time, height, width, channels) → (batch, height′, width′, filters), or (batch, time, height′,
-        width′,
-    filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
-
-
-@LAYERS.add("ConvLSTM3D")
-class ConvLSTM3D(Over3, ConvLSTM):
-    """An LSTM over sequences of volumes, with convolutions instead of matrix products.
-
-    Shapes: (batch, time, depth, height, width, channels) → (batch, depth′, height′, width′, filters), or (batch, time,
-    depth′, height′, width′, filters) with ``return_sequences``. Shi et al., *Convolutional LSTM Network*, NIPS 2015.
-    """
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

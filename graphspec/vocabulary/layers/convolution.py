@@ -1,14 +1,16 @@
-"""The bases of all convolutions; Conv1D, Conv2D and Conv3D."""
+"""Convolutions: ordinary, transposed, depthwise (one for each channel) and separable ones, of one to three spatial axes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import PositiveInt, Size1, Size2, Size3
+from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary.layers.base import (
@@ -20,12 +22,20 @@ from graphspec.vocabulary.layers.base import (
     RegularizerField,
     default_initializer,
 )
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
+from graphspec.vocabulary.layers.spatial import (
+    DataFormat,
+    by_rank,
+    channels_first,
+    from_channels_first,
+    of_window,
+    window,
+)
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+_SIDES = "valid: none; same: the output size is input size / strides."
 Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
 
 
@@ -42,9 +52,7 @@ class Window(Layer):
 
     kernel_size: Sizes
     strides: Sizes
-    padding: Annotated[
-        Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
-    ] = "valid"
+    padding: Annotated[Literal["valid", "same"], Field(description=_SIDES)] = "valid"
     data_format: DataFormat = None
     dilation_rate: Sizes
 
@@ -122,60 +130,156 @@ class Conv(FilterBank):
         return Y
 
 
-class Over1(Window):
-    """Base: a window over time."""
+class DepthwiseConv(Convolution):
+    """Base: ``depth_multiplier`` separate convolutions of every channel, of any spatial rank."""
 
-    rank = 1
+    depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
+    depthwise_initializer: InitializerField = default_initializer("glorot_uniform")
+    depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
+    depthwise_constraint: Constraint = None
 
-    kernel_size: Annotated[Size1, Field(description="The length of the window.")]
-    strides: Annotated[Size1, Field(description="The step of the window.")] = (1,)
-    dilation_rate: Annotated[Size1, Field(description="The distance between the window's elements.")] = (1,)
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        return self.depthwise(g, X, channels, "kernel", self.bias(g, channels * self.depth_multiplier))
 
-
-class Over2(Window):
-    """Base: a window over images."""
-
-    rank = 2
-
-    kernel_size: Annotated[Size2, Field(description="The height and width of the window.")]
-    strides: Annotated[Size2, Field(description="The step of the window.")] = (1, 1)
-    dilation_rate: Annotated[Size2, Field(description="The distance between the window's elements.")] = (1, 1)
-
-
-class Over3(Window):
-    """Base: a window over volumes."""
-
-    rank = 3
-
-    kernel_size: Annotated[Size3, Field(description="The depth, height and width of the window.")]
-    strides: Annotated[Size3, Field(description="The step of the window.")] = (1, 1, 1)
-    dilation_rate: Annotated[Size3, Field(description="The distance between the window's elements.")] = (1, 1, 1)
+    def depthwise(self, g: Builder, X: Value, channels: int, role: str, bias: Value | None = None) -> Value:
+        """Emit the convolution of every channel, with the weight ``role`` (k…, channels, depth_multiplier)."""
+        attributes = self.window(X)
+        rank, outputs = self.rank, channels * self.depth_multiplier
+        layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(outputs, 1, *self.kernel_size))
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
+        Y: Value = g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes})
+        return Y
 
 
-@LAYERS.add("Conv1D", "Convolution1D")
-class Conv1D(Over1, Conv):
-    """Convolution along time: ``activation(kernel ⋆ x + bias)``.
+class SeparableConv(DepthwiseConv, Filters):
+    """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
-    Shapes: (batch, steps, channels) → (batch, steps′, filters).
-    """
+    pointwise_initializer: InitializerField = default_initializer("glorot_uniform")
+    pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
+    pointwise_constraint: Constraint = None
 
-    padding: Annotated[
-        Literal["valid", "same", "causal"],
-        Field(description="valid: none; same: the output size is input size / strides; causal: only at the start."),
-    ] = "valid"  # type: ignore[assignment]
-
-
-@LAYERS.add("Conv2D", "Convolution2D")
-class Conv2D(Over2, Conv):
-    """Convolution over images: ``activation(kernel ⋆ x + bias)``.
-
-    Shapes: (batch, height, width, channels) → (batch, height′, width′, filters).
-    """
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        Y = self.depthwise(g, X, channels, "depthwise_kernel")
+        rank, outputs = self.rank, channels * self.depth_multiplier
+        layout = Layout(perm=(rank + 1, rank, *range(rank)))
+        kernel = self.weight(g, "pointwise_kernel", (*(1 for _ in range(rank)), outputs, self.filters), layout=layout)
+        return g.Conv(Y, kernel, self.bias(g, self.filters))
 
 
-@LAYERS.add("Conv3D", "Convolution3D")
-class Conv3D(Over3, Conv):
-    """Convolution over volumes: ``activation(kernel ⋆ x + bias)``.
+_PADDING = "Added to the size of the output, below the strides; null to derive it from `padding`."
 
-    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, filters).
-    """
+
+class ConvTranspose(FilterBank):
+    """Base: the gradient of a convolution with respect to its input, of any spatial rank, then bias and activation."""
+
+    output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
+
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        return self.transposed(g, X, self.kernel(g, (self.filters, channels)), self.bias(g, self.filters))
+
+    def transposed(self, g: Builder, X: Value, kernel: Value, bias: Value | None) -> Value:
+        """Emit the result for the channels-first ``X`` and a kernel (channels, filters, size, …)."""
+        self.strides_or_dilation()
+        if self.output_padding is not None:
+            for padding, stride in zip(self.output_padding, self.strides, strict=True):
+                if padding >= stride:
+                    text = f"has an output_padding of {padding}, but it must be below the stride {stride}"
+                    hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
+                    raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="output_padding")
+        begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
+        Y = g.ConvTranspose(
+            X,
+            kernel,
+            bias,
+            kernel_shape=self.kernel_size,
+            strides=self.strides,
+            dilations=self.dilation_rate,
+            pads=(*begins, *ends),
+            output_padding=added,
+        )
+        return Y
+
+    def _padding(self, axis: int) -> tuple[int, int, int]:
+        """Return ONNX's padding at the start, padding at the end, and output padding of an axis.
+
+        The sizes of the output are Keras's. Without ``output_padding``: for ``same`` the input's size times the stride;
+        for ``valid`` at least one stride per input. With it, ``(size - 1)·stride + output_padding`` plus the kernel's
+        extent for ``valid``, plus 1 for an odd extent for ``same``.
+        """
+        stride = self.strides[axis]
+        extent = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
+        added = None if self.output_padding is None else self.output_padding[axis]
+        if self.padding == "valid":
+            return 0, 0, max(stride - extent, 0) if added is None else added
+        total = extent - stride if added is None else extent - extent % 2 - added  # removed minus added
+        begin = max(total // 2, 0)
+        return begin, max(total - begin, 0), max(begin - total, 0)
+
+
+def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
+    return lambda rank: (Annotated[one_or_each(rank), Field(description=description)], (1,) * rank)
+
+
+WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {
+    "kernel_size": lambda rank: (
+        Annotated[one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")],
+        ...,
+    ),
+    "strides": _steps("The step of the window."),
+    "dilation_rate": _steps("The distance between the window's elements."),
+}
+"""The arguments of a window that depend on the number of spatial axes."""
+_FILTERED = "(batch, {axes}, channels) → (batch, {out}, filters)."
+
+
+def _padding(rank: int) -> tuple[Any, Any]:
+    kind: Any = Literal["valid", "same", "causal"] if rank == 1 else Literal["valid", "same"]
+    text = _SIDES[:-1] + "; causal: only at the start." if rank == 1 else _SIDES
+    return Annotated[kind, Field(description=text)], "valid"
+
+
+by_rank(
+    Conv,
+    "Conv{}D Convolution{}D",
+    "Convolution {over}: ``activation(kernel ⋆ x + bias)``.",
+    _FILTERED,
+    padding=_padding,
+    **WINDOW,
+)
+by_rank(
+    ConvTranspose,
+    "Conv{}DTranspose Convolution{}DTranspose",
+    "Transposed convolution {over}, which upsamples by the strides.",
+    f"{_FILTERED}\nDumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.",
+    output_padding=lambda rank: (
+        Annotated[one_or_each(rank, Natural) | None, Field(description=_PADDING)],
+        None,
+    ),
+    **WINDOW,
+)
+by_rank(
+    DepthwiseConv,
+    "DepthwiseConv{}D",
+    (
+        "Depthwise convolution along time: every channel is convolved separately.",
+        "Depthwise convolution over images: every channel is convolved separately (Howard et al., *MobileNets*, 2017).",
+    ),
+    "(batch, {axes}, channels) → (batch, {out}, channels · depth_multiplier).",
+    (1, 2),
+    **WINDOW,
+)
+by_rank(
+    SeparableConv,
+    "SeparableConv{}D SeparableConvolution{}D",
+    (
+        "Depthwise convolution along time, then a pointwise convolution that mixes the channels.",
+        "Depthwise convolution over images, then a pointwise one that mixes the channels (Chollet, *Xception*, 2017).",
+    ),
+    _FILTERED,
+    (1, 2),
+    **WINDOW,
+)
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -60,7 +60,7 @@ class Dense(Layer):
             Y = g.Gemm(X, kernel, bias)
         else:
             Y = g.MatMul(X, kernel)
-            Y = Y if bias is None else g.Add(Y, bias)
+            Y = Y if bias is None else Y + bias
         return g.activate(self.activation, Y)
 
 
@@ -173,7 +173,7 @@ class ReversibleEmbedding(Layer):
         Y: Value = g.MatMul(X, kernel)
         if self.logit_soft_cap is not None:
             cap = g.constant(self.logit_soft_cap, "float32")
-            Y = g.Mul(g.Tanh(g.Div(Y, cap)), cap)
+            Y = g.Tanh(Y / cap) * cap
         return Y.with_mask(None)
 
 

@@ -243,14 +243,14 @@ class DateParts(Layer):
                 continue
             fields[name] = number = token(first)
             if k - first == 2:
-                fields[name] = g.Add(g.Mul(number, g.constant(100)), token(first + 1))
+                fields[name] = number * 100 + token(first + 1)
             elif field == "%y":
-                century = g.Where(g.Less(number, g.constant(69)), g.constant(2000), g.constant(1900))
-                fields[name] = g.Add(number, century)
+                century = g.Where(number < 69, g.constant(2000), g.constant(1900))
+                fields[name] = number + century
         if any(part in _NEEDED for part in self.parts):
             fields["days"] = _days(g, fields["year"], fields["month"], fields["day"])
             if "weekday" in self.parts:
-                fields["weekday"] = g.Mod(g.Add(fields["days"], g.constant(3)), g.constant(7))
+                fields["weekday"] = g.Mod(fields["days"] + 3, g.constant(7))
         for name, (low, count) in _CYCLES.items():
             if name in fields:
                 fields[name].range = Range(low, low + count - 1)
@@ -263,20 +263,16 @@ class DateParts(Layer):
         first, period = _CYCLES[part]
         angles = 2 * pi / period * np.arange(period)
         table = g.constant(np.stack([np.sin(angles), np.cos(angles)], -1))  # the same numbers in every engine
-        return g.reshape(g.Gather(table, g.Sub(fields[part], g.constant(first)), axis=0), (-1, 2))
+        return g.reshape(g.Gather(table, fields[part] - first, axis=0), (-1, 2))
 
 
 def _days(g: Builder, year: Value, month: Value, day: Value) -> Value:
     """Return the days since 1970-01-01 of dates in the Gregorian calendar (Howard Hinnant's ``days_from_civil``)."""
-
-    def c(number: int) -> Value:
-        return g.constant(number)
-
-    year = g.Sub(year, cast_to(g, g.LessOrEqual(month, c(2)), "int64"))  # years begin in March
-    era = g.Div(year, c(400))
-    year_of_era = g.Sub(year, g.Mul(era, c(400)))
-    month = g.Mod(g.Add(month, c(9)), c(12))
-    day_of_year = g.Add(g.Div(g.Add(g.Mul(month, c(153)), c(2)), c(5)), g.Sub(day, c(1)))
-    leap_days = g.Sub(g.Div(year_of_era, c(4)), g.Div(year_of_era, c(100)))
-    day_of_era = g.Add(g.Add(g.Mul(year_of_era, c(365)), leap_days), day_of_year)
-    return g.Sub(g.Add(g.Mul(era, c(146_097)), day_of_era), c(719_468))
+    year = year - cast_to(g, month <= 2, "int64")  # years begin in March
+    era = year / 400
+    year_of_era = year - era * 400
+    month = g.Mod(month + 9, g.constant(12))
+    day_of_year = (month * 153 + 2) / 5 + (day - 1)
+    leap_days = year_of_era / 4 - year_of_era / 100
+    day_of_era = year_of_era * 365 + leap_days + day_of_year
+    return era * 146_097 + day_of_era - 719_468

@@ -32,6 +32,8 @@ class Merge(Layer):
     handles_mask = True
     takes_numbers = True
     broadcasts_rows = True
+    op: ClassVar[str] = ""
+    """The operator; it takes two inputs at a time, from left to right."""
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)
@@ -43,7 +45,12 @@ class Merge(Layer):
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         """Emit the result of the inputs, which have equal rank."""
-        raise NotImplementedError
+        return reduce(lambda X, Y: self.pair(g, X, Y), inputs)
+
+    def pair(self, g: Builder, X: Value, Y: Value) -> Value:
+        """Emit the operator of two inputs."""
+        result: Value = g.emit(self.op, (X, Y), {})
+        return result
 
 
 def _with_rank(g: Builder, X: Value, rank: int) -> Value:
@@ -66,8 +73,7 @@ class Add(Merge):
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
-        return reduce(g.Add, inputs)
+    op = "Add"
 
 
 @LAYERS.add("Subtract")
@@ -77,10 +83,7 @@ class Subtract(Merge):
     Shapes: two inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    arity = (2, 2)
-
-    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
-        return reduce(g.Sub, inputs)
+    arity, op = (2, 2), "Sub"
 
 
 @LAYERS.add("Multiply")
@@ -112,15 +115,11 @@ class Average(Merge):
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         dtype = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
         inputs = [cast_to(g, X, dtype) for X in inputs]
-        return g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs)))
+        return as_float(g, reduce(g.Add, inputs)) * (1 / len(inputs))
 
 
 class Extremum(Merge):
     """Base: maximum or minimum. Where one input is masked, the other one counts; from left to right, as in Keras."""
-
-    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
-        """Emit the larger or smaller element of two inputs."""
-        raise NotImplementedError
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         Y, merged_mask = inputs[0], inputs[0].mask
@@ -131,7 +130,7 @@ class Extremum(Merge):
             if merged_mask is not None:
                 Y = g.Where(_over_features(g, merged_mask, Y), Y, X)
             merged_mask = g.Or(merged_mask, mask) if merged_mask is not None and mask is not None else None
-            Y = self.pick(g, Y, X)
+            Y = self.pair(g, Y, X)
         return Y
 
 
@@ -142,8 +141,7 @@ class Maximum(Extremum):
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
-        return g.Max(X, Y)
+    op = "Max"
 
 
 @LAYERS.add("Minimum")
@@ -153,8 +151,7 @@ class Minimum(Extremum):
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
-        return g.Min(X, Y)
+    op = "Min"
 
 
 @LAYERS.add("Concatenate")
@@ -356,7 +353,7 @@ class SegmentMean(Segments):
     def join(self, g: Builder, belongs: Value, values: Value) -> Value:
         weights = as_float(g, belongs)
         count = g.Max(g.ReduceSum(weights, g.constant([2]), keepdims=1), g.constant(1.0))
-        return g.Div(g.MatMul(weights, values), count)
+        return weights @ values / count
 
 
 @LAYERS.add("SegmentMax")

@@ -1,4 +1,4 @@
-"""Normalization layers: batch, layer, group, RMS and unit normalization."""
+"""Normalization of activations and of weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Axes, Neutral, Positive, Rate, invalid, only
+from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid, only
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
@@ -20,6 +20,7 @@ from graphspec.vocabulary.layers.base import (
     Constraint,
     InitializerField,
     Layer,
+    LayerField,
     NoEffect,
     RegularizerField,
     as_float,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+# Normalization layers: batch, layer, group, RMS and unit normalization.
 Renorm = Annotated[
     bool,
     AfterValidator(only(False, "batch renormalization is not available")),
@@ -255,3 +257,51 @@ class LayerScale(Layer):
         need_rank(X, 2, None, "(batch, …, features)")
         start = INITIALIZERS.parse({"type": "Constant", "value": self.init_values})
         return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))
+
+
+# SpectralNormalization.
+@LAYERS.add("SpectralNormalization")
+class SpectralNormalization(Layer):
+    """A layer with its kernel divided by the kernel's largest singular value, at every training step.
+
+    Power iterations estimate the singular value; they continue from ``vector_u``, a weight that is not trained. The
+    divided kernel is stored, and the layer uses it outside training.
+
+    Shapes: as for the wrapped layer.
+    Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, ICLR 2018.
+    """
+
+    layer: Annotated[LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")]
+    power_iterations: Annotated[PositiveInt, Field(description="The number of power iterations per step.")] = 1
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.layer.mixes_rows
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        kind, found = type(self.layer).__name__, list[str]()
+
+        def divided(kernel: Value) -> Value:
+            param = kernel.param
+            assert param is not None
+            found.append(param.name)
+            start = INITIALIZERS.parse({"type": "TruncatedNormal", "stddev": 0.02})
+            u = self.weight(g, "vector_u", (1, param.shape[-1]), initializer=start, state=True)
+            perm = param.layout.perm or tuple(range(len(param.shape)))
+            sizes = tuple(param.shape[k] for k in perm)
+            columns = perm.index(len(perm) - 1)
+            return g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
+
+        # As in Keras, the kernel of a recurrent layer belongs to its cell.
+        takes_one = self.layer.arity[0] <= 1 and self.layer.arity[1] != 0
+        if takes_one and "recurrent_initializer" not in type(self.layer).model_fields:
+            with g.rewriting({"kernel": divided, "embeddings": divided}):
+                Y = self.layer.lower(g, X)
+        if not found:
+            text = f"cannot wrap {kind}, which has no kernel or embeddings of its own"
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer"
+            )
+        assert not isinstance(Y, tuple)
+        g.penalize(getattr(self.layer, "activity_regularizer", None), Y)
+        return Y

@@ -1,29 +1,36 @@
-"""Pooling over windows and over all spatial axes."""
+"""Pooling over windows, over all spatial axes, and over a fixed number of windows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from graphspec.base.config import Size1, Size2, Size3
+from graphspec.base.codes import Code
+from graphspec.base.config import one_or_each
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
+from graphspec.vocabulary.layers.spatial import (
+    DataFormat,
+    axes_of,
+    by_rank,
+    channels_first,
+    from_channels_first,
+    of_window,
+    window,
+)
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
-_WINDOW = (
-    "The length of the window.",
-    "The height and width of the window.",
-    "The depth, height and width of the window.",
-)
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
 ]
-Steps = Field(default=None, description="The step of the window; null for its size.")
 
 
 class Pooling(Layer):
@@ -58,82 +65,35 @@ class AveragePooling(Pooling):
     op = "AveragePool"
 
 
-@LAYERS.add("MaxPooling1D", "MaxPool1D")
-class MaxPooling1D(MaxPooling):
-    """The largest value of each window.
-
-    Shapes: (batch, steps, channels) → (batch, steps′, channels).
-    """
-
-    rank = 1
-
-    pool_size: Size1 = Field(default=(2,), description=_WINDOW[0])
-    strides: Size1 | None = Steps
+_STRIDES = "The step of the window; null for its size."
 
 
-@LAYERS.add("MaxPooling2D", "MaxPool2D")
-class MaxPooling2D(MaxPooling):
-    """The largest value of each window.
-
-    Shapes: (batch, height, width, channels) → (batch, height′, width′, channels).
-    """
-
-    rank = 2
-
-    pool_size: Size2 = Field(default=(2, 2), description=_WINDOW[1])
-    strides: Size2 | None = Steps
+def _strides(rank: int) -> tuple[Any, Any]:
+    return one_or_each(rank) | None, Field(default=None, description=_STRIDES)
 
 
-@LAYERS.add("MaxPooling3D", "MaxPool3D")
-class MaxPooling3D(MaxPooling):
-    """The largest value of each window.
-
-    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, channels).
-    """
-
-    rank = 3
-
-    pool_size: Size3 = Field(default=(2, 2, 2), description=_WINDOW[2])
-    strides: Size3 | None = Steps
+def _pool_size(rank: int) -> tuple[Any, Any]:
+    return one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")
 
 
-@LAYERS.add("AveragePooling1D", "AvgPool1D")
-class AveragePooling1D(AveragePooling):
-    """The mean of each window. Padding does not count.
-
-    Shapes: (batch, steps, channels) → (batch, steps′, channels).
-    """
-
-    rank = 1
-
-    pool_size: Size1 = Field(description=_WINDOW[0])
-    strides: Size1 | None = Steps
+def _pool_size_of_two(rank: int) -> tuple[Any, Any]:
+    return one_or_each(rank), Field(default=(2,) * rank, description=f"The {of_window(rank)} of the window.")
 
 
-@LAYERS.add("AveragePooling2D", "AvgPool2D")
-class AveragePooling2D(AveragePooling):
-    """The mean of each window. Padding does not count.
-
-    Shapes: (batch, height, width, channels) → (batch, height′, width′, channels).
-    """
-
-    rank = 2
-
-    pool_size: Size2 = Field(description=_WINDOW[1])
-    strides: Size2 | None = Steps
-
-
-@LAYERS.add("AveragePooling3D", "AvgPool3D")
-class AveragePooling3D(AveragePooling):
-    """The mean of each window. Padding does not count.
-
-    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, channels).
-    """
-
-    rank = 3
-
-    pool_size: Size3 = Field(description=_WINDOW[2])
-    strides: Size3 | None = Steps
+by_rank(
+    MaxPooling,
+    "MaxPooling{}D MaxPool{}D",
+    "The largest value of each window.",
+    pool_size=_pool_size_of_two,
+    strides=_strides,
+)
+by_rank(
+    AveragePooling,
+    "AveragePooling{}D AvgPool{}D",
+    "The mean of each window. Padding does not count.",
+    pool_size=_pool_size,
+    strides=_strides,
+)
 
 
 class GlobalPooling(Layer):
@@ -157,44 +117,45 @@ class GlobalPooling(Layer):
         return Y
 
 
-@LAYERS.add("GlobalMaxPooling1D", "GlobalMaxPool1D")
-class GlobalMaxPooling1D(GlobalPooling):
-    """The largest value over time.
+class GlobalMaxPooling(GlobalPooling):
+    """Base: the largest value of each channel."""
 
-    Shapes: (batch, steps, channels) → (batch, channels).
-    """
-
-    rank, op = 1, "ReduceMax"
+    op = "ReduceMax"
 
 
-@LAYERS.add("GlobalMaxPooling2D", "GlobalMaxPool2D")
-class GlobalMaxPooling2D(GlobalPooling):
-    """The largest value of each channel.
+class GlobalAveragePooling(GlobalPooling):
+    """Base: the mean of each channel."""
 
-    Shapes: (batch, height, width, channels) → (batch, channels).
-    """
-
-    rank, op = 2, "ReduceMax"
+    op = "ReduceMean"
 
 
-@LAYERS.add("GlobalMaxPooling3D", "GlobalMaxPool3D")
-class GlobalMaxPooling3D(GlobalPooling):
-    """The largest value of each channel.
+_OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
 
-    Shapes: (batch, depth, height, width, channels) → (batch, channels).
-    """
-
-    rank, op = 3, "ReduceMax"
+by_rank(GlobalMaxPooling, "GlobalMaxPooling{}D GlobalMaxPool{}D", "The largest value over time.", _OF_CHANNELS, (1,))
+by_rank(
+    GlobalMaxPooling,
+    "GlobalMaxPooling{}D GlobalMaxPool{}D",
+    "The largest value of each channel.",
+    _OF_CHANNELS,
+    (2, 3),
+)
+by_rank(
+    GlobalAveragePooling,
+    "GlobalAveragePooling{}D GlobalAvgPool{}D",
+    "The mean of each channel.",
+    _OF_CHANNELS,
+    (2, 3),
+)
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
-class GlobalAveragePooling1D(GlobalPooling):
+class GlobalAveragePooling1D(GlobalAveragePooling):
     """The mean over all unmasked steps; 0 for a row without unmasked steps.
 
     Shapes: (batch, steps, channels) → (batch, channels).
     """
 
-    rank, op = 1, "ReduceMean"
+    rank = 1
     handles_mask = True
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -204,26 +165,110 @@ class GlobalAveragePooling1D(GlobalPooling):
         if X.mask is None:
             return super().reduce(g, X, axes)
         keep = g.Unsqueeze(cast_to(g, X.mask, "float32"), g.constant([1]))
-        total = g.ReduceSum(g.Mul(X, keep), g.constant(list(axes)), keepdims=int(self.keepdims))
+        total = g.ReduceSum(X * keep, g.constant(list(axes)), keepdims=int(self.keepdims))
         count = g.ReduceSum(keep, g.constant(list(axes)), keepdims=int(self.keepdims))
-        return g.Div(total, g.Max(count, g.constant(1.0)))  # 0, not NaN, for a row without unmasked steps
+        return total / g.Max(count, g.constant(1.0))  # 0, not NaN, for a row without unmasked steps
 
 
-@LAYERS.add("GlobalAveragePooling2D", "GlobalAvgPool2D")
-class GlobalAveragePooling2D(GlobalPooling):
-    """The mean of each channel.
+# Adaptive pooling: a fixed number of windows along every axis, whose sizes may differ by one; they may overlap.
 
-    Shapes: (batch, height, width, channels) → (batch, channels).
-    """
-
-    rank, op = 2, "ReduceMean"
+Windows = list[range]
+_MAX_WEIGHTS = 1 << 24  # elements of an averaging matrix: 64 MiB of float32
 
 
-@LAYERS.add("GlobalAveragePooling3D", "GlobalAvgPool3D")
-class GlobalAveragePooling3D(GlobalPooling):
-    """The mean of each channel.
+def windows(size: int, out: int) -> Windows:
+    """Return ``out`` windows over an axis; window i is from ``⌊i·size / out⌋`` to ``⌈(i + 1)·size / out⌉``, exclusive."""
+    return [range(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
 
-    Shapes: (batch, depth, height, width, channels) → (batch, channels).
-    """
 
-    rank, op = 3, "ReduceMean"
+def even(size: int, out: int) -> tuple[int, int] | None:
+    """Return the length and the stride of the windows if all have one size and stride, else None."""
+    stride, remainder = divmod(size, out)
+    return (stride + remainder, stride) if stride and remainder <= 1 else None
+
+
+class AdaptivePooling(Layer):
+    """Base: a reduction of ``output_size`` windows, of any spatial rank; ordinary pooling if all windows are equal."""
+
+    rank: ClassVar[int]
+    op: ClassVar[str]
+
+    output_size: tuple[int, ...]
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = channels_first(g, X, self.rank, self.data_format)
+        pairs = []
+        for d, out in zip(X.shape[2:], self.output_size, strict=True):
+            if not isinstance(d, int):
+                text = f"needs fixed sizes for {axes_of(self.rank, self.data_format)}, but '{d}' varies"
+                hint = f"give {names_in(d)} a number in `inputs`, or use global pooling, which accepts any size"
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="output_size")
+            pairs.append(pair := even(d, out))
+            if pair is None and d * out > _MAX_WEIGHTS:
+                text = f"needs {out} unequal windows over a size of {d}, which is too many"
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=f"use a number that divides {d}", key="output_size")
+        if all(pair is not None for pair in pairs):
+            sizes, steps = zip(*(pair for pair in pairs if pair is not None), strict=True)
+            Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})
+        else:
+            Y = X
+            for axis, out in enumerate(self.output_size, 2):
+                Y = self.along(g, Y, axis, windows(X.fixed(axis), out))
+        return from_channels_first(g, Y, self.data_format)
+
+    def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
+        """Return X with one axis pooled."""
+        raise NotImplementedError
+
+
+class AdaptiveAveragePooling(AdaptivePooling):
+    """Base: the means of ``output_size`` windows."""
+
+    op = "AveragePool"
+
+    def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
+        averaging = np.zeros((int(X.shape[axis]), len(spans)))
+        for k, span in enumerate(spans):
+            averaging[span.start : span.stop, k] = 1 / len(span)
+        swap = [*range(X.rank)]
+        swap[axis], swap[-1] = swap[-1], swap[axis]
+        return g.transpose(g.MatMul(g.transpose(X, swap), g.constant(averaging)), swap)
+
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    """Base: the largest values of ``output_size`` windows."""
+
+    op = "MaxPool"
+
+    def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
+        longest = max(map(len, spans))
+        # A shorter window repeats its last element, which does not change the maximum.
+        indices = [[min(w.start + k, w.stop - 1) for k in range(longest)] for w in spans]
+        return g.ReduceMax(g.Gather(X, g.constant(indices), axis=axis), axes=(axis + 1,), keepdims=0)
+
+
+def _output_size(rank: int) -> tuple[Any, Any]:
+    text = "The number of steps" if rank == 1 else of_window(rank).capitalize()
+    return Annotated[one_or_each(rank), Field(description=f"{text} of the output.")], ...
+
+
+_RESIZED = "(batch, {axes}, channels) → (batch, {star}output_size, channels)."
+
+by_rank(
+    AdaptiveAveragePooling,
+    "AdaptiveAveragePooling{}D",
+    "The mean of each of ``output_size`` windows.",
+    _RESIZED,
+    output_size=_output_size,
+)
+by_rank(
+    AdaptiveMaxPooling,
+    "AdaptiveMaxPooling{}D",
+    "The largest value of each of ``output_size`` windows.",
+    _RESIZED,
+    output_size=_output_size,
+)
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

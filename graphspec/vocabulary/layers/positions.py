@@ -81,7 +81,7 @@ class PositionEmbedding(Layer):
         else:
             steps = g.CheckIds(positions(g, length), size=count, argument="sequence_length")
             table = g.Gather(table, steps, axis=0)
-        Y: Value = g.Add(X, table) if self.add else g.Expand(table, g.Shape(X))
+        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
         return Y
 
 
@@ -150,7 +150,7 @@ class SinePositionEncoding(Layer):
         else:
             angle = g.Mul(_column(g, length), g.constant(rates, "float32"))
             table = g.Where(g.constant(even), g.Sin(angle), g.Cos(angle))
-        Y: Value = g.Add(X, table) if self.add else g.Expand(table, g.Shape(X))
+        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
         return Y
 
 
@@ -201,7 +201,7 @@ class RotaryEmbedding(Layer):
         cos, sin = (self._placed(g, turn, X.rank, time, at) for turn in turns)
         half = features // 2
         a, b = g.Split(X, g.constant([half, half]), axis=at)
-        Y: Value = g.Concat(g.Sub(g.Mul(a, cos), g.Mul(b, sin)), g.Add(g.Mul(b, cos), g.Mul(a, sin)), axis=at)
+        Y: Value = g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
         return Y
 
     def _axis(self, X: Value, key: str) -> int:
@@ -314,8 +314,8 @@ class RelativePositionBias(Layer):
             distances = np.arange(keys) - np.arange(queries)[:, None]
             return g.constant(buckets[np.clip(distances, -limit, limit) + limit])
         q, k = (g.constant(np.arange(n)) if isinstance(n, int) else positions(g, n) for n in (queries, keys))
-        distance = g.Sub(g.Unsqueeze(k, g.constant([0])), g.Unsqueeze(q, g.constant([1])))
-        shifted = g.Add(g.Clip(distance, g.constant(-limit), g.constant(limit)), g.constant(limit))
+        distance = g.Unsqueeze(k, g.constant([0])) - g.Unsqueeze(q, g.constant([1]))
+        shifted = g.Clip(distance, g.constant(-limit), g.constant(limit)) + limit
         found: Value = g.Gather(g.constant(buckets), shifted, axis=0)
         return found
 

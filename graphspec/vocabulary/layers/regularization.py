@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -14,7 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
-from graphspec.vocabulary.layers.spatial import DataFormat, need_spatial
+from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -169,26 +170,14 @@ class SpatialDropout1D(Layer):
         return drop(g, as_float(g, X), self.rate, self.seed, (1,))
 
 
-@LAYERS.add("SpatialDropout2D")
-class SpatialDropout2D(SpatialDropout):
-    """Dropout of entire feature maps of images.
-
-    Shapes: (batch, height, width, channels) → the same.
-    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
-    """
-
-    rank = 2
-
-
-@LAYERS.add("SpatialDropout3D")
-class SpatialDropout3D(SpatialDropout):
-    """Dropout of entire feature maps of volumes.
-
-    Shapes: (batch, depth, height, width, channels) → the same.
-    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
-    """
-
-    rank = 3
+by_rank(
+    SpatialDropout,
+    "SpatialDropout{}D",
+    "Dropout of entire feature maps of {data}.",
+    "(batch, {axes}, channels) → the same.\n"
+    "Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.",
+    (2, 3),
+)
 
 
 @LAYERS.add("ActivityRegularization")
@@ -235,8 +224,8 @@ class Sampling(Layer):
         mean, log_variance = as_float(g, mean), as_float(g, log_variance)
         if noise is None:
             return g.Sample(mean, log_variance, seed=self.seed)
-        spread = g.Exp(g.Mul(log_variance, g.constant(0.5)))
-        return g.Add(mean, g.Mul(spread, as_float(g, noise)))
+        spread = g.Exp(log_variance * 0.5)
+        return mean + spread * as_float(g, noise)
 
 
 def filled(g: Builder, X: Value, number: float) -> Value:
@@ -311,7 +300,7 @@ class GumbelSoftmax(Layer):
             raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="axis")
         axis, choices = self.axis % X.rank, X.fixed(self.axis)
         noisy = g.GumbelNoise(as_float(g, X), seed=self.seed)
-        soft = g.Softmax(g.Mul(noisy, g.constant(1 / self.temperature, "float32")), axis=axis)
+        soft = g.Softmax(noisy * (1 / self.temperature), axis=axis)
         if not self.hard:
             return soft
         chosen = g.ArgMax(soft, axis=axis, keepdims=0)
@@ -351,3 +340,7 @@ class StochasticDepth(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

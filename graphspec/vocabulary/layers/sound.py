@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.arrays.layout import Array
-from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, invalid
 from graphspec.base.errors import ShapeError
@@ -33,14 +32,14 @@ def arctan2(g: Builder, y: Value, x: Value) -> Value:
     Of both coordinates the one nearer to 0 is divided by the other one, so nothing overflows.
     """
     zero = g.constant(0.0)
-    steep = g.Greater(g.Abs(y), g.Abs(x))
+    steep = abs(y) > abs(x)
     below, beside = g.Where(steep, y, x), g.Where(steep, x, y)
     origin = g.Equal(below, zero)
-    ratio = g.Div(g.Where(origin, zero, beside), g.Where(origin, g.constant(1.0), below))
+    ratio = g.Where(origin, zero, beside) / g.Where(origin, g.constant(1.0), below)
     angle, half = g.Atan(ratio), g.constant(math.pi / 2)
-    up = g.Where(g.Less(y, zero), g.Neg(half), half)
-    turned = g.Where(g.Less(x, zero), g.Add(up, up), zero)
-    return g.Where(steep, g.Sub(up, angle), g.Add(angle, turned))
+    up = g.Where(y < zero, -half, half)
+    turned = g.Where(x < zero, up + up, zero)
+    return g.Where(steep, up - angle, angle + turned)
 
 
 @LAYERS.add("STFTSpectrogram")
@@ -108,11 +107,11 @@ class STFTSpectrogram(Layer):
             return self.arranged(g, g.Concat(real, imag, axis=1))
         if self.mode == "angle":
             return self.arranged(g, arctan2(g, imag, real))
-        power = g.Add(g.Mul(real, real), g.Mul(imag, imag))
+        power = real * real + imag * imag
         if self.mode == "psd":  # a frequency stands for its negative too, but for the first and the last one
             count = power.fixed(1)
             sides = np.where(np.isin(np.arange(count), (0, count - 1)), 1.0, 2.0)
-            return self.arranged(g, g.Mul(power, g.constant(sides[:, None, None])))
+            return self.arranged(g, power * sides[:, None, None])
         least = g.constant(EPSILON)
         magnitude = self.arranged(g, g.Sqrt(g.Clip(power, least)))
         return magnitude if self.mode == "magnitude" else g.Log(g.Clip(magnitude, least))
@@ -226,7 +225,7 @@ class MelSpectrogram(Layer):
         heard = heard if len(heard) else np.arange(1)
         power = self.power(g, as_float(g, X), heard)
         if self.mag_exp != 2:
-            power = g.Sqrt(power) if self.mag_exp == 1 else g.Pow(power, g.constant(self.mag_exp / 2))
+            power = g.Sqrt(power) if self.mag_exp == 1 else power ** (self.mag_exp / 2)
         Y = g.MatMul(g.constant(weights[heard].T), power)
         return self.decibels(g, Y) if self.power_to_db else Y
 
@@ -245,14 +244,14 @@ class MelSpectrogram(Layer):
             )
         parts = g.Conv(padded, g.constant(waves * curve), kernel_shape=(self.length,), strides=(self.sequence_stride,))
         count = len(frequencies)
-        squares = g.Mul(parts, parts)
+        squares = parts * parts
         real, imag = g.Split(squares, g.constant([count, count]), axis=1)
-        return g.Add(real, imag)
+        return real + imag
 
     def decibels(self, g: Builder, Y: Value) -> Value:
         """Emit ``10 · log₁₀(Y / ref_power)``, at most ``top_db`` below the largest value of each signal."""
         scale = 10 / math.log(10)
         zero = scale * math.log(max(abs(self.ref_power), self.min_power))
-        level = g.Sub(g.Mul(g.Log(g.Clip(Y, g.constant(self.min_power))), g.constant(scale)), g.constant(zero))
+        level = g.Log(g.Clip(Y, g.constant(self.min_power))) * scale - zero
         loudest = g.ReduceMax(level, axes=(1, 2), keepdims=1)
-        return g.Max(level, g.Sub(loudest, g.constant(self.top_db)))
+        return g.Max(level, loudest - self.top_db)

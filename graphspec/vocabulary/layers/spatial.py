@@ -6,15 +6,16 @@ are views at run time, and a pass cancels them between neighbours in the exporte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
-from graphspec.vocabulary.layers.base import as_float
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -25,6 +26,63 @@ DataFormat = Annotated[
     Field(description="The position of the channel axis; null means channels_last."),
 ]
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_DATA = {1: "sequences", 2: "images", 3: "volumes"}
+
+
+def by_rank(
+    base: type[Layer],
+    names: str,
+    sentences: str | Sequence[str],
+    shapes: str | Sequence[str] = "(batch, {axes}, channels) → (batch, {out}, channels).",
+    ranks: Sequence[int] = (1, 2, 3),
+    /,
+    **fields: Callable[[int], tuple[Any, Any]],
+) -> None:
+    """Register the layers of one idea that differ by their number of spatial axes: one of each rank.
+
+    Args:
+        base: the class of all of them.
+        names: the name of the layers, with ``{}`` for the rank (``Conv{}D``), then their other names.
+        sentences: the first sentence of the docstring, for all ranks or of each. ``{data}`` stands for ``images``,
+            ``{over}`` for ``over images`` or ``along time``.
+        shapes: what follows behind ``Shapes:``. ``{axes}`` names the axes, ``{out}`` axes of another size; ``{star}`` is
+            ``*`` from rank 2 on.
+        fields: arguments that depend on the rank: functions that return the type and the default.
+    """
+    for k, rank in enumerate(ranks):
+        axes, data = _AXES[rank], _DATA[rank]
+        words = {
+            "data": data,
+            "over": "along time" if rank == 1 else f"over {data}",
+            "axes": ", ".join(axes),
+            "out": ", ".join(f"{axis}′" for axis in axes),
+            "star": "*" * (rank > 1),
+        }
+        sentence, shape = (
+            (text if isinstance(text, str) else text[k]).format_map(words) for text in (sentences, shapes)
+        )
+        each = names.format(*[rank] * names.count("{}")).split()
+        LAYERS.row(each, partial(_of_rank, each[0], base, rank, f"{sentence}\n\nShapes: {shape}", fields))
+
+
+def _of_rank(
+    name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
+) -> type[Layer]:
+    own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
+    made = create_model(name, __base__=base, __module__=base.__module__, __doc__=text, **own)
+    made.rank = rank  # type: ignore[attr-defined]
+    return made
+
+
+def of_rank(names: str, rank: int) -> Any:
+    """Return the layer for so many spatial axes: ``Conv{}D`` and 2 give Conv2D."""
+    return LAYERS.get(names.format(rank))
+
+
+def of_window(rank: int) -> str:
+    """Return how the sizes of a window are called: ``height and width``."""
+    *first, last = ("length",) if rank == 1 else _AXES[rank]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def axes_of(rank: int, data_format: str | None) -> str:

@@ -1,26 +1,31 @@
-"""Parameter and Constant: tensors that depend on no input, and thus have no batch axis."""
+"""Weights and constants as nodes, and sums of products."""
 
 from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
+from graphspec.graph.initializers import Fans, Initializer
+from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary.layers.base import (
     LAYERS,
+    ActivationField,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    as_float,
     default_initializer,
 )
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
 
 
+# Parameter and Constant: tensors that depend on no input, and thus have no batch axis.
 class Tensor(Layer):
     """Base: a tensor that depends on no input."""
 
@@ -134,3 +140,186 @@ class Constant(Tensor):
         else:
             raise ShapeError(Code.UNREADABLE_FILE, f"needs the values of '{self.file}'", key="file")
         return g.constant(array, KINDS[array.dtype.kind])
+
+
+# EinsumDense: an affine map between axes, defined by an equation; the products of all pairs of vectors.
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"(?P<x>[A-Za-z]+),(?P<w>[A-Za-z]+)->(?P<y>[A-Za-z]+)",
+        r"(?P<left>\.\.\.)(?P<x>[A-Za-z]+),(?P<w>[A-Za-z]+)->\.\.\.(?P<y>[A-Za-z]+)",
+        r"(?P<x>[A-Za-z]{2,})(?P<right>\.\.\.),(?P<w>[A-Za-z]+)->(?P<y>[A-Za-z]+)\.\.\.",
+    )
+)
+
+
+def _equation(value: str) -> str:
+    """Refuse an equation that is wrong for every input."""
+    hint = "write [input],[kernel]->[output], such as 'abc,cd->abd', '...x,xy->...y' or 'abx...,xy->aby...'"
+    match = next((m for form in _FORMS if (m := form.fullmatch(value))), None)
+    text = None
+    if match is None:
+        text = f"must be an equation with an input and a kernel, not '{value}'"
+    elif unknown := [c for c in match["w"] if c not in match["x"] + match["y"]]:
+        text = f"has '{unknown[0]}' in the kernel, but neither in the input nor in the output: '{value}'"
+        hint = "use letters of the input and the output: they define the sizes of the kernel"
+    elif unknown := [c for c in match["y"] if c not in match["x"] + match["w"]]:
+        text = f"has '{unknown[0]}' in the output, but neither in the input nor in the kernel: '{value}'"
+        hint = "add it to the kernel"
+    elif repeated := [c for c in match["y"] if match["y"].count(c) > 1]:
+        text, hint = f"has '{repeated[0]}' twice in the output: '{value}'", "use a different letter for every axis"
+    if text is not None:
+        raise invalid(text, hint)
+    return value
+
+
+OutputShape = Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST]
+
+
+def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Initializer:
+    """Return the initializer with the kernel's input and output axes, which it needs for fans, unless it sets them."""
+    if isinstance(start, Fans) and (start.input_axes is None or start.output_axes is None):
+        return start.model_copy(update={"input_axes": inputs, "output_axes": outputs})
+    return start
+
+
+@LAYERS.add("EinsumDense")
+class EinsumDense(Layer):
+    """``activation(einsum(equation, x, kernel) + bias)``.
+
+    Shapes: defined by the equation; ``...`` stands for axes that remain unchanged.
+    """
+
+    equation: Annotated[
+        str,
+        AfterValidator(_equation),
+        Field(description="The letters of the axes of input, kernel and output: `abc,cd->abd`."),
+    ]
+    output_shape: Annotated[
+        OutputShape,
+        Field(
+            description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
+        ),
+    ]
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    bias_initializer: InitializerField = default_initializer("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = as_float(g, X)
+        match = next(m for form in _FORMS if (m := form.fullmatch(self.equation)))
+        parts = match.groupdict()
+        x, w, y, left = parts["x"], parts["w"], parts["y"], bool(parts.get("left"))
+        elided = X.rank - len(x)
+        if elided < 0 or (elided and not left and not parts.get("right")):
+            text = f"has an equation with {len(x)} input axes, '{x}', got {show(X.shape)}"
+            hint = f"write one letter per axis: {X.rank}, with the batch"
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="equation")
+        input_sizes = dict(zip(x, X.shape[elided if left else 0 :], strict=False))
+        output_sizes = self._output_sizes(X, y, elided, left)
+        for c in x:
+            if output_sizes.get(c) not in (None, input_sizes[c]):
+                text = (
+                    f"has {output_sizes[c]} in `output_shape` for axis '{c}', but {input_sizes[c]} in {show(X.shape)}"
+                )
+                raise ShapeError(
+                    Code.SIZES_DO_NOT_FIT, text, hint="write null for the input's size", key="output_shape"
+                )
+        shape = tuple(self._kernel_size(c, input_sizes, output_sizes) for c in w)
+        inputs = tuple(k for k, c in enumerate(w) if c not in y)
+        outputs = tuple(k for k, c in enumerate(w) if c in y)
+        kernel = self.weight(g, "kernel", shape, initializer=oriented(self.kernel_initializer, inputs, outputs))
+        Y = g.Einsum(X, kernel, equation=self.equation)
+        if self.bias_axes is not None:
+            sizes = {c: input_sizes[c] if d is None else d for c, d in output_sizes.items()}
+            bias = self._bias_shape(self.bias_axes, y, sizes, 0 if left else elided)
+            Y = g.Add(Y, self.weight(g, "bias", bias))
+        return g.activate(self.activation, Y)
+
+    def _output_sizes(self, X: Value, y: str, elided: int, left: bool) -> dict[str, Dim | None]:
+        """Return the sizes of the output's letters in the spec; None for the input's size."""
+        declared = (self.output_shape,) if isinstance(self.output_shape, int) else self.output_shape
+        before = X.shape[1:elided] if left else ()
+        after = X.shape[X.rank - elided :] if elided and not left else ()
+        full: tuple[Dim | None, ...] = (X.shape[0], *before, *declared, *after)
+        if len(full) != len(y) + elided:
+            needed = len(declared) + len(y) + elided - len(full)
+            sizes = f"{needed} size{'' if needed == 1 else 's'}"
+            text = f"needs {sizes} in `output_shape`, one per letter of '{y}', got {len(declared)}"
+            hint = "leave out the batch and the axes of '...'; write null for a size of the input"
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="output_shape")
+        return dict(zip(y, full[elided if left else 0 :], strict=False))
+
+    def _kernel_size(self, c: str, input_sizes: dict[str, Dim], output_sizes: dict[str, Dim | None]) -> int:
+        size = output_sizes[c] if c in output_sizes else input_sizes[c]
+        if size is None:
+            text = f"has null in `output_shape` for axis '{c}', which is also an axis of the kernel"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="write its size", key="output_shape")
+        if not isinstance(size, int):
+            text = f"has axis '{c}' in its kernel, but its size '{size}' varies"
+            raise ShapeError(
+                Code.SIZE_NOT_FIXED, text, hint="remove it from the kernel, or give it a number", key="equation"
+            )
+        return size
+
+    def _bias_shape(self, axes: str, y: str, sizes: dict[str, Dim], elided: int) -> list[int]:
+        """Return the bias's shape, from the first of ``axes`` to the last axis; 1 along axes that are not in ``axes``."""
+        if not axes or (unknown := [c for c in axes if c not in y]):
+            text = f"has the bias axis '{unknown[0]}'" if axes else "has no letters in `bias_axes`"
+            hint = f"use letters of the output '{y}', or null for no bias"
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, f"{text}, but the output has the axes '{y}'", hint=hint, key="bias_axes"
+            )
+        shape = [sizes[c] if c in axes else 1 for c in y[min(y.index(c) for c in axes) :]] + [1] * elided
+        for c, d in zip(y[len(y) + elided - len(shape) :], shape, strict=False):
+            if not isinstance(d, int):
+                text = f"has the bias axis '{c}', but its size '{d}' varies"
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="remove it from `bias_axes`", key="bias_axes")
+        return [int(d) for d in shape]
+
+
+@LAYERS.add("DotInteraction")
+class DotInteraction(Layer):
+    """The dot products of all pairs of vectors: ``x[b, i] · x[b, j]`` for j < i, in the order of i, then j.
+
+    As in KerasRS, whose inputs are vectors; here an input may also have several vectors for each row.
+
+    Shapes: any number of (batch, features) and (batch, vectors, features) → (batch, pairs); k vectors in all have
+        k · (k − 1) / 2 pairs, k more with ``self_interaction``, and k² numbers with ``skip_gather``.
+    Naumov et al., *Deep Learning Recommendation Model for Personalization and Recommendation Systems*, 2019.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+
+    self_interaction: Annotated[bool, Field(description="Whether a vector's product with itself counts, too.")] = False
+    skip_gather: Annotated[
+        bool, Field(description="Whether the whole square is returned, row by row, with 0 for what is no pair.")
+    ] = False
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        for X in inputs:
+            if X.rank not in (2, 3):
+                text = f"takes vectors (batch, features) or (batch, vectors, features), got {show(X.shape)}"
+                raise ShapeError(Code.WRONG_RANK, text, hint="put Flatten or Reshape before it")
+        if len({X.shape[-1] for X in inputs}) > 1:
+            text = f"multiplies vectors of one size, got {', '.join(show(X.shape) for X in inputs)}"
+            raise ShapeError(
+                Code.SHAPES_DIFFER, text, hint="project them to the same number of units with Dense layers"
+            )
+        several = [as_float(g, X) for X in inputs]
+        rows = [X if X.rank == 3 else g.Unsqueeze(X, g.constant([1])) for X in several]
+        vectors = g.Concat(*rows, axis=1) if len(rows) > 1 else rows[0]
+        count = vectors.fixed(1)
+        chosen = np.tril(np.ones((count, count), np.float32), 0 if self.self_interaction else -1).reshape(-1)
+        if not chosen.any() and not self.skip_gather:
+            raise ShapeError(Code.SHAPES_DIFFER, "needs two vectors", hint="list more `inputs`")
+        products = g.reshape(g.MatMul(vectors, g.transpose(vectors, (0, 2, 1))), (0, count * count))
+        if self.skip_gather:
+            return g.Mul(products, g.constant(chosen)).with_mask(None)
+        return g.Gather(products, g.constant(np.flatnonzero(chosen)), axis=1).with_mask(None)

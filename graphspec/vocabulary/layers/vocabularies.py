@@ -1,4 +1,4 @@
-"""Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases."""
+"""Texts and categories as ids: vocabularies, lookups, hashing, words."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from itertools import chain, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.ranges import Range
+from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
+from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.graph.ir.graph import Array
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.vocabulary.layers.learners import Learner
 
+# Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
 _LARGEST_FILE = 1 << 28  # bytes
 _SPELLINGS = 16  # of one token
 _LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
@@ -200,3 +210,353 @@ def spellings(token: str) -> list[str]:
         for before, small, capital in zip(" " + token, token, capitals, strict=False)
     )
     return list(dict.fromkeys([token, capitals[0] + token[1:], titled, capitals]))
+
+
+# Bins of texts and integers by hashing, without a vocabulary: Hashing, HashedCrossing.
+_GOLDEN = 0x9E3779B1
+_FACTOR = 1_000_003  # of HashedCrossing
+_WORD = 1 << 32
+
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Salt = Annotated[
+    int | tuple[int, int] | None,
+    FROM_LIST,
+    Field(description="The seed of the hash: an integer, or two; null for 0."),
+]
+
+
+def _murmur(g: Builder, X: Value, salt: int | tuple[int, int] | None) -> Value:
+    """Emit the MurmurHash3 of texts, or of integers written as texts, as int64 numbers from 0 to 2³² − 1."""
+    if X.dtype in ("float32", "bool"):
+        raise ShapeError(
+            Code.WRONG_DTYPE, f"needs texts or integers, got {X.type}", hint="use Discretization for numbers"
+        )
+    first, second = salt if isinstance(salt, tuple) else (salt or 0, salt or 0)
+    seed = (first + _GOLDEN * (second - first)) % _WORD
+    texts = X if X.type.is_string else g.Cast(cast_to(g, X, "int64"), to="string")
+    return g.Cast(g.MurmurHash3(texts, positive=1, seed=seed), to="int64")
+
+
+def hashed(g: Builder, X: Value, bins: int, salt: int | tuple[int, int] | None = None) -> Value:
+    """Emit the bin of each text or integer, from 0 to ``bins`` − 1."""
+    return g.Mod(_murmur(g, X, salt), g.constant(bins))
+
+
+@LAYERS.add("Hashing")
+class Hashing(Layer):
+    """The bin of each text or integer, without a vocabulary: ``MurmurHash3(x, seed) mod num_bins``.
+
+    The 32-bit hash is that of the text's UTF-8 bytes; an integer is hashed as its decimal text. The seed is ``salt``; of two
+    integers it is ``salt[0] + 0x9E3779B1 · (salt[1] − salt[0]) mod 2³²``. With ``mask_value``, bin 0 is the mask's alone:
+    others have the bins ``1 + MurmurHash3(x, seed) mod (num_bins − 1)``. Keras uses FarmHash64 or SipHash64: other bins.
+
+    Shapes: int: (batch, …) → the same, int64; other modes as for CategoryEncoding.
+    """
+
+    takes_strings = True
+
+    num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
+    mask_value: Annotated[
+        str | Int64 | None, Field(description="The text or integer that has bin 0 for itself; null for none.")
+    ] = None
+    salt: Salt = None
+    output_mode: Annotated[
+        Literal["int", "one_hot", "multi_hot", "count"],
+        Field(description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."),
+    ] = "int"
+    sparse: Sparse = False
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if self.mask_value is None or self.num_bins == 1:
+            bins = hashed(g, X, self.num_bins, self.salt)
+        else:
+            others = g.Add(hashed(g, X, self.num_bins - 1, self.salt), g.constant(1))
+            bins = g.Mul(others, self._unmasked(g, X))
+        return _in_bins(g, bins, self.num_bins, self.output_mode)
+
+    def _unmasked(self, g: Builder, X: Value) -> Value:
+        """Emit 0 for the mask and 1 for everything else."""
+        if X.type.is_string != isinstance(self.mask_value, str):
+            text = f"has the `mask_value` {self.mask_value!r}, but its input is {X.type}"
+            raise ShapeError(Code.WRONG_DTYPE, text, hint="write a value of the input's type", key="mask_value")
+        keys = "keys_strings" if X.type.is_string else "keys_int64s"
+        source = X if X.type.is_string else cast_to(g, X, "int64")
+        found: Value = g.emit(
+            "LabelEncoder", (source,), {keys: (self.mask_value,), "values_int64s": (0,), "default_int64": 1}
+        )
+        return found
+
+
+@LAYERS.add("HashedCrossing")
+class HashedCrossing(Layer):
+    """The bin of each combination of texts or integers, such as of a town and a trade.
+
+    ``h = MurmurHash3(x₀)``, then ``h = (1000003 · h + MurmurHash3(xₖ)) mod 2³²`` for each further input; the bin is
+    ``h mod num_bins``. Hashes are those of Hashing without a salt. Keras's bins differ. A missing value is one more value.
+
+    Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
+    """
+
+    takes_strings = True
+    takes_missing = True
+    arity = (2, None)
+
+    num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
+    output_mode: Annotated[
+        Literal["int", "one_hot"], Field(description="int: the bin; one_hot: a vector with one element per bin.")
+    ] = "int"
+    sparse: Sparse = False
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        first = inputs[0]
+        for X in inputs:
+            if X.rank not in (1, 2) or (X.rank == 2 and X.shape[1] != 1):
+                text = f"needs inputs of the shape (batch,) or (batch, 1), got {show(X.shape)}"
+                raise ShapeError(Code.WRONG_RANK, text, hint="cross single columns")
+            if X.shape != first.shape:
+                text = f"needs inputs of one shape, got {show(first.shape)} and {show(X.shape)}"
+                raise ShapeError(Code.SHAPES_DIFFER, text, hint="give all inputs the shape [1]")
+        mixed = _murmur(g, first, None)
+        for X in inputs[1:]:
+            mixed = mixed * g.constant(_FACTOR) + _murmur(g, X, None)
+            mixed = g.Mod(mixed, g.constant(_WORD))
+        return _in_bins(g, g.Mod(mixed, g.constant(self.num_bins)), self.num_bins, self.output_mode)
+
+
+def _in_bins(g: Builder, bins: Value, count: int, mode: Literal["int"] | Counts) -> Value:
+    """Emit bins in the form of ``mode``."""
+    if mode != "int":
+        return encode(g, bins, count, mode)
+    bins.range = Range(0, count - 1)
+    return bins
+
+
+# Ids of texts and integers by a vocabulary: StringLookup, IntegerLookup.
+_UNSEEN = -2  # marks what a table lacks, beside ids and -1
+
+NoInverse = Annotated[
+    bool,
+    AfterValidator(only(False, "ids are not turned back into tokens", "set `labels` of a head to write class names")),
+    Field(description="Refused: ids are not turned back into tokens."),
+]
+
+
+class Categories(Lookup):
+    """The base of StringLookup and IntegerLookup."""
+
+    num_oov_indices: Annotated[
+        Annotated[int, Field(ge=0, le=1 << 20)],
+        Field(description="The number of ids for unseen tokens; with several, a hash selects one."),
+    ] = 1
+    invert: NoInverse = False
+    output_mode: Annotated[
+        Literal["int", "one_hot", "multi_hot", "count", "tf_idf"],
+        Field(
+            description=(
+                "int: ids; one_hot: a vector per token; multi_hot, count, tf_idf: a vector per row with ones, counts, or "
+                "counts times `idf_weights`."
+            )
+        ),
+    ] = "int"
+    min_count: Annotated[
+        PositiveInt,
+        Field(
+            description="How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
+        ),
+    ] = 1
+
+    @model_validator(mode="after")
+    def _some_unseen(self) -> Self:
+        if self.num_oov_indices == 0:
+            text = "must be at least 1, since the exported graph cannot stop at an unseen token"
+            raise invalid(text, "leave it out", key="num_oov_indices")
+        if self._missing() and self._special()[0] is None:
+            text = "needs `mask_token` for `missing_tokens`"
+            raise invalid(text, "missing tokens get its id", code=Code.MISSING_KEY)
+        return self
+
+    def _missing(self) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = getattr(self, "missing_tokens", ())
+        return found
+
+    def _special(self) -> tuple[Any, int, Any]:
+        return getattr(self, "mask_token", None), self.num_oov_indices, getattr(self, "oov_token", None)
+
+    def _masked(self) -> tuple[Any, ...]:
+        """Return the tokens that count as missing."""
+        mask = self._special()[0]
+        return () if mask is None else tuple(dict.fromkeys((mask, *self._missing())))
+
+    def _spelt(self, token: Any) -> Sequence[Any]:
+        """Return the forms in which the graph meets a token."""
+        return (token,)
+
+    def _ids(self, g: Builder, X: Value, hashed: Callable[[], Value], keys: str) -> Value:
+        """Emit the id of each token; ``hashed`` emits the ids of unseen tokens, from 0, if there are several."""
+        masked = [spelling for token in self._masked() for spelling in self._spelt(token)]
+        table = self._table(g, self._spelt) | dict.fromkeys(masked, self._mask_id)
+        several = self.num_oov_indices > 1
+        ids: Value = g.emit(
+            "LabelEncoder",
+            (X,),
+            {
+                keys: tuple(table),
+                "values_int64s": tuple(table.values()),
+                "default_int64": _UNSEEN if several else self._unseen,
+            },
+        )
+        if not several:
+            return ids
+        unseen = g.Add(hashed(), g.constant(self._unseen))
+        return g.Where(g.Equal(ids, g.constant(_UNSEEN)), unseen, ids)
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of the vocabulary."""
+        return VocabularyLearner(
+            excluded={*self._masked(), self._special()[2]},
+            least=self.min_count,
+            limit=self._limit(),
+            documents=self._mode == "tf_idf",
+        )
+
+
+@LAYERS.add("StringLookup")
+class StringLookup(Categories):
+    """Texts as ids, by a vocabulary that is given or learnt: the most frequent text first, of equal ones the larger first.
+
+    Ids without ``mask_token``: 0 for unseen texts, then the vocabulary. With it: 0 for the mask token and
+    ``missing_tokens``, 1 for unseen texts, then the vocabulary. With several ``num_oov_indices`` an unseen text has the
+    first of their ids plus ``MurmurHash3(text, seed) mod num_oov_indices`` (Keras: FarmHash64, other ids). In an encoding,
+    missing texts are not counted, and the vector begins with the unseen. What is learnt comes from the training rows.
+
+    Shapes: int: texts (batch, …) → the same; one_hot: (batch, …) → (batch, …, ids), without a last axis of size 1;
+        multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
+    """
+
+    takes_strings = True
+    mask_token: Annotated[str | None, Field(description="The text that stands for a missing value; null for none.")] = (
+        None
+    )
+    oov_token: Annotated[
+        str | None, Field(description="The text that stands for unseen texts in `vocabulary`; it is not learnt.")
+    ] = "[UNK]"
+    vocabulary: Annotated[
+        Annotated[tuple[str, ...], Field(min_length=1)] | str | None,
+        FROM_LIST,
+        Field(description="The texts, or the name of a file beside the spec with one text per line; null: learnt."),
+    ] = None
+    encoding: Encoding = "utf-8"
+    salt: Salt = None
+    missing_tokens: Annotated[
+        tuple[str, ...], FROM_LIST, Field(description="Texts that count as missing, such as `[NA, '?']`.")
+    ] = ()
+    fold_case: Annotated[
+        bool, Field(description="Whether texts that differ in case only have one id, as in TextVectorization.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _foldable(self) -> Self:
+        if self.fold_case and self.num_oov_indices > 1:
+            hint = "several ids for unseen texts need the texts as they are"
+            raise invalid("cannot be used with several `num_oov_indices`", hint, key="fold_case")
+        return self
+
+    def _spelt(self, token: str) -> Sequence[str]:
+        """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
+        return spellings(lower(token)) if self.fold_case else (token,)
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of the vocabulary."""
+        learner = super().learner(X)
+        if self.fold_case and isinstance(learner, VocabularyLearner):
+            learner.fold, learner.excluded = lower, set(map(lower, filter(None, learner.excluded)))
+        return learner
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if not X.type.is_string:
+            hint = "use IntegerLookup for integers, or declare the input with `dtype: string`"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
+        texts = X
+        if self.fold_case:  # StringNormalizer takes a vector
+            texts = g.StringNormalizer(g.Reshape(X, g.constant([-1])), case_change_action="LOWER", locale="C")
+        ids = self._ids(g, texts, lambda: hashed(g, X, self.num_oov_indices, self.salt), "keys_strings")
+        if self.fold_case:
+            ids = g.Reshape(ids, g.Shape(X))
+        return self._encoded(g, ids)
+
+
+def _integers(value: Any) -> Any:
+    """Return lines of a file as integers; other values as they are."""
+    if not isinstance(value, tuple) or not any(isinstance(v, str) for v in value):
+        return value
+    found = []
+    for number, line in enumerate(value, 1):
+        try:
+            found.append(int(line))
+        except ValueError:
+            hint = "write one integer per line"
+            raise invalid(
+                f"contains {line!r} at place {number}, which is no integer", hint, code=Code.WRONG_TYPE
+            ) from None
+    return tuple(found)
+
+
+@LAYERS.add("IntegerLookup")
+class IntegerLookup(Categories):
+    """Integers as ids, by a vocabulary that is given or learnt: the most frequent first, of equal ones the larger first.
+
+    The ids are those of StringLookup. With several ``num_oov_indices`` an unseen integer has the first of their ids plus
+    ``x mod num_oov_indices``. A missing integer of a data file is -2**63: a ``mask_token`` for it.
+
+    Shapes: as for StringLookup, with integers (batch, …).
+    """
+
+    mask_token: Annotated[
+        Int64 | None, Field(description="The integer that stands for a missing value; null: none.")
+    ] = None
+    oov_token: Annotated[
+        Int64 | None, Field(description="The integer that stands for unseen ones in `vocabulary`; it is not learnt.")
+    ] = -1
+    vocabulary: Annotated[
+        Annotated[tuple[Int64, ...], Field(min_length=1)] | str | None,
+        BeforeValidator(_integers),
+        FROM_LIST,
+        Field(description="The integers, or the name of a file beside the spec with one per line; null: learnt."),
+    ] = None
+    vocabulary_dtype: Annotated[
+        Literal["int64", "int32"],
+        Field(description="Accepted for compatibility; has no effect: integers are looked up as int64."),
+    ] = "int64"
+    oov_method: Annotated[
+        str,
+        AfterValidator(only("floormod", "unseen integers are distributed by their remainder")),
+        Field(description="Only floormod: the remainder."),
+    ] = "floormod"
+    salt: Annotated[
+        None,
+        BeforeValidator(only(None, "unseen integers are not hashed")),
+        Field(description="Refused: unseen integers are not hashed."),
+    ] = None
+    missing_tokens: Annotated[
+        tuple[Int64, ...], FROM_LIST, Field(description="Integers that count as missing, such as `[-1, 999]`.")
+    ] = ()
+
+    def _stand_in(self) -> Any:
+        return 0
+
+    @property
+    def gaps_allowed(self) -> bool:
+        """True if the token that stands for missing integers has the mask's id."""
+        return MISSING_INTEGER in self._masked()
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if X.type.is_string or X.dtype in ("float32", "bool"):
+            hint = "use StringLookup for texts" if X.type.is_string else "feed it integers: `dtype: int64`"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {X.type}", hint=hint)
+        numbers = cast_to(g, X, "int64")
+        ids = self._ids(g, numbers, lambda: g.Mod(numbers, g.constant(self.num_oov_indices)), "keys_int64s")
+        return self._encoded(g, ids)
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the integers as int64."""
+        return cast_to(g, X, "int64")

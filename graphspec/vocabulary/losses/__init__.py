@@ -8,23 +8,19 @@ from graphspec.vocabulary.losses.base import LOSSES, Loss, reduce
 LOSSES.found_in(
     __name__,
     {
-        "circle": "circle Circle",
-        "crossentropy": """
+        "pairs/circle": "circle Circle",
+        "classes": """
             binary_crossentropy BinaryCrossentropy BCE bce binary_focal_crossentropy BinaryFocalCrossentropy
             categorical_crossentropy CategoricalCrossentropy
             categorical_focal_crossentropy CategoricalFocalCrossentropy
             sparse_categorical_crossentropy SparseCategoricalCrossentropy
             categorical_generalized_cross_entropy CategoricalGeneralizedCrossEntropy
-            kl_divergence KLDivergence KLD kld
+            kl_divergence KLDivergence KLD kld ctc CTC
+            hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge dice Dice tversky Tversky
         """,
-        "ctc": "ctc CTC",
-        "hinge": "hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge",
-        "overlap": "dice Dice tversky Tversky",
-        "pairs": """
-            contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP
-        """,
-        "quantile": "quantile Quantile pinball Pinball",
+        "pairs": "contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP",
         "regression": """
+            quantile Quantile pinball Pinball
             mean_squared_error MeanSquaredError mse MSE mean_absolute_error MeanAbsoluteError mae MAE
             huber Huber huber_loss log_cosh LogCosh logcosh
             mean_absolute_percentage_error MeanAbsolutePercentageError mape MAPE

@@ -223,11 +223,11 @@ def clip(g: Builder, probabilities: Value) -> Value:
     return g.Clip(probabilities, g.constant(EPSILON), g.constant(1.0 - EPSILON))
 
 
-def smooth(g: Builder, y_true: Value, smoothing: float, probability: float) -> Value:
-    """Emit ``y_true · (1 - smoothing) + smoothing · probability``; label smoothing, Szegedy et al., CVPR 2016."""
+def smooth(y_true: Value, smoothing: float, probability: float) -> Value:
+    """Emit the targets with label smoothing, Szegedy et al., CVPR 2016."""
     if not smoothing:
         return y_true
-    return g.Add(g.Mul(y_true, g.constant(1.0 - smoothing)), g.constant(smoothing * probability))
+    return y_true * (1.0 - smoothing) + smoothing * probability
 
 
 def refuse(message: str, hint: str) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes."""
+"""Losses that compare rows: the same row of two or three nodes, or all rows of a batch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,57 @@ from graphspec.base.config import NonNegative, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import LOSSES, Loss, Targets, refuse, total
+from graphspec.vocabulary.losses.base import LOSSES, Loss, Targets, other_activation, producer, refuse, total, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+
+# Circle loss: it compares the rows of a batch with each other.
+@LOSSES.add("circle", "Circle")
+class Circle(Loss):
+    """Circle loss: it pulls rows of one class together and pushes rows of different classes apart.
+
+    ``softplus(P + Q)`` for every row x, with the distances ``d = max(1 - x · r, 0)`` from x to the rows r of the whole
+    batch and the margin m: ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows of x's class,
+    ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over the other rows. A row without a partner does not count.
+
+    Shapes: head (N, features), rows of length 1; targets (N,), class ids: any integers, compared for equality only →
+    (N,).
+
+    Source: Sun et al., *Circle Loss: A Unified Perspective of Pair Similarity Optimization*, CVPR 2020.
+    """
+
+    label, targets, uses_mask = "circle", "groups", False
+    gamma: Annotated[Positive, Field(description="The scale γ: larger values focus on the hardest pairs.")] = 80.0
+    margin: Annotated[float, Field(description="The margin m.")] = 0.4
+    remove_diagonal: Annotated[bool, Field(description="Whether a row is excluded from its own partners.")] = True
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("int64", y_pred.shape[:1])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank == 2:
+            return []
+        text = f"compares vectors (batch, features), but the head has shape {show(y_pred.shape)}"
+        return refuse(text, "reduce the head to one vector per row, for example by global pooling")
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        name = other_activation(producer(y_pred))
+        if name is None:
+            return super().check_activation(y_pred)
+        text = f"compares vectors of length 1, but the head ends in {name}"
+        return warn(text, "add a UnitNormalization after the layer")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        values = g.CircleLoss(
+            y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=int(self.remove_diagonal)
+        )
+        return values.with_mask(values > 0.0)
+
+
+# Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes.
 Distance = Annotated[
     Literal["euclidean", "squared_euclidean", "cosine"],
     Field(description="The distance of two vectors: its length, its square, or 1 minus the cosine."),
@@ -54,11 +99,13 @@ class OfNodes(Loss):
 def between(g: Builder, a: Value, b: Value, kind: str) -> Value:
     """Emit the distance of two vectors of each row, (N,)."""
     if kind == "cosine":
-        return g.Sub(g.constant(1.0), total(g, g.Mul(*(g.LpNormalization(X, axis=1, p=2) for X in (a, b)))))
-    difference = g.Sub(a, b)
+        one = g.constant(1.0)
+        a, b = (g.LpNormalization(X, axis=1, p=2) for X in (a, b))
+        return one - total(g, a * b)
+    difference = a - b
     if kind == "euclidean":
-        difference = g.Add(difference, g.constant(_EPSILON))
-    squared = total(g, g.Mul(difference, difference))
+        difference = difference + _EPSILON
+    squared = total(g, difference * difference)
     return g.Sqrt(squared) if kind == "euclidean" else squared
 
 
@@ -97,9 +144,9 @@ class Contrastive(OfNodes):
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         assert y_true is not None
         d = between(g, values[0], values[1], self.distance)
-        apart = g.Relu(g.Sub(g.constant(self.margin), d))
-        others = g.Mul(g.Sub(g.constant(1.0), y_true), g.Mul(apart, apart))
-        return g.Mul(g.Add(g.Mul(y_true, g.Mul(d, d)), others), g.constant(0.5))
+        apart = g.Relu(self.margin - d)
+        others = (1.0 - y_true) * (apart * apart)
+        return (y_true * (d * d) + others) * 0.5
 
 
 @LOSSES.add("triplet", "Triplet")
@@ -118,7 +165,7 @@ class Triplet(OfNodes):
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         anchor, positive, negative = values
         near, far = (between(g, anchor, other, self.distance) for other in (positive, negative))
-        return g.Relu(g.Add(g.Sub(near, far), g.constant(self.margin)))
+        return g.Relu(near - far + self.margin)
 
 
 @LOSSES.add("info_nce", "InfoNCE", "nt_xent")

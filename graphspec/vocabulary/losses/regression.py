@@ -1,4 +1,4 @@
-"""Losses of heads that predict numbers: errors, logarithms, counts, directions."""
+"""Losses of heads that predict numbers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from graphspec.base.config import Positive
+from graphspec.base.config import FROM_LIST, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ir.graph import Array, Value
 
 
+# Losses of heads that predict numbers: errors, logarithms, counts, directions.
 @LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")
 class MeanSquaredError(Loss):
     """Mean of ``(y_pred - y_true)²`` over the last axis.
@@ -42,7 +44,7 @@ class MeanAbsoluteError(Loss):
     label, fits, of_differences = "mean_absolute_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return mean(g, g.Abs(g.Sub(y_pred, y_true)))
+        return mean(g, abs(y_pred - y_true))
 
 
 @LOSSES.add("huber", "Huber", "huber_loss")
@@ -58,10 +60,9 @@ class Huber(Loss):
     delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        error = g.Sub(y_pred, y_true)
+        error = y_pred - y_true
         clipped = g.Clip(error, g.constant(-self.delta), g.constant(self.delta))
-        # Both cases are clipped · (error - clipped / 2).
-        return mean(g, g.Mul(clipped, g.Sub(error, g.Mul(clipped, g.constant(0.5)))))
+        return mean(g, clipped * (error - clipped * 0.5))  # both cases
 
 
 @LOSSES.add("log_cosh", "LogCosh", "logcosh")
@@ -76,10 +77,8 @@ class LogCosh(Loss):
     label, fits, of_differences = "log_cosh", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        error = g.Abs(g.Sub(y_pred, y_true))
-        # log cosh e = |e| + log(1 + exp(-2 |e|)) - log 2, which does not overflow.
-        correction = g.Softplus(g.Mul(error, g.constant(-2.0)))
-        return mean(g, g.Sub(g.Add(error, correction), g.constant(math.log(2.0))))
+        error = abs(y_pred - y_true)
+        return mean(g, error + g.Softplus(error * -2.0) - math.log(2.0))  # which does not overflow
 
 
 @LOSSES.add("mean_absolute_percentage_error", "MeanAbsolutePercentageError", "mape", "MAPE")
@@ -92,8 +91,8 @@ class MeanAbsolutePercentageError(Loss):
     label, fits = "mean_absolute_percentage_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        size = g.Max(g.Abs(y_true), g.constant(EPSILON))
-        return mean(g, g.Mul(g.Abs(g.Div(g.Sub(y_true, y_pred), size)), g.constant(100.0)))
+        size = g.Max(abs(y_true), g.constant(EPSILON))
+        return mean(g, abs((y_true - y_pred) / size) * 100.0)
 
 
 @LOSSES.add("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", "msle", "MSLE")
@@ -106,9 +105,9 @@ class MeanSquaredLogarithmicError(Loss):
     label, fits = "mean_squared_logarithmic_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        logs = (g.Log(g.Add(g.Max(X, g.constant(EPSILON)), g.constant(1.0))) for X in (y_pred, y_true))
-        difference = g.Sub(*logs)
-        return mean(g, g.Mul(difference, difference))
+        predicted, true = (g.Log(g.Max(X, g.constant(EPSILON)) + 1.0) for X in (y_pred, y_true))
+        difference = predicted - true
+        return mean(g, difference * difference)
 
 
 @LOSSES.add("poisson", "Poisson")
@@ -130,7 +129,7 @@ class Poisson(Loss):
         return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return mean(g, g.Sub(y_pred, g.Mul(y_true, g.Log(g.Add(y_pred, g.constant(EPSILON))))))
+        return mean(g, y_pred - y_true * g.Log(y_pred + EPSILON))
 
 
 @LOSSES.add("cosine_similarity", "CosineSimilarity")
@@ -153,3 +152,48 @@ class CosineSimilarity(Loss):
         axis = self.axis % y_pred.rank
         products = g.Mul(*(g.unit(X, [axis], EPSILON) for X in (y_true, y_pred)))
         return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))
+
+
+# The loss of quantiles: what a value stays below with a given probability.
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+@LOSSES.add("quantile", "Quantile", "pinball", "Pinball")
+class Quantile(Loss):
+    """Mean over the quantiles q of ``max(q · e, (q - 1) · e)``, ``e = y_true - y_pred``: the pinball loss.
+
+    The head has a unit for each quantile, and the target one value. A unit with q = 0.9 is to be above nine of ten
+    values; q = 0.5 is the median, with half the absolute error.
+
+    Shapes: head (N, …, quantiles), targets (N, …) → (N, …).
+
+    Source: Koenker and Bassett, *Regression Quantiles*, 1978.
+    """
+
+    label, targets, fits, of_differences = "quantile", "one", "numbers", True
+    quantiles: Annotated[
+        tuple[Share, ...], FROM_LIST, Field(min_length=1, description="The probability of each unit, between 0 and 1.")
+    ] = (0.1, 0.5, 0.9)
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("float32", y_pred.shape[:-1])
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None
+
+    def point(self, answers: Array) -> Array:
+        """Return the quantile that is closest to the median."""
+        middle: Array = answers[..., min(range(len(self.quantiles)), key=lambda k: abs(self.quantiles[k] - 0.5))]
+        return middle
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        count = len(self.quantiles)
+        if y_pred.rank < 2 or y_pred.shape[-1] != count:
+            text = f"needs a unit for each of its {count} quantiles, got {show(y_pred.shape)}"
+            return refuse(text, f"set `units: {count}`, or `quantiles` of the loss")
+        return super().check_shape(y_pred)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        error = g.Unsqueeze(y_true, g.constant([y_true.rank])) - y_pred
+        q = g.constant(list(self.quantiles), "float32")
+        return mean(g, g.Max(error * q, error * (q - 1.0)))

@@ -8,13 +8,13 @@ from graphspec.vocabulary.metrics.base import METRICS, Metric, MetricState, targ
 METRICS.found_in(
     __name__,
     {
-        "accuracy": """
+        "classes/accuracy": """
             accuracy acc Accuracy BinaryAccuracy binary_accuracy CategoricalAccuracy categorical_accuracy
             SparseCategoricalAccuracy sparse_categorical_accuracy TopKCategoricalAccuracy top_k_categorical_accuracy
             SparseTopKCategoricalAccuracy sparse_top_k_categorical_accuracy
         """,
-        "correlation": "PearsonCorrelation pearson_correlation ConcordanceCorrelation concordance_correlation",
-        "crossentropy": """
+        "of_loss/correlation": "PearsonCorrelation pearson_correlation ConcordanceCorrelation concordance_correlation",
+        "of_loss/crossentropy": """
             crossentropy ce BinaryCrossentropy binary_crossentropy bce BCE
             CategoricalCrossentropy categorical_crossentropy
             SparseCategoricalCrossentropy sparse_categorical_crossentropy KLDivergence kl_divergence Poisson poisson
@@ -23,19 +23,19 @@ METRICS.found_in(
             TruePositives true_positives FalsePositives false_positives TrueNegatives true_negatives
             FalseNegatives false_negatives Precision precision Recall recall
         """,
-        "curves": """
+        "thresholds/curves": """
             PrecisionAtRecall precision_at_recall RecallAtPrecision recall_at_precision
             SensitivityAtSpecificity sensitivity_at_specificity SpecificityAtSensitivity specificity_at_sensitivity
             AUC auc
         """,
-        "fbeta": "F1Score f1_score FBetaScore f_beta_score",
-        "hinge": "Hinge hinge SquaredHinge squared_hinge CategoricalHinge categorical_hinge",
-        "matrix": """
+        "classes/fbeta": "F1Score f1_score FBetaScore f_beta_score",
+        "of_loss/hinge": "Hinge hinge SquaredHinge squared_hinge CategoricalHinge categorical_hinge",
+        "classes/matrix": """
             ConfusionMatrix confusion_matrix IoU io_u MeanIoU mean_io_u OneHotIoU one_hot_io_u
             OneHotMeanIoU one_hot_mean_io_u BinaryIoU binary_io_u
         """,
-        "reduction": "Mean mean Sum sum",
-        "regression": """
+        "of_loss/reduction": "Mean mean Sum sum",
+        "of_loss/regression": """
             MeanSquaredError mean_squared_error mse MSE RootMeanSquaredError root_mean_squared_error
             MeanAbsoluteError mean_absolute_error mae MAE
             MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE

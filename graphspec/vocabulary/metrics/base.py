@@ -17,7 +17,7 @@ from graphspec.vocabulary.losses.base import Targets, gives_probabilities, produ
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph, Value
-    from graphspec.vocabulary.losses import Loss
+    from graphspec.vocabulary.losses.base import Loss
 
 M = TypeVar("M", bound="Metric")
 

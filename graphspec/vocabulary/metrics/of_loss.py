@@ -1,22 +1,38 @@
-"""Metrics that are the mean of a loss; the loss's lowering is the formula."""
+"""Metrics that are the mean of a loss, whose lowering is the formula; and metrics of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, create_model
 
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.vocabulary.losses.base import Axis, Loss
+from graphspec.vocabulary.losses import classes, regression
+from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
 from graphspec.vocabulary.metrics.base import (
+    METRICS,
     Average,
     Compute,
     Direction,
     Metric,
     MetricState,
     check_axis,
+    check_classes,
+    check_classifies,
+    check_fixed,
+    check_results,
+    divide,
     from_end,
+    has_logits,
+    matching,
+    one_each,
+    rows,
     total,
+    units,
     visible,
 )
 
@@ -24,6 +40,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
 
+# Metrics that are the mean of a loss; the loss's lowering is the formula.
 class OfLoss(Average):
     """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
@@ -81,3 +98,389 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
         values = loss.lower(g, y_true, head)
     graph.outputs = {"values": values} if values.mask is None else {"values": values, "counts": values.mask}
     return graph
+
+
+# Errors of heads that predict numbers, and the coefficient of determination.
+_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant."
+_MEAN_OF = {  # names, the name in the logs, and what follows "Mean of" in the docstring
+    regression.MeanSquaredError: (
+        "MeanSquaredError mean_squared_error mse MSE",
+        "mean_squared_error",
+        "``(y_pred - y_true)²`` over all units and rows.",
+    ),
+    regression.MeanAbsoluteError: (
+        "MeanAbsoluteError mean_absolute_error mae MAE",
+        "mean_absolute_error",
+        "``|y_pred - y_true|`` over all units and rows.",
+    ),
+    regression.MeanAbsolutePercentageError: (
+        "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
+        "mean_absolute_percentage_error",
+        "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.",
+    ),
+    regression.MeanSquaredLogarithmicError: (
+        "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE",
+        "mean_squared_logarithmic_error",
+        "``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.",
+    ),
+    regression.LogCosh: (
+        "LogCoshError log_cosh_error log_cosh",
+        "logcosh",
+        "``log cosh(y_pred - y_true)`` over all units and rows.",
+    ),
+    regression.Poisson: (
+        "Poisson poisson",
+        "poisson",
+        "``y_pred - y_true · log(y_pred + 1e-7)`` over all units and rows.\n\n" + _LIKELIHOOD,
+    ),
+    classes.Hinge: ("Hinge hinge", "hinge", "``max(1 - y_true · y_pred, 0)`` over all units and rows."),
+    classes.SquaredHinge: (
+        "SquaredHinge squared_hinge",
+        "squared_hinge",
+        "``max(1 - y_true · y_pred, 0)²`` over all units and rows.",
+    ),
+}
+
+
+def _mean_of(loss: type[Loss], name: str, label: str, text: str) -> type[OfLoss]:
+    signs = ", -1 (or 0) and 1" if issubclass(loss, classes.Margin) else ""
+    shapes = f"head (N, …, units), targets of the same shape{signs}. Masked rows do not count."
+    doc = f"Mean of {text}\n\nShapes: {shapes}"
+    made = create_model(name, __base__=OfLoss, __module__=__name__, __doc__=doc)
+    made.of, made.label = loss, label
+    return made
+
+
+for _loss, (_names, _label, _text) in _MEAN_OF.items():
+    METRICS.row(_names.split(), partial(_mean_of, _loss, _names.split()[0], _label, _text))
+if not TYPE_CHECKING:
+    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
+
+
+@METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
+class RootMeanSquaredError(OfLoss):
+    """The square root of the mean of ``(y_pred - y_true)²`` over all units and rows of the pass.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
+
+    label, of = "root_mean_squared_error", regression.MeanSquaredError
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(np.sqrt(super().finish(counters)))
+
+
+@METRICS.add("CosineSimilarity", "cosine_similarity")
+class CosineSimilarity(Along):
+    """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
+
+    label, of = "cosine_similarity", regression.CosineSimilarity
+    direction = "up"
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_shape(y_pred):
+            return found
+        if y_pred.shape[self.axis] == 1:
+            text = f"compares directions along axis {self.axis}, but the head has only one value there"
+            return self.warning(text, "use `mae` or `mse`")
+        return []
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(divide(-counters[0], counters[1]))  # the loss is -1 for equal directions
+
+
+@METRICS.add("R2Score", "r2_score")
+class R2Score(Metric):
+    """The coefficient of determination ``R² = 1 - Σ (y_true - y_pred)² / Σ (y_true - mean)²`` of every unit.
+
+    ``class_aggregation`` averages over the units, equally or weighted by their variance. With ``num_regressors`` p the
+    score is adjusted to ``1 - (1 - R²)(n - 1) / (n - p - 1)``; n counts the values of all units, as in Keras.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
+
+    label = "r2_score"
+    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = Field(
+        "uniform_average", description="How the units' scores are averaged; null for one score per unit."
+    )
+    num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        found = check_fixed(self, y_pred)
+        if found or self.class_aggregation:
+            return found
+        return check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
+
+    def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
+        return None if self.class_aggregation else one_each("output", y_pred)
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (4, units(y_pred))
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = (rows(y).astype(np.float64) for y in (y_true, y_pred))
+        squares = np.square(y_true - y_pred)
+        return np.stack([np.ones_like(y_true).sum(0), y_true.sum(0), np.square(y_true).sum(0), squares.sum(0)])
+
+    def finish(self, counters: Array) -> float | Array:
+        count, values, squares, residual = counters
+        if not count.any():
+            return np.zeros(count.shape) if self.class_aggregation is None else 0.0
+        spread = squares - values * (values / count)
+        scores = 1 - residual / spread
+        scores = np.where(np.isinf(scores), 0.0, scores)
+        result: Array | float = scores
+        if self.class_aggregation == "uniform_average":
+            result = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            result = np.sum(spread * scores) / np.sum(spread)
+        n, p = count.sum(), self.num_regressors
+        return result if p == 0 or p >= n - 1 else 1 - (1 - result) * (n - 1) / (n - p - 1)
+
+
+# Hinge errors: the distance to a margin of 1.
+@METRICS.add("CategoricalHinge", "categorical_hinge")
+class CategoricalHinge(OfLoss):
+    """Mean over rows of ``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot. Masked rows do not count.
+    """
+
+    label, of, by_class = "categorical_hinge", classes.CategoricalHinge, True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred, "use `hinge`")
+
+
+# Cross-entropies and divergences between targets and predicted probabilities.
+@METRICS.add("crossentropy", "ce")
+class CrossentropyOfLoss(Metric):
+    """The cross-entropy that fits the loss: binary, categorical or sparse, from logits if the loss expects logits.
+
+    Without a loss that decides, Keras's rule: BinaryCrossentropy for a head with one unit, else
+    CategoricalCrossentropy.
+    """
+
+    label = "crossentropy"
+    direction = "down"
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        family, axis = matching(loss, y_pred), getattr(loss, "axis", None)
+        axis = axis if isinstance(axis, int) else -1  # overlap losses have several axes or null
+        name, logits = self.key, loss is not None and has_logits(loss)
+        if family == "binary":
+            return BinaryCrossentropy(name=name, from_logits=logits)
+        if family == "categorical":
+            return CategoricalCrossentropy(name=name, from_logits=logits, axis=axis).resolve(loss, y_pred)
+        ignored = getattr(loss, "ignore_class", None)
+        sparse = SparseCategoricalCrossentropy(name=name, from_logits=logits, ignore_class=ignored, axis=axis)
+        return sparse.resolve(loss, y_pred)
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+
+
+_FOLLOWS = "use `crossentropy`, which follows the loss"
+
+
+def check_logits(metric: Any, loss: Loss) -> list[Problem]:
+    """Return a GS403 warning if only one of metric and loss expects logits."""
+    expects_logits: bool = metric.from_logits
+    if expects_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
+        return []
+    if expects_logits:
+        text = f"expects logits, but {type(loss).__name__} expects probabilities"
+        return metric.warning(text, "set `from_logits: false` in the metric")  # type: ignore[no-any-return]
+    text = f"expects probabilities, but {type(loss).__name__} expects logits"
+    return metric.warning(text, "set `from_logits: true` in the metric")  # type: ignore[no-any-return]
+
+
+@METRICS.add("BinaryCrossentropy", "binary_crossentropy", "bce", "BCE")
+class BinaryCrossentropy(OfLoss):
+    """Mean of ``-(y log p + (1 - y) log(1 - p))`` over all units and rows.
+
+    Shapes: head (N, …, units), targets of the same shape, from 0 to 1. Masked rows do not count.
+    """
+
+    label, of = "binary_crossentropy", classes.BinaryCrossentropy
+    instead = _FOLLOWS
+    from_logits: FromLogits = False
+    label_smoothing: Smoothing = 0.0
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_logits(self, loss)
+
+
+class _Categorical(Along):
+    """Base of the cross-entropies over exclusive classes along ``axis``."""
+
+    instead = _FOLLOWS
+    from_logits: FromLogits = False
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return self.axis % y_pred.rank
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_logits(self, loss)
+
+
+@METRICS.add("CategoricalCrossentropy", "categorical_crossentropy")
+class CategoricalCrossentropy(_Categorical):
+    """Mean over rows of ``-Σ y log p`` over the classes along ``axis``.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution. Masked rows do not count.
+    """
+
+    label, of = "categorical_crossentropy", classes.CategoricalCrossentropy
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+    label_smoothing: Smoothing = 0.0
+
+
+@METRICS.add("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
+class SparseCategoricalCrossentropy(_Categorical):
+    """Mean over rows of ``-log p[y]``; targets equal to ``ignore_class`` do not count.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids from 0. Masked rows do not count.
+    """
+
+    label, of = "sparse_categorical_crossentropy", classes.SparseCategoricalCrossentropy
+    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
+    ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
+        None
+    )
+
+
+@METRICS.add("KLDivergence", "kl_divergence")
+class KLDivergence(OfLoss):
+    """Mean over rows of the Kullback–Leibler divergence ``Σ y log(y / p)``; y and p are clipped to 1e-7 … 1.
+
+    Shapes: head (N, …, classes), targets of the same shape, distributions. Masked rows do not count.
+
+    Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
+    """
+
+    label, of, by_class = "kl_divergence", classes.KLDivergence, True
+    instead = _FOLLOWS
+
+
+# Correlations of targets and predictions along an axis.
+class Correlation(Metric):
+    """Base: the mean of one coefficient per row, or with ``axis: 0`` of one coefficient per unit over all rows of the pass.
+
+    With ``axis: 0`` the counters, one set per unit, are: rows, Σx, Σy, Σx², Σy², Σxy. Keras averages the coefficients
+    of batches instead.
+    """
+
+    axis: Axis = -1
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        axis = self.axis if self.axis < 0 else self.axis - y_pred.rank
+        return self.model_copy(update={"axis": 0 if axis == -y_pred.rank else axis})
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if self.axis in (0, -y_pred.rank):
+            if y_pred.rank > 2:
+                return self.error("needs a head (batch, units) to correlate along the batch", "use `axis: -1`")
+            return check_fixed(self, y_pred)
+        if found := check_axis(self, self.axis, y_pred):
+            return found
+        if y_pred.shape[self.axis] == 1:
+            text = f"correlates the values of a row along axis {self.axis}, but there is only one value"
+            return self.error(text, "use `axis: 0`, over all rows" if y_pred.rank == 2 else "use `mae` or `mse`")
+        return []
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (6, units(y_pred)) if self.axis == 0 else (2,)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        x, y = y_true.astype(np.float64), y_pred.astype(np.float64)
+        if self.axis == 0:
+            x, y = rows(x), rows(y)
+            return np.stack([a.sum(0) for a in (np.ones_like(x), x, y, x * x, y * y, x * y)])
+        means = [a.mean(self.axis, keepdims=True) for a in (x, y)]
+        dx, dy = x - means[0], y - means[1]
+        spread = [(a * b).mean(self.axis) for a, b in ((dx, dx), (dy, dy), (dx, dy))]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return total(self.coefficient(*(m.squeeze(self.axis) for m in means), *spread))
+
+    def finish(self, counters: Array) -> float | Array:
+        if self.axis != 0:
+            return float(divide(*counters))
+        n, *sums = counters
+        if not n.any():
+            return 0.0
+        mx, my, xx, yy, xy = (s / n for s in sums)
+        return float(self.coefficient(mx, my, xx - mx * mx, yy - my * my, xy - mx * my).mean())
+
+    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
+        """Return the coefficients from means, variances and covariances."""
+        raise NotImplementedError
+
+
+@METRICS.add("PearsonCorrelation", "pearson_correlation")
+class PearsonCorrelation(Correlation):
+    """Pearson's coefficient ``cov / (σx σy)`` along ``axis``, averaged over the other axes; NaN if a row is constant.
+
+    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
+    unit, over all rows. Masked rows do not count.
+
+    Source: Pearson, 1895.
+    """
+
+    label = "pearson_correlation"
+
+    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
+        values: Array = cov / np.sqrt(vx * vy)
+        return values
+
+
+@METRICS.add("ConcordanceCorrelation", "concordance_correlation")
+class ConcordanceCorrelation(Correlation):
+    """Lin's concordance coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)² + 1e-7)`` along ``axis``, averaged over the other axes.
+
+    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
+    unit, over all rows. Masked rows do not count.
+
+    Source: Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics, 1989.
+    """
+
+    label = "concordance_correlation"
+
+    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
+        values: Array = 2 * cov / (vx + vy + np.square(mx - my) + EPSILON)
+        return values
+
+
+# Metrics of the head's values only, without targets.
+@METRICS.add("Mean", "mean")
+class Mean(Average):
+    """The mean of the head's values; the head does not need a loss.
+
+    Shapes: head (N, …). Masked rows do not count.
+    """
+
+    label = "mean"
+    direction = None
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        return []
+
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
+        return total(visible(y_pred, mask))
+
+
+@METRICS.add("Sum", "sum")
+class Sum(Mean):
+    """The sum of the head's values; the head does not need a loss.
+
+    Shapes: head (N, …). Masked rows do not count.
+    """
+
+    label = "sum"
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(counters[0])

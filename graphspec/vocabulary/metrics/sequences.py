@@ -14,7 +14,7 @@ from graphspec.vocabulary.metrics.base import METRICS, Metric, divide
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses import Loss
+    from graphspec.vocabulary.losses.base import Loss
 
 
 @METRICS.add("EditDistance", "edit_distance")

@@ -1,23 +1,36 @@
-"""True and false positives and negatives at thresholds, and the scores that are computed from them."""
+"""Metrics of values that are compared with one threshold, or with many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import Targets
-from graphspec.vocabulary.metrics.base import METRICS, Metric, dense, divide, has_logits, width
+from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Targets
+from graphspec.vocabulary.metrics.base import (
+    METRICS,
+    Metric,
+    check_classes,
+    check_fixed,
+    dense,
+    divide,
+    has_logits,
+    rows,
+    units,
+    width,
+)
+from graphspec.vocabulary.metrics.of_loss import check_logits
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses import Loss
+    from graphspec.vocabulary.losses.base import Loss
 
 
+# True and false positives and negatives at thresholds, and the scores that are computed from them.
 def confusion(y_true: Array, y_pred: Array, limits: Array, weights: Array | None = None) -> Array:
     """Return the confusion counts at every threshold.
 
@@ -265,3 +278,225 @@ class Recall(_Retrieval):
 
     def parts_of(self, counters: Array) -> tuple[Array, Array]:
         return counters[0, 0], counters[0, 0] + counters[3, 0]
+
+
+# Areas under curves, and points on curves, from the confusion counts at many thresholds.
+MAX_THRESHOLDS = 1_000_000  # thresholds that one metric may evaluate
+
+
+def _even(count: int) -> Array:
+    """Return ``count`` evenly spaced thresholds from 0 to 1."""
+    return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+
+
+class _Point(Thresholded):
+    """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
+
+    instead = "set `class_id`"
+    num_thresholds: Annotated[int, Field(ge=1, le=MAX_THRESHOLDS)] = Field(
+        200, description="The number of thresholds, evenly spaced from 0 to 1."
+    )
+    class_id: ClassId = None
+
+    def accepts(self, targets: Targets) -> bool:
+        return super().accepts(targets) or (targets == "ids" and self.class_id is not None)
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if self.class_id is None else y_pred.rank - 1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_class(self, self.class_id, y_pred)
+
+    def limits(self) -> Array:
+        return _even(self.num_thresholds).astype(np.float32)
+
+    def select(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        return of_class(y_true, y_pred, self.class_id)
+
+
+def _largest(scores: Array, where: Array) -> Array:
+    """Return the largest score ``where`` a condition is true, shape (1,); 0 if it never is."""
+    largest: Array = np.max(scores, where=where, initial=0.0, keepdims=True)
+    return largest
+
+
+@METRICS.add("PrecisionAtRecall", "precision_at_recall")
+class PrecisionAtRecall(_Point):
+    """The largest precision over all thresholds at which the recall is at least ``recall``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
+
+    label = "precision_at_recall"
+    recall: Rate = Field(description="The required recall.")
+
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(fraction(tp, fp), fraction(tp, fn) >= self.recall)
+
+
+@METRICS.add("RecallAtPrecision", "recall_at_precision")
+class RecallAtPrecision(_Point):
+    """The largest recall over all thresholds at which the precision is at least ``precision``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
+
+    label = "recall_at_precision"
+    precision: Rate = Field(description="The required precision.")
+
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(fraction(tp, fn), fraction(tp, fp) >= self.precision)
+
+
+@METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
+class SensitivityAtSpecificity(_Point):
+    """The largest sensitivity over all thresholds at which the specificity is at least ``specificity``.
+
+    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
+
+    label = "sensitivity_at_specificity"
+    specificity: Rate = Field(description="The required specificity.")
+
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(fraction(tp, fn), fraction(tn, fp) >= self.specificity)
+
+
+@METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
+class SpecificityAtSensitivity(_Point):
+    """The largest specificity over all thresholds at which the sensitivity is at least ``sensitivity``.
+
+    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
+
+    label = "specificity_at_sensitivity"
+    sensitivity: Rate = Field(description="The required sensitivity.")
+
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(fraction(tn, fp), fraction(tp, fn) >= self.sensitivity)
+
+
+@METRICS.add("AUC", "auc")
+class AUC(Metric):
+    """The area under recall over false positive rate (ROC), precision over recall (PR), or the gains of these (PRGAIN).
+
+    The curve has one point per threshold, as in Keras: ``num_thresholds`` evenly spaced ones, or ``thresholds`` plus 0
+    and 1. With ``multi_label`` every unit has a curve of its own and the areas are averaged; otherwise all units share
+    one curve.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``multi_label`` also class ids (N, …).
+    Masked rows do not count.
+
+    Sources: Davis and Goadrich, *The Relationship Between Precision-Recall and ROC Curves*, ICML 2006; Flach and Kull,
+    *Precision-Recall-Gain Curves*, NIPS 2015.
+    """
+
+    label = "auc"
+    instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
+    num_thresholds: Annotated[int, Field(ge=2, le=MAX_THRESHOLDS, description="The number of points of the curve.")] = (
+        200
+    )
+    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
+    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
+        "interpolation",
+        description="The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
+    )
+    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = Field(
+        None, description="Thresholds between 0 and 1, instead of `num_thresholds`."
+    )
+    multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
+    num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
+    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = Field(
+        None, description="One weight per unit: of the areas with `multi_label`, else of the counts."
+    )
+    from_logits: FromLogits = False
+
+    @model_validator(mode="after")
+    def _labels(self) -> AUC:
+        if self.num_labels is not None and not self.multi_label:
+            text = "must be null unless `multi_label` is set"
+            raise invalid(text, "leave it out", key="num_labels", show_value=True)
+        return self
+
+    def accepts(self, targets: Targets) -> bool:
+        return super().accepts(targets) or (targets == "ids" and self.multi_label)
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return y_pred.rank - 1 if self.multi_label else None
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        hint = "leave `multi_label` out"
+        if found := check_fixed(self, y_pred) or (check_classes(self, y_pred, hint) if self.multi_label else []):
+            return found
+        count = units(y_pred)
+        if self.num_labels not in (None, count):
+            return self.error(f"has {self.num_labels} labels, but the head has {count}", f"set `num_labels: {count}`")
+        if self.label_weights is not None and len(self.label_weights) != count:
+            text = f"has {len(self.label_weights)} label weights for {count} units"
+            return self.error(text, f"give {count} weights, in the order of the units")
+        return []
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_logits(self, loss)
+
+    def limits(self) -> Array:
+        """Return the thresholds; every value exceeds the first one, no value exceeds the last one."""
+        inner = _even(self.num_thresholds)[1:-1] if self.thresholds is None else np.sort(self.thresholds)
+        return np.array([-EPSILON, *inner, 1 + EPSILON], np.float32)
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (4, units(y_pred) if self.multi_label else 1, len(self.limits()))
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = rows(dense(y_true, y_pred) != 0), rows(y_pred)
+        y_pred = np.clip(1 / (1 + np.exp(-y_pred)) if self.from_logits else y_pred, 0, 1)
+        if self.multi_label:
+            return confusion(y_true, y_pred, self.limits())
+        weights = None
+        if self.label_weights is not None:
+            weights = np.broadcast_to(self.label_weights, y_pred.shape).reshape(-1, 1)
+        return confusion(y_true.reshape(-1, 1), y_pred.reshape(-1, 1), self.limits(), weights)
+
+    def finish(self, counters: Array) -> float | Array:
+        areas = self._areas(*counters)
+        if not self.multi_label:
+            return float(areas[0])
+        if self.label_weights is None:
+            return float(areas.mean())
+        return float(divide(np.sum(areas * self.label_weights), np.sum(self.label_weights)))
+
+    def _areas(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        curve, method = self.curve.upper(), self.summation_method.lower()
+        if curve == "PR" and method == "interpolation":
+            return _interpolated_precision(tp, tp + fp, tp + fn)
+        recall, precision = fraction(tp, fn), fraction(tp, fp)
+        x, y = fraction(fp, tn), recall
+        if curve == "PR":
+            x, y = recall, precision
+        elif curve == "PRGAIN":
+            odds = divide(tp + fn, tn + fp)
+            x = np.where(tp == 0, 0.0, np.maximum(1 - odds * divide(fn, tp), 0))
+            y = np.where(tp == 0, 1.0, 1 - odds * divide(fp, tp))
+        left, right = y[:, :-1], y[:, 1:]
+        heights = {"interpolation": (left + right) / 2, "minoring": np.minimum(left, right)}
+        areas: Array = np.sum((x[:, :-1] - x[:, 1:]) * heights.get(method, np.maximum(left, right)), axis=1)
+        return areas
+
+
+def _interpolated_precision(tp: Array, positive: Array, true: Array) -> Array:
+    """Return the area under precision over recall. Between points the two counts, not their ratio, are interpolated."""
+    before, after = positive[:, :-1], positive[:, 1:]
+    gained = tp[:, :-1] - tp[:, 1:]
+    slope = divide(gained, np.maximum(before - after, 0))
+    ratio = np.where((before > 0) & (after > 0), divide(before, np.maximum(after, 0)), 1.0)
+    steps = slope * (gained + (tp[:, 1:] - slope * after) * np.log(ratio))
+    areas: Array = divide(steps, np.maximum(true[:, 1:], 0)).sum(axis=1)
+    return areas

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral
 from graphspec.base.errors import ShapeError
-from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number
+from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -28,6 +28,12 @@ Axes = Annotated[
     Field(description="The axis, or a list of axes; 0 is the batch, -1 the last one. null: all axes."),
 ]
 KeepDims = Annotated[bool, Field(description="Whether the axes remain, with size 1.")]
+
+
+def inputs_of(function: Function) -> list[inspect.Parameter]:
+    """Return the parameters of a function that are inputs: those behind ``g`` that are not arguments."""
+    _, *parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
 
 
 class Operation(Layer):
@@ -47,8 +53,7 @@ class Operation(Layer):
     @classmethod
     def input_names(cls) -> list[str]:
         """Return the names of the inputs, ``*xs`` for any number, ``x?`` for one that may be absent."""
-        function = cls.signed_by or cls.function
-        inputs = [p for p in list(inspect.signature(function).parameters.values())[1:] if p.kind is not p.KEYWORD_ONLY]
+        inputs = inputs_of(cls.signed_by or cls.function)
         return [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name + "?" * (p.default is None) for p in inputs]
 
     def lower(self, g: Builder, *inputs: Value | None, **calls: Any) -> Value | tuple[Value, ...]:
@@ -77,25 +82,72 @@ def operation(function: Function) -> type[Operation]:
     the name, or of a parameter, only keeps Python's own name free.
     """
     name = f"ops.{function.__name__.removesuffix('_')}"
-    made = layer_class(name, function)
-    LAYERS.add(name)(made)
-    return made
+    cls = layer_class(name, function)
+    LAYERS.add(name)(cls)
+    return cls
 
 
 def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
     names = {"Value": Any, "Builder": Any} | function.__globals__  # only type checkers import them
-    _, *parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
-    inputs = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    fields: dict[str, Any] = {
+    parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
+    arguments = {
         p.name: (p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters
         if p.kind is p.KEYWORD_ONLY
     }
+    return made(name, function, function.__doc__, arguments, module=function.__module__)
+
+
+def made(
+    name: str, function: Function, text: str | None, arguments: Mapping[str, Any] | None = None, *, module: str
+) -> type[Operation]:
+    """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
+    cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
+    cls.function = staticmethod(function)
+    inputs = inputs_of(function)
     needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    made = create_model(name, __base__=Operation, __module__=function.__module__, __doc__=function.__doc__, **fields)
-    made.function = staticmethod(function)
-    made.arity = (max(needed, 1), None if variadic else len(inputs))
-    made.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
-    return made
+    cls.arity = (max(needed, 1), None if variadic else len(inputs))
+    cls.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
+    return cls
+
+
+# Dtypes: Keras's promotion, with all integers as int64.
+
+
+def is_integer(X: Value) -> bool:
+    """Return whether the elements are integers; bools are not."""
+    return X.dtype not in ("float32", "bool")
+
+
+def number(g: Builder, X: Value) -> Value:
+    """Return X as float32 or int64: bools and smaller integers become int64."""
+    return X if X.type.is_float else cast_to(g, X, "int64")
+
+
+def promoted(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs in their common dtype: float32 if one is, else int64 if one is an integer, else bool."""
+    dtypes = {X.dtype for X in inputs}
+    common = "float32" if "float32" in dtypes else "bool" if dtypes == {"bool"} else "int64"
+    return [cast_to(g, X, common) for X in inputs]
+
+
+def numbers(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs in their common dtype, with bools as int64."""
+    return promoted(g, *(number(g, X) for X in inputs))
+
+
+def truth(g: Builder, X: Value) -> Value:
+    """Return whether each element is not 0."""
+    return X if X.dtype == "bool" else g.Not(g.Equal(X, g.constant(0, X.dtype)))
+
+
+def truths(g: Builder, *inputs: Value) -> list[Value]:
+    """Return whether each element of the inputs is not 0."""
+    return [truth(g, X) for X in inputs]
+
+
+def floats(g: Builder, *inputs: Value) -> list[Value]:
+    """Return the inputs as float32."""
+    return [as_float(g, X) for X in inputs]

@@ -1,167 +1,247 @@
-"""Operations of one input, element by element."""
+"""Operations on each element, or on each pair of elements, which broadcast by NumPy's rule: mostly rows of a table."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations.base import operation
-from graphspec.vocabulary.operations.dtypes import is_integer, number, truth
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.layers import sound
+from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
+from graphspec.vocabulary.operations.base import (
+    Axis,
+    Function,
+    floats,
+    is_integer,
+    made,
+    number,
+    numbers,
+    operation,
+    promoted,
+    truth,
+    truths,
+)
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+_LARGEST = 3.4028234663852886e38
+Formula = str | Callable[..., "Value"]
+"""An operator, or a function of the builder and the inputs."""
 
-def scaled(g: Builder, X: Value, factor: float) -> Value:
-    """Emit ``factor · X``."""
-    return g.Mul(as_float(g, X), g.constant(factor, "float32"))
+
+def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) -> Value:
+    found: Value = g.emit(formula, inputs, attributes) if isinstance(formula, str) else formula(g, *inputs)
+    return found
 
 
-@operation
-def abs_(g: Builder, x: Value) -> Value:
-    """``|x|``."""
+def unary(formula: Formula, cast: Callable[..., list[Value]] = floats, **attributes: Any) -> Function:
+    """Return the function of one input: the formula of the ``cast`` input."""
+
+    def function(g: Builder, x: Value) -> Value:
+        return _emit(formula, g, cast(g, x), **attributes)
+
+    return function
+
+
+def binary(formula: Formula, cast: Callable[..., list[Value]] = floats, of_bools: str | None = None) -> Function:
+    """Return the function of two inputs: the formula of both ``cast``, or the operator ``of_bools`` of two bools."""
+
+    def function(g: Builder, x1: Value, x2: Value) -> Value:
+        pair = cast(g, x1, x2)
+        return _emit(of_bools if of_bools is not None and pair[0].dtype == "bool" else formula, g, pair)
+
+    return function
+
+
+def _identity(g: Builder, x: Value) -> Value:
+    return g.Identity(x)
+
+
+def _absolute(g: Builder, x: Value) -> Value:
     return x if x.dtype == "bool" else g.Abs(number(g, x))
 
 
-@operation
-def absolute(g: Builder, x: Value) -> Value:
-    """``|x|``, as ``ops.abs``."""
-    return x if x.dtype == "bool" else g.Abs(number(g, x))
+def _divide_no_nan(g: Builder, a: Value, b: Value) -> Value:
+    zero, one = g.constant(0.0), g.constant(1.0)
+    empty = g.Equal(b, zero)
+    return g.Where(empty, zero, a / g.Where(empty, one, b))
+
+
+def _floor_divide(g: Builder, a: Value, b: Value) -> Value:
+    return g.Floor(a / b) if a.type.is_float else (a - g.Mod(a, b)) / b
+
+
+def _mod(g: Builder, a: Value, b: Value) -> Value:
+    return a - g.Floor(a / b) * b if a.type.is_float else g.Mod(a, b)
+
+
+def _fmod(g: Builder, a: Value, b: Value) -> Value:
+    if not a.type.is_float:
+        return g.Mod(a, b, fmod=1)
+    ratio = a / b
+    return a - b * (g.Sign(ratio) * g.Floor(abs(ratio)))
+
+
+def _expm1(g: Builder, x: Value) -> Value:
+    one = g.constant(1.0)
+    t = g.Tanh(g.Clip(x, g.constant(-1.0), one) * 0.5)  # within bounds: no infinite gradient far from 0
+    return g.Where(abs(x) < one, (t + t) / (one - t), g.Exp(x) - one)
+
+
+def _trunc(g: Builder, x: Value) -> Value:
+    return x if is_integer(x) else g.Sign(x) * g.Floor(abs(x))
+
+
+def _sinc(g: Builder, x: Value) -> Value:
+    X = x * math.pi
+    zero = g.Equal(X, g.constant(0.0))
+    safe = g.Where(zero, g.constant(1.0), X)
+    return g.Where(zero, g.constant(1.0), g.Sin(safe) / safe)
+
+
+def _heaviside(g: Builder, a: Value, b: Value) -> Value:
+    step = cast_to(g, a > 0.0, "float32")
+    return g.Where(g.Equal(a, g.constant(0.0)), b, step)
+
+
+def _logaddexp(g: Builder, a: Value, b: Value) -> Value:
+    a, b = as_float(g, a), as_float(g, b)
+    return g.Max(a, b) + g.Softplus(-abs(a - b))
+
+
+def _logaddexp2(g: Builder, a: Value, b: Value) -> Value:
+    scale = math.log(2)
+    more = g.Softplus(-abs(a - b) * scale)  # log(1 + 2^-|a - b|)
+    return g.Max(a, b) + more * (1 / scale)
+
+
+def _logical_not(g: Builder, x: Value) -> Value:
+    return ~x if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
+
+
+def _fmax(g: Builder, a: Value, b: Value) -> Value:
+    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Max(a, b)))
+
+
+def _fmin(g: Builder, a: Value, b: Value) -> Value:
+    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Min(a, b)))
+
+
+ROWS: dict[str, tuple[Function, str]] = {
+    "add": (binary("Add", promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
+    "subtract": (binary("Sub", numbers), "``x1 - x2``."),
+    "multiply": (binary("Mul", promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
+    "maximum": (binary("Max", promoted, of_bools="Or"), "The larger of each pair."),
+    "minimum": (binary("Min", promoted, of_bools="And"), "The smaller of each pair."),
+    "divide": (binary("Div"), "``x1 / x2``, float32."),
+    "true_divide": (binary("Div"), "``x1 / x2``, float32, as ``ops.divide``."),
+    "divide_no_nan": (binary(_divide_no_nan), "``x1 / x2``, float32; 0 where ``x2`` is 0."),
+    "floor_divide": (
+        binary(_floor_divide, numbers),
+        "``⌊x1 / x2⌋``, the largest integer that is no larger than the quotient. Integers give int64.",
+    ),
+    "mod": (binary(_mod, numbers), "The remainder ``x1 - ⌊x1 / x2⌋ · x2``, which has the sign of ``x2``."),
+    "fmod": (binary(_fmod, numbers), "The remainder with the sign of x1, as C's ``fmod``."),
+    "power": (
+        binary("Pow", numbers),
+        "``x1 ** x2``. A negative base with an exponent that is no integer gives NaN.",
+    ),
+    "hypot": (binary(lambda g, a, b: g.Sqrt(a * a + b * b)), "``√(x1² + x2²)``, float32."),
+    "ldexp": (binary(lambda g, a, b: a * g.Pow(g.constant(2.0), b)), "``x1 · 2^x2``, float32."),
+    "arctan2": (binary(sound.arctan2), "The angle of the point (x2, x1), from -π to π; -0 counts as 0."),
+    "heaviside": (binary(_heaviside), "0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."),
+    "logaddexp": (binary(_logaddexp, numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
+    "logaddexp2": (binary(_logaddexp2), "``log₂(2^x1 + 2^x2)``, which does not overflow."),
+    "fmax": (binary(_fmax), "The larger of each pair, float32; of a NaN and a number, the number."),
+    "fmin": (binary(_fmin), "The smaller of each pair, float32; of a NaN and a number, the number."),
+    "equal": (binary("Equal", promoted), "Whether the elements of each pair are equal, bool."),
+    "not_equal": (binary(lambda g, a, b: ~g.Equal(a, b), promoted), "Whether the elements of each pair differ, bool."),
+    "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
+    "greater_equal": (binary("GreaterOrEqual", numbers), "Whether ``x1 ≥ x2``, bool."),
+    "less": (binary("Less", numbers), "Whether ``x1 < x2``, bool."),
+    "less_equal": (binary("LessOrEqual", numbers), "Whether ``x1 ≤ x2``, bool."),
+    "logical_and": (binary("And", truths), "Whether both are not 0, bool."),
+    "logical_or": (binary("Or", truths), "Whether one of both is not 0, bool."),
+    "logical_xor": (binary("Xor", truths), "Whether exactly one of both is not 0, bool."),
+    "abs": (_absolute, "``|x|``."),
+    "absolute": (_absolute, "``|x|``, as ``ops.abs``."),
+    "fabs": (unary("Abs"), "``|x|``, float32."),
+    "negative": (unary("Neg", numbers), "``-x``."),
+    "sign": (unary("Sign", numbers), "-1, 0 or 1: the sign of each element."),
+    "square": (unary(lambda g, x: x * x, numbers), "``x²``."),
+    "sqrt": (unary("Sqrt"), "``√x``, float32."),
+    "rsqrt": (unary(lambda g, x: g.Reciprocal(g.Sqrt(x))), "``1 / √x``, float32."),
+    "cbrt": (unary(lambda g, x: g.Sign(x) * abs(x) ** (1 / 3)), "The cube root, float32."),
+    "reciprocal": (unary("Reciprocal"), "``1 / x``, float32."),
+    "exp": (unary("Exp"), "``exp(x)``, float32."),
+    "exp2": (unary(lambda g, x: g.Exp(x * math.log(2))), "``2 ** x``, float32."),
+    "expm1": (
+        unary(_expm1),
+        "``exp(x) - 1``, float32; near 0 as ``2 t / (1 - t)`` with ``t = tanh(x / 2)``, which is precise there.",
+    ),
+    "log": (unary("Log"), "The natural logarithm, float32."),
+    "log2": (unary(lambda g, x: g.Log(x) * (1 / math.log(2))), "The logarithm to base 2, float32."),
+    "log10": (unary(lambda g, x: g.Log(x) * (1 / math.log(10))), "The logarithm to base 10, float32."),
+    "log1p": (unary(lambda g, x: g.Log(x + 1.0)), "``log(1 + x)``, float32."),
+    "sin": (unary("Sin"), "The sine, float32."),
+    "cos": (unary("Cos"), "The cosine, float32."),
+    "tan": (unary("Tan"), "The tangent, float32."),
+    "arcsin": (unary("Asin"), "The angle with this sine, float32."),
+    "arccos": (unary("Acos"), "The angle with this cosine, float32."),
+    "arctan": (unary("Atan"), "The angle with this tangent, float32."),
+    "sinh": (unary("Sinh"), "The hyperbolic sine, float32."),
+    "cosh": (unary("Cosh"), "The hyperbolic cosine, float32."),
+    "tanh": (unary("Tanh"), "The hyperbolic tangent, float32."),
+    "arcsinh": (unary("Asinh"), "The number with this hyperbolic sine, float32."),
+    "arccosh": (unary("Acosh"), "The number with this hyperbolic cosine, float32."),
+    "arctanh": (unary("Atanh"), "The number with this hyperbolic tangent, float32."),
+    "sinc": (unary(_sinc), "``sin(πx) / (πx)``, 1 at 0, float32."),
+    "erf": (unary("Erf"), "The error function, float32."),
+    "erfc": (unary(lambda g, x: 1.0 - g.Erf(x)), "``1 - erf(x)``, float32."),
+    "deg2rad": (unary(lambda g, x: x * (math.pi / 180)), "Degrees as radians: ``x · π / 180``, float32."),
+    "rad2deg": (unary(lambda g, x: x * (180 / math.pi)), "Radians as degrees: ``x · 180 / π``, float32."),
+    "ceil": (unary("Ceil"), "The smallest integer that is no smaller, float32."),
+    "floor": (unary("Floor"), "The largest integer that is no larger, float32."),
+    "trunc": (unary(_trunc, numbers), "The integer part, towards 0."),
+    "isnan": (unary("IsNaN"), "Whether each element is no number, bool."),
+    "isinf": (unary("IsInf"), "Whether each element is infinite, bool."),
+    "isposinf": (unary("IsInf", detect_negative=0), "Whether each element is +∞, bool."),
+    "isneginf": (unary("IsInf", detect_positive=0), "Whether each element is -∞, bool."),
+    "isfinite": (unary(lambda g, x: abs(x) <= _LARGEST), "Whether each element is a finite number, bool."),
+    "logical_not": (_logical_not, "Whether each element is 0 or false, bool."),
+    "real": (_identity, "The real part: x itself, since all numbers are real."),
+    "copy": (_identity, "``x``."),
+}
+"""The function of each operation, and the sentence of the pages."""
 
 
 @operation
-def negative(g: Builder, x: Value) -> Value:
-    """``-x``."""
-    return g.Neg(number(g, x))
+def where(g: Builder, condition: Value, x1: Value, x2: Value) -> Value:
+    """``x1`` where the condition is not 0, else ``x2``."""
+    return g.Where(truth(g, condition), *promoted(g, x1, x2))
 
 
 @operation
-def sign(g: Builder, x: Value) -> Value:
-    """-1, 0 or 1: the sign of each element."""
-    return g.Sign(number(g, x))
-
-
-@operation
-def square(g: Builder, x: Value) -> Value:
-    """``x²``."""
-    x = number(g, x)
-    return g.Mul(x, x)
-
-
-@operation
-def sqrt(g: Builder, x: Value) -> Value:
-    """``√x``, float32."""
-    return g.Sqrt(as_float(g, x))
-
-
-@operation
-def rsqrt(g: Builder, x: Value) -> Value:
-    """``1 / √x``, float32."""
-    return g.Reciprocal(g.Sqrt(as_float(g, x)))
-
-
-@operation
-def reciprocal(g: Builder, x: Value) -> Value:
-    """``1 / x``, float32."""
-    return g.Reciprocal(as_float(g, x))
-
-
-@operation
-def exp(g: Builder, x: Value) -> Value:
-    """``exp(x)``, float32."""
-    return g.Exp(as_float(g, x))
-
-
-@operation
-def exp2(g: Builder, x: Value) -> Value:
-    """``2 ** x``, float32."""
-    return g.Exp(scaled(g, x, math.log(2)))
-
-
-@operation
-def expm1(g: Builder, x: Value) -> Value:
-    """``exp(x) - 1``, float32; near 0 as ``2 t / (1 - t)`` with ``t = tanh(x / 2)``, which is precise there."""
-    x, one = as_float(g, x), g.constant(1.0)
-    t = g.Tanh(scaled(g, g.Clip(x, g.constant(-1.0), one), 0.5))  # within bounds: no infinite gradient far from 0
-    return g.Where(g.Less(g.Abs(x), one), g.Div(g.Add(t, t), g.Sub(one, t)), g.Sub(g.Exp(x), one))
-
-
-@operation
-def log(g: Builder, x: Value) -> Value:
-    """The natural logarithm, float32."""
-    return g.Log(as_float(g, x))
-
-
-@operation
-def log2(g: Builder, x: Value) -> Value:
-    """The logarithm to base 2, float32."""
-    return scaled(g, g.Log(as_float(g, x)), 1 / math.log(2))
-
-
-@operation
-def log10(g: Builder, x: Value) -> Value:
-    """The logarithm to base 10, float32."""
-    return scaled(g, g.Log(as_float(g, x)), 1 / math.log(10))
-
-
-@operation
-def log1p(g: Builder, x: Value) -> Value:
-    """``log(1 + x)``, float32."""
-    return g.Log(g.Add(as_float(g, x), g.constant(1.0)))
-
-
-@operation
-def sin(g: Builder, x: Value) -> Value:
-    """The sine, float32."""
-    return g.Sin(as_float(g, x))
-
-
-@operation
-def cos(g: Builder, x: Value) -> Value:
-    """The cosine, float32."""
-    return g.Cos(as_float(g, x))
-
-
-@operation
-def tanh(g: Builder, x: Value) -> Value:
-    """The hyperbolic tangent, float32."""
-    return g.Tanh(as_float(g, x))
-
-
-@operation
-def deg2rad(g: Builder, x: Value) -> Value:
-    """Degrees as radians: ``x · π / 180``, float32."""
-    return scaled(g, x, math.pi / 180)
-
-
-@operation
-def rad2deg(g: Builder, x: Value) -> Value:
-    """Radians as degrees: ``x · 180 / π``, float32."""
-    return scaled(g, x, 180 / math.pi)
-
-
-@operation
-def ceil(g: Builder, x: Value) -> Value:
-    """The smallest integer that is no smaller, float32."""
-    return g.Ceil(as_float(g, x))
-
-
-@operation
-def floor(g: Builder, x: Value) -> Value:
-    """The largest integer that is no larger, float32."""
-    return g.Floor(as_float(g, x))
-
-
-@operation
-def trunc(g: Builder, x: Value) -> Value:
-    """The integer part, towards 0."""
-    x = number(g, x)
-    return x if is_integer(x) else g.Mul(g.Sign(x), g.Floor(g.Abs(x)))
+def isclose(
+    g: Builder,
+    x1: Value,
+    x2: Value,
+    *,
+    rtol: Annotated[float, Field(description="The largest difference, relative to ``x2``.")] = 1e-5,
+    atol: Annotated[float, Field(description="The largest absolute difference.")] = 1e-8,
+) -> Value:
+    """Whether ``|x1 - x2| ≤ atol + rtol · |x2|``, bool; equal infinities are close."""
+    a, b = as_float(g, x1), as_float(g, x2)
+    limit = abs(b) * rtol + atol
+    finite = abs(b) <= _LARGEST
+    return (finite & (abs(a - b) <= limit)) | g.Equal(a, b)
 
 
 @operation
@@ -175,40 +255,7 @@ def round_(
     if decimals == 0:
         return g.Round(x)
     factor = g.constant(10.0**decimals, "float32")
-    return g.Div(g.Round(g.Mul(x, factor)), factor)
-
-
-@operation
-def isnan(g: Builder, x: Value) -> Value:
-    """Whether each element is no number, bool."""
-    return g.IsNaN(as_float(g, x))
-
-
-@operation
-def isfinite(g: Builder, x: Value) -> Value:
-    """Whether each element is a finite number, bool."""
-    return g.LessOrEqual(g.Abs(as_float(g, x)), g.constant(_LARGEST, "float32"))
-
-
-_LARGEST = 3.4028234663852886e38
-
-
-@operation
-def logical_not(g: Builder, x: Value) -> Value:
-    """Whether each element is 0 or false, bool."""
-    return g.Not(x) if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
-
-
-@operation
-def real(g: Builder, x: Value) -> Value:
-    """The real part: x itself, since all numbers are real."""
-    return g.Identity(x)
-
-
-@operation
-def copy(g: Builder, x: Value) -> Value:
-    """``x``."""
-    return g.Identity(x)
+    return g.Round(x * factor) / factor
 
 
 @operation
@@ -244,7 +291,7 @@ def nan_to_num(
     high = largest if posinf is None else g.constant(posinf, "float32")
     low = smallest if neginf is None else g.constant(neginf, "float32")
     x = g.Where(g.IsNaN(x), g.constant(nan, "float32"), x)
-    return g.Where(g.Greater(x, largest), high, g.Where(g.Less(x, smallest), low, x))
+    return g.Where(x > largest, high, g.Where(x < smallest, low, x))
 
 
 Dtype = Annotated[
@@ -286,28 +333,59 @@ def cast(
     return truth(g, x) if dtype == "bool" else cast_to(g, x, dtype)
 
 
-def _each(name: str, op: str, text: str) -> None:
-    """Register a function that is one operator of floats."""
+ALPHA = {"alpha": (Annotated[float, Field(description="The slope of the exponential at 0.")], 1.0)}
+THRESHOLD = {"threshold": (Annotated[float, Field(description="The distance from 0 up to which the value is 0.")], 0.5)}
+SLOPE = {"negative_slope": (Annotated[float, Field(description="The slope below 0.")], 0.2)}
+BOUNDARY = {
+    "threshold": (Annotated[float, Field(description="The value above which x stays.")], ...),
+    "default_value": (Annotated[float, Field(description="The value of all others.")], ...),
+}
+APPROXIMATE = {
+    "approximate": (Annotated[bool, Field(description="Whether the error function is approximated by a tanh.")], True)
+}
+BEND = {"b": (Annotated[float, Field(ge=0, description="How smooth the bend at 0 is.")], 4)}
+ALONG: dict[str, Any] = {"axis": (Axis, -1)}
 
-    def function(g: Builder, x: Value) -> Value:
-        found: Value = g.emit(op, [as_float(g, x)], {})
-        return found
 
-    function.__name__, function.__doc__ = name, text
-    operation(function)
+def activated(name: str, g: Builder, x: Value, **arguments: Any) -> Value:
+    """Emit the activation of this name on float32."""
+    return g.activate(ACTIVATIONS.parse({"type": name, **arguments}), as_float(g, x))
 
 
-for _name, _op, _text in (
-    ("tan", "Tan", "The tangent, float32."),
-    ("arcsin", "Asin", "The angle with this sine, float32."),
-    ("arccos", "Acos", "The angle with this cosine, float32."),
-    ("arctan", "Atan", "The angle with this tangent, float32."),
-    ("sinh", "Sinh", "The hyperbolic sine, float32."),
-    ("cosh", "Cosh", "The hyperbolic cosine, float32."),
-    ("arcsinh", "Asinh", "The number with this hyperbolic sine, float32."),
-    ("arccosh", "Acosh", "The number with this hyperbolic cosine, float32."),
-    ("arctanh", "Atanh", "The number with this hyperbolic tangent, float32."),
-    ("isinf", "IsInf", "Whether each element is infinite, bool."),
-    ("erf", "Erf", "The error function, float32."),
-):
-    _each(_name, _op, _text)
+ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("``max(x, 0)``.", {}),
+    "relu6": ("``min(max(x, 0), 6)``.", {}),
+    "leaky_relu": ("``x`` if ``x ≥ 0``, else ``negative_slope · x``.", SLOPE),
+    "elu": ("``x`` if ``x > 0``, else ``alpha · (eˣ - 1)``.", ALPHA),
+    "celu": ("``max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)``.", ALPHA),
+    "selu": ("``1.0507 · elu(x, 1.6733)``, which keeps mean 0 and variance 1.", {}),
+    "threshold": ("``x`` if ``x > threshold``, else ``default_value``.", BOUNDARY),
+    "hard_tanh": ("``min(max(x, -1), 1)``.", {}),
+    "hard_shrink": ("``x`` if ``|x| > threshold``, else 0.", THRESHOLD),
+    "soft_shrink": ("``x`` moved towards 0 by ``threshold``, at most to 0.", THRESHOLD),
+    "tanh_shrink": ("``x - tanh(x)``.", {}),
+    "sigmoid": ("``1 / (1 + exp(-x))``.", {}),
+    "hard_sigmoid": ("``min(max(x / 6 + 0.5, 0), 1)``.", {}),
+    "sparse_sigmoid": ("``min(max((x + 1) / 2, 0), 1)``.", {}),
+    "log_sigmoid": ("``log(sigmoid(x))``.", {}),
+    "silu": ("``x · sigmoid(x)``.", {}),
+    "swish": ("``x · sigmoid(x)``, as ``ops.silu``.", {}),
+    "hard_silu": ("``x · hard_sigmoid(x)``.", {}),
+    "hard_swish": ("``x · hard_sigmoid(x)``, as ``ops.hard_silu``.", {}),
+    "gelu": ("``x · Φ(x)``, with the distribution function Φ of the standard normal distribution.", APPROXIMATE),
+    "softsign": ("``x / (1 + |x|)``.", {}),
+    "softplus": ("``log(1 + exp(x))``.", {}),
+    "sparse_plus": ("``0`` up to -1, ``(x + 1)² / 4`` up to 1, then ``x``.", {}),
+    "squareplus": ("``(x + √(x² + b)) / 2``.", BEND),
+    "softmax": ("``eˣ / Σ eˣ`` along an axis.", ALONG),
+    "log_softmax": ("``x - log Σ eˣ`` along an axis.", ALONG),
+    "sparsemax": ("The nearest probabilities to ``x`` along an axis, many of them 0.", ALONG),
+    "glu": ("The first half of an axis times the sigmoid of the second half.", ALONG),
+}
+"""The sentence of the pages, and the arguments: a type and a default each."""
+
+for _name, (_function, _text) in ROWS.items():
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, module=__name__))
+for _name, (_text, _arguments) in ACTIVATION_ROWS.items():
+    _function = partial(activated, _name)
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))

@@ -1,27 +1,39 @@
-"""Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels."""
+"""Operations of ``keras.ops`` for networks, images and signals."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt
+from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.kernels.context import normalize_axis
-from graphspec.vocabulary.layers import adaptive, pooling
-from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first
-from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, operation
-from graphspec.vocabulary.operations.reduction import axes_of
+from graphspec.graph.initializers import WINDOW
+from graphspec.graph.ir.dims import has_rows, show
+from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
+from graphspec.vocabulary.layers.images import Resizing
+from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
+from graphspec.vocabulary.layers.spatial import (
+    DataFormat,
+    channels_first,
+    from_channels_first,
+    need_spatial,
+    of_rank,
+    window,
+)
+from graphspec.vocabulary.operations.along_axes import axes_of
+from graphspec.vocabulary.operations.base import Axes, Axis, Function, KeepDims, Operation, layer_class, operation
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
+# Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 EPSILON = 1e-7
 """Keras's ``epsilon``."""
 Sizes = Annotated[
@@ -41,8 +53,8 @@ Classes = Annotated[PositiveInt, Field(description="The number of classes.")]
 Block = Annotated[PositiveInt, Field(description="The height and width of a block of pixels.")]
 
 
-def over_space(g: Builder, name: str, module: Any, x: Value, data_format: DataFormat, **arguments: Any) -> Value:
-    """Emit the layer of ``module`` for as many spatial axes as ``x`` has."""
+def over_space(g: Builder, name: str, x: Value, data_format: DataFormat, **arguments: Any) -> Value:
+    """Emit the layer of this name, such as ``MaxPooling{}D``, for as many spatial axes as ``x`` has."""
     rank = x.rank - 2
     if not 1 <= rank <= 3:
         text = f"needs (batch, 1 to 3 spatial axes, channels), got {show(x.shape)}"
@@ -52,8 +64,7 @@ def over_space(g: Builder, name: str, module: Any, x: Value, data_format: DataFo
         if isinstance(sizes, tuple) and len(sizes) != rank:
             text = f"has {len(sizes)} sizes for {rank} spatial axes"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=key)
-    layer = getattr(module, f"{name}{rank}D")(data_format=data_format, **given)
-    found: Value = layer.lower(g, x)
+    found: Value = of_rank(name, rank)(data_format=data_format, **given).lower(g, x)
     return found
 
 
@@ -69,7 +80,7 @@ def max_pool(
 ) -> Value:
     """The largest value of each window."""
     arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "MaxPooling", pooling, inputs, data_format, **arguments)
+    return over_space(g, "MaxPooling{}D", inputs, data_format, **arguments)
 
 
 @operation
@@ -84,26 +95,26 @@ def average_pool(
 ) -> Value:
     """The mean of each window; padding does not count."""
     arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "AveragePooling", pooling, inputs, data_format, **arguments)
+    return over_space(g, "AveragePooling{}D", inputs, data_format, **arguments)
 
 
 @operation
 def adaptive_max_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
     """The largest value of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveMaxPooling", adaptive, inputs, data_format, output_size=output_size)
+    return over_space(g, "AdaptiveMaxPooling{}D", inputs, data_format, output_size=output_size)
 
 
 @operation
 def adaptive_average_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
     """The mean of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveAveragePooling", adaptive, inputs, data_format, output_size=output_size)
+    return over_space(g, "AdaptiveAveragePooling{}D", inputs, data_format, output_size=output_size)
 
 
 def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value]:
     """Emit the mean and the variance over ``axes``, which remain with size 1."""
     mean = g.ReduceMean(x, axes=tuple(axes), keepdims=1)
-    centred = g.Sub(x, mean)
-    return mean, g.ReduceMean(g.Mul(centred, centred), axes=tuple(axes), keepdims=1)
+    centred = x - mean
+    return mean, g.ReduceMean(centred * centred, axes=tuple(axes), keepdims=1)
 
 
 @operation
@@ -130,9 +141,9 @@ def layer_normalization(
     """``(x - mean) / √(variance + epsilon)`` over axes, times ``gamma``, plus ``beta``."""
     x = as_float(g, x)
     mean, variance = mean_and_variance(g, x, axes_of(axis, x))
-    y = g.Div(g.Sub(x, mean), g.Sqrt(g.Add(variance, g.constant(epsilon))))
-    y = y if gamma is None else g.Mul(y, as_float(g, gamma))
-    return y if beta is None else g.Add(y, as_float(g, beta))
+    y = (x - mean) / g.Sqrt(variance + epsilon)
+    y = y if gamma is None else y * as_float(g, gamma)
+    return y if beta is None else y + as_float(g, beta)
 
 
 @operation
@@ -141,9 +152,9 @@ def rms_normalization(
 ) -> Value:
     """``x / √(mean of x² + epsilon)`` over axes, times ``scale``."""
     x = as_float(g, x)
-    power = g.ReduceMean(g.Mul(x, x), axes=tuple(axes_of(axis, x)), keepdims=1)
-    y = g.Div(x, g.Sqrt(g.Add(power, g.constant(epsilon))))
-    return y if scale is None else g.Mul(y, as_float(g, scale))
+    power = g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1)
+    y = x / g.Sqrt(power + epsilon)
+    return y if scale is None else y * as_float(g, scale)
 
 
 @operation
@@ -168,9 +179,9 @@ def batch_normalization(
             raise ShapeError(Code.WRONG_RANK, f"needs vectors along axis {axis}, got {show(v.shape)}")
         return g.Unsqueeze(as_float(g, v), g.constant(after)) if after else as_float(g, v)
 
-    y = g.Div(g.Sub(x, vector(mean)), g.Sqrt(g.Add(vector(variance), g.constant(epsilon))))
-    y = y if scale is None else g.Mul(y, vector(scale))
-    return y if offset is None else g.Add(y, vector(offset))
+    y = (x - vector(mean)) / g.Sqrt(vector(variance) + epsilon)
+    y = y if scale is None else y * vector(scale)
+    return y if offset is None else y + vector(offset)
 
 
 @operation
@@ -186,11 +197,11 @@ def normalize(
     x, at = as_float(g, x), (normalize_axis(axis, x.rank),)
     if order == 2:  # √max(Σ x², ε²), which has a gradient at 0
         power = g.ReduceSumSquare(x, axes=at, keepdims=1)
-        return g.Div(x, g.Sqrt(g.Clip(power, g.constant(epsilon**2))))
+        return x / g.Sqrt(g.Clip(power, g.constant(epsilon**2)))
     if order == 1:
-        return g.Div(x, g.Clip(g.ReduceL1(x, axes=at, keepdims=1), g.constant(epsilon)))
-    power = g.ReduceSum(g.Pow(g.Abs(x), g.constant(float(order))), g.constant(at), keepdims=1)
-    return g.Div(x, g.Clip(g.Pow(power, g.constant(1 / order)), g.constant(epsilon)))
+        return x / g.Clip(g.ReduceL1(x, axes=at, keepdims=1), g.constant(epsilon))
+    power = g.ReduceSum(abs(x) ** float(order), g.constant(at), keepdims=1)
+    return x / g.Clip(power ** (1 / order), g.constant(epsilon))
 
 
 def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
@@ -198,7 +209,7 @@ def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
     if x.type.is_float or x.dtype == "bool":
         raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {x.type}")
     x = cast_to(g, x, "int64")
-    outside = g.Less(x, g.constant(0))
+    outside = x < 0
     return g.OneHot(g.Where(outside, g.constant(classes), x), g.constant(classes), g.constant([0.0, 1.0]), axis=axis)
 
 
@@ -225,17 +236,17 @@ def clipped(g: Builder, p: Value) -> Value:
 def binary_crossentropy(g: Builder, target: Value, output: Value, *, from_logits: Logits = False) -> Value:
     """``-t · log(p) - (1 - t) · log(1 - p)`` for each element."""
     t, x = as_float(g, target), as_float(g, output)
-    if from_logits:  # softplus(x) - t · x
-        return g.Sub(g.Softplus(x), g.Mul(t, x))
+    if from_logits:
+        return g.Softplus(x) - t * x
     p, one = clipped(g, x), g.constant(1.0)
-    return g.Neg(g.Add(g.Mul(t, g.Log(p)), g.Mul(g.Sub(one, t), g.Log(g.Sub(one, p)))))
+    return -(t * g.Log(p) + (one - t) * g.Log(one - p))
 
 
 def log_probabilities(g: Builder, x: Value, at: int, from_logits: bool) -> Value:
     """Emit the logarithms of the probabilities along axis ``at``."""
     if from_logits:
         return g.LogSoftmax(x, axis=at)
-    return g.Log(clipped(g, g.Div(x, g.ReduceSum(x, g.constant([at]), keepdims=1))))
+    return g.Log(clipped(g, x / g.ReduceSum(x, g.constant([at]), keepdims=1)))
 
 
 @operation
@@ -245,8 +256,8 @@ def categorical_crossentropy(
     """``-Σ t · log(p)`` along an axis; probabilities are divided by their sum before."""
     x = as_float(g, output)
     at = normalize_axis(axis, x.rank)
-    weighted = g.Mul(as_float(g, target), log_probabilities(g, x, at, from_logits))
-    return g.Neg(g.ReduceSum(weighted, g.constant([at]), keepdims=0))
+    weighted = as_float(g, target) * log_probabilities(g, x, at, from_logits)
+    return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
 @operation
@@ -259,8 +270,8 @@ def sparse_categorical_crossentropy(
     if target.rank == x.rank and target.shape[-1] == 1:
         target = g.Squeeze(target, g.constant([target.rank - 1]))
     chosen = hot(g, target, x.fixed(at), at)
-    weighted = g.Mul(chosen, log_probabilities(g, x, at, from_logits))
-    return g.Neg(g.ReduceSum(weighted, g.constant([at]), keepdims=0))
+    weighted = chosen * log_probabilities(g, x, at, from_logits)
+    return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
 Layout = Annotated[Literal["channels_last", "channels_first"], Field(description="The position of the channel axis.")]
@@ -283,3 +294,409 @@ def space_to_depth(g: Builder, x: Value, *, block_size: Block, data_format: Layo
     count = y.fixed(1)
     order = np.arange(count).reshape(block_size**2, -1).T.reshape(-1)
     return g.Gather(y, g.constant(order), axis=1)
+
+
+# Convolutions and attention of ``keras.ops``: kernels are inputs, such as a Parameter times a mask.
+Strides = Annotated[
+    PositiveInt | tuple[PositiveInt, ...],
+    FROM_LIST,
+    Field(description="The step of the window, one integer or one for each spatial axis."),
+]
+Dilations = Annotated[
+    PositiveInt | tuple[PositiveInt, ...],
+    FROM_LIST,
+    Field(description="The distance between the window's elements, one integer or one for each spatial axis."),
+]
+
+
+def _spatial(x: Value, kernel: Value) -> int:
+    """Return the number of spatial axes."""
+    rank = x.rank - 2
+    if not 1 <= rank <= 3 or kernel.rank != x.rank or has_rows(kernel.shape):
+        text = "needs (batch, 1 to 3 spatial axes, channels) and a kernel (size, …, channels, filters) without a batch axis"
+        raise ShapeError(Code.WRONG_RANK, f"{text}, got {show(x.shape)} and {show(kernel.shape)}")
+    return rank
+
+
+def _each(sizes: int | tuple[int, ...], rank: int, key: str) -> tuple[int, ...]:
+    """Return one number for each spatial axis."""
+    found = (sizes,) * rank if isinstance(sizes, int) else sizes
+    need(len(found) == rank, f"has {len(found)} numbers for {rank} spatial axes", code=Code.VALUE_NOT_ALLOWED, key=key)
+    return found
+
+
+def _convolved(
+    g: Builder,
+    x: Value,
+    kernel: Value,
+    steps: int | tuple[int, ...],
+    padding: str,
+    dilation: int | tuple[int, ...],
+    *,
+    by_channel: bool = False,
+) -> Value:
+    """Emit the convolution of the channels-first ``x`` with a kernel of Keras's layout."""
+    rank = _spatial(x, kernel)
+    strides, dilations = _each(steps, rank, "strides"), _each(dilation, rank, "dilation_rate")
+    channels, size = x.fixed(1), tuple(kernel.fixed(k) for k in range(rank))
+    into, out = kernel.fixed(rank), kernel.fixed(rank + 1)
+    turned = g.transpose(as_float(g, kernel), [rank + 1, rank, *range(rank)])
+    fits = channels == into if by_channel else channels % into == 0 and out % (channels // into) == 0
+    need(fits, f"has a kernel for {into} channels, but {channels} channels", code=Code.SIZES_DO_NOT_FIT)
+    if by_channel:  # (multiplier, channels, k…) → (channels · multiplier, 1, k…)
+        turned = g.reshape(g.transpose(turned, [1, 0, *range(2, rank + 2)]), [into * out, 1, *size])
+    pads = window(x, size, strides, padding, dilations, key="strides")
+    attributes = {"kernel_shape": size, "strides": strides, "dilations": dilations, **pads}
+    return g.Conv(x, turned, group=channels if by_channel else channels // into, **attributes)
+
+
+@operation
+def conv(
+    g: Builder,
+    inputs: Value,
+    kernel: Value,
+    *,
+    strides: Strides = 1,
+    padding: Padding = "valid",
+    data_format: DataFormat = None,
+    dilation_rate: Dilations = 1,
+) -> Value:
+    """The convolution with a kernel (size, …, channels / groups, filters), which is an input."""
+    rank = _spatial(inputs, kernel)
+    x = channels_first(g, as_float(g, inputs), rank, data_format)
+    return from_channels_first(g, _convolved(g, x, kernel, strides, padding, dilation_rate), data_format)
+
+
+@operation
+def depthwise_conv(
+    g: Builder,
+    inputs: Value,
+    kernel: Value,
+    *,
+    strides: Strides = 1,
+    padding: Padding = "valid",
+    data_format: DataFormat = None,
+    dilation_rate: Dilations = 1,
+) -> Value:
+    """A convolution of each channel with kernels of its own: (size, …, channels, multiplier)."""
+    rank = _spatial(inputs, kernel)
+    x = channels_first(g, as_float(g, inputs), rank, data_format)
+    found = _convolved(g, x, kernel, strides, padding, dilation_rate, by_channel=True)
+    return from_channels_first(g, found, data_format)
+
+
+@operation
+def separable_conv(
+    g: Builder,
+    inputs: Value,
+    depthwise_kernel: Value,
+    pointwise_kernel: Value,
+    *,
+    strides: Strides = 1,
+    padding: Padding = "valid",
+    data_format: DataFormat = None,
+    dilation_rate: Dilations = 1,
+) -> Value:
+    """A depthwise convolution, then one with a kernel of size 1, which mixes the channels."""
+    rank = _spatial(inputs, depthwise_kernel)
+    x = channels_first(g, as_float(g, inputs), rank, data_format)
+    each = _convolved(g, x, depthwise_kernel, strides, padding, dilation_rate, by_channel=True)
+    return from_channels_first(g, _convolved(g, each, pointwise_kernel, 1, "valid", 1), data_format)
+
+
+@operation
+def conv_transpose(
+    g: Builder,
+    inputs: Value,
+    kernel: Value,
+    *,
+    strides: Strides = 1,
+    padding: Padding = "valid",
+    output_padding: Annotated[
+        Natural | tuple[Natural, ...] | None,
+        FROM_LIST,
+        Field(description="Added to the size of the output; null for Keras's size."),
+    ] = None,
+    data_format: DataFormat = None,
+    dilation_rate: Dilations = 1,
+) -> Value:
+    """The transposed convolution with a kernel (size, …, filters, channels), which is an input."""
+    rank = _spatial(inputs, kernel)
+    x = channels_first(g, as_float(g, inputs), rank, data_format)
+    channels = x.fixed(1)
+    fits = kernel.fixed(rank + 1) == channels
+    need(fits, f"has a kernel for {kernel.fixed(rank + 1)} channels, but {channels}", code=Code.SIZES_DO_NOT_FIT)
+    layer = of_rank("Conv{}DTranspose", rank)(
+        filters=kernel.fixed(rank),
+        kernel_size=tuple(kernel.fixed(k) for k in range(rank)),
+        strides=_each(strides, rank, "strides"),
+        padding=padding,
+        output_padding=None if output_padding is None else _each(output_padding, rank, "output_padding"),
+        dilation_rate=_each(dilation_rate, rank, "dilation_rate"),
+    )
+    turned = g.transpose(as_float(g, kernel), [rank + 1, rank, *range(rank)])
+    return from_channels_first(g, layer.transposed(g, x, turned, None), data_format)
+
+
+@operation
+def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
+    g: Builder,
+    query: Value,
+    key: Value,
+    value: Value,
+    bias: Value | None = None,
+    mask: Value | None = None,
+    *,
+    scale: Annotated[float | None, Field(description="The factor of the products; null for 1/√depth.")] = None,
+    is_causal: Annotated[bool, Field(description="Whether a step sees itself and earlier steps alone.")] = False,
+    attn_logits_soft_cap: Annotated[
+        float | None, Field(gt=0, description="The bound c of c · tanh(logit / c).")
+    ] = None,
+) -> Value:
+    """``softmax(query · keyᵀ · scale + bias) · value``, each (batch, steps, heads, depth); a mask is true where seen."""
+    q, k, v = (as_float(g, X) for X in (query, key, value))
+    for X in (q, k, v):
+        need(X.rank == 4, f"needs (batch, steps, heads, depth), got {show(X.shape)}")
+    heads, shared = q.fixed(2), k.fixed(2)
+    need(heads % shared == 0, f"cannot share {shared} heads among {heads}", code=Code.SIZES_DO_NOT_FIT)
+    if heads != shared:  # grouped queries: each key serves several heads
+        places = g.constant([head * shared // heads for head in range(heads)])
+        k, v = g.Gather(k, places, axis=2), g.Gather(v, places, axis=2)
+    factor = scale if scale is not None else 1 / math.sqrt(q.fixed(3))
+    logits = g.Einsum(q, k, equation="btnh,bsnh->bnts") * factor
+    if attn_logits_soft_cap is not None:
+        cap = g.constant(attn_logits_soft_cap)
+        logits = g.Tanh(logits / cap) * cap
+    if bias is not None:
+        logits = logits + as_float(g, bias)
+    hidden = g.constant(-3e38)
+    if mask is not None:
+        logits = g.Where(cast_to(g, mask, "bool"), logits, hidden)
+    if is_causal:
+        ones = g.Expand(g.constant(1.0), g.ints([g.size(q, 1), g.size(k, 1)]))
+        seen = g.Cast(g.Trilu(ones, g.constant(0), upper=0), to="bool")
+        logits = g.Where(seen, logits, hidden)
+    return g.Einsum(g.Softmax(logits, axis=-1), v, equation="bnts,bsnh->btnh")
+
+
+# Operations of ``keras.ops`` for the largest predictions, and for frames of signals.
+Count = Annotated[PositiveInt, Field(description="How many of the largest elements count.")]
+Length = Annotated[PositiveInt, Field(description="The elements of a sequence.")]
+Stride = Annotated[PositiveInt, Field(description="The elements from one sequence to the next.")]
+
+
+@operation
+def in_top_k(g: Builder, targets: Value, predictions: Value, *, k: Count) -> Value:
+    """Whether fewer than ``k`` predictions of a row are larger than its target's, bool; not if there is no such class."""
+    if targets.rank != 1 or predictions.rank != 2 or targets.type.is_float:
+        text = f"needs integers (batch,) and predictions (batch, classes), got {targets.type} and {predictions.type}"
+        raise ShapeError(Code.WRONG_RANK, text)
+    classes = g.constant(np.arange(predictions.fixed(1)))
+    own = g.Equal(g.Unsqueeze(cast_to(g, targets, "int64"), g.constant([1])), classes)
+    x = as_float(g, predictions)
+    score = g.ReduceSum(g.Where(own, x, g.constant(0.0)), g.constant([1]), keepdims=1)
+    counts = (g.ReduceSum(cast_to(g, found, "int64"), g.constant([1]), keepdims=0) for found in (own, x > score))
+    there, larger = counts
+    return (there > 0) & (larger < k)
+
+
+def frames(g: Builder, x: Value, length: int, stride: int) -> Value:
+    """Emit the sequences of the last axis (…, sequences, length)."""
+    size = x.fixed(-1)
+    if size < length:
+        text = f"cannot take sequences of {length} elements from {show(x.shape)}"
+        raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="sequence_length")
+    starts = np.arange(0, size - length + 1, stride)
+    return g.Gather(x, g.constant(starts[:, None] + np.arange(length)), axis=x.rank - 1)
+
+
+@operation
+def extract_sequences(g: Builder, x: Value, *, sequence_length: Length, sequence_stride: Stride) -> Value:
+    """Sequences of the last axis: (…, n) → (…, sequences, sequence_length). An incomplete last one is left out."""
+    return frames(g, x, sequence_length, sequence_stride)
+
+
+@operation
+def stft(
+    g: Builder,
+    x: Value,
+    *,
+    sequence_length: Length,
+    sequence_stride: Stride,
+    fft_length: Annotated[PositiveInt, Field(description="The length of the Fourier transform.")],
+    window: Annotated[
+        Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST, Field(description=WINDOW)
+    ] = "hann",
+    center: Annotated[
+        bool, Field(description="Whether frames are centred, and the ends continue by reflection.")
+    ] = True,
+) -> tuple[Value, Value]:
+    """The Fourier transform of frames of the last axis: real and imaginary parts (…, frames, fft_length // 2 + 1)."""
+    if fft_length < sequence_length:
+        text = f"has fft_length {fft_length} below its sequence_length {sequence_length}"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key="fft_length")
+    if isinstance(window, tuple) and len(window) != sequence_length:
+        text = f"has a window of {len(window)} numbers for sequences of {sequence_length}"
+        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="window")
+    x = as_float(g, x)
+    if center:
+        pads = [0] * (x.rank - 1) + [fft_length // 2]
+        x = g.Pad(x, g.constant(pads + pads), mode="reflect")
+    before = (fft_length - sequence_length) // 2  # the window is in the middle of the transform
+    curve = np.zeros(fft_length)
+    curve[before : before + sequence_length] = spectral_window(window, sequence_length, periodic=True)
+    turns = np.outer(np.arange(fft_length), np.arange(fft_length // 2 + 1)) / fft_length
+    parts = frames(g, x, fft_length, sequence_stride)
+    waves = np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)
+    real, imag = (g.MatMul(parts, g.constant(wave * curve[:, None])) for wave in waves)
+    return real, imag
+
+
+# Operations of ``keras.ops.image``.
+Border = Annotated[Natural | None, Field(description="The rows or columns on this side; null: what the target leaves.")]
+Target = Annotated[Natural | None, Field(description="The size afterwards; null: what the borders leave.")]
+
+
+Given = tuple[int | None, int | None, int | None]
+"""The first border, the second one and the target, of which two are given."""
+
+
+def image(function: Function) -> type[Operation]:
+    """Make a layer from a function and register it under ``ops.image.<its name>`` (a decorator)."""
+    made = layer_class(f"ops.image.{function.__name__}", function)
+    LAYERS.add(made.__name__)(made)
+    return made
+
+
+@image
+def resize(
+    g: Builder,
+    images: Value,
+    *,
+    size: Annotated[Size2, Field(description="The height and width of the output.")],
+    interpolation: Interpolation = "bilinear",
+    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images of another size, as the layer Resizing."""
+    layer = Resizing(
+        height=size[0], width=size[1], interpolation=interpolation, antialias=antialias, data_format=data_format
+    )
+    return layer.lower(g, images)
+
+
+@image
+def rgb_to_grayscale(g: Builder, images: Value, *, data_format: DataFormat = None) -> Value:
+    """``0.2989 · red + 0.587 · green + 0.114 · blue``, one channel."""
+    need_spatial(images, 2, data_format)
+    axis = 1 if data_format == "channels_first" else 3
+    if images.fixed(axis) != 3:
+        raise ShapeError(Code.SIZES_DO_NOT_FIT, f"needs 3 channels, got {images.fixed(axis)}", key="data_format")
+    weights = g.constant([0.2989, 0.587, 0.114] if axis == 3 else [[[0.2989]], [[0.587]], [[0.114]]])
+    return g.ReduceSum(as_float(g, images) * weights, g.constant([axis]), keepdims=1)
+
+
+def borders(
+    size: int, before: int | None, after: int | None, target: int | None, sign: int, key: str
+) -> tuple[int, int]:
+    """Return both borders of an axis, of which two of three numbers are given; ``sign`` is -1 for cropping."""
+    if sum(number is not None for number in (before, after, target)) != 2:
+        text = f"needs two of the three numbers of the {key}: both borders, or one and target_{key}"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
+    more = 0 if target is None else sign * (target - size)
+    found = (more - (after or 0) if before is None else before, more - (before or 0) if after is None else after)
+    if min(found) < 0:
+        text = f"needs borders {found[0]} and {found[1]} of the {key}, and no border is negative"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
+    return found
+
+
+def _bordered(
+    g: Builder,
+    images: Value,
+    rows: Given,
+    columns: Given,
+    form: DataFormat,
+    sign: int,
+) -> Value:
+    need_spatial(images, 2, form)
+    first = 2 if form == "channels_first" else 1
+    pairs = [
+        borders(images.fixed(axis), *numbers, sign, key)
+        for axis, numbers, key in ((first, rows, "height"), (first + 1, columns, "width"))
+    ]
+    return pad_or_crop(g, images, pairs, form, sign)
+
+
+@image
+def pad_images(  # noqa: PLR0913 (Keras's arguments)
+    g: Builder,
+    images: Value,
+    *,
+    top_padding: Border = None,
+    left_padding: Border = None,
+    bottom_padding: Border = None,
+    right_padding: Border = None,
+    target_height: Target = None,
+    target_width: Target = None,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images with zeros around them; of each axis, two of both borders and the target are given."""
+    rows, columns = (top_padding, bottom_padding, target_height), (left_padding, right_padding, target_width)
+    return _bordered(g, images, rows, columns, data_format, 1)
+
+
+@image
+def crop_images(  # noqa: PLR0913 (Keras's arguments)
+    g: Builder,
+    images: Value,
+    *,
+    top_cropping: Border = None,
+    left_cropping: Border = None,
+    bottom_cropping: Border = None,
+    right_cropping: Border = None,
+    target_height: Target = None,
+    target_width: Target = None,
+    data_format: DataFormat = None,
+) -> Value:
+    """Images without their borders; of each axis, two of both borders and the target are given."""
+    rows, columns = (top_cropping, bottom_cropping, target_height), (left_cropping, right_cropping, target_width)
+    return _bordered(g, images, rows, columns, data_format, -1)
+
+
+@image
+def extract_patches(
+    g: Builder,
+    images: Value,
+    *,
+    size: Annotated[Size2, Field(description="The height and width of a patch.")],
+    strides: Annotated[Size2 | None, Field(description="The step between patches; null for their size.")] = None,
+    dilation_rate: Annotated[Size2, Field(description="The distance between the pixels of a patch.")] = (1, 1),
+    padding: Annotated[
+        Literal["valid", "same"], Field(description="same: zeros around, so that strides divide.")
+    ] = "valid",
+    data_format: DataFormat = None,
+) -> Value:
+    """Patches as channels: (batch, h, w, c) → (batch, h′, w′, height · width · c), pixel by pixel."""
+    need_spatial(images, 2, data_format)
+    first = data_format == "channels_first"
+    x = g.transpose(images, [0, 2, 3, 1]) if first else images
+    steps = size if strides is None else strides
+    places, borders_of = [], []
+    for axis in (0, 1):
+        whole, extent = x.fixed(axis + 1), (size[axis] - 1) * dilation_rate[axis] + 1
+        more = max((-(-whole // steps[axis]) - 1) * steps[axis] + extent - whole, 0) if padding == "same" else 0
+        borders_of.append((more // 2, more - more // 2))
+        starts = np.arange(0, whole + more - extent + 1, steps[axis])
+        if not len(starts):
+            text = f"cannot take patches of {extent} pixels from {whole}"
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="size")
+        places.append(starts[:, None] + np.arange(size[axis]) * dilation_rate[axis])
+    padded = pad_or_crop(g, x, borders_of, None, 1) if any(map(any, borders_of)) else x
+    rows, columns = places
+    width = padded.fixed(2)
+    at = rows[:, None, :, None] * width + columns[None, :, None, :]  # h′, w′, height, width
+    flat = g.reshape(padded, [g.size(padded, 0), padded.fixed(1) * width, padded.fixed(3)])
+    found = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
+    y = g.reshape(found, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
+    return g.transpose(y, [0, 3, 1, 2]) if first else y

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.data.check import BatchLoader
+from graphspec.data.batches import BatchLoader
 from graphspec.data.signature import user_arrays
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for

@@ -16,7 +16,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 from oracles import ort_run
 from workers import Threads
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder

@@ -16,7 +16,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.target import Target
-from graphspec.vocabulary.layers.adaptive import even, windows
+from graphspec.vocabulary.layers.pooling import even, windows
 
 VOLUME = ("N", 6, 8, 5, 2)
 FIRST = ("N", 4, 8, 6)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import graphspec as gs
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.resampling import KERNELS, matrix
+from graphspec.vocabulary.layers.resizing import KERNELS, matrix
 
 FIRST = {"data_format": "channels_first"}
 PLANES, VOLUME, ANY = ("N", 3, 8, 6), ("N", 4, 8, 6, 3), ("N", "h", "w", 3)

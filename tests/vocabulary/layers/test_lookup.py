@@ -156,7 +156,7 @@ def test_ids_without_a_number_of_them() -> None:
     ],
 )
 def test_what_is_refused(arguments: dict[str, Any], text: str) -> None:
-    from graphspec.vocabulary.layers.lookup import StringLookup
+    from graphspec.vocabulary.layers.vocabularies import StringLookup
 
     with pytest.raises(ValidationError) as caught:
         StringLookup.model_validate(arguments)

@@ -18,7 +18,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.target import Target
 from graphspec.vocabulary.losses import reduce
-from graphspec.vocabulary.losses.ctc import CTC
+from graphspec.vocabulary.losses.classes import CTC
 
 Array = np.ndarray[Any, Any]
 

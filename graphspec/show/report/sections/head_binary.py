@@ -16,7 +16,7 @@ from graphspec.show.report.sections.matrix import matrix_table
 from graphspec.show.report.sections.one_against_rest import sample
 from graphspec.show.report.sections.probabilities import Wording, reliability_chart
 from graphspec.show.report.tables import amount, beside, facts, share
-from graphspec.vocabulary.metrics.curves import AUC
+from graphspec.vocabulary.metrics.thresholds import AUC
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

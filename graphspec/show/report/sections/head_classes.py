@@ -16,7 +16,7 @@ from graphspec.show.report.sections.matrix import MOST_CLASSES, matrix_table
 from graphspec.show.report.sections.one_against_rest import Areas, area_cells, areas, curve_charts, means, sample
 from graphspec.show.report.sections.probabilities import TOP, reliability_chart
 from graphspec.show.report.tables import amount, beside, facts, share, table
-from graphspec.vocabulary.metrics.matrix import pairs
+from graphspec.vocabulary.metrics.classes import pairs
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

@@ -1,0 +1,433 @@
+"""Images: resizing and cropping, and random changes for training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.ranges import of_dtype
+from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, cast_to
+from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
+from graphspec.vocabulary.layers.spatial import (
+    DataFormat,
+    channels_first,
+    from_channels_first,
+    need_spatial,
+    to_channels_first,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Array, Value
+
+# Layers that change the size of images: Resizing, CenterCrop.
+Height = Annotated[PositiveInt, Field(description="The height of the output.")]
+Width = Annotated[PositiveInt, Field(description="The width of the output.")]
+
+_GRID = 1024.0
+"""Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights
+of 28 to 32 pixels are sixteenths), and the last bits, in which two runtimes differ, would decide. On the grid they are
+halves again, and go to the even integer, as in Keras.
+"""
+
+
+@LAYERS.add("Resizing")
+class Resizing(Layer):
+    """Images resampled to one size, as in Keras on TensorFlow and JAX (half-pixel centres).
+
+    Integers stay integers: ``nearest`` copies them, other interpolations compute in float32 and round. A Rescaling before
+    this layer makes them floats, which lose nothing.
+
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    interpolation: Interpolation = "bilinear"
+    crop_to_aspect_ratio: Annotated[
+        bool, Field(description="First crop the largest centred window with the aspect ratio of the output.")
+    ] = False
+    pad_to_aspect_ratio: Annotated[
+        bool, Field(description="First pad both sides to the aspect ratio of the output, with `fill_value`.")
+    ] = False
+    fill_mode: Annotated[Literal["constant"], Field(description="Only `constant`, as in Keras.")] = "constant"
+    fill_value: Annotated[float, Field(description="The value of the padding of `pad_to_aspect_ratio`.")] = 0.0
+    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
+    data_format: DataFormat = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Resizing:
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            text = "sets both `pad_to_aspect_ratio` and `crop_to_aspect_ratio`, which exclude each other"
+            raise invalid(text, "set one of them to false")
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        ratio = self.crop_to_aspect_ratio or self.pad_to_aspect_ratio
+        if ratio or self.antialias or self.interpolation != "bilinear":
+            reason, key = (
+                (
+                    "keeping the aspect ratio",
+                    "crop_to_aspect_ratio" if self.crop_to_aspect_ratio else "pad_to_aspect_ratio",
+                )
+                if ratio
+                else ("`antialias`", "antialias")
+                if self.antialias
+                else (f"`{self.interpolation}`", "interpolation")
+            )
+            hint = "give it a number in `inputs`; only `bilinear` without other options accepts varying sizes"
+            need_fixed(X, self.data_format, reason, key=key, hint=hint)
+        size = self.height, self.width
+        copied = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
+        Y = to_channels_first(g, X if copied else as_float(g, X), 2, self.data_format)
+        if ratio:
+            old = Y.fixed(2), Y.fixed(3)
+            if self.crop_to_aspect_ratio:
+                Y = crop_spatial(g, Y, *window(old, size))
+            elif pads := self._pads(old):
+                Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
+        Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
+        if copied or X.dtype in ("float32", "bool"):
+            return Y
+        limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
+        steps = g.Round(g.Mul(Y, g.constant(_GRID)))
+        Y = g.Round(g.Mul(steps, g.constant(1 / _GRID)))
+        if limits.bits >= 32:  # float32 rounds their maximum up, beyond the dtype
+            high = np.nextafter(high, np.float32(0))
+        if limits.bits >= 32 or self.interpolation != "bilinear":  # other kernels overshoot
+            Y = g.Clip(Y, g.constant(float(limits.min)), g.constant(float(high)))
+        return cast_to(g, Y, X.dtype)
+
+    def _filling(self, dtype: str) -> float:
+        """Return ``fill_value`` as a value of ``dtype``."""
+        if dtype == "float32":
+            return self.fill_value
+        limits = of_dtype(dtype)
+        if not self.fill_value.is_integer() or not limits.low <= self.fill_value <= limits.high:
+            text = f"fills {dtype} images, which cannot contain {self.fill_value:g}"
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED,
+                text,
+                hint=f"use an integer from {limits.low} to {limits.high}",
+                key="fill_value",
+            )
+        return int(self.fill_value)
+
+    def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the padding on each side, for height and width; None without padding."""
+        (height, width), (h, w) = size, (self.height, self.width)
+        pads = (max(height, width * h // w) - height) // 2, (max(width, height * w // h) - width) // 2
+        return pads if any(pads) else None
+
+
+@LAYERS.add("CenterCrop")
+class CenterCrop(Layer):
+    """The centre of an image. From a smaller image, the largest window with the output's aspect ratio, resampled bilinearly.
+
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        need_fixed(X, self.data_format, "centred cropping", key="height")
+        Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
+        old = Y.fixed(2), Y.fixed(3)
+        if all(d >= n for d, n in zip(old, size, strict=True)):
+            Y = crop_spatial(g, Y, *(((d - n) // 2, n) for d, n in zip(old, size, strict=True)))
+        else:
+            Y = resized(g, crop_spatial(g, Y, *window(old, size)), size)
+        return from_channels_first(g, Y, self.data_format)
+
+
+# Layers that change images at random in training. Outside training they are the identity, and exports omit them. The
+# change of a row depends on the seed, the layer, the step and the row's index in the batch.
+Range = tuple[float, float]
+_PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _factor(minimum: float, maximum: float, *, open_below: bool = False, unit: str = "") -> Any:
+    """Return the validator and schema of bounds [low, high], or of a number f: [-f, f], or [0, f] if ``minimum`` is 0."""
+    between = f"above {minimum:g} and at most {maximum:g}" if open_below else f"from {minimum:g} to {maximum:g}"
+
+    def spread(value: Any) -> Any:
+        pair = [value, value] if _is_number(value) else value
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
+            hint = f"such as {maximum / 5:g}, or [{minimum / 10:g}, {maximum / 5:g}]"
+            text = "must be a number or a list of two, [low, high]"
+            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+        for number in pair:
+            if not minimum <= number <= maximum or (open_below and number == minimum):
+                hint = f"use a number, or [low, high], {between}{unit}"
+                raise invalid(f"must be {between}, got {number:g}", hint)
+        if pair[0] > pair[1]:
+            low, high = (f"{number:g}" for number in pair)
+            raise invalid(f"must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]")
+        return (max(-abs(value), minimum), abs(value)) if _is_number(value) else tuple(pair)
+
+    return BeforeValidator(spread), WithJsonSchema({"anyOf": [{"type": "number"}, _PAIR]})
+
+
+def _rising(pair: Range) -> Range:
+    if pair[0] >= pair[1]:
+        text = f"must increase, got {pair[0]:g} to {pair[1]:g}"
+        raise invalid(text, "write the smallest value, then the largest: [0, 255]")
+    return pair
+
+
+ValueRange = Annotated[
+    Range,
+    FROM_LIST,
+    AfterValidator(_rising),
+    WithJsonSchema(_PAIR),
+    Field(description="The smallest and largest value of a pixel; the result is clipped to this range."),
+]
+FillMode = Annotated[
+    Literal["reflect", "wrap", "constant", "nearest"],
+    Field(description="The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
+]
+Lookup = Annotated[
+    Literal["nearest", "bilinear"], Field(description="The nearest pixel, or a mean of the four nearest.")
+]
+FillValue = Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")]
+
+
+def images(g: Builder, X: Value, data_format: str | None) -> Value:
+    """Return ``X`` as float32; raise GS301 unless it is a batch of images."""
+    need_spatial(X, 2, data_format)
+    return as_float(g, X)
+
+
+def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> list[Value]:
+    """Emit one random column (batch, 1) per range, uniform between its bounds."""
+    low, high = zip(*ranges, strict=True)
+    U = g.RowUniform(X, low=low, high=high, seed=seed)
+    if len(ranges) == 1:
+        return [U]
+    return [g.Slice(U, g.constant([k]), g.constant([k + 1]), g.constant([1])) for k in range(len(ranges))]
+
+
+def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: str | None, **attributes: Any) -> Value:
+    """Emit ``X`` under affine maps; each of their six coefficients is a column (batch, 1), or one float for all rows."""
+    column = next(column for column in columns if not isinstance(column, float))
+    zero = g.Mul(column, g.constant(0.0))
+    filled = [g.Add(zero, g.constant(c)) if isinstance(c, float) else c for c in columns]
+    order = (0, 2, 3, 1) if data_format == "channels_first" else (0, 1, 2, 3)
+    back = (0, 3, 1, 2) if data_format == "channels_first" else (0, 1, 2, 3)
+    return g.transpose(g.AffineWarp(g.transpose(X, order), g.Concat(*filled, axis=1), **attributes), back)
+
+
+@LAYERS.add("RandomFlip")
+class RandomFlip(Layer):
+    """In training, mirror half of the images. With both directions an image is mirrored in both or in none, as in Keras.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    mode: Annotated[
+        Literal["horizontal", "vertical", "horizontal_and_vertical"],
+        Field(description="Left and right, top and bottom, or both."),
+    ] = "horizontal_and_vertical"
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = images(g, X, self.data_format)
+        (draw,) = drawn(g, X, [(0.0, 1.0)], self.seed)
+        side = g.Where(g.Greater(draw, g.constant(0.5)), g.constant(1.0), g.constant(-1.0))
+        across = side if self.mode != "vertical" else 1.0
+        down = side if self.mode != "horizontal" else 1.0
+        return warped(g, X, [across, 0.0, 0.0, 0.0, down, 0.0], self.data_format, interpolation="nearest")
+
+
+class Warp(Layer):
+    """Base of rotation, translation and zoom: an affine map around the centre, from output pixels to input pixels."""
+
+    fill_mode: FillMode = "reflect"
+    interpolation: Lookup = "bilinear"
+    seed: Seed = None
+    fill_value: FillValue = 0.0
+    data_format: DataFormat = None
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        """Return the six coefficients of each row's map, in the order of the operator AffineWarp."""
+        raise NotImplementedError
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = images(g, X, self.data_format)
+        attributes = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
+        return warped(g, X, self.columns(g, X), self.data_format, **attributes)
+
+
+@LAYERS.add("RandomRotation")
+class RandomRotation(Warp):
+    """In training, rotate each image around its centre by a random angle.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    factor: Annotated[
+        Range,
+        *_factor(-1, 1, unit=", in turns: 0.125 is 45 degrees"),
+        Field(description="Bounds of the angle in turns, f or [low, high]; positive angles are counter-clockwise."),
+    ]
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        low, high = (2 * math.pi * turns for turns in self.factor)
+        (angle,) = drawn(g, X, [(low, high)], self.seed)
+        cos, sin = g.Cos(angle), g.Sin(angle)
+        return [cos, g.Neg(sin), 0.0, sin, cos, 0.0]
+
+
+@LAYERS.add("RandomTranslation")
+class RandomTranslation(Warp):
+    """In training, shift each image by a random distance.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    height_factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."),
+    ]
+    width_factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."),
+    ]
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        ranges = [(-low, -high) for low, high in (self.height_factor, self.width_factor)]
+        down, across = drawn(g, X, ranges, self.seed)
+        return [1.0, 0.0, across, 0.0, 1.0, down]
+
+
+@LAYERS.add("RandomZoom")
+class RandomZoom(Warp):
+    """In training, zoom each image around its centre by a random factor.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    height_factor: Annotated[
+        Range,
+        *_factor(-1, 1, open_below=True),
+        Field(description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."),
+    ]
+    width_factor: Annotated[
+        Annotated[Range, *_factor(-1, 1, open_below=True)] | None,
+        Field(description="The same for the width; null keeps the aspect ratio."),
+    ] = None
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        factors = [self.height_factor] if self.width_factor is None else [self.height_factor, self.width_factor]
+        down, *across = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
+        return [across[0] if across else down, 0.0, 0.0, 0.0, down, 0.0]
+
+
+class Recolor(Layer):
+    """Base of contrast and brightness."""
+
+    value_range: ValueRange = (0.0, 255.0)
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        """Return each row's factor of the distances to the channel's mean, and the value that is added to its pixels."""
+        raise NotImplementedError
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = images(g, X, self.data_format)
+        axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
+        low, high = self.value_range
+        return g.Recolor(X, *self.factor_and_offset(g, X), low=low, high=high, axes=axes)
+
+
+@LAYERS.add("RandomContrast")
+class RandomContrast(Recolor):
+    """In training, multiply the distances of each image's pixels to the mean of their channel by a random factor.
+
+    A number f draws factors from [1, 1 + f], like Keras's code; Keras documents [1 - f, 1 + f].
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    factor: Annotated[
+        Range,
+        *_factor(0, 1),
+        Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
+    ]
+
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None
+
+
+@LAYERS.add("RandomBrightness")
+class RandomBrightness(Recolor):
+    """In training, add a random value to each image.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the added value as a fraction of the value range, f or [low, high]."),
+    ]
+
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        span = self.value_range[1] - self.value_range[0]
+        return None, drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)[0]
+
+
+@LAYERS.add("RandomCrop")
+class RandomCrop(Layer):
+    """In training, crop a random window, the same one for the whole batch, as in Keras.
+
+    Outside training, and always for images smaller than the output, take the largest centred window with the aspect
+    ratio of the output and resample it bilinearly. Keras documents this, but its layer leaves images unchanged outside
+    training and distorts smaller ones.
+
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        need_fixed(X, self.data_format, "cropping", key="height")
+        Y = channels_first(g, X, 2, self.data_format)
+        old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
+        centre = window(old, size)
+        if any(d < n for d, n in zip(old, size, strict=True)):
+            Y = resized(g, crop_spatial(g, Y, *centre), size)
+        elif old != size:
+            rows, columns = (self._weights(*span) for span in zip(old, centre, size, strict=True))
+            corner = g.RowUniform(Y, low=(0.0, 0.0), high=(1.0, 1.0), same=True, seed=self.seed)
+            Y = g.RandomCrop(Y, corner, g.constant(rows, "float32"), g.constant(columns.T, "float32"))
+        return from_channels_first(g, Y, self.data_format)
+
+    @staticmethod
+    def _weights(size: int, span: tuple[int, int], out: int) -> Array:
+        """Return the matrix (out, size) that resamples a span (start, length) of an axis."""
+        start, length = span
+        return np.pad(matrix(length, out, "bilinear"), [(0, 0), (start, size - start - length)])

@@ -1,0 +1,558 @@
+"""Metrics of classes: accuracies, F-scores, confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from graphspec.base.config import Ints, Positive, PositiveInt, invalid
+from graphspec.base.errors import Problem
+from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
+from graphspec.vocabulary.metrics.base import (
+    METRICS,
+    TARGET_NAMES,
+    Average,
+    Metric,
+    check_axis,
+    check_classes,
+    check_classifies,
+    check_fixed,
+    check_results,
+    check_threshold,
+    dense,
+    divide,
+    from_end,
+    has_logits,
+    ids,
+    matching,
+    one_each,
+    rows,
+    targets_of,
+    units,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.vocabulary.losses.base import Loss
+
+
+# Accuracies: the fraction of correct predictions.
+@METRICS.add("accuracy", "acc")
+class AccuracyOfLoss(Metric):
+    """The fraction of correct predictions: BinaryAccuracy, CategoricalAccuracy or SparseCategoricalAccuracy.
+
+    The loss decides which; without a loss that decides, Keras's rule: BinaryAccuracy for a head with one unit, else
+    CategoricalAccuracy.
+    """
+
+    label = "accuracy"
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        return _FAMILY[matching(loss, y_pred)](name=self.key)
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+
+
+class _Share(Average):
+    """Base of the metrics that are the share of right answers."""
+
+    def parts_of(self, counters: Array) -> tuple[Array, Array]:
+        return counters[:1], counters[1:]
+
+
+@METRICS.add("Accuracy")
+class Accuracy(_Share):
+    """The fraction of elements with ``y_pred == y_true``; ``accuracy``, in lower case, follows the loss instead.
+
+    Shapes: head (N, …), targets of the same shape; masked rows do not count.
+    """
+
+    label = "accuracy"
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if producer(y_pred).activation in ("linear", "sigmoid", "softmax"):
+            text = "counts values that exactly equal their target, but the values of this head hardly ever do"
+            return self.warning(text, "use `accuracy`, in lower case, which follows the loss")
+        return []
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        correct: Array = y_true == y_pred
+        return correct
+
+
+@METRICS.add("BinaryAccuracy", "binary_accuracy")
+class BinaryAccuracy(_Share):
+    """The fraction of elements with ``(y_pred > threshold) == y_true``, over all units.
+
+    Shapes: head (N, …, units), targets of the same shape, 0 or 1; masked rows do not count.
+    """
+
+    label = "binary_accuracy"
+    threshold: float = Field(0.5, description="A larger value predicts 1.")
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_threshold(self, self.threshold, loss)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        correct: Array = (y_pred > self.threshold) == y_true
+        return correct
+
+
+@METRICS.add("CategoricalAccuracy", "categorical_accuracy")
+class CategoricalAccuracy(_Share):
+    """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
+    """
+
+    label, by_class = "categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
+        return correct
+
+
+@METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
+class SparseCategoricalAccuracy(_Share):
+    """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
+    """
+
+    label, by_class = "sparse_categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
+        return correct
+
+
+_FAMILY: dict[str, type[Metric]] = {
+    "binary": BinaryAccuracy,
+    "categorical": CategoricalAccuracy,
+    "sparse": SparseCategoricalAccuracy,
+}
+
+K = Annotated[PositiveInt, Field(description="The number of largest values that count.")]
+
+
+def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
+    """Return True per row if fewer than ``k`` values exceed the value of the class; False for a class outside the head."""
+    inside = (classes >= 0) & (classes < y_pred.shape[-1])
+    value = np.take_along_axis(y_pred, np.where(inside, classes, 0).astype(np.intp)[..., None], -1)
+    result: Array = inside & (np.count_nonzero(y_pred > value, axis=-1) < k) & ~np.isnan(value[..., 0])
+    return result
+
+
+def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
+    if found := check_classes(metric, y_pred):
+        return found
+    classes = y_pred.shape[-1]
+    if isinstance(classes, int) and k >= classes:
+        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
+    return []
+
+
+@METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
+class TopKCategoricalAccuracy(_Share):
+    """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
+    """
+
+    label, by_class = "top_k_categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+    k: K = 5
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return _check_k(self, self.k, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return _in_top_k(y_true.argmax(-1), y_pred, self.k)
+
+
+@METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
+class SparseTopKCategoricalAccuracy(_Share):
+    """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
+
+    With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
+    """
+
+    label, by_class = "sparse_top_k_categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
+    k: K = 5
+    from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return [] if self.from_sorted_ids else _check_k(self, self.k, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        classes = ids(y_true, y_pred)
+        if self.from_sorted_ids:
+            hits: Array = (y_pred[..., : self.k] == classes[..., None]).any(-1)
+            return hits
+        return _in_top_k(classes, y_pred, self.k)
+
+
+# F-scores: precision and recall as one score, per class or for all classes.
+class FScore(Metric):
+    """Base: ``(1 + β²) precision · recall / (β² precision + recall)`` of every class.
+
+    The counters are (3, classes): true positives, false positives, false negatives.
+    """
+
+    by_class = True
+    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot", "ids")
+    average: Literal["micro", "macro", "weighted"] | None = Field(
+        None,
+        description="`micro`: the score of the summed counts; `macro`: the mean of the classes' scores; `weighted`: their"
+        " mean by class size; null: one score per class.",
+    )
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="A larger value is positive; null: the largest value of a row is."
+    )
+
+    def squared_beta(self) -> float:
+        """Return β²."""
+        raise NotImplementedError
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if found := check_fixed(self, y_pred):
+            return found
+        if self.threshold is None and units(y_pred) == 1:
+            return self.error(
+                "uses the largest value of a row, but the head has only one value", "set `threshold: 0.5`"
+            )
+        return [] if self.average else check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        if self.threshold is not None and has_logits(loss):
+            text = f"compares the head's values with {self.threshold:g}, but they are logits"
+            return self.warning(text, "end the head in a sigmoid, with `from_logits: false` in the loss")
+        if self.threshold is None and loss.binary:
+            text = f"predicts one class per row, but with {type(loss).__name__} several may apply"
+            return self.warning(text, "set `threshold: 0.5`")
+        return []
+
+    def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
+        if self.average is not None:
+            return None
+        return one_each("class", y_pred) if labels is None else list(labels)
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (3, units(y_pred))
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = rows(dense(y_true, y_pred)).astype(np.float64), rows(y_pred)
+        if self.threshold is None:
+            positive = (y_pred >= y_pred.max(-1, keepdims=True)) & (np.abs(y_pred) > 1e-9)
+        else:
+            positive = y_pred > self.threshold
+        tp = np.sum(y_true, axis=0, where=positive)
+        return np.stack([tp, np.count_nonzero(positive, axis=0) - tp, y_true.sum(0) - tp])
+
+    def finish(self, counters: Array) -> float | Array:
+        tp, fp, fn = counters.sum(1, keepdims=True) if self.average == "micro" else counters
+        precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
+        square = self.squared_beta()
+        scores: Array = (1 + square) * precision * recall / (square * precision + recall + EPSILON)
+        if self.average is None:
+            return scores
+        if self.average == "weighted":
+            return float(np.sum(scores * (tp + fn)) / (np.sum(tp + fn) + EPSILON))
+        return float(scores.mean())
+
+
+@METRICS.add("F1Score", "f1_score")
+class F1Score(FScore):
+    """The harmonic mean of precision and recall, ``2 · precision · recall / (precision + recall)``.
+
+    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
+
+    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
+    ``average`` is set. Masked rows do not count.
+
+    Source: van Rijsbergen, *Information Retrieval*, 1979.
+    """
+
+    label = "f1_score"
+
+    def squared_beta(self) -> float:
+        return 1.0
+
+
+@METRICS.add("FBetaScore", "f_beta_score")
+class FBetaScore(FScore):
+    """``(1 + β²) · precision · recall / (β² · precision + recall)``: recall is β times as important as precision.
+
+    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
+
+    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
+    ``average`` is set. Masked rows do not count.
+
+    Source: van Rijsbergen, *Information Retrieval*, 1979.
+    """
+
+    label = "fbeta_score"
+    beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
+
+    def squared_beta(self) -> float:
+        return self.beta**2
+
+
+# The confusion matrix, and the overlaps of predicted and true classes that are computed from it.
+def pairs(y_true: Array, y_pred: Array, classes: int, ignored: int | None = None) -> Array:
+    """Return how often each true class (row) is predicted as each class (column): (classes, classes).
+
+    Pairs with an id outside the classes, or with the true class ``ignored``, do not count.
+    """
+    t, p = (y.ravel().astype(np.int64) for y in (y_true, y_pred))
+    inside = (t >= 0) & (t < classes) & (p >= 0) & (p < classes)
+    if ignored is not None:
+        inside &= t != ignored
+    counts = np.bincount(t[inside] * classes + p[inside], minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.float64)
+
+
+@METRICS.add("ConfusionMatrix", "confusion_matrix")
+class ConfusionMatrix(Metric):
+    """How often each true class (row) is predicted as each class (column).
+
+    The history does not contain this table, and callbacks cannot monitor it. ``evaluate`` returns it as an array; the
+    command line prints it with the head's labels and the recall and precision of every class.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids, or one-hot → (classes, classes). A head with one unit has
+    two classes, with targets 0 and 1. Masked rows do not count.
+    """
+
+    label, by_class = "confusion_matrix", True
+    direction = None
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
+    threshold: float = Field(0.5, description="A larger value of a head with one unit predicts class 1.")
+
+    def keys(self, y_pred: Value) -> list[str]:
+        return []
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_fixed(self, y_pred)
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        if found := check_classifies(self, y_pred, loss):
+            return found
+        if units(y_pred) == 1:
+            return check_threshold(self, self.threshold, loss)
+        if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
+            text = f"counts one class per row, but with {type(loss).__name__} several may apply"
+            return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
+        return []
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        classes = max(units(y_pred), 2)
+        return (classes, classes)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
+            return pairs(y_true > 0.5, y_pred > self.threshold, 2)
+        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else ids(y_true, y_pred)
+        return pairs(t, y_pred.argmax(-1), y_pred.shape[-1])
+
+    def finish(self, counters: Array) -> float | Array:
+        return counters.astype(np.int64)
+
+
+NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
+Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
+Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
+SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
+SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
+
+
+class Overlap(Metric):
+    """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, except those that are neither true nor predicted."""
+
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+
+    def classes(self) -> int:
+        """Return the number of classes."""
+        raise NotImplementedError
+
+    def averaged(self) -> tuple[int, ...]:
+        """Return the ids of the classes that are averaged over."""
+        return tuple(range(self.classes()))
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (self.classes(), self.classes())
+
+    def finish(self, counters: Array) -> float | Array:
+        chosen = list(self.averaged())
+        tp = counters.diagonal()[chosen]
+        union = counters.sum(0)[chosen] + counters.sum(1)[chosen] - tp
+        return float(np.sum(divide(tp, union + EPSILON)) / (np.count_nonzero(union) + EPSILON))
+
+
+class _Chosen(Overlap):
+    """Base: the mean over ``target_class_ids``."""
+
+    target_class_ids: Target
+
+    @model_validator(mode="after")
+    def _ids(self) -> _Chosen:
+        wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
+        if wrong:
+            text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
+            raise invalid(text, hint, key="target_class_ids", show_value=True)
+        return self
+
+    def averaged(self) -> tuple[int, ...]:
+        return self.target_class_ids
+
+
+class _Segments(Overlap):
+    """Base: any number of classes, along ``axis`` if the head does not output class ids."""
+
+    num_classes: NumClasses
+    ignore_class: Ignored = None
+    axis: Axis = -1
+    sparse_y_pred: SparsePred = False
+
+    def classes(self) -> int:
+        return self.num_classes
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        return from_end(self, y_pred)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if self.sparse_y_pred:
+            if y_pred.rank > 1 and y_pred.shape[-1] == self.num_classes > 1:
+                text = f"expects class ids, but the head outputs one value for each of {self.num_classes} classes"
+                return self.error(text, "set `sparse_y_pred: false`")
+            if gives_probabilities(op := producer(y_pred)):
+                text = f"expects class ids, but the head outputs the values of a {op.activation}"
+                return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
+            return []
+        if found := check_axis(self, self.axis, y_pred):
+            return found
+        if (classes := y_pred.shape[self.axis]) != self.num_classes:
+            return self.error(
+                f"has {self.num_classes} classes, but the head has {classes}", "use the same number for both"
+            )
+        return []
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if self.sparse_y_pred else self.axis % y_pred.rank
+
+    def true_ids(self, y_true: Array) -> Array:
+        """Return the targets as class ids."""
+        class_ids: Array = y_true.argmax(self.axis)
+        return class_ids
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        predicted = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
+        return pairs(self.true_ids(y_true), predicted, self.num_classes, self.ignore_class)
+
+
+class _Sparse(_Segments):
+    """Base: targets are class ids unless ``sparse_y_true`` is false."""
+
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
+    sparse_y_true: SparseTrue = True
+    sparse_y_pred: SparsePred = True
+
+    def true_ids(self, y_true: Array) -> Array:
+        return y_true if self.sparse_y_true else super().true_ids(y_true)
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        targets = targets_of(loss)
+        if self.sparse_y_true == (targets == "ids") or (self.sparse_y_true and self.sparse_y_pred):
+            return []
+        text = f"expects {TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
+        text += f", but the targets of {type(loss).__name__} are {TARGET_NAMES[targets]}"
+        return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
+
+
+@METRICS.add("IoU", "io_u")
+class IoU(_Chosen, _Sparse):
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
+
+    label = "io_u"
+
+
+@METRICS.add("MeanIoU", "mean_io_u")
+class MeanIoU(_Sparse):
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
+
+    label = "mean_io_u"
+
+
+@METRICS.add("OneHotIoU", "one_hot_io_u")
+class OneHotIoU(_Chosen, _Segments):
+    """IoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
+
+    label = "one_hot_io_u"
+    instead = "use `IoU` with `sparse_y_pred: false`"
+
+
+@METRICS.add("OneHotMeanIoU", "one_hot_mean_io_u")
+class OneHotMeanIoU(_Segments):
+    """MeanIoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
+
+    label = "one_hot_mean_io_u"
+    instead = "use `MeanIoU` with `sparse_y_pred: false`"
+
+
+@METRICS.add("BinaryIoU", "binary_io_u")
+class BinaryIoU(_Chosen):
+    """Intersection over union ``tp / (tp + fp + fn)`` of two classes, the mean over ``target_class_ids``.
+
+    A value predicts class 1 if it is at least ``threshold``, else class 0.
+
+    Shapes: head (N, …), targets of the same shape, 0 or 1. Masked rows do not count.
+    """
+
+    label = "binary_io_u"
+    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot")
+    instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
+    target_class_ids: Target = (0, 1)
+    threshold: float = Field(0.5, description="This value or a larger one predicts class 1.")
+
+    def classes(self) -> int:
+        return 2
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_threshold(self, self.threshold, loss)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        return pairs(y_true, y_pred >= self.threshold, 2)

@@ -1,0 +1,694 @@
+"""Operations along axes: sums, extremes, order, products, quantiles, segments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, PositiveInt
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import has_rows, show
+from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
+from graphspec.vocabulary.operations.base import (
+    Axes,
+    Axis,
+    AxisOrNone,
+    KeepDims,
+    is_integer,
+    made,
+    number,
+    numbers,
+    operation,
+    promoted,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+
+# Operations that reduce axes: sums, means, extremes, and where these are.
+def axes_of(axis: int | tuple[int, ...] | None, X: Value) -> list[int]:
+    """Return axes counted from the front: all of X for None."""
+    listed = range(X.rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return [normalize_axis(k, X.rank) for k in listed]
+
+
+def total(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
+    """Emit the sum over ``axes``."""
+    return g.ReduceSum(X, g.constant(axes), keepdims=int(keepdims)) if axes else X
+
+
+Reduction = Callable[["Builder", "Value", list[int], bool], "Value"]
+"""A function of the builder, the input, the axes counted from the front, and whether they remain."""
+
+
+def by_operator(op: str, cast: Callable[[Builder, Value], Value]) -> Reduction:
+    """Return the reduction by an operator; without axes it does nothing."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        X = cast(g, x)
+        reduced: Value = g.emit(op, (X,), {"axes": tuple(axes), "keepdims": int(keepdims)}) if axes else X
+        return reduced
+
+    return reduce
+
+
+def extreme(op: str, cast: Callable[[Builder, Value], Value] = lambda _, x: x) -> Reduction:
+    """Return the reduction to the largest or smallest element; of bools it is a bool."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        x = cast(g, x)
+        if not axes:
+            return x
+        reduced: Value = g.emit(op, (number(g, x),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        return g.Cast(reduced, to="bool") if x.dtype == "bool" else reduced
+
+    return reduce
+
+
+def _sum(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return total(g, number(g, x), axes, keepdims)
+
+
+def variance(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
+    """Emit the mean squared distance from the mean."""
+    X, over = as_float(g, X), tuple(axes)
+    centred = X - (g.ReduceMean(X, axes=over, keepdims=1) if axes else X)
+    squares = centred * centred
+    return g.ReduceMean(squares, axes=over, keepdims=int(keepdims)) if axes else squares
+
+
+# Without NaN.
+
+
+def filled(g: Builder, x: Value, by: float) -> Value:
+    """Emit x, float32, with a number in place of NaN."""
+    X = as_float(g, x)
+    return g.Where(g.IsNaN(X), g.constant(by), X)
+
+
+def _count(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    there = cast_to(g, ~g.IsNaN(as_float(g, x)), "float32")
+    return total(g, there, axes, keepdims)
+
+
+def _nansum(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return total(g, filled(g, x, 0.0), axes, keepdims)
+
+
+def _nanmean(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    return _nansum(g, x, axes, keepdims) / _count(g, x, axes, keepdims)
+
+
+def _nanvar(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+    mean = _nanmean(g, x, axes, True)
+    centred = filled(g, as_float(g, x) - mean, 0.0)
+    return total(g, centred * centred, axes, keepdims) / _count(g, x, axes, keepdims)
+
+
+def _extreme_number(op: str, worst: float) -> Reduction:
+    """Return the reduction to the largest or smallest element without NaN; NaN if there is nothing else."""
+
+    def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
+        if not axes:
+            return as_float(g, x)
+        reduced: Value = g.emit(op, (filled(g, x, worst),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        none = g.Equal(_count(g, x, axes, keepdims), g.constant(0.0))
+        return g.Where(none, g.constant(math.nan), reduced)
+
+    return reduce
+
+
+REDUCTIONS: dict[str, tuple[Reduction, str]] = {
+    "sum": (_sum, "The sum over axes. Integers and bools give int64."),
+    "mean": (by_operator("ReduceMean", as_float), "The mean over axes, float32."),
+    "prod": (by_operator("ReduceProd", number), "The product over axes. Integers and bools give int64."),
+    "max": (extreme("ReduceMax"), "The largest element over axes. Equal ones share the gradient."),
+    "min": (extreme("ReduceMin"), "The smallest element over axes. Equal ones share the gradient."),
+    "amax": (extreme("ReduceMax"), "The largest element over axes, as ``ops.max``."),
+    "amin": (extreme("ReduceMin"), "The smallest element over axes, as ``ops.min``."),
+    "any": (extreme("ReduceMax", truth), "Whether an element over axes is not 0, bool."),
+    "all": (extreme("ReduceMin", truth), "Whether no element over axes is 0, bool."),
+    "var": (variance, "The variance over axes: the mean squared distance from the mean, float32."),
+    "std": (
+        lambda g, x, axes, keepdims: g.Sqrt(variance(g, x, axes, keepdims)),
+        "The standard deviation over axes: the square root of ``ops.var``, float32.",
+    ),
+    "logsumexp": (
+        by_operator("ReduceLogSumExp", as_float),
+        "``log Σ exp(x)`` over axes, float32, without overflow.",
+    ),
+    "nansum": (_nansum, "The sum over axes without NaN, float32."),
+    "nanmean": (_nanmean, "The mean over axes without NaN, float32; NaN if there is nothing else."),
+    "nanprod": (
+        by_operator("ReduceProd", lambda g, x: filled(g, x, 1.0)),
+        "The product over axes without NaN, float32.",
+    ),
+    "nanvar": (_nanvar, "The variance over axes without NaN, float32."),
+    "nanstd": (
+        lambda g, x, axes, keepdims: g.Sqrt(_nanvar(g, x, axes, keepdims)),
+        "The standard deviation over axes without NaN, float32.",
+    ),
+    "nanmax": (_extreme_number("ReduceMax", -math.inf), "The largest element over axes without NaN, float32."),
+    "nanmin": (_extreme_number("ReduceMin", math.inf), "The smallest element over axes without NaN, float32."),
+}
+"""The reduction of each operation, and the sentence of the pages."""
+
+
+def _over(reduction: Reduction, g: Builder, x: Value, *, axis: Axes, keepdims: bool) -> Value:
+    return reduction(g, x, axes_of(axis, x), keepdims)
+
+
+for _name, (_reduction, _text) in REDUCTIONS.items():
+    _arguments = {"axis": (Axes, None), "keepdims": (KeepDims, False)}
+    _function = partial(_over, _reduction)
+    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))
+
+
+@operation
+def count_nonzero(g: Builder, x: Value, *, axis: Axes = None) -> Value:
+    """The number of elements over axes that are not 0, int64."""
+    return total(g, number(g, truth(g, x)), axes_of(axis, x), False)
+
+
+def _where_extreme(g: Builder, x: Value, find: Callable[..., Value], axis: int | None, keepdims: bool) -> Value:
+    """Emit the index of the first extreme element."""
+    x = number(g, x)
+    if axis is not None:
+        return find(x, axis=normalize_axis(axis, x.rank), keepdims=int(keepdims))
+    found = find(g.reshape(x, [-1]), axis=0, keepdims=0)
+    return g.reshape(found, [1] * x.rank) if keepdims else found
+
+
+@operation
+def argmax(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
+    """The index of the largest element along the axis, int64; of equal ones, the first."""
+    return _where_extreme(g, x, g.ArgMax, axis, keepdims)
+
+
+@operation
+def argmin(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
+    """The index of the smallest element along the axis, int64; of equal ones, the first."""
+    return _where_extreme(g, x, g.ArgMin, axis, keepdims)
+
+
+# Operations that choose, order and count elements along an axis.
+def as_indices(g: Builder, X: Value) -> Value:
+    """Return integers as int64; other inputs are no indices (GS306)."""
+    if not is_integer(X) or X.type.is_string:
+        hint = "convert them with `ops.cast`, dtype int64"
+        raise ShapeError(Code.WRONG_DTYPE, f"needs integers as indices, got {X.type}", hint=hint)
+    return cast_to(g, X, "int64")
+
+
+def ordered(g: Builder, X: Value, axis: int) -> tuple[Value, Value]:
+    """Emit the elements along an axis in ascending order, and where they were; equal ones keep their order."""
+    size = X.shape[axis]
+    count = g.ints([size if isinstance(size, int) else g.size(X, axis)])
+    values, places = g.TopK(X, count, axis=axis, largest=0, sorted=1)
+    return values, places
+
+
+@operation
+def sort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
+    """The elements along the axis in ascending order."""
+    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[0]
+
+
+@operation
+def argsort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
+    """The places of the elements along the axis in ascending order, int64; equal ones keep their order."""
+    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[1]
+
+
+@operation
+def median(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
+    """The middle element over axes of fixed size, or the mean of the middle two, float32."""
+    X, axes = as_float(g, x), axes_of(axis, x)
+    kept = [k for k in range(X.rank) if k not in axes]
+    count = 1
+    for k in axes:
+        count *= X.fixed(k)
+    moved = g.reshape(g.transpose(X, [*kept, *axes]), [*(g.size(X, k) for k in kept), count])
+    values, at = ordered(g, moved, len(kept))[0], len(kept)
+    middle = g.Gather(values, g.constant([(count - 1) // 2, count // 2]), axis=at)
+    found = g.ReduceMean(middle, axes=(at,), keepdims=0)
+    return g.Unsqueeze(found, g.constant(sorted(axes))) if keepdims and axes else found
+
+
+@operation
+def take(g: Builder, x: Value, indices: Value, *, axis: AxisOrNone = None) -> Value:
+    """The elements at these indices along an axis; negative ones count from the end."""
+    indices = as_indices(g, indices)
+    if axis is None:
+        x, axis = g.reshape(x, [-1]), 0
+    return g.Gather(x, indices, axis=normalize_axis(axis, x.rank))
+
+
+@operation
+def take_along_axis(g: Builder, x: Value, indices: Value, *, axis: AxisOrNone = None) -> Value:
+    """For each place, the element at the index there along the axis; the other axes of both are equal, or broadcast."""
+    indices = as_indices(g, indices)
+    if axis is None:
+        x, indices, axis = g.reshape(x, [-1]), g.reshape(indices, [-1]), 0
+    axis = normalize_axis(axis, x.rank)
+    both = _broadcast_beside(g, x, indices, axis), _broadcast_beside(g, indices, x, axis)
+    return g.GatherElements(*both, axis=axis)
+
+
+def _broadcast_beside(g: Builder, X: Value, other: Value, axis: int) -> Value:
+    """Emit X repeated over the axes of another value, except for one axis."""
+    beside = [k for k in range(X.rank) if k != axis]
+    if X.rank != other.rank or all(X.shape[k] == other.shape[k] or other.shape[k] == 1 for k in beside):
+        return X
+    expanded: Value = g.Expand(X, g.ints([1 if k == axis else g.size(other, k) for k in range(X.rank)]))
+    return expanded
+
+
+@operation
+def cumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
+    """The sum of the elements up to each one along the axis."""
+    x = number(g, x)
+    if axis is None:
+        x, axis = g.reshape(x, [-1]), 0
+    return g.CumSum(x, g.constant(normalize_axis(axis, x.rank)))
+
+
+@operation
+def diff(
+    g: Builder, a: Value, *, n: Annotated[int, Field(ge=0, le=64, description="How many times.")] = 1, axis: Axis = -1
+) -> Value:
+    """The differences of neighbours along the axis."""
+    a, at = number(g, a), normalize_axis(axis, a.rank)
+    for _ in range(n):
+        where = g.constant([at])
+        later = g.Slice(a, g.constant([1]), g.constant([2**31]), where)
+        a = later - g.Slice(a, g.constant([0]), g.constant([-1]), where)
+    return a
+
+
+@operation
+def digitize(
+    g: Builder,
+    x: Value,
+    *,
+    bins: Annotated[tuple[float, ...], FROM_LIST, Field(min_length=1, description="The edges, in ascending order.")],
+) -> Value:
+    """The number of edges that are no larger than each element, int64."""
+    need(list(bins) == sorted(bins), "needs edges in ascending order", code=Code.VALUE_NOT_ALLOWED, key="bins")
+    X = g.Unsqueeze(as_float(g, x), g.constant([x.rank]))
+    reached = g.GreaterOrEqual(X, g.constant(list(bins), "float32"))
+    return g.ReduceSum(cast_to(g, reached, "int64"), g.constant([x.rank]), keepdims=0)
+
+
+@operation
+def average(g: Builder, x: Value, weights: Value | None = None, *, axis: Axes = None) -> Value:
+    """The mean over axes, weighted by the second input if there is one, float32. Weights broadcast to x."""
+    X, axes = as_float(g, x), axes_of(axis, x)
+    if weights is None or not axes:
+        return g.ReduceMean(X, axes=tuple(axes), keepdims=0) if axes else X
+    W = as_float(g, weights)
+    if W.rank == 1 and len(axes) == 1 and X.rank > 1:
+        shape = [1] * X.rank
+        shape[axes[0]] = -1
+        W = g.reshape(W, shape)
+    products = X * W
+    wide = g.Expand(W, g.Shape(products))
+    return g.ReduceSum(products, g.constant(axes), keepdims=0) / g.ReduceSum(wide, g.constant(axes), keepdims=0)
+
+
+@operation
+def top_k(g: Builder, x: Value, *, k: Annotated[int, Field(ge=1, description="How many.")]) -> tuple[Value, Value]:
+    """The k largest elements along the last axis, in descending order, and their indices, int64: two outputs."""
+    values, places = g.TopK(number(g, x), g.constant([k]), axis=-1, largest=1, sorted=1)
+    return values, places
+
+
+# Operations that leave NaN out.
+@operation
+def nancumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
+    """The sum of the elements up to each one along the axis, with NaN as 0, float32."""
+    found: Value = cumsum.function(g, filled(g, x, 0.0), axis=axis)
+    return found
+
+
+# Products of vectors and matrices, and norms.
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def contracted(g: Builder, A: Value, B: Value, left: list[int], right: list[int]) -> Value:
+    """Emit the sum of products over the axes ``left`` of A and ``right`` of B, with the other axes of both."""
+    need(len(left) == len(right), f"sums over {len(left)} axes of one input and {len(right)} of the other", key="axes")
+    a = list(_LETTERS[: A.rank])
+    b = list(_LETTERS[A.rank : A.rank + B.rank])
+    for i, j in zip(left, right, strict=True):
+        b[j] = a[i]
+    out = [c for k, c in enumerate(a) if k not in left] + [c for k, c in enumerate(b) if k not in right]
+    return g.Einsum(as_float(g, A), as_float(g, B), equation=f"{''.join(a)},{''.join(b)}->{''.join(out)}")
+
+
+@operation
+def matmul(g: Builder, x1: Value, x2: Value) -> Value:
+    """The matrix product over the last two axes, float32; the axes before broadcast. A vector is a row or a column."""
+    return g.MatMul(as_float(g, x1), as_float(g, x2))
+
+
+@operation
+def dot(g: Builder, x1: Value, x2: Value) -> Value:
+    """The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."""
+    if 0 in (x1.rank, x2.rank):
+        return as_float(g, x1) * as_float(g, x2)
+    return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - 2, 0)])
+
+
+@operation
+def inner(g: Builder, x1: Value, x2: Value) -> Value:
+    """The products over the last axis of both, float32."""
+    if 0 in (x1.rank, x2.rank):
+        return as_float(g, x1) * as_float(g, x2)
+    return contracted(g, x1, x2, [x1.rank - 1], [x2.rank - 1])
+
+
+@operation
+def vdot(g: Builder, x1: Value, x2: Value) -> Value:
+    """The sum of all products of elements at the same place, float32."""
+    return contracted(g, g.reshape(x1, [-1]), g.reshape(x2, [-1]), [0], [0])
+
+
+@operation
+def outer(g: Builder, x1: Value, x2: Value) -> Value:
+    """The products of all pairs of elements of two inputs, each as one vector: (a,), (b,) → (a, b)."""
+    a, b = numbers(g, x1, x2)
+    return g.reshape(a, [-1, 1]) * g.reshape(b, [1, -1])
+
+
+@operation
+def tensordot(
+    g: Builder,
+    x1: Value,
+    x2: Value,
+    *,
+    axes: Annotated[
+        int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], int | Annotated[tuple[int, ...], FROM_LIST]],
+        FROM_LIST,
+        Field(description="A number: so many last axes of the first and first of the second; or the axes of both."),
+    ] = 2,
+) -> Value:
+    """The sum of products over axes of both inputs, float32."""
+    if isinstance(axes, int):
+        return contracted(g, x1, x2, list(range(x1.rank - axes, x1.rank)), list(range(axes)))
+    return contracted(g, x1, x2, axes_of(axes[0], x1), axes_of(axes[1], x2))
+
+
+@operation
+def einsum(
+    g: Builder, *operands: Value, subscripts: Annotated[str, Field(description="The equation: ``bij,bjk->bik``.")]
+) -> Value:
+    """Einstein's sum of products, float32: letters that the output lacks are summed over."""
+    equation = subscripts.replace(" ", "")
+    terms = list(zip(equation.partition("->")[0].split(","), operands, strict=False))
+    rows = {term[:1] for term, X in terms if X.shape[:1] == ("N",)}
+    for term, X in terms:
+        need(
+            len(term) != X.rank + 1 or has_rows(X.shape) or term[:1] not in rows,
+            f"has the term '{term}' for data of shape {show(X.shape)}, which has no batch axis",
+            code=Code.WRONG_RANK,
+            key="subscripts",
+            hint=f"write `{term[1:]}`",
+        )
+    return g.Einsum(*(as_float(g, X) for X in operands), equation=equation)
+
+
+@operation
+def cross(g: Builder, x1: Value, x2: Value, *, axis: Axis = -1) -> Value:
+    """The cross product of vectors of three elements along an axis."""
+    a, b = numbers(g, x1, x2)
+    at, other = normalize_axis(axis, a.rank), normalize_axis(axis, b.rank)
+    need(a.fixed(at) == b.fixed(other) == 3, "needs vectors of three elements", key="axis")
+    turned = (g.constant([1, 2, 0]), g.constant([2, 0, 1]))
+    first = g.Gather(a, turned[0], axis=at) * g.Gather(b, turned[1], axis=other)
+    return first - g.Gather(a, turned[1], axis=at) * g.Gather(b, turned[0], axis=other)
+
+
+@operation
+def norm(
+    g: Builder,
+    x: Value,
+    *,
+    ord: Annotated[  # noqa: A002
+        int | Literal["fro"] | None, Field(description="1: sum of absolute values; 2, fro, null: the root of squares.")
+    ] = None,
+    axis: Axes = None,
+    keepdims: KeepDims = False,
+) -> Value:
+    """The length of vectors along an axis, or of all elements, float32. Of a matrix it is Frobenius's norm."""
+    X, axes = as_float(g, x), axes_of(axis, x)
+    vector = len(axes) == 1
+    need(ord is None or (vector and ord in (1, 2)) or (ord == "fro" and len(axes) == 2), "has no such norm", key="ord")
+    reduce = g.ReduceL1 if ord == 1 else g.ReduceL2
+    return reduce(X, axes=tuple(axes), keepdims=int(keepdims)) if axes else abs(X)
+
+
+# Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
+Offset = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
+Sizes = Annotated[tuple[int, ...], FROM_LIST]
+Segments = Annotated[PositiveInt, Field(description="The number of segments.")]
+
+
+@operation
+def ptp(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
+    """The largest less the smallest element over axes."""
+    X, axes = number(g, x), tuple(axes_of(axis, x))
+    kept = int(keepdims)
+    return g.ReduceMax(X, axes=axes, keepdims=kept) - g.ReduceMin(X, axes=axes, keepdims=kept)
+
+
+@operation
+def stop_gradient(g: Builder, variable: Value) -> Value:
+    """The same values; nothing in front of them gets a gradient from here."""
+    return g.StopGradient(variable)
+
+
+@operation
+def cdist(g: Builder, x1: Value, x2: Value) -> Value:
+    """The distances of all pairs of points on the last axis: (…, a, d), (…, b, d) → (…, a, b), float32."""
+    a, b = as_float(g, x1), as_float(g, x2)
+    apart = g.Unsqueeze(a, g.constant([a.rank - 1])) - g.Unsqueeze(b, g.constant([b.rank - 2]))
+    rank = max(a.rank, b.rank) + 1
+    return g.ReduceL2(apart, axes=(rank - 1,), keepdims=0)
+
+
+@operation
+def isin(g: Builder, x1: Value, x2: Value) -> Value:
+    """Whether each element of x1 is one of the numbers of x2, bool."""
+    a, b = numbers(g, x1, x2)
+    same = g.Equal(g.Unsqueeze(a, g.constant([a.rank])), g.reshape(b, [-1]))
+    found = g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0)
+    return g.Cast(found, to="bool")
+
+
+@operation
+def searchsorted(
+    g: Builder,
+    sorted_sequence: Value,
+    values: Value,
+    *,
+    side: Annotated[
+        Literal["left", "right"], Field(description="Whether equal ones are behind the place, or before.")
+    ] = "left",
+) -> Value:
+    """Where each value belongs in an ascending vector without a batch axis, int64."""
+    need(sorted_sequence.rank == 1, f"needs a vector, got {show(sorted_sequence.shape)}")
+    edges, x = numbers(g, sorted_sequence, values)
+    wide = g.Unsqueeze(x, g.constant([x.rank]))
+    before = edges < wide if side == "left" else edges <= wide
+    return g.ReduceSum(cast_to(g, before, "int64"), g.constant([x.rank]), keepdims=0)
+
+
+@operation
+def trapezoid(
+    g: Builder,
+    y: Value,
+    *,
+    dx: Annotated[float, Field(description="The distance of neighbours.")] = 1.0,
+    axis: Axis = -1,
+) -> Value:
+    """The integral along the axis by the trapezoidal rule, float32."""
+    Y, at = as_float(g, y), normalize_axis(axis, y.rank)
+    where = g.constant([at])
+    later = g.Slice(Y, g.constant([1]), g.constant([2**31]), where)
+    pairs = later + g.Slice(Y, g.constant([0]), g.constant([-1]), where)
+    return g.ReduceSum(pairs, where, keepdims=0) * (dx / 2)
+
+
+def _diagonal(g: Builder, x: Value, offset: int, axis1: int, axis2: int) -> Value:
+    a, b = normalize_axis(axis1, x.rank), normalize_axis(axis2, x.rank)
+    need(a != b, "needs two axes", key="axis2")
+    rows, columns = x.fixed(a), x.fixed(b)
+    kept = [k for k in range(x.rank) if k not in (a, b)]
+    first, count = max(-offset, 0), min(rows, columns - offset) - max(-offset, 0)
+    need(count > 0, f"has no diagonal {offset} in {rows} × {columns}", code=Code.SIZES_DO_NOT_FIT, key="offset")
+    flat = g.reshape(g.transpose(x, [*kept, a, b]), [*(g.size(x, k) for k in kept), rows * columns])
+    places = [i * columns + i + offset for i in range(first, first + count)]
+    return g.Gather(flat, g.constant(places), axis=len(kept))
+
+
+@operation
+def diagonal(g: Builder, x: Value, *, offset: Offset = 0, axis1: Axis = 0, axis2: Axis = 1) -> Value:
+    """The diagonal over two axes of fixed size, as a new last axis."""
+    return _diagonal(g, x, offset, axis1, axis2)
+
+
+@operation
+def trace(g: Builder, x: Value, *, offset: Offset = 0, axis1: Axis = 0, axis2: Axis = 1) -> Value:
+    """The sum of the diagonal over two axes of fixed size."""
+    found = _diagonal(g, number(g, x), offset, axis1, axis2)
+    return g.ReduceSum(found, g.constant([found.rank - 1]), keepdims=0)
+
+
+Quantile = Annotated[
+    float | tuple[float, ...],
+    FROM_LIST,
+    Field(description="A part of the elements, or a list of parts, which then are the first axis."),
+]
+Method = Annotated[
+    Literal["linear", "lower", "higher", "midpoint"], Field(description="What is taken between two elements.")
+]
+
+
+def _quantile(g: Builder, x: Value, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
+    X, axes = as_float(g, x), axes_of(axis, x)
+    parts = np.atleast_1d(np.asarray(q, np.float64))
+    need(bool(((parts >= 0) & (parts <= 1)).all()), "has parts outside 0 to 1", code=Code.VALUE_NOT_ALLOWED, key="q")
+    kept = [k for k in range(X.rank) if k not in axes]
+    count = math.prod(X.fixed(k) for k in axes)
+    moved = g.reshape(g.transpose(X, [*kept, *axes]), [*(g.size(X, k) for k in kept), count])
+    values, at = ordered(g, moved, len(kept))[0], len(kept)
+    places = parts * (count - 1)
+    low, high = np.floor(places).astype(np.int64), np.ceil(places).astype(np.int64)
+    weights = {"linear": places - low, "lower": 0 * places, "higher": 0 * places + 1, "midpoint": 0 * places + 0.5}
+    below, above = (g.Gather(values, g.constant(k), axis=at) for k in (low, high))
+    found = below + (above - below) * np.asarray(weights[method], np.float32)
+    found = g.transpose(found, [at, *range(at)])
+    if keepdims and axes:
+        found = g.Unsqueeze(found, g.constant([k + 1 for k in sorted(axes)]))
+    return found if isinstance(q, tuple) else g.Squeeze(found, g.constant([0]))
+
+
+@operation
+def quantile(
+    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
+) -> Value:
+    """The element below which a part ``q`` of the elements is, over axes of fixed size, float32."""
+    return _quantile(g, x, q, axis, method, keepdims)
+
+
+@operation
+def percentile(
+    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
+) -> Value:
+    """The element below which ``q`` percent of the elements are, over axes of fixed size, float32."""
+    share = tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100
+    return _quantile(g, x, share, axis, method, keepdims)
+
+
+@operation
+def select(g: Builder, *inputs: Value) -> Value:
+    """Where the first condition is true, the first choice, else by the second one: conditions, as many choices; then 0."""
+    count = len(inputs) // 2
+    need(len(inputs) == 2 * count, "needs as many choices as conditions", code=Code.WRONG_INPUT_COUNT, key="inputs")
+    choices = promoted(g, *inputs[count:])
+    found = g.constant(0, choices[0].dtype)
+    for condition, choice in zip(inputs[:count][::-1], choices[::-1], strict=True):
+        found = g.Where(cast_to(g, condition, "bool"), choice, found)
+    return found
+
+
+@operation
+def slice_(
+    g: Builder,
+    inputs: Value,
+    *,
+    start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
+    shape: Annotated[Sizes, Field(description="The size of the part on each axis; -1 for the rest.")],
+) -> Value:
+    """A part of the input: on each axis, ``shape`` elements from ``start_indices`` on."""
+    need(len(start_indices) == len(shape) == inputs.rank, "needs a number for each axis", key="shape")
+    for k, (start, size) in enumerate(zip(start_indices, shape, strict=True)):
+        whole = inputs.shape[k]
+        if isinstance(whole, int) and not (0 <= start < whole and start + max(size, 1) <= whole):
+            text = f"has no {size} elements from {start} on along axis {k}, whose size is {whole}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="shape")
+    axes = [k for k in range(inputs.rank) if (start_indices[k], shape[k]) != (0, -1)]
+    if not axes:
+        return inputs
+    ends = [start_indices[k] + shape[k] if shape[k] >= 0 else 2**31 for k in axes]
+    return g.Slice(inputs, g.constant([start_indices[k] for k in axes]), g.constant(ends), g.constant(axes))
+
+
+@operation
+def slice_update(
+    g: Builder,
+    inputs: Value,
+    updates: Value,
+    *,
+    start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
+) -> Value:
+    """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
+    x, part = promoted(g, inputs, updates)
+    need(len(start_indices) == x.rank == part.rank, "needs a number for each axis", key="start_indices")
+    before, after, inside = [], [], np.ones([1] * x.rank, bool)
+    for k, start in enumerate(start_indices):
+        if x.shape[k] == part.shape[k] and start == 0:
+            before.append(0)
+            after.append(0)
+            continue
+        whole, size = x.fixed(k), part.fixed(k)
+        if not 0 <= start <= whole - size:
+            text = f"cannot replace {size} elements from {start} on along axis {k}, whose size is {whole}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="start_indices")
+        before.append(start)
+        after.append(whole - size - start)
+        line = (np.arange(whole) >= start) & (np.arange(whole) < start + size)
+        inside = inside & line.reshape([-1 if axis == k else 1 for axis in range(x.rank)])
+    return g.Where(g.constant(inside), g.Pad(part, g.constant([*before, *after])), x)
+
+
+def _members(g: Builder, data: Value, segment_ids: Value, count: int) -> tuple[Value, Value, list[int]]:
+    """Return the data with an axis in front, and whether each belongs to each segment, in as many axes."""
+    ids = as_indices(g, segment_ids)
+    need(ids.rank == 1 and data.rank >= 1, f"needs data (n, …) and ids (n,), got {show(data.shape)}, {show(ids.shape)}")
+    member = g.Equal(g.Unsqueeze(g.constant(np.arange(count)), g.constant([1])), g.Unsqueeze(ids, g.constant([0])))
+    if data.rank > 1:
+        member = g.Unsqueeze(member, g.constant([*range(2, data.rank + 1)]))
+    return g.Unsqueeze(data, g.constant([0])), member, [1]
+
+
+@operation
+def segment_sum(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
+    """The sums of rows with the same id: (n, …), (n,) → (num_segments, …). There are none of the batch axis behind it."""
+    x, member, axes = _members(g, number(g, data), segment_ids, num_segments)
+    return g.ReduceSum(g.Where(member, x, g.constant(0, x.dtype)), g.constant(axes), keepdims=0)
+
+
+@operation
+def segment_max(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
+    """The largest of rows with the same id, float32, -∞ without any: (n, …), (n,) → (num_segments, …)."""
+    x, member, axes = _members(g, as_float(g, data), segment_ids, num_segments)
+    return g.ReduceMax(g.Where(member, x, g.constant(-math.inf)), axes=tuple(axes), keepdims=0)
+
+
+@operation
+def segment_min(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
+    """The smallest of rows with the same id, float32, ∞ without any: (n, …), (n,) → (num_segments, …)."""
+    x, member, axes = _members(g, as_float(g, data), segment_ids, num_segments)
+    return g.ReduceMin(g.Where(member, x, g.constant(math.inf)), axes=tuple(axes), keepdims=0)
