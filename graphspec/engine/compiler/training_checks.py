@@ -10,10 +10,11 @@ from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
 from graphspec.engine.compiler.lowered import visible
-from graphspec.graph.analysis import activations, assumed_shapes, estimate, lookups, needs_memory
+from graphspec.graph.analysis import lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers.base import unmatched
 from graphspec.graph.row_axes import mixing_node

@@ -24,8 +24,8 @@ from graphspec.engine.parallel.launch import held_back
 from graphspec.engine.parallel.machine import Member, Pipes, Signals, Spin, allocate, layout, spins_safely
 from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
-from graphspec.graph.analysis import activations
 from graphspec.graph.kernels import compiled
+from graphspec.graph.memory_estimate import activations
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.machine import Memory, Place

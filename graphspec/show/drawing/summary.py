@@ -80,7 +80,7 @@ def _head(head: HeadDecl) -> str:
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:
     from graphspec.base.arrays.memory import available, human
-    from graphspec.graph.analysis import estimate
+    from graphspec.graph.memory_estimate import estimate
 
     if once:
         yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"

@@ -1,4 +1,4 @@
-"""A node of a file on its way into the graph: its inputs, its attributes, the operator of its name, and its errors.
+"""A node of a file on its way into the graph: its inputs, its attributes, and the operator of its name.
 
 Batch sizes may be fixed in a file. A file that was saved for one row, or a fixed number, has that number in its reshapes and
 states. A reshape that keeps each row's elements together does the same to every row, so its number of rows may be any.
@@ -16,26 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, has_rows, mul, product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
     from graphspec.vocabulary.onnx_files.unfreeze.weights import Weights
-
-FROZEN = "leave `trainable` out: the frozen file runs as it is"
-
-
-def refuse(text: str, hint: str = FROZEN, *, key: str | None = "trainable") -> ShapeError:
-    """Return the error for what cannot be unfrozen; ``text`` is a predicate of the layer."""
-    return ShapeError(Code.UNSUPPORTED_FILE, text, hint, key=key)
 
 
 def label(node: Any) -> str:

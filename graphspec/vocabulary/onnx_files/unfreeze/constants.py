@@ -1,4 +1,7 @@
-"""Constant tensors of an ONNX file: read when they are needed, folded by ONNX's reference implementation."""
+"""Constant tensors of an ONNX file: read when they are needed, folded by ONNX's reference implementation.
+
+The error of unfreezing, which names the node of the file, is here too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import STRING, Array
 from graphspec.graph.ops import OPS, Op
 
@@ -19,6 +24,14 @@ if TYPE_CHECKING:
 _FLOATS = frozenset(["float16", "float32", "float64", "bfloat16"])
 _LARGEST = 1 << 26
 """Elements of a tensor that is computed while the file is read."""
+
+
+FROZEN = "leave `trainable` out: the frozen file runs as it is"
+
+
+def refuse(text: str, hint: str = FROZEN, *, key: str | None = "trainable") -> ShapeError:
+    """Return the error for what cannot be unfrozen; ``text`` is a predicate of the layer."""
+    return ShapeError(Code.UNSUPPORTED_FILE, text, hint, key=key)
 
 
 @dataclass(eq=False)

@@ -18,7 +18,6 @@ from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
-    FROZEN,
     Call,
     as_declared,
     batch_size,
@@ -27,9 +26,16 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     name_of,
     operator_of,
     part_of,
+)
+from graphspec.vocabulary.onnx_files.unfreeze.constants import (
+    FROZEN,
+    Constant,
+    fold,
+    kind_of,
+    of_array,
+    of_tensor,
     refuse,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, fold, kind_of, of_array, of_tensor
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights

@@ -19,10 +19,9 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     is_shape,
     label,
     outside,
-    refuse,
     reshape_sizes,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, of_array
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, of_array, refuse
 
 
 def batch_normalization(call: Call) -> Found:

@@ -13,8 +13,7 @@ import numpy as np
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Array, Layout, Value
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.unfreeze.call import refuse
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
