@@ -35,7 +35,8 @@ def read(path: Path) -> dict[str, float]:
     import resource
 
     from graphspec.base.errors import Mark
-    from graphspec.data.check import DataSignature, load
+    from graphspec.data.check import load
+    from graphspec.data.source import DataSignature
     from graphspec.graph.ir.graph import Type
     from graphspec.language.declarations import DataSource
     from graphspec.language.tree import Tree

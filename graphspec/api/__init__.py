@@ -210,7 +210,7 @@ class Model(Explainable, Shown):
         """
         from graphspec.engine.training.held_out import calibration_rows, held_out_rows
         from graphspec.export import export
-        from graphspec.export.quantize_gate import quantization_of
+        from graphspec.export.gate import quantization_of
 
         path = path_of("path", path)
         if path.is_dir():

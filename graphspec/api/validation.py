@@ -82,7 +82,7 @@ def check_further(
     if data:
         found += _check_data(checked.spec, checked.lowered)
     if opset is not None:
-        from graphspec.export.check import check_export
+        from graphspec.export.onnx import check_export
 
         found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
     return sorted(once(found), key=Diagnostic.sort_key)
@@ -108,8 +108,8 @@ def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) ->
     Raises:
         SpecError: the network does not fit what was learnt, or a class has no training row.
     """
-    from graphspec.data.labels import with_class_ids
     from graphspec.data.signature import data_signature
+    from graphspec.data.targets import with_class_ids
     from graphspec.engine.training.prepare import adapted_to, has_to_learn
 
     if not has_to_learn(spec, lowered.graph, parts["train"]):

@@ -15,10 +15,8 @@ from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 
 if TYPE_CHECKING:
-    from graphspec.data.array_profile import ArrayProfile
-    from graphspec.data.file_profile import FileProfile
     from graphspec.data.overview import Overview
-    from graphspec.data.profile import ColumnProfile
+    from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
 
 _HEADER = ("column", "type", "missing", "distinct")
 _NAME = 28  # characters of a column's name that are shown
@@ -76,7 +74,7 @@ def _of_file(file: Path, rows: int | None) -> Overview:
 
 def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[str]) -> list[Overview]:
     from graphspec.data.overview import overviews
-    from graphspec.data.relocated import moved
+    from graphspec.data.paths import moved
     from graphspec.data.signature import data_signature
 
     checked = checked_target(spec, sets)
@@ -150,8 +148,7 @@ def _label(column: str, use: str) -> str:
 
 def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
     """Return a row of the table."""
-    from graphspec.data.array_profile import ArrayProfile
-    from graphspec.data.file_profile import FileProfile
+    from graphspec.data.profile import ArrayProfile, FileProfile
 
     if found is None:
         return (name, "", "", "", "")

@@ -182,7 +182,7 @@ def _titles(spec: Spec) -> dict[str, str]:
 
 
 def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
-    from graphspec.export.file_differences import file_differences, weight_differences
+    from graphspec.export.inspection import file_differences, weight_differences
 
     both = a.source is not None and b.source is not None
     record["file"] = [c.to_json() for c in file_differences(a.path, b.path, declared=not both)]

@@ -70,8 +70,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
-    from graphspec.export.evaluate import evaluate_exported, has_penalties
-    from graphspec.export.read import read_exported
+    from graphspec.export.read import evaluate_exported, has_penalties, read_exported
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -116,7 +115,7 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
     A file has the rows: its columns are mapped like those of the part, or else of the training data. A folder with the
     part's data file is where the data lie now. A folder of pictures or texts has the rows, too.
     """
-    from graphspec.data.relocated import moved, unmapped
+    from graphspec.data.paths import moved, unmapped
 
     name = _read(spec, part)
     own = spec.data.get(name)

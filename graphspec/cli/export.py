@@ -58,7 +58,7 @@ def export(  # noqa: PLR0913 (one for each option)
     from graphspec.base.errors import UsageError
     from graphspec.cli.started import started
     from graphspec.cli.targets import is_onnx, is_spec, refuse_other
-    from graphspec.data.relocated import moved
+    from graphspec.data.paths import moved
 
     wanted = "name a run directory"
     refuse_other(run, wanted)
@@ -95,13 +95,13 @@ def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:
     """Return functions that write a file into the folders. A folder that must not be replaced is refused at once."""
     found: list[Any] = []
     if mlflow is not None:
-        from graphspec.export import mlflow as to_mlflow
+        from graphspec.export import folders as to_mlflow
 
-        to_mlflow.refuse_other(mlflow)
+        to_mlflow.refuse_not_mlflow(mlflow)
         found.append(partial(to_mlflow.write_mlflow, mlflow))
     if triton is not None:
-        from graphspec.export import triton as to_triton
+        from graphspec.export import folders as to_triton
 
-        to_triton.refuse_other(triton, name)
+        to_triton.refuse_not_triton(triton, name)
         found.append(partial(to_triton.write_triton, triton))
     return found

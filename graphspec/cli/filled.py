@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.cli.spec_text import scalar
-from graphspec.data.labels import small_classes
-from graphspec.data.pictures import sizes_text
-from graphspec.data.profile_sql import ISO
-from graphspec.data.series.rows import series_of
+from graphspec.data.folders import sizes_text
+from graphspec.data.profile import ISO
+from graphspec.data.series import series_of
 from graphspec.data.source import DataError
+from graphspec.data.targets import small_classes
 from graphspec.language.declarations import Windows
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     Raises:
         UsageError: there are not two classes.
     """
-    from graphspec.data.file_profile import profile_files
     from graphspec.data.folders import Folder
+    from graphspec.data.profile import profile_files
 
     if (path / "train").is_dir():
         path, file = path / "train", f"{file}/train"

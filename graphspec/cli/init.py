@@ -24,7 +24,7 @@ from graphspec.cli.spec_text import form_lines
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
-    from graphspec.data.globs import Files
+    from graphspec.data.files import Files
     from graphspec.data.suggest import Suggestion, Task
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
@@ -191,7 +191,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
     """Look at a table, and decide how it becomes a spec."""
-    from graphspec.data.leaks import leaks
+    from graphspec.data.odd_values import leaks
     from graphspec.data.profile import profile
     from graphspec.data.source import DataError
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
@@ -216,8 +216,7 @@ def table_of(source: Path) -> tuple[Table | Files, list[str]]:
         UsageError: it is no table.
     """
     from graphspec.data.database import Table
-    from graphspec.data.globs import Files
-    from graphspec.data.profiling.recognized import recognized
+    from graphspec.data.files import Files, recognized
 
     table, form, why = recognized(source)
     if not isinstance(table, Table | Files):

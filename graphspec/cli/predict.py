@@ -180,7 +180,7 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 def _run(run: Path) -> _Network:
     from graphspec.api import load
     from graphspec.cli.started import started
-    from graphspec.export.labels import with_labels
+    from graphspec.export.onnx import with_labels
     from graphspec.language.head_arrays import LABEL
 
     model = started(run, "predict") if is_spec(run) else load(run)
@@ -257,7 +257,7 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
     """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
-    from graphspec.export.labels import joined
+    from graphspec.export.onnx import joined
     from graphspec.language.head_arrays import LABEL
     from graphspec.vocabulary.metrics import targets_of
 

@@ -96,7 +96,7 @@ def _refuse_foreign(path: Path) -> None:
 def load_run(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
     """Return the model of a run whose data may lie elsewhere now."""
     from graphspec.api import load
-    from graphspec.data.relocated import moved
+    from graphspec.data.paths import moved
 
     model = load(run, allow=allow)
     if data is not None:

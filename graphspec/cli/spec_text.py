@@ -10,8 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphspec.data.column_choice import Column
-    from graphspec.data.suggest import Suggestion, Target
+    from graphspec.data.suggest import Column, Suggestion, Target
     from graphspec.language.declarations import TextForm
 
 WIDTH = 120

@@ -13,7 +13,7 @@ from graphspec.cli.targets import spec_for_run
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.data.weights.report import InitialWeights
+    from graphspec.data.weights.plan import InitialWeights
     from graphspec.engine.runtime.session import Session
 
 _TRAINING = (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY)

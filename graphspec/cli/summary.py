@@ -21,7 +21,6 @@ from graphspec.cli.rank_costs import (
     rank_json,
     rank_lines,
 )
-from graphspec.data.weights.report import reported
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
@@ -66,7 +65,7 @@ def summary(  # noqa: PLR0913 (the options of the command)
 def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:
     """Yield a table for each file of initial weights: what each weight starts from, and what is left over."""
     for plan in lowered.initial:
-        known = reported(plan)
+        known = plan.report()
         rows = list(known.rows())
         yield from ("", str(known))
         first = max((display_width(name) for name, _ in rows), default=0)

@@ -35,7 +35,7 @@ from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.data.check import Dataset
+    from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.check import Checked
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.training.trainer import Trainer
@@ -63,9 +63,8 @@ def train(  # noqa: PLR0913 (the options of the command)
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
-    from graphspec.cli.preparing import show_preparing
-    from graphspec.cli.progress import observer_for_stdout
-    from graphspec.data.relocated import moved
+    from graphspec.cli.progress import observer_for_stdout, show_preparing
+    from graphspec.data.paths import moved
     from graphspec.engine.compiler.trainable import refuse_untrainable
     from graphspec.engine.training.epoch_log import monitored
     from graphspec.engine.training.interrupt import raised
@@ -167,7 +166,7 @@ def _checked(
 
 def _check_export(spec: Spec, graph: Graph) -> None:
     """Report a network that cannot be exported before the training, not after it."""
-    from graphspec.export.check import check_export
+    from graphspec.export.onnx import check_export
     from graphspec.graph.onnx_model import opset_for
 
     if found := check_export(spec, graph, opset_for(graph)):

@@ -6,16 +6,15 @@ import math
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_file
-from graphspec.base.codes import Code
-from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at, first_line
+from graphspec.base.arrays.memory import map_file
+from graphspec.data.convert import assemble, chunks
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, first_line, lossy, unreadable
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings
@@ -42,7 +41,7 @@ class _Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-class Npz:
+class Npz(Source):
     """An opened ``.npz`` archive: its list of arrays; none has been read."""
 
     item = "array"
@@ -57,9 +56,9 @@ class Npz:
                     entries = archive.infolist()
         except Exception as error:
             said = "it is not a zip archive" if isinstance(error, zipfile.BadZipFile) else first_line(error)
-            raise DataError(Code.UNREADABLE_FILE, f"cannot be read as .npz: {said}", "write it with np.savez") from None
+            raise unreadable(f"cannot be read as .npz: {said}", "write it with np.savez") from None
         if single:
-            raise DataError(Code.UNREADABLE_FILE, "is a single array, not an .npz archive", "write it with np.savez")
+            raise unreadable("is a single array, not an .npz archive", "write it with np.savez")
         self._entries = {e.filename.removesuffix(".npy"): e for e in entries}
         self.names: Sequence[str] = list(self._entries)
         counts = Counter(e.filename.removesuffix(".npy") for e in entries)
@@ -69,8 +68,10 @@ class Npz:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
 
-    def place(self, row: int) -> str:
-        return at(row)
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        array = self.read([column])[column]
+        if not isinstance(array, DataError) and array.ndim:
+            yield from chunks(array)
 
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
         """Return each array as it is in the archive, or its error; large arrays are memory-mapped.
@@ -90,9 +91,7 @@ class Npz:
                     for name, header in headers.items()
                 }
         except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(
-                Code.UNREADABLE_FILE, f"cannot be read: {first_line(error)}", "write the file again"
-            ) from None
+            raise unreadable(f"cannot be read: {first_line(error)}", "write the file again") from None
 
     def _header(self, archive: zipfile.ZipFile, name: str) -> _Header | DataError:
         """Read the header of an entry, and compare it with the size of the entry."""
@@ -101,30 +100,22 @@ class Npz:
             with archive.open(entry) as member:
                 magic = member.read(6)
                 if magic != b"\x93NUMPY":
-                    return DataError(
-                        Code.UNREADABLE_FILE,
-                        "is not an array: it does not start like an .npy file",
-                        "write it with np.savez",
-                    )
+                    return unreadable("is not an array: it does not start like an .npy file", "write it with np.savez")
                 version = tuple(member.read(2))
                 if version not in _HEADERS:
-                    return DataError(
-                        Code.UNREADABLE_FILE, "is damaged: it has an unknown version", "write the file again"
-                    )
+                    return unreadable("is damaged: it has an unknown version", "write the file again")
                 shape, by_columns, dtype = _HEADERS[version](member)
                 length = member.tell()
         except Exception as error:
             return _damaged(error)
         if dtype.hasobject:
             hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"
-            return DataError(
-                Code.LOSSY_CONVERSION, "contains Python objects, which are pickles and are never read", hint
-            )
+            return lossy("contains Python objects, which are pickles and are never read", hint)
         header = _Header(tuple(shape), by_columns, dtype, length)
         have = entry.file_size - length
         if any(n < 0 for n in header.shape) or header.nbytes != have:
             text = f"is damaged: shape {header.shape} and dtype {dtype} need {header.nbytes} bytes, it has {have}"
-            return DataError(Code.UNREADABLE_FILE, text, "write the file again")
+            return unreadable(text, "write the file again")
         whole = self.max_rows is None or not header.shape or (header.by_columns and len(header.shape) > 1)
         return header if whole else header._replace(shape=(min(header.shape[0], self.max_rows or 0), *header.shape[1:]))
 
@@ -155,4 +146,4 @@ class Npz:
 
 
 def _damaged(error: Exception) -> DataError:
-    return DataError(Code.UNREADABLE_FILE, f"is damaged: {first_line(error)}", "write the file again")
+    return unreadable(f"is damaged: {first_line(error)}", "write the file again")

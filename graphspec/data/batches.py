@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import mapped_files
+from graphspec.base.arrays.memory import describe_map, mapped_files
 from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.graph.kernels.compiled import use_fast_kernel
+from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 from graphspec.language.head_arrays import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.base.arrays.memory_maps import MappedFile
-    from graphspec.data.series.rows import Series
-    from graphspec.graph.ir.graph import Array
+    from graphspec.base.arrays.memory import MappedFile
+    from graphspec.data.series import Series
+    from graphspec.graph.ir.graph import Array, Graph
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
@@ -131,9 +133,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
     """
-    if n < 2:
-        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
-    count = min(max(round(fraction * n), 1), n - 1)
+    count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
     if classes is None:
         chosen = order[:count]
@@ -151,15 +151,20 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
+def _held_out(n: int, fraction: float) -> int:
+    """Return the number of validation rows."""
+    if n < 2:
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
+    return min(max(round(fraction * n), 1), n - 1)
+
+
 def split_last(n: int, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
 
     Raises:
         SpecError: GS508 if there are too few rows for both parts.
     """
-    if n < 2:
-        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
-    first = n - min(max(round(fraction * n), 1), n - 1)
+    first = n - _held_out(n, fraction)
     return np.arange(first), np.arange(first, n)
 
 
@@ -380,3 +385,48 @@ class BatchLoader:
             part = rows[first : first + len(scratch)]
             take(part, 0, scratch[: len(part)], "clip")
             np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")
+
+
+# Sparse bool inputs are stored as the column indices of their ones; a matmul then becomes a sum of weight rows.
+_SEARCH_BYTES = 1 << 24  # bytes searched at a time
+
+
+def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
+    """Replace bool inputs that only matmuls read by the indices of their ones, if they are sparse enough.
+
+    Memory-mapped files stay as they are.
+    """
+    found = {}
+    for name in only_multiplied(graph) if use_fast_kernel(True) else ():
+        array = arrays.inputs.get(name)
+        if array is not None and array.dtype == np.bool_ and describe_map(array) is None:
+            indices = indices_of_ones(array)
+            if indices is not None:
+                found[name] = indices
+    return replace(arrays, inputs=arrays.inputs | found) if found else arrays
+
+
+def indices_of_ones(rows: Array) -> Array | None:
+    """Return the column indices of the ones in bool rows (n, width): an array (n, k), padded with ``width``.
+
+    k is the largest number of ones in a row. Return None if k is 0, or above ``width // MIN_WIDTH_PER_ID``, where a matmul
+    is faster.
+    """
+    n, width = rows.shape
+    limit = width // MIN_WIDTH_PER_ID
+    step = max(_SEARCH_BYTES // max(width, 1), 1)
+    chunks = [rows[start : start + step] for start in range(0, n, step)]
+    counts = []
+    for chunk in chunks:
+        counts.append(np.count_nonzero(chunk, axis=1))
+        if counts[-1].max() > limit:
+            return None
+    longest = max((int(c.max()) for c in counts), default=0)
+    if longest == 0:
+        return None
+    indices = np.full((n, longest), width, np.int32)
+    for start, chunk, count in zip(range(0, n, step), chunks, counts, strict=True):
+        row, column = chunk.nonzero()
+        before = np.cumsum(count) - count
+        indices[start + row, np.arange(len(row)) - before[row]] = column
+    return indices

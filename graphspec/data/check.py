@@ -14,20 +14,22 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
-from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
+from graphspec.data.batches import Dataset
+from graphspec.data.convert import as_array, assemble, check_probabilities, check_range, checked_weights, reshape
 from graphspec.data.files import open_rows
-from graphspec.data.filling import assemble
 from graphspec.data.folders import sizes_of_pictures, with_columns
-from graphspec.data.frames import FrameColumn, fill_from_frames
-from graphspec.data.labels import encode_labels, learn_labels
-from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
-from graphspec.data.problems.reporter import Reporter, noun_of, section_of
-from graphspec.data.problems.survey import Finding, can_be_surveyed, survey_array, survey_table
-from graphspec.data.requirements import DataSignature
-from graphspec.data.sample_weights import checked_weights
-from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
-from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
+from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataSignature, Problems, Request, Source, placed
+from graphspec.data.tables import FrameColumn, fill_from_frames
+from graphspec.data.targets import (
+    check_sequences,
+    check_texts,
+    encode_texts,
+    keep_rows,
+    problem_of,
+    rows_without,
+    steps_of_rows,
+)
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range
@@ -37,20 +39,6 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
-
-__all__ = [
-    "BatchLoader",
-    "DataSignature",
-    "Dataset",
-    "check_arrays",
-    "class_ids",
-    "encode_labels",
-    "learn_labels",
-    "load",
-    "refused",
-    "row_weights",
-    "split",
-]
 
 
 def load(
@@ -133,6 +121,7 @@ def _requested_names(
 
 
 def default_column(name: str, signature: DataSignature, table: Source) -> str:
+    """Return the column of an input or a target that no source maps."""
     column = signature.columns.get(name, name)
     return column if column in table.names or name not in table.names else name
 
@@ -226,9 +215,7 @@ class _Check(Reporter):
                     request,
                     k,
                     error,
-                    survey_table(table, columns[k], request, error, may_miss=self._may_miss(request))
-                    if surveyed
-                    else [],
+                    survey(table, columns[k], request, error, may_miss=self._may_miss(request)) if surveyed else [],
                     (table.item, columns[k], where),
                 )
             return
@@ -273,9 +260,9 @@ class _Check(Reporter):
     def _survey_given(self, value: Any, request: Request, error: DataError) -> list[Finding]:
         may_miss = self._may_miss(request)
         if isinstance(value, FrameColumn):
-            return survey_table(value.frame, value.column, request, error, may_miss=may_miss)
+            return survey(value.frame, value.column, request, error, may_miss=may_miss)
         array = _as_array(value, request)
-        return [] if isinstance(array, DataError) else survey_array(array, request, error, may_miss=may_miss)
+        return [] if isinstance(array, DataError) else survey(array, request.name, request, error, may_miss=may_miss)
 
     def add(self, section: str, name: str, converted: Any, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""

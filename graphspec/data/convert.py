@@ -1,7 +1,8 @@
-"""Conversion of an array to the type that the graph expects, and checks of its shape and values."""
+"""Values of files and arrays in the types that a graph expects: converted, checked, packed and filled in part by part."""
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -9,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
-from graphspec.data.problems.tally import CELL, Tally
-from graphspec.data.source import DataError, at
+from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 
 if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Type
+    from graphspec.graph.ir.graph import Array
     from graphspec.graph.ir.ranges import Range
 
+# Conversion of an array to the type that the graph expects, and checks of its shape and values.
 _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries small
 LABELS = "give the head its `labels`"
 FILL_IN = "fill it in, or remove the row"
@@ -54,9 +57,7 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
     try:
         return np.asarray(value)
     except ValueError:
-        raise DataError(
-            Code.WRONG_ARRAY_SHAPE, "is a list of lists of different lengths", "pad them to one length"
-        ) from None
+        raise wrong_shape("is a list of lists of different lengths", "pad them to one length") from None
 
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -89,9 +90,7 @@ def convert(
     source_kind = array.dtype.kind
     if expected.is_float:
         if source_kind not in "fiub":
-            raise DataError(
-                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array)
-            )
+            raise lossy(f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array))
         if source_kind != "f":
             return array
         check_finite(array, first, gaps=gaps)
@@ -100,11 +99,7 @@ def convert(
         with np.errstate(over="ignore"):
             bad = first_bad(array, lambda x: np.isinf(x.astype(np.float32)))
         if bad is not None:
-            raise DataError(
-                Code.LOSSY_CONVERSION,
-                f"is too large for float32: {at(first + bad[0])} has {bad[1]}",
-                "scale the values",
-            )
+            raise lossy(f"is too large for float32: {at(first + bad[0])} has {bad[1]}", "scale the values")
         return _cast(array, np.float32)
     dtype = np.dtype(expected.dtype)
     if dtype.kind == "b" or source_kind == "b":
@@ -133,9 +128,9 @@ def convert(
             if bad is None:
                 return _cast(array, dtype)
             text = f"has a float too large to identify the integer: {at(first + bad[0])} has {bad[1]:.0f}"
-            raise DataError(Code.LOSSY_CONVERSION, text, f"store integers as {dtype}")
-        raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
-    raise DataError(Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
+            raise lossy(text, f"store integers as {dtype}")
+        raise lossy(f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
+    raise lossy(f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
 
 
 def _dtype_hint(array: Array) -> str:
@@ -150,7 +145,7 @@ def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
     info = np.iinfo(dtype)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
+        raise lossy(f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
     return _cast(array, dtype)
 
 
@@ -172,7 +167,7 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
     if gaps and not any(isinstance(v, str) for v in present):
         return _numbers(present, np.array(absent, bool), expected).reshape(array.shape)
     if not all(isinstance(v, str) for v in present):
-        raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
+        raise lossy("contains values that are neither numbers nor text")
     if labels is None:
         truth = {"true": True, "false": False}
         if present and all(v.lower() in truth for v in present):
@@ -218,7 +213,7 @@ def _numbers(present: Sequence[Any], absent: Array, expected: Type) -> Array:
     if numbers.size and numbers.dtype == object:
         numbers = np.array([float(v) if isinstance(v, Decimal) else v for v in present])
     if numbers.size and (numbers.dtype.kind not in "fiub" or numbers.ndim != 1):
-        raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
+        raise lossy("contains values that are neither numbers nor text")
     if numbers.size == absent.size:
         return numbers
     exact = not expected.is_float and (numbers.dtype.kind in "iu" or not numbers.size)
@@ -234,7 +229,7 @@ def is_missing(text: str, others: Sequence[str] = ()) -> bool:
 
 def holds_text(row: int, value: str) -> DataError:
     """Return GS504 for text in a row of a column of numbers."""
-    return DataError(Code.LOSSY_CONVERSION, f"contains text: {at(row)} has '{shorten(value, CELL)}'", LABELS)
+    return lossy(f"contains text: {at(row)} has '{shorten(value, CELL)}'", LABELS)
 
 
 def is_number(text: str) -> bool:
@@ -244,6 +239,12 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return text.isascii() and "_" not in text
+
+
+def texts_among(cells: Sequence[str], others: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether some cells are no numbers, and whether some of these stand for no missing value, as ``others`` do."""
+    texts = [cell for cell in cells if not is_number(cell)]
+    return bool(texts), not all(is_missing(text, others) for text in texts)
 
 
 def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
@@ -271,9 +272,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
         except ArithmeticError:  # an exponent of twenty digits
             number = Decimal("inf")
         if not number.is_finite() or number != number.to_integral_value():
-            raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(row)} has {text}", _ROUND)
+            raise lossy(f"is not an exact {dtype}: {at(row)} has {text}", _ROUND)
         if not info.min <= number <= info.max:
-            raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(row)} has {text}")
+            raise lossy(f"does not fit {dtype}: {at(row)} has {text}")
         found[index] = int(number)
     return found
 
@@ -338,7 +339,7 @@ def same_numbers(
     """
     array = as_array(value, gaps=gaps)
     if array.ndim == 0:
-        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != expected.dtype:
         array = convert(array, expected, gaps=gaps)
     array = reshape(array, expected, sizes, squeeze=False, is_input=True)
@@ -367,10 +368,8 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array.reshape(array.shape[:-1])
     if array.ndim != rank:
-        raise DataError(
-            Code.WRONG_ARRAY_SHAPE,
-            f"has shape {show(array.shape)}, not {show(expected.shape)}",
-            _shape_hint(array, expected, is_input),
+        raise wrong_shape(
+            f"has shape {show(array.shape)}, not {show(expected.shape)}", _shape_hint(array, expected, is_input)
         )
     for axis in range(1, rank):
         size, actual = evaluate(expected.shape[axis], sizes), array.shape[axis]
@@ -379,7 +378,7 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
         elif size != actual:
             known = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
             text = f"has shape {show(array.shape)}, not {show(expected.shape)}{known}: axis {axis} has {actual}"
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, expected, is_input))
+            raise wrong_shape(text, _shape_hint(array, expected, is_input))
     return array
 
 
@@ -398,3 +397,316 @@ def _shape_hint(array: Array, expected: Type, is_input: bool) -> str:
     if one_axis and expected.is_float and not is_input:
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"
+
+
+# Texts of requested arrays, packed: from arrays of Python objects, and from the parts of a file.
+_BLOCK_TEXTS = 1 << 16  # texts that are packed at a time
+_HINT = "store text or integers"
+
+
+def pack(array: Array, first: int = 0) -> Strings:
+    """Pack the texts of an array: integers become their digits, booleans ``true`` and ``false``, missing values are empty.
+
+    Args:
+        first: the index of the first row, if the array is a part of a longer one.
+
+    Raises:
+        DataError: GS504 for other values, and for texts that are not Unicode.
+    """
+    if array.ndim == 0:
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
+    builder = StringsBuilder(array.shape[1:])
+    per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
+    step = max(_BLOCK_TEXTS // per_row, 1)
+    for start in range(0, len(array), step):
+        values = array[start : start + step].reshape(-1)
+        if values.dtype.kind == "f" and not np.isnan(values).all():
+            row = first + start + int((~np.isnan(values)).argmax()) // per_row
+            raise lossy(f"has dtype {array.dtype}, which is not text, first in {at(row)}", _HINT)
+        if values.dtype.kind == "M":
+            values = _in_microseconds(values)
+        try:
+            _add(builder, values.tolist(), first + start, per_row)
+        except TextError as error:
+            raise as_data_error(error) from None
+    return builder.finish()
+
+
+def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -> None:
+    try:
+        builder.add_texts(values)
+    except TypeError:
+        texts = []
+        for index, value in enumerate(values):
+            text = _text_of(value)
+            if text is None:
+                raise lossy(f"has {value!r:.40} in {at(first + index // per_row)}, which is not text", _HINT) from None
+            texts.append(text)
+        builder.add_texts(texts)
+
+
+def _in_microseconds(times: Array) -> Array:
+    """Return times whose objects are Python's; dates stay dates."""
+    return times if np.can_cast(times.dtype, "datetime64[us]", "safe") else times.astype("datetime64[us]")
+
+
+def _text_of(value: Any) -> str | None:
+    """Return the text of an object; None if it has none."""
+    if isinstance(value, str):
+        return value
+    if is_null(value):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | np.integer | Decimal | datetime.time):
+        return str(value)
+    if isinstance(value, np.datetime64):
+        return _text_of(_in_microseconds(np.array(value)).item())
+    if isinstance(value, datetime.datetime):
+        text = value.isoformat(" ")
+        return text.rstrip("0") if value.microsecond and value.tzinfo is None else text
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+    return None
+
+
+def as_data_error(error: TextError) -> DataError:
+    """Return the same problem as an error of data."""
+    problem = error.problem
+    return DataError(problem.code, problem.message, problem.hint)
+
+
+def holds_texts(array: Array) -> bool:
+    """Return whether an array contains texts, as labels are."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "US"
+    return any(isinstance(v, str) for v in array.reshape(-1).tolist())
+
+
+def side_by_side(columns: Sequence[Strings]) -> Strings:
+    """Return columns of texts ``(N,)`` as one column ``(N, k)``."""
+    rows, count = len(columns[0]), len(columns)
+    ends = np.cumsum([0, *(len(c.data) for c in columns)])
+    offsets = np.concatenate([c.offsets[:-1] + end for c, end in zip(columns, ends[:-1], strict=True)] + [ends[-1:]])
+    order = np.arange(count * rows).reshape(count, rows).T.reshape(-1)
+    return Strings(np.concatenate([c.data for c in columns]), offsets).select(order).reshape((rows, count))
+
+
+# Arrays filled from a file, at once or part by part; at most one part is in memory twice.
+class Filling:
+    """One requested array while it is filled.
+
+    Args:
+        reserve: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
+    """
+
+    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
+        self.request, self.problems, self._reserve = request, Problems(), reserve
+
+    @property
+    def closed(self) -> bool:
+        """True if every column has a problem: the remaining rows need not be read."""
+        return len(self.problems) == len(self.request.columns)
+
+    def put(self, column: int, part: Any, first: int) -> None:
+        """Convert and store a part of a column (by its index in the request); ``first`` is the index of its first row."""
+        if column in self.problems:
+            return
+        try:
+            if isinstance(part, DataError):
+                raise part
+            ready = self._ready(column, part, first)
+        except DataError as error:
+            self.problems[column] = error
+            return
+        if ready is not None:
+            self._store(column, ready, first)
+
+    def result(self, rows: int) -> Array | Strings | Problems:
+        """Return the first ``rows`` rows of the array, or the problems."""
+        return self.problems or self._filled(rows)
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        """Return what can be stored, after a place for it has been made; None if other columns are missing."""
+        raise NotImplementedError
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        raise NotImplementedError
+
+    def _filled(self, rows: int) -> Array | Strings:
+        raise NotImplementedError
+
+
+class NumberFilling(Filling):
+    """One requested array of numbers while it is filled; ``rows`` is the largest possible number of them."""
+
+    def __init__(self, request: Request, rows: int, reserve: Callable[[int], None]) -> None:
+        super().__init__(request, reserve)
+        self._rows = rows
+        self._array: Array | None = None
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        request = self.request
+        part = _converted(part, request, first)
+        row = (len(request.columns), *part.shape[1:]) if request.stacked else part.shape[1:]
+        array = self._array
+        if array is None:
+            self._array = self._new(row, _storage_dtype(part.dtype, request))
+        elif array.shape[1:] != row:
+            raise ragged(array.shape[1], first, len(part[0]))
+        elif array.dtype != _own_dtype(request) and not np.can_cast(part.dtype, array.dtype, "safe"):
+            wider = self._new(row, _own_dtype(request))
+            wider[:first] = array[:first]
+            self._array = wider
+        return part
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        assert self._array is not None
+        place = self._array[first : first + len(part)]
+        np.copyto(place[:, column] if self.request.stacked else place, part, casting="unsafe")
+
+    def _new(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array for all rows."""
+        request, shape = self.request, (self._rows, *row)
+        if request.allocate is not None:
+            return request.allocate(request.name, shape, _own_dtype(request))
+        self._reserve(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        return np.empty(shape, dtype)
+
+    def _filled(self, rows: int) -> Array:
+        return np.empty((0,), np.float32) if self._array is None else self._array[:rows]
+
+
+class TextFilling(Filling):
+    """One requested column of texts while it is filled."""
+
+    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
+        super().__init__(request, reserve)
+        self._builder: StringsBuilder | None = None
+        self._waiting: dict[int, Strings] = {}
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        request = self.request
+        if request.stacked:
+            if part.ndim != 1:
+                raise wrong_shape(NOT_SCALAR)
+            self._waiting[column] = part
+            if len(self._waiting) < len(request.columns):
+                return None
+            part = side_by_side([self._waiting[k] for k in range(len(request.columns))])
+            self._waiting = {}
+        if self._builder is None:
+            self._builder = StringsBuilder(part.shape[1:], request.name, request.allocate, self._reserve)
+        elif self._builder.row_shape != part.shape[1:]:
+            raise ragged(self._builder.row_shape[0], first, part.shape[1])
+        return part
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        assert self._builder is not None
+        self._builder.add_valid(part.data, part.lengths().reshape(-1))
+
+    def _filled(self, rows: int) -> Strings:
+        return (StringsBuilder() if self._builder is None else self._builder).finish()
+
+
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
+    """Convert the arrays of a request, and stack several as columns of one array.
+
+    Args:
+        first: the index of the first row, if the arrays are a part of longer ones.
+    """
+    problems: Problems = {}
+    parts: list[Any] = []
+    for k, array in enumerate(arrays):
+        try:
+            if isinstance(array, DataError):
+                raise array
+            parts.append(_converted(array, request, first))
+            if len(parts[-1]) != len(parts[0]):
+                hint = "all arrays have one row for each sample, in the same order"
+                raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)
+        except DataError as error:
+            problems[k] = error
+    if problems:
+        return problems
+    if not request.stacked:
+        found: Array | Strings = parts[0]
+        return found
+    if request.type.is_string:
+        return side_by_side(parts)
+    array = np.empty((len(parts[0]), len(parts)), _storage_dtype(parts[0].dtype, request))
+    for k, part in enumerate(parts):
+        np.copyto(array[:, k], part, casting="unsafe")
+    return array
+
+
+def _converted(array: Array, request: Request, first: int) -> Any:
+    if array.ndim == 0:
+        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
+    if isinstance(array, Pictures):
+        each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
+        return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
+    if request.type.is_string:
+        texts = pack(array, first)
+        if request.stacked and texts.ndim != 1:
+            raise wrong_shape(NOT_SCALAR)
+        return texts
+    booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
+    if request.is_sequence and not request.stacked and holds_texts(array):
+        return pack(array, first)
+    if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
+        return pack(array, first)
+    if request.missing and array.dtype.kind in "OU":
+        cells = array.reshape(-1).tolist()
+        cells = [None if isinstance(cell, str) and is_missing(cell, request.missing) else cell for cell in cells]
+        array = np.array(cells, object).reshape(array.shape)
+    try:
+        array = convert(array, request.type, request.labels, first, gaps=request.gaps)
+    except DataError as error:
+        raise for_request(error, request) from None
+    if request.stacked and array.ndim != 1:
+        raise wrong_shape(NOT_SCALAR)
+    return array
+
+
+def for_request(error: DataError, request: Request) -> DataError:
+    """Return the error with a suitable hint: inputs and targets of regression have no labels."""
+    if error.problem.hint == LABELS and request.is_input:
+        return error.changed(
+            hint="declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
+        )
+    if error.problem.hint == LABELS and request.type.is_float:
+        return error.changed(hint="store numbers")
+    return error
+
+
+def _storage_dtype(dtype: np.dtype[Any], request: Request) -> np.dtype[Any]:
+    """Return the dtype to store: the graph's for stacked columns, else the array's own unless it is wider."""
+    own = _own_dtype(request)
+    return own if request.stacked or dtype.itemsize > own.itemsize else dtype
+
+
+def _own_dtype(request: Request) -> np.dtype[Any]:
+    return np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)
+
+
+# Checks of sample weights.
+def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
+    """Return sample weights of a target: one per row, or one per value of the loss.
+
+    Raises:
+        DataError: GS503, they have another shape.
+    """
+    rank = max(len(target.shape) - target.is_float, 1)
+    if array.ndim == rank + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim > rank:
+        dims = ", ".join(map(str, target.shape[:rank]))
+        text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
+        raise wrong_shape(text, "give one weight for each row")
+    return reshape(array, Type("float32", target.shape[: array.ndim]), sizes, squeeze=False)

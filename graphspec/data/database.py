@@ -5,31 +5,169 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.arrow import batches, first_null, texts, values
-from graphspec.data.compressed import undecodable
-from graphspec.data.filling import Filling, for_request
-from graphspec.data.problems.places import row_from_1
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at
-from graphspec.data.texts import TextFilling
+from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, for_request
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
+from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
     from graphspec.graph.ir.graph import Array
+
+# Record batches of the Arrow C stream interface as NumPy arrays.
+_NUMBERS = {f"{sign}int{size}": np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)}
+_NUMBERS |= {"half_float": np.dtype(np.float16), "float": np.dtype(np.float32), "double": np.dtype(np.float64)}
+
+
+def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the row count of each batch of a stream (a capsule), and its columns for :func:`values`."""
+    from nanoarrow.c_array_stream import c_array_stream
+
+    for batch in c_array_stream(stream):
+        view = batch.view()
+        yield batch.length, [view.child(k) for k in range(batch.n_children)]
+
+
+def values(column: Any, row: int) -> Array:
+    """Return a column of a batch: missing numbers are NaN, missing text is None, lists of equal length are rows.
+
+    Args:
+        row: the index of the batch's first row.
+
+    Raises:
+        DataError: GS503 for lists of different lengths, GS504 for values that are neither numbers nor text.
+    """
+    return _values(column, 0, column.length, row, 1)
+
+
+def texts(column: Any, row: int) -> Strings:
+    """Return a column of texts of a batch, packed: missing texts are empty, lists of equal length are rows.
+
+    Args:
+        row: the index of the batch's first row.
+
+    Raises:
+        DataError: GS503 for lists of different lengths, GS504 for bytes that are not UTF-8.
+    """
+    try:
+        return _texts(column, 0, column.length, row, 1)
+    except TextError as error:
+        raise as_data_error(error) from None
+
+
+def first_null(column: Any) -> int | None:
+    """Return the first row of a batch in which a column has no value."""
+    if column.storage_type == "na":
+        return 0 if column.length else None
+    valid = _valid(column, column.offset, column.length)
+    return None if valid is None else int((~valid).argmax())
+
+
+def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings:
+    storage, first = view.storage_type, view.offset + first
+    valid = _valid(view, first, count)
+    if storage in ("list", "large_list"):
+        start, length = _lists(view, first, count, valid, row, per_row)
+        inner = _texts(view.child(0), start, count * length, row, per_row * length)
+        return inner.reshape((count, length, *inner.shape[1:]))
+    builder = StringsBuilder()
+    if storage in ("string", "large_string"):
+        offsets = _buffer(view.buffer(1), np.int32 if storage == "string" else np.int64, first, count + 1)
+        data = _buffer(view.buffer(2), np.uint8, 0, int(offsets[-1])) if count else offsets
+        builder.add(data, offsets, valid)
+    elif storage == "na":
+        builder.add_texts([""] * count)
+    else:
+        raise lossy(f"contains {storage.replace('_', ' ')} values, which are not text")
+    return builder.finish()
+
+
+def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
+    storage, first = view.storage_type, view.offset + first
+    valid = _valid(view, first, count)
+    if storage in ("list", "large_list"):
+        return _rows(view, first, count, valid, row, per_row)
+    if storage in ("string", "large_string"):
+        return _text(view, first, count, valid)
+    if storage == "bool":
+        array: Array = _bits(view.buffer(1), first, count)
+    elif storage in _NUMBERS:
+        array = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
+    elif storage == "na":
+        array = np.full(count, np.nan)
+    else:
+        raise lossy(f"contains {storage.replace('_', ' ')} values, which are not numbers", "store numbers")
+    return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
+
+
+def _buffer(buffer: Any, dtype: Any, first: int, count: int) -> Array:
+    if count == 0:
+        return np.empty(0, dtype)
+    return np.frombuffer(buffer, dtype, count, first * np.dtype(dtype).itemsize)
+
+
+def _bits(buffer: Any, first: int, count: int) -> Array:
+    octets = _buffer(buffer, np.uint8, first // 8, (first + count + 7) // 8 - first // 8)
+    return np.unpackbits(octets, bitorder="little")[first % 8 :][:count].view(np.bool_)
+
+
+def _valid(view: Any, first: int, count: int) -> Array | None:
+    """Return the mask of values that are not missing, None if none is missing."""
+    if view.null_count == 0 or view.storage_type == "na" or not view.buffer(0).size_bytes:
+        return None
+    valid = _bits(view.buffer(0), first, count)
+    return None if valid.all() else valid
+
+
+def _text(view: Any, first: int, count: int, valid: Array | None) -> Array:
+    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "string" else np.int64, first, count + 1)
+    array = np.empty(count, object)
+    if count:
+        data = memoryview(view.buffer(2)) if offsets[-1] > offsets[0] else b""
+        array[:] = [str(data[a:b], "utf-8", "replace") for a, b in pairwise(offsets.tolist())]
+    if valid is not None:
+        array[~valid] = None
+    return array
+
+
+def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> Array:
+    """Return lists as rows of an array; each row of the table contributes ``per_row`` of them."""
+    if count == 0:
+        return np.empty((0, 0))
+    start, length = _lists(view, first, count, valid, row, per_row)
+    inner = _values(view.child(0), start, count * length, row, per_row * length)
+    return inner.reshape(count, length, *inner.shape[1:])
+
+
+def _lists(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> tuple[int, int]:
+    """Return where the elements of lists begin, and the length of all of them."""
+    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
+    if count == 0:
+        return 0, 0
+    lengths = np.diff(offsets)
+    if valid is not None:
+        length = int(lengths[valid][0]) if valid.any() else 0
+        raise ragged(length, row + int((~valid).argmax()) // per_row, None)
+    if (lengths != lengths[0]).any():
+        other = int((lengths != lengths[0]).argmax())
+        raise ragged(int(lengths[0]), row + other // per_row, int(lengths[other]))
+    return int(offsets[0]), int(lengths[0])
+
 
 _BATCH_BYTES = 1 << 23  # bytes of a record batch; the reader and its buffers use about 100 MiB more
 _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch
 _FIRST_ROWS = 64  # rows whose average size determines the size of a record batch
 _EXACT = 2.0**53  # from here on, a double does not represent every integer
 # Never reported: marks a column whose problem is determined after the last row, or that is read again.
-_PENDING = DataError(Code.LOSSY_CONVERSION, "is not read yet")
+_PENDING = lossy("is not read yet")
 
 _UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]
@@ -62,14 +200,65 @@ class ReadAgain(Exception):  # noqa: N818
         self.override = override
 
 
-class Table:
+class Relation:
+    """Rows that a query returns."""
+
+    connection: Any
+    source: str
+    """The query."""
+    columns: Mapping[str, str]
+    """The columns in SQL by name."""
+    types: Mapping[str, Any]
+    """Their types by SQL."""
+    ambiguous: Mapping[str, str]
+    """Names that several columns share."""
+    of_texts = False
+    """Whether every cell is a text; else the files say the types of values."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Turn errors of the database into DataError."""
+        raise NotImplementedError
+
+    def known_columns(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield the columns with a name of their own: the name, the SQL, and its type."""
+        for name, sql in self.columns.items():
+            if name not in self.ambiguous:
+                yield name, sql, self.types[sql]
+
+    def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
+        """Return the rows of ``SELECT what FROM source tail``."""
+        found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
+        return found
+
+
+class Union(Relation):
+    """The rows of several tables with the same columns, one after the other."""
+
+    def __init__(self, tables: Sequence[Table], names: Sequence[str]) -> None:
+        self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
+        self.columns = {name: f"c{k}" for k, name in enumerate(names)}
+        selects = [
+            f"SELECT {', '.join(f'{t.columns[name]} AS {sql}' for name, sql in self.columns.items())} FROM ({t.source})"
+            for t in tables
+        ]
+        with self.reading():
+            self.connection = new_connection()
+            lock(self.connection, [t.path for t in tables])
+            self.source = " UNION ALL ".join(selects)
+            relation = self.connection.sql(self.source)
+            self.types = dict(zip(relation.columns, relation.types, strict=True))
+
+    def reading(self) -> AbstractContextManager[None]:
+        return self._first.reading()
+
+
+class Table(Relation, Source):
     """A table of rows. Subclasses define the names of its columns and how to read them."""
 
-    item = "column"
-    max_rows: int | None = None
     hint: str | None = None
     """The expected content, reported if the file cannot be read."""
     is_text = False
+    """Whether the file is one of text, in an encoding."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,8 +269,8 @@ class Table:
             self.ambiguous: Mapping[str, str] = {}
             self.names: Sequence[str] = list(relation.columns)
             self.columns = {n: quoted(n) for n in self.names}
-            self.types: dict[str, Any] = dict(zip(self.columns.values(), relation.types, strict=True))
-            self.source: str = relation.sql_query()
+            self.types = dict(zip(self.columns.values(), relation.types, strict=True))
+            self.source = relation.sql_query()
             self.read_names()
 
     # Overridden by subclasses.
@@ -142,7 +331,7 @@ class Table:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn errors of the database into DataError; names that are not UTF-8 raise RuntimeError or UnicodeError."""
+        """Turn errors of the database into DataError: names that are not UTF-8 raise RuntimeError or UnicodeError."""
         import duckdb
 
         try:
@@ -155,17 +344,38 @@ class Table:
             if (own := undecodable(self.path) if self.is_text else None) is not None:
                 raise own from error
             text, hint = (None if _is_conversion_error(error) else self.explain(text)) or (text, self.hint)
-            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {text}", hint) from error
+            raise unreadable(f"cannot be read: {text}", hint) from error
 
     def count(self) -> int:
         """Count the rows."""
         with self.reading():
             return int(self.query("count(*)")[0][0])
 
-    def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
-        """Return the rows of ``SELECT what FROM source tail``."""
-        found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
-        return found
+    def relation(self) -> Relation:
+        """Return the rows as a relation."""
+        return self
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        limit = "" if self.max_rows is None else f"LIMIT {self.max_rows}"
+        with self.reading():
+            yield from self.blocks(self.as_written(column) if raw else self.columns[column], limit)
+
+    def type_of(self, column: str) -> str:
+        return str(self.types[self.columns[column]].id)
+
+    def values(self, column: str) -> Array:
+        sql = self.columns[column]
+        with self.reading():
+            blocks = self.blocks(f"epoch_us({sql})" if self.is_date(column) else sql)
+            parts = [np.array(block) for _, block in blocks]  # the next block takes the memory of this one
+        return np.concatenate(parts) if parts else np.empty(0, object)
+
+    def blocks(self, sql: str, tail: str = "") -> Iterator[tuple[int, Array]]:
+        """Yield the values of an SQL expression with the index of their first row; each block overwrites the one before."""
+        row = 0
+        for count, [part] in self.stream(sql, _MAX_BATCH_ROWS, tail):
+            yield row, values(part, row)
+            row += count
 
     def stream(self, what: str, rows: int, tail: str = "") -> Iterator[tuple[int, list[Any]]]:
         """Yield the rows of a query as record batches of ``rows`` rows.
@@ -206,7 +416,7 @@ class Table:
         with self.reading():
             self.prepare(requests, overrides)
         rows, budget = self._rows(requests)
-        fillings: dict[str, Filling | TextFilling] = {}
+        fillings: dict[str, Filling] = {}
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
             problems: Problems = {}
@@ -217,7 +427,7 @@ class Table:
                 except DataError as error:
                     problems[k] = error
             packed = any(ways[key].text for key in _keys(request) if key in ways)
-            filling = TextFilling(request, budget.reserve) if packed else Filling(request, rows, budget.reserve)
+            filling = TextFilling(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
             filling.problems.update(problems)
             fillings[request.name] = filling
         missing: dict[_Key, int] = {}
@@ -255,7 +465,7 @@ class Table:
     def _read(
         self,
         ways: Mapping[_Key, ColumnRead],
-        fillings: Mapping[str, Filling | TextFilling],
+        fillings: Mapping[str, Filling],
         rows: int,
         missing: dict[_Key, int],
         overrides: Overrides,
@@ -267,7 +477,7 @@ class Table:
         done = 0
         for count, columns in self.stream(what, size, "" if self.max_rows is None else f"LIMIT {self.max_rows}"):
             if done + count > rows:
-                raise DataError(Code.UNREADABLE_FILE, f"has more rows than expected: {rows}", "write the file again")
+                raise unreadable(f"has more rows than expected: {rows}", "write the file again")
             parts: dict[tuple[str, bool], Any] = {}
             for (name, k), way in ways.items():
                 filling = fillings[name]
@@ -319,7 +529,7 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
             if part.ndim == 1:
                 raise ReadAgain("integers")
             text = "has integers that were rounded: a double represents them up to 2^53 = 9007199254740992"
-            return DataError(Code.LOSSY_CONVERSION, text, "write only integers into the lists")
+            return lossy(text, "write only integers into the lists")
     return part
 
 

@@ -1,31 +1,208 @@
-"""Open a data file by the suffix of its name."""
+"""Open data files by the suffix of their names, one or several with the same columns, and find how a table is written."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import tempfile
 import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
-from graphspec.data.compressed import decoded
 from graphspec.data.database import Table
-from graphspec.data.folders import TEXTS, WithPictures, of_source
-from graphspec.data.globs import Files, has_marks, matching
-from graphspec.data.pictures import PICTURES
-from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
-from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
+from graphspec.data.folders import WithPictures, of_source
+from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
+from graphspec.data.source import (
+    NO_ROWS,
+    DataError,
+    MemoryBudget,
+    Problems,
+    Request,
+    Source,
+    lossy,
+    placed,
+    unreadable,
+    wrong_shape,
+)
+from graphspec.data.tables import Delimited, Lines, Parquet
+from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
 from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphspec.data.database import Relation
     from graphspec.language.declarations import DataSource
 
 
+# Several files as one source: a pattern of names such as ``visits/*.parquet``.
+class Files(Source):
+    """The rows of several files with the same columns, one file after the other, in the order of their names."""
+
+    def __init__(self, pattern: Path, open_source: Callable[[Path, int | None], Source], max_rows: int | None) -> None:
+        self.max_rows, self._open = max_rows, open_source
+        self._root = next(p for p in pattern.parents if not has_marks(p))
+        self.paths = matching(pattern)
+        with self._naming(self.paths[0]):
+            self._first = open_source(self.paths[0], max_rows)
+        self.item, self.names, self.of_texts = self._first.item, self._first.names, self._first.of_texts
+        self.ambiguous: Mapping[str, str] = self._first.ambiguous
+        for path in self.paths[1:]:
+            with self._naming(path):
+                self._compare(open_source(path, max_rows).names)
+
+    def _compare(self, names: Sequence[str]) -> None:
+        """Refuse a file whose columns differ from those of the first file."""
+        missing, new = set(self.names) - set(names), set(names) - set(self.names)
+        if missing or new:
+            name = min(missing or new)
+            first = self.paths[0].relative_to(self._root)
+            if missing:
+                text = f"has no {self.item} '{name}', which '{first}' has"
+            else:
+                text = f"has {self.item} '{name}', which '{first}' does not have"
+            raise DataError(Code.MISSING_ARRAY, text, f"all files that match need the same {self.item}s")
+
+    @contextmanager
+    def _naming(self, path: Path) -> Iterator[None]:
+        """Add the file's name to the problems of a file."""
+        try:
+            yield
+        except DataError as error:
+            raise self._named(error, path) from error.__cause__
+
+    def _named(self, error: DataError, path: Path) -> DataError:
+        return error.changed(message=f"{error.problem.message} (in '{path.relative_to(self._root)}')")
+
+    def place(self, row: int) -> str:
+        """Return the words for a row: its place in its file, and the name of the file."""
+        from graphspec.data.database import Table
+
+        for path, source in self.sources():
+            if not isinstance(source, Table):
+                break
+            if row < (count := source.count()):
+                return f"{source.place(row)} of '{path.relative_to(self._root)}'"
+            row -= count
+        return row_from_1(row)
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        before = 0
+        for _, part in self.sources():
+            last = 0
+            for first, block in part.cells(column, raw=raw):
+                yield before + first, block
+                last = first + len(block)
+            before += last
+
+    def type_of(self, column: str) -> str:
+        return self._first.type_of(column)
+
+    def values(self, column: str) -> Array:
+        parts = [part.values(column) for _, part in self.sources()]
+        return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
+
+    def relation(self) -> Relation:
+        """Return the rows of all files as one relation.
+
+        Raises:
+            DataError: a file is no table, or cannot be read.
+        """
+        from graphspec.data.database import Table, Union
+
+        tables = []
+        for path, file in self.sources():
+            if not isinstance(file, Table):
+                raise unreadable(f"is no table: {path.name}", "look at one file at a time")
+            tables.append(file)
+        return Union(tables, [name for name in self.names if name not in self.ambiguous])
+
+    def sources(self) -> Iterator[tuple[Path, Source]]:
+        """Yield every file and its source, until there are enough rows."""
+        yield self.paths[0], self._first
+        for path in self.paths[1:]:
+            with self._naming(path):
+                source = self._open(path, self.max_rows)
+            yield path, source
+
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+        parts: dict[str, list[Any]] = {r.name: [] for r in requests}
+        problems: dict[str, Problems] = {r.name: {} for r in requests}
+        rows = 0
+        for index, (path, source) in enumerate(self.sources()):
+            waiting = [_of_part(r, index) for r in requests if not problems[r.name]]
+            with self._naming(path):
+                found = source.fill(waiting)
+            rows += max((len(a) for a in found.values() if not isinstance(a, dict)), default=0)
+            for request in waiting:
+                try:
+                    part = found[request.name]
+                    if isinstance(part, dict):
+                        problems[request.name] = {
+                            k: self._named(placed(error, source.place), path) for k, error in part.items()
+                        }
+                        continue
+                    before = parts[request.name]
+                    if before and len(part) and isinstance(part, Strings) != isinstance(before[0], Strings):
+                        text = "has texts in some files, and numbers in others"
+                        raise lossy(text, "give the head its `labels`, or write all as text")
+                    if before and len(part) and part.shape[1:] != before[0].shape[1:]:
+                        text = f"has shape {part.shape[1:]} per row, the files before have {before[0].shape[1:]}"
+                        raise wrong_shape(text, "pad the rows to one length")
+                except DataError as error:
+                    problems[request.name] = {0: self._named(error, path)}
+                    continue
+                if len(part) or not before:
+                    before[:] = [*(p for p in before if len(p)), part]
+            if not any(not p for p in problems.values()) or (self.max_rows is not None and rows >= self.max_rows):
+                break
+        return {r.name: problems[r.name] or self._joined(parts.pop(r.name), r) for r in requests}
+
+    def _joined(self, parts: list[Any], request: Request) -> Any:
+        array = parts[0] if len(parts) == 1 else joined(parts, request)
+        return array if self.max_rows is None else array[: self.max_rows]
+
+
+def _of_part(request: Request, index: int) -> Request:
+    """Return the request for one file, which is filled in a place of its own."""
+    allocate = request.allocate
+    if allocate is None:
+        return request
+    return replace(request, allocate=lambda name, shape, dtype: allocate(f"{name}:{index}", shape, dtype))
+
+
+def joined(parts: list[Any], request: Request) -> Any:
+    """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
+
+    Raises:
+        DataError: GS602, the parts and the array together do not fit into memory.
+    """
+    if request.allocate is None:
+        MemoryBudget().reserve(sum(part.nbytes for part in parts))
+    if isinstance(parts[0], Strings):
+        builder = StringsBuilder(parts[0].shape[1:], request.name, request.allocate)
+        for part in parts:
+            builder.add_valid(part.data[part.offsets[0] : part.offsets[-1]], np.diff(part.offsets))
+        return builder.finish()
+    own = np.dtype(request.type.dtype)
+    dtype = np.result_type(*parts)
+    dtype = dtype if dtype.itemsize <= own.itemsize else own
+    if request.allocate is None:
+        return np.concatenate(parts, dtype=dtype, casting="unsafe")
+    array = request.allocate(request.name, (sum(map(len, parts)), *parts[0].shape[1:]), dtype)
+    return np.concatenate(parts, out=array, casting="unsafe")
+
+
+# Open a data file by the suffix of its name.
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     """Open the source of a part's rows; at most ``max_rows`` rows will be read.
 
@@ -49,14 +226,15 @@ def plain_rows(source: DataSource, max_rows: int | None) -> Source:
         from graphspec.data.queries import Query
 
         if source.file is not None:
-            _size(source.file)
+            size_of(source.file)
         table = Query(source)
         table.max_rows = max_rows
         return table
-    if (folder := of_source(source, max_rows)) is not None:
-        return folder
-    assert source.file is not None, "a split has no rows"
-    return open_source(source.file, max_rows, source=source)
+    if source.file is not None:
+        return open_source(source.file, max_rows, source=source)
+    folder = of_source(source, max_rows)
+    assert folder is not None, "a split has no rows"
+    return folder
 
 
 def files_of(source: DataSource) -> list[Path]:
@@ -90,9 +268,9 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
         if is_folder(path):
             raise folder_error(path, _named(path, source))
         if suffix in (*PICTURES, *TEXTS):
-            _size(path)  # a picture or a text that is not there, before what is said of one
+            size_of(path)  # a picture or a text that is not there, before what is said of one
         raise type_error(path)
-    if _size(path) == 0:
+    if size_of(path) == 0:
         raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
     if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
@@ -110,33 +288,6 @@ def _named(path: Path, source: DataSource | None) -> str:
     return path.name if named is None else str(named.value)
 
 
-def is_glob(path: Path) -> bool:
-    """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
-    return has_marks(path) and not is_regular(path)
-
-
-def _size(path: Path) -> int:
-    """Return the size of a regular file.
-
-    Raises:
-        DataError: GS501 if there is no such file, or it is not regular or not readable.
-    """
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise missing_error(path) from None
-    except OSError as error:
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
-    except ValueError as error:  # an embedded null byte, half a character
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error}") from None
-    if not stat.S_ISREG(found.st_mode):
-        what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
-        raise DataError(Code.UNREADABLE_FILE, f"is {what}, not a regular file", "write the data to a file")
-    if not os.access(path, os.R_OK):
-        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {os.strerror(13)}")
-    return found.st_size
-
-
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
     """Open a table by the suffix of its name.
 
@@ -146,12 +297,10 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
     Raises:
         DataError: GS501 if it cannot be read.
     """
-    from graphspec.data.delimited import Delimited
-    from graphspec.data.typed import Lines, Parquet
-
-    if suffix_of(path) == ".parquet":
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
         return Parquet(path)
-    read = Lines if suffix_of(path).startswith(".jsonl") else partial(Delimited, form=form)
+    read = Lines if suffix.startswith(".jsonl") else partial(Delimited, form=form)
     if form.encoding == "utf-8":
         return read(path)
     folder = Path(tempfile.mkdtemp(prefix="graphspec-"))  # the database and all else then read UTF-8
@@ -165,3 +314,60 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
         raise
     weakref.finalize(table, shutil.rmtree, folder, ignore_errors=True)
     return table
+
+
+# How the text of a table is read of which no spec says it: its encoding, and the marks in its numbers.
+_PLAIN = (".", None)
+
+
+def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
+    """Open a file; return it with how its text is read, and why, by key of the spec.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    form, why = TextForm(), dict[str, str]()
+    of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))
+    error = undecodable(path) if of_text else None
+    if error is not None:
+        often = (encoding for encoding in ("utf-16", "cp1252") if undecodable(path, encoding) is None)
+        if (encoding := next(often, None)) is None:
+            raise error
+        form = TextForm(encoding=encoding)
+        why["encoding"] = error.problem.message.removeprefix("cannot be read: ")
+    table = open_table(path, form) if error is not None else open_source(path)
+    if not isinstance(table, Delimited):
+        return table, form, why
+    marked, why_marked = _numbers(table, form)
+    return (table if marked == form else open_table(path, marked)), marked, why | why_marked
+
+
+def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]]:
+    """Return the form with the marks of the first rows: of all columns, or by column where they differ."""
+    marks: dict[str, tuple[str, str | None]] = {}
+    units: dict[str, None] = {}
+    shown: dict[str, str] = {}
+    points = False
+    for name, cells in table.first_cells():
+        found = marks_of(cells, MOSTLY)
+        if found is None:
+            continue
+        for unit in sorted(found[1]):
+            units[unit] = None
+            shown.setdefault("strip", _example(name, [cell for cell in cells if unit in cell]))
+        if found[0] == _PLAIN:
+            points |= any("." in cell for cell in cells)
+            continue
+        marks[name] = found[0]
+        for key, mark in zip(("decimal", "thousands"), found[0], strict=True):
+            if mark is not None and (key, mark) != ("decimal", "."):
+                shown.setdefault(key, _example(name, [cell for cell in cells if mark in cell.replace("\u202f", " ")]))
+    decimals = {name: decimal for name, (decimal, _) in marks.items() if decimal != "."}
+    thousands = {name: mark for name, (_, mark) in marks.items() if mark is not None}
+    alike = len(set(marks.values())) == 1 and not (points and decimals)
+    decimal, thousand = (next(iter(m.values()), None) if alike else m or None for m in (decimals, thousands))
+    return replace(form, decimal=decimal or ".", thousands=thousand, strip=tuple(units)), shown
+
+
+def _example(name: str, cells: Sequence[str]) -> str:
+    return f"as in '{cells[0].strip()}' of '{name}'" if cells else ""

@@ -1,34 +1,251 @@
-"""Folders of files as rows: pictures or texts, with the names of their subfolders as labels."""
+"""Folders of files as rows: pictures, decoded as they are, or texts; the names of their subfolders are labels."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.files import is_regular
-from graphspec.data.filling import assemble
-from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import PICTURES, BadFilesError, Decoded, decode
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+from graphspec.base.libraries import missing_library
+from graphspec.base.text import count
+from graphspec.data.convert import assemble
+from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
+from graphspec.data.source import (
+    DataError,
+    MemoryBudget,
+    Problems,
+    Request,
+    Source,
+    View,
+    first_line,
+    lossy,
+    unreadable,
+    wrong_shape,
+)
 
 if TYPE_CHECKING:
-    from graphspec.data.requirements import DataSignature
+    from graphspec.data.source import DataSignature
     from graphspec.language.declarations import DataSource
 
-TEXTS = (".txt",)
-"""Suffixes of texts."""
+# Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
+# picture by picture; those of one height may have several widths, and are padded.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no others: some start programs
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_WIDE = ("I", "F")  # modes with more than 8 bits per channel begin with these
+_MAX_PIXELS = 1 << 26  # a small file may claim to be larger, and fill the memory
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
+MAX_SHOWN = 20  # bad files that are reported
+_ALIKE = 4  # of these, with the same fix
+_SIZES = 3  # of these, that a message names
+
+
+class BadFilesError(DataError):
+    """Files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
+
+    def __init__(self, each: Sequence[DataError]) -> None:
+        first = each[0].problem
+        super().__init__(first.code, first.message, first.hint)
+        kinds = Counter[tuple[str, str | None]]()
+        self._all = list[DataError]()
+        for error in each[:MAX_SHOWN]:
+            kind = error.problem.code, error.problem.hint
+            kinds[kind] += 1
+            if kinds[kind] <= _ALIKE:
+                self._all.append(error)
+        if more := len(each) - len(self._all):
+            self._all.append(DataError(first.code, f"has {count(more, 'more file')} that cannot be used", first.hint))
+
+    @property
+    def all(self) -> Sequence[DataError]:
+        return self._all
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures as one array.
+
+    Attributes:
+        pixels: uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
+            Pictures of any size are packed if they have several.
+        axis: the axis along which their sizes may differ, 1 or 2; None if all have one size.
+        sizes: the size of each picture on this axis, int64 ``(n,)``.
+    """
+
+    pixels: Any
+    axis: int | None = None
+    sizes: Array | None = None
+
+
+def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
+    """Return the pictures of files, turned upright, as grey, RGB or RGBA.
+
+    An input of fixed height and width needs pictures of this size. If the request takes any size, they may have several.
+    Otherwise, if only one of the two varies, the pictures may have several sizes there, and if both vary, all pictures have
+    the size that most have.
+
+    Args:
+        paths, names: the files, and what to call them.
+        request: the input; its last axis determines the channels.
+
+    Raises:
+        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
+        DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
+    """
+    try:
+        from PIL import Image  # noqa: F401
+    except ImportError:
+        raise unreadable("has pictures, which Pillow decodes: it is not installed", missing_library("pillow")) from None
+    mode, size = _mode_and_size(request)
+    found = np.array([upright_size(path) for path in paths], np.int64).reshape(-1, 2)
+    readable = (found > 0).all(axis=1) & (found.prod(axis=1) <= _MAX_PIXELS)
+    counts = Counter(map(tuple, found[readable].tolist()))
+    if counts and not any(size) and not request.any_size:
+        size = counts.most_common(1)[0][0]
+    other = readable & np.array([not _fits(each, size) for each in found.tolist()], bool)
+    axis = None if size.count(None) != 1 or request.any_size else 1 + size.index(None)
+    others = [names[k] for k in np.flatnonzero(other).tolist()]
+    bad = [_other_sizes(counts, size, len(mode), others)] if others else []
+    used = found * readable[:, None]
+    packed = None in size and request.any_size and len(counts) > 1
+    whole: Any = None
+    for row in np.flatnonzero(~other).tolist():
+        try:
+            pixels = _decoded(paths[row], names[row], mode)
+            if pixels.shape[:2] != tuple(used[row]):
+                raise unreadable(f"has '{names[row]}', which was altered while it was read", "try again")
+        except DataError as error:
+            bad.append(error)
+        if bad:
+            continue
+        if whole is None:
+            high, wide = used.max(axis=0).tolist()
+            elements = int(used.prod(axis=1).sum()) * len(mode)
+            new = _allocated((elements,) if packed else (len(paths), high, wide, len(mode)), request)
+            whole = Pictures(new, used, len(mode)) if packed else new
+        _put(whole[row], pixels)
+    if bad:
+        raise BadFilesError(bad)
+    if whole is None:
+        whole = np.empty((0, *(n or 1 for n in size), len(mode)), np.uint8)
+    return Decoded(whole) if axis is None else Decoded(whole, axis, used[:, axis - 1])
+
+
+def _put(place: Array, pixels: Array) -> None:
+    """Copy a picture to the top left of its place, and fill the rest with 0."""
+    high, wide = pixels.shape[:2]
+    place[:high, :wide] = pixels
+    place[high:] = 0
+    place[:, wide:] = 0
+
+
+def _mode_and_size(request: Request) -> tuple[str, tuple[int | None, ...]]:
+    """Return Pillow's mode, and height and width, None for what varies."""
+    shape = request.type.shape
+    channels = shape[-1] if len(shape) == 4 else None
+    if not isinstance(channels, int) or channels not in _MODES:
+        hint = "an input of pictures has the shape [height, width, channels] with 1, 3 or 4 channels"
+        raise wrong_shape(f"has pictures for input '{request.name}', which takes none", hint)
+    return _MODES[channels], tuple(n if isinstance(n, int) else None for n in shape[1:3])
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return height and width of a picture by its header, 0 and 0 if it has none: decoding it reports why."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                width, height = image.size
+                return (width, height) if image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE else (height, width)
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise all kinds
+        return 0, 0
+
+
+def _allocated(shape: tuple[int, ...], request: Request) -> Array:
+    if request.allocate is not None:
+        return request.allocate(request.name, shape, np.dtype(np.uint8))
+    MemoryBudget().reserve(int(np.prod(shape, dtype=np.int64)))
+    return np.empty(shape, np.uint8)
+
+
+def _decoded(path: Path, name: str, mode: str) -> Array:
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a large picture, of odd metadata
+            with Image.open(path, formats=_FORMATS) as image:
+                _refuse(image, name)
+                upright: Any = ImageOps.exif_transpose(image)
+                pixels: Array = np.asarray(upright.convert(mode))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise all kinds
+        said = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
+        hint = f"remove it, or save it again as one of {', '.join(PICTURES)}"
+        raise unreadable(f"has '{name}', which cannot be decoded: {said}", hint) from None
+    return pixels.reshape(*pixels.shape[:2], len(mode))
+
+
+def _refuse(image: Any, name: str) -> None:
+    """Refuse a picture by its header, before it is decoded."""
+    width, height = image.size
+    if width * height > _MAX_PIXELS:
+        raise wrong_shape(f"has '{name}' of {height} x {width} pixels, more than {_MAX_PIXELS:,}", "make it smaller")
+    if image.mode.startswith(_WIDE):
+        text = f"has '{name}' with more than 8 bits per channel, which would be cut off"
+        raise lossy(text, "save it with 8 bits, or write the numbers to an .npz file")
+    if getattr(image, "is_animated", False):
+        raise wrong_shape(f"has '{name}' with several pictures", "save one of them")
+
+
+def _fits(found: Sequence[int], size: Sequence[int | None]) -> bool:
+    return all(n is None or n == k for n, k in zip(size, found, strict=True))
+
+
+def sizes_text(counts: Mapping[tuple[int, int], int]) -> str:
+    """Return sizes with the number of pictures of each, the most frequent first: ``388 of 80 x 80, 63 of 64 x 64``."""
+    sizes = Counter(counts).most_common()
+    shown, rest = (sizes, []) if len(sizes) <= _SIZES + 1 else (sizes[:_SIZES], sizes[_SIZES:])
+    texts = [f"{n:,} of {high} x {wide}" for (high, wide), n in shown]
+    return ", ".join([*texts, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
+
+
+def _other_sizes(
+    counts: Mapping[tuple[int, int], int], size: Sequence[int | None], channels: int, names: Sequence[str]
+) -> DataError:
+    """Return GS503 for the files ``names``, which do not have the expected size."""
+    some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
+    high, wide = (n or "any" for n in size)
+    text = f"has pictures of other sizes than {high} x {wide}: {some} ({sizes_text(counts)})"
+    main = max(counts, key=lambda each: counts[each])
+    high, wide = (n or k for n, k in zip(size, main, strict=True))
+    hint = (
+        f"with the shape [null, null, {channels}], let `{{type: Resizing, height: {high}, width: {wide}}}` be "
+        "the first layer: it resizes each picture alone; or resize the files"
+    )
+    return wrong_shape(text, hint)
+
+
+# Folders of files as rows: pictures or texts, with the names of their subfolders as labels.
 _MAX_TEXT = 1 << 24  # bytes
 
 
-class Folder:
+class Folder(Source):
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
 
     Without labels, ``folder`` may also be a single file.
@@ -42,8 +259,6 @@ class Folder:
         DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513, a link
             leads out of the folder.
     """
-
-    item = "column"
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
         self.folder, self.kind, self.max_rows = folder, kind, max_rows
@@ -81,14 +296,14 @@ class Folder:
     def column(self, name: str) -> Array:
         """Return labels or paths as objects."""
         if name == self.kind:
-            raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' among several columns", "feed it alone")
+            raise wrong_shape(f"has '{name}' among several columns", "feed it alone")
         return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
         """Return the text of every file."""
         if not request.type.is_string:
             hint = "declare the input with `dtype: string`"
-            raise DataError(Code.LOSSY_CONVERSION, f"has texts for '{request.name}', which takes numbers", hint)
+            raise lossy(f"has texts for '{request.name}', which takes numbers", hint)
         budget = MemoryBudget()
         builder = StringsBuilder((), request.name, request.allocate, None if request.allocate else budget.reserve)
         bad: list[DataError] = []
@@ -101,9 +316,7 @@ class Folder:
                     if isinstance(error, UnicodeError | TextError)
                     else f"cannot be read: {error.strerror}"
                 )
-                bad.append(
-                    DataError(Code.UNREADABLE_FILE, f"has '{path.as_posix()}', which {said}", "save it as UTF-8")
-                )
+                bad.append(unreadable(f"has '{path.as_posix()}', which {said}", "save it as UTF-8"))
             except DataError as error:
                 if error.code == Code.NOT_ENOUGH_MEMORY:
                     raise
@@ -123,7 +336,7 @@ class Folder:
             data = file.read(_MAX_TEXT + 1)
         if len(data) > _MAX_TEXT:
             text = f"has '{path.as_posix()}' of more than {_MAX_TEXT >> 20} MiB"
-            raise DataError(Code.UNREADABLE_FILE, text, "divide it into several texts")
+            raise unreadable(text, "divide it into several texts")
         return data.decode("utf-8-sig")
 
 
@@ -131,7 +344,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files with these suffixes, relative to the folder, sorted by their names."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise DataError(Code.UNREADABLE_FILE, what, "folders are named relative to the spec")
+        raise unreadable(what, "folders are named relative to the spec")
     real, found, bad = _real(folder), list[Path](), list[DataError]()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -143,7 +356,7 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
             elif path.is_file():
                 found.append(relative)
         if len(found) > MAX_FILES * 100:
-            raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
+            raise unreadable(f"has more than {MAX_FILES * 100:,} files", "divide the folder")
     if bad:
         raise BadFilesError(bad)
     if not found:
@@ -161,7 +374,7 @@ def _bad_link(path: Path, name: str) -> DataError:
         what = "a link that leads out of it"
         return DataError(Code.OUTSIDE_FOLDER, f"has '{name}', {what}", "copy the file into the folder")
     what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
-    return DataError(Code.UNREADABLE_FILE, f"has '{name}', {what}", "remove it, or copy there what it should lead to")
+    return unreadable(f"has '{name}', {what}", "remove it, or copy there what it should lead to")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
@@ -187,7 +400,7 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
     return replace(source, inputs=inputs, targets=targets)
 
 
-class WithPictures:
+class WithPictures(View):
     """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
     Args:
@@ -196,32 +409,22 @@ class WithPictures:
     """
 
     def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
-        self._table, self._folder, self._roots = table, folder, roots
-        self.item, self.names, self.ambiguous, self.max_rows = table.item, table.names, table.ambiguous, table.max_rows
+        super().__init__(table, table.max_rows)
+        self._folder, self._roots = folder, roots
         self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        from graphspec.data.series.instants import column, is_text
-
         pictures = [
             r
             for r in requests
-            if r.is_input and not r.stacked and len(r.type.shape) == 4 and is_text(self._table, r.columns[0])
+            if r.is_input and not r.stacked and len(r.type.shape) == 4 and self.table.type_of(r.columns[0]) == "varchar"
         ]
-        found = self._table.fill([r for r in requests if r not in pictures])
+        found = self.table.fill([r for r in requests if r not in pictures])
         for request in pictures:
-            names = column(self._table, request.columns[0])[: self.max_rows].tolist()
+            names = self.table.values(request.columns[0])[: self.max_rows].tolist()
             decoded = decode(self._paths(names), [name or "" for name in names], request)
             self.decoded[request.name], found[request.name] = decoded, decoded.pixels
         return found
-
-    def place(self, row: int) -> str:
-        return self._table.place(row)
-
-    @property
-    def table(self) -> Source:
-        """The table with the names of the pictures."""
-        return self._table
 
     def _paths(self, names: Sequence[str | None]) -> list[Path]:
         paths, bad = [], list[DataError]()

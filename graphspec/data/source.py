@@ -1,22 +1,27 @@
-"""The interface of data files, and errors of data. Nothing is ever unpickled."""
+"""What is asked of data, and the sources that answer: requests, what a graph needs, errors. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import re
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.system_memory import free, human
+import numpy as np
+
+from graphspec.base.arrays.memory import free, human
 from graphspec.base.codes import Code
-from graphspec.base.errors import Problem, ProblemError
+from graphspec.base.errors import Mark, Problem, ProblemError, shorten
+from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.ranges import Range
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.base.arrays.strings import Strings
-    from graphspec.graph.ir.graph import Array, Type
+    from graphspec.graph.ir.graph import Array
 
+# The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
 NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "provide an array under its name")
@@ -29,6 +34,21 @@ class DataError(ProblemError):
     def all(self) -> Sequence[DataError]:
         """The problems to report: this one, unless it stands for several."""
         return [self]
+
+
+def unreadable(what: str, hint: str | None = None) -> DataError:
+    """Return GS501: a file or a part of it cannot be read."""
+    return DataError(Code.UNREADABLE_FILE, what, hint)
+
+
+def lossy(what: str, hint: str | None = None) -> DataError:
+    """Return GS504: values do not fit the type that is wanted."""
+    return DataError(Code.LOSSY_CONVERSION, what, hint)
+
+
+def wrong_shape(what: str, hint: str | None = None) -> DataError:
+    """Return GS503: an array has another shape than the one that is wanted."""
+    return DataError(Code.WRONG_ARRAY_SHAPE, what, hint)
 
 
 @dataclass(frozen=True)
@@ -66,16 +86,20 @@ Problems = dict[int, DataError]
 """Errors by index of the column in a request."""
 
 
-class Source(Protocol):
+class Source:
     """An opened data file."""
 
-    item: str
-    """The noun for a named item: ``array`` or ``column``."""
+    item = "column"
+    """The noun for a named item: ``array``, ``key`` or ``column``."""
     names: Sequence[str]
     ambiguous: Mapping[str, str]
     """Names that several columns share, each with a message about the file."""
-    max_rows: int | None
+    max_rows: int | None = None
     """The number of rows to read from the start; None for all."""
+    of_texts = False
+    """Whether every cell is a text, as in ``.csv`` files."""
+    is_stream = False
+    """Whether more rows may follow those that are here."""
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         """Return the arrays by the requests' names, converted to their types, or the problems of each.
@@ -87,9 +111,51 @@ class Source(Protocol):
         Raises:
             DataError: the file cannot be read.
         """
+        raise NotImplementedError
 
     def place(self, row: int) -> str:
         """Return the words for a row, given by its index from 0: where a person finds it, such as ``line 5``."""
+        return at(row)
+
+    def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
+        """Yield the values of a column with the index of their first row; ``raw`` as they are written. Folders have none."""
+        yield from ()
+
+    def values(self, column: str) -> Array:
+        """Return all values of a column of a table: numbers, dates as microseconds since 1970, or texts as objects.
+
+        Raises:
+            DataError: GS105, the source is no table.
+        """
+        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
+
+    def type_of(self, column: str) -> str:
+        """Return the database's name of the type of a column; empty if there is none."""
+        return ""
+
+    def is_date(self, column: str) -> bool:
+        """Return whether a column has dates or times."""
+        return self.type_of(column).startswith(("timestamp", "date"))
+
+    @property
+    def stored(self) -> Source:
+        """The source of the rows as the file has them, under the views of them."""
+        return self
+
+
+class View(Source):
+    """Rows that are made of those of a table, such as windows, or pictures in place of their names."""
+
+    def __init__(self, table: Source, max_rows: int | None) -> None:
+        self.table, self.max_rows = table, max_rows
+        self.item, self.names, self.ambiguous = table.item, table.names, table.ambiguous
+
+    @property
+    def stored(self) -> Source:
+        return self.table.stored
+
+    def place(self, row: int) -> str:
+        return self.table.place(row)
 
 
 def at(row: int) -> str:
@@ -110,7 +176,7 @@ def ragged(length: int, row: int, other: int | None) -> DataError:
     """Return GS503 for lists of different lengths."""
     found = "none" if other is None else other
     text = f"has lists of different lengths: {length} values in {at(0)}, {found} in {at(row)}"
-    return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
+    return wrong_shape(text, "pad them to one length")
 
 
 class MemoryBudget:
@@ -133,10 +199,128 @@ class MemoryBudget:
             )
 
 
-_FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-
-
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(". ")
+
+
+# Rows with the same problem, counted, and the first values.
+CELL = 40
+"""Characters of a value in a message."""
+_EXAMPLES = 3  # different values that a message shows
+
+
+class Tally:
+    """Rows with the same problem: how many there are, and the first different values.
+
+    Args:
+        what: a predicate such as ``contains text``.
+        quote: whether values that are texts are shown in quotes.
+    """
+
+    def __init__(self, what: str, *, quote: bool = True) -> None:
+        self.what, self.rows, self.first, self._quote = what, 0, -1, quote
+        self.examples: dict[Any, int] = {}
+
+    def add_block(self, start: int, block: Array, bad: Array) -> None:
+        """Add the rows of a block in which elements are ``bad``; ``start`` is the index of the first row."""
+        rows = bad.reshape(len(bad), -1).any(1)
+        if self.rows == 0:
+            self.first = start + int(rows.argmax())
+        self.rows += int(np.count_nonzero(rows))
+        width = max(block.size // max(len(block), 1), 1)
+        flat = block.reshape(-1)
+        for index in np.flatnonzero(bad.reshape(-1)):
+            if len(self.examples) >= _EXAMPLES:
+                break
+            self.examples.setdefault(flat[index].item(), start + int(index) // width)
+
+    def add(self, row: int, value: Any = None) -> None:
+        """Add one row, with a value to show."""
+        if self.rows == 0:
+            self.first = row
+        self.rows += 1
+        if value is not None and len(self.examples) < _EXAMPLES:
+            self.examples.setdefault(value, row)
+
+    def where(self, place: Callable[[int], str], examples: int = _EXAMPLES) -> str:
+        """Return the first rows with their values, or the first row if there are none to show."""
+        shown = [f"{self._shown(value)} in {place(row)}" for value, row in list(self.examples.items())[:examples]]
+        return ", ".join(shown) or place(self.first)
+
+    def _shown(self, value: Any) -> str:
+        if isinstance(value, str):
+            shown = shorten(" ".join(value.split()) if self._quote else value, CELL)
+            return f"'{shown}'" if self._quote else shown
+        return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+    def text(self, total: int | None, place: Callable[[int], str], what: str | None = None) -> str:
+        """Return the predicate with the number of rows, of ``total`` ones; without it if more rows will arrive.
+
+        Args:
+            what: a predicate in place of the tally's own.
+        """
+        what = self.what if what is None else what
+        if total is None:
+            return f"{what}{':' if self.examples else ' in'} {self.where(place)}"
+        return f"{what} in {self.rows:,} of {total:,} rows; first: {self.where(place)}"
+
+
+# The data that a graph requires: types, classes, ranges, and what may be missing.
+@dataclass(frozen=True)
+class DataSignature:
+    """The data that a graph requires.
+
+    Attributes:
+        inputs, targets: types by input and by head.
+        unread: inputs of the spec that only the losses read; arrays for them may be given to predictions, without effect.
+        unlabelled: types of the heads with a loss that need no targets, but may have sample weights.
+        class_inputs: inputs with which heads compare: their ids are classes.
+        classes: the number of classes of each head whose targets are ids.
+        ignored: the additional id that a head allows (``ignore_class``).
+        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
+        limits: for inputs that are ids, the range for which the Embedding has rows.
+        labels: class names by head; their targets may be text.
+        ctc: heads whose targets are label sequences, also if no targets are required.
+        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
+        any_size: inputs of pictures of which every row may have a size of its own.
+        missing: texts of files that mean a missing number, by input.
+        folded: inputs whose texts may differ in case.
+        text_labels: heads whose targets may be texts, because their labels are learnt.
+        columns: the default column of an input, if it has another name.
+        records: inputs that are columns of a record, with the place of each in the spec and its path of keys.
+        steps: the time steps of every CTC head, given the inputs' shapes.
+    """
+
+    inputs: Mapping[str, Type]
+    targets: Mapping[str, Type] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    probabilities: frozenset[str] = frozenset()
+    limits: Mapping[str, Range] = field(default_factory=dict)
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    ctc: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+    any_size: frozenset[str] = frozenset()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folded: frozenset[str] = frozenset()
+    text_labels: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
+    unlabelled: Mapping[str, Type] = field(default_factory=dict)
+    class_inputs: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
+
+    @property
+    def weighted(self) -> Mapping[str, Type]:
+        """The heads that may have sample weights, with the types of what they compare."""
+        return {**self.targets, **self.unlabelled}
+
+    def extras(self) -> list[str]:
+        """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
+        heads = list(self.targets)
+        return [h + WEIGHT for h in self.weighted] + [
+            h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)
+        ]

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.growing import InFiles
-from graphspec.base.arrays.memory_maps import map_file, map_of
-from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.arrays.memory import free, human, map_file, map_of
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError
 from graphspec.base.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic
 from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset
-from graphspec.data.check import DataSignature, load
+from graphspec.data.check import load
 from graphspec.data.files import files_of
+from graphspec.data.source import DataSignature
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

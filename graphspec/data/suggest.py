@@ -2,15 +2,290 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
-from graphspec.data.column_choice import Column, choose
-from graphspec.data.labels import small_classes
-from graphspec.data.profile import ColumnProfile, Profile
+from graphspec.data.profile import ISO, ColumnProfile, Profile
+from graphspec.data.targets import small_classes
+
+# Decide how the columns of a table become columns of a spec, each with the type that fits its values.
+MIN_COUNT = 2
+"""Categories in fewer rows count as unseen."""
+_CODES = 32  # at most this many whole numbers without a gap between them may be codes
+_ROWS_PER_CODE = 40  # codes need this many rows each
+_ONE_HOT = 32  # more categories than these get trained vectors
+_LARGEST_EMBEDDING = 32
+_MOST_WORDS = 20_000
+_HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
+_INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
+_PROSE = 3.0  # texts of this many words on average are read word by word
+_FEW_WORDS = 5  # among numbers may mean a missing one
+_SHARE = 0.95  # of the values: from here on, "nearly all"
+_AMBIGUOUS = ("none", "?")  # may be values of their own
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the spec.
+
+    Attributes:
+        name: in the file.
+        key: its name in the spec.
+        type: None if no type fits.
+        arguments: those of the type that are not defaults.
+        notes: what a person should look at.
+        left_out: whether the network does not read it.
+    """
+
+    name: str
+    key: str
+    type: str | None
+    arguments: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    left_out: bool = False
+    width: int = 1
+
+
+def choose(column: ColumnProfile, key: str, profile: Profile, leak: str | None) -> Column:
+    """Decide about one column."""
+    why = leak or _useless(column, profile)
+    found = _typed(column, key, profile)
+    if why is not None:
+        return Column(column.name, key, found.type, found.arguments, (why,), left_out=True)
+    return found
+
+
+def _useless(column: ColumnProfile, profile: Profile) -> str | None:
+    """Return why nothing can be learnt from a column, None if something may."""
+    if column.kind in ("list", "other"):
+        return "has lists: give it an input of its own" if column.kind == "list" else "has nested values"
+    if not column.distinct:
+        return "is empty"
+    if column.constant:
+        return f"is the same in every row: {_shown(column.frequent[0][0])}" if column.frequent else "is constant"
+    if column.infinite:
+        return f"has {column.infinite:,} infinite values"
+    if _is_marked(column):
+        return None
+    if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
+        return "is different in every row, an id"
+    if profile.typed and column.is_number and column.stored == "text":
+        return "has numbers stored as text: store numbers"
+    if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
+        return f"has {column.distinct:,} different values, nearly all of them rare"
+    return None
+
+
+def _is_marked(column: ColumnProfile) -> bool:
+    """Return whether a column is of numbers, but for a few words that mean a missing one."""
+    return 0 < len(column.others) <= _FEW_WORDS
+
+
+def _is_id(column: ColumnProfile) -> bool:
+    """Return whether a column that is different in every row has no other meaning."""
+    if column.kind == "text":
+        return not _is_prose(column)
+    numbers = column.numbers
+    if re.search(r"(^|[_\W])(id|ids|uuid|key|index|row|rowid|no|nr|number)$|Id$|ID$", column.name, re.ASCII):
+        return True
+    return column.present > 20 and numbers is not None and numbers.high - numbers.low < 2 * column.present
+
+
+def _is_prose(column: ColumnProfile) -> bool:
+    words = column.words
+    return words is not None and words.mean >= _PROSE and column.distinct > min(100, column.present / 10)
+
+
+def _known_rows(column: ColumnProfile) -> int:
+    """Return the number of rows whose value occurs often enough to be learnt."""
+    if not column.at_least or column.listed:
+        return sum(rows for _, rows in column.frequent if rows >= MIN_COUNT)
+    return column.present - (column.at_least[0] - column.at_least[1])
+
+
+def _typed(column: ColumnProfile, key: str, profile: Profile) -> Column:
+    """Return the column with the type that fits its values."""
+    match column.kind:
+        case "integer" if column.leading_zeros:
+            note = "has leading zeros: codes, not amounts"
+            return _category(column, key, [note], {})
+        case "integer" if _is_code(column):
+            return _codes(column, key)
+        case "integer" | "float":
+            return _number(column, key)
+        case "bool" if column.stored == "bool" and not column.missing:
+            return Column(column.name, key, "number", {})
+        case "date":
+            return _date(column, key)
+        case "text" if _is_marked(column):
+            return _number(column, key)
+        case "text" if _form(column) is not None:
+            return _date(column, key)
+        case "text" if _is_prose(column):
+            return _text(column, key)
+        case "text" | "bool":
+            return _category(column, key, _text_notes(column), {})
+        case _:
+            return Column(column.name, key, None, {})
+
+
+def _is_code(column: ColumnProfile) -> bool:
+    """Return whether whole numbers may be codes: few, each of them often, and none missing between them."""
+    numbers = column.numbers
+    if numbers is None or not 3 <= column.distinct <= min(_CODES, column.present // _ROWS_PER_CODE):
+        return False
+    return numbers.high - numbers.low + 1 == column.distinct and not is_year(column)
+
+
+def is_year(column: ColumnProfile) -> bool:
+    """Return whether all numbers of a column may be years."""
+    numbers = column.numbers
+    return numbers is not None and numbers.low >= 1800 and numbers.high <= 2200
+
+
+def _codes(column: ColumnProfile, key: str) -> Column:
+    numbers = column.numbers
+    assert numbers is not None
+    note = f"{column.distinct} whole numbers, {numbers.low:.0f} to {numbers.high:.0f}: `number` if they are amounts"
+    return _category(column, key, [note], {"dtype": "int64"})
+
+
+def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapping[str, Any]) -> Column:
+    found = dict(arguments)
+    missing, ambiguous = _missing_texts(column)
+    if missing and "dtype" not in found:
+        found["missing_values"] = missing
+    if ambiguous and "dtype" not in found:
+        quoted = ", ".join(missing + ambiguous)
+        notes.append(f"`missing_values: [{quoted}]` if {' and '.join(ambiguous)} {_means(ambiguous)} missing")
+    if (pair := column.same_but_for_case) is not None and "dtype" not in found:
+        found["fold_case"] = True
+        notes.append(f"'{pair[0]}' and '{pair[1]}' differ in case only")
+    known = column.at_least[MIN_COUNT - 1] if column.at_least else column.distinct
+    width = known + 2
+    if width > _ONE_HOT:
+        width = found["embed"] = min(_LARGEST_EMBEDDING, round(1.6 * known**0.56))
+    rare = column.distinct - known
+    if rare > known:
+        notes.append(f"{rare:,} of {column.distinct:,} values occur once and count as unseen")
+    return Column(column.name, key, "category", found, tuple(notes), width=width)
+
+
+def words_of(texts: Mapping[str, int]) -> str:
+    """Return texts with the number of their rows, the most frequent first."""
+    ordered = sorted(texts.items(), key=lambda item: (-item[1], item[0]))
+    few = ", ".join(f"{_shown(text)} ({rows:,})" for text, rows in ordered[:_FEW_WORDS])
+    return few + (", …" if len(ordered) > _FEW_WORDS else "")
+
+
+def _means(words: Sequence[str]) -> str:
+    return "means" if len(words) == 1 else "mean"
+
+
+def _missing_texts(column: ColumnProfile) -> tuple[list[str], list[str]]:
+    """Return the texts that mean a missing value, and those that may mean one."""
+    texts = list(column.missing_texts)
+    return [t for t in texts if t.lower() not in _AMBIGUOUS], [t for t in texts if t.lower() in _AMBIGUOUS]
+
+
+def _text_notes(column: ColumnProfile) -> list[str]:
+    notes = []
+    if column.number_share >= _SHARE:
+        notes.append(f"{_percent(column.number_share)} of the values are numbers: `number` once the others are mended")
+    elif max(column.date_formats.values(), default=0.0) >= 0.5:
+        form, share = max(column.date_formats.items(), key=lambda item: item[1])
+        notes.append(f"{_percent(share)} of the values are dates ({form})")
+    return notes
+
+
+def _number(column: ColumnProfile, key: str) -> Column:
+    arguments: dict[str, Any] = {}
+    notes = []
+    numbers = column.numbers
+    assert numbers is not None
+    absent = column.absent + sum(column.others.values())
+    marked: list[Any] = list(column.others)
+    if column.others:
+        notes.append(f"{_percent(column.number_share)} are numbers; missing are {words_of(column.others)}")
+    if column.marker is not None:
+        marked.append(column.marker)
+        notes.append(f"beside {column.marker:g}, all others are equal: a marker of a missing value?")
+    if marked:
+        arguments["missing_values"] = marked
+    if absent:
+        arguments["missing"] = "median"
+        if absent >= _INDICATED * column.rows:
+            arguments["indicator"] = True
+        notes.append(f"missing in {absent:,} {'row' if absent == 1 else 'rows'}")
+    if column.marker is None and numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
+        arguments["scale"] = "log1p"
+        notes.append(
+            f"half are up to {_amount(numbers.median)}, the largest is {_amount(numbers.high)}: their logarithm"
+        )
+    if column.kind == "integer" and not is_year(column) and 3 <= column.distinct <= _CODES // 2:
+        notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
+    return Column(column.name, key, "number", arguments, tuple(notes), width=len({"", *arguments} & {"", "indicator"}))
+
+
+def _text(column: ColumnProfile, key: str) -> Column:
+    words = column.words
+    assert words is not None
+    known = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
+    digits = 10 ** max(int(math.log10(max(known, 1))) - 1, 1)
+    size = min(max(-(-known // digits) * digits, 100), _MOST_WORDS)
+    notes = [f"{words.mean:.0f} words on average, {words.at_least[0]:,} different ones"] if words.at_least else []
+    arguments = {"max_tokens": size, "output_mode": "multi_hot"}  # weights would outweigh the other columns
+    return Column(column.name, key, "text", arguments, tuple(notes), width=size)
+
+
+def _form(column: ColumnProfile) -> str | None:
+    """Return the format of dates that nearly all values have."""
+    form = max(column.date_formats, key=lambda form: column.date_formats[form], default=None)
+    return form if form is not None and column.date_formats[form] >= _SHARE else None
+
+
+def _date(column: ColumnProfile, key: str) -> Column:
+    form = _form(column) or ISO
+    arguments: dict[str, Any] = {} if form == ISO else {"format": form}
+    notes = []
+    if (unreadable := 1 - column.date_formats.get(form, 1.0)) > 0:
+        notes.append(f"{_percent(unreadable)} of the values are not dates, and count as missing")
+    others = [
+        f for f, share in column.date_formats.items() if f not in (form, ISO) and share == column.date_formats[form]
+    ]
+    if others:
+        notes.append(f"may also be {others[0]}")
+    first, last = column.dates or ("", "")
+    parts = ["weekday"]
+    if first[:7] != last[:7]:
+        parts = ["month", *parts]
+    if first[:4] != last[:4]:
+        parts = ["year", *parts]
+    if column.has_times:
+        parts.append("hour")
+    arguments["parts"] = parts
+    if column.absent >= max(_INDICATED * column.rows, 1):
+        arguments["indicator"] = True
+    notes.append(f"{first[:10]} to {last[:10]}")
+    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(parts) + 1)
+
+
+def _shown(value: str) -> str:
+    return f"'{value[:30]}…'" if len(value) > 30 else f"'{value}'"
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f} %" if 1 <= percent <= 99 else f"{percent:.1f} %" if percent >= 0.1 else "fewer than 0.1 %"
+
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -108,11 +383,6 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         names = list(profile.columns)
         few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise CannotSuggest(f"has no column '{target}': {did_you_mean(target, names) or f'it has {few}'}")
-    if len(profile.columns) > _MOST_COLUMNS:
-        raise CannotSuggest(
-            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
-            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
-        )
     column = profile.columns[target]
     if column.distinct < 2:
         raise CannotSuggest(
@@ -163,7 +433,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
 
     Args:
         task: from :func:`task_of`.
-        leaks: from :func:`graphspec.data.leaks.leaks`.
+        leaks: from :func:`graphspec.data.odd_values.leaks`.
 
     Raises:
         CannotSuggest: no column is left to learn from.

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.data.batches import Times
-from graphspec.data.series.gaps import Gaps
-from graphspec.data.series.rows import Series, series_of
-from graphspec.data.source import DataError, Problems, Request, Source, placed
-from graphspec.graph.ir.graph import Type
+from graphspec.data.series import Gaps, Series, series_of
+from graphspec.data.source import DataError, Problems, Request, Source, View, placed
+from graphspec.graph.ir.graph import Array, Type
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
 
-class WindowSource:
+class WindowSource(View):
     """The windows over the rows of a table, as rows of their own.
 
     The rows are sorted by ``group``, then by ``order``; missing steps and values are filled in where the spec says so. A
@@ -34,9 +32,8 @@ class WindowSource:
     """
 
     def __init__(self, source: Source, windows: Windows, max_rows: int | None = None) -> None:
-        self._source, self._windows, self.max_rows = source, windows, max_rows
-        self.item, self.names = source.item, source.names
-        self.ambiguous: Mapping[str, str] = source.ambiguous
+        super().__init__(source, max_rows)
+        self._windows = windows
         self.chosen: Array | None = None
         self.times: Times | None = None
         self.warning: DataError | None = None
@@ -54,10 +51,10 @@ class WindowSource:
             return {name: problems for name, problems in refused.items() if problems}
         filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
         plain = [replace(r, type=_per_row(r), gaps=_may_miss(r, r.name in filled)) for r in requests]
-        found: dict[str, Any] = dict(self._source.fill(plain))
+        found: dict[str, Any] = dict(self.table.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
             problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
-            return {name: {k: placed(e, self._source.place) for k, e in each} for name, each in problems.items()}
+            return {name: {k: placed(e, self.table.place) for k, e in each} for name, each in problems.items()}
         past, future = self._windows.length, self._windows.horizon
         if all(request.is_input for request in requests):
             future = 0
@@ -67,7 +64,7 @@ class WindowSource:
             columns = {r.name: self._filled(np.asarray(found.pop(r.name)[:]), r, gaps) for r in requests}
             self._choose(gaps, past, future)
         except DataError as error:
-            raise placed(error, self._source.place) from error.__cause__
+            raise placed(error, self.table.place) from error.__cause__
         arrays: dict[str, Array | Strings | Problems] = {}
         for request in requests:
             rows = columns[request.name]
@@ -75,24 +72,19 @@ class WindowSource:
             arrays[request.name] = _views(rows, past if request.is_input else future, request)
         return arrays
 
-    @property
-    def table(self) -> Source:
-        """The table with the rows."""
-        return self._source
-
     def place(self, row: int) -> str:
         """Return the words for a window by the step at which it begins, among the steps in the order of time."""
         series = self._series
         if series is None and (self._windows.order or self._windows.group):
             series = self._sorted(0)
         if series is None:
-            return f"the window from {self._source.place(row)}"
-        time, line = series.time_of(row), self._source.place(int(series.rows[row]))
+            return f"the window from {self.table.place(row)}"
+        time, line = series.time_of(row), self.table.place(int(series.rows[row]))
         return f"the window from {time} ({line})" if time else f"the window from {line}"
 
     def _sorted(self, rows: int) -> Series:
         """Return the series, with their missing steps."""
-        self._series = self._series or series_of(self._source, self._windows, rows)
+        self._series = self._series or series_of(self.table, self._windows, rows)
         self.warning = self._series.warning
         return self._series
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.files import write_atomic
-from graphspec.data.relocated import portable_document
+from graphspec.data.paths import portable_document
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.graph.onnx_model import opset_for
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
+    from graphspec.export.gate import Quantization
     from graphspec.export.prove import Proof
-    from graphspec.export.quantize_gate import Quantization
 
 
 def export(
@@ -38,20 +38,16 @@ def export(
         rows: inputs for the proof, as for ``predict``, or a data file with them. By default a few rows of the last
             training, else of the spec's test or training data if they can be read, else generated rows.
         signature: a JSON file for the signature, which the file's metadata contain, too.
-        quantization: write a smaller file, if it passes the gate (:mod:`graphspec.export.quantize_gate`).
+        quantization: write a smaller file, if it passes the gate (:mod:`graphspec.export.quantize`).
 
     Raises:
         SpecError: GS701, GS702 or GS704, or GS5 for ``rows``; no file is written.
         UsageError: an unknown opset or target, or one that the installed onnxruntime does not support.
     """
     from graphspec.base.version import __version__
-    from graphspec.export.check import check_export
-    from graphspec.export.describe import describe
-    from graphspec.export.onnx import to_model
-    from graphspec.export.prove import prove
-    from graphspec.export.rows import rows_for
-    from graphspec.export.signature import KEY
-    from graphspec.export.signature import signature as signature_of
+    from graphspec.export.onnx import KEY, check_export, describe, to_model
+    from graphspec.export.onnx import signature as signature_of
+    from graphspec.export.prove import prove, rows_for
     from graphspec.graph.onnx_session import runtime
 
     level = opset_of(opset, target) or opset_for(model.whole)
@@ -87,7 +83,7 @@ def export(
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     proto.metadata_props.add(key=KEY, value=json.dumps(described))
     if quantization is not None:
-        from graphspec.export.quantize_gate import gate
+        from graphspec.export.gate import gate
 
         proto, proof.quantized = gate(model, proto, proof, quantization)
         described = json.loads(next(p.value for p in proto.metadata_props if p.key == KEY))

@@ -1,14 +1,25 @@
-"""Write a folder as a whole, and replace one that graphspec has written before."""
+"""Write an exported file as a folder for a server: of MLflow, or of Triton. A folder is written as a whole.
+
+One that graphspec has written before is replaced.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
+from graphspec.export.onnx import KEY, NOTE
+from graphspec.graph.ir.graph import STRING
+from graphspec.vocabulary.onnx_files.model_file import read_model_file
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
@@ -78,3 +89,305 @@ def _exchange(target: Path, fresh: Path, aside: Path) -> None:
     except BaseException:
         aside.rename(target)
         raise
+
+
+# Write an exported file as a folder that MLflow loads: flavors ``onnx`` and ``python_function``. MLflow is not needed, and
+# its own loader cannot feed records: each column is an input ``(N, 1)`` here, and gaps need a value. A module of this
+# folder, :mod:`graphspec.export.mlflow_loader`, does it.
+MODEL, DATA = "MLmodel", "model.onnx"
+_LOADER = "graphspec_pyfunc_1"  # MLflow keeps one module of a name: another version needs another one
+_CODE = f"code/{_LOADER}.py"
+_EXAMPLE, _REQUEST = "input_example.json", "serving_input_example.json"
+_MIN_MLFLOW = "mlflow>=2.20"  # knows the type `any`
+_TEXTS = ("requirements.txt", "conda.yaml", "python_env.yaml")
+_NAMES = (MODEL, DATA, _CODE, _EXAMPLE, _REQUEST, *_TEXTS)
+_COLUMNS = {STRING: "string", "int64": "long", "int32": "integer", "uint8": "integer", "bool": "boolean"}
+"""MLflow's types of columns. Floats are ``any``: MLflow refuses whole numbers of pandas for a column of floats."""
+
+
+def refuse_not_mlflow(folder: Path) -> None:
+    """Raise UsageError unless the folder is new, empty, or one that :func:`write_mlflow` has written."""
+    refuse_foreign(folder, _NAMES, {MODEL: f"loader_module: {_LOADER}"}, "an MLflow model")
+
+
+def write_mlflow(folder: Path, file: Path) -> Path:
+    """Write the folder for an exported file, and return it. The same file gives the same bytes.
+
+    Raises:
+        UsageError: the folder has other files.
+        OSError: it cannot be written.
+    """
+    refuse_not_mlflow(folder)
+    content, metadata = file.read_bytes(), read_model_file(file).metadata
+    described = json.loads(metadata[KEY])
+    table = _is_table(described)
+    example = described["example"]
+    files: dict[str, bytes | str] = {
+        DATA: content,
+        _CODE: (Path(__file__).parent / "mlflow_loader.py").read_bytes(),
+        **_requirements(_proof(metadata)),
+    }
+    if example is not None:
+        row = _row(described) if table else _arrays(described)
+        files[_EXAMPLE] = json.dumps(row, ensure_ascii=False)
+        files[_REQUEST] = json.dumps({"dataframe_split" if table else "inputs": row}, ensure_ascii=False)
+    entry = _model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content), example is not None)
+    files[MODEL] = _yaml(entry)
+    write_folder(folder, files)
+    return folder
+
+
+def _proof(metadata: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the proof of the file, or of the float32 file that it was quantized from."""
+    found: Mapping[str, Any] = (
+        json.loads(metadata[NOTE])["proof_of_float32"] if NOTE in metadata else json.loads(metadata["proof"])
+    )
+    return found
+
+
+def _is_table(described: Mapping[str, Any]) -> bool:
+    """Return whether each input is one value per row."""
+    return all(entry["shape"][1:] in ([], [1]) for entry in described["inputs"])
+
+
+def _model(described: Mapping[str, Any], table: bool, digest: str, size: int, has_example: bool) -> dict[str, Any]:
+    import onnx
+
+    schema = {
+        "inputs": json.dumps(
+            [_column(e) if table else _tensor_spec(e) for e in described["inputs"]], ensure_ascii=False
+        ),
+        "outputs": json.dumps(
+            [_cells(e) if table else _tensor_spec(e) for e in described["outputs"]], ensure_ascii=False
+        ),
+        "params": None,
+    }
+    entry: dict[str, Any] = {
+        "flavors": {
+            "onnx": {
+                "code": None,
+                "data": DATA,
+                "onnx_session_options": None,
+                "onnx_version": onnx.__version__,
+                "providers": ["CPUExecutionProvider"],
+            },
+            "python_function": {
+                "code": "code",
+                "data": DATA,
+                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+                "loader_module": _LOADER,
+                "python_version": "3.11",
+            },
+        },
+        "model_size_bytes": size,
+        "model_uuid": digest,
+        "signature": schema,
+    }
+    if has_example:
+        info = {"artifact_path": _EXAMPLE, "serving_input_path": _REQUEST}
+        kind = {"type": "dataframe", "pandas_orient": "split"} if table else {"type": "ndarray", "format": "tf-serving"}
+        entry["saved_input_example_info"] = info | kind
+    return entry
+
+
+def _column(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input as MLflow's column. Whole numbers that may be missing are ``any``: MLflow has no gaps in ``long``."""
+    kind = _COLUMNS.get(entry["dtype"], "any")
+    if entry["missing"] is not None and kind != "string":
+        kind = "any"
+    return {"type": kind, "name": entry["name"], "required": True}
+
+
+def _cells(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an output as MLflow's column: one value per row, or a list of them."""
+    kind: Any = {"type": _COLUMNS.get(entry["dtype"], "float")}
+    sizes = [] if entry.get("join") else entry["shape"][1:]
+    for _ in [] if sizes == [1] else sizes:
+        kind = {"type": "array", "items": kind}
+    return {**kind, "name": entry["name"], "required": True}
+
+
+def _tensor_spec(entry: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = [-1] if entry.get("join") else [d if isinstance(d, int) else -1 for d in entry["shape"]]
+    dtype = "str" if entry["dtype"] == STRING else entry["dtype"]
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": sizes}, "name": entry["name"]}
+
+
+def _row(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the example as pandas writes a table, ``orient="split"``."""
+    inputs = described["example"]["inputs"]
+    cells = [values[0][0] if isinstance(values[0], list) else values[0] for values in inputs.values()]
+    return {"columns": list(inputs), "data": [cells]}
+
+
+def _arrays(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the example as lists by input. A missing integer is the number that stands for it: arrays have no gaps."""
+
+    def filled(value: Any, missing: int) -> Any:
+        if isinstance(value, list):
+            return [filled(each, missing) for each in value]
+        return missing if value is None else value
+
+    rows, whole = described["example"]["inputs"], {e["name"]: e["missing"] for e in described["inputs"]}
+    return {n: filled(v, whole[n]) if isinstance(whole[n], int) else v for n, v in rows.items()}
+
+
+def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
+    """Return the files that name the packages: the onnxruntime of the proof, and what the loader needs."""
+    packages = [_MIN_MLFLOW, "numpy", f"onnxruntime=={proof['onnxruntime']}", "pandas"]
+    inner = {"pip": packages}
+    return {
+        "requirements.txt": "".join(f"{package}\n" for package in packages),
+        "conda.yaml": _yaml(
+            {"channels": ["conda-forge"], "dependencies": ["python=3.11", "pip", inner], "name": "mlflow-env"}
+        ),
+        "python_env.yaml": _yaml(
+            {"python": "3.11", "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+        ),
+    }
+
+
+def _yaml(value: Any) -> str:
+    from ruamel.yaml import YAML
+
+    writer, text = YAML(typ="safe"), io.StringIO()
+    writer.default_flow_style, writer.width = False, 1 << 20
+    writer.dump(value, text)
+    return text.getvalue()
+
+
+# Write an exported file as a model of a Triton repository: ``<name>/1/model.onnx`` and ``<name>/config.pbtxt``, which is
+# the text form of the message ``ModelConfig`` of Triton's ``model_config.proto``.
+MAX_BATCH = 64
+_CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
+_MARK = "# Written by graphspec"
+_TYPES = {
+    STRING: "TYPE_STRING",
+    "float32": "TYPE_FP32",
+    "int64": "TYPE_INT64",
+    "int32": "TYPE_INT32",
+    "uint8": "TYPE_UINT8",
+    "bool": "TYPE_BOOL",
+}
+_V2 = {STRING: "BYTES", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
+
+
+def model_name(name: str) -> str:
+    """Return the name of a spec as the name of a model, which is a folder's: other characters become ``_``."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "model"
+
+
+def refuse_not_triton(repository: Path, name: str) -> None:
+    """Raise UsageError unless the model's folder is new, or one that :func:`write_triton` has written.
+
+    Other models of the repository are not touched.
+    """
+    if repository.exists() and not repository.is_dir():
+        raise UsageError(f"{repository} is not a folder; name one for a model repository")
+    folder = repository / model_name(name)
+    labels = [p.name for p in folder.glob("*_labels.txt")] if folder.is_dir() else []
+    refuse_foreign(folder, [_CONFIG, _MODEL, *labels], {_CONFIG: _MARK}, "a model of Triton")
+
+
+def write_triton(repository: Path, file: Path) -> Path:
+    """Add an exported file to a model repository, and return the model's folder. The same file gives the same bytes.
+
+    Raises:
+        UsageError: there is another folder of its name.
+        OSError: it cannot be written.
+    """
+    content, metadata = file.read_bytes(), read_model_file(file).metadata
+    described = json.loads(metadata[KEY])
+    refuse_not_triton(repository, described["name"])
+    labels = _label_files(described)
+    alone = NOTE in metadata and "dynamic" in json.loads(metadata[NOTE])["method"]
+    files: dict[str, bytes | str] = {
+        _MODEL: content,
+        _CONFIG: config(described, {head: name for head, (name, _) in labels.items()}, batches=not alone),
+        **dict(labels.values()),
+    }
+    folder = repository / model_name(described["name"])
+    write_folder(folder, files)
+    return folder
+
+
+def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batches: bool = True) -> str:
+    """Return ``config.pbtxt`` for the signature of a file.
+
+    Args:
+        label_files: names of files with labels, by head.
+        batches: let the server join requests.
+    """
+    lines = [
+        f"{_MARK}; the next export replaces it.",
+        f"name: {_quoted(model_name(described['name']))}",
+        'backend: "onnxruntime"',
+        f"max_batch_size: {MAX_BATCH}",
+    ]
+    for kind in ("input", "output"):
+        blocks = [
+            _tensor_text(e, label_files.get(e["name"]) if kind == "output" else None) for e in described[f"{kind}s"]
+        ]
+        lines.append(f"{kind} [\n" + ",\n".join(blocks) + "\n]")
+    if batches:
+        lines.append("dynamic_batching { }")
+    else:
+        lines.append("# No dynamic_batching: the ranges of this int8 network are those of a whole batch,")
+        lines.append("# so that rows of other requests would change an answer.")
+    return "\n".join(lines) + "\n"
+
+
+def _tensor_text(entry: Mapping[str, Any], labels: str | None) -> str:
+    sizes = [size if isinstance(size, int) else -1 for size in entry["shape"][1:]]
+    fields = [f"name: {_quoted(entry['name'])}", f"data_type: {_TYPES[entry['dtype']]}"]
+    if sizes:
+        fields.append(f"dims: [ {', '.join(map(str, sizes))} ]")
+    else:  # a value per row: Triton wants an axis besides the batch
+        fields += ["dims: [ 1 ]", "reshape { shape: [ ] }"]
+    if labels is not None:
+        fields.append(f"label_filename: {_quoted(labels)}")
+    return "  {\n" + "\n".join(f"    {field}" for field in fields) + "\n  }"
+
+
+def _label_files(described: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the name and the content of a file with labels, one in a line, by head: for heads with a value per class."""
+    outputs = {entry["name"]: entry for entry in described["outputs"]}
+    found = {}
+    for name, entry in outputs.items():
+        labels: Sequence[str] = outputs.get(f"{name}_label", {}).get("labels", ())
+        fits = entry["shape"][1:] == [len(labels)] and all(len(text.splitlines()) == 1 for text in labels)
+        if labels and fits:
+            found[name] = (f"{model_name(name)}_labels.txt", "".join(f"{text}\n" for text in labels))
+    return found
+
+
+def _quoted(text: str) -> str:
+    """Return a string of protobuf's text format."""
+    escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(escaped.get(c, c) for c in text) + '"'
+
+
+def v2_request(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the example of a signature as a request of the V2 protocol, which Triton, KServe and MLServer answer.
+
+    None for a signature without example, and for an example with missing numbers, for which JSON has no value.
+    """
+    if described["example"] is None:
+        return None
+    tensors = []
+    for entry in described["inputs"]:
+        rows, shape = described["example"]["inputs"][entry["name"]], []
+        while isinstance(rows, list):
+            shape.append(len(rows))
+            rows = rows[0] if rows else None
+        data = _flat(described["example"]["inputs"][entry["name"]])
+        if None in data:
+            return None
+        if len(shape) == 1:
+            shape.append(1)
+        tensors.append({"name": entry["name"], "shape": shape, "datatype": _V2[entry["dtype"]], "data": data})
+    return {"inputs": tensors}
+
+
+def _flat(value: Any) -> list[Any]:
+    return [leaf for each in value for leaf in _flat(each)] if isinstance(value, list) else [value]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import GraphspecError
@@ -18,14 +20,21 @@ from graphspec.data.signature import data_signature
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.export.model_file import Declared, ModelFile, read_model_file, unreadable
-from graphspec.export.quantize_gate import NOTE
-from graphspec.export.runs_on import kernels, runs_on
-from graphspec.export.signature import KEY
+from graphspec.engine.compiler.plain_values import Change, changes
+from graphspec.export.onnx import KEY, NOTE
+from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
+from graphspec.vocabulary.onnx_files.model_file import (
+    Declared,
+    ModelFile,
+    Weight,
+    leads_out,
+    read_model_file,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
@@ -65,7 +74,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "outputs": [_declared(declared, is_input=False) for declared in found.outputs],
         "symbols": sorted({d for i in (*found.inputs, *found.outputs) for d in i.shape or () if isinstance(d, str)}),
         "example": None,
-        "weights": _weights(found),
+        "weights": totals((w.dtype, w.elements, w.nbytes) for w in found.weights),
         "external_data": external,
         **dict.fromkeys(_COSTS),
         "operators": [
@@ -101,13 +110,21 @@ def _declared(declared: Declared, *, is_input: bool) -> dict[str, Any]:
     }
 
 
-def _weights(found: ModelFile) -> dict[str, Any]:
-    nbytes, elements = Counter[str](), Counter[str]()
-    for weight in found.weights:
-        nbytes[weight.dtype] += weight.nbytes
-        elements[weight.dtype] += weight.elements
+def foreign_record(path: Path, kind: str, name: str, **own: Any) -> dict[str, Any]:
+    """Return the record of a file that is no ONNX file: what all have, and its own."""
+    shared = {"format": FORMAT, "kind": kind, "file": str(path), "bytes": path.stat().st_size, "name": sanitized(name)}
+    return {**shared, "description": "", **own, "problems": []}
+
+
+def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, Any]:
+    """Return ``{count, elements, bytes, dtypes}`` of arrays, each with its dtype, number of elements and bytes."""
+    nbytes, elements, found = Counter[str](), Counter[str](), 0
+    for dtype, size, length in arrays:
+        found += 1
+        nbytes[dtype] += length or 0
+        elements[dtype] += size or 0
     return {
-        "count": len(found.weights),
+        "count": found,
         "elements": sum(elements.values()),
         "bytes": sum(nbytes.values()),
         "dtypes": {t: {"elements": elements[t], "bytes": nbytes[t]} for t, _ in nbytes.most_common()},
@@ -125,7 +142,8 @@ def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
         if weight.external is None:
             continue
         name, offset, length = weight.external
-        _refuse_outside(path, name)
+        if leads_out(name, path.parent, path.parent):
+            raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
         if length is not None and length < weight.nbytes:
             shown = sanitized(weight.name)
             raise unreadable(path, f"has {length:,} bytes for the weight '{shown}', which needs {weight.nbytes:,}")
@@ -141,16 +159,6 @@ def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
     return records
 
 
-def _refuse_outside(path: Path, name: str) -> None:
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    is_wrong = "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
-    if not is_wrong:
-        folder = path.parent.resolve()
-        is_wrong = not (folder / name).resolve().is_relative_to(folder)
-    if is_wrong:
-        raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
-
-
 def cut(text: str) -> str:
     """Return a foreign text, shortened if it is long."""
     return text if len(text) <= _MAX_METADATA else f"{text[:_MAX_METADATA]}… ({len(text):,} characters)"
@@ -161,7 +169,7 @@ def cut(text: str) -> str:
 
 def _add_own(record: dict[str, Any], found: ModelFile) -> None:
     """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
-    document = _json(found, "spec")
+    document = found.json("spec")
     if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
         record["problems"].append("its spec is not a JSON mapping, or is too large")
         return
@@ -175,9 +183,9 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
         "graphspec_version": sanitized(found.metadata.get("graphspec_version", "")),
         "rows_learnt_from": None,
     }
-    proof, signature, learnt = (_json(found, key) for key in ("proof", KEY, "adapted"))
+    proof, signature, learnt = map(found.json, ("proof", KEY, "adapted"))
     record["proof"] = proof if isinstance(proof, dict) else None
-    quantization = _json(found, NOTE)
+    quantization = found.json(NOTE)
     record["quantization"] = quantization if isinstance(quantization, dict) else None
     try:
         adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
@@ -207,20 +215,13 @@ def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
         SpecError: GS703, as for :func:`inspect_file`, or the record of what was learnt is damaged.
     """
     found = read_model_file(path)
-    document, learnt = _json(found, "spec"), _json(found, "adapted")
+    document, learnt = found.json("spec"), found.json("adapted")
     if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
         return None
     try:
         return document, Adapted() if learnt is None else Adapted.of_json(learnt)
     except ValueError as error:
         raise unreadable(path, f"has a wrong record of what the network has learnt: {error}") from None
-
-
-def _json(found: ModelFile, key: str) -> Any:
-    try:
-        return json.loads(found.metadata[key]) if key in found.metadata else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | None = None) -> None:
@@ -325,3 +326,77 @@ def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
         elif len(node.inputs) == 1 and not node.written:
             reached.add(node.name)
     return {"count": len(found), "values": list(found)[:_MAX_KNOWN]} if found else None
+
+
+# What differs between two ONNX files beside their specs: opset, operators, declared values, and the bytes of weights.
+_CHUNK = 1 << 20  # bytes that are compared at a time
+_MAX_NAMED = 5  # weights that differ and are named
+
+
+def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Change]:
+    """Compare two files.
+
+    Args:
+        declared: whether inputs and outputs are compared, too. The specs of files of graphspec say more of them.
+
+    Raises:
+        SpecError: GS703, a file is not an ONNX model, or contradicts itself.
+    """
+    a, b = (_settings(inspect_file(path), declared=declared) for path in (old, new))
+    return changes(a, b)
+
+
+def _settings(record: Mapping[str, Any], *, declared: bool) -> dict[str, Any]:
+    settings = {
+        "ir_version": record["ir_version"],
+        "opset": record["domains"],
+        "producer": " ".join(filter(None, (record["producer"]["name"], record["producer"]["version"]))),
+        "model_version": record["model_version"],
+        "operators": {_operator(op): op["count"] for op in record["operators"]},
+        "weights": {key: record["weights"][key] for key in ("count", "bytes")},
+        "metadata": record["metadata"],
+    }
+    if declared:
+        settings |= {"name": record["name"], "description": record["description"]}
+        settings |= {key: {v["name"]: _type_text(v) for v in record[key]} for key in ("inputs", "outputs")}
+    return settings
+
+
+def _operator(op: Mapping[str, Any]) -> str:
+    return str(op["name"]) if op["domain"] == "ai.onnx" else f"{op['domain']}.{op['name']}"
+
+
+def _type_text(value: Mapping[str, Any]) -> str:
+    sizes = (
+        "any shape"
+        if value["shape"] is None
+        else f"({', '.join('?' if d is None else str(d) for d in value['shape'])})"
+    )
+    return f"{value['dtype']} {sizes}" if value["kind"] == "tensor" else str(value["kind"])
+
+
+def weight_differences(old: Path, new: Path) -> dict[str, Any]:
+    """Compare the bytes of weights with the same name: ``{compared, different, names}``.
+
+    Weights in other files are compared by their place there.
+    """
+    a, b = ({w.name: w for w in read_model_file(path).weights if w.name} for path in (old, new))
+    shared = [name for name in a if name in b]
+    with ExitStack() as stack:
+        x, y = (_mapped(stack, path) for path in (old, new))
+        different = [name for name in shared if not _same(x, a[name], y, b[name])]
+    return {"compared": len(shared), "different": len(different), "names": different[:_MAX_NAMED]}
+
+
+def _mapped(stack: ExitStack, path: Path) -> mmap:
+    file = stack.enter_context(path.open("rb"))
+    return stack.enter_context(mmap(file.fileno(), 0, access=ACCESS_READ))
+
+
+def _same(x: mmap, old: Weight, y: mmap, new: Weight) -> bool:
+    """Return whether two tensors have the same bytes, a chunk at a time."""
+    (start, stop), (other, end) = old.span, new.span
+    if stop - start != end - other:
+        return False
+    places = ((k, min(k + _CHUNK, stop), other - start) for k in range(start, stop, _CHUNK))
+    return all(x[first:last] == y[first + shift : last + shift] for first, last, shift in places)

@@ -1,23 +1,241 @@
-"""Serialise a trained graph as an ONNX model."""
+"""Serialise a trained graph as an ONNX model: whether it can be, its labels, and what the file says of itself."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphspec.base.budget import Budget
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Problem, ProblemError
+from graphspec.engine.compiler.lower import locate_key
+from graphspec.engine.compiler.lowered import visible
 from graphspec.engine.runtime.bind import bind
-from graphspec.export.labels import label_nodes, letter_nodes
-from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
-from graphspec.graph.onnx_model import OPSET, assemble, content_of, info
+from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
+from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, info
+from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
-from graphspec.graph.pipelines import FOR_EXPORT
-from graphspec.graph.pipelines import prepare as run_passes
+from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
+from graphspec.graph.passes import prepare as run_passes
+from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LABEL
+from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.parameters import Parameters
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Node
+    from graphspec.language.declarations import HeadDecl, Spec
+
+# Check whether a spec can be exported, without weights and without onnxruntime.
+
+
+def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
+    """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
+
+    Args:
+        contrib: whether onnxruntime's own operators are available.
+    """
+    nbytes = sum(p.size * 4 for p in graph.params.values())
+    found = []
+    if nbytes > Budget.WEIGHTS:
+        text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
+        file = spec.tree.mark.file
+        found.append(
+            Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
+        )
+    written = run_passes(graph, FOR_OPSET, Target(opset=opset))
+    known = constant_values(written)
+    missing = [
+        n
+        for n in written.nodes
+        if n.outputs[0].name not in known
+        and not OPS[n.op].merged
+        and (is_newer(n, opset) or (OPS[n.op].domain == CONTRIB and not contrib))
+    ]
+    seen = {(n.owner, n.op): n for n in missing}
+    found += [_unavailable(spec, n, opset) for n in seen.values()]
+    for node in written.nodes:
+        if OPS[node.op].merged and (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
+            found.append(_at(spec, node.owner, f"'{visible(node.owner)}' {problem.message}", problem.hint or ""))
+    return sorted(found, key=Diagnostic.sort_key)
+
+
+def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:
+    """Return why a part of an ONNX file cannot be merged into a file for ``opset``; None if it can, or is not there."""
+    if part.content is None:
+        return None
+    if opset < part.opset:
+        text = f"is '{part.file}' of opset {part.opset}, newer than {opset}"
+        return Problem(Code.UNAVAILABLE_OPERATOR, text, f"export for opset {part.opset} or later")
+    try:
+        merged = part.spliced("file", [f"x{k}" for k in range(len(part.inputs))], list(part.outputs), opset)
+    except ProblemError as error:
+        return error.problem
+    if not contrib and (domains := sorted(set(merged.domains) - {ML})):
+        text = f"is '{part.file}', which has operators of {', '.join(map(sanitized, domains))}"
+        return Problem(Code.UNAVAILABLE_OPERATOR, text, "export without `--target onnx`")
+    return None
+
+
+def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
+    first = since(node.op)
+    text = f"'{visible(node.owner)}' needs the operator {node.op}, which opset {opset} does not have in this form"
+    hint = f"export for opset {first} or later"
+    if OPS[node.op].domain == CONTRIB:
+        text = f"'{visible(node.owner)}' needs the operator {node.op}, which only onnxruntime has"
+        hint = "export without `--target onnx`"
+    elif first is None:
+        text = f"'{visible(node.owner)}' needs {node.op}, which is not an ONNX operator"
+        hint = "export only heads that do not depend on this node; for the others use `graphspec predict`"
+    return _at(spec, node.owner, text, hint)
+
+
+def _at(spec: Spec, owner: str, text: str, hint: str) -> Diagnostic:
+    decl = next((n for n in spec.nodes if n.name == owner), None)
+    if decl is None:
+        return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)
+    mark, path = locate_key(decl, "type")
+    return Diagnostic.at(mark, Code.UNAVAILABLE_OPERATOR, text, path=path, hint=hint)
+
+
+# The labels that a head predicts, in NumPy and as ONNX nodes. The class of a value is the argmax, with one unit by the
+# threshold 0.5. A CTC head has a label at each time step at which a letter begins, and no text at the others: joined,
+# those of a row are the best path's text.
+_HALF = 0.5
+
+
+def _has_one_unit(shape: Sequence[int | str]) -> bool:
+    return shape[-1] == 1
+
+
+def predicted_classes(values: Array) -> Array:
+    """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``."""
+    if _has_one_unit(values.shape):
+        return (values[..., 0] > _HALF).astype(np.int64)
+    return np.asarray(values.argmax(-1))
+
+
+def predicted_letters(values: Array, mask: Array | None = None) -> Array:
+    """Return the class ids of a CTC head's steps at which a letter begins, 0 at the others.
+
+    Shapes: ``(N, time, units)`` → ``(N, time)``.
+
+    Args:
+        mask: the head's mask; steps after the last one that it keeps are left out.
+    """
+    best = values.argmax(-1)
+    begins = np.ones(best.shape, bool)
+    begins[:, 1:] = best[:, 1:] != best[:, :-1]
+    if mask is not None:
+        begins &= np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    return np.where(begins, best, 0)
+
+
+def label_texts(classes: Sequence[str], *, letters: bool) -> list[str]:
+    """Return the text of each class: none for the blank of a CTC head, whatever its label."""
+    return ["", *classes[1:]] if letters else list(classes)
+
+
+def with_labels(
+    heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]], sequences: Mapping[str, Array | None]
+) -> dict[str, Array]:
+    """Return the heads and each ``<head>_label``, equal to the file's outputs.
+
+    Args:
+        sequences: CTC heads, each with its mask.
+    """
+    found = dict(heads)
+    for head, classes in labels.items():
+        letters = head in sequences
+        ids = predicted_letters(heads[head], sequences[head]) if letters else predicted_classes(heads[head])
+        found[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
+    return found
+
+
+def joined(labels: Array, steps: Array | None = None) -> Array:
+    """Return the texts of a CTC head's labels, ``(N, time)`` → ``(N,)``.
+
+    Args:
+        steps: the time steps of each row; by default all.
+    """
+    counts = [labels.shape[1]] * len(labels) if steps is None else steps.tolist()
+    return np.array(["".join(row[:count]) for row, count in zip(labels.tolist(), counts, strict=True)], np.str_)
+
+
+def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Return the nodes that compute ``<head>_label``, and their constants."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    index = f"{head}/index"
+    constants = []
+    if _has_one_unit(value.shape):
+        half = numpy_helper.from_array(np.float32(_HALF), f"{head}/half")
+        last = numpy_helper.from_array(np.array([-1], np.int64), f"{head}/last")
+        constants = [half, last]
+        nodes = [
+            helper.make_node("Greater", [head, half.name], [f"{head}/positive"], name=f"{head}/Greater"),
+            helper.make_node(
+                "Cast", [f"{head}/positive"], [f"{head}/id"], name=f"{head}/Cast", to=onnx.TensorProto.INT64
+            ),
+            helper.make_node("Squeeze", [f"{head}/id", last.name], [index], name=f"{head}/Squeeze"),
+        ]
+    else:
+        nodes = [helper.make_node("ArgMax", [head], [index], name=f"{head}/ArgMax", axis=-1, keepdims=0)]
+    gather, strings = _texts_of(head, classes, index)
+    return [*nodes, gather], [strings, *constants]
+
+
+def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> tuple[list[Any], list[Any]]:
+    """Return the nodes that compute ``<head>_label`` of a CTC head (see :func:`predicted_letters`), and their constants.
+
+    Args:
+        mask: the name of the head's mask.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    constants: list[Any] = []
+    nodes: list[Any] = []
+
+    def constant(name: str, values: Any) -> str:
+        constants.append(numpy_helper.from_array(np.array(values, np.int64), f"{head}/{name}"))
+        return str(constants[-1].name)
+
+    def emit(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        name = f"{head}/{output}"
+        nodes.append(helper.make_node(kind, inputs, [name], name=f"{name}/{kind}", **attributes))
+        return name
+
+    best = emit("ArgMax", [head], "best", axis=-1, keepdims=0)
+    # All steps but the last one move one step on, behind a class that does not exist.
+    before = emit("Pad", [best, constant("shift", [0, 1, 0, -1]), constant("no_class", -1)], "before")
+    begins = emit("Not", [emit("Equal", [best, before], "repeated")], "begins")
+    if mask is not None:
+        kept = emit("Cast", [mask], "kept", to=onnx.TensorProto.INT64)
+        left = emit("CumSum", [kept, constant("time_axis", 1)], "left", reverse=1)
+        inside = emit("Greater", [left, constant("zero", 0)], "inside")
+        begins = emit("And", [begins, inside], "begins_inside")
+    index = emit("Mul", [best, emit("Cast", [begins], "factor", to=onnx.TensorProto.INT64)], "index")
+    gather, strings = _texts_of(head, label_texts(classes, letters=True), index)
+    return [*nodes, gather], [strings, *constants]
+
+
+def _texts_of(head: str, texts: Sequence[str], index: str) -> tuple[Any, Any]:
+    """Return the node that looks up ``<head>_label``, and its constant."""
+    import onnx
+    from onnx import helper
+
+    encoded = [text.encode() for text in texts]
+    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(encoded)], encoded)
+    return helper.make_node("Gather", [strings.name, index], [head + LABEL], name=f"{head}/Gather"), strings
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
@@ -75,3 +293,189 @@ def _of_merged(graph: Graph) -> dict[str, str]:
         if OPS[node.op].merged:
             found |= {f"{node.owner}/{key}": text for key, text in node.attrs["part"].metadata().items()}
     return found
+
+
+# What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
+KEY = "graphspec.signature"
+"""The key of the signature in the metadata of a file."""
+NOTE = "graphspec.quantization"
+"""The key of the record of how a file was quantized."""
+FORMAT = 1
+_MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
+
+
+def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, Array]]) -> dict[str, Any]:
+    """Return the signature of an exported model as JSON.
+
+    Args:
+        example: one row of every input, and the file's outputs for it.
+    """
+    outputs = []
+    for name, value in model.whole.outputs.items():
+        outputs.append(_output(name, value, model.spec.heads[name]))
+        if name in model.labels:
+            letters = name in model.needed.ctc
+            labels = label_texts(model.labels[name], letters=letters)
+            record = {"name": name + LABEL, "dtype": STRING, "shape": list(value.shape[:-1]), "labels": labels}
+            outputs.append({**record, "join": True} if letters else record)  # a row's texts are one text
+    return {
+        "format": FORMAT,
+        "name": model.spec.name,
+        "inputs": [_input(model, name, value) for name, value in model.whole.inputs.items()],
+        "outputs": outputs,
+        "example": _example(*example),
+    }
+
+
+def with_outputs(described: Mapping[str, Any], outputs: Mapping[str, Array]) -> dict[str, Any]:
+    """Return a signature whose example has these outputs; one without an example stays as it is."""
+    example = described["example"]
+    if example is None:
+        return dict(described)
+    return {**described, "example": {**example, "outputs": {name: _plain(array) for name, array in outputs.items()}}}
+
+
+def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
+    train = model.spec.data.get("train")
+    mapped = {} if train is None or train.inputs is None else train.inputs
+    column = mapped.get(name, model.needed_inputs.columns.get(name, name))
+    missing: Any = None
+    if value.type.is_string:
+        missing = ""
+    elif name in model.needed_inputs.gaps:
+        missing = "NaN" if value.type.is_float else MISSING_INTEGER
+    record = {"name": name, "dtype": value.dtype, "shape": list(value.shape), "column": column, "missing": missing}
+    return record | _described(model.spec.inputs[name].description)
+
+
+def _described(description: str) -> dict[str, str]:
+    return {"description": description} if description else {}
+
+
+def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": name, "dtype": value.dtype, "shape": list(value.shape)}
+    if head.statistics is not None:  # its values are in the target's own unit
+        record["target"] = dict(zip(("mean", "deviation"), head.statistics, strict=True))
+    return record | _described(head.description)
+
+
+def _example(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Any] | None:
+    """Return the arrays as nested lists, with null for a missing value; None for a row that is too large to be stored."""
+    if not inputs or sum(a.size for a in [*inputs.values(), *outputs.values()]) > _MAX_NUMBERS:
+        return None
+    return {
+        "inputs": {name: _plain(array) for name, array in inputs.items()},
+        "outputs": {name: _plain(array) for name, array in outputs.items()},
+    }
+
+
+def _plain(array: Array) -> Any:
+    """Return an array as nested lists; a float has the digits of float32."""
+    return _listed(array.astype(np.float32).tolist() if array.dtype.kind == "f" else array.tolist())
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_listed(element) for element in value]
+    if isinstance(value, float):
+        return float(str(np.float32(value))) if math.isfinite(value) else None
+    return None if value == MISSING_INTEGER else value
+
+
+# What a file says of itself in ONNX's own texts: of the model, and of what an app must know of each input and output.
+_MAX_LABELS = 40  # labels that a text lists; all are in the metadata
+
+
+def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
+    """Write the ``doc_string`` of a model, its inputs and its outputs.
+
+    Args:
+        proto: an ``onnx.ModelProto``.
+        described: the signature of the file (:func:`signature`).
+    """
+    proto.doc_string = proto.graph.doc_string = _valid(model.spec.description)
+    texts = {record["name"]: input_text(model, record) for record in described["inputs"]}
+    for head in model.spec.heads.values():
+        texts[head.name] = output_text(model, head)
+        texts[head.name + LABEL] = label_text(model, head)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.doc_string = _valid(texts.get(value.name, ""))
+
+
+def input_text(model: Session, record: Mapping[str, Any]) -> str:
+    """Return what an app must know of an input: meaning, column, ids, and what stands for a missing value."""
+    name, declared = record["name"], model.spec.inputs[record["name"]]
+    parts = [declared.description.rstrip(". ")]
+    columns = record["column"]
+    if isinstance(columns, str) and columns != name:
+        parts.append(f"column {_quoted(columns)}")
+    elif not isinstance(columns, str):
+        parts.append(f"columns {_list(list(map(_quoted, columns)))}")
+    limits = model.needed_inputs.limits.get(name)
+    if limits is not None:
+        parts.append(f"ids from {limits.low:.0f} to {limits.high:.0f}")
+    if _is_padded(model, name):
+        parts.append("id 0 is padding")
+    if record["missing"] is not None:
+        missing = record["missing"]
+        shown = '"" (an empty text)' if missing == "" else missing
+        parts.append(f"{shown} stands for a missing value")
+    return "; ".join(part for part in parts if part)
+
+
+def _is_padded(model: Session, name: str) -> bool:
+    """Return whether a layer that reads the input takes id 0 for padding."""
+    return any(
+        getattr(node.layer, "mask_zero", False) and any(ref is not None and ref.name == name for ref in node.inputs)
+        for node in model.spec.nodes
+    )
+
+
+def output_text(model: Session, head: HeadDecl) -> str:
+    """Return what an app must know of a head: meaning, classes, threshold, unit."""
+    value, labels = model.whole.outputs[head.name], model.labels.get(head.name)
+    parts = [head.description.rstrip(". ")]
+    kind = "" if head.loss is None else targets_of(head.loss)
+    sure = head.loss is not None and not getattr(head.loss, "from_logits", False)
+    if value.shape[-1] == 1 and head.loss is not None and head.loss.binary:
+        if labels is not None:
+            no, yes = map(_quoted, labels)
+            parts.append((f"probability of {yes}; " if sure else "") + f"above 0.5 it means {yes}, else {no}")
+        elif sure:
+            parts.append("probability of class 1; above 0.5 it means class 1, else class 0")
+    elif labels is not None or kind in ("ids", "one_hot"):
+        what = "probability of each class" if sure and kind in ("ids", "one_hot") else "a value for each class"
+        parts.append(what + ("" if labels is None else f": {_classes(labels)}"))
+    if head.statistics is not None:
+        mean, deviation = head.statistics
+        parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
+    return "; ".join(part for part in parts if part)
+
+
+def label_text(model: Session, head: HeadDecl) -> str:
+    """Return what the label of a head is."""
+    labels = model.labels.get(head.name)
+    if labels is None:
+        return ""
+    if model.whole.outputs[head.name].shape[-1] == 1:
+        no, yes = map(_quoted, labels)
+        return f"{yes} if '{head.name}' is above 0.5, else {no}"
+    return f"label of the class with the largest value of '{head.name}'"
+
+
+def _classes(labels: Sequence[str]) -> str:
+    return _list([f"{k} is {_quoted(label)}" for k, label in enumerate(labels)])
+
+
+def _list(parts: Sequence[str]) -> str:
+    more = f", … ({len(parts)} in all)" if len(parts) > _MAX_LABELS else ""
+    return ", ".join(parts[:_MAX_LABELS]) + more
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if text.isprintable() and "'" not in text else json.dumps(text, ensure_ascii=False)
+
+
+def _valid(text: str) -> str:
+    """Return a text that UTF-8 can hold."""
+    return text.encode(errors="replace").decode()

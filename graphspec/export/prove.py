@@ -1,30 +1,388 @@
 """Prove an exported model: compare the runtime and onnxruntime on the same rows, at several batch sizes and lengths.
 
-If they differ by more than a tolerance, float64 decides, see :mod:`graphspec.export.rounding`.
+If they differ by more than a tolerance, float64 decides. The rows are those of the user, else of the last training,
+else of the spec's data, else generated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
-from graphspec.export.labels import label_texts, predicted_classes, predicted_letters
-from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
-from graphspec.export.rows import RANDOM, Rows, batch_of, lengths_for, scaled_down
-from graphspec.export.unusual import unusual_rows
-from graphspec.graph.ir.graph import Array
+from graphspec.data.signature import SAMPLE_ROWS, user_inputs
+from graphspec.engine.runtime.build import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
+from graphspec.graph.analysis import input_bounds
+from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
+from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
 from graphspec.graph.onnx_session import failure, runtime, session
+from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
+    from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
-    from graphspec.export.quantize_verdict import Verdict
+    from graphspec.export.quantize import Verdict
+
+# Values for the proof of an export: texts that the graph knows, and missing, unseen and otherwise unusual ones.
+_LONG = 5000  # characters of a very long text
+_MAX_KEYS = 1000  # known texts to draw from
+_MAX_WORDS = 8
+_KNOWN_ROWS = 3
+TEXTS = ("a", "A b c", "7", "-1.5e3", "2024-02-29", "1999-12-31T23:59:58", "31/01/2001", "true", "the end, of it")
+"""Ordinary texts."""
+UNUSUAL_TEXTS = (
+    "",
+    " ",
+    "never seen before",
+    "SHOUTED, IN CAPITALS",
+    "Élan ÉLAN ǅ straße İı 北京 и́ 🙂 e\u0301",
+    "tab\tnew line\nreturn\rbell\x07escape\x1b[31m\x7f\u200b\u2028\ufeff",
+    "''\"\\`${x}<b>&amp;%s",
+    ("long and longer " * _LONG)[:_LONG],
+    "x" * _LONG,
+)
+"""Missing, unseen, capitals, other alphabets, control characters, quotes, and very long."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The elements that the lookups of an input know.
+
+    Attributes:
+        words: whether they are words of a longer text.
+    """
+
+    known: Sequence[Any]
+    words: bool = False
+
+
+def keys_of(graph: Graph, name: str) -> Keys | None:
+    """Return what the lookups that read the input ``name`` know, None if there are none."""
+    reached, words, found = {name}, False, dict[Any, None]()
+    for node in graph.nodes:
+        if not any(v is not None and v.name in reached for v in node.inputs):
+            continue
+        keys = node.attrs.get("keys_strings") or node.attrs.get("keys_int64s") or ()
+        if node.op == "LabelEncoder":  # what it returns are ids, not elements of the input
+            found.update(dict.fromkeys(islice(keys, _MAX_KEYS)))
+        else:
+            words = words or node.op == "Tokenizer"
+            reached.update(v.name for v in node.outputs)
+    known = [key for key in found if key != ""] or list(found)
+    return Keys(known, words) if known else None
+
+
+def drawn(name: str, keys: Keys, shape: Sequence[int]) -> Array:
+    """Return an array of random known elements: texts, single or of several words, or integers."""
+    random = generator(0, "proof", name)
+    count = int(np.prod(shape, dtype=np.int64))
+    chosen = random.integers(0, len(keys.known), (count, _MAX_WORDS))
+    if not isinstance(keys.known[0], str):
+        return np.array([keys.known[row[0]] for row in chosen], np.int64).reshape(shape)
+    lengths = random.integers(1, _MAX_WORDS + 1, count) if keys.words else np.ones(count, np.int64)
+    texts = [" ".join(keys.known[k] for k in row[:n]) for row, n in zip(chosen, lengths, strict=True)]
+    return _objects(texts).reshape(shape)
+
+
+def unusual_rows(model: Session, ordinary: Mapping[str, Array]) -> dict[str, Array] | None:
+    """Return rows in which texts and numbers are missing or unusual; None if the network takes no texts and no gaps.
+
+    Each row has one of the unusual texts in all its inputs of texts; then come rows of texts that the network knows. Every
+    other number that may be missing is missing.
+
+    Args:
+        ordinary: one row of every input.
+    """
+    inputs, gaps = model.whole.inputs, model.needed_inputs.gaps
+    texts = [name for name, value in inputs.items() if value.type.is_string]
+    if not texts and not gaps:
+        return None
+    special = len(UNUSUAL_TEXTS) if texts else 1
+    count = special + _KNOWN_ROWS
+    feeds = {name: np.repeat(array[:1], count, axis=0) for name, array in ordinary.items()}
+    for k, (name, array) in enumerate(feeds.items()):
+        if inputs[name].dtype == STRING:
+            for row, text in enumerate(UNUSUAL_TEXTS):
+                array[row] = text
+            if (keys := keys_of(model.whole, name)) is not None:
+                array[special:] = drawn(name, keys, array[special:].shape)
+        elif name in gaps:
+            array[k % 2 :: 2] = np.nan if array.dtype.kind == "f" else MISSING_INTEGER
+            array[0] = np.nan if array.dtype.kind == "f" else MISSING_INTEGER
+    return feeds
+
+
+def _objects(texts: Sequence[str]) -> Array:
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
+
+
+# The rows for the proof of an export: from the user, else the last training, else the spec's data, else generated.
+LENGTHS = (3, 7, 16, 40, 100)  # sizes to try for variable axes
+_LARGEST = 512  # a size to try
+RANDOM = "random rows"
+_PARTS = {"test": "the test data", "train": "the training data"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows for a proof.
+
+    Attributes:
+        arrays: arrays by input; None to generate them.
+        origin: ``the last fit``, ``the test data``, a file's name; ``random rows`` for generated ones.
+        from_user: True if the user provided them: they are never replaced.
+        replaces: the reason why these rows replace others.
+    """
+
+    arrays: Mapping[str, Array] | None = None
+    origin: str = RANDOM
+    from_user: bool = False
+    replaces: str = ""
+
+    def generated(self, why: str) -> Rows:
+        """Return generated rows that replace these."""
+        return Rows(replaces=f"{self.origin} {why}")
+
+
+def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
+    """Return the rows ``given``, else the best available: the spec's data may no longer exist.
+
+    Raises:
+        SpecError: GS5 if the rows given do not fit the inputs.
+    """
+    if isinstance(given, str | Path):
+        from graphspec.data.new_rows import read_inputs
+
+        return Rows(read_inputs(model.spec, model.whole, Path(given), SAMPLE_ROWS), Path(given).name, from_user=True)
+    if given is not None:
+        return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
+    if model.sample_rows is not None:
+        return Rows(model.sample_rows, "the last fit")
+    return _of_data(model)
+
+
+def _of_data(model: Session) -> Rows:
+    from graphspec.data.check import load
+
+    failed = ""
+    for part, origin in _PARTS.items():
+        source = model.spec.data.get(part)
+        if source is None or not source.has_rows:
+            continue
+        arrays, _ = load(source, model.needed_inputs, SAMPLE_ROWS)
+        if arrays is not None:
+            return Rows(arrays.sample(SAMPLE_ROWS), origin, replaces=failed)
+        failed = failed or f"{origin} cannot be read"
+    return Rows(replaces=failed or "the spec names no data")
+
+
+def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
+    """Return sizes for the variable axes: at most three that the network accepts, none longer than the rows."""
+    shapes = {name: v.shape for name, v in model.whole.inputs.items()}
+    symbols = sorted({d for shape in shapes.values() for d in shape[1:] if isinstance(d, str)})
+    if not symbols:
+        return [{}]
+    tried = [{s: n + k for k, s in enumerate(symbols)} for n in LENGTHS]
+    if rows.arrays is not None:
+        own = {d: n for name, a in rows.arrays.items() for d, n in zip(shapes[name], a.shape, strict=True)}
+        longest = {s: int(own[s]) for s in symbols}
+        tried = [t for t in tried if all(t[s] <= longest[s] for s in symbols)] + [longest]
+    accepted = [t for t in tried if _accepts(model, t)]
+    step = _divisor(model.whole)
+    if len(accepted) < 2 and step > 1 and rows.arrays is None:
+        multiples = ({s: step * (n + k) for k, s in enumerate(symbols)} for n in (1, 2, 5))
+        accepted += [t for t in multiples if t not in tried and _accepts(model, t)]
+    return accepted[:3]
+
+
+def _divisor(graph: Graph) -> int:
+    """Return a common multiple of the numbers that Reshape divides sizes by; 1 if it is large."""
+    dims = {d for node in graph.nodes for v in node.outputs for d in v.shape if isinstance(d, str)}
+    divided = [divided_exactly(name) for d in dims for name in factors(d)[1]]
+    common = math.lcm(*(found[1] for found in divided if found))
+    return common if common <= _LARGEST else 1
+
+
+def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:
+    shapes = {name: (1, *_sized(v.shape[1:], lengths)) for name, v in model.whole.inputs.items()}
+    try:
+        model.infer_shapes(shapes)
+    except ShapeError:
+        return False
+    return True
+
+
+def _sized(shape: Sequence[Any], lengths: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(lengths[d] if isinstance(d, str) else d for d in shape)
+
+
+def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
+    """Return ``count`` rows: spread evenly over the available ones (with repeats) and cut to ``lengths``, or generated."""
+    bounds = input_bounds(model.whole) if rows.arrays is None else {}
+    places = {name: evaluate(d, lengths) for name, d in places_of(model.whole).items()}
+    feeds = {}
+    for name, value in model.whole.inputs.items():
+        sizes = _sized(value.shape[1:], lengths)
+        if rows.arrays is not None:
+            array = rows.arrays[name]
+            chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
+            feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(numpy_dtype(value.dtype))
+            if (size := places.get(name)) is not None:  # the axis has been cut, too
+                feeds[name] = np.minimum(feeds[name], size - 1)
+        elif keys := keys_of(model.whole, name):
+            feeds[name] = drawn(name, keys, (count, *sizes))
+        else:
+            size = places.get(name)
+            limits = bounds.get(name) if size is None else (0, size)
+            feeds[name] = seeded(name, value.dtype, (count, *sizes), limits)
+    return feeds
+
+
+def places_of(graph: Graph) -> dict[str, str]:
+    """Return ``input → size`` for the inputs that are places on an axis whose size varies, such as edges of graphs."""
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        data = node.inputs[0] if node.op == "GatherND" else None
+        axis = int(node.attrs.get("batch_dims", 0))
+        if data is not None and axis < data.rank and isinstance(size := data.shape[axis], str) and size != "N":
+            ids = node.inputs[1]
+            while ids is not None and ids.node is not None:
+                ids = ids.node.inputs[0]
+            if ids is not None and ids.kind == "input":
+                found[ids.name] = size
+    return found
+
+
+def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:
+    """Return random values that an input of ``dtype`` accepts: ids within ``bounds``, bytes, bits, texts, normal floats."""
+    random = generator(0, "proof", name)
+    size = tuple(int(d) for d in shape)
+    if dtype == STRING:
+        return drawn(name, Keys([*TEXTS, *UNUSUAL_TEXTS]), size)
+    if dtype == "bool":
+        return random.integers(0, 2, size).astype(bool)
+    if dtype == "float32" and bounds is None:
+        return random.standard_normal(size).astype(np.float32)
+    low, high = bounds if bounds is not None else (0, 256 if dtype == "uint8" else 10)
+    return random.integers(low, high, size).astype(dtype)
+
+
+def scaled_down(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] | None:
+    """Return the rows with smaller floats, for a network that is ill-conditioned on them; None without such floats.
+
+    Texts stay, and arrays of whole numbers, which may be ids or mask values.
+    """
+    found = {name: a for name, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
+    if not found:
+        return None
+    return {name: a * np.float32(factor) if name in found else a for name, a in feeds.items()}
+
+
+def is_whole(array: Array) -> Array:
+    """Return the mask of the whole numbers in ``array``."""
+    return np.asarray(array == np.rint(array))
+
+
+# Measure the effect of rounding to float32 on a network's outputs: run once in float64 and often in float32.
+RUNS, MAX_RUNS = 8, 64  # float32 runs: at first, and before a difference counts as more than rounding
+FACTOR = 4.0  # ratio of the errors of another float32 program and of the runtime: it sums in another order
+_LAST_BIT = np.float32(2**-23)
+
+
+class Rounding:
+    """The outputs for some rows in float64, and the distance of float32 from them.
+
+    The error of float32 is measured, not derived: the runtime runs in float32 with a random change of the last bit of
+    each weight and each input. Every intermediate result is then rounded differently, and the outputs of a network that
+    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values.
+
+    Only what NumPy computes is rounded otherwise. The prelude is the same in the runtime and in the file: onnxruntime
+    computes both.
+    """
+
+    def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
+        feeds = model.through_prelude(feeds)
+        self._model, self._feeds = model, feeds
+        weights = Parameters(model.graph, np.float64)
+        _fill(weights, model.parameters, lambda vector: vector)
+        self.exact = _Runner(model, weights, feeds)(feeds)
+        self._runner: _Runner | None = None
+        self._runs = 0
+        self._errors = {head: np.zeros(len(r)) for head, r in self.exact.items()}
+        self.overflows = {head: np.zeros(r.shape, bool) for head, r in self.exact.items()}
+        """The elements that were not finite in at least one float32 run."""
+
+    def bound(self, head: str, runs: int) -> Array:
+        """Return, per row, the largest difference from float64 that rounding explains, measured in ``runs`` runs."""
+        while self._runs < runs:
+            self._draw()
+        return FACTOR * self._errors[head]
+
+    def _draw(self) -> None:
+        if self._runner is None:
+            self._runner = _Runner(self._model, Parameters(self._model.graph), self._feeds)
+        random = generator(0, "rounding", str(self._runs))
+        _fill(self._runner.parameters, self._model.parameters, lambda vector: _changed(vector, random))
+        feeds = {}
+        for name, array in self._feeds.items():
+            is_float = array.dtype == np.float32
+            feeds[name] = np.where(is_whole(array), array, _changed(array, random)) if is_float else array
+        for head, b in self._runner(feeds).items():
+            with np.errstate(all="ignore"):
+                error = np.abs(b - self.exact[head])
+            finite = np.isfinite(error)
+            self.overflows[head] |= ~np.isfinite(b.astype(np.float64))
+            self._errors[head] = np.maximum(self._errors[head], max_per_row(np.where(finite, error, 0.0)))
+        self._runs += 1
+
+
+class _Runner:
+    """The graph in inference mode, bound in the precision of ``parameters``."""
+
+    def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
+        self.parameters = parameters
+        shapes = {name: feeds[name].shape for name in model.answering.inputs}
+        self._program = build_program(model.answering, parameters, Target(shapes), seed=model.seed)
+
+    def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        for name, buffer in self._program.feeds.items():
+            buffer[...] = feeds[name]
+        with settings():
+            self._program.run()
+        return {head: array.copy() for head, array in self._program.fetches.items()}
+
+
+def _fill(parameters: Parameters, source: Parameters, change: Callable[[Array], Array]) -> None:
+    for group, vector in source.vectors.items():
+        parameters.vectors[group][...] = change(vector)
+
+
+def _changed(array: Array, random: np.random.Generator) -> Array:
+    """Return each element one last bit lower, higher, or unchanged."""
+    steps = random.integers(-1, 2, array.shape, np.int8)
+    changed: Array = array * (1 + steps * _LAST_BIT)
+    return changed
+
+
+def max_per_row(difference: Array) -> Any:
+    """Return the largest element of every row."""
+    return difference.reshape(len(difference), -1).max(1, initial=0.0)
+
 
 BATCHES = (1, 2, 5)
 ATOL, RTOL = 1e-5, 1e-4

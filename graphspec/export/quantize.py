@@ -8,18 +8,393 @@ onnxruntime's tools convert the core; the result has ONNX's own operators alone.
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.export.quantize_core import Core, weights_of
-from graphspec.export.quantize_int8 import Conversion, to_int8
 from graphspec.graph.ir.graph import Array
+
+if TYPE_CHECKING:
+    from graphspec.vocabulary.metrics.base import Direction
+
+# The core of an exported file, the part that is quantized: the nodes between the first and the last one with weights.
+# What comes before it (texts, lookups, statistics of raw numbers) and after it (a softmax, the unit of a target, labels)
+# stays as it was.
+RECURRENT = ("LSTM", "GRU", "RNN")
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+_HIDING = -1e8  # masks of attention add or choose values below this one
+_PREPARED = "onnx.quant.pre_process", "onnxruntime.quant"  # else onnxruntime advises to prepare the model
+
+
+class Core:
+    """The nodes of a file between the first and the last one with weights.
+
+    Attributes:
+        proto: the whole file.
+        nodes: the nodes of the core, in order.
+        inputs, outputs: the names of the values that enter and leave it.
+    """
+
+    def __init__(self, proto: Any) -> None:
+        self.proto, graph = proto, proto.graph
+        self._initial = {i.name: i for i in graph.initializer}
+        after, before = set[str](), set[str]()
+        weighted = {k for k, node in enumerate(graph.node) if weights_of(node, self._initial)}
+        late, early = set[int](), set[int]()
+        for k, node in enumerate(graph.node):
+            if k in weighted or after.intersection(node.input):
+                late.add(k)
+                after.update(node.output)
+        for k in reversed(range(len(graph.node))):
+            node = graph.node[k]
+            if k in weighted or before.intersection(node.output):
+                early.add(k)
+                before.update(node.input)
+        chosen = late & early
+        self.nodes = [graph.node[k] for k in sorted(chosen)]
+        self._others = [node for k, node in enumerate(graph.node) if k not in chosen]
+        made = {name for node in self.nodes for name in node.output}
+        self._outside = {name for node in self._others for name in node.input}
+        read = dict.fromkeys(name for node in self.nodes for name in node.input if name)
+        self.inputs = [name for name in read if name not in made and name not in self._initial]
+        leaving = self._outside | {o.name for o in graph.output}
+        self.outputs = [name for node in self.nodes for name in node.output if name in leaving]
+
+    def model(self) -> Any:
+        """Return the core as a model of its own."""
+        from onnx import helper
+
+        infos = {v.name: v for v in self._infos()}
+        read = dict.fromkeys(name for node in self.nodes for name in node.input)
+        graph = helper.make_graph(
+            [],
+            "core",
+            [infos[name] for name in self.inputs],
+            [infos[name] for name in self.outputs],
+            value_info=[infos[n] for node in self.nodes for n in node.output if n in infos and n not in self.outputs],
+        )
+        graph.node.extend(self.nodes)
+        for name in read:
+            if name in self._initial:
+                graph.initializer.append(self._initial[name])
+                if name in self._outside:  # the others keep theirs
+                    graph.initializer[-1].name = f"{name}/core"
+        renamed = {name: f"{name}/core" for name in read if name in self._initial and name in self._outside}
+        for node in graph.node:
+            for k, name in enumerate(node.input):
+                node.input[k] = renamed.get(name, name)
+        opset = [o for o in self.proto.opset_import if o.domain == ""]
+        model = helper.make_model(graph, opset_imports=opset, ir_version=self.proto.ir_version)
+        model.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
+        return model
+
+    def feeds(self, rows: Mapping[str, Array]) -> dict[str, Array]:
+        """Return what the other nodes feed the core for some rows, computed by onnxruntime."""
+        given = {v.name for v in self.proto.graph.input}
+        found = {name: rows[name] for name in self.inputs if name in given}
+        return found | self._values([name for name in self.inputs if name not in given], rows)
+
+    def largest(self, rows: Mapping[str, Array]) -> float:
+        """Return the largest absolute value of a float in the core for some rows, weights included.
+
+        NaN does not count, nor do negative values so large that they hide steps from a softmax: smaller ones do it, too.
+        """
+        from onnx import TensorProto, numpy_helper
+
+        types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
+        wanted = [n for node in self.nodes for n in node.output if types.get(n) == TensorProto.FLOAT]
+        arrays = [*self._values(wanted, rows).values()]
+        read = {name for node in self.nodes for name in node.input}
+        initial = [i for name, i in self._initial.items() if name in read and i.data_type == TensorProto.FLOAT]
+        arrays += [numpy_helper.to_array(i) for i in initial]
+        return max((float(np.max(np.abs(a), initial=0.0, where=a > _HIDING)) for a in arrays), default=0.0)
+
+    def _infos(self) -> list[Any]:
+        """Return the names and types of all values."""
+        import onnx
+
+        found = onnx.shape_inference.infer_shapes(self.proto).graph
+        return [*found.input, *found.output, *found.value_info]
+
+    def _values(self, wanted: Sequence[str], rows: Mapping[str, Array]) -> dict[str, Array]:
+        """Return values of the file by name, computed by onnxruntime for some rows."""
+        from onnx import helper
+
+        from graphspec.graph.onnx_session import session
+
+        if not wanted:
+            return {}
+        types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
+        opened = type(self.proto)()
+        opened.CopyFrom(self.proto)
+        del opened.graph.output[:]
+        opened.graph.output.extend(helper.make_tensor_value_info(name, types[name], None) for name in wanted)
+        runner = session(opened.SerializeToString())
+        feeds = {i.name: rows[i.name] for i in runner.get_inputs()}
+        return dict(zip(wanted, runner.run(list(wanted), feeds), strict=True))
+
+    def replaced_by(self, part: Any) -> Any:
+        """Return the whole file with a converted core. It imports the domains that its nodes use, and no others."""
+        new = type(self.proto)()
+        new.CopyFrom(self.proto)
+        nodes = _sorted([*self._others, *part.graph.node], {v.name for v in self.proto.graph.input})
+        read = {name for node in nodes for name in node.input}
+        kept = [i for i in self.proto.graph.initializer if i.name in self._outside]
+        del new.graph.node[:], new.graph.initializer[:], new.graph.value_info[:], new.opset_import[:]
+        new.graph.node.extend(nodes)
+        new.graph.initializer.extend([*kept, *(i for i in part.graph.initializer if i.name in read)])
+        other = {name for node in self._others for name in node.output}
+        new.graph.value_info.extend(v for v in self.proto.graph.value_info if v.name in other)
+        used = {node.domain for node in nodes} | {""}
+        new.opset_import.extend(o for o in self.proto.opset_import if o.domain in used)
+        return new
+
+
+def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
+    """Return the names of the trained matrices that a node reads."""
+    from onnx import TensorProto
+
+    from graphspec.graph.ops import OPS
+
+    if node.domain or node.op_type not in OPS:
+        return []
+    names = [node.input[k] for k in OPS[node.op_type].weights_at if k < len(node.input)]
+    return [n for n in names if n in initial and initial[n].data_type == TensorProto.FLOAT and len(initial[n].dims) > 1]
+
+
+def _sorted(nodes: Sequence[Any], known: set[str]) -> list[Any]:
+    """Return nodes in an order in which each follows its inputs: depth first, so that it depends on the nodes alone."""
+    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name}
+    order: list[Any] = []
+    done, stack = set[int](), [(k, False) for k in reversed(range(len(nodes)))]
+    while stack:
+        k, ready = stack.pop()
+        if k in done:
+            continue
+        if ready:
+            done.add(k)
+            order.append(nodes[k])
+            continue
+        stack.append((k, True))
+        stack += [(maker[n], False) for n in reversed(nodes[k].input) if n in maker and n not in known]
+    return order
+
+
+# Quantize the core of a file to 8 bits: networks with convolutions statically, others dynamically.
+MIN_ELEMENTS = 1024  # a smaller matrix stays as it is: the additional nodes would need more bytes than it saves
+_STATIC = [
+    *CONVOLUTIONS,
+    *("Gemm", "MatMul", "Relu", "Clip", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Concat"),
+    *("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Resize", "Pad"),
+]
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was done to a file.
+
+    Attributes:
+        method: in a few words.
+        weights: the number of weights that were converted.
+        calibration_rows: the number of rows that have determined the ranges of activations.
+    """
+
+    method: str
+    weights: int
+    calibration_rows: int = 0
+
+
+def to_int8(
+    part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
+) -> tuple[Any, Conversion]:
+    """Return a core with weights of 8 bits, and what was done.
+
+    Args:
+        part: the core's model; it is changed.
+        folder: for the files of onnxruntime's tools.
+        calibration: see :func:`graphspec.export.quantize.quantized`.
+    """
+    _fold_batch_norms(part.graph)
+    initial = {i.name: i for i in part.graph.initializer}
+    count, done, calibrated = 0, [], 0
+    if any(node.op_type in CONVOLUTIONS and weights_of(node, initial) for node in part.graph.node):
+        products = [n for n in part.graph.node if n.op_type in (*CONVOLUTIONS, "Gemm", "MatMul")]
+        chosen = [n for n in products if weights_of(n, initial)]
+        left_out = [n.name for n in products if n not in chosen]
+        rows = calibration()
+        feeds = core.feeds(rows)
+        calibrated = len(next(iter(rows.values())))
+        part = _static(part, folder, left_out, feeds)
+        done.append("static, per channel (QDQ)")
+    else:
+        chosen = [n for n in part.graph.node if n.op_type in ("Gemm", "MatMul") and _large(n, initial)]
+        if chosen:
+            part = _dynamic(part, folder, [node.name for node in chosen])
+            done.append("dynamic, per channel")
+    count += sum(_elements(n, initial) for n in chosen)
+    if stored := _store_as_int8(part.graph):
+        count += stored
+        done.append("weights of recurrent layers and embeddings")
+    return part, Conversion(" + ".join(done) or "nothing", count, calibrated)
+
+
+def _elements(node: Any, initial: Mapping[str, Any]) -> int:
+    return sum(int(np.prod(initial[name].dims)) for name in weights_of(node, initial))
+
+
+def _large(node: Any, initial: Mapping[str, Any]) -> bool:
+    return _elements(node, initial) >= MIN_ELEMENTS
+
+
+def _dynamic(part: Any, folder: Path, nodes: list[str]) -> Any:
+    """Quantize products of activations and weights; the ranges of activations are computed as the network runs."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    before, after = folder / "core.onnx", folder / "dynamic.onnx"
+    onnx.save(part, before)
+    quantize_dynamic(
+        before,
+        after,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_quantize=_with_products(part, nodes),
+        per_channel=True,
+        reduce_range=True,  # 7 bits: products of 8 bits overflow on processors without VNNI
+        weight_type=QuantType.QInt8,
+    )
+    return onnx.load(after)
+
+
+def _with_products(part: Any, nodes: list[str]) -> list[str]:
+    """Return the names of the nodes, and of the MatMuls that onnxruntime writes in place of a Gemm."""
+    kinds = {node.name: node.op_type for node in part.graph.node}
+    return [*nodes, *(f"{name}_MatMul" for name in nodes if kinds[name] == "Gemm")]
+
+
+def _static(part: Any, folder: Path, left_out: list[str], feeds: Mapping[str, Array]) -> Any:
+    """Quantize convolutions and what lies between them, with ranges of activations that rows have shown."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self, batches: Iterable[dict[str, Array]]) -> None:
+            self._batches = iter(batches)
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(self._batches, None)
+
+    count = len(next(iter(feeds.values())))
+    batches = ({n: a[k : k + _BATCH] for n, a in feeds.items()} for k in range(0, count, _BATCH))
+    before, after = folder / "core.onnx", folder / "static.onnx"
+    onnx.save(part, before)
+    quantize_static(
+        before,
+        after,
+        Reader(batches),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=_STATIC,
+        nodes_to_exclude=left_out,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+    )
+    return onnx.load(after)
+
+
+def _store_as_int8(graph: Any) -> int:
+    """Store the weights of recurrent layers and embeddings in 8 bits, per channel; return how many they are.
+
+    They are turned into float32 as the network runs. onnxruntime's integer LSTM exists in onnxruntime only.
+    """
+    from onnx import helper, numpy_helper
+
+    initial = {i.name: i for i in graph.initializer}
+    readers: dict[str, list[tuple[Any, int]]] = {}
+    for node in graph.node:
+        for k, name in enumerate(node.input):
+            readers.setdefault(name, []).append((node, k))
+    count, new = 0, []
+    for node in list(graph.node):
+        recurrent = node.op_type in RECURRENT
+        if not recurrent and node.op_type != "Gather":
+            continue
+        for name in weights_of(node, initial):
+            array = numpy_helper.to_array(initial[name])
+            shared = any(other.op_type != node.op_type for other, _ in readers[name])
+            if array.size < MIN_ELEMENTS or shared or (not recurrent and _attribute(node, "axis") != 0):
+                continue
+            count += array.size
+            axis = 1 if recurrent else array.ndim - 1
+            others = tuple(k for k in range(array.ndim) if k != axis)
+            scale = np.abs(array).max(others) / np.float32(127)
+            scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
+            shape = [-1 if k == axis else 1 for k in range(array.ndim)]
+            stored = np.clip(np.rint(array / scale.reshape(shape)), -127, 127).astype(np.int8)
+            graph.initializer.append(numpy_helper.from_array(scale, f"{name}/scale"))
+            initial[name].CopyFrom(numpy_helper.from_array(stored, name))
+            if recurrent:
+                new.append(helper.make_node("DequantizeLinear", [name, f"{name}/scale"], [f"{name}/float"], axis=axis))
+                for other, k in readers[name]:
+                    other.input[k] = f"{name}/float"
+                continue
+            for other, _ in readers[name]:  # the ids that are looked up are few: their rows alone become floats
+                output = other.output[0]
+                other.output[0] = f"{output}/int8"
+                rows = [f"{output}/int8", f"{name}/scale"]
+                new.append(helper.make_node("DequantizeLinear", rows, [output], axis=-1))
+    for node in new:
+        node.name = f"{node.output[0]}/DequantizeLinear"
+    graph.node.extend(new)
+    return count
+
+
+def _attribute(node: Any, name: str) -> int:
+    return next((int(a.i) for a in node.attribute if a.name == name), 0)
+
+
+def _fold_batch_norms(graph: Any) -> None:
+    """Fold each BatchNormalization that alone reads a convolution into its weights."""
+    from onnx import numpy_helper
+
+    initial = {i.name: i for i in graph.initializer}
+    readers: dict[str, int] = {o.name: 1 for o in graph.output}
+    for node in graph.node:
+        for name in node.input:
+            readers[name] = readers.get(name, 0) + 1
+    maker = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
+    for node in [n for n in graph.node if n.op_type == "BatchNormalization"]:
+        conv = maker.get(node.input[0])
+        if conv is None or readers[node.input[0]] > 1 or not {*conv.input[1:], *node.input[1:]} <= initial.keys():
+            continue
+        gamma, beta, mean, variance = (numpy_helper.to_array(initial[n]).astype(np.float64) for n in node.input[1:5])
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        factor = gamma / np.sqrt(variance + epsilon)
+        kernel = numpy_helper.to_array(initial[conv.input[1]])
+        bias = numpy_helper.to_array(initial[conv.input[2]]) if len(conv.input) > 2 else np.zeros(len(factor))
+        folded = {
+            f"{conv.name}/folded_kernel": kernel * factor.reshape(-1, *(1,) * (kernel.ndim - 1)),
+            f"{conv.name}/folded_bias": (bias - mean) * factor + beta,
+        }
+        conv.input[:] = [conv.input[0], *folded]
+        for name, array in folded.items():
+            graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+        conv.output[0] = node.output[0]
+        graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    kept = [i for i in graph.initializer if i.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
 
 Kind = Literal["int8", "float16"]
 KINDS: tuple[Kind, ...] = ("int8", "float16")
@@ -71,3 +446,89 @@ def _to_float16(part: Any) -> tuple[Any, Conversion]:
     names = {name for node in part.graph.node for name in weights_of(node, initial)}
     count = sum(int(np.prod(initial[name].dims)) for name in names)
     return convert_float_to_float16(part, keep_io_types=True), Conversion("float16 arithmetic", count)
+
+
+# What a quantized file loses: losses and metrics before and after, and both sizes.
+@dataclass(frozen=True)
+class Change:
+    """A loss or metric before and after.
+
+    Attributes:
+        worse: by how much it got worse, negative for better; None if neither direction is.
+        relative: whether ``worse`` is a fraction of the value before.
+    """
+
+    before: float
+    after: float
+    worse: float | None
+    relative: bool
+
+    def text(self) -> str:
+        """Return the change with a sign, as the table shows it."""
+        difference = self.after - self.before
+        if not self.relative:
+            return f"{difference:+.4f}"
+        return f"{difference / abs(self.before):+.2%}" if self.before else f"{difference:+.4g}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of the gate.
+
+    Attributes:
+        changes: by key, in the order of ``evaluate``.
+        sizes: bytes of the float32 file and of the quantized one.
+    """
+
+    kind: Kind
+    done: Conversion
+    max_loss: float
+    origin: str
+    count: int
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    sizes: tuple[int, int] = (0, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record for the file's metadata."""
+        return {
+            "kind": self.kind,
+            "method": self.done.method,
+            "quantized_weights": self.done.weights,
+            "calibration_rows": self.done.calibration_rows,
+            "rows": f"{self.count} {self.origin}",
+            "max_loss": self.max_loss,
+            "metrics": {k: {"before": c.before, "after": c.after} for k, c in self.changes.items()},
+        }
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """Return rows of a table: name, float32, quantized, change."""
+        before, after = self.sizes
+        size = f"{(after - before) / before:+.0%}"
+        return [
+            ("", "float32", self.kind, "change"),
+            *((k, f"{c.before:.6g}", f"{c.after:.6g}", c.text()) for k, c in self.changes.items()),
+            ("file (kB)", f"{before / 1000:.1f}", f"{after / 1000:.1f}", size),
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"quantized to {self.kind}: {self.done.method}; compared on {self.count} {self.origin}"]
+        if self.done.calibration_rows:
+            lines.append(f"ranges of activations from {self.done.calibration_rows} training rows")
+        widths = [max(map(len, column)) for column in zip(*self.table(), strict=True)]
+        for name, *values in self.table():
+            cells = [v.rjust(w) for v, w in zip(values, widths[1:], strict=True)]
+            lines.append("  ".join([name.ljust(widths[0]), *cells]))
+        if self.sizes[1] >= self.sizes[0]:
+            lines.append("the file has not become smaller: this network is too small to gain")
+        return "\n".join(lines)
+
+
+def change(before: float, after: float, direction: Direction | None) -> Change:
+    """Return how a loss or metric has changed."""
+    relative = direction != "up" or abs(before) > 1
+    if direction is None:
+        return Change(before, after, None, relative)
+    worse = after - before if direction == "down" else before - after
+    if relative and worse:
+        worse = worse / abs(before) if before else math.copysign(math.inf, worse)
+    return Change(before, after, worse, relative)

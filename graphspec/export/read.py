@@ -1,4 +1,4 @@
-"""Run a file that claims to be exported by graphspec, after comparing it with the spec that it contains."""
+"""Run and evaluate a file that claims to be exported by graphspec, after comparing it with the spec that it contains."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.arrays.memory import free, human
+from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
+from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.export.outline import Outline, outline
-from graphspec.graph.ir.graph import STRING, Array, Graph, Type
+from graphspec.engine.compiler.objective import penalties
+from graphspec.engine.runtime.head_counts import HeadCounts
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
+from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.check import Checked
+    from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.language.declarations import Spec
 
 _MAX_LABEL = 4096  # characters of a label
@@ -96,7 +102,12 @@ def read_exported(file: Path) -> Exported:
         UsageError: it is not an ONNX file, was not written by graphspec, or does not match its spec.
         SpecError: its spec is not valid for this version.
     """
-    found = outline(file)
+    if not file.is_file():
+        raise UsageError(f"{file} is not a regular file")
+    try:
+        found = declarations(file, "an ONNX file")
+    except ValueError as error:
+        raise UsageError(f"{file} {error}") from None
     document = _document(found, file)
     if found.foreign is not None:
         text = "graphspec runs such files only from their run, `graphspec predict RUN`"
@@ -129,22 +140,19 @@ def read_exported(file: Path) -> Exported:
     return Exported(file, checked, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
 
 
-def _document(found: Outline, file: Path) -> dict[str, Any]:
+def _document(found: ModelFile, file: Path) -> dict[str, Any]:
     """Return the spec that the file contains."""
-    text = found.metadata.get("spec", b"")
+    text = found.metadata.get("spec", "")
     if len(text) > MAX_BYTES:
         size = f"{len(text) / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}"
         raise UsageError(f"{file} contains a spec of {size}")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
+    document = found.json("spec")
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it contains no spec, which would describe its inputs")
     return document
 
 
-def _adapted(found: Outline) -> Adapted:
+def _adapted(found: ModelFile) -> Adapted:
     """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
     text = found.metadata.get("adapted")
     if text is None:
@@ -199,3 +207,88 @@ def _narrower(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
 
 def _shape_text(shape: Sequence[Any]) -> str:
     return "(" + ", ".join("?" if d is None else sanitized(str(d)) for d in shape) + ")"
+
+
+# Evaluate an exported file: onnxruntime computes the heads, and graphspec their losses and metrics.
+_ANSWER = "answer:"  # names of inputs contain no colon
+
+
+def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
+    """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
+
+    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
+
+    Raises:
+        UsageError: the file fails to run, or masks of its heads depend on weights.
+    """
+    return evaluate_answers(found, spec, rows, answers_of(found, rows, spec.training.batch_size))
+
+
+def evaluate_answers(
+    found: Exported,
+    spec: Spec,
+    rows: Dataset,
+    answers: Mapping[str, Array],
+    weights: Mapping[str, Array] | None = None,
+) -> RunningMetrics:
+    """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
+
+    Args:
+        weights: those of the trained network, which compute the masks that depend on weights.
+    """
+    _, lowered = found.checked.require()
+    given = {_ANSWER + name: array for name, array in answers.items()}
+    graph = _of_answers(lowered.graph)
+    if graph.params and weights is None:
+        why = "trained layers decide which steps of its heads count"
+        if graph.loss_inputs:
+            why = "its loss reads values of trained layers that the file does not compute"
+        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
+    session = Session(spec, replace(lowered, graph=graph))
+    if graph.params and weights is not None:
+        session.set_weights({name: weights[name] for name in graph.params})
+    return session.evaluate_arrays(
+        replace(rows, inputs=rows.inputs | given), spec.training.batch_size, HeadCounts(session)
+    )
+
+
+def has_penalties(graph: Graph) -> bool:
+    """Return whether regularizers add to the loss of a graph."""
+    return bool(penalties(graph.copy()))
+
+
+def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
+    """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
+    types = {name: value.type for name, value in found.graph.inputs.items()}
+    chosen = rows.chosen
+    feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items() if name in types}
+
+    def run(batch: dict[str, Array]) -> dict[str, Array]:
+        given = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
+        outputs = found.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in given.items()})
+        return {name: outputs[name] for name in found.graph.outputs}
+
+    computed = in_batches(feeds, size, run)
+    if chosen is None:
+        return computed
+    total, answers = len(next(iter(rows.inputs.values()))), {}
+    for name, array in computed.items():
+        answers[name] = np.zeros((total, *array.shape[1:]), array.dtype)
+        answers[name][chosen] = array
+    return answers
+
+
+def _of_answers(graph: Graph) -> Graph:
+    """Return a graph whose heads are inputs; what is left of the network computes their masks."""
+    heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
+    masks = [v.mask for v in heads.values() if v.mask is not None]
+    nodes = graph.needed([*masks, *graph.loss_inputs.values()])
+    read = {v.name: v for node in nodes for v in node.inputs if v is not None}
+    read |= {v.name: v for v in (*masks, *graph.loss_inputs.values())}
+    inputs = {name: value for name, value in graph.inputs.items() if name in read}
+    params = {name: graph.params[name] for name, value in read.items() if value.kind == "param"}
+    values = {name: value for name, value in graph.values.items() if name in params}
+    inputs |= {v.name: v for v in heads.values()}
+    return Graph(
+        graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads, loss_inputs=graph.loss_inputs
+    )

@@ -1,6 +1,6 @@
 """Write a graph as an ONNX model: nodes, constants, types, and the domains of its operators.
 
-A graph is written as it is. Whoever calls it has run the passes that a file needs (``graphspec.graph.pipelines``).
+A graph is written as it is. Whoever calls it has run the passes that a file needs (``graphspec.graph.passes``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Content:
     ir_version: int = 0
 
     def merge(self, part: Any) -> None:
-        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.splicing.Spliced`."""
+        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.part.Spliced`."""
         self.nodes += part.nodes
         self.constants += part.constants
         self.sparse += part.sparse

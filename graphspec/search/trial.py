@@ -52,7 +52,7 @@ class Source:
         """
         from graphspec.api import Model
         from graphspec.data.check import refused
-        from graphspec.data.relocated import moved
+        from graphspec.data.paths import moved
         from graphspec.data.signature import load_all
         from graphspec.engine.compiler.check import check
         from graphspec.engine.compiler.trainable import refuse_untrainable

@@ -21,7 +21,7 @@ import numpy as np
 from nasty_texts import DATES, NASTY, TOWNS
 
 import graphspec as gs
-from graphspec.export.signature import KEY
+from graphspec.export.onnx import KEY
 
 FIXTURES = Path(__file__).parent / "fixtures"
 _SAFE = 2**53  # the first integer that may not be exact in JSON

@@ -15,7 +15,7 @@ import pytest
 from consumers.apps import FIXTURES, HERE, NAMES, check_finds_nothing, check_finds_what_is_wrong, run, wrong_fixtures
 from paths import ROOT
 
-from graphspec.export.signature import KEY
+from graphspec.export.onnx import KEY
 
 CONSUME = HERE / "consume.py"
 

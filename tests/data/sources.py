@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphspec.base.errors import Diagnostic
-from graphspec.data.check import Dataset, DataSignature, load
+from graphspec.data.batches import Dataset
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import DataSource

@@ -10,7 +10,7 @@ import pytest
 from nanoarrow.c_array import c_array, c_array_from_buffers
 from nanoarrow.c_buffer import c_buffer
 
-from graphspec.data.arrow import first_null, texts
+from graphspec.data.database import first_null, texts
 from graphspec.data.source import DataError
 
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Orders, generator
-from graphspec.base.arrays.split import shard_slice
 from graphspec.base.errors import Diagnostic, SpecError
-from graphspec.data.check import BatchLoader, Dataset, DataSignature, check_arrays, class_ids, row_weights, split
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.check import check_arrays
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ir.ranges import Range
 

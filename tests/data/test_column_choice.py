@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.data.column_choice import Column, choose
 from graphspec.data.files import open_table
 from graphspec.data.profile import profile
+from graphspec.data.suggest import Column, choose
 
 N = 400
 rng = np.random.default_rng(2)

@@ -16,9 +16,10 @@ from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, problem
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import Diagnostic
-from graphspec.data.check import Dataset, DataSignature, load
+from graphspec.data.batches import Dataset
+from graphspec.data.check import load
 from graphspec.data.files import open_table
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import TextForm
 

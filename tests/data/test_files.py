@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from graphspec.base.errors import Diagnostic
-from graphspec.data.check import DataSignature, load
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.read import read

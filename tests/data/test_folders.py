@@ -17,8 +17,9 @@ import graphspec
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import folders
-from graphspec.data.check import Dataset, DataSignature
+from graphspec.data.batches import Dataset
 from graphspec.data.files import files_of
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 
 Image = pytest.importorskip("PIL.Image")

@@ -13,9 +13,9 @@ from nanoarrow.c_array import c_array, c_array_from_buffers
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import SpecError, UsageError
-from graphspec.data.check import DataSignature
-from graphspec.data.frames import Column, is_frame
 from graphspec.data.signature import batch_inputs, by_name, user_arrays, user_inputs
+from graphspec.data.source import DataSignature
+from graphspec.data.tables import Column, is_frame
 from graphspec.graph.ir.graph import Type
 
 TEXT, NUMBER, ID = Type("string", ("N", 1)), Type("float32", ("N", 1)), Type("int64", ("N", 1))

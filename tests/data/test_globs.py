@@ -12,7 +12,7 @@ from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, problem
 
 from graphspec.base.arrays.growing import InFiles
-from graphspec.data import globs
+from graphspec.data import files, paths
 from graphspec.graph.ir.graph import Type
 
 IDS = Type("int64", ("N",))
@@ -93,7 +93,7 @@ def test_no_file_and_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (found.code, "no file matches" in found.message) == ("GS501", True)
     for k in range(3):
         table(tmp_path / f"{k}.csv", "1,2,0")
-    monkeypatch.setattr(globs, "MAX_FILES", 2)
+    monkeypatch.setattr(paths, "MAX_FILES", 2)
     [found] = diagnostics(written(tmp_path, "file: '*.csv'"))
     assert "more than 2 match" in found.message
 
@@ -105,7 +105,7 @@ def test_texts_of_several_files_are_joined() -> None:
 
     request = Request("t", ["t"], False, Type("string", ("N", 1)), True)
     parts = [Strings.of(["é", ""]), Strings.of(["b"]), Strings.of([])]
-    assert globs.joined(parts, request)[:].tolist() == ["é", "", "b"]
+    assert files.joined(parts, request)[:].tolist() == ["é", "", "b"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])

@@ -11,7 +11,7 @@ import pytest
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
-from graphspec.data.json_lines import MAX_LINE, Records, RecordSource, read_records
+from graphspec.data.new_rows import MAX_LINE, Records, RecordSource, read_records
 from graphspec.data.source import DataError, Request
 from graphspec.graph.ir.graph import Array, Type
 

@@ -11,9 +11,8 @@ import pytest
 from support.specs import blobs, dense_spec
 
 import graphspec as gs
-from graphspec.data.known_forms import KnownForms
-from graphspec.data.requirements import DataSignature
-from graphspec.data.signature import user_inputs
+from graphspec.data.signature import KnownForms, user_inputs
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range
 
@@ -125,7 +124,7 @@ def test_a_memory_map_is_left_to_the_check_of_its_file(tmp_path: Path) -> None:
 
 
 def test_forms_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.data.known_forms._MAX_FORMS", 3)
+    monkeypatch.setattr("graphspec.data.signature._MAX_FORMS", 3)
     needed = DataSignature({"x": Type("float32", ("N", 2))})
     forms = KnownForms(needed)
     for count in range(1, 6):

@@ -8,9 +8,8 @@ import pytest
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import SpecError
 from graphspec.data.batches import Dataset
-from graphspec.data.check import encode_labels, learn_labels
-from graphspec.data.labels import small_classes, with_class_ids
 from graphspec.data.source import DataError
+from graphspec.data.targets import encode_labels, learn_labels, small_classes, with_class_ids
 from graphspec.graph.ir.graph import Type
 
 TEXTS = Strings.of(["no", "yes", "é", "no", "", "Zoo"])

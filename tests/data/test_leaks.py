@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphspec.data.files import open_table
-from graphspec.data.leaks import leaks
+from graphspec.data.odd_values import leaks
 from graphspec.data.profile import profile
 
 

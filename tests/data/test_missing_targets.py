@@ -12,8 +12,9 @@ from support.data_reading import NUMBER, TEXT, good, lines, problem, read
 from graphspec.base.arrays.growing import InFiles
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
-from graphspec.data.check import DataSignature, check_arrays
-from graphspec.data.missing_targets import rows_without
+from graphspec.data.check import check_arrays
+from graphspec.data.source import DataSignature
+from graphspec.data.targets import rows_without
 from graphspec.graph.ir.graph import Type
 
 ID, VALUE, ONE_HOT = Type("int64", ("N",)), Type("float32", ("N", 1)), Type("float32", ("N", 3))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from graphspec.base.arrays.pictures import Pictures
-from graphspec.data import pictures
-from graphspec.data.pictures import decode
+from graphspec.data import folders as pictures
+from graphspec.data.folders import decode
 from graphspec.data.source import DataError, Request
 from graphspec.graph.ir.graph import Type
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphspec.data import profile as module
 from graphspec.data.files import open_source, open_table
 from graphspec.data.profile import ColumnProfile, Profile, profile
-from graphspec.data.profiling import profiler as module
 from graphspec.data.source import DataError
 
 COLUMNS: dict[str, list[Any]] = {

@@ -13,7 +13,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
-from graphspec.data.relocated import comparable, document_for, moved, portable_document
+from graphspec.data.paths import comparable, document_for, moved, portable_document
 from graphspec.engine.compiler.check import check
 from specs import dense_spec
 

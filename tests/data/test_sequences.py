@@ -11,10 +11,9 @@ from data.sources import diagnostics, rows, written
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import SpecError
-from graphspec.data.check import DataSignature, check_arrays
-from graphspec.data.labels import with_class_ids
-from graphspec.data.sequences import encode_texts, learn_alphabet, steps_of_rows
-from graphspec.data.source import DataError
+from graphspec.data.check import check_arrays
+from graphspec.data.source import DataError, DataSignature
+from graphspec.data.targets import encode_texts, learn_alphabet, steps_of_rows, with_class_ids
 from graphspec.graph.ir.graph import Type
 
 LABELS = ["", "a", "b", "é", "\N{GRINNING FACE}"]
@@ -49,7 +48,7 @@ def test_labels_need_not_be_sorted() -> None:
 
 
 def test_many_texts_are_encoded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.data.sequences._BLOCK_ROWS", 2)
+    monkeypatch.setattr("graphspec.data.targets._SEQUENCE_ROWS", 2)
     words = texts("a", "ab", "b", "baa", "a")
     assert learn_alphabet(words) == ["", "a", "b"]
     assert encode_texts(words, LABELS, learnt=True).tolist() == [[1, 0, 0], [1, 2, 0], [2, 0, 0], [2, 1, 1], [1, 0, 0]]

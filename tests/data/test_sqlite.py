@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from data.sources import diagnostics, rows, written
 
-from graphspec.data.check import DataSignature
 from graphspec.data.files import files_of
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 
 
@@ -58,7 +58,7 @@ def test_columns_of_several_types_are_texts(folder: Path) -> None:
 
 
 def test_many_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.data.sqlite._BATCH_ROWS", 2)
+    monkeypatch.setattr("graphspec.data.queries._BATCH_ROWS", 2)
     assert len(rows(written(folder, query("SELECT id AS a, age AS b, 0 AS y FROM users")))) == 3
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from graphspec.base.arrays.strings import Strings
+from graphspec.data.convert import holds_texts, pack, side_by_side
 from graphspec.data.source import DataError
-from graphspec.data.texts import holds_texts, pack, side_by_side
 
 
 class NAType:

@@ -13,8 +13,8 @@ from data.sources import diagnostics, rows, written
 import graphspec
 from graphspec.base.errors import SpecError
 from graphspec.data.batches import BatchLoader, split_by_time
-from graphspec.data.check import DataSignature
 from graphspec.data.new_rows import read_inputs
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 
 ONE = DataSignature({"x": Type("float32", ("N", 3))}, {"y": Type("float32", ("N", 2))})

@@ -11,8 +11,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.runtime.session import Session
-from graphspec.export.evaluate import evaluate_exported
-from graphspec.export.read import read_exported
+from graphspec.export.read import evaluate_exported, read_exported
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 from onnx_files import dense, value, write
 
-from graphspec.export.file_differences import file_differences, weight_differences
+from graphspec.export.inspection import file_differences, weight_differences
 
 
 def test_a_file_is_equal_to_itself(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from graphspec.export.labels import joined, letter_nodes, predicted_letters, with_labels
+from graphspec.export.onnx import joined, letter_nodes, predicted_letters, with_labels
 from graphspec.vocabulary.metrics.sequences import greedy_decode
 
 CLASSES = ["-", "a", "b", "ß"]

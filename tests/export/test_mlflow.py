@@ -18,7 +18,7 @@ from quantizing import convolution, recurrent, text
 from ruamel.yaml import YAML
 
 import graphspec as gs
-from graphspec.export.mlflow import write_mlflow
+from graphspec.export.folders import write_mlflow
 
 FILES = {
     *("MLmodel", "model.onnx", "code/graphspec_pyfunc_1.py", "input_example.json", "serving_input_example.json"),

@@ -11,10 +11,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.export.onnx import to_model
-from graphspec.export.prove import prove
-from graphspec.export.rounding import Rounding
-from graphspec.export.rows import Rows
-from graphspec.export.unusual import UNUSUAL_TEXTS
+from graphspec.export.prove import UNUSUAL_TEXTS, Rounding, Rows, prove
 from graphspec.vocabulary.layers import LAYERS, Layer
 from specs import dense_spec
 

@@ -17,9 +17,9 @@ from commands import graphspec
 from quantizing import CASES, Case, convolution, dense, recurrent, text
 
 import graphspec as gs
+from graphspec.export.onnx import NOTE
 from graphspec.export.prove import Proof
 from graphspec.export.quantize import KINDS
-from graphspec.export.quantize_gate import NOTE
 from graphspec.graph.onnx_session import session
 
 

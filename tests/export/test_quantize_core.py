@@ -11,7 +11,7 @@ import pytest
 from quantizing import dense, text
 
 import graphspec as gs
-from graphspec.export.quantize_core import Core
+from graphspec.export.quantize import Core
 from graphspec.graph.onnx_session import session
 
 

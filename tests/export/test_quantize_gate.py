@@ -14,9 +14,8 @@ from commands import SPEC, graphspec, project
 from quantizing import dense
 
 import graphspec as gs
-from graphspec.export import quantize_gate
-from graphspec.export.quantize_gate import NOTE
-from graphspec.export.signature import KEY
+from graphspec.export import gate as quantize_gate
+from graphspec.export.onnx import KEY, NOTE
 from graphspec.graph.onnx_session import session
 
 WIDE = SPEC.replace("units: 8", "units: 320").replace("epochs: 3", "epochs: 20")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from graphspec.export.quantize_int8 import _fold_batch_norms, _store_as_int8
+from graphspec.export.quantize import _fold_batch_norms, _store_as_int8
 from graphspec.graph.onnx_session import session
 
 RANDOM = np.random.default_rng(1)

@@ -11,8 +11,7 @@ from commands import SPEC, project
 
 import graphspec as gs
 from benchmarks.quantization import HEAD, rows_of
-from graphspec.export.quantize_int8 import Conversion
-from graphspec.export.quantize_verdict import Verdict, change
+from graphspec.export.quantize import Conversion, Verdict, change
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from graphspec.export.model_file import Declared, ModelFile, Weight
-from graphspec.export.runs_on import kernels, runs_on
-from graphspec.export.targets import TARGETS
+from graphspec.export.targets import TARGETS, kernels, runs_on
+from graphspec.vocabulary.onnx_files.model_file import Declared, ModelFile, Weight
 
 
 def a_file(*operators: tuple[str, str], opset: int = 17, ir: int = 8) -> ModelFile:

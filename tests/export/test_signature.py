@@ -12,7 +12,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
-from graphspec.export.signature import KEY, _plain
+from graphspec.export.onnx import KEY, _plain
 from graphspec.graph.onnx_session import session
 from specs import blobs, dense_spec
 

@@ -16,8 +16,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from quantizing import Case, attention, convolution, dense, recurrent, text
 
 import graphspec as gs
-from graphspec.export.signature import KEY
-from graphspec.export.triton import config, model_name, v2_request, write_triton
+from graphspec.export.folders import config, model_name, v2_request, write_triton
+from graphspec.export.onnx import KEY
 from graphspec.graph.onnx_session import session
 
 DEFINITION = Path(__file__).with_name("triton_model_config.json")

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.export.rows import scaled_down
-from graphspec.export.unusual import UNUSUAL_TEXTS, Keys, drawn, keys_of, unusual_rows
+from graphspec.export.prove import UNUSUAL_TEXTS, Keys, drawn, keys_of, scaled_down, unusual_rows
+from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
-from graphspec.graph.text import sketch
 from specs import dense_spec
 
 TEXT = Type("string", ("N", 1))

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, sketch
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.text import sketch
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import graphspec as gs
 from graphspec.base.errors import ShapeError
-from graphspec.export.rows import Rows, lengths_for
+from graphspec.export.prove import Rows, lengths_for
 from graphspec.graph.ir.dims import show
 
 Array = NDArray[Any]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.base.errors import Diagnostic, Mark
-from graphspec.data.check import Dataset, DataSignature, load
+from graphspec.data.batches import Dataset
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

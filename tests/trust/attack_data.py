@@ -15,7 +15,8 @@ import numpy as np
 import graphspec as gs
 from graphspec.base.errors import Diagnostic, GraphspecError, Mark
 from graphspec.data import archives
-from graphspec.data.check import DataSignature, load
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

@@ -14,10 +14,11 @@ from archiving import archive, npy
 from commands import graphspec, project
 
 import graphspec as gs
-from graphspec.base.arrays import system_memory as memory
+from graphspec.base.arrays import memory
 from graphspec.base.errors import Mark
-from graphspec.data import archives, database, delimited
-from graphspec.data.check import DataSignature, load
+from graphspec.data import archives, database, text_files
+from graphspec.data.check import load
+from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
@@ -333,6 +334,6 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 
 
 def test_ends_of_lines_bound_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 1)
     for text, rows in (("a\nb\n", 3), ("a\r\nb\r\nc", 3), ("a\rb\r\r\n", 4), ("", 1), ("\n\r", 3)):
-        assert delimited.scan(written(tmp_path, "d", text)).rows == rows, text
+        assert text_files.scan(written(tmp_path, "d", text)).rows == rows, text

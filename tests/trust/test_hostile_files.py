@@ -174,8 +174,8 @@ def test_models_of_keras(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_archives_with_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.foreign.keras_files.archive.MAX_ENTRIES", 5)
-    monkeypatch.setattr("graphspec.base.arrays.array_files.MAX_ARRAYS", 5)
+    monkeypatch.setattr("graphspec.base.budget.Budget.ENTRIES", 5)
+    monkeypatch.setattr("graphspec.base.budget.Budget.ARRAYS", 5)
     for name in ("net.keras", "w.npz"):
         (tmp_path / name).write_bytes(many(6))
         result = graphspec("inspect", str(tmp_path / name))

@@ -15,8 +15,8 @@ from commands import graphspec
 from onnx import TensorProto, helper
 
 import graphspec as gs
-from graphspec.export.outline import outline
 from graphspec.export.read import read_exported
+from graphspec.vocabulary.onnx_files.model_file import declarations
 from specs import dense_spec
 from trust.attack_onnx import native_errors, problems
 from trust.hostile_onnx import files
@@ -59,7 +59,7 @@ def test_a_right_file_is_predicted_with(right: onnx.ModelProto, tmp_path: Path) 
     result = graphspec("predict", tmp_path / "a.onnx", tmp_path / "rows.npz")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "kind_red,kind_green,kind_blue,kind_label"
-    found = outline(tmp_path / "a.onnx")
+    found = declarations(tmp_path / "a.onnx")
     assert found.metadata.keys() == {p.key for p in right.metadata_props}
     assert found.foreign is None
 
@@ -159,10 +159,10 @@ def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: py
         places.append(tmp_path / "pipe.onnx")
     for place in places:
         assert graphspec("predict", place, rows).exit_code == 2
-    monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("graphspec.base.budget.Budget.FILE", 1000)
     assert "an ONNX file has at most" in answer(tmp_path, data)
-    monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 2**31)
-    monkeypatch.setattr("graphspec.export.outline._MAX_FIELDS", 20)
+    monkeypatch.setattr("graphspec.base.budget.Budget.FILE", 2**31)
+    monkeypatch.setattr("graphspec.base.budget.Budget.FIELDS", 20)
     assert "more than" in answer(tmp_path, data)
 
 

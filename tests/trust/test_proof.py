@@ -14,8 +14,7 @@ from commands import graphspec, project
 
 import graphspec as gs
 from graphspec.export.onnx import to_model
-from graphspec.export.prove import Proof, prove
-from graphspec.export.rows import Rows, batch_of, lengths_for
+from graphspec.export.prove import Proof, Rows, batch_of, lengths_for, prove
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.onnx_session import session
 from specs import blobs, dense_spec

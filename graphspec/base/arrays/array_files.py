@@ -19,6 +19,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError
 from graphspec.base.text import count
@@ -26,14 +27,9 @@ from graphspec.base.text import count
 Dtype = Literal["float32", "int64", "bool"]
 KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}
 """The dtype of a graph for each kind of NumPy's dtypes."""
-MAX_AXES = 32
-_HEADER = 1 << 24  # bytes of the description before the arrays of a file of safetensors
+MAX_AXES = Budget.AXES
 _MAGIC = b"\x93NUMPY"
-MAX_ARRAYS = 50_000
-"""Arrays of a file whose arrays have names."""
-_NAME = 1 << 12  # characters of a name
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DEFLATED = 1100  # how many times larger data can be than what deflate makes of them, at most 1,032
 _HINT = "write it with np.save, np.savez or safetensors, beside the spec"
 _SAFETENSORS = {
     "F64": "<f8",
@@ -274,7 +270,7 @@ def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int, int]:
 
 def _header_of(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(_HEADER, size - 8):
+    if not 2 <= length <= min(Budget.HEADER, size - 8):
         raise ValueError("it does not start like a file of safetensors")
     header = json.loads(file.read(length), object_pairs_hook=_mapping)
     if not isinstance(header, dict):
@@ -287,7 +283,7 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         seen = set[str]()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"its header has '{twice[:_NAME]}' twice")
+        raise ValueError(f"its header has '{twice[: Budget.NAME]}' twice")
     return made
 
 
@@ -300,9 +296,9 @@ def _texts(header: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_names(arrays: Mapping[str, Any]) -> None:
-    if len(arrays) > MAX_ARRAYS:
-        raise ValueError(f"it has {len(arrays):,} arrays, at most {MAX_ARRAYS:,} are read")
-    if (longest := max(map(len, arrays), default=0)) > _NAME:
+    if len(arrays) > Budget.ARRAYS:
+        raise ValueError(f"it has {len(arrays):,} arrays, at most {Budget.ARRAYS:,} are read")
+    if (longest := max(map(len, arrays), default=0)) > Budget.NAME:
         raise ValueError(f"it has a name of {longest:,} characters")
 
 
@@ -321,8 +317,8 @@ def _check_covered(arrays: Mapping[str, Any], size: int) -> None:
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members of an archive by the names of their arrays."""
     listed = archive.infolist()
-    if len(listed) > MAX_ARRAYS:
-        raise ValueError(f"it has {len(listed):,} members, at most {MAX_ARRAYS:,} are read")
+    if len(listed) > Budget.ARRAYS:
+        raise ValueError(f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         name = entry.filename.removesuffix(".npy")
@@ -330,7 +326,7 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise ValueError(f"it has '{name}' twice")
         if entry.compress_type not in _METHODS:
             raise ValueError(f"'{name}' is packed by the unusual method {entry.compress_type}")
-        if entry.file_size > _DEFLATED * (entry.compress_size + 1):
+        if entry.file_size > Budget.DEFLATED * (entry.compress_size + 1):
             raise ValueError(f"'{name}' claims {entry.file_size:,} bytes, packed into {entry.compress_size:,}")
         found[name] = entry
     _check_names(found)

@@ -1,27 +1,315 @@
-"""Which weights start from which arrays of which files; nothing but the descriptions of arrays is read."""
+"""Which weights start from which arrays of which files, what is wrong with that, and what is reported of it.
+
+Nothing but the descriptions of arrays is read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.array_files import ArrayFile, converted
+from graphspec.base.arrays.array_files import ArrayFile, arrays_in, converted
 from graphspec.base.arrays.layout import Array
-from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError
-from graphspec.data.weights.files import Contents, open_weights
-from graphspec.data.weights.names import Way, Weight, ways
-from graphspec.data.weights.patterns import matches
-from graphspec.data.weights.problems import missing, nothing_taken, other_kind, other_shape, too_many, unmatched
-from graphspec.data.weights.recipes import Recipe
-from graphspec.data.weights.torch_layout import IGNORED
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
+from graphspec.base.text import count, shell
+from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, matches, names_in, stars, ways
+from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
+    from graphspec.base.errors import Mark
+    from graphspec.data.weights.ways import Source
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import NodeDecl, Spec, WeightFile
+    from graphspec.language.tree import Tree
+
+# Open a file of weights: what it holds, and why others are refused.
+WEIGHTS = "weights.safetensors"
+"""The file of a run that has its weights."""
+_ANY = "name a file .safetensors or .npz, or a run directory"
+_TORCH = (
+    'import torch, safetensors.torch as s; d = torch.load({old}, map_location="cpu", weights_only=True); '
+    's.save_file({{k: v.clone().contiguous() for k, v in d.get("state_dict", d).items()}}, {new})'
+)
+_KERAS = (
+    "import keras, safetensors.numpy as s; m = keras.saving.load_model({old}); "
+    "s.save_file({{w.path: keras.ops.convert_to_numpy(w) for w in m.weights}}, {new})"
+)
+_PICKLE = (
+    'import pickle, numpy as np, safetensors.numpy as s; d = pickle.load(open({old}, "rb")); '
+    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
+)
+_OBJECTS = (
+    "import numpy as np, safetensors.numpy as s; d = np.load({old}, allow_pickle=True).item(); "
+    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
+)
+_CONVERTED = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), ("a file of PyTorch, which is a pickle", _TORCH)),
+    **dict.fromkeys((".pkl", ".pickle"), ("a pickle", _PICKLE)),
+    ".npy": ("one array without a name, or a pickle", _OBJECTS),
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), ("a file of Keras", _KERAS)),
+}
+"""By suffix, what a file is, and the line of Python that converts it."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The arrays of a file.
+
+    Attributes:
+        path: the file, of a run the one with its weights.
+        arrays: their descriptions by name; of an array with an unknown dtype, the dtype.
+    """
+
+    path: Path
+    arrays: Mapping[str, ArrayFile | str]
+    state: tuple[int, int]
+
+    def unchanged(self) -> bool:
+        """Return whether the file is the one that was described."""
+        try:
+            return _state(self.path) == self.state
+        except OSError:
+            return False
+
+    def sha256(self) -> str:
+        """Return the hash of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_weights(path: Path) -> Contents:
+    """Return what a file, or the weights of a run, holds; only descriptions are read.
+
+    Raises:
+        ProblemError: GS501, it cannot be read, or has another format; GS504, it contains Python objects.
+    """
+    name = path.name.lower()
+    try:
+        if "\0" in str(path):
+            raise ProblemError(Code.UNREADABLE_FILE, "is not a name of a file", hint=_ANY)
+        if path.is_dir():
+            return _of_run(path)
+        if (known := _CONVERTED.get(path.suffix.lower())) is not None:
+            raise ProblemError(Code.UNREADABLE_FILE, f"is {known[0]}", hint=_conversion(path, known[1]))
+        if path.exists() and not path.is_file():
+            raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=_ANY)
+        if not path.exists():
+            raise ProblemError(Code.UNREADABLE_FILE, "does not exist", hint=f"{_ANY}; names are relative to the spec")
+        if not name.endswith((".safetensors", ".npz")):
+            raise ProblemError(Code.UNREADABLE_FILE, "is no file of weights", hint=_ANY)
+        return _contents(path, _state(path))
+    except OSError as error:
+        text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
+        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_ANY) from None
+
+
+def _of_run(path: Path) -> Contents:
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        what = "has not written its weights yet" if (path / "spec.json").is_file() else "is not a run directory"
+        raise ProblemError(Code.UNREADABLE_FILE, f"{what}: it has no {WEIGHTS}", hint=_ANY)
+    return _contents(weights, _state(weights))
+
+
+def _conversion(path: Path, line: str) -> str:
+    """Return the hint with the command that writes a file of safetensors beside the other one."""
+    old, new = (json.dumps(p.as_posix()) for p in (path, path.with_suffix(".safetensors")))
+    command = line.format(old=old, new=new)
+    convert = f"convert it once, if you trust it: {shell('python', '-c', command)}"
+    if line != _KERAS:
+        return convert
+    imported = shell("graphspec", "import", str(path), "-o", str(path.with_suffix(".yaml")))
+    return f"`{imported}` takes its network and its weights; or {convert}"
+
+
+def _state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=16)
+def _contents(path: Path, state: tuple[int, int]) -> Contents:
+    return Contents(path, arrays_in(path), state)
+
+
+# What is wrong with a file of initial weights.
+_NAMED = 4  # weights that a message names
+_MOST = 10  # problems of a file that are reported one by one
+_OF_TORCH = (".weight", ".running_mean", ".in_proj_weight", ".weight_ih_l0")
+
+
+def _at(file: WeightFile, *keys: str) -> Tree:
+    """Return the value at ``keys`` of a file's mapping; the whole value if it is not there."""
+    assert file.tree is not None
+    return file.tree.find(keys)[0] or file.tree
+
+
+def listed(names: Sequence[str], most: int = _NAMED) -> str:
+    """Return names, at most ``most`` of them."""
+    more = f", … ({len(names) - most} more)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def missing(
+    file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], size: int, free: Sequence[str]
+) -> list[Diagnostic]:
+    """Return the problem of weights that a file lacks.
+
+    Args:
+        size: how many weights the file is for.
+        free: its arrays that no other weight needs.
+    """
+    names = [weight.name for weight, _ in absent]
+    every = len(absent) == size
+    text = f"'{file.file}' lacks {'all' if every and size > 1 else ''} {count(size, 'weight')}".replace("  ", " ")
+    if not every:
+        text = f"'{file.file}' lacks {len(absent)} of {count(size, 'weight')}"
+    text += f": {listed(names)}"
+    wanted = next((w for _, w in absent if w), [])
+    if wanted and wanted[0] != names[0]:
+        text += f" (looked for '{wanted[0]}')"
+    at = _at(file, "file")
+    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_way_out(file, absent, free))]
+
+
+def _way_out(file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], free: Sequence[str]) -> str:
+    """Return how to find weights in the file, or to do without them."""
+    if file.layout == "keras" and any(name.endswith(_OF_TORCH) for name in free):
+        return "its names are PyTorch's: write `layout: torch`"
+    weight, wanted = absent[0]
+    if not wanted:
+        if file.layout == "torch" and weight.node.type == "GRU":
+            return "PyTorch's GRU is `reset_after: true` here"
+        return f"PyTorch has no such weight: start it new, `allow_missing: [{_pattern(absent)}]`"
+    similar = _similar(wanted[0], free)
+    if similar is not None:
+        return f"the file has '{similar}': say so in `map`, or start new with `allow_missing: [{_pattern(absent)}]`"
+    new = f"start new with `allow_missing: [{_pattern(absent)}]`"
+    quoted = [f"'{name}'" for name in free]
+    return f"the file has {listed(quoted, 3)}: give their names in `map`, or {new}" if free else new
+
+
+def _similar(wanted: str, names: Collection[str]) -> str | None:
+    """Return the name in a file that is most like the one that was looked for."""
+    ends = [name for name in names if name.endswith((f".{wanted}", f"/{wanted}"))]
+    close = did_you_mean(wanted, names)
+    return ends[0] if ends else None if close is None else close.split("'")[1]
+
+
+def _pattern(absent: Sequence[tuple[Weight, list[str]]]) -> str:
+    """Return patterns of all weights that are absent, as a spec lists them."""
+    nodes = list(dict.fromkeys(weight.node.name for weight, _ in absent))
+    return ", ".join(f"{node}/*" for node in nodes) if len(nodes) <= 2 else "'*'"
+
+
+def other_shape(file: WeightFile, weight: Weight, source: Source, name: str, array: ArrayFile) -> Diagnostic:
+    """Return the problem of an array with another shape, at the node that needs it."""
+    node = weight.node
+    text = f"{node.type} '{node.name}' needs `{weight.role}` of shape {show(weight.shape)}"
+    text += f", {show(source.shape)} in the file" if source.shape != weight.shape else ""
+    text += f", but '{name}' of '{file.file}' has shape {show(array.shape)}"
+    turned = file.layout == "keras" and len(array.shape) == 2 and array.shape[::-1] == weight.shape
+    hint = "the file has PyTorch's layout: write `layout: torch`" if turned else _sizes(weight, source, array)
+    hint += f", or start it new: `allow_missing: [{node.name}/*]`" if not turned else ""
+    mark, path = _mark_of(weight)
+    return Diagnostic.at(mark, Code.WEIGHT_SHAPE, text, path=path, hint=hint)
+
+
+_SIZES = {"Dense": "units", "Embedding": "output_dim", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
+
+
+def _sizes(weight: Weight, source: Source, array: ArrayFile) -> str:
+    """Return the argument of the layer that would make a weight of the file's shape."""
+    needed, theirs, kind = source.shape, array.shape, str(weight.node.type)
+    if kind == "Embedding" and len(theirs) == 2 and theirs[1] == needed[1]:
+        return f"set `input_dim: {theirs[0]}`"
+    if kind in _SIZES and needed and len(needed) == len(theirs):
+        last = 0 if needed != weight.shape else len(needed) - 1  # PyTorch has the outputs first
+        if needed[:last] + needed[last + 1 :] == theirs[:last] + theirs[last + 1 :]:
+            return f"set `{_SIZES[kind]}: {theirs[last]}`"
+    return "give the layer the sizes of the file"
+
+
+def _mark_of(weight: Weight) -> tuple[Mark, str]:
+    node = weight.node
+    tree = node.tree.get("units") or node.tree.get("filters") or node.tree
+    return (node.mark, node.tree.path) if tree is node.tree else (tree.mark, tree.path)
+
+
+def other_kind(file: WeightFile, weight: Weight, name: str, array: ArrayFile | str) -> Diagnostic:
+    """Return the problem of an array whose values are no floats."""
+    kind = array.dtype if isinstance(array, ArrayFile) else array
+    text = f"'{name}' of '{file.file}' has values of dtype {kind}, but '{weight.name}' is float"
+    hint = "save it as float32; files with quantized weights must be converted first"
+    at = _at(file, "file")
+    return Diagnostic.at(at.mark, Code.LOSSY_CONVERSION, text, path=at.path, hint=hint)
+
+
+def too_many(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the first problems; the last of them says how many more there are."""
+    if len(found) <= _MOST:
+        return list(found)
+    last = found[_MOST - 1]
+    return [*found[: _MOST - 1], replace(last, message=f"{last.message} (and {len(found) - _MOST} more like this)")]
+
+
+def unmatched(file: WeightFile, names: Sequence[str]) -> list[Diagnostic]:
+    """Return the problems of patterns that no weight matches."""
+    found = []
+    forms = [form for name in names for form in ([name, name[len(file.node) + 1 :]] if file.node else [name])]
+    used = {form.pattern for name in names for form in names_in(file, name)}
+    for ours, _ in file.map:
+        if ours not in used and not _hidden(ours, forms):
+            at = _at(file, "map", ours)
+            text = f"`map` has the pattern '{ours}', which matches no weight"
+            found.append(
+                Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_near(ours, names, True))
+            )
+    for k, pattern in enumerate(file.allow_missing):
+        if not any(stars(pattern, form) is not None for form in forms):
+            at = _at(file, "allow_missing")
+            at = at.value[k] if isinstance(at.value, list) else at
+            text = f"`allow_missing` has the pattern '{pattern}', which matches no weight"
+            hint = _near(pattern, names, False)
+            found.append(Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=hint))
+    return found
+
+
+def _hidden(pattern: str, names: Sequence[str]) -> bool:
+    """Return whether an earlier pattern took all weights that a pattern matches: it is superfluous, not wrong."""
+    parts = [name.split("/") for name in names]
+    return any(stars(pattern, "/".join(p[:k])) is not None for p in parts for k in range(1, len(p) + 1))
+
+
+def _near(pattern: str, names: Sequence[str], nodes: bool) -> str:
+    """Return a hint for a pattern that matches nothing."""
+    if not names:
+        return "the network has no weights there"
+    known = [name.rpartition("/")[0] for name in names] if nodes and "*" not in pattern else []
+    known += names if "*" not in pattern else [f"{name.partition('/')[0]}/*" for name in names]
+    known += [f"*/{name.rpartition('/')[2]}" for name in names]
+    return did_you_mean(pattern, list(dict.fromkeys(known))) or f"weights are called such as '{names[0]}'"
+
+
+def nothing_taken(file: WeightFile, weights: Sequence[Weight]) -> list[Diagnostic]:
+    """Return the problem of a file that gives nothing."""
+    at = _at(file, "file")
+    if not weights:
+        subject = f"'{file.node}'" if file.node else "the network"
+        text = f"{subject} has no weights that '{file.file}' could give"
+        hint = "remove it" if not file.node else "write it at a node with weights of its own"
+    else:
+        text = f"'{file.file}' gives none of {count(len(weights), 'weight')}: `allow_missing` covers all of them"
+        hint = "give the names of the file in `map`"
+    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=hint)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +346,11 @@ class FilePlan:
     taken: list[Taken] = field(default_factory=list)
     new: dict[str, str] = field(default_factory=dict)
     left_over: list[str] = field(default_factory=list)
+
+    def report(self, sha256: str = "") -> InitialWeights:
+        """Return what the file gives; ``sha256`` is its hash if it was read."""
+        taken = {t.weight.name: tuple(name for name, _ in t.arrays) for t in self.taken}
+        return InitialWeights(self.file.file, self.file.node, taken, dict(self.new), list(self.left_over), sha256)
 
     def values(self) -> Iterator[tuple[str, Array]]:
         """Yield the weights that the file gives, one after the other.
@@ -194,3 +487,59 @@ def _wanted(possible: Sequence[Way]) -> list[str]:
 
 def _is_float(array: ArrayFile | str) -> bool:
     return isinstance(array, ArrayFile) and (array.halves or array.dtype.kind == "f")
+
+
+# What a network started from: for messages, tables, and the record of a run.
+_IN_A_LINE = 4  # weights or arrays that a line names
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a file of initial weights gives.
+
+    Attributes:
+        file: the file or the run, as the spec writes it.
+        node: the node or block instance whose weights they are; empty for the whole network.
+        taken: by weight, the names of the arrays in the file that it starts from.
+        new: the weights that start new, each with the reason.
+        left_over: the arrays of the file that no weight needs.
+        sha256: the hash of the file that was read; empty before that.
+    """
+
+    file: str
+    node: str
+    taken: Mapping[str, tuple[str, ...]]
+    new: Mapping[str, str]
+    left_over: Sequence[str]
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        whose = f" of '{self.node}'" if self.node else ""
+        text = f"initial weights{whose}: {len(self.taken)} of {len(self.taken) + len(self.new)} from {self.file}"
+        for names, what in ((list(self.new), "start new" if len(self.new) > 1 else "starts new"),):
+            text += f"; {len(names)} {what}: {_listed(names)}" if names else ""
+        return text + (f"; {len(self.left_over)} left over: {_listed(self.left_over)}" if self.left_over else "")
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield each weight with what it starts from, then what is left over."""
+        for name, arrays in self.taken.items():
+            yield name, " + ".join(arrays)
+        for name, reason in self.new.items():
+            yield name, f"starts new: {reason}"
+        for name in self.left_over:
+            yield "(left over)", name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``run.json`` says of it."""
+        numbers = {"taken": len(self.taken), "new": list(self.new), "left_over": len(self.left_over)}
+        return {"file": self.file, "node": self.node, "sha256": self.sha256, **numbers}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_IN_A_LINE]) + (", …" if len(names) > _IN_A_LINE else "")
+
+
+def in_record(known: Sequence[InitialWeights], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``run.json`` says of initial weights; without files that were read, what it said ``before``."""
+    said = [each.to_json() for each in known] or before.get("initial_weights")
+    return {"initial_weights": said} if said else {}

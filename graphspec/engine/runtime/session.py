@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
-from graphspec.base.arrays.system_memory import available
+from graphspec.base.arrays.memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
-from graphspec.data.batches import in_batches
-from graphspec.data.check import Dataset, DataSignature, refused
-from graphspec.data.known_forms import KnownForms
-from graphspec.data.labels import with_class_ids
-from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
+from graphspec.data.batches import Dataset, in_batches
+from graphspec.data.check import refused
+from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signature, user_inputs
+from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
-from graphspec.data.weights.report import InitialWeights, reported
+from graphspec.data.targets import with_class_ids
+from graphspec.data.weights.plan import InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for
@@ -35,16 +35,16 @@ from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.analysis import infer_shapes
+from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
-from graphspec.graph.prelude import cut
-from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.data.weights.plan import FilePlan
+    from graphspec.data.weights.plan import FilePlan, InitialWeights
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.compiler.objective import Objective
     from graphspec.engine.runtime.head_counts import HeadCounts
@@ -96,7 +96,7 @@ class Session:
         Args:
             initial: the files from which weights start.
         """
-        self.initial_weights: list[InitialWeights] = [reported(plan) for plan in initial]
+        self.initial_weights: list[InitialWeights] = [plan.report() for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
             return
@@ -107,7 +107,7 @@ class Session:
             for k, plan in enumerate(initial):
                 for name, values in plan.values():
                     self.parameters.set({name: values})
-                self.initial_weights[k] = reported(plan, plan.contents.sha256())
+                self.initial_weights[k] = plan.report(plan.contents.sha256())
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set all attributes except the weights and what was learnt."""

@@ -18,8 +18,7 @@ from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
-from graphspec.data.check import learn_labels
-from graphspec.data.sequences import learn_alphabet
+from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.link import link
@@ -27,8 +26,8 @@ from graphspec.engine.compiler.vocabulary_files import given_by_files
 from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import Progress
 from graphspec.graph.builder import Builder
+from graphspec.graph.cuts import not_computable, repeatable
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:

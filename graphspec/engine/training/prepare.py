@@ -15,11 +15,18 @@ from graphspec.base.arguments import bad_argument, flag, literal, positive_int
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.data.batches import split_by_time, split_last
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
-from graphspec.data.labels import with_class_ids
+from graphspec.data.batches import (
+    BatchLoader,
+    Dataset,
+    as_indices,
+    class_ids,
+    row_weights,
+    split,
+    split_by_time,
+    split_last,
+)
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
-from graphspec.data.sparse import as_indices
+from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
 from graphspec.engine.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
@@ -167,8 +174,8 @@ def _prepared(model: Session, raw: _Parts) -> _Parts:
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    from graphspec.base.arrays.system_memory import available, free
-    from graphspec.graph.memory_estimate import estimate
+    from graphspec.base.arrays.memory import available, free
+    from graphspec.graph.analysis import estimate
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())

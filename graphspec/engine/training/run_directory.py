@@ -17,9 +17,8 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.data.files import files_of
-from graphspec.data.relocated import comparable, document_for, tidied
+from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
-from graphspec.data.weights.report import in_record
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked
 from graphspec.engine.compiler.check import check as check_spec
@@ -35,7 +34,7 @@ from graphspec.engine.training.checkpoint import (
 from graphspec.engine.training.history_text import HistoryText
 from graphspec.engine.training.lock import locked
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels.fast import KERNELS
+from graphspec.graph.kernels.compiled import KERNELS
 from graphspec.vocabulary.callbacks.base import ADAPTED, RUN_FILES
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def check_own(directory: Path) -> None:
 
 def start_run(model: Session, directory: Path) -> None:
     """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
+    from graphspec.data.weights.plan import in_record
+
     make_folder(directory)
     check_own(directory)
     write_copies(model.spec.nodes, directory)

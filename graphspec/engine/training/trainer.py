@@ -39,7 +39,7 @@ from graphspec.graph.ir.graph import Array, Graph
 from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 
 if TYPE_CHECKING:
-    from graphspec.data.check import BatchLoader, Dataset
+    from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.auto_workers import AutoWorkers
     from graphspec.vocabulary.callbacks import Callback

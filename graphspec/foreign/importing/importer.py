@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,286 @@ import numpy as np
 
 from graphspec.base.arguments import path_of
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GivenText, SpecError, UsageError
+from graphspec.base.config import Config
+from graphspec.base.errors import Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
 from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import printable
-from graphspec.engine.compiler.check import check
-from graphspec.foreign.importing.same_graph import difference
+from graphspec.engine.compiler.check import Checked, check
+from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.foreign.importing.yaml_text import WIDTH, write_yaml
-from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.dims import has_rows, show
+from graphspec.graph.ir.graph import Graph, Node, Param, Value
+from graphspec.graph.onnx_session import sanitized
+from graphspec.vocabulary.onnx_files.part import our_dtype
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.foreign.keras_files.convert import Imported
     from graphspec.language.declarations import Spec
+
+# Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
+_SIZES = (224, 256, 320, 512, 128, 64, 32)
+"""Sizes that are tried for axes that a file leaves open, if they must be fixed."""
+_NODE = "net"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file as the data of a spec.
+
+    Attributes:
+        name: the file that the spec names: its weights, or the ONNX file itself.
+        content: what to write beside the spec under this name; None if there is nothing to write.
+        notes: what the reader of the spec should know.
+    """
+
+    data: dict[str, Any]
+    spec: Spec
+    lowered: Lowered
+    name: str
+    content: bytes | None
+    notes: tuple[str, ...]
+
+
+def import_onnx(source: Path, folder: Path, name: str) -> Draft:
+    """Return the spec of an ONNX file for a spec called ``name`` in ``folder``.
+
+    Raises:
+        SpecError: the file is not valid (GS801), or can neither be trained nor run in a spec (GS802).
+    """
+    inside = source.resolve().is_relative_to(folder.resolve())
+    path = source.resolve().relative_to(folder.resolve()).as_posix() if inside else source.name
+    try:
+        file = read_onnx(source.parent, source.name)
+        inputs = [_Input(port, k) for k, port in enumerate(file.inputs)]
+    except ProblemError as error:
+        raise SpecError([Diagnostic.of("the file", error.problem, Mark(str(source)))]) from None
+    drafts = _Drafts(file, path, source.parent if not inside else folder, name, inputs)
+    data, checked, notes = drafts.found(str(source))
+    spec, lowered = checked.require()
+    return Draft(data, spec, lowered, path, None if inside else file.data, tuple(notes))
+
+
+class _Input:
+    """An input of the file and its entry in the spec.
+
+    Attributes:
+        at: the axis of the rows of a batch.
+    """
+
+    def __init__(self, port: Port, index: int) -> None:
+        self.port = port
+        self.name = re.sub(r"[^\w.-]+", "_", port.name).strip("_") or f"input_{index}"
+        shape = port.shape
+        if not port.dtype or shape is None or not shape:
+            text = f"has the input {port}, which has no batch axis"
+            hint = "write the spec by hand, with a number in its place: `{type: Onnx, file: …, inputs: [x, 1]}`"
+            raise ProblemError(Code.UNSUPPORTED_FILE, text, hint)
+        opened = [k for k, d in enumerate(shape) if not isinstance(d, int) or d == 1]
+        self.at = 0 if 0 in opened or not opened else opened[0]
+
+    def entry(self, size: int | None) -> dict[str, Any]:
+        """Return its entry in ``inputs``; ``size`` stands for sizes that the file leaves open."""
+        sizes = [d if isinstance(d, int) else size for k, d in enumerate(self.port.shape or ()) if k != self.at]
+        dtype = our_dtype(self.port.dtype)
+        return {"shape": sizes, **({} if dtype == "float32" else {"dtype": dtype})}
+
+    @property
+    def open(self) -> bool:
+        """Whether a size besides the batch is open."""
+        return any(not isinstance(d, int) for k, d in enumerate(self.port.shape or ()) if k != self.at)
+
+
+class _Drafts:
+    """Specs for a file, from the best one on: trained, frozen; with open sizes, with fixed ones."""
+
+    def __init__(self, file: OnnxFile, path: str, base: Path, name: str, inputs: Sequence[_Input]) -> None:
+        self.file, self.path, self.base, self.name, self.inputs = file, path, base, name, inputs
+
+    def found(self, source: str) -> tuple[dict[str, Any], Checked, list[str]]:
+        """Return the data of the best spec, what checking it found, and notes.
+
+        Raises:
+            SpecError: there is none.
+        """
+        reasons: list[Diagnostic] = []
+        for trainable in (True, False):
+            last: Diagnostic | None = None
+            for size in self._sizes():
+                data = self._data(trainable, size)
+                checked = check(data, base=self.base)
+                errors = [d for d in checked.errors if d.path != "outputs"]  # there are no heads yet
+                if not errors and checked.lowered is not None:
+                    data, notes = self._with_heads(data, checked.lowered)
+                    checked = check(data, base=self.base)
+                    if not (errors := checked.errors) and checked.lowered is not None:
+                        return data, checked, [*self._notes(checked.lowered, trainable, size, reasons), *notes]
+                last = errors[0]  # with fixed sizes it says more than with open ones
+            assert last is not None
+            reasons.append(last)
+        raise SpecError([Diagnostic(d.code, d.message, source, hint=d.hint) for d in reasons])
+
+    def _sizes(self) -> Iterator[int | None]:
+        yield None
+        if any(i.open for i in self.inputs):
+            yield from _SIZES
+
+    def _data(self, trainable: bool, size: int | None) -> dict[str, Any]:
+        """Return a spec without heads."""
+        layers: list[dict[str, Any]] = []
+        given = []
+        for each in self.inputs:
+            given.append(each.name)
+            if each.at:
+                given[-1] = f"{each.name}_turned"
+                axes = [*range(1, each.at + 1), 0, *range(each.at + 1, len(each.port.shape or ()))]
+                layers.append({"name": given[-1], "type": "ops.transpose", "axes": axes, "inputs": each.name})
+        node: dict[str, Any] = {"name": self._free(_NODE), "type": "Onnx", "file": self.path}
+        if trainable:
+            node["trainable"] = True
+        if len(given) > 1 or layers:
+            node["inputs"] = given if len(given) > 1 else given[0]
+        inputs = {each.name: each.entry(size) for each in self.inputs}
+        return {"graphspec": 1, "name": self.name, "inputs": inputs, "layers": [*layers, node], "outputs": {}}
+
+    def _free(self, name: str) -> str:
+        taken = {i.name for i in self.inputs}
+        return next(n for k in range(len(taken) + 1) if (n := name if not k else f"{name}_{k}") not in taken)
+
+    def _with_heads(self, data: dict[str, Any], lowered: Lowered) -> tuple[dict[str, Any], list[str]]:
+        """Return a spec with a head for each output of the file that has rows, and notes on the others."""
+        layers, node = list(data["layers"]), data["layers"][-1]["name"]
+        values: Sequence[Value] = lowered.outputs[node] or ()
+        taken = {i.name for i in self.inputs} | {entry["name"] for entry in layers}
+        outputs: dict[str, Any] = {}
+        notes = []
+        for k, (port, value) in enumerate(zip(self.file.outputs, values, strict=True)):
+            source = node if len(values) == 1 else f"{node}:{k}"
+            head = re.sub(r"[^\w.-]+", "_", port.name).strip("_") or f"output_{k}"
+            head = next(h for n in range(len(taken) + 1) if (h := head if not n else f"{head}_{n}") not in taken)
+            if not has_rows(value.shape):
+                notes.append(f"The output '{sanitized(port.name)}' is the same for all rows: it is left out.")
+                continue
+            at = value.shape.index("N") if "N" in value.shape else 0
+            taken.add(head)
+            if at:
+                axes = [at, *range(at), *range(at + 1, value.rank)]
+                layers.append({"name": head, "type": "ops.transpose", "axes": axes, "inputs": source})
+                outputs[head] = {}
+            else:
+                outputs[head] = {"layer": source}
+        return {**data, "layers": layers, "outputs": outputs}, notes
+
+    def _notes(self, lowered: Lowered, trainable: bool, size: int | None, reasons: Sequence[Diagnostic]) -> list[str]:
+        notes = []
+        if trainable:
+            trained = [p for p in lowered.graph.params.values() if p.trainable]
+            count = sum(p.size for p in trained)
+            several = "tensors of the file train" if len(trained) != 1 else "tensor of the file trains"
+            notes.append(f"{len(trained):,} {several}: {count:,} numbers. A list of names trains some of them.")
+        else:
+            why = reasons[0].message.removeprefix(f"Onnx '{self._free(_NODE)}' ")
+            notes.append(f"The file is frozen: it {why}.")
+        if size is not None:
+            names = ", ".join(f"'{i.name}'" for i in self.inputs if i.open)
+            fixed = f"which must be fixed here: write yours in place of {size}"
+            notes.append(f"The file leaves sizes of {names} open, {fixed}.")
+        notes.append("Add a loss to a head to train, such as `loss: sparse_categorical_crossentropy`.")
+        return notes
+
+
+# Compare two graphs by what they compute: the names of nodes may differ, and independent nodes may change places.
+def difference(one: Graph, other: Graph, renamed: Callable[[str], str]) -> str | None:
+    """Return the first difference between two graphs, or None.
+
+    Args:
+        renamed: the name in ``other`` of a weight of ``one``.
+    """
+    if one.inputs.keys() != other.inputs.keys():
+        return f"inputs {[*one.inputs]}, not {[*other.inputs]}"
+    if {renamed(name) for name in one.params} != other.params.keys():
+        lost = sorted({renamed(name) for name in one.params} ^ other.params.keys())
+        return f"weights {', '.join(lost[:3])}"
+    for key in ("outputs", "loss_inputs"):
+        if getattr(one, key).keys() != getattr(other, key).keys():
+            return f"{key} {[*getattr(one, key)]}, not {[*getattr(other, key)]}"
+    if len(one.penalties) != len(other.penalties):
+        return f"{len(one.penalties)} penalties, not {len(other.penalties)}"
+    pairs = [(v, other.outputs[name]) for name, v in one.outputs.items()]
+    pairs += [(v, other.loss_inputs[name]) for name, v in one.loss_inputs.items()]
+    return _Pairs(renamed).walk(pairs)
+
+
+class _Pairs:
+    """Pairs of values that must be equal: what they are computed from is compared, too."""
+
+    def __init__(self, renamed: Callable[[str], str]) -> None:
+        self.renamed = renamed
+        self.seen: dict[str, str] = {}
+
+    def walk(self, pairs: list[tuple[Value | None, Value | None]] | list[tuple[Value, Value]]) -> str | None:
+        """Compare pairs and everything before them; return the first difference."""
+        stack: list[tuple[Value | None, Value | None]] = list(pairs)
+        while stack:
+            a, b = stack.pop()
+            if a is None or b is None:
+                if (only := a or b) is not None:
+                    return f"{only.name} is missing"
+                continue
+            if a.name in self.seen:
+                if self.seen[a.name] != b.name:
+                    return f"{a.name} is {self.seen[a.name]} and {b.name}"
+                continue
+            self.seen[a.name] = b.name
+            if (found := self._values(a, b)) is not None:
+                return found
+            stack.append((a.mask, b.mask))
+            if a.node is not None and b.node is not None:
+                stack += zip(a.node.inputs, b.node.inputs, strict=True)
+        return None
+
+    def _values(self, a: Value, b: Value) -> str | None:
+        if (a.kind, str(a.type), a.index) != (b.kind, str(b.type), b.index):
+            return f"{a.name} is {a.kind} {a.type}, not {b.kind} {b.type}"
+        if a.kind == "input" and a.name != b.name:
+            return f"input {a.name}, not {b.name}"
+        if (a.param is None) != (b.param is None) or (a.param and b.param and not self._params(a.param, b.param)):
+            return f"weight {a.name} is not {b.name}"
+        if not equal(a.data, b.data):
+            return f"constant {a.name} is not {b.name}"
+        if a.node is not None and b.node is not None and not _nodes(a.node, b.node):
+            return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
+        return None
+
+    def _params(self, a: Param, b: Param) -> bool:
+        keys = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
+        return self.renamed(a.name) == b.name and all(equal(getattr(a, key), getattr(b, key)) for key in keys)
+
+
+def _nodes(a: Node, b: Node) -> bool:
+    return a.op == b.op and len(a.inputs) == len(b.inputs) and equal(a.attrs, b.attrs)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Return whether two values are equal, with arrays in them."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return bool(np.float32(a) == np.float32(b))  # all computation is in float32
+    if isinstance(a, Config) and type(a) is type(b):
+        return equal(a.__dict__, b.__dict__)
+    return bool(a == b)
+
 
 _UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")
 """Names that Keras gives."""
-KERAS = (".keras", ".h5", ".hdf5", ".json")
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"
@@ -109,7 +370,7 @@ def import_file(
         UsageError: the file is of another kind, or a file to write exists.
     """
     source = path_of("path", path)
-    convert = _converter(source)
+    _check_kind(source)
     spec_path = Path(f"{source.stem}.yaml") if output is None else path_of("output", output)
     if spec_path.suffix.lower() not in (".yaml", ".yml"):
         raise UsageError(f"{spec_path}: a spec is YAML; use a name that ends in .yaml")
@@ -119,41 +380,41 @@ def import_file(
         raise UsageError(
             f"{' and '.join(existing)} exist{'s' * (len(existing) == 1)}; `--overwrite` replaces what exists"
         )
-    if convert is None:
-        return _import_onnx(source, spec_path, overwrite, schema)
+    if suffix_of(source) == ".onnx":
+        draft = import_onnx(source, spec_path.parent, _name_of(spec_path))
+    else:
+        draft = _import_keras(source, weights_path)
+    beside = spec_path.parent / draft.name
+    if draft.content is not None and os.path.lexists(beside) and not overwrite:
+        raise UsageError(f"{beside} exists; `--overwrite` replaces what exists")
+    named = None if schema is None else schema(spec_path)
+    text = write_yaml(_in_order(draft.data), schema=named, notes=draft.notes) + _data_comment(draft.spec, draft.lowered)
+    with written_in_parts(spec_path) as write:
+        write(text.encode())
+        if draft.content is not None:  # the spec appears after the other file, or not at all
+            with written_in_parts(beside) as write_beside:
+                write_beside(draft.content)
+    has_weights = draft.content is not None and beside == weights_path
+    return Import(spec_path, weights_path if has_weights else None, draft.spec, draft.lowered, draft.notes)
+
+
+def _import_keras(source: Path, weights_path: Path) -> Draft:
+    """Return the spec of a model that Keras saved, and its weights."""
+    from safetensors.numpy import save
+
+    from graphspec.foreign.keras_files.convert import convert
+
     converted = convert(source)
     spec, lowered, tidied = _checked(converted.data, str(source))
     arrays = _arrays(converted.weights, lowered, tidied, str(source))
     data = tidied.data
     if _UNNAMED.fullmatch(str(data.get("name"))):
-        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", spec_path.stem).strip("_.-") or "network"}
+        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", weights_path.stem).strip("_.-") or "network"}
+    content = None
     if arrays:
         data = {**data, "training": {"initial_weights": weights_path.name, **data.get("training", {})}}
-    named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(data), schema=named, notes=converted.notes) + _data_comment(spec, lowered)
-    with written_in_parts(spec_path) as write:
-        write(text.encode())
-        if arrays:  # the spec appears after its weights, or not at all
-            _write_arrays(weights_path, arrays)
-    return Import(spec_path, weights_path if arrays else None, spec, lowered, tuple(converted.notes))
-
-
-def _import_onnx(source: Path, spec_path: Path, overwrite: bool, schema: Callable[[Path], str] | None) -> Import:
-    """Write the spec of an ONNX file, and the file beside it unless it is in the folder of the spec."""
-    from graphspec.foreign.importing.onnx_files import import_onnx
-
-    found = import_onnx(source, spec_path.parent, _name_of(spec_path))
-    copied = None if found.content is None else spec_path.parent / found.name
-    if copied is not None and os.path.lexists(copied) and not overwrite:
-        raise UsageError(f"{copied} exists; `--overwrite` replaces what exists")
-    named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(found.data), schema=named, notes=found.notes) + _data_comment(found.spec, found.lowered)
-    if copied is not None and found.content is not None:
-        with written_in_parts(copied) as write:
-            write(found.content)
-    with written_in_parts(spec_path) as write:
-        write(text.encode())
-    return Import(spec_path, None, found.spec, found.lowered, found.notes)
+        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})  # keeps 0 dimensions
+    return Draft(data, spec, lowered, weights_path.name, content, tuple(converted.notes))
 
 
 def _data_comment(spec: Spec, lowered: Lowered) -> str:
@@ -170,12 +431,8 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
 
 
-def _converter(path: Path) -> Callable[[Path], Imported] | None:
-    """Return what reads a file of this kind; None for an ONNX file, which becomes a layer.
-
-    Raises:
-        UsageError: nothing does, or there is no such file.
-    """
+def _check_kind(path: Path) -> None:
+    """Raise UsageError unless a file has a kind that can be imported."""
     suffix = suffix_of(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file, such as model.keras")
@@ -190,11 +447,6 @@ def _converter(path: Path) -> Callable[[Path], Imported] | None:
         raise UsageError(f"{path} is {what}" if what else f"{path}: {known}, not {suffix or 'a file without a suffix'}")
     if not path.exists():
         raise UsageError(f"there is no file {path}")
-    if suffix == ".onnx":
-        return None
-    from graphspec.foreign.keras_files.convert import convert
-
-    return convert
 
 
 def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
@@ -237,14 +489,6 @@ def _arrays(weights: Mapping[str, Any], lowered: Lowered, tidied: Tidied, file: 
         hint = "save the model again, with its weights"
         raise SpecError([Diagnostic(Code.INVALID_FILE, text, file, hint=hint) for text in problems])
     return {name: arrays[name] for name in params} if arrays else {}
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    from safetensors.numpy import save
-
-    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # keeps 0 dimensions
-    with written_in_parts(path) as write:
-        write(save(data))
 
 
 def _in_order(data: Mapping[str, Any]) -> dict[str, Any]:

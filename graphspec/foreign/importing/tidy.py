@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.foreign.importing.arguments import Shortener, shorten_object
-from graphspec.foreign.importing.emit import Emitter
-from graphspec.foreign.importing.regions import text_of
-from graphspec.foreign.importing.steps import REPEAT, Scope, Step, UnreadableError, read_scope
-from graphspec.foreign.importing.structure import Structure
+from graphspec.foreign.importing.naming import Emitter
+from graphspec.foreign.importing.steps import (
+    REPEAT,
+    Scope,
+    Shortener,
+    Step,
+    UnreadableError,
+    read_scope,
+    shorten_object,
+)
+from graphspec.foreign.importing.structure import Structure, text_of
 from graphspec.foreign.importing.yaml_text import flow
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case

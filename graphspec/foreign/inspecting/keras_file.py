@@ -11,19 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import SpecError
 from graphspec.engine.compiler.check import check
-from graphspec.export.inspection import FORMAT, network_record
-from graphspec.foreign.inspecting.weight_file import totals
+from graphspec.export.inspection import foreign_record, network_record, totals
+from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.convert import Imported, convert
-from graphspec.foreign.keras_files.model_config import read_model
-from graphspec.foreign.keras_files.model_def import MODELS, ModelDef, refs_in, simple_class
-from graphspec.foreign.keras_files.problems import Problems
+from graphspec.foreign.keras_files.model_config import MODELS, ModelDef, read_model, refs_in, simple_class
 from graphspec.foreign.keras_files.saved import Saved, opened
 from graphspec.graph.onnx_session import sanitized
 
-_MAX_LEVELS = 40
 _OF_OPTIMIZERS = ("optimizer", "optimizer_weights")
 _CONTAINERS = {b"PK": "keras", b"\x89H": "h5"}
 
@@ -49,23 +47,20 @@ def keras_record(path: Path) -> dict[str, Any]:
     models = sum(count for name, count in layers.items() if name in MODELS) - 1
     with path.open("rb") as file:
         container = _CONTAINERS.get(file.read(2), "json")
-    return {
-        "format": FORMAT,
-        "kind": "keras",
-        "file": str(path),
-        "bytes": path.stat().st_size,
-        "name": sanitized(model.name),
-        "description": "",
-        "container": container,
-        "made_by": sanitized(made_by),
-        "inputs": _inputs(model) if network is None else network["inputs"],
-        "outputs": _outputs(model) if network is None else network["outputs"],
-        "parameters": None if network is None else network["parameters"],
-        "layers": [{"class": name, "count": n} for name, n in layers.most_common() if name not in MODELS],
-        "models": models,
-        "weights": totals(arrays),
-        "training": training,
-        "uses": [
+    return foreign_record(
+        path,
+        "keras",
+        model.name,
+        container=container,
+        made_by=sanitized(made_by),
+        inputs=_inputs(model) if network is None else network["inputs"],
+        outputs=_outputs(model) if network is None else network["outputs"],
+        parameters=None if network is None else network["parameters"],
+        layers=[{"class": name, "count": n} for name, n in layers.most_common() if name not in MODELS],
+        models=models,
+        weights=totals(arrays),
+        training=training,
+        uses=[
             {
                 "use": "import",
                 "possible": imported is not None,
@@ -74,8 +69,7 @@ def keras_record(path: Path) -> dict[str, Any]:
                 "notes": [] if imported is None else imported.notes,
             }
         ],
-        "problems": [],
-    }
+    )
 
 
 def _imported(path: Path) -> tuple[Imported | None, list[dict[str, Any]]]:
@@ -102,8 +96,8 @@ def _network(imported: Imported | None) -> dict[str, Any] | None:
     return network_record(spec, lowered)
 
 
-def _arrays(saved: Saved) -> Iterator[dict[str, Any]]:
-    """Yield the arrays of a file, without those of its optimizer."""
+def _arrays(saved: Saved) -> Iterator[tuple[str, int, int]]:
+    """Yield dtype, elements and bytes of the arrays of a file, without those of its optimizer."""
     file = saved.file
     if file is None:
         return
@@ -113,13 +107,18 @@ def _arrays(saved: Saved) -> Iterator[dict[str, Any]]:
         group, place, level = stack.pop()
         for name, found, is_group in file.members(group, place):
             at = f"{place}/{name}"
-            if is_group and level < _MAX_LEVELS and name not in _OF_OPTIMIZERS and file.address(found) not in seen:
+            if (
+                is_group
+                and level < Budget.GROUP_LEVELS
+                and name not in _OF_OPTIMIZERS
+                and file.address(found) not in seen
+            ):
                 seen.add(file.address(found))
                 stack.append((found, at, level + 1))
             elif not is_group:
                 shape, dtype = file.shape(found), file.dtype(found, at)
                 elements = math.prod(shape)
-                yield {"dtype": dtype.name, "elements": elements, "bytes": elements * dtype.itemsize}
+                yield dtype.name, elements, elements * dtype.itemsize
 
 
 def _classes(config: Any) -> Iterator[str]:

@@ -1,15 +1,115 @@
-"""The record of a file of another program, and what can be done with a file here, as lines for people."""
+"""The record of a file or a run, and what can be done with it here, as lines for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from graphspec.base.arrays.system_memory import human
-from graphspec.base.text import count, wrapped
-from graphspec.foreign.inspecting.modules import Modules, modules
+from graphspec.base.arrays.memory import human
+from graphspec.base.text import count, display_width, shorten_end, wrapped
 from graphspec.graph.ir.dims import show
 from graphspec.graph.onnx_session import sanitized
+
+# Arrays of a file by module: ``layers.0.weight`` and ``layers.1.weight`` are one row, ``layers.{0..1}``.
+Shape = tuple[int, ...]
+MOST = 24
+"""Rows of a table; a file with more modules is told by the beginnings of their names."""
+_NUMBER = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
+_SEPARATOR = re.compile(r"[./]")
+
+
+@dataclass
+class Modules:
+    """Modules whose names differ in numbers alone, with the same arrays.
+
+    Attributes:
+        name: the name; numbers that differ are ``{first..last}``, or ``*`` if some between are missing.
+        count: how many modules.
+        arrays: the ends of the names of their arrays, each with its dtype and shape; None if they are not alike.
+        total: arrays in all of them.
+        elements: numbers in all of them.
+    """
+
+    name: str
+    count: int = 0
+    arrays: tuple[tuple[str, str, Shape], ...] | None = None
+    total: int = 0
+    elements: int = 0
+
+
+@dataclass
+class _Found:
+    pattern: str
+    numbers: list[tuple[int, ...]] = field(default_factory=list)
+    total: int = 0
+    elements: int = 0
+
+
+def modules(arrays: Iterable[tuple[str, str, Shape, int]], most: int = MOST) -> list[Modules]:
+    """Return the table of arrays, each given as name, dtype, shape and number of elements: at most ``most`` rows."""
+    leaves: dict[str, list[tuple[str, str, Shape, int]]] = {}
+    for name, dtype, shape, elements in arrays:
+        at = max(name.rfind("."), name.rfind("/"))
+        leaves.setdefault(name[: max(at, 0)], []).append((name[at + 1 :], dtype, shape, elements))
+    found: dict[tuple[str, tuple[tuple[str, str, Shape], ...]], _Found] = {}
+    for module, parts in leaves.items():
+        alike = tuple(part[:3] for part in parts)
+        one = found.setdefault((_NUMBER.sub("#", module), alike), _Found(module))
+        one.numbers.append(tuple(map(int, _NUMBER.findall(module))))
+        one.total += len(parts)
+        one.elements += sum(part[3] for part in parts)
+    if len(found) <= most:
+        return [
+            Modules(_named(one), len(one.numbers), alike, one.total, one.elements) for (_, alike), one in found.items()
+        ]
+    return _by_beginning(leaves, most)
+
+
+def _named(found: _Found) -> str:
+    """Return the name of modules with ranges in the place of numbers."""
+    places: Iterator[set[int]] = (set(column) for column in zip(*found.numbers, strict=True))
+    return _NUMBER.sub(lambda match: _range(next(places), match[0]), found.pattern)
+
+
+def _range(values: set[int], text: str) -> str:
+    if len(values) == 1:
+        return text
+    low, high = min(values), max(values)
+    return f"{{{low}..{high}}}" if len(values) == high - low + 1 else "*"
+
+
+def _by_beginning(leaves: dict[str, list[tuple[str, str, Shape, int]]], most: int) -> list[Modules]:
+    """Return rows of modules with the same beginning: the longest of which there are at most ``most``."""
+    chosen: dict[str, Modules] = {}
+    for depth in range(1, 8):
+        rows: dict[str, Modules] = {}
+        numbers: dict[str, _Found] = {}
+        for module, parts in leaves.items():
+            start = _start(module, depth)
+            key = _NUMBER.sub("#", start)
+            row = rows.setdefault(key, Modules(start))
+            numbers.setdefault(key, _Found(start)).numbers.append(tuple(map(int, _NUMBER.findall(start))))
+            row.count += 1
+            row.total += len(parts)
+            row.elements += sum(part[3] for part in parts)
+        if chosen and len(rows) > most:
+            break
+        for key, row in rows.items():
+            row.name = _named(numbers[key])
+        if len(rows) == len(chosen) and depth > 1:
+            break
+        chosen = rows
+    return list(chosen.values())
+
+
+def _start(module: str, depth: int) -> str:
+    """Return the first ``depth`` parts of a name, with a mark if there are more."""
+    ends = [match.start() for match in _SEPARATOR.finditer(module)]
+    return module if len(ends) < depth else f"{module[: ends[depth - 1] + 1]}…"
+
 
 KEYS = 12
 """Columns of the key of a line."""
@@ -41,10 +141,10 @@ def _parts(row: Modules, usual: str) -> str:
     return ", ".join([*parts, *more])
 
 
-def stored(weights: Mapping[str, Any], noun: tuple[str, str] = ("array", "arrays")) -> str:
+def stored(weights: Mapping[str, Any], noun: tuple[str, str] = ("array", "arrays"), nothing: str = "no arrays") -> str:
     """Return how much is stored in a file, in words."""
     if not weights["count"]:
-        return f"no {noun[1]}"
+        return nothing
     dtypes = ", ".join(f"{dtype} {human(part['bytes'])}" for dtype, part in weights["dtypes"].items())
     return f"{count(weights['count'], *noun)} of {human(weights['bytes'])}: {dtypes}"
 
@@ -117,3 +217,235 @@ def _more(use: Mapping[str, Any]) -> Iterator[str]:
     if use.get("trains") is not None:
         yield f"{count(len(use['trains']), 'tensor')} of {use['elements']:,} numbers would train"
     yield from use.get("notes", ())[:_REASONS]
+
+
+# A record as a whole.
+_VALUES = 8  # known values that a line lists
+_HEADS = 3  # heads whose differences a line names
+_HASH = 16  # digits of a hash
+_EXAMPLE = 600  # characters of an example
+_METADATA = 160  # characters of a foreign text
+_CONTAINERS = {
+    "safetensors": "weights, a file of safetensors",
+    "npz": "weights, an archive of NumPy",
+    "keras": "a model of Keras",
+    "h5": "a model of Keras, in HDF5",
+    "json": "a model of Keras without weights",
+}
+
+
+def record_lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """Yield the record of a file or a run as lines for people."""
+    kinds = {"graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file", "run": "a run", **_CONTAINERS}
+    named = f", '{record['name']}'" if record["name"] else ""
+    yield from wrapped(f"{record['file']}: {kinds[record.get('container') or record['kind']]}{named}", width, indent=2)
+    if record["description"]:
+        yield from wrapped(f"  {record['description']}", width, indent=2)
+    for title in ("inputs", "outputs"):
+        if title not in record:
+            continue
+        yield ""
+        yield title
+        for declared in record[title]:
+            yield from _value(declared, width)
+    yield from _example(record.get("example"), width)
+    if "arrays" in record:
+        yield ""
+        yield from arrays_lines(record["arrays"], width)
+    yield ""
+    for key, text in _OF[record["kind"]](record):
+        yield from wrapped(f"{key:<{KEYS}}{text}", width, indent=KEYS)
+    for problem in record["problems"]:
+        yield from wrapped(f"{'problem':<{KEYS}}{problem}", width, indent=KEYS)
+
+
+def _value(declared: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """Yield an input or output; what is to be known of it follows in its line, or in lines below it."""
+    shape = declared["shape"]
+    sizes = "any shape" if shape is None else f"({', '.join('?' if d is None else str(d) for d in shape)})"
+    kind = declared.get("kind", "tensor")
+    what = f"{declared['dtype']} {sizes}" if kind == "tensor" else f"{kind} {declared['dtype']}".strip()
+    start, about = f"  {declared['name']}  {what}", "; ".join(_about(declared))
+    if about and (width is None or display_width(start) + 2 + display_width(about) <= width):
+        yield f"{start}  {about}"
+        return
+    yield from wrapped(start, width, indent=4)
+    if about:
+        yield from wrapped(f"      {about}", width, indent=6)
+
+
+def _about(declared: Mapping[str, Any]) -> Iterator[str]:
+    said = declared["description"]
+    if said:
+        yield " ".join(said.split())
+    missing, ids, known = (declared.get(key) for key in ("missing", "ids", "known"))
+    if missing is not None and "missing value" not in said:
+        yield f"{'an empty text' if missing == '' else missing} stands for a missing value"
+    if ids is not None and "ids from" not in said:
+        yield f"ids from {ids[0]} to {ids[1]}"
+    if known is not None:
+        values = ", ".join(str(value) for value in known["values"][:_VALUES])
+        yield f"knows {count(known['count'], 'value')}: {values}{', …' if known['count'] > _VALUES else ''}"
+    labels, target = declared.get("labels"), declared.get("target")
+    if labels and not said:
+        more = ", …" if len(labels) > _VALUES else ""
+        yield f"{count(len(labels), 'label')}: {', '.join(map(str, labels[:_VALUES]))}{more}"
+    if target and not said:
+        yield f"in the unit of the target, whose mean was {target['mean']:.6g}"
+
+
+def _example(example: Mapping[str, Any] | None, width: int | None) -> Iterator[str]:
+    if not example:
+        return
+    yield ""
+    yield "example"
+    for arrow, key in (("", "inputs"), ("→ ", "outputs")):
+        row = {name: _first(value) for name, value in example[key].items()}
+        text = shorten_end(json.dumps(row, ensure_ascii=False), _EXAMPLE)
+        yield from wrapped(f"  {arrow}{text}", width, indent=4)
+
+
+def _first(value: Any) -> Any:
+    """Return the only row of an example, and a single value without brackets."""
+    while isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return value
+
+
+def _of_run(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _network(record)
+    yield "trained", f"{count(record['epochs'], 'epoch')}, seed {record['run'].get('seed', '?')}"
+    files = ", ".join(f"{name} {human(size)}" for name, size in record["files"].items())
+    yield "size", f"{human(record['bytes'])}: {files}"
+    yield (
+        "export",
+        f"for {_target_range(record['targets'])}" if record["targets"] else "no target has all its operators",
+    )
+    yield from _spec(record["spec"])
+
+
+def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    stored_here = stored(record["weights"], ("weight or constant", "weights and constants"), "no weights")
+    yield "size", f"{human(record['bytes'])}; {stored_here}"
+    if record["external_data"]:
+        sizes = [(e["file"], "(missing)" if e["bytes"] is None else human(e["bytes"])) for e in record["external_data"]]
+        yield "", f"in other files: {', '.join(' '.join(each) for each in sizes)}"
+    yield from _network(record)
+    others = ", ".join(f"{domain} {version}" for domain, version in record["domains"].items() if domain != "ai.onnx")
+    opset = f"{record['opset']}" if record["opset"] is not None else "none"
+    yield "opset", f"{opset}, IR version {record['ir_version']}{f'; {others}' if others else ''}"
+    producer = " ".join(filter(None, (record["producer"]["name"], record["producer"]["version"])))
+    yield "made by", producer or "an unnamed program"
+    yield from _operators(record)
+    yield from _runs_on(record["runs_on"])
+    trainable = any(use["use"] == "unfrozen" and use["possible"] for use in record.get("uses", ()))
+    yield "graphspec", _runtime(record["runtime"], trainable)
+    if record["kind"] == "onnx":
+        yield from uses_lines(record["uses"])
+    if record["proof"]:
+        yield "proof", _proof(record["proof"])
+    if record["quantization"]:
+        yield from _quantized(record["quantization"])
+    if record["spec"]:
+        yield from _spec(record["spec"])
+    for key, text in record["metadata"].items():
+        yield "metadata", shorten_end(f"{key}: {' '.join(text.split())}", _METADATA)
+
+
+def _network(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if record["parameters"] is not None:
+        text = f"{record['parameters']:,}; multiply-adds per row: {record['multiply_adds']:,}"
+        lengths = ", ".join(f"{axis} = {size}" for axis, size in record["assumed_lengths"].items())
+        yield "parameters", f"{text}, with {lengths}" if lengths else text
+
+
+def _operators(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    domains: dict[str, list[str]] = {}
+    for op in record["operators"]:
+        domains.setdefault(op["domain"], []).append(f"{op['name']} {op['count']}")
+    total = sum(op["count"] for op in record["operators"])
+    for k, (domain, names) in enumerate(domains.items()):
+        start = f"{count(total, 'node')}: " if k == 0 else ""
+        yield "operators" if k == 0 else "", f"{start}{'' if domain == 'ai.onnx' else f'{domain}: '}{', '.join(names)}"
+    if record["subgraphs"]:
+        yield "", count(record["subgraphs"], "graph inside a node", "graphs inside nodes")
+    if record["functions"]:
+        yield "", f"local functions: {', '.join(record['functions'])}"
+
+
+def _runs_on(who: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if who["onnxruntime"]:
+        yield "runs on", f"onnxruntime {who['onnxruntime']} or later: {', '.join(who['packages'])}"
+    else:
+        yield "runs on", "no plain onnxruntime"
+    if who["targets"]:
+        yield "", f"targets: {_target_range(who['targets'])}"
+    for note in who["notes"]:
+        yield "", note
+
+
+def _target_range(names: list[str]) -> str:
+    """Return a list of targets, the versions as a range."""
+    versions = [name for name in names if name.startswith("ort-")]
+    shown = [f"{versions[0]} to {versions[-1]}" if len(versions) > 1 else versions[0]] if versions else []
+    return ", ".join([*shown, *(name for name in names if name not in versions)])
+
+
+def _runtime(kernels: Mapping[str, list[str]], trainable: bool) -> str:
+    if kernels["lacks"] and trainable:
+        return f"its runtime computes {', '.join(kernels['lacks'])} by other operators"
+    if kernels["lacks"]:
+        return f"its runtime lacks {', '.join(kernels['lacks'])}"
+    if kernels["by_onnxruntime"]:
+        return f"its runtime has all operators; it leaves {', '.join(kernels['by_onnxruntime'])} to onnxruntime"
+    return "its runtime has all operators"
+
+
+def _proof(proof: Mapping[str, Any]) -> str:
+    batches, heads = proof.get("batches"), proof.get("max_abs_difference")
+    parts = ["equal to graphspec's runtime"]
+    parts.append(f"under onnxruntime {proof.get('onnxruntime', '?')}")
+    if isinstance(batches, list):
+        parts.append(f"at batch sizes {', '.join(map(str, batches))}")
+    parts.append(f"on {proof.get('rows', '?')}")
+    if proof.get("unusual_rows"):
+        parts.append(f"and {proof['unusual_rows']} unusual rows")
+    text = " ".join(map(str, parts))
+    if isinstance(heads, dict):
+        found = sorted(((v, k) for k, v in heads.items() if isinstance(v, int | float)), reverse=True)
+        text += "; largest difference: " + ", ".join(f"{name} {value:.1e}" for value, name in found[:_HEADS])
+    return f"{text}; tolerance {proof.get('tolerance', '?')}"
+
+
+def _quantized(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a quantized file says of itself; it may say anything."""
+    proof, metrics = said.get("proof_of_float32"), said.get("metrics")
+    yield "quantized", f"{said.get('kind', '?')}: {said.get('method', '?')}"
+    if isinstance(metrics, dict):
+        pairs = [
+            (name, pair.get("before"), pair.get("after")) for name, pair in metrics.items() if isinstance(pair, dict)
+        ]
+        numbers = [(n, a, b) for n, a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
+        if numbers:
+            changes = ", ".join(f"{name} {a:.4g} → {b:.4g}" for name, a, b in numbers[:_HEADS])
+            yield "", f"{changes}{', …' if len(numbers) > _HEADS else ''}; on {said.get('rows', '?')}"
+    if isinstance(proof, dict):
+        yield "", f"the float32 file was {_proof(proof)}"
+
+
+def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "spec", f"{spec['name']}, written by graphspec {spec['graphspec_version'] or '?'}"
+    if spec["sha256"]:
+        yield "", f"sha256 {str(spec['sha256'])[:_HASH]}…"
+    if spec.get("rows_learnt_from"):
+        yield "", f"its layers learnt from {count(spec['rows_learnt_from'], 'row')}"
+
+
+_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+    "run": _of_run,
+    "onnx": _of_file,
+    "graphspec": _of_file,
+    "weights": weights_lines,
+    "keras": keras_lines,
+}
+"""By kind of record, its lines with keys."""

@@ -1,6 +1,6 @@
 """What can be done here with an ONNX file: whether it can be a frozen layer, and whether its weights can train.
 
-Only constants of the file that others are made from are computed; whether rows are computed apart, `validate` finds out.
+Only constants that others are made from are computed; whether rows are computed apart, `validate` finds out.
 """
 
 from __future__ import annotations
@@ -113,15 +113,8 @@ def _lowered(file: OnnxFile, sizes: tuple[int, ...]) -> Unfrozen:
     outputs = tuple(port.name for port in file.outputs)
     graph, names = Graph("inspected"), _Sizes(sizes)
     for port in needed_inputs(file, outputs):
-        graph.inputs[port.name] = Value(port.name, Type(_dtype(port), names.of(port)), "input")
+        graph.inputs[port.name] = Value(port.name, Type(result_dtype(port.dtype) or "float32", names.of(port)), "input")
     return unfreeze(Builder(graph, "file"), model_for_training(file), graph.inputs, outputs, None)
-
-
-def _dtype(port: Port) -> str:
-    """Return the dtype of ours that is fed to an input."""
-    return next((ours for ours, kinds in FEEDS.items() if port.dtype in kinds and ours == port.dtype), None) or next(
-        (ours for ours, kinds in FEEDS.items() if port.dtype in kinds), "float32"
-    )
 
 
 class _Sizes:

@@ -3,28 +3,488 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.base.config import Registry
 from graphspec.base.errors import Diagnostic
-from graphspec.foreign.keras_files.inputs import input_entry
-from graphspec.foreign.keras_files.masks import makes_masks, takes_masks_off
-from graphspec.foreign.keras_files.model_config import read_model
-from graphspec.foreign.keras_files.model_def import MODELS, ModelDef, Ref, refs_in, simple_class
-from graphspec.foreign.keras_files.names import Names, valid
-from graphspec.foreign.keras_files.problems import Problems
-from graphspec.foreign.keras_files.saved import Saved, opened
-from graphspec.foreign.keras_files.scope import Document, Scope
-from graphspec.foreign.keras_files.state import add_state
-from graphspec.foreign.keras_files.training import add_training
-from graphspec.foreign.keras_files.values import Notes, is_kerass_own
-from graphspec.foreign.keras_files.weights import taken
+from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.layers import (
+    READS_IDS,
+    SPECIAL,
+    Names,
+    Notes,
+    arguments,
+    at_every_step,
+    input_entry,
+    is_kerass_own,
+    is_object,
+    layer_arguments,
+    layer_class,
+    policy_name,
+    reads_only_ids,
+    valid,
+)
+from graphspec.foreign.keras_files.model_config import (
+    MODELS,
+    Call,
+    LayerDef,
+    ModelDef,
+    Owner,
+    Ref,
+    is_model,
+    read_model,
+    refs_in,
+    simple_class,
+)
+from graphspec.foreign.keras_files.operations import (
+    CLASSES,
+    CallReader,
+    as_keras,
+    inferred_masks,
+    makes_masks,
+    operation_entry,
+    takes_masks_off,
+)
+from graphspec.foreign.keras_files.saved import Saved, add_state, opened, taken
+from graphspec.graph.optimizers import OPTIMIZERS
+from graphspec.language.names import snake_case
+from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.losses import LOSSES
+from graphspec.vocabulary.metrics import METRICS
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
     from graphspec.engine.compiler.lowered import Lowered
+
+# Layers and calls of a model as entries of ``layers``: of the spec, or of a block.
+_RANDOM = ("regularization", "augmentation")  # files of layers that do nothing outside training
+_NO_WEIGHTS = (
+    *("adaptive", "regularization", "image", "augmentation", "padding", "merging", "pooling", "reshaping", "sound"),
+    *("discretization", "preprocessing"),
+)
+_MANY_LEVELS = 30
+_GIVEN = re.compile(r"input(_layer)?(_\d+)?")
+"""Names of inputs that Keras gives; in a block they become `x`."""
+
+
+@dataclass
+class Document:
+    """What the scopes of a spec share.
+
+    Attributes:
+        masked: whether anything makes a mask. Operations drop it, where layers such as Add pass it on.
+        blocks: the blocks by name, each as its value in a spec.
+        places: for messages, the place in the file of each node, by its name within its block.
+        state: the arguments that layers have learnt, by the identity of the layer.
+    """
+
+    notes: Notes
+    masked: bool = False
+    blocks: dict[str, Any] = field(default_factory=dict)
+    block_names: Names = field(default_factory=Names)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+class Scope:
+    """Converts one model.
+
+    Args:
+        frozen: whether an outer model is frozen.
+        inference: whether the model is called with ``training=False``.
+        block: the name of the block; empty for the spec.
+        timed: whether a TimeDistributed wraps the model: it then applies each of its layers.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        model: ModelDef,
+        names: Names,
+        *,
+        inference: bool = False,
+        block: str = "",
+        path: tuple[int, ...] = (),
+        models: tuple[ModelDef, ...] = (),
+        timed: bool = False,
+    ) -> None:
+        self.timed = timed
+        self.document, self.model, self.names, self.notes = document, model, names, document.notes
+        self.inference, self.block = inference, block
+        self.path, self.models = path, (*models, model)
+        self.entries: list[dict[str, Any]] = []
+        self.owners: list[Owner] = []
+        self.layers = {layer.name: layer for layer in model.layers}
+        self.positions = {layer.name: k for k, layer in enumerate(model.layers)}
+        self.masks = inferred_masks(model)
+        self._calls: dict[tuple[str, int], str] = {}
+        self._owner_names: dict[str, str] = {}
+
+    def name_inputs(self) -> list[str]:
+        """Name the model's inputs, and return the names in order."""
+        found = [ref.layer for ref in refs_in(self.model.inputs)]
+        for name in found:
+            self._calls[name, 0] = self.names.new("x" if self.block and _GIVEN.fullmatch(name) else name)
+        return [self._calls[name, 0] for name in found]
+
+    def convert(self) -> None:
+        """Fill ``entries`` and ``owners``."""
+        for layer, k in self._ordered():
+            if layer.is_input:
+                if (layer.name, 0) not in self._calls:
+                    self.notes.problems.invalid(layer.place, f"the input '{layer.name}' is none of the model's inputs")
+                    self._calls[layer.name, 0] = self.names.new(layer.name)
+            elif layer.name not in self.masks:
+                self._convert_call(layer, k)
+
+    def text(self, ref: Ref) -> str:
+        """Return the name of a tensor in the spec."""
+        name = self._calls.get((ref.layer, ref.call), valid(ref.layer))
+        return name if ref.output == 0 else f"{name}:{ref.output}"
+
+    def _ordered(self) -> Iterator[tuple[LayerDef, int]]:
+        """Yield the calls, each behind those that it reads, else in the order of the file."""
+        done: set[tuple[str, int]] = set()
+        for layer in self.model.layers:
+            for k in range(len(layer.calls)):
+                stack = [(layer.name, k)]
+                open_: set[tuple[str, int]] = set()
+                while stack:
+                    at = stack[-1]
+                    if at in done:
+                        stack.pop()
+                        continue
+                    needed = [] if at in open_ else [(r.layer, r.call) for r in self.layers[at[0]].calls[at[1]].refs()]
+                    if at[1] > 0 and at not in open_:
+                        needed.append((at[0], at[1] - 1))  # the first call owns the weights
+                    open_.add(at)
+                    missing = [other for other in needed if other not in done and other not in open_]
+                    if missing:
+                        stack += reversed(missing)
+                        continue
+                    stack.pop()
+                    done.add(at)
+                    yield self.layers[at[0]], at[1]
+
+    def _convert_call(self, layer: LayerDef, k: int) -> None:
+        call = layer.calls[k]
+        if self.timed and (layer.is_operation or layer.class_name in CLASSES):
+            text = f"'{layer.name}' is a function in a model that a TimeDistributed wraps"
+            self.notes.problems.unsupported(layer.place, text, "write it as a layer, and save the model again")
+            self._add(layer, k, None)
+        elif layer.class_name in CLASSES:
+            found = as_keras(layer, call)
+            if found is None:
+                function = layer.config.get("function")
+                text = f"'{layer.name}' is the function {function} of TensorFlow, which a spec cannot have"
+                self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
+            self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
+        elif layer.is_operation and is_kerass_own(layer.module, ""):
+            entry = operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
+            self._add(layer, k, entry)
+        elif layer.is_model:
+            self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
+        elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
+            self._convert_model(layer, k, call, layer.config["layer"], timed=True)
+        else:
+            special = SPECIAL.get(layer.class_name)
+            if special is not None and is_kerass_own(layer.module, "") and LAYERS.get(layer.class_name) is None:
+                entries = special(layer, [self.text(ref) for ref in call.refs()], self.names)
+                self.entries += entries[:-1]
+                self._add(layer, k, entries[-1])
+            else:
+                self._convert_layer(layer, k, call)
+
+    def _add(self, layer: LayerDef, k: int, entry: dict[str, Any] | None) -> str:
+        """Add an entry under the layer's name, and return the name."""
+        name = self.names.new(layer.name)
+        self._calls[layer.name, k] = name
+        self.document.places[self.block, name] = layer.place
+        if entry is not None:
+            self._add_constants(name, entry)
+            self.entries.append({"name": name} | entry)
+        return name
+
+    def _add_constants(self, name: str, entry: dict[str, Any]) -> None:
+        """Write arrays among the inputs of an entry, which are more than a list of numbers, as nodes of their own."""
+        inputs = entry.get("inputs")
+        if not isinstance(inputs, list):
+            return
+        for k, value in enumerate(inputs):
+            if isinstance(value, list) and any(isinstance(item, list) for item in value):
+                made = self.names.new(f"{name}_constant")
+                self.entries.append({"name": made, "type": "Constant", "value": value})
+                inputs[k] = made
+
+    def _convert_layer(self, layer: LayerDef, k: int, call: Call) -> None:
+        cls = layer_class(layer, self.notes)
+        if cls is None:
+            self._add(layer, k, None)
+            return
+        reader = CallReader(layer, cls, call, self.text, self.masks, self.notes)
+        inputs, options = reader.inputs(), reader.options()
+        if cls.__name__ in READS_IDS and inputs:
+            inputs = [self._as_ids(layer, call, inputs[0])]
+        training = False if self.inference and reader.training is None else reader.training
+        family = cls.__module__.rpartition(".")[2]
+        if training is True and _acts_in_training(cls, family):
+            text = f"'{layer.name}' is called with `training=True`: it acts at inference, too"
+            self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
+        if (
+            training is False
+            and family in _RANDOM
+            and cls.__name__ not in ("ActivityRegularization", "Sampling")
+            and inputs
+        ):
+            self._calls[layer.name, k] = inputs[0]
+            self.notes.say(f"{layer.name} is left out: the model calls it with `training=False`, where it does nothing")
+            return
+        first = self._owner_names.get(layer.name)
+        if first is not None and family not in _NO_WEIGHTS:
+            if options:
+                keys = ", ".join(f"`{key}`" for key in options)
+                text = f"'{layer.name}' is called again with {keys}, which a node with shared weights cannot have"
+                self.notes.problems.unsupported(
+                    layer.place, text, "call the layer once with it, or give it no such argument"
+                )
+            self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
+            return
+        entry = layer_arguments(layer, cls, self.notes) | options
+        if training is False:
+            entry |= {key: 0.0 for key in ("dropout", "recurrent_dropout") if entry.get(key)}
+        if self.timed:
+            entry = at_every_step(layer, entry, len(inputs), self.notes)
+        is_fixed = training is False and cls.__name__ == "BatchNormalization"
+        if is_fixed and layer.config.get("trainable", True):
+            text = "batch normalizations that are called with `training=False` are frozen: their gamma and beta, too"
+            self.notes.say(text)
+        if layer.config.get("trainable", True) is False or is_fixed:
+            entry["trainable"] = False
+        name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
+        self._owner_names.setdefault(layer.name, name)
+        if first is None:
+            self.owners.append(Owner(layer, name, (*self.path, self.positions[layer.name]), self.models))
+
+    def _as_ids(self, layer: LayerDef, call: Call, name: str) -> str:
+        """Return the name of integers for a layer that needs them; of floats it is a node that casts them, as Keras does."""
+        ref = next(refs_in(call.args), None)
+        source = None if ref is None else self.layers.get(ref.layer)
+        dtype = None if ref is None else ref.dtype
+        if source is not None and source.is_input:
+            dtype = policy_name(source.config.get("dtype"))
+            if not self.block and reads_only_ids(source.name, self.model):
+                dtype = "int64"
+        if dtype is None or not dtype.startswith(("float", "bfloat")):
+            return name
+        made = self.names.new(f"{layer.name}_ids")
+        self.entries.append({"name": made, "type": "ops.cast", "dtype": "int64", "inputs": name})
+        return made
+
+    def _convert_model(self, layer: LayerDef, k: int, call: Call, raw: Any, *, timed: bool = False) -> None:
+        """Add an instance of the block of a nested model; the first call makes the block.
+
+        Args:
+            raw: the model's configuration.
+            timed: whether the layer is a TimeDistributed around the model.
+        """
+        first = self._owner_names.get(layer.name)
+        training = call.kwargs.get("training")
+        inference = self.inference or (training is False and call.is_old)
+        if training is False and not call.is_old and not timed and _has_free_statistics(layer.config):
+            self.notes.say(
+                f"the model '{layer.name}' is called with `training=False`, which Keras 3's `fit` ignores, as the spec "
+                "does: `trainable: false` keeps the statistics of batch normalizations"
+            )
+        if training is True and call.is_old:
+            text = f"the model '{layer.name}' is called with `training=True`: it acts at inference, too"
+            self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
+        if len(self.models) > _MANY_LEVELS:
+            raise self.notes.problems.fail(layer.place, f"models are nested {_MANY_LEVELS} times and more")
+        place = layer.place if self.block else f"{self.model.place}: '{layer.name}'"
+        model = read_model(raw, place, self.notes.problems)
+        if timed and layer.config.get("trainable") is False:
+            model.trainable = False
+        inputs = [self.text(ref) for ref in _matched(model, call)]
+        if len(inputs) != (count := len(list(refs_in(model.inputs)))):
+            text = f"the model '{layer.name}' has {count} inputs, and is called with {len(inputs)}"
+            self.notes.problems.invalid(layer.place, text)
+        if first is not None:
+            self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
+            return
+        block = self.document.block_names.new(layer.name)
+        inner = Scope(
+            self.document,
+            model,
+            Names(),
+            inference=inference,
+            block=block,
+            path=(*self.path, self.positions[layer.name]),
+            models=self.models,
+            timed=timed or self.timed,
+        )
+        names = inner.name_inputs()
+        inner.convert()
+        self.document.blocks[block] = {
+            "inputs": names,
+            "layers": inner.entries,
+            "outputs": [inner.text(ref) for ref in refs_in(model.outputs)],
+        }
+        entry: dict[str, Any] = {"block": block}
+        if not model.trainable:
+            entry["trainable"] = False
+        name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
+        self._owner_names[layer.name] = name
+        self.owners += [Owner(o.layer, f"{name}/{o.node}", o.path, o.models) for o in inner.owners]
+
+
+def _matched(model: ModelDef, call: Call) -> list[Ref]:
+    """Return the tensors that a nested model is called with, in the order of its inputs."""
+    given = (
+        call.args[0]
+        if call.args
+        else next((v for key, v in call.kwargs.items() if key not in ("mask", "training")), None)
+    )
+    if isinstance(given, dict):
+        keys = sorted(model.inputs) if isinstance(model.inputs, dict) else [ref.layer for ref in refs_in(model.inputs)]
+        if set(keys) <= set(given):
+            return [ref for key in keys for ref in refs_in(given[key])]
+    return list(refs_in(list(call.args) if len(call.args) > 1 else given))
+
+
+def _has_free_statistics(config: dict[str, Any]) -> bool:
+    """Return whether a model contains a batch normalization that is not frozen."""
+    if config.get("trainable") is False:
+        return False
+    layers = [
+        item for item in config.get("layers", []) if isinstance(item, dict) and isinstance(item.get("config"), dict)
+    ]
+    return any(
+        (item.get("class_name") == "BatchNormalization" and item["config"].get("trainable") is not False)
+        or _has_free_statistics(item["config"])
+        for item in layers
+    )
+
+
+def _acts_in_training(cls: type[Layer], family: str) -> bool:
+    return family in _RANDOM or cls.__name__ in ("BatchNormalization", "SpectralNormalization")
+
+
+def _one_or_list(inputs: Sequence[Any]) -> Any:
+    return inputs[0] if len(inputs) == 1 and isinstance(inputs[0], str) else list(inputs)
+
+
+# What a model was compiled with: optimizer, losses and metrics as ``training`` and as keys of the heads.
+_LEARNS_ANYWAY = "the head is answered and exported, but not trained until it has a `loss`"
+
+
+def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: Sequence[str], notes: Notes) -> None:
+    """Add what a configuration of training says to a spec's heads and ``training``.
+
+    What a spec cannot have is no problem of the network: it is left out, and a note says so.
+
+    Args:
+        config: ``compile_config`` or ``training_config``; None for a model that was never compiled.
+        heads: the heads of the spec, in the order of the model's outputs.
+        keys: Keras's names of these outputs.
+    """
+    if not isinstance(config, dict) or (not config.get("loss") and not config.get("optimizer")):
+        notes.say("the model was saved without a loss: it predicts and exports; to train it, give a head a `loss`")
+        return
+    if "compile_args" in config and isinstance(config["compile_args"], dict):
+        config = config["compile_args"]
+    losses = _by_head(config.get("loss"), keys, whole=True)
+    weights = _by_head(config.get("loss_weights"), keys)
+    metrics = _by_head(config.get("metrics"), keys, lists=True)
+    weighted = _by_head(config.get("weighted_metrics"), keys, lists=True)
+    trained = 0
+    for head, key in zip(heads, keys, strict=True):
+        entry = data["outputs"][head]
+        loss = _entry(LOSSES, losses.get(key), f"the loss of head '{head}'", notes)
+        if loss is not None:
+            entry["loss"] = loss
+            trained += 1
+        elif losses.get(key) is not None:
+            notes.say(f"head '{head}' has no loss: {_LEARNS_ANYWAY}")
+        if isinstance(weight := weights.get(key), int | float) and loss is not None:
+            entry["weight"] = weight
+        listed = [*_flat(metrics.get(key)), *_flat(weighted.get(key))]
+        found = [m for item in listed if (m := _entry(METRICS, item, f"a metric of head '{head}'", notes)) is not None]
+        if found and loss is not None:
+            entry["metrics"] = [m for k, m in enumerate(found) if m not in found[:k]]
+    training = data.setdefault("training", {})
+    optimizer = config.get("optimizer", config.get("optimizer_config"))
+    if is_object(optimizer) and simple_class(optimizer["class_name"]).startswith("LossScaleOptimizer"):
+        inner = optimizer["config"].get("inner_optimizer") if isinstance(optimizer["config"], dict) else None
+        notes.say("the LossScaleOptimizer is left out: training is in float32")
+        optimizer = inner
+    made = _entry(OPTIMIZERS, optimizer, "the optimizer", notes)
+    if made is not None:
+        training["optimizer"] = made
+    if trained > 1:
+        training["combine"] = "sum"
+    if not training:
+        data.pop("training")
+
+
+def _by_head(value: Any, keys: Sequence[str], *, lists: bool = False, whole: bool = False) -> dict[str, Any]:
+    """Return a setting by output: Keras takes one for all, a list in their order, or a dict by name.
+
+    Args:
+        lists: whether the setting of one output is a list itself.
+        whole: whether one setting counts for every output.
+    """
+    if value is None:
+        return {}
+    if isinstance(value, dict) and not is_object(value):
+        return {key: value[key] for key in keys if key in value}
+    if isinstance(value, list):
+        if lists and (len(keys) == 1 or not any(isinstance(item, list) for item in value)):
+            inner = value[0] if len(keys) == 1 and len(value) == 1 and isinstance(value[0], list) else value
+            is_each = len(keys) > 1 and len(value) == len(keys)
+            return dict(zip(keys, value, strict=True)) if is_each else dict.fromkeys(keys, inner)
+        return dict(zip(keys, value, strict=False))
+    return dict.fromkeys(keys, value) if whole or len(keys) == 1 else {keys[0]: value}
+
+
+def _flat(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [item for part in value for item in _flat(part)] if isinstance(value, list) else [value]
+
+
+def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
+    """Return a name or a mapping of a spec; None if there is none, which is said."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        name = value if registry.get(value) else snake_case(value)
+        if registry.get(name) is not None:
+            return name
+        notes.say(f"{what} is left out: '{value}' is none of a spec's")
+        return None
+    if is_object(value):
+        name, config = simple_class(value["class_name"]), value["config"]
+        if isinstance(config, dict) and is_object(config.get("fn")):  # MeanMetricWrapper, LossFunctionWrapper
+            return _entry(registry, config["fn"], what, notes)
+        if isinstance(config, dict) and isinstance(config.get("fn"), str) and registry.get(name) is None:
+            return _entry(registry, config["fn"], what, notes)
+        if not is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or "")):
+            notes.say(f"{what} is left out: {name if name != 'function' else config} is not Keras's but code")
+            return None
+        if name == "function" and isinstance(config, str):
+            return _entry(registry, config, what, notes)
+        cls = registry.get(name)
+        if cls is not None and isinstance(config, dict):
+            inner = Notes(Problems(notes.problems.file), notes.said)
+            found = {"type": name} | arguments(cls, config, what, inner)
+            for problem in inner.problems.found:
+                notes.say(f"{problem.message}; it is left out")
+            return {key: v for key, v in found.items() if not (key == "name" and v in (None, snake_case(name)))}
+    notes.say(f"{what} is left out: {str(value)[:60]} is none of a spec's")
+    return None
 
 
 @dataclass(frozen=True)

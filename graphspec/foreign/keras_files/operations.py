@@ -2,16 +2,259 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from graphspec.base.config import Config
-from graphspec.foreign.keras_files.model_def import Call, LayerDef, Ref, refs_in
-from graphspec.foreign.keras_files.slices import key_text
-from graphspec.foreign.keras_files.values import Notes, constant, is_object
+from graphspec.foreign.keras_files.layers import Notes, constant, is_object
+from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, refs_in
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
+from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.operations.base import Operation
+
+
+# The key of a slice, ``x[:, 0]``, as the text that a spec has.
+def key_text(key: Any) -> str | None:
+    """Return the text between the brackets, such as ``":, 0"``; None if a part is no number, slice, ``...`` or None."""
+    parts = key if isinstance(key, list) else [key]
+    if isinstance(key, dict) and key.get("class_name") == "__tuple__":
+        parts = key.get("items") or key.get("config", {}).get("value") or []
+    found = [_part(part) for part in parts]
+    return None if not found or None in found else f"[{', '.join(part for part in found if part is not None)}]"
+
+
+def _part(part: Any) -> str | None:
+    if part is None:
+        return "None"
+    if isinstance(part, bool):
+        return None
+    if isinstance(part, int):
+        return str(part)
+    if not isinstance(part, dict):
+        return None
+    if part.get("class_name") == "__ellipsis__":
+        return "..."
+    config = part.get("config")
+    if part.get("class_name") != "__slice__" or not isinstance(config, dict):
+        return None
+    ends = [config.get(name) for name in ("start", "stop", "step")]
+    if any(not (end is None or (isinstance(end, int) and not isinstance(end, bool))) for end in ends):
+        return None
+    start, stop, step = ("" if end is None else str(end) for end in ends)
+    return f"{start}:{stop}" + (f":{step}" if step else "")
+
+
+# Which nodes of a model only pass on masks that a spec infers again.
+MASK_KEYS = ("mask", "query_mask", "value_mask", "key_mask")
+_JOINED = {"LogicalOr", "LogicalAnd", "Any", "All", "Concatenate", "ExpandDims", "Squeeze", "ConvertToTensor", "Cast"}
+"""The operations with which Keras's layers make the mask of their output from those of their inputs."""
+_SAME_FOR_ALL = {"ZerosLike", "OnesLike"}
+"""Operations with which these read data: they hide nothing, or give a mask the shape of the data."""
+
+
+def inferred_masks(model: ModelDef) -> set[str]:
+    """Return the operations that compute the masks of Embedding and Masking, and only these, for other layers' ``mask``.
+
+    Keras 3 writes them as nodes: ``NotEqual(ids, 0)`` beside an Embedding with ``mask_zero``, ``Any(NotEqual(x, value))``
+    beside a Masking.
+    """
+    operations = {layer.name: layer for layer in model.layers if layer.is_operation}
+    if not operations:
+        return set()
+    masks = set(operations) - {ref.layer for ref in refs_in(model.outputs)}
+    while True:
+        used = {
+            ref.layer
+            for layer in model.layers
+            if layer.name not in masks
+            for call in layer.calls
+            for ref in _data_of(call)
+        }
+        if not (used & masks):
+            break
+        masks -= used
+    starts = set(_starts(model))
+    ours = {name for name in masks if any(_is_start(call, starts) for call in operations[name].calls)}
+    alike = {name for name in masks if operations[name].class_name in _SAME_FOR_ALL}
+    while True:  # what Keras's layers compute from masks
+        more = set[str]()
+        for name in (name for name in masks - ours if operations[name].class_name in _JOINED):
+            read = {ref.layer for call in operations[name].calls for ref in call.refs()}
+            if read & ours and read <= ours | alike:
+                more |= {name} | (read & alike)
+        if not more:
+            return ours
+        ours |= more
+
+
+def makes_masks(raw: Any) -> bool:
+    """Return whether a configuration, or a model within it, has an Embedding with ``mask_zero`` or a Masking."""
+    return any(item.get("mask_zero") is True or item.get("class_name") == "Masking" for item in _mappings(raw))
+
+
+def takes_masks_off(raw: Any) -> bool:
+    """Return whether there is a layer that removes the masks of its inputs, for other layers as well."""
+    return any(item.get("class_name") == "MultiHeadAttention" for item in _mappings(raw))
+
+
+def _mappings(raw: Any) -> Iterator[dict[str, Any]]:
+    stack = [raw]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield item
+            stack += item.values()
+        elif isinstance(item, list):
+            stack += item
+
+
+def _data_of(call: Call) -> Iterator[Ref]:
+    """Yield the references of a call that are no masks."""
+    yield from refs_in([*call.args, *(value for key, value in call.kwargs.items() if key not in MASK_KEYS)])
+
+
+def _starts(model: ModelDef) -> Iterator[tuple[str, int, int, float]]:
+    """Yield the tensors with which masks are computed, and the number with which they are compared."""
+    for layer in model.layers:
+        value = _compared_with(layer)
+        if value is not None:
+            for call in layer.calls:
+                for ref in refs_in(call.args):
+                    yield ref.layer, ref.call, ref.output, value
+
+
+def _compared_with(layer: LayerDef) -> float | None:
+    if layer.config.get("mask_zero") is True:
+        return 0.0
+    value = layer.config.get("mask_value", 0.0) if layer.class_name == "Masking" else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _is_start(call: Call, starts: set[tuple[str, int, int, float]]) -> bool:
+    if len(call.args) != 2 or not isinstance(call.args[0], Ref) or not isinstance(call.args[1], int | float):
+        return False
+    ref = call.args[0]
+    return (ref.layer, ref.call, ref.output, float(call.args[1])) in starts
+
+
+# The arguments of a layer's call as the ``inputs`` and the keys of a node.
+_ATTENTION = (
+    *("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"),
+    *("return_attention_scores", "training", "use_causal_mask"),
+)
+_RECURRENT = ("sequences", "initial_state", "mask", "training")
+_POSITIONS = {
+    "MultiHeadAttention": _ATTENTION,
+    "GroupQueryAttention": _ATTENTION,
+    "Attention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
+    "AdditiveAttention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"), _RECURRENT),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _RECURRENT),
+    "ReversibleEmbedding": ("inputs", "reverse"),
+    "BatchNormalization": ("inputs", "training", "mask"),
+}
+_INPUTS = ("inputs", "sequences", "query", "value", "key", "input", "x", "images", "data", "sequence")
+"""The parameters of Keras's ``call`` that are inputs of a node."""
+
+
+class CallReader:
+    """Reads one call.
+
+    Args:
+        text: the name of a tensor in the spec.
+        masks: the operations whose results a spec infers again.
+    """
+
+    def __init__(
+        self,
+        layer: LayerDef,
+        cls: type[Layer],
+        call: Call,
+        text: Callable[[Ref], str],
+        masks: Iterable[str],
+        notes: Notes,
+    ) -> None:
+        self._layer, self._cls, self._text, self._masks, self._notes = layer, cls, text, set(masks), notes
+        names = _POSITIONS.get(cls.__name__, ("inputs", "training"))
+        self._given: dict[str, Any] = {}
+        for k, value in enumerate(call.args):
+            self._given[names[k] if k < len(names) else f"argument {k}"] = value
+        self._given |= call.kwargs
+        training = self._given.pop("training", None)
+        self.training: bool | None = training if isinstance(training, bool) else None
+        if not call.is_old and self.training is not None:
+            if cls.__name__ == "BatchNormalization":
+                notes.say(
+                    f"'{layer.name}' is called with `training={self.training}`, which Keras 3's `fit` ignores, as the "
+                    "spec does: `trainable: false` keeps its statistics"
+                )
+            self.training = None
+
+    def inputs(self) -> list[Any]:
+        """Return the names of the node's inputs, in order, and constants where the layer takes them."""
+        values = [item for key in _INPUTS if key in self._given for item in _tensors(self._given[key])]
+        if any(not isinstance(item, Ref) for item in values):
+            if self._cls.takes_numbers:
+                return [self._text(item) if isinstance(item, Ref) else constant(item) for item in values]
+            text = f"'{self._layer.name}' is called with numbers, not only with tensors of the network"
+            self._notes.problems.unsupported(self._layer.place, text, "use `keras.ops` for sums with numbers")
+        found = [item for item in values if isinstance(item, Ref)]
+        if self._cls.__name__ in _POSITIONS and "sequences" in _POSITIONS[self._cls.__name__] and len(found) > 1:
+            self._given["initial_state"] = found[1:]  # Keras 2 writes the states behind the sequence
+            found = found[:1]
+        if not found:
+            self._notes.problems.invalid(self._layer.place, f"a call of '{self._layer.name}' has no input")
+        names = [self._text(ref) for ref in found]
+        if self._is_attention() and len(names) == 3 and names[1] == names[2]:
+            names.pop()  # the key is the value
+        return names
+
+    def options(self) -> dict[str, Any]:
+        """Return the call's other arguments as keys of the node."""
+        found = {}
+        for key, value in self._given.items():
+            if key in _INPUTS or value is None or value is False or value == {} or _is_nothing(value):
+                continue
+            refs = list(refs_in(value))
+            if key in MASK_KEYS and all(ref.layer in self._masks for ref in refs):
+                continue
+            kept = self._option(key, value, refs)
+            if kept is None:
+                text = f"'{self._layer.name}' is called with `{key}`, which {self._cls.__name__} of a spec cannot have"
+                hint = (
+                    "a mask comes from Embedding with `mask_zero` or from Masking" if "mask" in key else "leave it out"
+                )
+                self._notes.problems.unsupported(self._layer.place, text, f"{hint}, and save the model again")
+            else:
+                found[key] = kept
+        return found
+
+    def _option(self, key: str, value: Any, refs: list[Ref]) -> Any:
+        if key in self._cls.call_arguments and refs:
+            names = [self._text(ref) for ref in refs]
+            return names[0] if len(names) == 1 and key not in ("initial_state", "mask") else names
+        if (key in self._cls.call_options or key in self._cls.model_fields) and not refs:
+            return value
+        return None
+
+    def _is_attention(self) -> bool:
+        return self._cls.__name__ in ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
+
+
+def _tensors(value: Any) -> list[Any]:
+    """Return the tensors and the constants of an argument."""
+    if isinstance(value, list | tuple) and any(True for _ in refs_in(value)):
+        return [item for part in value for item in _tensors(part)]
+    if isinstance(value, dict) and "class_name" not in value:
+        return [item for key in sorted(value) for item in _tensors(value[key])]
+    return [] if value is None else [value]
+
+
+def _is_nothing(value: Any) -> bool:
+    return isinstance(value, list) and all(item is None for item in value)
+
 
 _NAMES = {
     "BatchNorm": "batch_normalization",
@@ -148,3 +391,104 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
     if len(values) == 2 and same and refs[0].dtype == refs[1].dtype and name in _MERGING:
         return {"type": _MERGING[name], "inputs": [text(ref) for ref in refs]}
     return None
+
+
+# Functions of TensorFlow that a model of Keras 2 calls, as calls of ``keras.ops``: ``tf.math.truediv`` → ``divide``.
+CLASSES = ("TFOpLambda", "SlicingOpLambda")
+_BINARY = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.truediv": "TrueDivide",
+    "math.divide": "TrueDivide",
+    "math.pow": "Power",
+    "math.maximum": "Maximum",
+    "math.minimum": "Minimum",
+    "math.floormod": "Mod",
+    "math.greater": "Greater",
+    "math.less": "Less",
+    "math.equal": "Equal",
+    "math.not_equal": "NotEqual",
+    "linalg.matmul": "Matmul",
+}
+_UNARY = {
+    **{
+        f"math.{name}": name.title()
+        for name in ("square", "sqrt", "rsqrt", "exp", "log", "abs", "negative", "sin", "cos")
+    },
+    **{
+        f"math.{name}": name.title()
+        for name in ("sigmoid", "tanh", "round", "floor", "ceil", "sign", "log1p", "softplus")
+    },
+    **{
+        f"nn.{name}": name.title()
+        for name in ("relu", "relu6", "softmax", "sigmoid", "silu", "elu", "selu", "softplus", "tanh")
+    },
+    "nn.swish": "Silu",
+    "nn.leaky_relu": "LeakyRelu",
+    "nn.gelu": "Gelu",
+    "math.reduce_mean": "Mean",
+    "math.reduce_sum": "Sum",
+    "math.reduce_max": "Max",
+    "math.reduce_min": "Min",
+    "math.argmax": "Argmax",
+    "math.l2_normalize": "Normalize",
+    "reshape": "Reshape",
+    "transpose": "Transpose",
+    "expand_dims": "ExpandDims",
+    "squeeze": "Squeeze",
+    "cast": "Cast",
+    "concat": "Concatenate",
+    "stack": "Stack",
+    "tile": "Tile",
+    "clip_by_value": "Clip",
+    "one_hot": "OneHot",
+}
+_RENAMED = {
+    "perm": "axes",
+    "shape": "newshape",
+    "depth": "num_classes",
+    "alpha": "negative_slope",
+    "multiples": "repeats",
+    "clip_value_min": "x_min",
+    "clip_value_max": "x_max",
+    "approximate": "approximate",
+}
+_TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
+_IDLE = ("name", "validate_indices", "output_type")
+
+
+def as_keras(layer: LayerDef, call: Call) -> tuple[LayerDef, Call] | None:
+    """Return a function of TensorFlow as an operation of Keras and its call; None for one that is not known."""
+    if layer.class_name == "SlicingOpLambda" or layer.config.get("function") == "__operators__.getitem":
+        spec = call.kwargs.get("slice_spec")
+        key = [_slice(part) for part in spec] if isinstance(spec, list) else spec
+        return replace(layer, class_name="GetItem", config={}), Call((call.args[0], key))
+    function = str(layer.config.get("function"))
+    name = _BINARY.get(function) or _UNARY.get(function)
+    if name is None:
+        return None
+    kwargs = {key: value for key, value in call.kwargs.items() if key not in _IDLE}
+    others = [
+        kwargs.pop(key) for key in _TENSORS if key in kwargs and (function in _BINARY or _has_tensor(kwargs[key]))
+    ]
+    config = {_RENAMED.get(key, key): value for key, value in kwargs.items() if value not in (None, False)}
+    first = call.args[0]
+    if name == "Normalize":
+        config.setdefault("axis", -1)
+        config.pop("epsilon", None)
+    if name == "Softmax":
+        config.setdefault("axis", -1)
+    args = (first,) if isinstance(first, list) else (first, *others)
+    return replace(layer, class_name=name, config=config), Call(args)
+
+
+def _has_tensor(value: Any) -> bool:
+    return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(item, Ref) for item in value))
+
+
+def _slice(part: Any) -> Any:
+    if isinstance(part, dict) and {"start", "stop", "step"} >= part.keys() and part:
+        return {"class_name": "__slice__", "config": part}
+    return part

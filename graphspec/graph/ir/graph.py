@@ -13,8 +13,7 @@ import numpy as np
 from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Dim, Shape, fixed_size, names_in, show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.ranges import Range

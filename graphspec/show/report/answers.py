@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.text import number, percent
-from graphspec.export.labels import joined, label_texts, predicted_letters
+from graphspec.export.onnx import joined, label_texts, predicted_letters
 from graphspec.show.report.fields import Field
 from graphspec.show.report.kinds import sigmoid, softmax
 from graphspec.show.report.page import text

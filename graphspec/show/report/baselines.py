@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.data.batches import Dataset
-from graphspec.data.labels import with_class_ids
+from graphspec.data.targets import with_class_ids
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.sampling import evenly, taken
 from graphspec.show.report.seasons import before, grid_of

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.text import count, number, printable, shell
-from graphspec.export.describe import input_text, label_text, output_text
-from graphspec.export.signature import signature
+from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.head_arrays import LABEL
 from graphspec.show.report.card_calls import javascript_call, python_call
 from graphspec.show.report.kinds import flatten

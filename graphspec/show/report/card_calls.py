@@ -16,7 +16,7 @@ def python_call(described: Mapping[str, Any], file: str) -> str:
     """Return a program in Python that asks the file about one record.
 
     Args:
-        described: the signature of the file (:func:`graphspec.export.signature.signature`).
+        described: the signature of the file (:func:`graphspec.export.onnx.signature`).
     """
     lines = ["```python", "import numpy as np", "import onnxruntime", ""]
     lines += [f"session = onnxruntime.InferenceSession({_text(file)})", "feeds = {"]

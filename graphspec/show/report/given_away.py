@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
-from graphspec.data.leaks import Values, giving_away
+from graphspec.data.odd_values import giving_away
+from graphspec.data.profile import Values
 from graphspec.engine.training.target_summary import ClassShares, Numbers, summarize
 from graphspec.show.report.fields import Field, fields
 from graphspec.show.report.sampling import evenly

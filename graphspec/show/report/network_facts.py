@@ -12,8 +12,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.random import Clock
-from graphspec.data.batches import BatchLoader
-from graphspec.data.sparse import as_indices
+from graphspec.data.batches import BatchLoader, as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import Cost, cost
 from graphspec.engine.compiler.fetches import TOTAL

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.data.batches import Dataset
-from graphspec.data.labels import with_class_ids
+from graphspec.data.targets import with_class_ids
 from graphspec.engine.runtime.prepared import prepare_rows
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.show.report.sampling import evenly

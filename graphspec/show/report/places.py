@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.text import shorten_middle
 from graphspec.data.files import open_rows
-from graphspec.data.labels import places_of
-from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError
+from graphspec.data.targets import places_of
+from graphspec.data.text_files import row_from_1
 from graphspec.show.report.page import text
 
 if TYPE_CHECKING:

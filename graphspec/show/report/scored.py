@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.arrays.calls import settings
-from graphspec.data.batches import Dataset
-from graphspec.data.check import BatchLoader
+from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.fetches import mask_of, target_of
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.running_metrics import ResultTable

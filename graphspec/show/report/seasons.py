@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphspec.data.series.time_steps import steps_between
+from graphspec.data.series import steps_between
 from graphspec.language.durations import MICROSECONDS, Every
 
 if TYPE_CHECKING:
-    from graphspec.data.series.rows import Series
+    from graphspec.data.series import Series
     from graphspec.graph.ir.graph import Array
 
 LAST = "the last known value"

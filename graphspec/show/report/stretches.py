@@ -21,7 +21,7 @@ from graphspec.show.report.tables import amount
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Times
-    from graphspec.data.series.rows import Series
+    from graphspec.data.series import Series
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource

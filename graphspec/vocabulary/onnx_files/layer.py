@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
     from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port
-    from graphspec.vocabulary.onnx_files.record import Record
+    from graphspec.vocabulary.onnx_files.signature import Record
 
 _SHOWN = 8  # inputs of a file in a message
 
@@ -79,7 +79,7 @@ class Onnx(Layer):
 
     def with_content(self, content: OnnxFile) -> Self:
         """Return the layer with its file; what is known of it stays."""
-        from graphspec.vocabulary.onnx_files.record import Record
+        from graphspec.vocabulary.onnx_files.signature import Record
 
         changed = self.model_copy()
         changed._content = content
@@ -91,7 +91,7 @@ class Onnx(Layer):
         return None if self._record is None else {"onnx": self._record.to_json()}
 
     def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        from graphspec.vocabulary.onnx_files.record import Record
+        from graphspec.vocabulary.onnx_files.signature import Record
 
         if state.keys() != {"onnx"}:
             raise ValueError("an Onnx layer has what is known of its file")
@@ -107,7 +107,7 @@ class Onnx(Layer):
 
     def lower(self, g: Builder, *inputs: Value | None) -> Value | tuple[Value, ...]:
         from graphspec.vocabulary.onnx_files.part import part_of
-        from graphspec.vocabulary.onnx_files.record import Known
+        from graphspec.vocabulary.onnx_files.signature import Known
 
         file, record = self._content, self._record
         if record is None:

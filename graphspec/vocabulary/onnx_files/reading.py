@@ -6,20 +6,226 @@ The result is self-contained: weights in other files are taken in, and local fun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
+from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.soundness import check_sound, tensors_of
-from graphspec.vocabulary.onnx_files.tensors import nbytes_of
+from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, cycle_from, leads_out
 
-MAX_BYTES = 2**31 - 2**24
-"""Bytes of a file with its weights: protobuf's limit of a message, less room for what an export adds."""
+# The bytes of tensors in an ONNX model.
+_STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
+"""The fields with one number per element, and the bytes of a number."""
+
+
+def nbytes_of(tensor: Any) -> int | None:
+    """Return the bytes that a tensor's shape needs; None for texts, and for types of less than a byte."""
+    bits = ELEMENTS.get(tensor.data_type, ("", 0))[1]
+    return math.prod(tensor.dims) * bits // 8 if bits and bits % 8 == 0 else None
+
+
+def stored_bytes(tensor: Any) -> int | None:
+    """Return the bytes that a tensor has, counted as :func:`nbytes_of` counts; None if this cannot be said."""
+    if tensor.HasField("raw_data"):
+        return len(tensor.raw_data)
+    for name, size in _STORED.items():
+        if (count := len(getattr(tensor, name))) and tensor.data_type not in (14, 15):
+            return count * size
+    return None if tensor.int32_data or tensor.uint64_data or tensor.string_data or tensor.data_type in (14, 15) else 0
+
+
+# Whether an ONNX model fits together: names, order, the sizes of weights, the depth of graphs in graphs.
+_SHOWN_PATH = 6
+
+
+def tensors_of(model: Any) -> Iterator[Any]:
+    """Yield all tensors of a model: initializers and attributes, those of subgraphs and functions too."""
+    yield from _tensors_of_graph(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _tensors_of_node(node)
+    for info in model.training_info:
+        yield from _tensors_of_graph(info.initialization)
+        yield from _tensors_of_graph(info.algorithm)
+
+
+def subgraphs(node: Any) -> Iterator[Any]:
+    """Yield the graphs inside a node, such as branches."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def check_sound(model: Any) -> None:
+    """Raise GS801 unless names, order and sizes of a model fit together; what is too large or too deep counts as unsound."""
+    for tensor in tensors_of(model):
+        _check_texts(tensor.name)
+        _check_tensor(tensor)
+    for entry in model.opset_import:
+        _check_texts(entry.domain)
+    for function in model.functions:
+        _check_texts(function.name, function.domain, *function.input, *function.output)
+        for node in function.node:
+            _check_names(node)
+    _check_functions(model)
+    _Graphs().check(model.graph, frozenset(), 0)
+
+
+def node_name(node: Any) -> str:
+    """Return how a message calls a node: by its name, else by what it computes."""
+    name = node.name or next(iter(node.output), "")
+    return f"{sanitized(node.op_type)} '{sanitized(name)}'"
+
+
+def _tensors_of_graph(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        yield from _tensors_of_node(node)
+
+
+def _tensors_of_node(node: Any) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        one = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+        for sparse in (*one, *attribute.sparse_tensors):
+            yield sparse.values
+            yield sparse.indices
+    for graph in subgraphs(node):
+        yield from _tensors_of_graph(graph)
+
+
+def _check_names(node: Any) -> None:
+    _check_texts(node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute))
+
+
+def _check_texts(*texts: Any) -> None:
+    """Raise GS801 unless names are texts: protobuf returns bytes for what is not UTF-8."""
+    if any(isinstance(text, bytes) for text in texts):
+        raise _unsound("it has a name that is not UTF-8")
+
+
+def _check_tensor(tensor: Any) -> None:
+
+    subject = f"the weight '{sanitized(tensor.name)}'"
+    if tensor.data_type not in ELEMENTS:
+        raise _unsound(f"{subject} has the element type {tensor.data_type}, which ONNX does not have")
+    if len(tensor.dims) > Budget.RANK or any(d < 0 for d in tensor.dims):
+        raise _unsound(f"{subject} has an impossible shape")
+    for entry in tensor.external_data:
+        _check_texts(entry.key, entry.value)
+    needed, stored = nbytes_of(tensor), stored_bytes(tensor)
+    if tensor.data_location != 1 and needed is not None and stored is not None and needed != stored:
+        raise _unsound(f"{subject} needs {needed:,} bytes, but has {stored:,}")
+
+
+class _Graphs:
+    """Checks the graphs of one model, from the outside in."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def check(self, graph: Any, around: Collection[str], depth: int) -> None:
+        """Check a graph.
+
+        Args:
+            around: the values of the graphs around it, which it may read.
+        """
+        if depth > Budget.DEPTH:
+            raise _unsound(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+        self._nodes += len(graph.node)
+        if self._nodes > Budget.NODES:
+            raise _unsound(f"it has more than {Budget.NODES:,} nodes")
+        inputs = [v.name for v in graph.input]
+        weights = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
+        _refuse_twice(inputs, "it has two inputs")
+        _refuse_twice(weights, "it has two weights")
+        known = {*around, *inputs, *weights}
+        made: dict[str, int] = {}
+        _check_texts(*inputs, *(v.name for v in graph.output))
+        for k, node in enumerate(graph.node):
+            _check_names(node)
+            if not node.op_type:
+                raise _unsound(f"{node_name(node)} has no operator")
+            for name in filter(None, node.output):
+                if name in made or name in inputs or name in weights:
+                    raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
+                made[name] = k
+        for name in (*known, *made):
+            if len(name) > Budget.NAME:
+                raise _unsound(f"it has a name of {len(name):,} characters")
+        self._check_order(graph.node, made, known, depth)
+        known |= made.keys()
+        if lost := [v.name for v in graph.output if v.name not in known]:
+            raise _unsound(f"nothing computes its output '{sanitized(lost[0])}'")
+
+    def _check_order(self, nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
+        ready = set(known)
+        for k, node in enumerate(nodes):
+            for name in filter(None, node.input):
+                if name in ready:
+                    continue
+                if name not in made:
+                    raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
+                if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
+                    shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
+                    raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
+                raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
+            for graph in subgraphs(node):
+                self.check(graph, ready, depth + 1)
+            ready.update(filter(None, node.output))
+
+
+def _refuse_twice(names: Sequence[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise _unsound(f"{what} '{sanitized(name)}'")
+        seen.add(name)
+
+
+def _check_functions(model: Any) -> None:
+    """Raise GS801 if local functions contain themselves, or have too many nodes once they are inlined."""
+    functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
+    sizes: dict[tuple[str, str, str], int] = {}
+
+    def size(nodes: Sequence[Any], stack: tuple[tuple[str, str, str], ...], depth: int) -> int:
+        if depth > Budget.DEPTH * 2:
+            raise _unsound(f"it has graphs or functions in each other, more than {Budget.DEPTH * 2} deep")
+        total = 0
+        for node in nodes:
+            key = node.domain, node.op_type, getattr(node, "overload", "")
+            if key in stack:
+                raise _unsound(f"its function '{sanitized(node.op_type)}' contains itself")
+            if key in functions:
+                if key not in sizes:
+                    sizes[key] = size(functions[key].node, (*stack, key), depth + 1)
+                total += sizes[key]
+            total += 1 + sum(size(graph.node, stack, depth + 1) for graph in subgraphs(node))
+            if total > Budget.NODES:
+                raise _unsound(f"it has more than {Budget.NODES:,} nodes")
+        return total
+
+    for key, function in functions.items():
+        size(function.node, (key,), 0)
+    size(model.graph.node, (), 0)
+
+
+def _unsound(text: str) -> ProblemError:
+    return ProblemError(Code.INVALID_FILE, f"is not a sound ONNX file: {text}", "export or download the file again")
+
+
 OLDEST_OPSET = 7
 """The oldest opset that onnxruntime promises to compute."""
 _HINT = "export or download the file again"
@@ -118,8 +324,8 @@ def of_bytes(name: str, data: bytes) -> OnnxFile:
 @lru_cache(maxsize=4)
 def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {MAX_BYTES / 2**30:.0f} are read"
+    if not 0 < size <= Budget.WEIGHTS:
+        text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {Budget.WEIGHTS / 2**30:.0f} are read"
         raise invalid(text)
     data = _content(path)
     return of_bytes(name, _in_one_piece(data, path.parent, folder))
@@ -159,9 +365,7 @@ def at_opset(model: Any, opset: int) -> Any:
 
 def _inside(folder: Path, base: Path, name: str, hint: str) -> Path:
     """Return the path of a file ``name``, relative to ``base``, that is in ``folder`` or below it."""
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    leads_out = "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    if leads_out or not (base / name).resolve().is_relative_to(folder.resolve()):
+    if leads_out(name, base, folder):
         raise ProblemError(Code.OUTSIDE_FOLDER, "is neither beside the spec nor below its folder", hint)
     path = base / name
     if not path.is_file():
@@ -205,8 +409,8 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
             text = f"has {max(left, 0):,} bytes for it, {expected or count:,} are needed"
             raise invalid(_elsewhere(tensor, location, text))
         total += count
-        if total > MAX_BYTES:
-            raise invalid(f"has weights of more than {MAX_BYTES / 2**30:.0f} GiB", "use a smaller network")
+        if total > Budget.WEIGHTS:
+            raise invalid(f"has weights of more than {Budget.WEIGHTS / 2**30:.0f} GiB", "use a smaller network")
         tensor.raw_data = _content(path, at, count)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")

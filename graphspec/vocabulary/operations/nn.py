@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.base.errors import ShapeError

@@ -13,7 +13,7 @@ from commands import graphspec
 from safetensors.numpy import load_file
 
 from graphspec.base.errors import ProblemError
-from graphspec.data.weights.files import open_weights
+from graphspec.data.weights.plan import open_weights
 
 KERNEL = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from graphspec.data.weights.patterns import filled, stars
+from graphspec.data.weights.ways import filled, stars
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, compiled, fitting, run, store_of
 
-from graphspec.data.check import row_weights
+from graphspec.data.batches import row_weights
 from graphspec.engine.compiler.objective import Objective, add_losses, penalties
 from graphspec.graph.builder import Builder
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 
 CASES = load("models")
 

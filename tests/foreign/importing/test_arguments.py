@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.foreign.importing.arguments import Shortener, shorten_object
+from graphspec.foreign.importing.steps import Shortener, shorten_object
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.vocabulary.losses import LOSSES
 

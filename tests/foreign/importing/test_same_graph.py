@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphspec.engine.compiler.check import check
-from graphspec.foreign.importing.same_graph import difference
+from graphspec.foreign.importing.importer import difference
 from graphspec.graph.ir.graph import Graph
 
 LEFT = {"name": "a", "type": "Dense", "units": 4, "inputs": "x"}

@@ -11,7 +11,7 @@ from plain_specs import plain_spec, random_network
 
 from graphspec.base.errors import GivenText
 from graphspec.engine.compiler.check import check
-from graphspec.foreign.importing.same_graph import difference
+from graphspec.foreign.importing.importer import difference
 from graphspec.foreign.importing.tidy import Tidied, rounded, tidy
 from graphspec.foreign.importing.yaml_text import write_yaml
 

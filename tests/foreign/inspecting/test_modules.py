@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphspec.foreign.inspecting.modules import modules
+from graphspec.foreign.inspecting.lines import modules
 
 
 def rows(*names: str) -> list[tuple[str, int]]:

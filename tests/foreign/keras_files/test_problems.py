@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from graphspec.base.budget import Budget
 from graphspec.base.errors import SpecError
-from graphspec.foreign.keras_files.problems import MAX_PROBLEMS, Problems
+from graphspec.foreign.keras_files.containers import Problems
 
 
 def test_everything_is_raised_together_with_its_place() -> None:
@@ -26,6 +27,6 @@ def test_a_file_with_a_million_problems_reports_some() -> None:
     problems = Problems("net.keras")
     for k in range(1000):
         problems.unsupported(f"layers[{k}]", f"layer {k} is \x1b[31m code {'x' * k}", "leave it out")
-    assert len(problems.found) == MAX_PROBLEMS
+    assert len(problems.found) == Budget.PROBLEMS
     assert "\x1b" not in problems.found[0].message
     assert isinstance(problems.fail("", "the file ends"), SpecError)

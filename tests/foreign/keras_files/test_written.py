@@ -10,7 +10,7 @@ import pytest
 import graphspec as gs
 
 WRITTEN = Path(__file__).parent / "written"
-FILES = WRITTEN.parents[1] / "golden" / "keras_files"
+FILES = WRITTEN.parents[2] / "golden" / "keras_files"
 NAMES = ("mnist_convnet", "multi_head", "resnet50", "siamese")
 
 

@@ -18,10 +18,10 @@ from oracles import ort_run
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions.attention import attention, band
+from graphspec.graph.decompositions import attention, band
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels import attend
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels import softmax as attend
 from graphspec.graph.ops.attention import Attention
 from graphspec.graph.target import Target
 

@@ -16,10 +16,7 @@ from oracles import make_model, onnx_attributes, ort_run, session
 
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions import (
-    DECOMPOSITIONS,
-    norm,  # noqa: F401
-)
+from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
 

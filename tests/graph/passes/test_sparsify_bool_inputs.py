@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.data.batches import Dataset
-from graphspec.data.sparse import as_indices, indices_of_ones
+from graphspec.data.batches import Dataset, as_indices, indices_of_ones
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
-from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
+from graphspec.graph.passes.for_program import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
@@ -62,7 +61,7 @@ def test_indices() -> None:
 
 def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = indices_of_ones(hot())
-    monkeypatch.setattr("graphspec.data.sparse._SEARCH_BYTES", 7 * WIDTH)
+    monkeypatch.setattr("graphspec.data.batches._SEARCH_BYTES", 7 * WIDTH)
     np.testing.assert_array_equal(indices_of_ones(hot()), whole)
 
 

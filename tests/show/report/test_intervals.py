@@ -10,7 +10,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.batches import Times
-from graphspec.data.series.rows import Series
+from graphspec.data.series import Series
 from graphspec.data.signature import user_arrays
 from graphspec.show.report import intervals as module
 from graphspec.show.report import scored

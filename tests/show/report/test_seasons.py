@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.data.series.instants import Instants
-from graphspec.data.series.rows import Series
-from graphspec.data.series.time_steps import usual_step
+from graphspec.data.series import Instants, Series, usual_step
 from graphspec.show.report.seasons import LAST, before, grid_of
 
 

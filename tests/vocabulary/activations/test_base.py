@@ -14,7 +14,7 @@ from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.cell_activations import parse_activations
+from graphspec.graph.kernels.recurrence import parse_activations
 from graphspec.graph.target import Target
 from graphspec.vocabulary.activations import ACTIVATIONS
 

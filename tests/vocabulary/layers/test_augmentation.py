@@ -9,14 +9,14 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
-from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.group import LocalGroup, Shard
-from graphspec.graph.ops import augment
+from graphspec.graph.kernels.context import LocalGroup, Shard
+from graphspec.graph.ops import images as augment
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.text import count, percent, shorten_end
-from graphspec.data.labels import with_class_ids
+from graphspec.data.targets import with_class_ids
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Summary, summarize
 from graphspec.show.report.column_facts import TOP, Facts, facts

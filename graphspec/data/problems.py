@@ -1,0 +1,519 @@
+"""What is wrong with data, in words: where it is, how often, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
+from graphspec.data.convert import FILL_IN, LABELS, chunks, is_missing, is_null, is_number
+from graphspec.data.folders import Folder
+from graphspec.data.source import DataError, Request, Source, Tally, at, placed
+from graphspec.data.targets import DROP
+from graphspec.data.text_files import FORMS, WORDS, forms_of, marks_of
+from graphspec.language.data_sources import SOURCES
+
+if TYPE_CHECKING:
+    from graphspec.data.source import DataSignature
+    from graphspec.graph.ir.graph import Array
+    from graphspec.language.declarations import DataSource
+
+# Diagnostics of columns: what is wrong in words, with a fix, and columns with the same problem as one diagnostic.
+_SHOWN = 8  # columns of one diagnostic
+_LONG = 24  # characters: longer texts are no categories
+_PLURALS = {"has": "have", "contains": "contain", "does": "do", "is": "are"}
+OF_RECORDS = f"{FILL_IN}; or declare a record, which fills gaps: `inputs: {{row: {{columns: {{…}}}}}}`"
+_RECORD, _DECLARE = "record", "declare"  # hints that name the columns
+
+
+@dataclass(frozen=True)
+class ColumnProblem:
+    """One kind of problem of a column of a source, or of an array from Python.
+
+    Attributes:
+        noun, column: what it is, and its name.
+        of: the source, such as ``'penguins.csv'``; empty for an array from Python.
+        place: returns the words for a row.
+        in_record: the column is one of a record.
+        delimited: the source is a file in which every cell is a text.
+        is_new: the rows are new ones, for a network that is trained.
+    """
+
+    mark: Mark
+    path: str
+    noun: str
+    column: str
+    of: str
+    request: Request
+    finding: Finding
+    place: Callable[[int], str]
+    in_record: bool = False
+    delimited: bool = False
+    is_new: bool = False
+
+    @property
+    def what(self) -> str:
+        """The predicate, such as ``has no value``."""
+        finding = self.finding
+        if finding.kind == "text" and finding.form is not None:
+            return WORDS[finding.form]
+        if finding.kind == "missing" and not self.request.is_input:
+            return "has no target"
+        return finding.tally.what
+
+    @property
+    def same(self) -> tuple[object, ...]:
+        """What columns have in common whose problems are told in one diagnostic: a line of the spec, words and fix."""
+        place = self.path if self.mark.line is None else self.mark.line
+        return self.mark.file, place, self.noun, self.of, self.what, self.finding.total, self.fix()
+
+    def fix(self) -> str:
+        """Return the hint, or the kind of a hint that names the columns."""
+        finding, request = self.finding, self.request
+        match finding.kind:
+            case "missing":
+                if self.noun == "column" and request.is_input and not self.in_record and not self.is_new:
+                    return OF_RECORDS
+                return DROP if self.of and not request.is_input else FILL_IN
+            case "infinite":
+                return FILL_IN
+            case "large" if request.type.is_float:
+                return "scale the values"
+            case "large":
+                return f"{request.type.dtype} ends at {_LIMITS.get(request.type.dtype, 'smaller numbers')}"
+            case "fraction":
+                return "round it, or use a float input" if request.is_input else "round it"
+            case "label":
+                labels = request.labels or []
+                shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+                return did_you_mean(str(next(iter(finding.tally.examples))), labels) or shown
+        if finding.form not in (None, "date"):
+            return finding.form or ""
+        if self.is_new and self.of:
+            return (
+                "write numbers; an empty cell, or null in JSON, is a missing one" if request.gaps else "write numbers"
+            )
+        total = finding.total
+        if total is not None and total > 1 and finding.tally.rows * 2 <= total and finding.form is None:
+            if request.gaps and self.in_record:
+                return "correct them, or leave the cells empty: a missing number is filled"
+            return "correct them: most values are numbers"
+        if not request.is_input:
+            float_only = request.type.is_float and not request.learns_labels
+            return "this loss takes numbers: store numbers, or choose a loss for classes" if float_only else LABELS
+        if not self.of:
+            return "declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
+        return _RECORD if self.in_record else _DECLARE
+
+    def type(self) -> str:
+        """Return the type of a record's column that suits the texts."""
+        if self.finding.form == "date":
+            return "date"
+        texts = [str(text) for text in self.finding.tally.examples]
+        return "text" if any(len(text) > _LONG or text.count(" ") > 2 for text in texts) else "category"
+
+
+_LIMITS = {"int64": "9223372036854775807", "int32": "2147483647", "uint8": "255", "int16": "32767", "int8": "127"}
+
+
+def diagnostics_of(problems: Sequence[ColumnProblem]) -> list[Diagnostic]:
+    """Return the diagnostics; columns with the same problem at the same line are told in one."""
+    groups: dict[tuple[object, ...], list[ColumnProblem]] = {}
+    for one in problems:
+        groups.setdefault(one.same, []).append(one)
+    return [_diagnostic(group) for group in groups.values()]
+
+
+def _diagnostic(group: list[ColumnProblem]) -> Diagnostic:
+    columns = list({one.column: one for one in group}.values())
+    first = min(group, key=lambda one: one.mark.column or 0)
+    several = len(columns) > 1
+    named = f"{len(columns)} {first.noun}s" if several else f"{first.noun} '{first.column}'"
+    subject = f"{named} of {first.of}" if first.of else named
+    text = _said_of_all(columns) if several else _said(first)
+    return Diagnostic.of(subject, Problem(first.finding.code, text, _hint(columns)), first.mark, path=first.path)
+
+
+def _said(one: ColumnProblem) -> str:
+    return one.finding.tally.text(one.finding.total, one.place, what=one.what)
+
+
+def _said_of_all(columns: Sequence[ColumnProblem]) -> str:
+    verb, _, rest = columns[0].what.partition(" ")
+    total = columns[0].finding.total
+    rows = "some rows" if total is None else f"some of {total:,} rows"
+    each = [f"'{one.column}' in {one.finding.tally.rows:,} (first: {_first(one)})" for one in columns[:_SHOWN]]
+    more = f", and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    return f"{_PLURALS[verb]} {rest} in {rows}: {', '.join(each)}{more}"
+
+
+def _first(one: ColumnProblem) -> str:
+    return one.finding.tally.where(one.place, examples=1)
+
+
+def _hint(columns: Sequence[ColumnProblem]) -> str:
+    first, fix = columns[0], columns[0].fix()
+    if fix in (_RECORD, _DECLARE):
+        it = "it is text" if len(columns) == 1 else "they are text"
+        types = ", ".join(f"{one.column}: {one.type()}" for one in columns[:_SHOWN])
+        if fix == _RECORD:
+            return f"{it}: write `{types}` in `columns:`"
+        return f"{it}: declare a record, `inputs: {{row: {{columns: {{{types}, …}}}}}}`"
+    if fix in WORDS and first.delimited and not first.is_new and (keys := _keys_of(columns)):
+        return f"add {keys} to the source of the rows"
+    if fix == "number":
+        return _as_numbers(first)
+    if fix in WORDS:
+        return "write plain numbers, such as 1234.5"
+    return fix
+
+
+def _keys_of(columns: Sequence[ColumnProblem]) -> str:
+    """Return the keys of a source with which all first values of the columns are numbers; empty if there are none."""
+    cells = [str(cell) for one in columns for cell in one.finding.tally.examples]
+    found = marks_of(cells, 1.0)
+    if found is None:
+        return ""
+    (decimal, thousands), units = found
+    keys = {"decimal": decimal if decimal != "." else None, "thousands": thousands}
+    shown = [f'`{key}: "{mark}"`' for key, mark in keys.items() if mark is not None]
+    strip = ", ".join(f'"{unit}"' for unit in sorted(units))
+    return " and ".join([*shown, *([f"`strip: [{strip}]`"] if strip else [])])
+
+
+def _as_numbers(one: ColumnProblem) -> str:
+    """Return how numbers that are texts become numbers: in text formats such as CSV they are, in typed ones not."""
+    if not one.of:
+        return "convert the array: `x.astype(float)`"
+    if one.of.startswith("the query"):
+        return f"cast in the query: `TRY_CAST({one.column} AS DOUBLE) AS {one.column}` (null if it is no number)"
+    return "store them as numbers; in JSON, without quotes"
+
+
+# After an error in a column: all that is wrong in it, with the number of rows and the first values of each problem.
+_MAX_KNOWN = 1 << 17  # texts whose kind is kept
+_LARGEST = float(np.finfo(np.float32).max)
+_KINDS = {
+    "missing": (Code.MISSING_VALUE, "has no value"),
+    "infinite": (Code.MISSING_VALUE, "has infinite values"),
+    "text": (Code.LOSSY_CONVERSION, "contains text"),
+    "fraction": (Code.LOSSY_CONVERSION, "is not an exact {dtype}"),
+    "large": (Code.LOSSY_CONVERSION, "does not fit {dtype}"),
+    "label": (Code.OUT_OF_RANGE, "has texts that are no labels"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of problem in a column.
+
+    Attributes:
+        kind: ``missing``, ``infinite``, ``text``, ``fraction``, ``large`` or ``label``.
+        tally: the rows and the first values.
+        total: the number of rows that were read; None for a stream.
+        form: what all texts are: see :func:`graphspec.data.text_files.forms_of`.
+    """
+
+    kind: str
+    tally: Tally
+    total: int | None
+    form: str | None = None
+
+    @property
+    def code(self) -> Code:
+        """The code of the problem."""
+        return _KINDS[self.kind][0]
+
+
+def survey(rows: Source | Array, column: str, request: Request, error: DataError, *, may_miss: bool) -> list[Finding]:
+    """Return what is wrong in a column of numbers or labels, or in an array; nothing if it has another type.
+
+    Args:
+        rows: the source with the column, or the array.
+        error: the error that was found.
+        may_miss: missing values are no problem.
+    """
+    table = rows.stored if isinstance(rows, Source) else None
+    for strict in (False, True):  # a text such as "5" is a number in a CSV file, and a text in all others
+        total, found = 0, _Survey(request, may_miss=may_miss, strict=strict)
+        try:
+            blocks = chunks(rows) if table is None else table.cells(column, raw=request.labels is not None)  # type: ignore[arg-type]
+            for first, block in blocks:
+                found.add(first, block)
+                total = first + len(block)
+        except (DataError, ValueError, TypeError):
+            return []
+        if any(finding.code == error.code for finding in found.findings(total)) or (table and table.of_texts):
+            break
+    return found.findings(None if table and table.is_stream else total)
+
+
+class _Survey:
+    def __init__(self, request: Request, *, may_miss: bool, strict: bool) -> None:
+        self._request, self._may_miss, self._strict = request, may_miss, strict
+        self._dtype = np.dtype(np.float32 if request.type.is_float else request.type.dtype)
+        self.tallies: dict[str, Tally] = {}
+        self._known: dict[str, tuple[str | None, Any]] = {}
+        self._forms = set(FORMS)
+        self._labels_are_learnt = request.learns_labels and not request.stacked
+
+    def findings(self, total: int | None) -> list[Finding]:
+        found = [Finding(kind, self.tallies[kind], total) for kind in _KINDS if kind in self.tallies]
+        form = next((form for form in FORMS if form in self._forms), None)
+        return [replace(f, form=form) if f.kind == "text" else f for f in found]
+
+    def _tally(self, kind: str) -> Tally:
+        if kind not in self.tallies:
+            what = _KINDS[kind][1].format(dtype=self._dtype)
+            if kind == "large" and self._dtype.kind == "f":
+                what = f"is too large for {self._dtype}"
+            self.tallies[kind] = Tally(what, quote=kind in ("text", "label"))
+        return self.tallies[kind]
+
+    def add(self, first: int, block: Array) -> None:
+        if block.dtype.kind == "S":
+            block = np.char.decode(block, "utf-8", "replace")
+        if block.dtype.kind in "OU":
+            self._objects(first, block)
+        elif block.dtype.kind in "fiu":
+            self._numbers(first, block)
+
+    def _numbers(self, first: int, block: Array) -> None:
+        masks: dict[str, Array] = {}
+        if block.dtype.kind == "f":
+            if not self._may_miss:
+                masks["missing"] = np.isnan(block)
+            masks["infinite"] = np.isinf(block)
+            finite = np.isfinite(block)
+            if self._dtype.kind == "f" and block.dtype.itemsize > 4:
+                masks["large"] = finite & (np.abs(block) > _LARGEST)
+            elif self._dtype.kind in "iu":
+                masks["fraction"] = finite & (np.rint(block) != block)
+        if self._dtype.kind in "iu" and not np.can_cast(block.dtype, self._dtype, "safe"):
+            info = np.iinfo(self._dtype)
+            with np.errstate(invalid="ignore"):
+                whole = block.astype(np.float64)
+                masks["large"] = np.isfinite(whole) & ((whole < info.min) | (whole >= float(info.max) + 1))
+        for kind, mask in masks.items():
+            if not mask.any():
+                continue
+            if kind == "missing":
+                for row in np.flatnonzero(mask.reshape(len(mask), -1).any(1)):
+                    self._tally(kind).add(first + int(row))
+            else:
+                self._tally(kind).add_block(first, block, mask)
+
+    def _objects(self, first: int, block: Array) -> None:
+        width = max(block.size // max(len(block), 1), 1)
+        seen: set[tuple[str, int]] = set()
+        for index, value in enumerate(block.reshape(-1).tolist()):
+            kind, shown = self._kind_of(value)
+            row = first + index // width
+            if kind is not None and (width == 1 or (kind, row) not in seen):
+                seen.add((kind, row))
+                self._tally(kind).add(row, shown)
+
+    def _kind_of(self, value: Any) -> tuple[str | None, Any]:
+        """Return the kind of problem that a value is, and what to show of it."""
+        if not isinstance(value, str):
+            return self._kind_of_object(value)
+        known = self._known.get(value)
+        if known is None:
+            known = self._kind_of_text(value)
+            if len(self._known) < _MAX_KNOWN:
+                self._known[value] = known
+        return known
+
+    def _kind_of_text(self, text: str) -> tuple[str | None, Any]:
+        labels = self._request.labels
+        if labels is not None:
+            if not text and "" not in labels:
+                return (None if self._may_miss else "missing"), None
+            return (None if text in labels else "label"), text
+        if is_missing(text, self._request.missing):
+            return (None if self._may_miss else "missing"), None
+        if self._strict or not is_number(text):
+            if self._labels_are_learnt:
+                return None, None
+            if self._forms:
+                self._forms &= forms_of(text)
+            return "text", text
+        return self._kind_of_object(float(text), text)
+
+    def _kind_of_object(self, value: Any, shown: Any = None) -> tuple[str | None, Any]:
+        if is_null(value):
+            return (None if self._may_miss else "missing"), None
+        try:
+            number = float(value)
+        except OverflowError:
+            return "large", str(value)
+        shown = str(value) if shown is None else shown
+        if number != number or number in (float("inf"), float("-inf")):
+            return "infinite", shown
+        if self._dtype.kind == "f":
+            return ("large" if abs(number) > _LARGEST else None), shown
+        if self._dtype.kind in "iu":
+            if number != int(number):
+                return "fraction", shown
+            info = np.iinfo(self._dtype)
+            return (None if info.min <= int(number) <= info.max else "large"), shown
+        return None, None
+
+
+def can_be_surveyed(error: DataError, request: Request) -> bool:
+    """Return whether a survey may tell more than an error: of values, not of shapes or types of columns."""
+    codes = (Code.MISSING_VALUE, Code.LOSSY_CONVERSION, Code.OUT_OF_RANGE)
+    of_values = error.code in codes and not error.problem.message.startswith(("has dtype ", "contains values of type "))
+    return of_values and not request.type.is_string and len(error.all) == 1
+
+
+# Diagnostics of data with their positions: in a spec, or of arrays from Python.
+_SHOWN_NAMES = 12  # columns in a message
+
+
+def section_of(request: Request) -> str:
+    """Return the section of a source that maps a request."""
+    return "inputs" if request.is_input else "targets"
+
+
+def noun_of(section: str, name: str) -> str:
+    """Return the words for an input or a target."""
+    return f"{'input' if section == 'inputs' else 'target'} '{name}'"
+
+
+class Reporter:
+    """Collects diagnostics of one source, or of arrays from Python.
+
+    Args:
+        signature: what is needed.
+        source: the source in the spec; None for arrays.
+        table: the opened source.
+    """
+
+    def __init__(self, signature: DataSignature, source: DataSource | None, table: Source | None = None) -> None:
+        self.signature, self.source, self._table = signature, source, table
+        self.found: list[Diagnostic] = []
+        self._columns: list[ColumnProblem] = []
+        self._absent: list[tuple[Request, int, Problem]] = []
+
+    @property
+    def file(self) -> str:
+        """The data file or the query as a subject."""
+        return "" if self.source is None else self.source.subject
+
+    def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
+        """Add a diagnostic of a name, or of the column with the index ``item``."""
+        mark, path = self._at(section, name, item)
+        self.found.append(self._suited(Diagnostic.of(subject, problem, mark, path=path)))
+
+    def _suited(self, found: Diagnostic) -> Diagnostic:
+        """Return a diagnostic with a hint for windows, which no records and no rows left out help."""
+        if self.source is None or self.source.windows is None or found.hint not in (DROP, OF_RECORDS):
+            return found
+        hint = "fill it in, or write `missing: interpolate` (or `previous`) to `windows`"
+        return dataclasses.replace(found, hint=hint)
+
+    def _at(self, section: str, name: str, item: int | None) -> tuple[Mark, str]:
+        """Return the position of a name in the mapping, else that of the file; and its path of keys."""
+        if self.source is None:
+            return Mark("<arrays>"), name
+        tree = self.source.tree
+        at = tree.find((section, name) if item is None else (section, name, item))[0]
+        at = at or next((at for key in SOURCES if (at := tree.get(key)) is not None), tree)
+        return at.mark, at.path
+
+    def place(self, row: int) -> str:
+        """Return the words for a row by its index."""
+        return at(row) if self._table is None else self._table.place(row)
+
+    def has_columns(self, request: Request, table: Source) -> bool:
+        """Return whether the file has each column of a request exactly once; report GS502 for the others."""
+        assert self.source is not None
+        good = True
+        for k, column in enumerate(request.columns):
+            if column in table.ambiguous:
+                problem = Problem(Code.MISSING_ARRAY, table.ambiguous[column], "give each a unique name")
+            elif column not in table.names:
+                near = did_you_mean(column, table.names)
+                if column == "file" and table.item == "array":  # np.savez(file=…) is its first parameter
+                    near = "NumPy's savez takes no array called 'file': save it as 'rows', and map it, `{file: rows}`"
+                if near is None and not request.is_input and isinstance(table, Folder) and table.subfolders:
+                    near = "write `labels: folder` if the names of the subfolders are the labels"
+                hint = near or f"it has {', '.join(table.names[:20])}{', …' if len(table.names) > 20 else ''}"
+                noun = noun_of(section_of(request), request.name)
+                problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
+                if near is None:
+                    self._absent.append((request, k, problem))
+                    good = False
+                    continue
+            else:
+                continue
+            item = k if request.stacked else None
+            if (declared := self._declared(request)) is not None:
+                self.found.append(Diagnostic.of(self.file, problem, declared[0], path=declared[1]))
+            else:
+                self.report(section_of(request), request.name, problem, self.file, item)
+            good = False
+        return good
+
+    def _declared(self, request: Request) -> tuple[Mark, str] | None:
+        """Return where a record names a column that the training rows lack, if its name there may be misspelt."""
+        assert self.source is not None
+        tree = self.source.tree
+        if not request.is_input or tree.path != "data.train" or tree.find(("inputs", request.name))[0] is not None:
+            return None
+        return self.signature.records.get(request.name)
+
+    def tell_absent(self, table: Source) -> None:
+        """Report the columns that the file does not have, and nothing like them: those at one place in one diagnostic."""
+        groups: dict[Mark, list[tuple[Request, int, Problem]]] = {}
+        for one in self._absent:
+            request, k, _ = one
+            mark, _ = self._at(section_of(request), request.name, k if request.stacked else None)
+            groups.setdefault(mark, []).append(one)
+        for group in groups.values():
+            request, k, problem = group[0]
+            names = list(dict.fromkeys(request.columns[k] for request, k, _ in group))
+            if len(names) > 1:
+                shown = ", ".join(f"'{name}'" for name in names[:_SHOWN_NAMES])
+                more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+                kinds = " and ".join(sorted({f"{noun_of(section_of(r), '').split()[0]}s" for r, *_ in group}))
+                text = f"has no {table.item}s {shown}{more} for {kinds}"
+                problem = Problem(problem.code, text, problem.hint)
+            self.report(section_of(request), request.name, problem, self.file, k if request.stacked else None)
+        self._absent.clear()
+
+    def add_problem(
+        self, request: Request, k: int, error: DataError, findings: Sequence[Finding], named: tuple[str, str, str]
+    ) -> None:
+        """Add the problems of a column or an array: what was found in it, and the error unless that is told by them.
+
+        Args:
+            k: the index of the column in the request.
+            named: the noun and the name of the column, and what it is of.
+        """
+        item = k if request.stacked else None
+        noun, column, of = named
+        if not any(finding.code == error.code for finding in findings):
+            subject = f"{noun} '{column}'{f' of {of}' if of else ''}"
+            self.report(section_of(request), request.name, placed(error, self.place).problem, subject, item)
+        mark, path = self._at(section_of(request), request.name, item)
+        in_record = request.name in self.signature.records
+        table = None if self._table is None else self._table.stored
+        delimited, place = table is not None and table.of_texts, at if table is None else table.place
+        self._columns += [
+            ColumnProblem(
+                mark, path, noun, column, of, request, finding, place, in_record, delimited, not self.signature.targets
+            )
+            for finding in findings
+        ]
+
+    def tell_columns(self) -> None:
+        """Report the problems of all columns."""
+        self.found += map(self._suited, diagnostics_of(self._columns))
+        self._columns.clear()

@@ -1,1 +1,0 @@
-"""What tables hold, and how their text is read."""

@@ -1,0 +1,336 @@
+"""Targets: labels that are learnt, texts as sequences of labels, rows without a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.arrays.memory import map_of
+from graphspec.base.arrays.pictures import Pictures
+from graphspec.base.arrays.strings import Strings, StringsBuilder
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, Mark, Problem, ShapeError, SpecError, did_you_mean
+from graphspec.base.text import count
+from graphspec.data.convert import FILL_IN, chunks, one_hot, reshape
+from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed, wrong_shape
+from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.language.head_arrays import LENGTH, STEPS
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.growing import Allocate
+    from graphspec.data.batches import Dataset
+    from graphspec.graph.ir.graph import Array, Type
+    from graphspec.language.declarations import DataSource
+
+# Label sequences, the targets of CTC: texts as ids, a label for each character; checks; time steps.
+BLANK = ""
+"""The label of class 0 where labels are learnt: between two letters, and where no letter is."""
+_SEQUENCE_ROWS = 1 << 12  # texts that are arrays of characters at a time
+
+
+def learn_alphabet(targets: Strings, rows: Array | None = None) -> list[str]:
+    """Return the blank and the characters in the texts of rows (by default of all), sorted."""
+    found = set[int]()
+    for _, codes in _code_points(targets, rows):
+        found.update(np.unique(codes).tolist())
+    return [BLANK, *(chr(code) for code in sorted(found - {0}))]
+
+
+def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool, rows: Array | None = None) -> Array:
+    """Return the class ids of the characters of texts, (rows, longest), padded with 0; ``labels`` begin with the blank.
+
+    Args:
+        learnt: whether the labels were learnt from the training rows.
+        rows: by default all.
+
+    Raises:
+        DataError: GS511 (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
+    """
+    if longer := [label for label in labels[1:] if len(label) != 1]:
+        text = f"contains texts, each character of which is a label, but the head has the label '{longer[0]}'"
+        raise DataError(Code.CLASSES_MISMATCH, text, "give it one character a label, or store the ids of the labels")
+    known = np.array([ord(label) for label in labels[1:]], np.int64)
+    order = np.argsort(known)
+    count = len(targets) if rows is None else len(rows)
+    found = np.zeros((count, 0), np.min_scalar_type(len(labels)))
+    for first, codes in _code_points(targets, rows):
+        at = np.minimum(np.searchsorted(known[order], codes), len(known) - 1)
+        unknown = (codes != 0) & (known[order][at] != codes) if len(known) else codes != 0
+        if unknown.any():
+            index = int(unknown.any(1).argmax())
+            row = first + index if rows is None else int(rows[first + index])
+            character = chr(codes[index][unknown[index]][0])
+            raise _unknown(character, row, labels, learnt=learnt)
+        if codes.shape[1] > found.shape[1]:
+            found = np.pad(found, ((0, 0), (0, codes.shape[1] - found.shape[1])))
+        if len(known):
+            found[first : first + len(codes), : codes.shape[1]] = np.where(codes == 0, 0, order[at] + 1)
+    return found
+
+
+def _unknown(character: str, row: int, labels: Sequence[str], *, learnt: bool) -> DataError:
+    shown = "".join(labels[1:41]) + ("…" if len(labels) > 41 else "")
+    if learnt:
+        text = f"has the character '{character}' in {at(row)}, which no text of the training rows has"
+        hint = f"add training rows with it, or replace it: the characters are {shown}"
+        return DataError(Code.CLASS_LEFT_OUT, text, hint)
+    text = f"has the character '{character}' in {at(row)}, which is not a label"
+    return DataError(Code.OUT_OF_RANGE, text, f"add it to `labels`, or replace it: the labels are {shown}")
+
+
+def _code_points(targets: Strings, rows: Array | None) -> Iterator[tuple[int, Array]]:
+    """Yield texts as the code points of their characters, padded with 0, with the index of the first one."""
+    for first in range(0, len(targets) if rows is None else len(rows), _SEQUENCE_ROWS):
+        part = slice(first, first + _SEQUENCE_ROWS)
+        texts = targets[part if rows is None else rows[part]].reshape(-1).astype(str)
+        yield first, np.ascontiguousarray(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64)
+
+
+def check_texts(head: str, targets: Strings, lengths: Array | None, given: Array | None, steps: int | None) -> None:
+    """Do the work of :func:`check_sequences` for texts, of which each character is a label."""
+    for first, codes in _code_points(targets, None):
+        part = slice(first, first + len(codes))
+        own, available = (None if a is None else a[part] for a in (lengths, given))
+        check_sequences(head, codes, own, available, steps, first)
+
+
+def steps_of_rows(
+    heads: Sequence[str],
+    shapes: Mapping[str, tuple[int, ...]],
+    sizes: Mapping[str, tuple[int, Array]],
+    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]],
+) -> dict[str, Array]:
+    """Return the time steps of each row, int64, of the heads in which they depend on the sizes of a row's pictures.
+
+    Args:
+        shapes: of the inputs.
+        sizes: by input, the axis on which its pictures have several sizes, and each row's size there.
+        steps: returns the time steps of every head for such shapes.
+
+    Raises:
+        DataError: GS503, a picture is too small for the layers.
+    """
+    names = list(sizes)
+    different, index = np.unique(np.stack([sizes[n][1] for n in names], 1), axis=0, return_inverse=True)
+    found = []
+    for row in different.tolist():
+        own = {n: (1, *shape[1:]) for n, shape in shapes.items()}
+        for n, size in zip(names, row, strict=True):
+            axis = sizes[n][0]
+            own[n] = (*own[n][:axis], size, *own[n][axis + 1 :])
+        try:
+            found.append(steps(own))
+        except ShapeError as error:
+            rows = np.flatnonzero((np.stack([sizes[n][1] for n in names], 1) == row).all(1))
+            text = f"has a picture in {at(int(rows[0]))} that is too small for the network: {error.problem.message}"
+            raise wrong_shape(text, "leave the row out, or use smaller kernels") from None
+    by_head = {h: np.array([each.get(h, -1) for each in found], np.int64) for h in heads}
+    return {h: counts[index.reshape(-1)] for h, counts in by_head.items() if (counts >= 0).all()}
+
+
+def check_sequences(
+    head: str, y: Array, lengths: Array | None, given: Array | None, steps: int | None, first: int = 0
+) -> None:
+    """Raise GS506, GS507 or GS509 if a label sequence has no path through its time steps.
+
+    Args:
+        y: labels, padded with 0.
+        lengths: the number of labels of each row, if they are not counted.
+        given: the time steps of each row.
+        steps: the time steps of all rows, if they are known.
+        first: the index of the first row, if the rows are a part of more.
+    """
+    counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
+    _check_lengths(counts, 0, y.shape[1], head + LENGTH)
+    if given is not None and steps is not None:
+        _check_lengths(given, 0, steps, head + STEPS)
+    inside = np.arange(y.shape[1]) < counts[:, None]
+    blank = ((y == 0) & inside).any(1)
+    if blank.any():
+        text = f"has class 0, the blank, among the labels of {at(int(blank.argmax()))}"
+        raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
+    repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
+    available = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
+    if available is not None and (counts + repeats > available).any():
+        row = int((counts + repeats > available).argmax())
+        labels = f"{counts[row]} labels with {repeats[row]} repeats"
+        text = f"does not fit: {at(first + row)} has {labels} in {available[row]} time steps"
+        raise DataError(Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats")
+
+
+def _check_lengths(values: Array, low: int, high: int, name: str) -> None:
+    bad = (values < low) | (values > high)
+    if bad.any():
+        row = int(bad.argmax())
+        text = f"cannot have '{name}' {values[row]} in {at(row)}: it must be {low} to {high}"
+        raise DataError(Code.WRONG_LENGTH, text, "correct the lengths, or omit them if the labels are padded with 0")
+
+
+# Labels that are learnt: the texts of a target column, and class ids in place of them.
+_BLOCK_ROWS = 1 << 16  # texts that are objects at a time
+_FEW = 5  # rows of a class below which it is named
+
+
+def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
+    """Return the texts of rows (by default of all), sorted, each once; missing ones are left out."""
+    found = set[str]()
+    for _, texts in _blocks(targets, rows):
+        found.update(texts)
+    return sorted(found - {""})
+
+
+def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = None) -> Array:
+    """Return the class ids of rows (by default of all), int64.
+
+    Raises:
+        DataError: GS511, a text is not among the labels.
+    """
+    ids = {label: k for k, label in enumerate(labels)}
+    found = np.empty(len(targets) if rows is None else len(rows), np.int64)
+    for first, texts in _blocks(targets, rows):
+        try:
+            found[first : first + len(texts)] = [ids[text] for text in texts]
+        except KeyError:
+            raise _unseen(targets, ids, rows, first) from None
+    return found
+
+
+def _unseen(targets: Strings, known: Mapping[str, int], rows: Array | None, start: int) -> DataError:
+    """Return GS511 for texts that are no labels; all rows before ``start`` have labels."""
+    tally = Tally("has labels that no training row has")
+    for first, texts in _blocks(targets, rows, start):
+        for k, text in enumerate(texts, first):
+            if text not in known:
+                tally.add(k if rows is None else int(rows[k]), text)
+    labels = list(known)
+    shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+    hint = did_you_mean(next(iter(tally.examples)), labels) or shown
+    return DataError(Code.CLASS_LEFT_OUT, tally.text(len(targets) if rows is None else len(rows), at), hint)
+
+
+def _blocks(targets: Strings, rows: Array | None, start: int = 0) -> Iterator[tuple[int, list[str]]]:
+    for first in range(start, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
+        part = slice(first, first + _BLOCK_ROWS)
+        yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
+
+
+def with_class_ids(
+    data: Dataset,
+    labels: Mapping[str, Sequence[str]],
+    types: Mapping[str, Type],
+    sequences: Collection[str] = (),
+    source: DataSource | None = None,
+) -> Dataset:
+    """Return the dataset with class ids in place of texts, for heads whose labels were learnt.
+
+    Args:
+        types: the type of each target: ids, or vectors with a 1 at the class.
+        sequences: heads of which each character of a text is a label.
+        source: the source of the rows, at which a problem is reported.
+
+    Raises:
+        SpecError: GS511, a target is not among the labels, or GS503, it does not have the shape of the head.
+    """
+    targets: Mapping[str, Any] = data.targets
+    texts = {name: target for name, target in targets.items() if isinstance(target, Strings)}
+    if not texts:
+        return data
+    found = dict[str, Any]()
+    for name, target in texts.items():
+        expected = types[name]
+        try:
+            if name in sequences:
+                found[name] = encode_texts(target, labels[name], learnt=True)
+                continue
+            ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
+            found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
+        except DataError as error:
+            mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)
+            if source is not None:
+                error = placed(error, places_of(source))
+            raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, mark, path=path)]) from None
+    return replace(data, targets={**data.targets, **found})
+
+
+def places_of(source: DataSource) -> Callable[[int], str]:
+    """Return the words for the rows of a source that has been read: where a person finds them in its file."""
+    from graphspec.data.files import plain_rows
+    from graphspec.data.text_files import row_from_1
+
+    try:
+        if source.windows is None and not source.drop_missing_targets:
+            return plain_rows(source, None).place
+    except DataError:
+        pass
+    return row_from_1
+
+
+def small_classes(rows: Mapping[str, int], noun: str = "row") -> str | None:
+    """Return what to know about classes of few rows, given the rows of each class; None if there are none."""
+    small = {label: n for label, n in rows.items() if n < _FEW}
+    if not small:
+        return None
+    label = min(small, key=lambda label: small[label])
+    has = "has" if len(small) == 1 else "have"
+    which = f"{len(small):,} of {count(len(rows), 'class', 'classes')} {has} fewer than"
+    why = f"too few to learn, and to check what was learnt; add {noun}s, or join classes"
+    return f"{which} {_FEW} {noun}s ('{label[:40]}' has {small[label]}): {why}"
+
+
+# Rows without a target: found, refused, or left out.
+DROP = "fill it in, or set `drop_missing_targets: true`"
+
+
+def rows_without(target: Array | Strings) -> Array | None:
+    """Return the mask of rows in which a value of the target is missing; None if there are none."""
+    if isinstance(target, Strings):
+        missing = target.lengths().reshape(len(target), -1) == 0
+        return missing.any(1) if missing.any() else None
+    if target.dtype.kind != "f" and target.dtype != np.int64:
+        return None
+    found = None
+    for start, block in chunks(target):
+        bad = np.isnan(block) if block.dtype.kind == "f" else block == MISSING_INTEGER
+        if bad.any():
+            found = np.zeros(len(target), bool) if found is None else found
+            found[start : start + len(block)] = bad.reshape(len(block), -1).any(1)
+    return found
+
+
+def problem_of(missing: Array, place: Callable[[int], str], *, in_file: bool) -> Problem:
+    """Return GS505 for the rows of a mask; ``place`` returns the words for a row."""
+    count = int(np.count_nonzero(missing))
+    text = f"has no target in {count:,} of {len(missing):,} rows; first: {place(int(missing.argmax()))}"
+    return Problem(Code.MISSING_VALUE, text, DROP if in_file else FILL_IN)
+
+
+def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> Dataset:
+    """Return a dataset that contains only the rows of a mask; they are copied.
+
+    Raises:
+        DataError: GS602, there is too little memory for a copy of a memory-mapped file.
+    """
+    budget, count = MemoryBudget(), int(np.count_nonzero(keep))
+
+    def kept(name: str, array: Any) -> Any:
+        if isinstance(array, Strings):
+            builder = StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve)
+            return array.select(keep, builder)
+        if allocate is None or isinstance(array, Pictures):
+            if map_of(array) is not None:
+                budget.reserve(array[:1].nbytes * count)
+            return array[keep]
+        found = allocate(f"{name}:kept", (count, *array.shape[1:]), array.dtype)
+        done = 0
+        for start, block in chunks(array):
+            rows = block[keep[start : start + len(block)]]
+            found[done : done + len(rows)] = rows
+            done += len(rows)
+        return found
+
+    parts = ("inputs", "targets", "weights", "lengths")
+    arrays: dict[str, Any] = {p: {n: kept(n, a) for n, a in getattr(data, p).items()} for p in parts}
+    return replace(data, **arrays)

@@ -1,0 +1,413 @@
+"""Layers, inputs and objects of a configuration as entries of a spec, with valid names, each once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphspec.base.config import Config, Registry
+from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.model_config import MODELS, LayerDef, ModelDef, refs_in, simple_class
+from graphspec.graph.constraints import CONSTRAINTS
+from graphspec.graph.initializers import INITIALIZERS
+from graphspec.graph.regularizers import REGULARIZERS
+from graphspec.graph.schedules import SCHEDULES
+from graphspec.language.names import MAX_NAME, is_name, snake_case
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.layers import CELLS, LAYERS
+from graphspec.vocabulary.layers.base import Layer
+
+
+class Names:
+    """The names of a scope: of the whole spec, or of a block."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self.taken = set(reserved)
+
+    def new(self, wanted: str) -> str:
+        """Return a name like ``wanted`` that is valid and free."""
+        base = valid(wanted)
+        name, k = base, 1
+        while name in self.taken:
+            k += 1
+            name = f"{base[: MAX_NAME - 8]}_{k}"
+        self.taken.add(name)
+        return name
+
+
+def valid(name: str) -> str:
+    """Return the nearest valid name: ``block1/conv`` → ``block1_conv``."""
+    better = re.sub(r"[^\w.-]+", "_", name)[:MAX_NAME]
+    better = better if is_name(better) else re.sub(r"[^\w]+", "_", better).strip("_")
+    return better if is_name(better) else "layer"
+
+
+# Objects of a configuration, such as initializers, as values of a spec: ``{class_name, config}`` → ``{type, …}``.
+_KERAS = ("keras", "tensorflow", "tf_keras", "tensorflow_addons", "builtins")
+_KIND_OF: tuple[tuple[str, Registry[Any]], ...] = (
+    ("initializer", INITIALIZERS),
+    ("regularizer", REGULARIZERS),
+    ("constraint", CONSTRAINTS),
+    ("activation", ACTIVATIONS),
+    ("learning_rate", SCHEDULES),
+)
+_ACTIVATION_LAYERS = {"LeakyReLU": "leaky_relu", "ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
+_CONSTANTS = ("__tuple__", "__numpy__", "__tensor__", "__bytes__", "TensorShape")
+
+
+@dataclass
+class Notes:
+    """What a conversion says besides its result.
+
+    Attributes:
+        problems: what the file has and a spec cannot say.
+        said: what is another than in Keras, or was left out, in whole sentences.
+    """
+
+    problems: Problems
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Add a sentence, once."""
+        if text not in self.said:
+            self.said.append(text)
+
+
+def is_kerass_own(module: str, registered: str) -> bool:
+    """Return whether an object is from Keras (or KerasHub), not from the code of whoever saved the file."""
+    package = module.partition(".")[0]
+    return (not module or package in _KERAS or package in ("keras_hub", "keras_nlp", "keras_cv")) and not (
+        registered.startswith("Custom>")
+    )
+
+
+def is_object(value: Any) -> bool:
+    """Return whether a value is a serialized object."""
+    return isinstance(value, dict) and isinstance(value.get("class_name"), str) and "config" in value
+
+
+def constant(value: Any) -> Any:
+    """Return tuples, arrays and bytes of a configuration as lists and text; other values as they are."""
+    if isinstance(value, list):
+        return [constant(item) for item in value]
+    if isinstance(value, dict) and value.get("class_name") in _CONSTANTS:
+        config = value.get("config", value.get("items"))
+        if isinstance(config, dict):
+            config = config.get("value", config)
+        return constant(config)
+    if isinstance(value, dict) and "class_name" not in value:
+        return {key: constant(item) for key, item in value.items()}
+    return value
+
+
+def registry_of(key: str) -> Registry[Any] | None:
+    """Return the registry of the objects that an argument takes; None if it takes none."""
+    return next((registry for word, registry in _KIND_OF if key.endswith(word)), None)
+
+
+def argument(key: str, value: Any, place: str, notes: Notes) -> Any:
+    """Return an argument as a value of a spec; what cannot be one is noted as a problem."""
+    value = constant(value)
+    registry = registry_of(key)
+    if registry is not None and isinstance(value, str):
+        return value if registry.get(value) or not registry.get(snake_case(value)) else snake_case(value)
+    if not is_object(value):
+        return value
+    return made(registry, value, f"{place}: {key}", notes)
+
+
+def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, notes: Notes) -> Any:
+    """Return an object as ``{type: …}`` with its arguments, or as its name if it is a function."""
+    name, config = simple_class(value["class_name"]), value["config"]
+    module, registered = str(value.get("module") or ""), str(value.get("registered_name") or "")
+    if name == "__lambda__" or (name == "function" and not is_kerass_own(module, registered)):
+        said = config if isinstance(config, str) else "a function"
+        hint = "a file may not contain code: use a function of Keras, and save it again"
+        notes.problems.unsupported(place, f"{place} is Python code: {said}", hint)
+        return None
+    if name == "function":
+        return str(config)
+    kind = registry.kind if registry else "object"
+    cls = None
+    if registry is not None:
+        cls = registry.get(name) or registry.get(snake_case(name)) or registry.get(_ACTIVATION_LAYERS.get(name, ""))
+    if cls is None or not is_kerass_own(module, registered) or not isinstance(config, dict):
+        hint = "use one of Keras's, and save the model again"
+        if registry is INITIALIZERS:  # weights have their values
+            notes.say(f"{place}: the initializer {name} is left out; the weights come from the file")
+            return None
+        notes.problems.unsupported(place, f"{place} is {name}, no {kind} of a spec", hint)
+        return None
+    named = name if registry is not None and registry.get(name) else _ACTIVATION_LAYERS.get(name, snake_case(name))
+    return {"type": named} | arguments(cls, config, place, notes)
+
+
+def arguments(cls: type[Config], config: Mapping[str, Any], place: str, notes: Notes) -> dict[str, Any]:
+    """Return the arguments of a configuration that a class has. Others are problems, unless they say nothing."""
+    fields = {info.alias or name for name, info in cls.model_fields.items()}
+    found = {}
+    for key, value in config.items():
+        if key in fields:
+            kept = argument(key, value, place, notes)
+            if kept is not None or not (is_object(value) or key.endswith("initializer")):
+                found[key] = kept
+        elif (neutral := cls.neutral.get(key)) is not None:
+            if not neutral.accepts(constant(value)):
+                hint = neutral.hint if isinstance(neutral.hint, str) else f"save the model without `{key}`"
+                text = f"{place} has `{key}: {value}`: {neutral.reason or 'it has no meaning here'}"
+                notes.problems.unsupported(place, text, hint)
+        elif key not in ("name", "dtype", "trainable") and value not in (None, False, [], {}):
+            text = f"{place} has `{key}: {str(value)[:60]}`, which {cls.__name__} cannot have"
+            notes.problems.unsupported(place, text, f"save the model without `{key}`")
+    return found
+
+
+# A layer's configuration as the type and the arguments of a node.
+_OWN_CODE = (
+    "a spec contains no code: write what it computes with Keras's layers or `keras.ops`, and save the model again"
+)
+_RENAMED = {"SyncBatchNormalization": "BatchNormalization", "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+_OLD_KEYS = {
+    "LeakyReLU": {"alpha": "negative_slope"},
+    "Dropout": {"p": "rate"},
+    "BatchNormalization": {"gamma_init": "gamma_initializer", "beta_init": "beta_initializer"},
+}
+_DROPPED = (
+    *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "autocast", "weights", "time_major"),
+    *("implementation", "build_input_shape", "registered_name"),
+)
+_ANY = object()
+_IDLE: dict[str, dict[str, Any]] = {  # keys without effect, and the values that have none
+    "LayerScale": {"projection_dim": _ANY},
+    "StringLookup": {"oov_method": ("floormod", None), "encoding": ("utf-8",)},
+    "IntegerLookup": {"oov_method": (None,)},
+    "TextVectorization": {"oov_method": ("floormod", None)},
+}
+_ONE_AXIS = ("BatchNormalization", "Concatenate", "Softmax", "GroupNormalization")
+_OTHER_BINS = ("Hashing", "HashedCrossing")
+_QUANTIZED = ("int8", "int4", "float8")
+_IN_FLOAT32 = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+
+
+def policy_name(dtype: Any) -> str:
+    """Return the name of a dtype or of a dtype policy: ``float32``."""
+    config = dtype.get("config") if isinstance(dtype, dict) else {"name": dtype}
+    return str((config.get("name") if isinstance(config, dict) else None) or "float32")
+
+
+def check_dtype(layer: LayerDef, notes: Notes) -> None:
+    """Note that a layer computed in another precision; refuse quantized ones."""
+    dtype = layer.config.get("dtype")
+    name = policy_name(dtype)
+    policy = str(dtype.get("class_name")) if isinstance(dtype, dict) else ""
+    if "uant" in policy or name.startswith(_QUANTIZED):
+        hint = "save the model before it is quantized; `graphspec export --quantize int8` quantizes the file"
+        notes.problems.unsupported(layer.place, f"'{layer.name}' has quantized weights ({name})", hint)
+    elif name in _IN_FLOAT32:
+        notes.say(f"the file computes in {name}, the spec in float32")
+
+
+def layer_class(layer: LayerDef, notes: Notes) -> type[Layer] | None:
+    """Return our class of a layer; None if there is none, which is noted."""
+    name = _RENAMED.get(layer.class_name, simple_class(layer.class_name))
+    if not is_kerass_own(layer.module, layer.registered) or layer.class_name.startswith("Custom>"):
+        text = f"'{layer.name}' is of the class {name}, which is not one of Keras's but code"
+        notes.problems.unsupported(layer.place, text, _OWN_CODE)
+        return None
+    if name in _OTHER_BINS:
+        text = (
+            f"'{layer.name}' hashes by SipHash or FarmHash, {name} of a spec by MurmurHash3: the bins would be others"
+        )
+        notes.problems.unsupported(layer.place, text, "use StringLookup, or train again with the spec's hashing")
+        return None
+    if name == "ThresholdedReLU":
+        return LAYERS.get("ReLU")
+    found = LAYERS.get(name)
+    if found is None:
+        reason, hint = LAYERS.refused.get(name, ("it is no layer of a spec", _OWN_CODE))
+        said = "is Python code" if name == "Lambda" else f"is {name}, which a spec cannot have: {reason}"
+        notes.problems.unsupported(layer.place, f"'{layer.name}' {said}", _OWN_CODE if name == "Lambda" else hint)
+    return found
+
+
+def layer_arguments(layer: LayerDef, cls: type[Layer], notes: Notes) -> dict[str, Any]:
+    """Return the ``type`` and the arguments of a layer, as a node or as the layer inside another one has them."""
+    check_dtype(layer, notes)
+    name = _RENAMED.get(layer.class_name, simple_class(layer.class_name))
+    idle = {**_IDLE.get(name, {}), **dict.fromkeys(_DROPPED, _ANY)}
+    config = {key: v for key, v in layer.config.items() if key not in idle or not (idle[key] is _ANY or v in idle[key])}
+    renamed = _OLD_KEYS.get(name, {})
+    config = {renamed.get(key, key): value for key, value in config.items()}
+    if config.get("stateful") is True:
+        text = f"'{layer.name}' is stateful: its result depends on earlier batches, which a graph does not store"
+        notes.problems.unsupported(layer.place, text, "save it with `stateful=False`; states may be inputs and outputs")
+        config["stateful"] = False
+    if name == "ThresholdedReLU":
+        config = {"threshold": config.get("theta", 1.0)}
+        name = "ReLU"
+    axis = constant(config.get("axis"))
+    if name in _ONE_AXIS and isinstance(axis, list) and len(axis) == 1:  # Keras 2
+        config["axis"] = axis[0]
+    inner = {key: config.pop(key) for key in ("layer", "backward_layer", "cell") if is_object(config.get(key))}
+    found = {"type": name} | arguments(cls, config, layer.place, notes)
+    for key, value in inner.items():
+        found[key] = _inner(layer, key, value, notes)
+    if name == "Bidirectional" and _is_mirror(inner.get("layer"), inner.get("backward_layer")):
+        found.pop("backward_layer", None)
+    return found
+
+
+def _inner(outer: LayerDef, key: str, value: Mapping[str, Any], notes: Notes) -> Any:
+    """Return the layer or the cell inside another layer."""
+    config = value["config"] if isinstance(value["config"], dict) else {}
+    module, registered = str(value.get("module") or ""), str(value.get("registered_name") or "")
+    name = str(value["class_name"])
+    layer = LayerDef(str(config.get("name") or key), name, config, f"{outer.place}: {key}", module, registered)
+    if key == "cell":
+        return _cell(layer, notes)
+    if name in MODELS:
+        hint = "apply the layers of the model one by one, each in a TimeDistributed, and save the model again"
+        notes.problems.unsupported(outer.place, f"'{outer.name}' wraps the model '{layer.name}'", hint)
+        return None
+    cls = layer_class(layer, notes)
+    return None if cls is None else layer_arguments(layer, cls, notes)
+
+
+def _cell(layer: LayerDef, notes: Notes) -> Any:
+    name = simple_class(layer.class_name)
+    cls: type[Config] | None = CELLS.get(name) if is_kerass_own(layer.module, layer.registered) else None
+    if cls is None:
+        text = f"'{layer.name}' is the cell {name}, which is not one of Keras's but code"
+        notes.problems.unsupported(layer.place, text, "use LSTMCell, GRUCell, SimpleRNNCell or StackedRNNCells")
+        return None
+    config = {key: value for key, value in layer.config.items() if key not in _DROPPED}
+    cells = config.pop("cells", None)
+    found = {"type": name} | arguments(cls, config, layer.place, notes)
+    if isinstance(cells, list):
+        made = [
+            LayerDef(
+                f"cells[{k}]",
+                str(c["class_name"]),
+                c["config"],
+                f"{layer.place}: cells[{k}]",
+                str(c.get("module") or ""),
+            )
+            for k, c in enumerate(cells)
+            if is_object(c) and isinstance(c["config"], dict)
+        ]
+        found["cells"] = [_cell(cell, notes) for cell in made]
+    return found
+
+
+def _is_mirror(forward: Any, backward: Any) -> bool:
+    """Return whether a backward layer differs from the forward one in nothing but its direction."""
+    if not (is_object(forward) and is_object(backward)) or forward["class_name"] != backward["class_name"]:
+        return False
+
+    def compared(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                k: compared(v)
+                for k, v in value.items()
+                if k not in ("name", "seed", "shared_object_id", "go_backwards")
+            }
+        return [compared(item) for item in value] if isinstance(value, list) else value
+
+    ahead, back = forward["config"], backward["config"]
+    if not (isinstance(ahead, dict) and isinstance(back, dict)):
+        return False
+    turned = bool(ahead.get("go_backwards")) != bool(back.get("go_backwards"))
+    return turned and bool(compared(ahead) == compared(back))
+
+
+# InputLayers as ``inputs`` of a spec.
+_DTYPES = {
+    **dict.fromkeys(("float32", "float16", "bfloat16", "float64"), "float32"),
+    **dict.fromkeys(("int8", "int16", "int32", "uint16"), "int32"),
+    **dict.fromkeys(("int64", "uint32"), "int64"),
+    "uint8": "uint8",
+    "bool": "bool",
+    "string": "string",
+}
+READS_IDS = ("Embedding", "IntegerLookup", "ReversibleEmbedding", "TokenAndPositionEmbedding")
+"""Layers that need integers, where Keras takes floats, too."""
+
+
+def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any]:
+    """Return the value of an input: its shape without the batch, and its dtype."""
+    config = layer.config
+    shape = config.get("batch_shape") or config.get("batch_input_shape")
+    sizes: list[Any] | None
+    if isinstance(shape, list) and len(shape) > 1:
+        sizes = shape[1:]
+    elif isinstance(shape, list) and len(shape) == 1:
+        sizes = [1] if policy_name(config.get("dtype")) == "string" else []  # a text of a row has the shape [1]
+    else:
+        given = config.get("shape")
+        sizes = given if isinstance(given, list) else None
+    if sizes is None or not all(n is None or (isinstance(n, int) and n > 0) for n in sizes):
+        notes.problems.unsupported(layer.place, f"the input '{layer.name}' has no shape", "give it one, and save again")
+        sizes = [None]
+    if isinstance(shape, list) and shape and shape[0] is not None:
+        notes.say(f"input '{layer.name}' has a batch of {shape[0]} rows in the file; in the spec the batch is free")
+    for key in ("ragged", "optional"):
+        if config.get(key) is True:
+            text = f"the input '{layer.name}' is {key}"
+            notes.problems.unsupported(layer.place, text, f"save the model without `{key}`")
+    if config.get("sparse") is True:
+        notes.say(f"input '{layer.name}' is sparse in the file; the spec's is dense")
+    name = policy_name(config.get("dtype"))
+    dtype = _DTYPES.get(name)
+    if dtype is None:
+        notes.problems.unsupported(layer.place, f"the input '{layer.name}' has the dtype {name}", "use another one")
+        dtype = "float32"
+    if dtype == "float32" and reads_only_ids(layer.name, model):
+        dtype = "int64"
+        notes.say(f"input '{layer.name}' is of ids: its dtype is int64, where the file has {name}")
+    return {"shape": list(sizes)} | ({} if dtype == "float32" else {"dtype": dtype})
+
+
+def reads_only_ids(name: str, model: ModelDef) -> bool:
+    """Return whether every layer that reads an input needs integers; nodes of masks do not count."""
+    readers = [other for other in model.layers for call in other.calls for ref in call.refs() if ref.layer == name]
+    readers = [other for other in readers if not (other.is_operation and other.class_name == "NotEqual")]
+    is_output = any(ref.layer == name for ref in refs_in(model.outputs))
+    return bool(readers) and not is_output and all(other.class_name in READS_IDS for other in readers)
+
+
+# Layers of ``keras.applications`` that are not in ``keras.layers``, and models that are applied at every step.
+Entries = list[dict[str, Any]]
+
+
+def _scaled_sum(layer: LayerDef, inputs: Sequence[str], names: Names) -> Entries:
+    """Return ``a + b * scale``, of InceptionResNetV2."""
+    scaled = names.new(f"{layer.name}_scaled")
+    scale = layer.config.get("scale", 1.0)
+    return [
+        {"name": scaled, "type": "Rescaling", "scale": scale, "inputs": inputs[-1]},
+        {"type": "Add", "inputs": [inputs[0], scaled]},
+    ]
+
+
+SPECIAL: dict[str, Callable[[LayerDef, Sequence[str], Names], Entries]] = {"CustomScaleLayer": _scaled_sum}
+"""The entries for a call of a layer of this class; the last one has no name yet."""
+
+_ELEMENTWISE = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+_SAME_EVERYWHERE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Rescaling", "Identity", "GaussianNoise")
+
+
+def at_every_step(layer: LayerDef, entry: dict[str, Any], count: int, notes: Notes) -> dict[str, Any]:
+    """Return the entry of a layer that is applied at every step, as a TimeDistributed around its model applies it."""
+    kind = entry["type"]
+    if kind in _SAME_EVERYWHERE or (kind in _ELEMENTWISE and count > 1):
+        return entry
+    if kind == "Concatenate":
+        axis = entry.get("axis", -1)
+        return entry | {"axis": axis if axis < 0 else axis + 1}
+    if count > 1:
+        text = f"'{layer.name}' has {count} inputs in a model that a TimeDistributed wraps"
+        notes.problems.unsupported(layer.place, text, "apply the layers of the model one by one, and save it again")
+    frozen = {"trainable": entry.pop("trainable")} if "trainable" in entry else {}
+    return {"type": "TimeDistributed", "layer": entry} | frozen

@@ -1,0 +1,584 @@
+"""Read what an ONNX file of any origin declares: nothing is run, and weights stay on the disk.
+
+The file is untrusted: every count has a limit, and what contradicts itself is refused. This reader serves `inspect` and
+`diff`, and `predict` and `evaluate` before they give a file to onnxruntime, which already runs parts of a graph while it
+loads it. For the layer Onnx, :mod:`graphspec.vocabulary.onnx_files.reading` reads whole files.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
+
+from graphspec.base.budget import Budget
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.graph.onnx_session import sanitized
+from graphspec.graph.ops import OPS
+
+Span = tuple[int, int]
+_VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
+
+
+class Field(NamedTuple):
+    """A field of a message.
+
+    Attributes:
+        number: its number in the schema.
+        span: the position of its content; empty for an integer 0.
+        is_bytes: whether it is a text, bytes, a message, or packed numbers.
+    """
+
+    number: int
+    span: Span
+    is_bytes: bool
+
+
+class Fields:
+    """Reads the fields of messages in one file.
+
+    Args:
+        most: the largest number of fields that are read in all.
+    """
+
+    def __init__(self, content: mmap.mmap, most: int) -> None:
+        self.content, self._left, self._most = content, most, most
+
+    def __call__(self, span: Span) -> Iterator[Field]:
+        """Yield the fields of a message.
+
+        Raises:
+            ValueError: it is damaged, or the file has too many fields.
+        """
+        position, stop = span
+        while position < stop:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"it has more than {self._most:,} fields")
+            key, position = self.integer(position, stop)
+            kind, start = key & 7, position
+            if kind == _VARINT:
+                value, position = self.integer(position, stop)
+                start = position if value == 0 else start
+            elif kind == _BYTES:
+                length, start = self.integer(position, stop)
+                position = start + length
+            elif kind in (_DOUBLE, _SINGLE):
+                position += 8 if kind == _DOUBLE else 4
+            else:
+                raise ValueError(f"there is no wire type {kind} (byte {start})")
+            if position > stop:
+                raise ValueError(f"it is truncated or damaged (byte {start})")
+            yield Field(key >> 3, (start, position), kind == _BYTES)
+
+    def integer(self, position: int, stop: int) -> tuple[int, int]:
+        """Decode a varint (groups of seven bits); return its value and its end."""
+        value = 0
+        for shift in range(0, 70, 7):
+            if position >= stop:
+                raise ValueError(f"it is truncated or damaged (byte {position})")
+            byte = self.content[position]
+            position += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value, position
+        raise ValueError(f"it has a number of more than 64 bits (byte {position})")
+
+    def number(self, field: Field) -> int:
+        """Return the value of an int64 field."""
+        start, stop = field.span
+        if start == stop:
+            return 0
+        if field.is_bytes:
+            raise ValueError(f"it has bytes in place of a number (byte {start})")
+        value = self.integer(start, stop)[0] & (2**64 - 1)
+        return value - 2**64 if value >= 2**63 else value
+
+    def numbers(self, field: Field, most: int) -> Iterator[int]:
+        """Yield the values of a repeated int64 field, packed or not; at most ``most``."""
+        if not field.is_bytes:
+            yield self.number(field)
+            return
+        position, stop = field.span
+        for _ in range(most + 1):
+            if position >= stop:
+                return
+            value, position = self.integer(position, stop)
+            yield value - 2**64 if value >= 2**63 else value
+        raise ValueError(f"it has more than {most:,} numbers in a place for few (byte {field.span[0]})")
+
+    def text(self, field: Field, most: int) -> str:
+        """Return a text, cut to ``most`` bytes; what is not UTF-8 becomes ``�``."""
+        start, stop = field.span
+        return self.content[start : min(stop, start + most)].decode(errors="replace")
+
+
+ELEMENTS = {
+    1: ("float32", 32),
+    2: ("uint8", 8),
+    3: ("int8", 8),
+    4: ("uint16", 16),
+    5: ("int16", 16),
+    6: ("int32", 32),
+    7: ("int64", 64),
+    8: ("string", 0),
+    9: ("bool", 8),
+    10: ("float16", 16),
+    11: ("float64", 64),
+    12: ("uint32", 32),
+    13: ("uint64", 64),
+    14: ("complex64", 64),
+    15: ("complex128", 128),
+    16: ("bfloat16", 16),
+    17: ("float8e4m3fn", 8),
+    18: ("float8e4m3fnuz", 8),
+    19: ("float8e5m2", 8),
+    20: ("float8e5m2fnuz", 8),
+    21: ("uint4", 4),
+    22: ("int4", 4),
+    23: ("float4e2m1", 4),
+    24: ("float8e8m0", 8),
+    25: ("uint2", 2),
+    26: ("int2", 2),
+    27: ("float6e2m3fn", 6),
+    28: ("float6e3m2fn", 6),
+}
+"""ONNX's element types: the name, and the bits of an element; texts have no fixed size."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An input or output.
+
+    Attributes:
+        kind: ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``.
+        dtype, shape: of a tensor; a size is a number, a symbol, or None if it is unknown. The shape is None if the rank is.
+    """
+
+    name: str
+    kind: str = "tensor"
+    dtype: str = ""
+    shape: tuple[int | str | None, ...] | None = None
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An initializer, or the tensor of an attribute.
+
+    Attributes:
+        external: the file that has its bytes, the offset and the length (None: the rest of the file); None for a weight
+            in the model itself.
+        span: the position of the tensor in the model file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
+    nbytes: int
+    external: tuple[str, int, int | None] | None = None
+    span: Span = (0, 0)
+
+
+@dataclass
+class ModelFile:
+    """What a file declares.
+
+    Attributes:
+        operators: how many nodes by domain and name, those of subgraphs and local functions, too.
+        foreign: what only files of other programs have, or None: a loop, too, which may run forever.
+        merged: what graphspec writes only for specs with a layer Onnx, or None.
+    """
+
+    nbytes: int = 0
+    ir_version: int = 0
+    producer: str = ""
+    producer_version: str = ""
+    domain: str = ""
+    model_version: int = 0
+    doc: str = ""
+    name: str = ""
+    opsets: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    inputs: list[Declared] = field(default_factory=list)
+    outputs: list[Declared] = field(default_factory=list)
+    operators: Counter[tuple[str, str]] = field(default_factory=Counter)
+    functions: list[str] = field(default_factory=list)
+    weights: list[Weight] = field(default_factory=list)
+    subgraphs: int = 0
+    foreign: str | None = None
+    merged: str | None = None
+
+    @property
+    def has_external_data(self) -> bool:
+        """Whether weights are in other files."""
+        return any(weight.external is not None for weight in self.weights)
+
+    def json(self, key: str) -> Any:
+        """Return the value of a JSON text in the metadata; None if there is none, or it is wrong."""
+        try:
+            return json.loads(self.metadata[key]) if key in self.metadata else None
+        except (ValueError, RecursionError):
+            return None
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a file.
+
+    Raises:
+        SpecError: GS703, it is not an ONNX model, is truncated, or contradicts itself.
+        OSError: it does not exist, or cannot be read.
+    """
+    try:
+        return declarations(path)
+    except ValueError as error:
+        raise unreadable(path, str(error)) from None
+
+
+def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
+    """Read a file as :func:`read_model_file` does.
+
+    Args:
+        kind: what messages say that a damaged file is not.
+
+    Raises:
+        ValueError: it cannot be read as a model; the message is a predicate.
+    """
+    size = path.stat().st_size
+    why = "is not a regular file" if not path.is_file() else "is empty" if size == 0 else None
+    if size > Budget.FILE:
+        why = f"has {size / 2**30:.1f} GiB, an ONNX file has at most {Budget.FILE / 2**30:.0f}"
+    if why is not None:
+        raise ValueError(why)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        try:
+            return _Reader(content).model()
+        except ValueError as error:
+            raise ValueError(f"is not {kind}: {error}") from None
+
+
+def leads_out(name: str, base: Path, folder: Path) -> bool:
+    """Return whether a file ``name``, relative to ``base``, is not in ``folder`` or below it, on any system."""
+    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    return bool("\0" in name or ".." in parts or absolute) or not (base / name).resolve().is_relative_to(
+        folder.resolve()
+    )
+
+
+def unreadable(path: Path, why: str) -> SpecError:
+    """Return GS703 for a file."""
+    hint = "export or download the file again, or report it to whoever made it"
+    return SpecError([Diagnostic(Code.UNREADABLE_MODEL, f"'{path.name}' {why}", file=str(path), hint=hint)])
+
+
+class _Reader:
+    """Reads a model; the numbers are those of onnx.proto."""
+
+    def __init__(self, content: mmap.mmap) -> None:
+        self._fields, self._size = Fields(content, Budget.FIELDS), len(content)
+        self._found, self._names, self._metadata_left = ModelFile(nbytes=len(content)), Budget.NAMES, Budget.METADATA
+
+    def model(self) -> ModelFile:
+        found, read, graphs = self._found, self._fields, 0
+        for part in read((0, self._size)):
+            match part.number:
+                case 1:
+                    found.ir_version = read.number(part)
+                case 2:
+                    found.producer = self._name(part)
+                case 3:
+                    found.producer_version = self._name(part)
+                case 4:
+                    found.domain = self._name(part)
+                case 5:
+                    found.model_version = read.number(part)
+                case 6:
+                    found.doc = read.text(part, Budget.TEXT)
+                case 7:
+                    graphs += 1
+                    self._graph(part.span)
+                case 8:
+                    parts = {p.number: p for p in read(part.span)}
+                    domain = self._name(parts[1]) if 1 in parts else ""
+                    found.opsets["" if domain == "ai.onnx" else domain] = read.number(parts[2]) if 2 in parts else 0
+                case 14:
+                    self._metadata(part.span)
+                case 25:
+                    self._function(part.span)
+        if graphs != 1:
+            raise ValueError(f"it has {graphs or 'no'} graph{'s' if graphs else ''}")
+        if not found.opsets or found.ir_version < 1:
+            raise ValueError("it names no opset" if not found.opsets else "it names no IR version")
+        return found
+
+    def _metadata(self, span: Span) -> None:
+        texts = {p.number: p for p in self._fields(span)}
+        self._metadata_left -= span[1] - span[0]
+        if self._metadata_left < 0:
+            raise ValueError(f"it has metadata of more than {Budget.METADATA >> 20} MiB")
+        key = self._name(texts[1]) if 1 in texts else ""
+        self._found.metadata[key] = self._fields.text(texts[2], Budget.METADATA) if 2 in texts else ""
+
+    def _function(self, span: Span) -> None:
+        self._found.foreign = "local functions"
+        name = domain = ""
+        for p in self._fields(span):
+            if p.number == 1:
+                name = self._name(p)
+            elif p.number == 10:
+                domain = self._name(p)
+            elif p.number == 7:
+                self._node(p.span, 0)
+        self._found.functions.append(f"{domain}.{name}" if domain else name)
+
+    def _graph(self, span: Span) -> None:
+        """Read the main graph: declarations and weights before the nodes, which may stand anywhere."""
+        found, nodes, inputs = self._found, list[Span](), list[Declared]()
+        for p in self._fields(span):
+            match p.number:
+                case 1:
+                    nodes.append(p.span)
+                case 2:
+                    found.name = self._name(p)
+                case 5:
+                    found.weights.append(self._weight(p.span))
+                case 10:
+                    found.doc = found.doc or self._fields.text(p, Budget.TEXT)
+                case 11:
+                    inputs.append(self._declared(p.span))
+                case 12:
+                    found.outputs.append(self._declared(p.span))
+                case 15:
+                    found.weights.append(self._sparse(p.span))
+        given = {weight.name for weight in found.weights}
+        found.inputs = [declared for declared in inputs if declared.name not in given]
+        known = given | {declared.name for declared in inputs}
+        made = [self._node(node, 0) for node in nodes]
+        check_order(made, known)
+        known.update(*(results for _, results in made))
+        if lost := [declared.name for declared in found.outputs if declared.name not in known]:
+            raise ValueError(f"nothing computes its output '{sanitized(lost[0])}'")
+
+    def _node(self, span: Span, depth: int) -> tuple[list[str], list[str]]:
+        """Count a node and those of the graphs inside it; return the names that it reads and computes."""
+        needs, results, operator, domain, graphs = list[str](), list[str](), "", "", list[Span]()
+        for p in self._fields(span):
+            match p.number:
+                case 1:
+                    needs.append(self._name(p))
+                case 2:
+                    results.append(self._name(p))
+                case 4:
+                    operator = self._name(p)
+                case 7:
+                    domain = self._name(p)
+                case 5:
+                    graphs += self._attribute(p.span)
+        if not operator:
+            raise ValueError("a node has no operator")
+        self._found.operators["" if domain == "ai.onnx" else domain, operator] += 1
+        if domain not in ("", "ai.onnx") and (operator not in OPS or OPS[operator].domain != domain):
+            self._found.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
+        for graph in graphs:
+            self._inner(graph, depth + 1)
+            if operator == "If" and domain in ("", "ai.onnx"):  # only a branch cannot run forever
+                self._found.merged = "a graph inside If"
+            else:
+                self._found.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
+        return [name for name in needs if name], [name for name in results if name]
+
+    def _inner(self, span: Span, depth: int) -> None:
+        """Read a graph inside a node, such as a branch; it may read values of the graphs around it."""
+        if depth > Budget.DEPTH:
+            raise ValueError(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+        self._found.subgraphs += 1
+        for p in self._fields(span):
+            if p.number == 1:
+                self._node(p.span, depth)
+            elif p.number == 5:
+                self._found.weights.append(self._weight(p.span))
+            elif p.number == 15:
+                self._found.foreign = "sparse weights"
+
+    def _attribute(self, span: Span) -> Iterable[Span]:
+        """Add the tensors of an attribute to the weights, and return its graphs."""
+        graphs = []
+        for p in self._fields(span):
+            if p.number in (5, 10):
+                self._found.weights.append(self._weight(p.span))
+            elif p.number in (6, 11):
+                graphs.append(p.span)
+        return graphs
+
+    def _weight(self, span: Span) -> Weight:
+        read, shape, name, kind, stored, places = self._fields, list[int](), "", 0, 0, dict[str, str]()
+        outside, raw = False, None
+        for p in read(span):
+            length = p.span[1] - p.span[0]
+            if p.number in (13, 14) and length:
+                self._found.foreign = "weights in other files"
+            match p.number:
+                case 1:
+                    shape += read.numbers(p, Budget.RANK)
+                case 2:
+                    kind = read.number(p)
+                case 8:
+                    name = self._name(p)
+                case 9:
+                    raw = length
+                case 4 | 5 | 6 | 7 | 10 | 11:
+                    stored += length
+                case 13:
+                    texts = {q.number: self._name(q) for q in read(p.span)}
+                    places[texts.get(1, "")] = texts.get(2, "")
+                case 14:
+                    outside = read.number(p) == 1
+        dtype, bits = self._element(kind, f"the weight '{sanitized(name)}'")
+        if len(shape) > Budget.RANK or any(size < 0 for size in shape):
+            raise ValueError(f"the weight '{sanitized(name)}' has an impossible shape")
+        elements = 1
+        for size in shape:
+            elements *= size
+        nbytes = (elements * bits + 7) // 8 if bits else stored
+        external = _place(places, name) if outside else None
+        if raw is not None:
+            stored, fits = raw, not bits or raw == nbytes
+        else:  # numbers may be packed: a byte holds up to eight elements
+            fits = elements <= 8 * stored or (not bits and elements <= Budget.FIELDS)
+        if external is None and not fits:
+            raise ValueError(f"the weight '{sanitized(name)}' needs {nbytes:,} bytes, but has {stored:,}")
+        return Weight(name, dtype, tuple(shape), elements, nbytes if bits else stored, external, span)
+
+    def _sparse(self, span: Span) -> Weight:
+        self._found.foreign = "sparse weights"
+        values = next((p for p in self._fields(span) if p.number == 1), None)
+        if values is None:
+            raise ValueError("a sparse weight has no values")
+        return self._weight(values.span)
+
+    def _declared(self, span: Span) -> Declared:
+        name, doc, kind, dtype, shape = "", "", "opaque", "", None
+        for p in self._fields(span):
+            if p.number == 1:
+                name = self._name(p)
+            elif p.number == 3:
+                doc = self._fields.text(p, Budget.TEXT)
+            elif p.number == 2:
+                for q in self._fields(p.span):
+                    if q.number not in _KINDS:
+                        continue
+                    kind = _KINDS[q.number]
+                    if q.number in (1, 8):
+                        dtype, shape = self._tensor_type(q.span, name)
+        return Declared(name, kind, dtype, shape, doc)
+
+    def _tensor_type(self, span: Span, name: str) -> tuple[str, tuple[int | str | None, ...] | None]:
+        kind, shape = 0, None
+        for p in self._fields(span):
+            if p.number == 1:
+                kind = self._fields.number(p)
+            elif p.number == 2:
+                sizes = [self._size_of(q.span) for q in self._fields(p.span) if q.number == 1]
+                if len(sizes) > Budget.RANK:
+                    raise ValueError(f"'{sanitized(name)}' has an impossible shape")
+                shape = tuple(None if isinstance(s, int) and s < 0 else s for s in sizes)  # some programs write -1
+        return self._element(kind, f"'{sanitized(name)}'")[0], shape
+
+    def _size_of(self, span: Span) -> int | str | None:
+        for p in self._fields(span):
+            if p.number == 1:
+                return self._fields.number(p)
+            if p.number == 2:
+                return self._name(p) or None
+        return None
+
+    def _element(self, kind: int, subject: str) -> tuple[str, int]:
+        if kind not in ELEMENTS:
+            raise ValueError(f"{subject} has the element type {kind}, which ONNX does not have")
+        return ELEMENTS[kind]
+
+    def _name(self, part: Field) -> str:
+        length = part.span[1] - part.span[0]
+        self._names -= length
+        if length > Budget.NAME or self._names < 0:
+            raise ValueError(f"it has a name of {length:,} bytes" if length > Budget.NAME else "it has too many names")
+        return self._fields.text(part, Budget.NAME)
+
+
+_KINDS = {1: "tensor", 4: "sequence", 5: "map", 7: "opaque", 8: "sparse tensor", 9: "optional"}
+
+
+def _place(places: dict[str, str], name: str) -> tuple[str, int, int | None]:
+    """Return the file, the offset and the length of a weight outside the model."""
+    try:
+        offset, length = int(places.get("offset", "0")), places.get("length")
+        size = None if length is None else int(length)
+    except ValueError:
+        raise ValueError(f"the weight '{sanitized(name)}' has a wrong place in another file") from None
+    if not places.get("location") or offset < 0 or (size is not None and size < 0):
+        raise ValueError(f"the weight '{sanitized(name)}' has a wrong place in another file")
+    return places["location"], offset, size
+
+
+# The order of nodes.
+_SHOWN_PATH = 6  # values of a cycle
+
+
+def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Collection[str]) -> None:
+    """Raise ValueError if a value is computed twice or not at all, or depends on itself."""
+    maker: dict[str, int] = {}
+    for k, (_, results) in enumerate(nodes):
+        for name in results:
+            if name in maker:
+                raise ValueError(f"two nodes compute '{sanitized(name)}'")
+            maker[name] = k
+    ready, in_order = set(known), True
+    for needs, results in nodes:
+        in_order = in_order and ready.issuperset(needs)
+        ready.update(results)
+    if in_order:
+        return
+    all_needs = [needs for needs, _ in nodes]
+    for needs in all_needs:
+        if lost := [name for name in needs if name not in maker and name not in known]:
+            raise ValueError(f"nothing computes '{sanitized(lost[0])}', which a node reads")
+    done = set[int]()
+    for start in range(len(nodes)):
+        if cycle := cycle_from(start, all_needs, maker, done):
+            shown = [sanitized(nodes[k][1][0]) for k in cycle[:_SHOWN_PATH]]
+            more = [] if len(cycle) <= _SHOWN_PATH else ["…"]
+            raise ValueError(f"its nodes depend on themselves: {' → '.join([*shown, *more, shown[0]])}")
+    raise ValueError("its nodes are not in an order in which they can be computed")
+
+
+def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, int], done: set[int]) -> list[int]:
+    """Return the first cycle of nodes that a node depends on; empty if there is none.
+
+    Args:
+        needs: what each node reads.
+        maker: the node that computes a value.
+        done: nodes that depend on no cycle; those that are found are added.
+    """
+    path: list[tuple[int, Iterator[str]]] = [] if start in done else [(start, iter(needs[start]))]
+    on_path = {start}
+    while path:
+        k, left = path[-1]
+        other = next((maker[n] for n in left if n in maker and maker[n] not in done), None)
+        if other is None:
+            done.add(k)
+            on_path.discard(k)
+            path.pop()
+        elif other in on_path:
+            cycle = [i for i, _ in path]
+            return cycle[cycle.index(other) :]
+        else:
+            path.append((other, iter(needs[other])))
+            on_path.add(other)
+    return []
