@@ -37,7 +37,8 @@ def lowered(config: dict[str, Any] | Layer, *arrays: Array, learning: bool = Fal
     """The graph of a layer, or of what it learns from, and its output ``y``."""
     graph, layer = Graph("test"), layer_of(config)
     method = layer.learning_input if learning else layer.lower
-    value: Any = method(Builder(graph, "node"), *inputs_of(graph, arrays))
+    with Builder(graph, "node") as g:
+        value: Any = method(g, *inputs_of(graph, arrays))
     return graph.with_outputs({"y": value}), value
 
 
