@@ -9,15 +9,13 @@ import numpy as np
 
 from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.kernels.cell_activations import gate
+from graphspec.export.quantize_gate import gate
 from graphspec.graph.kernels.compiled import of_rows
-from graphspec.graph.ops.gated_activations import gelu, normal_argument
-from graphspec.graph.ops.gru import gru_factors
-from graphspec.graph.ops.indexing import add_rows
-from graphspec.graph.ops.layer_norm import normalize, normalize_gradient
-from graphspec.graph.ops.lstm import lstm_back, lstm_factors, lstm_state
-from graphspec.graph.ops.multi_hot import gather_sum, gather_sum_gradient
-from graphspec.graph.optimizers.adam import adam_idle
+from graphspec.graph.ops.gelu import gelu, normal_argument
+from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
+from graphspec.graph.ops.normalization import normalize, normalize_gradient
+from graphspec.graph.ops.recurrent import gru_factors, lstm_back, lstm_factors, lstm_state
+from graphspec.graph.optimizers.elementwise import adam_idle
 
 Array = np.ndarray[Any, Any]
 RANDOM = np.random.default_rng(0)

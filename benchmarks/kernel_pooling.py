@@ -12,7 +12,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.max_pool import max_pool, max_pool_gradient
-from graphspec.graph.ops.conv_pool import Pooled, conv_pool, conv_pool_gradient
+from graphspec.graph.ops.convolution import Pooled, conv_pool, conv_pool_gradient
 from graphspec.graph.ops.pooling import MaxPool
 
 Array = np.ndarray[Any, Any]

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.kernels.attend import largest
-from graphspec.graph.kernels.softmax import divide_by_sum, softmax_gradient, subtract_largest
-from graphspec.graph.ops.activations import logistic, logistic_argument, logistic_gradient
+from graphspec.graph.kernels.compiled import TWINS
+from graphspec.graph.kernels.softmax import divide_by_sum, largest, softmax_gradient, subtract_largest
 from graphspec.graph.ops.attention import scaled_columns
-from graphspec.graph.ops.gated_activations import gelu_by_tanh
+from graphspec.graph.ops.gelu import gelu_by_tanh
 from graphspec.graph.ops.loss import class_gradient, pick, squared_error
 
 Array = np.ndarray[Any, Any]
@@ -50,9 +49,9 @@ def softmaxes(
     x, error, square = normal(16, 1), normal(16, 1), normal(16, 1)
     add("Squared error of 16", squared_error, x, x.copy(), error, square)
     wide, y, t, slope = (normal(65_536) for _ in range(4))
-    add("Sigmoid before exp, 65,536", logistic_argument, wide, number(87), y, lowest=number(-np.inf))
-    add("Sigmoid after it", logistic, y, one=number(1))
-    add("its gradient, 65,536", logistic_gradient, t, slope * 0, t=normal(65_536))
+    add("Sigmoid before exp, 65,536", TWINS["logistic_argument"], wide, number(87), y, ctx=ctx)
+    add("Sigmoid after it", TWINS["logistic"], y, ctx=ctx)
+    add("its gradient, 65,536", TWINS["logistic_gradient"], t, slope * 0, ctx=ctx)
     factors, z2 = [number(k) for k in (0.5, 100, 0.2, 1.6)], normal(65_536)
     add("GELU by tanh after it", gelu_by_tanh, wide, t * 0, *factors, y.copy(), slope, square=z2)
     return found

@@ -19,16 +19,13 @@ from benchmarks.steps import next_batch, of_workload
 from benchmarks.tables import add_page, publish, table, where
 from graphspec.base.arrays.calls import Calls, runner, settings
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels.blocks import BLOCK_ELEMENTS
 from graphspec.graph.kernels.channels import gradient_sums, norm_gradient, scale_shift, square_sums
-from graphspec.graph.kernels.common import clip_gradient
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, clip_gradient
 from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
 from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
-from graphspec.graph.ops.activations import relu_gradient
-from graphspec.graph.optimizers.adam import adam
+from graphspec.graph.ops.elementwise import relu_gradient
 from graphspec.graph.optimizers.base import BLOCK
-from graphspec.graph.optimizers.momentum import sgd
-from graphspec.graph.optimizers.squares import rmsprop
+from graphspec.graph.optimizers.elementwise import adam, rmsprop, sgd
 
 Array = np.ndarray[Any, Any]
 LASTING = 0.5  # seconds for each kernel

@@ -26,8 +26,8 @@ from graphspec.base.config import Config, Neutral, Registry
 from graphspec.base.files import write_atomic
 from graphspec.engine.compiler.check import check
 from graphspec.export.targets import IR_OF_OPSET, OPSET
-from graphspec.graph.passes.legalize import since
-from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.passes import FOR_OPSET, prepare
+from graphspec.graph.passes.for_export import since
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import LAYERS

@@ -52,7 +52,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
-    from graphspec.graph.kernels import fast as choice
+    from graphspec.graph.kernels import compiled as choice
 
     monkeypatch.setattr(choice, "FAST", None)
     monkeypatch.delenv(choice.KERNELS, raising=False)

@@ -17,7 +17,7 @@ import graphspec as gs
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.export.prove import places_of, seeded
-from graphspec.graph.id_bounds import input_bounds
+from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import evaluate
 
 FOLDER = ROOT / "specs" / "architectures"

@@ -75,10 +75,10 @@ def opset_of(name: str) -> int | None:
 def of_operator(name: str) -> dict[str, str]:
     """What the texts of an operator say of ONNX."""
     since = opset_of(name)
-    decomposed = f"graphspec/graph/decompositions/: a function with `@decomposes({name!r})`"
+    decomposed = f"graphspec/graph/decompositions.py: a function with `@decomposes({name!r})`"
     if since is None:
         text = f"if files are to have it: {decomposed}, since ONNX has no operator of this name"
-        return {"exported": "\n    exported = False\n", "how": "exported=False", "opset": text}
+        return {"exported": ", exported=False", "how": "exported=False", "opset": text}
     text = Template("\n".join(EXPORTED)).substitute(Name=name)
     return {
         "exported": "",

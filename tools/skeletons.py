@@ -105,25 +105,13 @@ OPERATOR = Kind(
     folder="graph/ops",
     table="$Name",
     imports=(
-        "import numpy as np",
-        "from graphspec.base.arrays.calls import Calls",
-        "from graphspec.graph.ir.graph import Array",
-        "from graphspec.graph.kernels.context import Context",
-        "from graphspec.graph.ops.base import op",
-        "from graphspec.graph.ops.unary import Unary",
+        "from graphspec.graph.expressions import exp",
+        "from graphspec.graph.ops.formulas import register, row",
     ),
     for_types=(),
-    body='''
-@op
-class $Name(Unary):
-    """``Y = exp(X)``."""
-$exported
-    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        return [(np.exp, X, Y)]
-
-    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        return [(np.multiply, dY, Y, dY)]
-''',
+    body="""
+register(__name__, {"$Name": row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y$exported)})
+""",
     about="$Name: its values.",
     test_imports=("import graphs", "import numpy as np"),
     test="""
@@ -131,7 +119,7 @@ def test_values_of_$name() -> None:
     X = np.random.default_rng(0).standard_normal((3, 4))
     np.testing.assert_allclose(graphs.run("$Name", [X])[0], np.exp(X), rtol=1e-5)
 """,
-    entry_imports=("from graph.ops.cases.elementwise import of_one",),
+    entry_imports=("from graph.ops.cases.broadcasting import of_one",),
     entry='"$Name": of_one($how)',
     left=(
         "python -m tools.make_operators && ruff format graphspec/graph/operators.pyi: the builder's stub",
@@ -234,10 +222,10 @@ def test_value_of_$name() -> None:
 
 PASS = Kind(
     folder="graph/passes",
-    tuples=("graphspec/graph/pipelines.py", {"program": "FOR_PROGRAM", "export": "FOR_EXPORT"}),
+    tuples=("graphspec/graph/passes/__init__.py", {"program": "FOR_PROGRAM", "export": "FOR_EXPORT"}),
     imports=(
         "from collections.abc import Sequence",
-        "from graphspec.graph.rebuild import Rebuild, rebuild",
+        "from graphspec.graph.builder import Rebuild, rebuild",
         "from graphspec.graph.target import Target",
         "from graphspec.graph.ir.graph import Graph, Node, Value",
     ),
@@ -256,7 +244,7 @@ def $name(graph: Graph, target: Target) -> Graph:
         "import numpy as np",
         "from graphs import build",
         "from graphspec.graph.passes.$name import $name",
-        "from graphspec.graph.pipelines import $tuple",
+        "from graphspec.graph.passes import $tuple",
         "from graphspec.graph.target import Target",
     ),
     test="""
@@ -273,7 +261,7 @@ def test_it_is_in_the_pipeline() -> None:
     left=(
         "$file: say in its docstring what it replaces, with a graph before and after, then write that",
         "its test: a graph that it changes, and equal numbers (as in tests/graph/passes/test_cancel_transposes.py)",
-        "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
+        "graphspec/graph/passes/__init__.py: its place in $tuple; now it is the last",
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
         "$$ python -m benchmarks.bits && python -m benchmarks.steps",

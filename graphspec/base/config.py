@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_a
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.base.called import Called
+from graphspec.base.arguments import Called
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.synonyms.names import OTHERWISE, fold, synonym

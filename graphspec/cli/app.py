@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import UsageError, did_you_mean
+from graphspec.base.files import TABLES
+from graphspec.base.text import shell
 from graphspec.cli.card import card
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
@@ -19,12 +23,11 @@ from graphspec.cli.diff import diff
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
-from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.import_ import import_
 from graphspec.cli.init import init
 from graphspec.cli.inspect import inspect
 from graphspec.cli.lsp import lsp
-from graphspec.cli.options import flag
+from graphspec.cli.options import flag, with_alone
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
@@ -33,6 +36,254 @@ from graphspec.cli.search import search
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
+
+# The text of ``--help``: plain lines that fit the terminal, without the types that typer adds to names.
+SHORT = {
+    "init": "Write a new spec.",
+    "import": "Write the spec of a Keras file.",
+    "data": "Show what the data files of a spec hold.",
+    "validate": "Check specs, and report every problem.",
+    "explain": "Explain a code, such as GS302.",
+    "summary": "Print shapes, parameters and memory.",
+    "plot": "Draw the graph: SVG or Mermaid.",
+    "train": "Train a spec on its data.",
+    "search": "Search settings: a run for each trial.",
+    "evaluate": "Print losses and metrics on test data.",
+    "report": "Write an HTML page about runs.",
+    "predict": "Predict for new rows.",
+    "export": "Write an ONNX file, proved equal.",
+    "card": "Write a model card.",
+    "inspect": "Show what an ONNX file or a run is.",
+    "diff": "Show what differs, by meaning.",
+    "schema": "Print the JSON Schema for editors.",
+    "lsp": "Serve an editor (language server).",
+}
+"""One line for a command in the list of commands; others have the first paragraph of their help."""
+_LONGEST = 30  # characters of an option with its choices
+
+
+class HelpText(TyperCommand):
+    """A command whose help names arguments as a user types them: ``SPEC``, not ``{SPEC}`` or ``SPEC <path>``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any("--resume" in param.opts for param in self.params):
+            args = with_alone("--resume", ("auto",), args)
+        return list(super().parse_args(ctx, args))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [re.sub(r"[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            found = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.param_type_name == kind]
+            rows = [_plain(*row, is_argument=kind == "argument") for row in found if row is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _plain(name: str, text: str, *, is_argument: bool) -> tuple[str, str]:
+    """Return a row of the help; that an argument is required is said by the usage."""
+    if is_argument:
+        return re.sub(r" <.*>$", "", name), re.sub(r"\s*\[required\]$", "", text)
+    choices = re.search(r"<([^<>]*)>$", name)
+    if choices is not None and len(name) > _LONGEST:
+        option = name[: choices.start()]
+        return option + option.strip(" -").upper(), f"{text} One of {choices[1].replace('|', ', ')}."
+    return name, re.sub(r"\s*\[x>=(\d+)\]$", r" At least \1.", text)
+
+
+def write_commands(formatter: Any, commands: Iterable[tuple[str, Any]]) -> None:
+    """Write the list of commands."""
+    rows = []
+    for name, command in commands:
+        if not command.hidden:
+            first = cleandoc(command.help or "").partition("\n\n")[0]
+            rows.append((name, SHORT.get(name) or " ".join(first.split())))
+    if rows:
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+# Errors of a command line in our words: what is wrong, and the option or command that was meant.
+_COMMANDS: Mapping[str, str] = {
+    **dict.fromkeys(("fit", "run", "learn", "start", "training"), "train"),
+    **dict.fromkeys(("test", "eval", "score", "evaluation"), "evaluate"),
+    **dict.fromkeys(("check", "lint", "verify", "compile", "build"), "validate"),
+    **dict.fromkeys(("new", "create", "template", "scaffold"), "init"),
+    **dict.fromkeys(("show", "info", "describe", "print", "params"), "summary"),
+    **dict.fromkeys(("draw", "graph", "visualize", "diagram", "svg"), "plot"),
+    **dict.fromkeys(("infer", "inference", "answer"), "predict"),
+    **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
+    **dict.fromkeys(("profile", "stats", "rows"), "data"),
+    **dict.fromkeys(("compare", "dashboard", "html", "results"), "report"),
+    **dict.fromkeys(("what", "code", "why"), "explain"),
+    **dict.fromkeys(("language-server", "server", "editor"), "lsp"),
+    **dict.fromkeys(("continue", "resume"), "train --resume"),
+    **dict.fromkeys(("version",), "--version"),
+    **dict.fromkeys(("help",), "--help"),
+}
+"""What others call the commands."""
+
+_TRIALS = "`graphspec search` tries settings: docs/tutorials/settings.md"
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("sweep", "tune", "grid", "hyperopt", "optimize"), _TRIALS),
+    "serve": "an app serves the exported file: examples/node-service; `predict NET.onnx -` answers rows as they arrive",
+    "doctor": "`pip check` says whether the libraries fit, `graphspec validate SPEC --data` whether a spec and its data do",
+    "completion": "`graphspec --install-completion` makes a shell complete commands",
+}
+"""What others have commands for, and what does it here."""
+
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("forecast", "forecasting", "series", "time-series", "timeseries"), "sequence"),
+    **dict.fromkeys(("classification", "classifier", "classes", "tabular", "table"), "multiclass"),
+    **dict.fromkeys(("picture", "pictures", "photo", "photos", "vision"), "images"),
+    **dict.fromkeys(("nlp", "review", "reviews", "sentiment"), "text"),
+    **dict.fromkeys(("number", "value"), "regression"),
+}
+"""What others call the kinds of problems of `init`."""
+
+_SETTINGS: Mapping[str, str] = {
+    **dict.fromkeys(("epochs", "epoch", "num-epochs", "n-epochs", "max-epochs", "e"), "training.epochs"),
+    **dict.fromkeys(("batch-size", "batch", "batchsize", "bs", "b"), "training.batch_size"),
+    **dict.fromkeys(("lr", "learning-rate", "rate"), "training.optimizer.learning_rate"),
+    **dict.fromkeys(("seed", "random-seed", "random-state"), "training.seed"),
+    **dict.fromkeys(("workers", "num-workers", "jobs", "n-jobs", "j"), "training.workers"),
+    **dict.fromkeys(("optimizer", "optim"), "training.optimizer"),
+    **dict.fromkeys(("momentum", "weight-decay"), "training.optimizer.{0}"),
+    **dict.fromkeys(("shuffle",), "training.shuffle"),
+    **dict.fromkeys(("callbacks",), "training.callbacks"),
+    **dict.fromkeys(("name",), "name"),
+    **dict.fromkeys(("data", "train-data", "train", "dataset"), "data.train.file"),
+    **dict.fromkeys(("validation-data", "val-data", "validation"), "data.validation.file"),
+    **dict.fromkeys(("validation-split", "val-split", "split"), "data.validation.split"),
+    **dict.fromkeys(("test-data", "test"), "data.test.file"),
+}
+"""Keys of a spec that others have options for."""
+
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("o", "output", "output-dir", "out-dir", "dir", "run", "run-dir", "save", "logdir"), ("--out", "--output")
+    ),
+    **dict.fromkeys(("out",), ("--output",)),
+    **dict.fromkeys(("continue", "restart", "r"), ("--resume",)),
+    **dict.fromkeys(("force", "f", "y", "yes", "replace"), ("--overwrite",)),
+    **dict.fromkeys(("onnx", "to-onnx"), ("--export",)),
+    **dict.fromkeys(("json",), ("--format json",)),
+    **dict.fromkeys(("override", "s", "param", "define", "D"), ("--set",)),
+    **dict.fromkeys(("v", "V"), ("--version",)),
+    **dict.fromkeys(("h", "?"), ("--help",)),
+    **dict.fromkeys(("type", "template", "task"), ("--kind",)),
+    **dict.fromkeys(("table", "csv", "file"), ("--from",)),
+    **dict.fromkeys(("label", "y", "column"), ("--target",)),
+}
+"""What others call the options: the first that a command has is meant."""
+
+
+def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
+    """Return message and hint for an error of typer.
+
+    Args:
+        error: an exception of typer or click.
+        words: the words of the command line after ``graphspec``.
+    """
+    context, kind = getattr(error, "ctx", None), type(error).__name__
+    command = "graphspec" if context is None or context.parent is None else str(context.info_name)
+    path = command if command == "graphspec" else f"graphspec {command}"
+    default = f"`{path} --help`" if context is not None else None
+    text = str(error.format_message())
+    if kind == "NoSuchOption":
+        return f"{command} has no option {error.option_name}", _option_hint(
+            error, words
+        ) or f"{default} lists the options"
+    if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
+        commands = [] if context is None else list(context.command.commands)
+        if (elsewhere := _ELSEWHERE.get(unknown[1].lower())) is not None:
+            return f"there is no command '{unknown[1]}'", elsewhere
+        meant = _COMMANDS.get(unknown[1].lower())
+        close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
+        return f"there is no command '{unknown[1]}'", close or f"the commands are {', '.join(commands)}"
+    if kind == "MissingParameter" and error.param is not None:
+        return f"{command} needs {_parameter(error.param)}", f"{_usage(context)}; {default} explains it"
+    if kind == "BadParameter" and error.param is not None:
+        return _bad_value(error, default)
+    if (extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", text)) is not None:
+        if command == "init" and extra[1].lower().endswith(TABLES):
+            return f"init does not take '{extra[1]}'", f"write `--from {shell(extra[1])} --target COLUMN`"
+        return f"{command} does not take '{extra[1]}'", f"{_usage(context)}; {default} explains it"
+    if (option := re.match(r"Option '(.*)' requires an argument", text)) is not None:
+        return f"{option[1]} needs a value", f"write `{option[1]} VALUE`"
+    if (option := re.match(r"Option '(.*)' does not take a value", text)) is not None:
+        return f"{option[1]} takes no value", f"write `{option[1]}` alone"
+    return text, default
+
+
+def _option_hint(error: Any, words: Sequence[str]) -> str | None:
+    """Return a hint for an unknown option."""
+    known = [] if error.ctx is None else [option for param in error.ctx.command.params for option in param.opts]
+    written = error.option_name.lstrip("-")
+    name = written.replace("_", "-")
+    value = _value_of(error.option_name, words)
+    meant = next((option for option in _OPTIONS.get(name, ()) if option.split()[0] in (*known, "--help")), None)
+    if meant is not None:
+        takes_value = value is not None and meant in ("--out", "--output", "--export", "--set", "--from", "--target")
+        return f"write `{meant} {shell(value)}`" if takes_value and value is not None else f"write `{meant}`"
+    key = _SETTINGS.get(name.lower())
+    if key is not None and "--set" in known:
+        setting = f"{key.format(name.replace('-', '_'))}={value if value is not None else 'VALUE'}"
+        return f"write `--set {shell(setting)}`"
+    if key is not None and error.ctx is not None:
+        return f"the spec sets it: `{key.format(name.replace('-', '_'))}`"
+    if len(name) < 3:
+        return None
+    close = did_you_mean(f"--{name}", [option for option in known if option.startswith("--")])
+    likely = close is not None and name[:3] in close
+    return close if likely else None
+
+
+def _value_of(option: str, words: Sequence[str]) -> str | None:
+    """Return the value that a command line gives to an option."""
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word == option:
+            return None if following.startswith("-") and not re.match(r"-\d|-\.", following) else following
+    return None
+
+
+def _parameter(param: Any) -> str:
+    """Return a missing argument or option with its description."""
+    metavar = param.metavar or (param.name or "").upper()
+    longest = max(param.opts, key=len)
+    name = f"{longest} {metavar}" if longest.startswith("-") else metavar
+    help_text = re.sub(r"\s*\\?\[default.*", "", getattr(param, "help", None) or "").rstrip(". ")
+    return f"{name}: {help_text[0].lower()}{help_text[1:]}" if help_text else name
+
+
+def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
+    """Return message and hint for a value that an option does not take."""
+    name = max(error.param.opts, key=len)
+    name = name if name.startswith("-") else error.param.metavar or name.upper()
+    text = error.message.removeprefix("Value error, ").rstrip(".")
+    if (choice := re.fullmatch(r"'(.*)' is not one of (.*)", text, re.DOTALL)) is not None:
+        choices = re.findall(r"'([^']*)'", choice[2])
+        text = f"{name} is one of {', '.join(choices)}, not '{choice[1]}'"
+        if name == "--kind":
+            default = "`graphspec init --list` explains them"
+            if (kind := _KINDS.get(choice[1].lower())) is not None:
+                return text, f"write `--kind {kind}`"
+        return text, did_you_mean(choice[1], choices) or default
+    if "valid integer" in text:
+        return f"{name} must be an integer", default
+    if "valid number" in text:
+        return f"{name} must be a number", default
+    return f"{name}: {text}", default
+
+
+def _usage(context: Any) -> str:
+    """Return the form of a command."""
+    return str(context.get_usage()).removeprefix("Usage: ").replace("{", "").replace("}", "")
+
 
 COMMANDS = (
     init,
@@ -83,8 +334,6 @@ class Commands(TyperGroup):
 
 def _refuse(error: Any, words: Sequence[str]) -> None:
     """Print the error of a command line, or the help if there is no command."""
-    from graphspec.cli.usage import usage_error
-
     if type(error).__name__ == "NoArgsIsHelpError":
         out(error.format_message())
         return

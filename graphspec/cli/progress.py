@@ -9,9 +9,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.system_memory import human, peak
-from graphspec.base.sparklines import can_show, scale_of, sparkline
-from graphspec.base.text import display_width, duration, number, printable, terminal_width, wrapped
+from graphspec.base.arrays.memory import human, peak
+from graphspec.base.text import (
+    can_show,
+    display_width,
+    duration,
+    number,
+    printable,
+    scale_of,
+    sparkline,
+    terminal_width,
+    wrapped,
+)
 from graphspec.cli.console import flush, out_wrapped
 from graphspec.engine.training.epoch_log import BY_LOSS, EpochLog, Monitored
 from graphspec.engine.training.observers import Lines
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.engine.runtime.running_metrics import RunningMetrics
+    from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.observers import Observer
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
@@ -195,4 +205,61 @@ def _bars() -> Progress:
         auto_refresh=False,
         transient=True,
         expand=True,
+    )
+
+
+# The display of work before training: learning from the training rows, and preparing rows.
+_QUIET_SECONDS = 1.0  # shorter work shows nothing
+
+
+def show_preparing(model: Session) -> None:
+    """Show a bar with rows per second and the remaining time, if stderr is a terminal and the work takes a while."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        model.on_rows = PreparingBar().update
+
+
+class PreparingBar:
+    """One bar for one pass over rows."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._remaining = Remaining()
+        self._progress: Progress | None = None
+
+    def update(self, stage: str, rows: int, total: int) -> None:
+        """Show that ``rows`` of ``total`` rows are done; the bar is removed when all are."""
+        now = time.monotonic()
+        if self._began == 0.0:
+            self._began = now
+            self._remaining.begin(now, 0, total)
+        if self._progress is None and rows < total and now - self._began >= _QUIET_SECONDS:
+            self._progress = _bar()
+            self._task = self._progress.add_task(stage, total=total, text="")
+            self._progress.start()
+        if self._progress is not None:
+            rate = f"{rows / max(now - self._began, 1e-9):,.0f} rows/s"
+            left, done = self._remaining.text(now, rows), f"{rows}/{total}"
+            room = (terminal_width(sys.stderr) or 80) - len(stage) - _BAR - 3
+            texts = ("  ".join(filter(None, parts)) for parts in ([done, rate, left], [done, left], [left]))
+            text = next((text for text in texts if len(text) <= room), "")
+            self._progress.update(self._task, completed=rows, text=text)
+            self._progress.refresh()
+        if rows >= total:
+            if self._progress is not None:
+                self._progress.stop()
+            self._began, self._progress = 0.0, None
+
+
+def _bar() -> Progress:
+    """Return a bar that is redrawn only on request."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=_BAR),
+        TextColumn("{task.fields[text]}"),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
     )

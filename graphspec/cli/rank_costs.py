@@ -97,7 +97,7 @@ def rank_costs(checked: Checked, rows: int, asked: Asked) -> Report:
     """
     from graphspec.engine.compiler.cost import cost
     from graphspec.engine.compiler.rank_costs import Network, RankCosts, estimated_seconds, sums_over_batch
-    from graphspec.graph.ir.learnt_size import LearntSize
+    from graphspec.graph.ir.dims import LearntSize
 
     assert asked.network is not None
     try:

@@ -63,8 +63,7 @@ def train(  # noqa: PLR0913 (the options of the command)
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
-    from graphspec.cli.preparing import show_preparing
-    from graphspec.cli.progress import observer_for_stdout
+    from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.relocated import moved
     from graphspec.engine.compiler.trainable import refuse_untrainable
     from graphspec.engine.training.epoch_log import monitored

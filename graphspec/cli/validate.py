@@ -2,22 +2,129 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import NOWHERE, Diagnostic
 from graphspec.base.gc_pause import gc_paused
+from graphspec.base.version import __version__
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
+from graphspec.language.set_paths import FILE as SET
 
 if TYPE_CHECKING:
-    from graphspec.base.errors import Diagnostic
     from graphspec.engine.compiler.check import Checked
+
+# Diagnostics in the formats of other programs: GitHub's workflow commands, and SARIF 2.1.0. Sources: "Workflow
+# commands for GitHub Actions" (`::error file=…,line=…::text`), and OASIS, "Static Analysis Results Interchange Format
+# (SARIF) Version 2.1.0".
+NO_FILES = (NOWHERE.file, SET)
+"""Where values come from that are in no file: a dict, and ``--set``."""
+
+
+def render_github(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return one workflow command per diagnostic: GitHub shows it at the line of the changed file."""
+    return "\n".join(map(_command, diagnostics))
+
+
+def _command(diagnostic: Diagnostic) -> str:
+    properties: dict[str, object] = {}
+    if diagnostic.file not in NO_FILES:
+        properties["file"] = _posix(diagnostic.file)
+    if diagnostic.line is not None and "file" in properties:
+        properties |= {"line": diagnostic.line, "endLine": diagnostic.line}
+        # GitHub's last column is the last character, not the one after it.
+        properties |= {"col": diagnostic.column, "endColumn": (diagnostic.end_column or 2) - 1}
+    properties["title"] = f"{diagnostic.code}: {Code(diagnostic.code).summary}"
+    given = ",".join(f"{key}={_escaped(str(value), in_property=True)}" for key, value in properties.items())
+    return f"::{diagnostic.severity} {given}::{_escaped(_text(diagnostic))}"
+
+
+def _escaped(text: str, *, in_property: bool = False) -> str:
+    """Return ``text`` as workflow commands escape it: no text of a spec can begin a command of its own."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
+
+
+def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return a SARIF log with one run: code scanning of GitHub, GitLab, Azure DevOps and editors read it."""
+    found = list(diagnostics)
+    codes = sorted({d.code for d in found})
+    driver = {
+        "name": "graphspec",
+        "semanticVersion": __version__,
+        "rules": [_rule(Code(code)) for code in codes],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(d, codes.index(d.code)) for d in found],
+    }
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _rule(code: Code) -> dict[str, Any]:
+    return {
+        "id": str(code),
+        "shortDescription": {"text": code.summary},
+        "fullDescription": {"text": code.explanation},
+        "help": {"text": code.remedy},
+    }
+
+
+def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": str(diagnostic.code),
+        "ruleIndex": rule,
+        "level": diagnostic.severity,
+        "message": {"text": _text(diagnostic)},
+    }
+    if diagnostic.file in NO_FILES:
+        return result
+    result["locations"] = [_location(diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.end_column)]
+    related = [
+        _location(diagnostic.file, node.line) | {"id": number, "message": {"text": node.describe()}}
+        for number, node in enumerate((n for n in diagnostic.nodes if n.line is not None), start=1)
+    ]
+    return result | ({"relatedLocations": related} if related else {})
+
+
+def _location(file: str, line: int | None, column: int | None = None, end: int | None = None) -> dict[str, Any]:
+    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+    if line is not None:
+        region = {"startLine": line, "startColumn": column, "endLine": line, "endColumn": end}
+        physical["region"] = {key: value for key, value in region.items() if value is not None}
+    return {"physicalLocation": physical}
+
+
+def _text(diagnostic: Diagnostic) -> str:
+    """Return the message with the nodes involved and the hint."""
+    lines = [diagnostic.message]
+    if diagnostic.line is None and diagnostic.path:
+        lines.append(f"at {diagnostic.path}")
+    lines += [node.describe() for node in diagnostic.nodes]
+    lines += [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
+    return "\n".join(lines)
+
+
+def _posix(file: str) -> str:
+    return PurePath(file).as_posix()
+
+
+def _uri(file: str) -> str:
+    """Return a file as a URI: relative as it was given, or absolute with its scheme."""
+    return Path(file).as_uri() if Path(file).is_absolute() else quote(_posix(file))
 
 
 class Format(StrEnum):
@@ -88,7 +195,6 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
     from graphspec.base.rendering import render_json
-    from graphspec.cli.annotations import render_github, render_sarif
 
     renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
     text = renderers[output](found)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_file
+from graphspec.base.arrays.memory import map_file
 from graphspec.base.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at, first_line

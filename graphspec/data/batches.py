@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import mapped_files
+from graphspec.base.arrays.memory import mapped_files
 from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
@@ -20,7 +20,7 @@ from graphspec.language.head_arrays import WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.base.arrays.memory_maps import MappedFile
+    from graphspec.base.arrays.memory import MappedFile
     from graphspec.data.series.rows import Series
     from graphspec.graph.ir.graph import Array
 

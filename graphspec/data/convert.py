@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.data.problems.tally import CELL, Tally

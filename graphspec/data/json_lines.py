@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphspec.base.arrays.memory import human
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.arrays.system_memory import human
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean
 from graphspec.data.convert import as_array

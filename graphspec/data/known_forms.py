@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature

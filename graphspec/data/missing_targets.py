@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code

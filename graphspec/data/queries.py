@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.system_memory import free
+from graphspec.base.arrays.memory import free
 from graphspec.base.codes import Code
 from graphspec.base.files import SQLITE, suffix_of
 from graphspec.data.database import lock, new_connection, quoted

@@ -16,10 +16,9 @@ from graphspec.data.odd_values import odd_values
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
-from graphspec.graph.id_bounds import id_ranges
+from graphspec.graph.analysis import id_ranges, infer_shapes
+from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.graph.prelude import any_size
-from graphspec.graph.shapes import infer_shapes
 from graphspec.language.head_values import nodes_of
 from graphspec.vocabulary.layers.missing import Impute
 from graphspec.vocabulary.metrics import targets_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.arrays.memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problem, ProblemError
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import describe_map
-from graphspec.graph.kernels.fast import use_fast_kernel
-from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import MIN_WIDTH_PER_ID
-from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
+from graphspec.base.arrays.memory import describe_map
+from graphspec.graph.kernels.compiled import use_fast_kernel
+from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

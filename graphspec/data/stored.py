@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.growing import InFiles
-from graphspec.base.arrays.memory_maps import map_file, map_of
-from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.arrays.memory import free, human, map_file, map_of
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError
 from graphspec.base.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.codes import Code
 from graphspec.data.compressed import opened_text
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted

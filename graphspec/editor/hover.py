@@ -14,8 +14,8 @@ from graphspec.editor.nodes import Entry, Node
 from graphspec.editor.places import Span
 from graphspec.editor.problems import place_of
 from graphspec.editor.shapes import Result, results, shape_text
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.graph.ir.graph import Value
-from graphspec.graph.ir.learnt_size import LearntSize
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema_values import Schema
 from graphspec.vocabulary.layers.base import Number

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.names import Scope, instantiated, scope_of
 from graphspec.editor.nodes import Entry, Node
-from graphspec.graph.ir.dims import Shape, show
+from graphspec.graph.ir.dims import LearntSize, Shape, show
 from graphspec.graph.ir.graph import Value
-from graphspec.graph.ir.learnt_size import LearntSize
 
 _SHOWN = 3
 """The most shapes that a hint shows."""

@@ -20,10 +20,9 @@ from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, info
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
-from graphspec.graph.passes.fold_constants import constant_values
-from graphspec.graph.passes.legalize import is_newer, since
-from graphspec.graph.pipelines import FOR_EXPORT, FOR_OPSET
-from graphspec.graph.pipelines import prepare as run_passes
+from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
+from graphspec.graph.passes import prepare as run_passes
+from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LABEL
 from graphspec.vocabulary.metrics import targets_of

@@ -24,7 +24,7 @@ from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
-from graphspec.graph.id_bounds import input_bounds
+from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
 from graphspec.graph.onnx_session import failure, runtime, session

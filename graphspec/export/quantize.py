@@ -29,15 +29,6 @@ if TYPE_CHECKING:
 # stays as it was.
 RECURRENT = ("LSTM", "GRU", "RNN")
 CONVOLUTIONS = ("Conv", "ConvTranspose")
-_WEIGHTS = {
-    **dict.fromkeys(CONVOLUTIONS, (1,)),
-    **dict.fromkeys(RECURRENT, (1, 2)),
-    "Gemm": (1,),
-    "MatMul": (0, 1),
-    "Gather": (0,),
-    "Einsum": (0, 1, 2),
-}
-"""The inputs of operators that may be trained matrices."""
 _HIDING = -1e8  # masks of attention add or choose values below this one
 _PREPARED = "onnx.quant.pre_process", "onnxruntime.quant"  # else onnxruntime advises to prepare the model
 
@@ -170,9 +161,11 @@ def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
     """Return the names of the trained matrices that a node reads."""
     from onnx import TensorProto
 
-    if node.domain:
+    from graphspec.graph.ops import OPS
+
+    if node.domain or node.op_type not in OPS:
         return []
-    names = [node.input[k] for k in _WEIGHTS.get(node.op_type, ()) if k < len(node.input)]
+    names = [node.input[k] for k in OPS[node.op_type].weights_at if k < len(node.input)]
     return [n for n in names if n in initial and initial[n].data_type == TensorProto.FLOAT and len(initial[n].dims) > 1]
 
 

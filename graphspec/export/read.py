@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.arrays.system_memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches

@@ -1,23 +1,30 @@
-"""The builder: layers, losses and regularizers use it to emit operators."""
+"""The builder, which layers, losses and regularizers use to emit operators; graphs that are rebuilt, sketched and printed.
+
+The examples of the passes use :func:`sketch` and :func:`print_graph`; ``tests/graph/passes/test_docstrings.py`` runs them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import Token
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FLOAT32_LIMIT
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Dim, show
+from graphspec.graph.ir.dims import Dim, LearntSize, Shape, show, stand_in
 from graphspec.graph.ir.graph import (
+    BUILDER,
     STRING,
     Array,
     Constraint,
+    Emits,
     Graph,
     Initializer,
     Layout,
@@ -28,9 +35,9 @@ from graphspec.graph.ir.graph import (
     Value,
     numpy_dtype,
 )
-from graphspec.graph.ir.learnt_size import LearntSize, stand_in
 from graphspec.graph.operators import Operators
 from graphspec.graph.ops import OPS
+from graphspec.graph.ops.base import declared_attributes
 
 _AS_IN_KERAS = Layout()
 _MAX_KNOWN = 64  # the elements of int64 vectors up to this length are tracked symbolically (`Value.dims`)
@@ -64,7 +71,8 @@ class Builder(Operators):
     """Appends operators to a graph on behalf of one spec node.
 
     Methods have the ONNX operator's name: ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, …. Positional arguments are inputs,
-    keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`.
+    keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`. Inside
+    ``with g:`` formulas of values emit into ``g``: ``a * b`` is ``g.Mul(a, b)``.
 
     Args:
         graph: the graph to extend.
@@ -84,6 +92,14 @@ class Builder(Operators):
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
+    _entered: list[Token[Emits | None]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._entered.append(BUILDER.set(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        BUILDER.reset(self._entered.pop())
 
     def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
@@ -246,3 +262,154 @@ class Builder(Operators):
     def transpose(self, X: Value, perm: Sequence[int]) -> Value:
         """Return X with permuted axes, or X itself if the permutation is the identity."""
         return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))
+
+
+Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
+
+
+class Rebuild:
+    """The graph under construction; a pass's ``visit`` emits into it and returns the replacements of a node's outputs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = Graph(graph.name, dict(graph.inputs), dict(graph.targets), dict(graph.params), dict(graph.values))
+
+    def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+        """Append a copy of the node with other inputs of the same types, and with some attributes changed."""
+        types = [v.type for v in node.outputs]
+        outputs = self.node(
+            node.name, node.op, inputs, node.attrs | attrs, node.owner, types, [v.name for v in node.outputs]
+        )
+        for new, old in zip(outputs, node.outputs, strict=True):
+            new.dims = old.dims
+        return outputs
+
+    def copy_inferred(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+        """Append a copy of the node with inputs of other shapes; the types of its outputs are inferred again."""
+        types = OPS[node.op](**node.attrs | attrs).infer(*inputs)
+        types = types if isinstance(types, tuple) else (types,)
+        names = [v.name for v in node.outputs]
+        return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)
+
+    def builder(self, node: Node) -> Builder:
+        """Return a builder for the replacement of ``node``. Names begin with the node's name, so they are unique."""
+        return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
+
+    def node(
+        self,
+        name: str,
+        op: str,
+        inputs: Sequence[Value | None],
+        attrs: dict[str, Any],
+        owner: str,
+        types: Sequence[Any],
+        names: Sequence[str] | None = None,
+    ) -> tuple[Value, ...]:
+        """Append an operator; by default its outputs have its name."""
+        new_node = Node(name, op, tuple(inputs), attrs, owner)
+        names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
+        new_node.outputs = tuple(
+            Value(n, t, "op", new_node, k) for k, (n, t) in enumerate(zip(names, types, strict=True))
+        )
+        self.graph.nodes.append(new_node)
+        return new_node.outputs
+
+
+def rebuild(graph: Graph, visit: Visit) -> Graph:
+    """Return a new graph: for each node the result of ``visit``, or a copy of the node if this is None.
+
+    Nodes on which neither an output nor the loss depends are omitted.
+    """
+    state = Rebuild(graph)
+    replaced: dict[str, Value] = {}
+
+    def current(value: Value | None) -> Value | None:
+        return value if value is None else replaced.get(value.name, value)
+
+    for node in graph.needed(graph.roots()):
+        inputs = tuple(current(v) for v in node.inputs)
+        outputs = visit(state, node, inputs)
+        if outputs is None:
+            outputs = state.copy(node, inputs)
+        for old, new in zip(node.outputs, outputs, strict=False):
+            replaced[old.name] = new
+    state.graph.outputs = {name: replaced.get(v.name, v) for name, v in graph.outputs.items()}
+    state.graph.loss = current(graph.loss)
+    state.graph.nodes = state.graph.needed(state.graph.roots())
+    return state.graph
+
+
+def readers(graph: Graph) -> Counter[str]:
+    """Return the number of readers of each value, by name: nodes, and the graph for an output or the loss."""
+    found = Counter(v.name for node in graph.needed(graph.roots()) for v in node.inputs if v is not None)
+    found.update(v.name for v in graph.roots())
+    return found
+
+
+_MAX_PRINTED = 8  # constants of at most this many elements are printed in full
+
+
+def sketch(inputs: Mapping[str, Shape | Type], weights: Mapping[str, tuple[int, ...]] | None = None) -> tuple[Any, ...]:
+    """Return a builder of a new graph, then the inputs and the weights as values.
+
+    An input with a shape instead of a type is float32.
+
+    >>> g, x, W = sketch({"x": ("N", 4)}, {"W": (4, 2)})
+    >>> print_graph(g.graph.with_outputs({"y": g.Relu(g.MatMul(x, W))}))
+    %1 = MatMul(x, W)
+    y = Relu(%1)
+    """
+    graph = Graph("sketch")
+    for name, spec in inputs.items():
+        graph.inputs[name] = Value(name, spec if isinstance(spec, Type) else Type("float32", spec), "input")
+    for name, shape in (weights or {}).items():
+        graph.params[name] = param = Param(name, shape, _zeros)
+        graph.values[name] = Value(name, Type("float32", shape), "param", param=param)
+    return Builder(graph, "sketch"), *graph.inputs.values(), *graph.values.values()
+
+
+def print_graph(graph: Graph, *, shapes: bool = False) -> None:
+    """Print the nodes on which the outputs and the loss depend, one per line: ``y = Relu(x)``.
+
+    Outputs have their own names, other values are numbered. Attributes with their default value are omitted. With
+    ``shapes`` every line ends with the shapes of its results.
+    """
+    names, extra = _output_names(graph)
+    for node in graph.needed(graph.roots()):
+        for value in node.outputs:
+            names.setdefault(value.name, f"%{1 + sum(n.startswith('%') for n in names.values())}")
+        results = ", ".join(names[value.name] for value in node.outputs)
+        sizes = f"  # {', '.join(show(value.shape) for value in node.outputs)}" if shapes else ""
+        print(f"{results} = {_call(node, names)}{sizes}")
+    for name, value in extra.items():
+        print(f"{name} = {_operand(value, names)}")
+
+
+def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
+    """Return names for the values of outputs and the loss, and the outputs that are another name of a named value."""
+    names: dict[str, str] = {}
+    extra: dict[str, Value] = {}
+    outputs = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
+    for name, value in outputs.items():
+        if value.kind == "op" and value.name not in names:
+            names[value.name] = name
+        else:
+            extra[name] = value
+    return names, extra
+
+
+def _call(node: Node, names: Mapping[str, str]) -> str:
+    defaults = declared_attributes(OPS[node.op])
+    attrs = [f"{key}={value}" for key, value in node.attrs.items() if key not in defaults or value != defaults[key]]
+    return f"{node.op}({', '.join([*(_operand(value, names) for value in node.inputs), *attrs])})"
+
+
+def _operand(value: Value | None, names: Mapping[str, str]) -> str:
+    if value is None:
+        return "None"
+    if value.data is None:
+        return names.get(value.name, value.name)
+    return str(value.data.tolist()) if value.data.size <= _MAX_PRINTED else str(value.type)
+
+
+def _zeros(shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    return np.zeros(shape)

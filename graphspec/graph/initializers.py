@@ -11,13 +11,12 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from graphspec.base.arrays.array_files import converted, find, refuse_values
 from graphspec.base.arrays.layout import Array as Values
-from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
 from graphspec.base.errors import ProblemError, ShapeError, UsageError
 from graphspec.base.nested_numbers import Reals, check_given
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize, show
 
 
 class Initializer(Config):

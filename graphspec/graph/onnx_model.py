@@ -1,6 +1,6 @@
 """Write a graph as an ONNX model: nodes, constants, types, and the domains of its operators.
 
-A graph is written as it is. Whoever calls it has run the passes that a file needs (``graphspec.graph.pipelines``).
+A graph is written as it is. Whoever calls it has run the passes that a file needs (``graphspec.graph.passes``).
 """
 
 from __future__ import annotations

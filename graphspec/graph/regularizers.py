@@ -33,11 +33,11 @@ REGULARIZERS.refused["Regularizer"] = only_base("regularizers", "use L2, or leav
 
 
 def _absolute(g: Builder, X: Value, factor: float) -> Value:
-    return g.Mul(g.ReduceSum(g.Abs(X), keepdims=0), g.constant(factor, "float32"))
+    return g.ReduceSum(g.Abs(X), keepdims=0) * factor
 
 
 def _square(g: Builder, X: Value, factor: float) -> Value:
-    return g.Mul(g.ReduceSumSquare(X, keepdims=0), g.constant(factor, "float32"))
+    return g.ReduceSumSquare(X, keepdims=0) * factor
 
 
 @REGULARIZERS.add("L1", "l1")
@@ -68,7 +68,7 @@ class L1L2(Regularizer):
     l2: Annotated[NonNegative, Field(description="Factor of the sum of squares.")] = 0.0
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return g.Add(_absolute(g, X, self.l1), _square(g, X, self.l2))
+        return _absolute(g, X, self.l1) + _square(g, X, self.l2)
 
 
 @REGULARIZERS.add("OrthogonalRegularizer", "orthogonal_regularizer")
@@ -109,7 +109,7 @@ class OrthogonalRegularizer(Regularizer):
         n = shape[self._axis]
         X = g.unit(X, [1])
         others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
-        cosines = g.Mul(g.MatMul(X, g.transpose(X, (1, 0))), others)
+        cosines = X @ g.transpose(X, (1, 0)) * others
         return _absolute(g, cosines, self.factor / (n * (n - 1)))
 
 

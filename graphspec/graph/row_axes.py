@@ -2,20 +2,314 @@
 
 Each value has the axis of its rows, or none. The batch may be a factor of the size of that axis: the inner one in (T·N, C),
 as attention flattens its steps, the outer one in (N·heads, T, d). The layers have it in front. Operations of a spec may do
-anything with it: the rules of :mod:`graphspec.graph.row_rules` know what operators do, and what they do not know counts as
-mixing.
+anything with it.
+
+Each operator names its rule (``Op.rows``). A rule gets the axis of the rows in each input, None for an input without rows,
+and returns the axis in the outputs. It raises :class:`MixedError` if a row of an output depends on other rows. An operator
+without a rule counts as one that mixes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
 
-from graphspec.graph.ir.dims import Dim, has_rows
-from graphspec.graph.row_rules import OF_SIZES, RULES, SHAPED, SIZES, Axis, MixedError, reshaped_outer, where_rows
+from graphspec.graph.ir.dims import Dim, has_rows, mul, product, quotient
+from graphspec.graph.kernels.context import normalize_axis
+from graphspec.graph.ops import OPS, Op
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Graph, Node, Value
+
+Axis = int | None
+Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]
+SIZES = -1
+"""In place of an axis: sizes, which depend on the number of rows. Only shapes may be made of them."""
+Function = TypeVar("Function", bound=Rule)
+RULES: dict[str, Rule] = {}
+"""The rules by their names, which operators have as ``rows``."""
+
+
+class MixedError(Exception):
+    """An operator mixes rows, or may do so."""
+
+
+def rule(function: Function) -> Function:
+    """Register a rule under its name, without the underscore (a decorator)."""
+    RULES[function.__name__[1:]] = function
+    return function
+
+
+def where_rows(value: Value) -> int:
+    """Return the first axis whose size has the number of rows in it."""
+    for k, d in enumerate(value.shape):
+        if has_rows((d,)):
+            return k
+    raise MixedError
+
+
+def _only(given: Sequence[Axis]) -> int:
+    """Return the axis of the first input, the only one with rows."""
+    first, *others = given
+    if first is None or any(a is not None and a != SIZES for a in others):
+        raise MixedError
+    return first
+
+
+def _shape(node: Node, k: int) -> tuple[Dim, ...]:
+    value = node.inputs[k]
+    if value is None:
+        raise MixedError
+    return value.shape
+
+
+def _numbers(node: Node, k: int) -> list[Dim] | None:
+    """Return the numbers of an input that is known; None if it is absent."""
+    value = node.inputs[k] if k < len(node.inputs) else None
+    if value is None:
+        return None
+    if (found := value.known()) is None:
+        raise MixedError
+    return list(found)
+
+
+def _axes(node: Node, k: int) -> list[int] | None:
+    """Return the axes that an input lists; None if it is absent."""
+    found = _numbers(node, k)
+    return None if found is None else [int(n) for n in found]
+
+
+@rule
+def _broadcast(node: Node, given: Sequence[Axis]) -> int:
+    """All rows are at the same distance from the end."""
+    ends = {len(_shape(node, k)) - a for k, a in enumerate(given) if a is not None and a != SIZES}
+    if len(ends) != 1:
+        raise MixedError
+    return len(node.outputs[0].shape) - ends.pop()
+
+
+def _same(given: Sequence[Axis]) -> int:
+    if len(set(given) - {SIZES}) != 1 or given[0] is None:
+        raise MixedError
+    return given[0]
+
+
+def _apart(at: int, axes: Collection[int]) -> int:
+    if at in axes:
+        raise MixedError
+    return at
+
+
+def _padded(node: Node) -> list[int]:
+    """Return the axes that get longer or shorter."""
+    pads, listed = _numbers(node, 1) or [], _axes(node, 3)
+    sides = zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)
+    axes = range(len(_shape(node, 0))) if listed is None else listed
+    return [k for k, (low, high) in zip(axes, sides, strict=True) if low or high]
+
+
+def _along(axes: Callable[[Node], Iterable[int]], node: Node, given: Sequence[Axis]) -> int:
+    """Only the first input has rows, and the operator works along other ``axes``, which may be dropped."""
+    at, rank = _only(given), len(_shape(node, 0))
+    others = {normalize_axis(k, rank) for k in axes(node)}
+    dropped = node.op == "Squeeze" or not node.attrs.get("keepdims", 1)
+    return _apart(at, others) - (sum(k < at for k in others) if dropped else 0)
+
+
+ALONG: dict[str, Callable[[Node], Iterable[int]]] = {
+    "along_axis": lambda node: [node.attrs["axis"]],
+    "reduced": lambda node: node.attrs.get("axes") or _axes(node, 1) or range(len(_shape(node, 0))),
+    "cumulated": lambda node: _axes(node, 1) or [0],
+    "normalized": lambda node: range(node.attrs["axis"], len(_shape(node, 0)) if node.attrs["axis"] >= 0 else 0),
+    "matrix": lambda node: (-2, -1),
+    "padded": _padded,
+    "sliced": lambda node: range(len(_numbers(node, 1) or [])) if (axes := _axes(node, 3)) is None else axes,
+    "tiled": lambda node: [k for k, times in enumerate(_numbers(node, 1) or []) if times != 1],
+    "squeezed": lambda node: (
+        [k for k, d in enumerate(_shape(node, 0)) if d == 1] if (axes := _axes(node, 1)) is None else axes
+    ),
+}
+"""The axes that operators work along, by the names of their rules."""
+RULES |= {name: partial(_along, axes) for name, axes in ALONG.items()}
+
+
+@rule
+def _along_shared_axis(node: Node, given: Sequence[Axis]) -> int:
+    """The attribute ``axis`` is another one; all inputs have the rows at the same place."""
+    return _apart(_same(given), [normalize_axis(node.attrs["axis"], len(_shape(node, 0)))])
+
+
+@rule
+def _unsqueezed(node: Node, given: Sequence[Axis]) -> int:
+    rank = len(node.outputs[0].shape)
+    new = {normalize_axis(k, rank) for k in _axes(node, 1) or []}
+    return [k for k in range(rank) if k not in new][_only(given)]
+
+
+@rule
+def _transposed(node: Node, given: Sequence[Axis]) -> int:
+    rank = len(_shape(node, 0))
+    perm = node.attrs["perm"]
+    return (list(range(rank))[::-1] if perm is None else list(perm)).index(_only(given))
+
+
+@rule
+def _reshaped(node: Node, given: Sequence[Axis]) -> int:
+    """Rows are in the only axis whose size they are in, or a factor of it; :func:`reshaped_outer` tells which factor."""
+    _only(given)
+    return where_rows(node.outputs[0])
+
+
+def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
+    """Return how many elements of the axis of the rows are in front of each batch: the T of (T·N, …).
+
+    The elements of a row stay in their order, so as many are in front of the batch as before.
+
+    Args:
+        at: the axis of the rows before the reshape.
+        outer: the elements of that axis in front of each batch.
+    """
+    shape, after = node.outputs[0].shape, where_rows(node.outputs[0])
+    found = quotient(mul(product(_shape(node, 0)[:at]), outer), product(shape[:after]))
+    if found is None or quotient(shape[after], mul(found, "N")) is None:
+        raise MixedError
+    return found
+
+
+@rule
+def _gathered(node: Node, given: Sequence[Axis]) -> int:
+    data, indices = given
+    rank = len(_shape(node, 0))
+    axis = normalize_axis(node.attrs["axis"], rank)
+    if data is not None and indices is None:
+        return data if _apart(data, [axis]) < axis else data + len(_shape(node, 1)) - 1
+    if indices is None or data is not None:
+        raise MixedError
+    return axis + indices
+
+
+@rule
+def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
+    """Rows are in an axis of the batches of matrices, in the rows of the first matrix, or in the columns of the second."""
+    a, b = given
+    left, right = len(_shape(node, 0)), len(_shape(node, 1))
+    ends = (inf if a is None else left - a, inf if b is None else right - b)
+    rank = len(node.outputs[0].shape)
+    if ends[0] == inf and right > 1 and ends[1] == 1:
+        return rank - 1
+    if ends[1] == inf and left > 1 and ends[0] == 2:
+        return rank - (2 if right > 1 else 1)
+    found = {int(end) for end in ends if end != inf}
+    if len(found) != 1 or min(found) < 3:
+        raise MixedError
+    return rank - min(found) + (right == 1 and a is not None) + (left == 1 and b is not None)
+
+
+@rule
+def _gemm(node: Node, given: Sequence[Axis]) -> int:
+    """Rows are the rows of the product, or its columns."""
+    a, b, *c = given
+    if (a is None) == (b is None):
+        raise MixedError
+    at = int(bool(node.attrs["transA"])) if b is None else 1 - int(bool(node.attrs["transB"]))
+    found = 0 if b is None else 1
+    if (a if b is None else b) != at or (c and c[0] is not None and 2 - len(_shape(node, 2)) + c[0] != found):
+        raise MixedError
+    return found
+
+
+_ELLIPSIS = "αβγδεζηθικ"
+"""The letters for the axes of ``...``, from the last one."""
+
+
+@rule
+def _einsum(node: Node, given: Sequence[Axis]) -> int:
+    left, arrow, right = str(node.attrs["equation"]).replace(" ", "").partition("->")
+
+    def letters(term: str, rank: int) -> str:
+        rest = rank - len(term.replace("...", ""))
+        return term.replace("...", _ELLIPSIS[len(_ELLIPSIS) - rest :] if rest else "")
+
+    terms = [letters(term, len(_shape(node, k))) for k, term in enumerate(left.split(","))]
+    rows = {term[a] for term, a in zip(terms, given, strict=True) if a is not None}
+    right = letters(right, len(node.outputs[0].shape))
+    if not arrow or len(rows) != 1 or (row := rows.pop()) not in right:
+        raise MixedError
+    if any(row in term for term, a in zip(terms, given, strict=True) if a is None):
+        raise MixedError
+    return right.index(row)
+
+
+@rule
+def _gathered_deeply(node: Node, given: Sequence[Axis]) -> int:
+    """``Y[b, q] = X[b, indices[b, q, 0], …]``: rows are in an axis b of both, in q of the indices, or behind in X."""
+    data, indices = given
+    shared, shape = int(node.attrs["batch_dims"]), _shape(node, 1)
+    if data is not None and data == indices and data < shared:
+        return data
+    if data is None and indices is not None and shared <= indices < len(shape) - 1:
+        return indices
+    count = shape[-1]
+    if indices is not None or data is None or not isinstance(count, int) or data < shared + count:
+        raise MixedError
+    return len(shape) - 1 + data - shared - count
+
+
+@rule
+def _recurrent(node: Node, given: Sequence[Axis]) -> int | tuple[int, ...]:
+    """X is (time, batch, …) and Y (time, directions, batch, …), or both begin with the batch; states are like X.
+
+    The masks of dropout, behind the states, begin with the batch.
+    """
+    at = 0 if node.attrs["layout"] else 1
+    X, W, R, B, *others = (*given, None, None)[: max(len(given), 4)]
+    allowed = {at, None} if OPS[node.op].exported else {0, at, None}
+    if at != X or (W, R, B) != (None,) * 3 or set(others[:1]) - {0, None} or set(others[1:]) - allowed:
+        raise MixedError
+    return tuple(2 * at if k == 0 else at for k in range(len(node.outputs)))
+
+
+@rule
+def _one_hot(node: Node, given: Sequence[Axis]) -> int:
+    axis = normalize_axis(node.attrs["axis"], len(node.outputs[0].shape))
+    return (at := _only(given)) + (axis <= at)
+
+
+@rule
+def _first(node: Node, given: Sequence[Axis]) -> int:
+    """The outputs have the rows where the first input has them, the only one with rows."""
+    return _only(given)
+
+
+@rule
+def _in_front(node: Node, given: Sequence[Axis]) -> int:
+    """Rows are in front of the first input, the only one with rows."""
+    return _all_in_front(node, [_only(given)])
+
+
+@rule
+def _all_in_front(node: Node, given: Sequence[Axis]) -> int:
+    """Rows are in front of the first input, and of each other one that has rows."""
+    if given[0] is None or set(given) - {0, None}:
+        raise MixedError
+    return 0
+
+
+@rule
+def _ids(node: Node, given: Sequence[Axis]) -> int:
+    """The last axis has the ids of one vector."""
+    return _apart(_same([a for a in given if a is not None]), [len(_shape(node, 0)) - 1])
+
+
+@rule
+def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
+    """A part of an ONNX file keeps rows apart; this has been tried."""
+    for value, at in zip(node.inputs, given, strict=True):
+        if value is not None and at is not None and at != where_rows(value):
+            raise MixedError
+    return tuple(where_rows(v) for v in node.outputs)
 
 
 class RowAxes:
@@ -70,7 +364,7 @@ class RowAxes:
         if found or (outer != 1 and "seed" in node.attrs):  # random numbers are drawn by row, in the order of the rows
             raise MixedError
         at = given[0] if given else None
-        reshaped = node.op in ("Reshape", "Flatten") and at is not None and at != SIZES
+        reshaped = OPS[node.op].rows == "reshaped" and at is not None and at != SIZES
         return reshaped_outer(node, at, outer) if reshaped and at is not None else outer
 
     def _trusted(self, node: Node, trusted: Collection[str]) -> list[Axis]:
@@ -109,19 +403,20 @@ def _after(node: Node, given: Sequence[Axis]) -> list[Axis]:
     """Return the axis of the rows in each output of an operator."""
     if node.op in ("Shape", "Size"):
         return [_sizes(v) for v in node.outputs] if given[0] is not None else [None]
-    if SIZES in given and node.op not in SHAPED:
-        if node.op not in OF_SIZES and any(v.dims is None for v in node.outputs):
+    op = OPS[node.op]
+    if SIZES in given and not op.takes_sizes:
+        if not _of_sizes(op, node) and any(v.dims is None for v in node.outputs):
             raise MixedError
         return [_sizes(v) for v in node.outputs]
-    if SIZES in given and given[0] == SIZES and node.op in OF_SIZES:
+    if SIZES in given and given[0] == SIZES and _of_sizes(op, node):
         return [_sizes(v) for v in node.outputs]
     if given[0] is None and set(given) <= {None, SIZES}:  # the same for all rows, though perhaps once for each
         found = [_assumed(v) for v in node.outputs]
     else:
-        rule = RULES.get(node.op)
-        if rule is None:
+        name = op.rows or ("broadcast" if op.elementwise else None)
+        if name is None:
             raise MixedError
-        axes = rule(node, [None if a == SIZES else a for a in given])
+        axes = RULES[name](node, [None if a == SIZES else a for a in given])
         found = list(axes) if isinstance(axes, tuple) else [axes] * len(node.outputs)
     for value, at in zip(node.outputs, found, strict=True):
         if any(has_rows((d,)) for k, d in enumerate(value.shape) if k != at):
@@ -132,3 +427,8 @@ def _after(node: Node, given: Sequence[Axis]) -> list[Axis]:
 def _sizes(value: Value) -> Axis:
     """Return that a value depends on the number of rows, unless its elements are known and do not."""
     return SIZES if value.dims is None or has_rows(value.dims) else None
+
+
+def _of_sizes(op: type[Op], node: Node) -> bool:
+    """Return whether an operator turns sizes into sizes: it chooses some, or changes their dtype."""
+    return op.dims is not Op.dims and (op.copied_inputs is not None or len(node.inputs) == 1)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, NonNegative, Positive, PositiveInt, Registry, invalid, only_base
-from graphspec.base.synonyms.values import number_hint
+from graphspec.base.synonyms.keys import number_hint
 
 
 class Schedule(Config):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Array, Graph
-    from graphspec.graph.kernels.group import Shard
+    from graphspec.graph.kernels.context import Shard
 
 
 def _cannot_compute(graph: Graph) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
-from graphspec.base.synonyms import sections as synonyms
+from graphspec.base.synonyms import keys as synonyms
 from graphspec.base.synonyms.keys import found
 from graphspec.language.declarations import DataSource, TextForm, Windows
 from graphspec.language.durations import Every

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry
 from graphspec.base.errors import Problem, did_you_mean
-from graphspec.base.synonyms.keys import key_synonym
-from graphspec.base.synonyms.values import means_null, value_synonym
+from graphspec.base.synonyms.keys import key_synonym, means_null, value_synonym
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.optimizers import OPTIMIZERS

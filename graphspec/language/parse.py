@@ -9,8 +9,7 @@ from typing import Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
-from graphspec.base.synonyms.keys import found
-from graphspec.base.synonyms.sections import DOCUMENT
+from graphspec.base.synonyms.keys import DOCUMENT, found
 from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand

@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.base.errors import did_you_mean
-from graphspec.base.synonyms.values import means_null, number_hint
+from graphspec.base.synonyms.keys import means_null, number_hint
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer

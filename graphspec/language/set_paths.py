@@ -7,9 +7,7 @@ from typing import Any
 
 from graphspec.base.config import Registry
 from graphspec.base.errors import Mark, did_you_mean
-from graphspec.base.synonyms.arguments import SPECIAL
-from graphspec.base.synonyms.keys import found
-from graphspec.base.synonyms.sections import TRAINING
+from graphspec.base.synonyms.keys import SPECIAL, TRAINING, found
 from graphspec.base.text import shell
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.column_types import COLUMNS

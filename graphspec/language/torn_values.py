@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graphspec.base.synonyms.values import tuple_items
+from graphspec.base.synonyms.keys import tuple_items
 
 
 def torn_values(values: Mapping[str, Any]) -> dict[str, str]:

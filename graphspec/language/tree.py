@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, did_you_mean, shorten
-from graphspec.base.synonyms.values import number_hint, tuple_items
+from graphspec.base.synonyms.keys import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 

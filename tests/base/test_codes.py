@@ -93,7 +93,9 @@ def test_every_code_is_reported_somewhere() -> None:
 # Messages.
 
 CARRIERS = {
-    **dict.fromkeys(("DataError", "Problem", "ShapeError", "need"), 1),
+    **dict.fromkeys(
+        ("DataError", "Problem", "ShapeError", "need", "need_value", "need_dtype", "need_sizes", "need_shapes"), 1
+    ),
     **dict.fromkeys(("invalid", "refuse", "warn", "error", "warning"), 0),
 }
 """What takes the message of a problem, and as which of its arguments."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 
-from graphspec.base.sparklines import Scale, can_show, scale_of, sparkline
+from graphspec.base.text import Scale, can_show, scale_of, sparkline
 
 
 def test_a_block_for_each_value() -> None:

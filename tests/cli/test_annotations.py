@@ -10,7 +10,7 @@ from commands import graphspec
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic
-from graphspec.cli.annotations import render_github, render_sarif
+from graphspec.cli.validate import render_github, render_sarif
 from graphspec.engine.compiler.check import check
 
 BROKEN = """graphspec: 1

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS
-from graphspec.cli.help_text import SHORT
+from graphspec.cli.app import COMMANDS, SHORT
 
 
 @pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])

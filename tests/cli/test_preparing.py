@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from graphspec.cli import preparing
-from graphspec.cli.preparing import PreparingBar
+from graphspec.cli import progress as preparing
+from graphspec.cli.progress import PreparingBar
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_a_signal_during_validation(spec: Path, monkeypatch: pytest.MonkeyPatch,
 
 STAGES = {
     "reading": "graphspec.data.signature load_all",
-    "preparing": "graphspec.cli.preparing show_preparing",
+    "preparing": "graphspec.cli.progress show_preparing",
     "starting": "graphspec.engine.training.run_directory start_run",
     "testing": "graphspec.cli.evaluate print_test",
     "exporting": "graphspec.engine.training.run_directory record_export",

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS
-from graphspec.cli.usage import _COMMANDS
+from graphspec.cli.app import _COMMANDS, COMMANDS
 
 
 @pytest.mark.parametrize(

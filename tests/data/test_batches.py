@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Orders, generator
-from graphspec.base.arrays.split import shard_slice
 from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, check_arrays, class_ids, row_weights, split
 from graphspec.graph.ir.graph import Type

@@ -11,7 +11,7 @@ from commands import graphspec
 from shop import project
 
 import graphspec as gs
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import RunError
 from graphspec.data import source, stored

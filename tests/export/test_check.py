@@ -13,7 +13,7 @@ from commands import graphspec
 import graphspec as gs
 from graphspec.cli.train import train
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.unary import Unary
+from graphspec.graph.ops.formulas import Unary
 from graphspec.vocabulary.layers import LAYERS, Layer
 from specs import blobs, dense_spec
 
@@ -37,9 +37,7 @@ class OfTraining(Unary):
 
     exported = False
 
-    @staticmethod
-    def forward(ctx: Any, X: Any, Y: Any) -> Any:
-        return [(np.copyto, Y, X)]
+    formula = staticmethod(lambda X: X)
 
 
 class NotExported(Layer):

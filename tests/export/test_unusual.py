@@ -8,8 +8,8 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.export.prove import UNUSUAL_TEXTS, Keys, drawn, keys_of, scaled_down, unusual_rows
+from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
-from graphspec.graph.text import sketch
 from specs import dense_spec
 
 TEXT = Type("string", ("N", 1))

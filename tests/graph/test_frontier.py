@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphspec.engine.compiler.check import check
-from graphspec.graph.frontier import Frontier, frontier, part_of
+from graphspec.graph.cuts import Frontier, frontier, part_of
 from graphspec.graph.ir.graph import Graph
 
 ID = {"name": "y", "type": "Dense", "units": 1}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from golden_cases import Case, load
 
-from graphspec.base.arrays.windows import COSINES, spectral_window
+from graphspec.base.arrays.layout import COSINES, spectral_window
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import INITIALIZERS, STFT, Initializer, fans
 

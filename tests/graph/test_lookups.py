@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from graphspec.graph.analysis import lookups
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.lookups import lookups
 
 
 @pytest.mark.parametrize(

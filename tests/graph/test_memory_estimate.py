@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.base.arrays.system_memory import _container_limits, _unused, available, free, human, peak
+from graphspec.base.arrays.memory import _container_limits, _unused, available, free, human, peak
+from graphspec.graph.analysis import activations, assumed_shapes, estimate
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate
 from specs import dense_spec
 
 
@@ -54,11 +54,9 @@ def test_no_control_groups(tmp_path: Path) -> None:
 
 
 def test_used_memory_counts_only_for_new_allocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "graphspec.base.arrays.system_memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)]
-    )
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
     assert (available(), free()) == (5000, 2000)
-    monkeypatch.setattr("graphspec.base.arrays.system_memory._container_limits", lambda root: [(5000, 7000)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(5000, 7000)])
     assert free() == 0
 
 
@@ -76,9 +74,7 @@ def test_the_peak_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             found = peak()
             assert found is not None
             assert 10 << 20 < found < 1 << 42, "bytes, not kilobytes"
-        monkeypatch.setattr(
-            "graphspec.base.arrays.system_memory._field", lambda *_: 0
-        )  # no system but Linux has the table
+        monkeypatch.setattr("graphspec.base.arrays.memory._field", lambda *_: 0)  # no system but Linux has the table
     monkeypatch.setitem(sys.modules, "resource", None)
     assert peak() is None
 
@@ -86,11 +82,11 @@ def test_the_peak_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_small_a_container_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dense_spec()
     assert gs.validate(spec) == []
-    monkeypatch.setattr("graphspec.base.arrays.system_memory._container_limits", lambda root: [(1000, 0)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(1000, 0)])
     (found,) = gs.validate(spec)
     assert (found.code, found.severity) == ("GS602", "warning")
     assert "1000 B" in found.message
-    monkeypatch.setattr("graphspec.base.arrays.system_memory._container_limits", lambda root: [(2000, 0)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(2000, 0)])
     model = gs.compile(spec)
     from specs import blobs
 
@@ -121,7 +117,7 @@ def test_human() -> None:
 
 def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
     held = np.ones(150 << 20, np.uint8)
-    code = "from graphspec.base.arrays.system_memory import peak; print(peak() or 0)"
+    code = "from graphspec.base.arrays.memory import peak; print(peak() or 0)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(run.stdout) < held.nbytes
     assert (peak() or 1 << 40) > held.nbytes

@@ -9,15 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, sketch
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, model_of
 from graphspec.graph.onnx_session import session
-from graphspec.graph.passes.fold_constants import constant_values
-from graphspec.graph.passes.legalize import is_newer
-from graphspec.graph.passes.merge_equal_nodes import merge_equal_nodes
+from graphspec.graph.passes.for_export import constant_values, is_newer, merge_equal_nodes
 from graphspec.graph.target import Target
-from graphspec.graph.text import sketch
 
 TEXT = Type("string", ("N", 1))
 

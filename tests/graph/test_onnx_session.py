@@ -8,9 +8,9 @@ import pytest
 
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.graph import onnx_session
+from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.onnx_model import model_of
-from graphspec.graph.text import sketch
 
 
 @pytest.mark.parametrize(("value", "given", "threads"), [("", None, 1), ("3", None, 3), ("3", 1, 1)])

@@ -9,7 +9,7 @@ from pass_networks import CONV, model_of
 
 from graphspec.export.onnx import prepare
 from graphspec.graph import passes
-from graphspec.graph.pipelines import FOR_EXPORT, FOR_PROGRAM
+from graphspec.graph.passes import FOR_EXPORT, FOR_PROGRAM
 
 PASSES = Path(passes.__file__).parent
 NAMES = sorted(path.stem for path in PASSES.glob("[a-z]*.py"))

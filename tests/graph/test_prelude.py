@@ -10,9 +10,9 @@ import pytest
 import graphspec as gs
 from graphspec.engine.compiler.check import check
 from graphspec.graph.builder import Builder
+from graphspec.graph.cuts import any_size, cut, not_computable
 from graphspec.graph.initializers import Zeros
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.prelude import any_size, cut, not_computable
 
 
 def graph_of(**inputs: tuple[str, tuple[object, ...]]) -> tuple[Graph, Builder, dict[str, Value]]:

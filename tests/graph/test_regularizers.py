@@ -28,7 +28,10 @@ def test_values_and_gradients_match_keras(case: Case, packed: bool) -> None:
     layout = LAYOUTS[weight.ndim] if packed else Layout()
     if layout.gates:
         layout = Layout(layout.gates, layout.perm, (1, weight.shape[1], weight.shape[0]))
-    value = REGULARIZERS.parse(case.args["regularizer"]).lower(g, g.param("w", weight.shape, Zeros(), layout=layout))
+    with g:
+        value = REGULARIZERS.parse(case.args["regularizer"]).lower(
+            g, g.param("w", weight.shape, Zeros(), layout=layout)
+        )
     parameters = store_of(graph, {"node/w": weight})
     found, gradients, _ = run(graph, parameters, {"x": np.zeros(1)}, {"value": value}, loss=value)
     np.testing.assert_allclose(found["value"], case["value"], rtol=1e-5, atol=1e-7)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphspec.graph.builder import print_graph, sketch
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.text import print_graph, sketch
 
 
 def test_operands_attributes_and_results(capsys: pytest.CaptureFixture[str]) -> None:

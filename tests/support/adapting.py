@@ -48,7 +48,8 @@ def graph_of(layer: str | dict[str, Any] | Layer, X: Array) -> Graph:
     """The graph of a layer called ``y`` on rows of the type of ``X``."""
     graph = Graph("test")
     x = graph.inputs["x"] = value_of(X)
-    outputs = LAYERS.parse(layer).lower(Builder(graph, "y"), x)
+    with Builder(graph, "y") as g:
+        outputs = LAYERS.parse(layer).lower(g, x)
     for k, output in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)):
         graph.outputs[str(k)] = output
     return graph

@@ -17,6 +17,22 @@ needs_kernels = pytest.mark.skipif(FOUND is None, reason="graphspec-kernels is n
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 3e38, -3e38, 5e-324, 1e308)
 
 
+class Memory:
+    """What twins ask of a node's context: scratch memory and constants."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def scratch(self, shape: Any, dtype: Any = None) -> Array:
+        return np.zeros(shape, dtype or self.dtype)
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        return np.array(value, dtype or self.dtype)
+
+    def zeros_like(self, X: Array) -> Array:
+        return np.zeros_like(X)
+
+
 def numbers(random: np.random.Generator, shape: Any, dtype: Any) -> Array:
     """Normal numbers, among them every special one where there is room."""
     x = random.normal(size=shape)

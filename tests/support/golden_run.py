@@ -16,7 +16,7 @@ from graphspec.engine.runtime.program import Program
 from graphspec.export.onnx import to_model
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec

@@ -15,7 +15,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.pipelines import FOR_PROGRAM, Pass
+from graphspec.graph.passes import FOR_PROGRAM, Pass
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

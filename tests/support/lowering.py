@@ -24,7 +24,8 @@ def lower(
     parsed: Layer = LAYERS.parse(layer)
     graph = Graph("test")
     values = [v if isinstance(v, Value) else source(f"x{k}", v, dtype) for k, v in enumerate(inputs)]
-    outputs = parsed.lower(Builder(graph, "y", trainable=trainable), *values, **calls)
+    with Builder(graph, "y", trainable=trainable) as g:
+        outputs = parsed.lower(g, *values, **calls)
     return graph, outputs if isinstance(outputs, tuple) else (outputs,)
 
 

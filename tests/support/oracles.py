@@ -16,7 +16,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET, operator
-from graphspec.graph.passes.legalize import since
+from graphspec.graph.passes.for_export import since
 
 Array = np.ndarray[Any, Any]
 

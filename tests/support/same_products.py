@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.graph.kernels.fast import FAST
+from graphspec.graph.kernels.compiled import FAST
 
 SAME_PRODUCTS = pytest.mark.skipif(
     FAST is True, reason="forced kernels: local workers share out every product, and ranks compute each one alone"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

@@ -145,7 +145,7 @@ def test_what_is_left_names_files_that_exist() -> None:
         ("operator", "Exp", "math", "there is an operator `Exp` already"),
         ("loss", "Mse", None, "there is a loss `mse` already"),
         ("metric", "Class", None, "a word of Python itself"),
-        ("pass", "crop_unread", None, "there is a file graphspec/graph/passes/crop_unread.py already"),
+        ("pass", "crop_unread", None, "there is a file tests/graph/passes/test_crop_unread.py already"),
         ("pass", "wobble", None, "write a verb and its object"),
         ("pass", "wobble_nodes", "later", "there is no family 'later': use program or export"),
         ("command", "train", None, "there is a file graphspec/cli/train.py already"),

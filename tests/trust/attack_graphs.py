@@ -29,7 +29,7 @@ from graphspec.engine.training.adapt import adapt
 from graphspec.export.targets import newest_opset
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.target import Target

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.graph.id_bounds import input_bounds
+from graphspec.graph.analysis import input_bounds
 
 Array = np.ndarray[Any, Any]
 counts: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from typing import Any
 
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import CELLS

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from graphspec.graph.cuts import repeatable
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.ir.learnt_size import LearntSize
-from graphspec.graph.prelude import repeatable
 from trust.drawn import Args, Drawing, Tensor, draws
 
 WORDS = ("red car", "2024-02-29 10:30", "", "b", "B", " a  a ", "Zoë", "日本語 mat", "\0", "!?", "NA", "😀", "x" * 300)

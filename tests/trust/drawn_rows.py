@@ -39,7 +39,7 @@ def targets(drawn: Drawn, model: Any, x: Args, r: np.random.Generator) -> Args:
 
 
 def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Generator) -> Array:
-    from graphspec.graph.shapes import infer_shapes
+    from graphspec.graph.analysis import infer_shapes
 
     if head not in graph.outputs:  # a term of the loss: a bit for each row
         return r.integers(0, 2, next(iter(shapes.values()))[:1]).astype("float32")

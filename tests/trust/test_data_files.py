@@ -14,7 +14,7 @@ from archiving import archive, npy
 from commands import graphspec, project
 
 import graphspec as gs
-from graphspec.base.arrays import system_memory as memory
+from graphspec.base.arrays import memory
 from graphspec.base.errors import Mark
 from graphspec.data import archives, database, delimited
 from graphspec.data.check import DataSignature, load

@@ -11,7 +11,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.runtime.build import build_program
-from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.analysis import id_ranges, input_bounds
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.onnx_session import session
 from graphspec.graph.ops.indexing import check_range

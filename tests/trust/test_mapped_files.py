@@ -13,7 +13,7 @@ import pytest
 from archiving import archive
 
 import graphspec as gs
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.data import archives
 from graphspec.vocabulary.callbacks.base import Callback, CallbackState
 

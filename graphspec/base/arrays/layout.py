@@ -46,3 +46,39 @@ def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Seq
     if order is None:
         return flat.reshape(tuple(shape))
     return flat.reshape([shape[k] for k in order]).transpose(np.argsort(order))
+
+
+# Split ranges into pieces of a fixed length, or into one shard for each worker.
+def pieces(start: int, stop: int, size: int) -> list[slice]:
+    """Split a range into pieces of length ``size``; the last may be shorter."""
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def shard_slice(total: int, rank: int, size: int) -> slice:
+    """Return the shard of worker ``rank`` of ``size`` in a batch of ``total`` rows; lower ranks get the remainder."""
+    base, remainder = divmod(total, size)
+    start = rank * base + min(rank, remainder)
+    return slice(start, start + base + (rank < remainder))
+
+
+# The windows of a spectrum: weights of the samples of a frame.
+COSINES = {
+    "hann": (0.5, 0.5),
+    "hamming": (0.54, 0.46),
+    "blackman": (0.42, 0.5, 0.08),
+    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
+    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
+    "boxcar": (1.0,),
+}
+"""The weights of the cosines of 0, 1, 2, … periods that a window is the sum of."""
+
+
+def spectral_window(window: str | tuple[float, ...] | None, length: int, periodic: bool) -> Array:
+    """Return the weights (length,) in float64; a ``periodic`` window ends one sample before it would repeat itself."""
+    if window is None or length == 1:
+        return np.ones(length)
+    if not isinstance(window, str):
+        return np.asarray(window, np.float64)
+    x = np.linspace(-np.pi, np.pi, length + periodic)[:length]
+    return np.asarray(sum(a * np.cos(k * x) for k, a in enumerate(COSINES[window])), np.float64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, WeightFile

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphspec.base.errors import ShapeError
+from graphspec.graph.analysis import infer_shapes, needs_memory
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Graph, Param, Value
-from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
-from graphspec.graph.shapes import infer_shapes
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered

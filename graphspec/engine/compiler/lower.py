@@ -13,18 +13,18 @@ from graphspec.engine.compiler.hints import merge_hint
 from graphspec.engine.compiler.lowered import Lowered, visible
 from graphspec.engine.compiler.operands import operands
 from graphspec.engine.compiler.targets import check_target, fails, lower_target
+from graphspec.graph.analysis import invalid_ids
 from graphspec.graph.builder import Builder
-from graphspec.graph.id_bounds import invalid_ids
+from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import operator
-from graphspec.graph.prelude import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.head_values import given_of, node_of
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
-    from graphspec.graph.id_bounds import Demand
+    from graphspec.graph.analysis import Demand
     from graphspec.graph.ir.ranges import Range
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
@@ -86,7 +86,7 @@ def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
     if target is None or head.loss is None or fails(head.loss, y_pred) or check_target(head.loss, y_pred, target):
         return
     g = Builder(result.graph, head.layer.name)
-    with g.part(f"{head.name}_target"):
+    with g, g.part(f"{head.name}_target"):
         result.graph.loss_inputs[given_of(head.name)] = lower_target(g, head, y_pred, target)
 
 
@@ -282,7 +282,8 @@ def _lower_node(
     try:
         known = [v for v in inputs if v is not None]
         named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
-        outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
+        with g:
+            outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
         problem = error.problem

@@ -78,14 +78,16 @@ def add_losses(
         for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
             if name in lengths:
                 ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
-        compared, predicted = _standardized(g, head, y_true, predicted)
-        values = head.loss.lower_values(g, compared, predicted, **ctc_lengths)
+        with g:
+            compared, predicted = _standardized(g, head, y_true, predicted)
+            values = head.loss.lower_values(g, compared, predicted, **ctc_lengths)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
             weight = _target(graph, head.name + WEIGHT, Type("float32", shape))
         mask = y_pred.mask if head.loss.uses_mask else None
-        losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
+        with g:
+            losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
     return Objective(graph, _total(graph, spec, losses), losses, given)
 
 
@@ -126,6 +128,6 @@ def penalties(graph: Graph) -> list[Value]:
     terms = list(graph.penalties)
     for name, param in graph.params.items():
         if param.regularizer is not None and param.trainable:
-            g = Builder(graph, f"{name}.penalty")
-            terms.append(g.RowShare(param.regularizer.lower(g, graph.values[name])))
+            with Builder(graph, f"{name}.penalty") as g:
+                terms.append(g.RowShare(param.regularizer.lower(g, graph.values[name])))
     return terms

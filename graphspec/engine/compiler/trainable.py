@@ -10,16 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.system_memory import available, human
+from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.graph.analysis import activations, assumed_shapes, estimate, lookups, needs_memory
+from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.lookups import lookups
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
-from graphspec.graph.optimizers.weight_groups import unmatched
-from graphspec.graph.prelude import cut
+from graphspec.graph.optimizers.base import unmatched
 from graphspec.language.declarations import Ref
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def _owner(name: str, lowered: Lowered) -> str:
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
     """Return the node whose values need the most memory."""
-    from graphspec.graph.shapes import infer_shapes
+    from graphspec.graph.analysis import infer_shapes
 
     nodes = graph.needed(graph.trained_roots())
     types = infer_shapes(graph, nodes, shapes)

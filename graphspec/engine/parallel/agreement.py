@@ -19,7 +19,8 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, shorten
 from graphspec.base.version import __version__
 from graphspec.engine.compiler.fetches import fetches
-from graphspec.graph.kernels import compiled, fast
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels import compiled as fast
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.step import Step

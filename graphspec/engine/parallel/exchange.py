@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.group import Group
+    from graphspec.graph.kernels.context import Group
     from graphspec.graph.optimizers import Optimizer, Rate
 
 _GRADIENTS, _WEIGHTS = 1, 2

@@ -1,4 +1,4 @@
-"""The group of worker processes that share a batch. For one process: :class:`graphspec.graph.kernels.group.LocalGroup`."""
+"""The group of worker processes that share a batch. For one process: :class:`graphspec.graph.kernels.context.LocalGroup`."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.pairwise import sum_into_first
-from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.parallel.group import SCRATCH, Place, ProcessGroup
 from graphspec.engine.parallel.shards import ShardGroup, Shards, add_whole, update_part
 from graphspec.engine.parallel.sync import counter_words
 from graphspec.engine.runtime.partition import Partition
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.kernels.group import Group
+from graphspec.graph.kernels.context import Group
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 class Member:

@@ -16,7 +16,7 @@ from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.engine.parallel.stops import held_back
 from graphspec.engine.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.engine.parallel.worker import DIAGNOSTICS
-from graphspec.graph.kernels import fast
+from graphspec.graph.kernels import compiled as fast
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.shared_memory import Memory

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
-from graphspec.base.arrays.memory_maps import describe_map
+from graphspec.base.arrays.memory import describe_map
 from graphspec.engine.parallel.agreement import program
 from graphspec.engine.parallel.exchange import joined
 from graphspec.engine.parallel.mpi import Order

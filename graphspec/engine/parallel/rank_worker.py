@@ -16,9 +16,8 @@ import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import settings
-from graphspec.base.arrays.memory_maps import open_map
+from graphspec.base.arrays.memory import free, human, open_map
 from graphspec.base.arrays.random import Clock
-from graphspec.base.arrays.system_memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.data.batches import BatchLoader, Dataset
@@ -34,8 +33,8 @@ from graphspec.engine.parallel.step import Step
 from graphspec.engine.parallel.stops import STOPS
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.cuts import cut
 from graphspec.graph.optimizers import Rate
-from graphspec.graph.prelude import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

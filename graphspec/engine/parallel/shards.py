@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from graphspec.engine.compiler.objective import Network
     from graphspec.engine.parallel.step import Step
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.group import Group, ShardedKernel
+    from graphspec.graph.kernels.context import Group, ShardedKernel
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 class Workers(Protocol):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array
-from graphspec.base.arrays.system_memory import free, human
+from graphspec.base.arrays.memory import free, human
 
 Shape = Sequence[int]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.compiler.fetches import fetches
 from graphspec.engine.compiler.objective import Objective
 from graphspec.engine.runtime.build import build_program
@@ -14,9 +14,9 @@ from graphspec.engine.runtime.lookups import lookups_of
 from graphspec.engine.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.ir.graph import Segment
-from graphspec.graph.kernels.group import Group, Shard, ShardedKernel
-from graphspec.graph.passes.shard_products import wide_kernels
-from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
+from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.passes import FOR_PRODUCTS, prepare
+from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.graph.optimizers.rows import Lookup
+    from graphspec.graph.optimizers.vectors import Lookup
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.memory_maps import describe_map
-from graphspec.base.arrays.split import shard_slice
-from graphspec.base.arrays.system_memory import free
+from graphspec.base.arrays.layout import shard_slice
+from graphspec.base.arrays.memory import describe_map, free
 from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
@@ -18,7 +17,7 @@ from graphspec.engine.parallel.member import Member, layout
 from graphspec.engine.parallel.processes import Processes
 from graphspec.engine.parallel.shared_memory import allocate
 from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
-from graphspec.graph.memory_estimate import activations
+from graphspec.graph.analysis import activations
 from graphspec.language.explain import REGISTRIES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.blas import openblas
-from graphspec.base.arrays.memory_maps import describe_map
+from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.runtime.evaluation import Evaluation

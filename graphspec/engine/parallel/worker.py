@@ -34,7 +34,7 @@ class _Network:
 
 def serve(message: dict[str, Any]) -> NoReturn:
     """Compute this worker's shards of each step until the process is ended."""
-    from graphspec.base.arrays.memory_maps import open_map
+    from graphspec.base.arrays.memory import open_map
     from graphspec.base.arrays.random import Clock
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.compiler.adapted import Adapted
@@ -49,8 +49,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.engine.parallel.sync import Pipes, Signals, Spin
     from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.engine.runtime.parameters import Parameters
+    from graphspec.graph.cuts import cut
     from graphspec.graph.optimizers import Rate, Vectors
-    from graphspec.graph.prelude import cut
 
     place = replace(Place(**message["place"]), worker=message["rank"])
     rank, size = place.worker, place.workers

@@ -17,15 +17,14 @@ import numpy as np
 
 from graphspec.base.arrays.blas import computing
 from graphspec.base.arrays.calls import settings
-from graphspec.base.arrays.system_memory import free
+from graphspec.base.arrays.memory import free
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prelude import Prelude
+from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.builder import Builder
-from graphspec.graph.frontier import Frontier, part_of
+from graphspec.graph.cuts import Frontier, part_of, repeatable
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.prelude import repeatable
-from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

@@ -20,17 +20,14 @@ from graphspec.engine.runtime.liveness import backward_uses, last_uses
 from graphspec.engine.runtime.lookups import kept_by_rows
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.gradients import needed_gradients
-from graphspec.graph.id_bounds import Ranges, id_ranges
+from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gradients
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.compiled import join_two
-from graphspec.graph.kernels.context import Backward
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Backward, Shard
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
-from graphspec.graph.passes.shard_products import shared_buffers
-from graphspec.graph.shapes import infer_shapes
+from graphspec.graph.passes.for_program import shared_buffers
 from graphspec.graph.target import Target
 
 

@@ -11,7 +11,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.graph.kernels.touched_rows import TouchedRows
-from graphspec.graph.pipelines import FOR_PROGRAM, prepare
+from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.target import Target
 
 

@@ -11,16 +11,16 @@ from graphspec.base.arrays.layout import axis_order
 from graphspec.base.arrays.random import Stream
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.ranges import ANY, Range
-from graphspec.graph.kernels.blocks import each_block
+from graphspec.graph.kernels.common import each_block
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.engine.runtime.buffers import Pool, Scratch
-    from graphspec.graph.id_bounds import Ranges
+    from graphspec.graph.analysis import Ranges
     from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Array, Node, Type, Value
-    from graphspec.graph.kernels.group import Shard, ShardedKernel
+    from graphspec.graph.kernels.context import Shard, ShardedKernel
     from graphspec.graph.kernels.touched_rows import TouchedRows
 
 

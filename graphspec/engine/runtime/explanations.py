@@ -12,14 +12,14 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.data.signature import user_inputs
 from graphspec.engine.runtime.attributions import Integrator, Path, values_at
-from graphspec.graph.frontier import Leaf, frontier, is_picture
+from graphspec.graph.cuts import Leaf, frontier, is_picture
 from graphspec.vocabulary.layers.text import TextVectorization
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.frontier import Frontier
+    from graphspec.graph.cuts import Frontier
     from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
     from graphspec.vocabulary.layers.base import Layer

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.engine.runtime.context import ints
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.analysis import lookups
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
-from graphspec.graph.lookups import lookups
-from graphspec.graph.optimizers.rows import Lookup
+from graphspec.graph.optimizers.vectors import Lookup
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Node, Segment, Value

@@ -1,7 +1,7 @@
 """The partition of updates and wide kernels over the workers, and the memory that they share for it.
 
 Each worker updates its part of the weight vector from the sum of all workers' gradients. A wide kernel is sharded as well
-(see :mod:`graphspec.graph.ops.sharded`): each worker computes the gradient of exactly the rows that it updates, so nothing
+(see :mod:`graphspec.graph.ops.linalg`): each worker computes the gradient of exactly the rows that it updates, so nothing
 needs to be summed.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.lookups import looked_up
 from graphspec.engine.runtime.parameters import ALIGNMENT
-from graphspec.graph.kernels.group import ShardedKernel
+from graphspec.graph.kernels.context import ShardedKernel
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Segment

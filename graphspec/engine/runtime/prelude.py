@@ -14,7 +14,7 @@ from graphspec.graph.ir.dims import Dim
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
-from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.passes import FOR_OPSET, prepare
 from graphspec.graph.target import Target
 
 

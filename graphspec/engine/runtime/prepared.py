@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.cores import threads_set, usable_cores
-from graphspec.base.arrays.memory_maps import map_file
+from graphspec.base.arrays.memory import free, human, map_file
 from graphspec.base.arrays.pictures import Pictures, in_chunks
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.arrays.system_memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
-from graphspec.base.arrays.system_memory import available
+from graphspec.base.arrays.memory import available
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.data.batches import in_batches
 from graphspec.data.check import Dataset, DataSignature, refused
@@ -34,10 +34,10 @@ from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import CACHED_BYTES, has_networks, prepare_rows, raw_bytes
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.analysis import infer_shapes
+from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
-from graphspec.graph.prelude import cut
-from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:

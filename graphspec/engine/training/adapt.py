@@ -27,8 +27,8 @@ from graphspec.engine.compiler.vocabulary_files import given_by_files
 from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import Progress
 from graphspec.graph.builder import Builder
+from graphspec.graph.cuts import not_computable, repeatable
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
     for node in nodes:
         assert node.layer is not None
         g = Builder(graph, node.name)
-        with g.part("learning"):
+        with g, g.part("learning"):
             inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
             sources[node.name] = node.layer.learning_input(g, *inputs)
     graph = graph.with_outputs(sources)

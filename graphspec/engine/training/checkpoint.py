@@ -108,7 +108,7 @@ def load_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    from graphspec.base.arrays.system_memory import available, human
+    from graphspec.base.arrays.memory import available, human
 
     if not path.is_file():
         why = "is not a regular file" if path.exists() else "does not exist"

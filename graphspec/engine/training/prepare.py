@@ -167,8 +167,8 @@ def _prepared(model: Session, raw: _Parts) -> _Parts:
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    from graphspec.base.arrays.system_memory import available, free
-    from graphspec.graph.memory_estimate import estimate
+    from graphspec.base.arrays.memory import available, free
+    from graphspec.graph.analysis import estimate
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())

@@ -34,7 +34,7 @@ from graphspec.engine.training.checkpoint import (
 from graphspec.engine.training.history_text import HistoryText
 from graphspec.engine.training.lock import locked
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels.fast import KERNELS
+from graphspec.graph.kernels.compiled import KERNELS
 from graphspec.vocabulary.callbacks.outputs import ADAPTED, RUN_FILES
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from graphspec.engine.parallel.step import Step
 from graphspec.engine.runtime.program import Program, no_rows
 from graphspec.engine.runtime.program_cache import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.graph.kernels.group import LocalGroup
+from graphspec.graph.kernels.context import LocalGroup
 
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.text import count, display_width, shorten_end, wrapped
 from graphspec.graph.ir.dims import show
 from graphspec.graph.onnx_session import sanitized

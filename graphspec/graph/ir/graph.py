@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Dim, Shape, fixed_size, names_in, show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.ranges import Range
@@ -60,11 +60,27 @@ class Type:
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
 
 
+class Emits(Protocol):
+    """What arithmetic on values needs of a builder."""
+
+    def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any], /) -> Any: ...
+    def constant(self, data: Any, dtype: str | None = None, /) -> Value: ...
+
+
+BUILDER: ContextVar[Emits | None] = ContextVar("builder", default=None)
+"""The builder that arithmetic on values emits into: that of the innermost ``with`` statement."""
+Operand: TypeAlias = "Value | float | Array"
+"""Numbers and arrays become constants: floats in float32, integers and bools in the dtype of the value beside them."""
+
+
 @dataclass(eq=False, slots=True)
 class Value:
     """A tensor of the graph: an input, a target, a parameter, a constant or an operator's output.
 
     Two values with the same name are the same tensor; they may differ in ``mask``.
+
+    Formulas are written as formulas: ``clipped * (error - clipped * 0.5)`` emits ``Mul``, ``Sub`` and ``Mul`` on behalf of
+    the builder whose ``with`` statement surrounds it. ``==`` compares whether two values are the same object.
 
     Attributes:
         node: the node that computes the value, if ``kind`` is ``op``.
@@ -129,6 +145,78 @@ class Value:
         if self.data is not None:
             return tuple(int(x) for x in self.data.reshape(-1))
         return self.dims
+
+    def __neg__(self) -> Value:
+        return _emitted("Neg", self)
+
+    def __abs__(self) -> Value:
+        return _emitted("Abs", self)
+
+    def __invert__(self) -> Value:
+        return _emitted("Not", self)
+
+    def __add__(self, other: Operand) -> Value:
+        return _emitted("Add", self, other)
+
+    def __radd__(self, other: Operand) -> Value:
+        return _emitted("Add", other, self)
+
+    def __sub__(self, other: Operand) -> Value:
+        return _emitted("Sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return _emitted("Sub", other, self)
+
+    def __mul__(self, other: Operand) -> Value:
+        return _emitted("Mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Value:
+        return _emitted("Mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return _emitted("Div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return _emitted("Div", other, self)
+
+    def __pow__(self, other: Operand) -> Value:
+        return _emitted("Pow", self, other)
+
+    def __matmul__(self, other: Value) -> Value:
+        return _emitted("MatMul", self, other)
+
+    def __and__(self, other: Operand) -> Value:
+        return _emitted("And", self, other)
+
+    def __or__(self, other: Operand) -> Value:
+        return _emitted("Or", self, other)
+
+    def __lt__(self, other: Value | float) -> Value:
+        return _emitted("Less", self, other)
+
+    def __le__(self, other: Value | float) -> Value:
+        return _emitted("LessOrEqual", self, other)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return _emitted("Greater", self, other)
+
+    def __ge__(self, other: Value | float) -> Value:
+        return _emitted("GreaterOrEqual", self, other)
+
+    __array_ufunc__ = None  # NumPy leaves `array * value` to `Value.__rmul__`
+
+
+def _emitted(op: str, *operands: Operand) -> Value:
+    """Emit an operator into the builder of the innermost ``with`` statement."""
+    if (builder := BUILDER.get()) is None:
+        raise TypeError(f"{op} of values needs a builder: write the formula inside `with g:`, or use g.{op}")
+    dtype = next(x.dtype for x in operands if isinstance(x, Value))
+    arrays = [x if isinstance(x, Value) else np.asarray(x) for x in operands]
+    values = [
+        x if isinstance(x, Value) else builder.constant(x, "float32" if x.dtype.kind == "f" else dtype) for x in arrays
+    ]
+    result: Value = builder.emit(op, values, {})
+    return result
 
 
 @dataclass(eq=False, slots=True)

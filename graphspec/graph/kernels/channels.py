@@ -15,15 +15,12 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.kernels import compiled
-from graphspec.graph.kernels.blocks import BLOCK_ELEMENTS, each_block
-from graphspec.graph.kernels.common import unsigned
-from graphspec.graph.kernels.compiled import Neighbour, twin
-from graphspec.graph.kernels.context import Context, need, need_float
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, each_block, unsigned
+from graphspec.graph.kernels.compiled import Neighbour, twin, use_fast_kernel
+from graphspec.graph.kernels.context import Context, need, need_float, need_sizes
 
 _MANY_ROWS, _MANY_ELEMENTS = (
     256,
@@ -48,7 +45,7 @@ def channel_count(X: Value, **vectors: Value) -> int:
     count = X.fixed(1)
     for name, value in vectors.items():
         text = f"has {name} {show(value.shape)}, which does not fit {count} channels of {show(X.shape)}"
-        need(value.shape == (count,), text, code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(value.shape == (count,), text)
     return count
 
 

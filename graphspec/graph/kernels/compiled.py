@@ -9,6 +9,7 @@ bits.
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,43 @@ import numpy as np
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.errors import UsageError
-from graphspec.graph.kernels.fast import FORCED, KERNELS
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Node
+
+# The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.
+KERNELS = "GRAPHSPEC_KERNELS"
+"""The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``reference`` forbids all, NumPy's
+and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.graph.kernels.compiled`). Workers get the
+:func:`mode` of rank 0."""
+
+
+def _checked(value: str) -> str:
+    """Return ``value`` if it is known.
+
+    Raises:
+        UsageError: ``value`` is unknown.
+    """
+    if value not in ("", "compiled", "fast", "reference"):
+        said = "`plain` is now called `reference`" if value == "plain" else f"got {value!r}"
+        raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {said}")
+    return value
+
+
+FORCED: str = _checked(os.environ.get(KERNELS, ""))
+_FAST = {"": None, "compiled": True, "fast": True, "reference": False}
+FAST: bool | None = _FAST[FORCED]
+
+
+def mode() -> str:
+    """Return the value of the variable that gives another process the kernels that this one has now."""
+    return FORCED if _FAST[FORCED] == FAST else {True: "fast", False: "reference", None: ""}[FAST]
+
+
+def use_fast_kernel(pays: bool) -> bool:
+    """Return whether to use an applicable fast kernel; ``pays`` is whether it is expected to be faster."""
+    return pays if FAST is None else FAST
+
 
 ABI = 1
 """The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
@@ -117,17 +151,23 @@ class Twin(Generic[P]):
     Attributes:
         name: the kernel.
         numpy: returns the calls of NumPy.
-        operands: the names of the operands.
+        operands: the names of the operands; by default those of the positional parameters.
         before, after: calls that the kernel takes in, in the order in which it makes them.
     """
 
     def __init__(
-        self, numpy: Callable[P, Calls], before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
+        self,
+        numpy: Callable[P, Calls],
+        before: Sequence[Neighbour] = (),
+        after: Sequence[Neighbour] = (),
+        operands: Sequence[str] | None = None,
     ) -> None:
         self.name, self.numpy = numpy.__name__, numpy
         self.before, self.after = tuple(before), tuple(after)
         parameters = inspect.signature(numpy).parameters.values()
-        self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.operands = tuple(positional if operands is None else operands)
+        TWINS[self.name] = self
 
     def __call__(self, *operands: P.args, **scratch: P.kwargs) -> Calls:
         call = self.bound(operands)
@@ -151,13 +191,7 @@ def twin(
     *, before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
 ) -> Callable[[Callable[P, Calls]], Twin[P]]:
     """Return a decorator that makes a function from arrays to calls a :class:`Twin`, of the kernel of its name."""
-
-    def register(numpy: Callable[P, Calls]) -> Twin[P]:
-        made = Twin(numpy, before, after)
-        TWINS[made.name] = made
-        return made
-
-    return register
+    return lambda numpy: Twin(numpy, before, after)
 
 
 def join(calls: Calls) -> Calls:

@@ -5,26 +5,506 @@ A kernel is (groups, out, in, k…), where out and in are the channels of one gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
-from math import gcd
-from typing import Protocol
+from math import gcd, prod
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
+from graphspec.base.arrays.blas import small_kernels
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels import depthwise_rows, one_filter
-from graphspec.graph.kernels.channels import contiguous
+from graphspec.graph.kernels.channels import channel_order, contiguous
+from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records
+from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
-from graphspec.graph.kernels.depthwise import Depthwise, compiled_pays
-from graphspec.graph.kernels.depthwise_rows import DepthwiseRows
-from graphspec.graph.kernels.fast import use_fast_kernel
-from graphspec.graph.kernels.one_axis import OneAxis, long_axis
-from graphspec.graph.kernels.one_filter import OneFilter
-from graphspec.graph.kernels.patches import Patches, patches
-from graphspec.graph.kernels.windows import Axis
+from graphspec.graph.kernels.depthwise import Depthwise, DepthwiseRows, compiled_pays
+from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, worth_transposing
+from graphspec.graph.kernels.windows import Axis, ceil
 from graphspec.graph.kernels.winograd import Winograd, fits, pays
+
+# Convolution as matrix products with patches: the inputs under each window, as rows of matrices.
+#
+# MEC (Cho and Brand, *MEC: memory-efficient convolution for deep neural network*, ICML 2017): one copy of the input contains
+# the windows of all spatial axes but the first. The windows of the first axis are overlapping views of that copy, which BLAS
+# reads without another copy.
+_PARTIAL_SUMS = 1 << 18  # elements in the partial sums of a weight gradient
+# A product of a weight gradient sums at most 256 rows if BLAS need not pack it, and packs it if that allows fewer than 48.
+_SUMMED_ROWS, _LEAST_SUMMED = 256, 48
+_MANY_ROWS = 512  # for at least as many it pays to copy a transposed kernel
+
+
+@dataclass(frozen=True)
+class RowChunk:
+    """Some rows of the patches; ``matrix`` is valid from the end of ``calls`` to the calls of the next chunk."""
+
+    calls: Calls
+    matrix: Array
+    rows: slice
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Matrices of shape (groups, batches, rows, kernel·channels); each row is one window (k…, c).
+
+    The product with a kernel is (groups, batches, rows, out). Batches and rows together are the output's axes without the
+    channels, in ``order``.
+    """
+
+    shape: tuple[int, int, int, int]
+    order: tuple[int, ...]
+    calls: Calls
+    """The calls that run before those of the first chunk."""
+    chunks: list[RowChunk]
+
+    def rows(self, Y: Array) -> Array:
+        """Return an array (N, O, …), C-contiguous in ``order``, as (groups, batches, rows, out)."""
+        groups, batches, rows, _ = self.shape
+        shape = (batches, rows, groups, Y.shape[1] // groups)
+        return Y.transpose(self.order).reshape(shape, copy=False).transpose(2, 0, 1, 3)
+
+    def untransposed(self, kernel: Array) -> bool:
+        """Return whether to copy a kernel (groups, kernel·channels, out) that is transposed in memory, by measured rules."""
+        _, batches, rows, _ = self.shape
+        _, k, n = kernel.shape
+        return batches * rows >= _MANY_ROWS and worth_transposing(min(rows, SMALL // max(k * n, 1)), k, n)
+
+    def multiply(self, kernel: Array, out: Array) -> Calls:
+        """Return calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
+        calls = list(self.calls)
+        for chunk in self.chunks:
+            calls += chunk.calls + _multiply_patches(chunk.matrix, kernel, out[:, :, chunk.rows])
+        return calls
+
+    def multiply_transposed(self, ctx: Context, D: Array, out: Array) -> Calls:
+        """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
+
+        ``out`` must be C-contiguous.
+        """
+        groups, batches, rows, depth = self.shape
+        n = D.shape[-1]
+        size = groups * depth * n
+        tile = min(_SUMMED_ROWS, SMALL // max(depth * n, 1))
+        if batches > 1 or tile < _LEAST_SUMMED:
+            tile = rows
+        step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
+        total = out.reshape(-1)
+        next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
+        ones = ctx.constant(np.ones(step))
+        calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
+        first = True
+        for chunk in self.chunks:
+            calls += chunk.calls
+            for M, E in _row_tiles(chunk.matrix, D[:, :, chunk.rows], tile):
+                for start in range(0, len(M), step):
+                    count = min(step, len(M) - start)
+                    result = total if first else next_sum
+                    part = parts[:count] if count > 1 else result[None]
+                    A, B = M[start : start + count].mT, E[start : start + count]
+                    calls.append((np.matmul, A, B, part.reshape(count, groups, depth, n)))
+                    if count > 1:
+                        calls.append((np.dot, ones[:count], part, result))
+                    if not first:
+                        calls.append((np.add, total, next_sum, total))
+                    first = False
+        return calls
+
+
+def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
+    """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
+
+    A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
+    """
+    if groups == 1 and X.size and all(a.trivial for a in axes):
+        order = channel_order(X)
+        if X.shape[1] == 1:
+            order = (*(k for k in order if k != 1), 1)
+        ordered = X.transpose(order)
+        if order[-1] == 1 and ordered.flags.c_contiguous:
+            matrix = ordered.reshape(1, 1, -1, ordered.shape[-1])
+            n_rows, depth = matrix.shape[2:]
+            return Patches((1, 1, n_rows, depth), order, [], [RowChunk([], matrix, slice(0, n_rows))])
+    batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
+    overlapped = rank > 1 and axes[0].dilation == 1
+    first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
+    others = axes[1:] if overlapped else axes
+    height = (first.out - 1) * first.stride + first.kernel
+    outs, kernels = [a.out for a in others], [a.kernel for a in others]
+    windows, row = _product(outs), _product(kernels) * channels
+
+    limit = max(1, min(batch, max(CACHE_ELEMENTS, least) // (groups * windows * height * row)))
+    step = next((n for n in range(limit, limit // 2, -1) if batch % n == 0), limit)
+    copy = ctx.scratch((groups, step, *outs, height, *kernels, channels))
+    item = copy.itemsize
+    matrix = as_strided(
+        copy,
+        (groups, first.out, step * windows, first.kernel * row),
+        (step * windows * height * row * item, first.stride * row * item, height * row * item, item),
+        writeable=False,
+    )
+    chunks = []
+    for start in range(0, batch, step):
+        count = min(step, batch - start)
+        calls = _copies(X[start : start + count], copy[:, :count], first, others)
+        rows = slice(start * windows, (start + count) * windows)
+        chunks.append(RowChunk(calls, matrix[:, :, : count * windows], rows))
+    order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
+    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, others) if piece.size]
+    return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
+
+
+def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls:
+    """Return calls that copy X to (groups, N, out…, height, kernel…, channels), one for each run of outputs with equal taps.
+
+    ``first`` is the spatial axis that is missing in ``others``, or an axis of size 1 that X does not have.
+    """
+    N, C, *spatial = X.strides
+    overlapped, channels = len(spatial) > len(others), copy.shape[-1]
+    down = spatial.pop(0) if overlapped else 0
+    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    calls: Calls = []
+    for runs in product(*(a.segments() for a in others)):
+        outs: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
+        taps = [slice(k, k_end) for _, _, k, k_end in runs]
+        target = copy[(slice(None), slice(None), *outs, rows, *taps)]
+        if target.size == 0:
+            continue
+        start = [o * a.stride + k * a.dilation - a.begin for a, (o, _, k, _) in zip(others, runs, strict=True)]
+        if overlapped:
+            start.insert(0, rows.start - first.begin)
+        source = X[(slice(None), slice(None), *(slice(s, None) for s in start))]
+        strides = (
+            channels * C,
+            N,
+            *(a.stride * s for a, s in zip(others, spatial, strict=True)),
+            down,
+            *(a.dilation * s for a, s in zip(others, spatial, strict=True)),
+            C,
+        )
+        calls.append((np.copyto, *_merge_rows(target, as_strided(source, target.shape, strides, writeable=False))))
+    return calls
+
+
+def _merge_rows(target: Array, source: Array) -> tuple[Array, Array]:
+    """Return the arrays of a copy with the last two axes merged if they are contiguous, as records if they are short."""
+    shape = (*target.shape[:-2], target.shape[-2] * target.shape[-1])
+    try:
+        return as_records(target.reshape(shape, copy=False), source.reshape(shape, copy=False))
+    except ValueError:
+        return target, source
+
+
+def _rows_with_inputs(axis: Axis, height: int) -> slice:
+    """Return the rows of a copy of ``height`` rows that contain inputs, not padding."""
+    start = max(0, axis.begin)
+    return slice(start, max(start, min(height, axis.begin + axis.size)))
+
+
+def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
+    """Return views of the parts of the copy that contain padding."""
+    lead = (slice(None),) * (2 + len(others))
+    rows = _rows_with_inputs(first, copy.shape[len(lead)])
+    parts = [copy[(*lead, slice(0, rows.start))], copy[(*lead, slice(rows.stop, None))]]
+    for position, axis in enumerate(others):
+        for o, o_end, k, k_end in axis.segments():
+            for taps in (slice(0, k), slice(k_end, None)):
+                indices: list[Any] = [slice(None)] * copy.ndim
+                indices[2 + position], indices[3 + len(others) + position] = slice(o, o_end), taps
+                parts.append(copy[tuple(indices)])
+    return parts
+
+
+def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
+    """Return calls for ``out = A @ B`` of A (g, b, m, k) and B (g, k, n).
+
+    Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
+    """
+    if A.shape[3] == 1 and A.shape[:2] == (1, 1) and all(X.flags.c_contiguous for X in (A, B, out)) and out.size:
+        return [single_call(A[0, 0], B[0], out[0, 0])]  # np.matmul has no BLAS for it
+    B = B[:, None]
+    m, limit = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
+    if limit < 16 or m <= limit:
+        return [(np.matmul, A, B, out)] if out.size else []
+    tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)
+    tail = m // tile * tile
+    calls: Calls = [(np.matmul, _tiles(A[:, :, :tail], tile), B[:, None], _tiles(out[:, :, :tail], tile))]
+    if tail < m:
+        calls.append((np.matmul, A[:, :, tail:], B, out[:, :, tail:]))
+    return calls
+
+
+def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
+    """Yield corresponding rows of A (g, b, m, k) and D (g, b, m, n), (batch, g, rows, …): tiles, then the other rows."""
+    m = A.shape[2]
+    tail = m // tile * tile if tile < m else 0
+    if tail:
+        X, Y = (_tiles(M[:, :, :tail], tile)[:, 0].swapaxes(0, 1) for M in (A, D))
+        yield X, Y
+    if tail < m:
+        yield A[:, :, tail:].swapaxes(0, 1), D[:, :, tail:].swapaxes(0, 1)
+
+
+def _tiles(X: Array, rows: int) -> Array:
+    """Return a view of X (…, m, n) as (…, tiles, rows, n)."""
+    *lead, row, column = X.strides
+    return as_strided(X, (*X.shape[:-2], X.shape[-2] // rows, rows, X.shape[-1]), (*lead, rows * row, row, column))
+
+
+def _product(sizes: Sequence[int]) -> int:
+    return int(np.prod(sizes, dtype=np.int64))
+
+
+# Correlation along one axis by products with views of X: it is copied only if that axis is not the fastest.
+#
+# If the axis and the channels are the fastest in memory, the ``k`` inputs under a window are ``k·C`` contiguous elements.
+# Neighbouring windows overlap, which BLAS does not accept, but every ``k``-th does not: the windows 0, k, 2k, … of a line
+# form a matrix that BLAS reads as it is, the windows 1, k + 1, … another. If a line has too few windows for that, each
+# matrix contains the windows of one output in all lines. So do windows at the borders: they leave out the taps that read
+# padding. Measured thresholds:
+_LEAST_TILE = 16  # products of fewer rows are faster if BLAS packs them
+_LEAST_WINDOWS = 8  # every k-th window of a row: matrices of at least as many rows
+_LEAST_ROWS = 64  # the windows of one output in all rows: matrices of at least as many rows
+_LEAST_ROWS_BACK = 128  # the same for the kernel's gradient
+_LEAST_SIZE_BACK = SMALL // 48  # elements of a kernel: for smaller ones, products with patches need no packing
+_MOST_OUTPUTS = 64  # and at most as many of them: their rows are far apart in memory
+
+
+def long_axis(axes: Sequence[Axis]) -> int | None:
+    """Return the index of the only axis with windows of several inputs, next to each other; None if there is none."""
+    found = [k for k, axis in enumerate(axes) if not axis.trivial]
+    if len(found) != 1 or axes[found[0]].kernel == 1 or axes[found[0]].dilation != 1:
+        return None
+    return found[0]
+
+
+class OneAxis:
+    """Correlation of X (N, C, …) with kernels (1, filters, C, …) along the spatial axis ``index``."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], index: int) -> None:
+        order = [k for k in channel_order(X) if k not in (1, index + 2)]
+        self._ctx, self.axis, self._lines = ctx, axes[index], (*order, index + 2, 1)
+        x, self._copies = contiguous(ctx, X, self._lines)
+        self.order: tuple[int, ...] = (index + 2, *order, 1) if self._copies else self._lines
+        self.lines = x.reshape(-1, *x.shape[-2:])
+        """X, or its copy, as (lines, inputs, C)."""
+
+    def pays(self, filters: int, *, gradient: bool = False) -> bool:
+        """Return whether it is faster than products with patches; by measured thresholds."""
+        axis, (lines, _, channels) = self.axis, self.lines.shape
+        size, by_output = axis.kernel * channels * filters, axis.out <= _MOST_OUTPUTS
+        if gradient:
+            return by_output and lines >= _LEAST_ROWS_BACK and size >= _LEAST_SIZE_BACK
+        return (by_output and lines >= _LEAST_ROWS) or (small_kernels() and self._in_lines(axis.out, size))
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        channels, filters = self.lines.shape[-1], Y.shape[1]
+        if Y.size == 0:
+            return []
+        y, copied = self._by_line(Y)
+        weights = kernel[0].reshape(filters, channels, -1).transpose(2, 1, 0)
+        packed, calls = contiguous(self._ctx, weights, (0, 1, 2))
+        calls = [*self._copies, *calls]
+        for first, end, tap, tap_end in self.axis.segments():
+            out, W = y[:, first:end], packed[tap:tap_end].reshape(-1, filters)
+            if tap == tap_end:
+                calls.append((out.fill, 0.0))
+            else:
+                calls += self._products(self._inputs(first, tap), W, out)
+        if copied:
+            ordered = Y.transpose(self._lines)
+            calls.append((np.copyto, ordered, y.reshape(ordered.shape)))
+        return calls
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        if dY.size == 0:
+            return [(dK.fill, 0.0)]
+        channels, filters = self.lines.shape[-1], dY.shape[1]
+        dy, copied = self._by_line(dY)
+        calls = list(self._copies)
+        if copied:
+            ordered = dY.transpose(self._lines)
+            calls.append((np.copyto, dy.reshape(ordered.shape), ordered))
+        total = self._ctx.scratch((self.axis.kernel, channels * filters))
+        calls.append((total.fill, 0.0))
+        mark = self._ctx.mark()
+        for first, end, tap, tap_end in self.axis.segments():
+            self._ctx.reset(mark)
+            if tap < tap_end:
+                calls += self._sum(self._inputs(first, tap), dy[:, first:end], total[tap:tap_end].reshape(-1, filters))
+        result = total.reshape(-1, channels, filters).transpose(2, 1, 0)
+        return [*calls, (np.copyto, dK[0].reshape(filters, channels, -1), result)]
+
+    def _sum(self, x: Array, dy: Array, total: Array) -> Calls:
+        """Return calls that add the sum over all windows from the first column of ``x`` on to ``total``."""
+        count, size = dy.shape[1], total.size
+        step = min(count, max(1, _PARTIAL_SUMS // size))
+        next_sum, parts = self._ctx.scratch(total.shape), self._ctx.scratch((step, *total.shape))
+        ones, windows, d = (
+            self._ctx.constant(np.ones(step)),
+            self._by_output(x, count, len(total)).mT,
+            dy.swapaxes(0, 1),
+        )
+        calls: Calls = []
+        for start in range(0, count, step):
+            n = min(step, count - start)
+            calls += [
+                (np.matmul, windows[start : start + n], d[start : start + n], parts[:n]),
+                (np.dot, ones[:n], parts[:n].reshape(n, -1), next_sum.reshape(-1)),
+                (np.add, total, next_sum, total),
+            ]
+        return calls
+
+    def _by_line(self, Y: Array) -> tuple[Array, bool]:
+        """Return Y (N, filters, …) as (lines, outputs, filters), or scratch of that shape and True if no view has it."""
+        with suppress(ValueError):  # the lines of Y may not be at equal distances
+            return Y.transpose(self._lines).reshape(len(self.lines), -1, Y.shape[1], copy=False), False
+        return self._ctx.scratch((len(self.lines), self.axis.out, Y.shape[1])), True
+
+    def _inputs(self, output: int, tap: int) -> Array:
+        """Return the inputs of all lines from the one on that the tap of this output reads."""
+        return self.lines[:, output * self.axis.stride + tap - self.axis.begin :]
+
+    def _by_output(self, x: Array, count: int, size: int) -> Array:
+        """Return the windows of the first ``count`` outputs, (count, lines, size)."""
+        line, column, item = x.strides
+        return as_strided(x, (count, len(x), size), (self.axis.stride * column, line, item), writeable=False)
+
+    def _products(self, x: Array, W: Array, out: Array) -> Calls:
+        """Return calls for the windows from the first column of ``x`` on; W is (taps·C, filters)."""
+        (lines, count, filters), size, stride = out.shape, len(W), self.axis.stride
+        (line, column, item), (out_line, out_column, out_item) = x.strides, out.strides
+        calls, done = Calls(), 0
+        if self._in_lines(count, W.size):
+            step = self._step
+            rows = count // step
+            done = rows * step
+            windows = as_strided(x, (lines, step, rows, size), (line, stride * column, step * stride * column, item))
+            results = as_strided(out, (lines, step, rows, filters), (out_line, out_column, step * out_column, out_item))
+            calls += _multiply(windows, W, results)
+        if done < count:
+            windows = self._by_output(x[:, done * stride :], count - done, size)
+            calls += _multiply(windows, W, out[:, done:].swapaxes(0, 1))
+        return calls
+
+    @property
+    def _step(self) -> int:
+        """The distance of two windows that do not overlap."""
+        return ceil(self.axis.kernel, self.axis.stride)
+
+    def _in_lines(self, count: int, size: int) -> bool:
+        """Return whether ``count`` windows of a line make matrices that are large enough for a kernel of this size."""
+        return size * _LEAST_TILE <= SMALL and count >= _LEAST_WINDOWS * self._step
+
+
+def _multiply(A: Array, B: Array, out: Array) -> Calls:
+    """Return calls for ``out = A @ B`` of A (…, m, k) and B (k, n); rows are split into tiles that BLAS does not pack."""
+    m, limit = A.shape[-2], SMALL // B.size
+    if limit < _LEAST_TILE or m <= limit:
+        return [(np.matmul, A, B, out)]
+    tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)
+    tail = m // tile * tile
+    calls: Calls = [(np.matmul, _tiles(A[..., :tail, :], tile), B, _tiles(out[..., :tail, :], tile))]
+    return calls if tail == m else [*calls, (np.matmul, A[..., tail:, :], B, out[..., tail:, :])]
+
+
+# Correlation with a single filter: one product gives all taps' terms of all inputs, which are added where they belong.
+#
+# Patches would copy the input once for each tap of a row, to multiply it by a vector. Here the input is read where it is,
+# and only the terms are moved: one number for each tap and input. The kernel's gradient is the product of the outputs'
+# gradient, moved the other way, with the input. Measured thresholds:
+_LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
+_MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
+
+
+class OneFilter:
+    """Correlation of X (N, C, …) with a kernel (1, 1, C, k…), with channels last in memory."""
+
+    @staticmethod
+    def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
+        """Return whether it computes a correlation of X with a kernel of that shape."""
+        single = tuple(kernel[:2]) == (1, 1) and all(a.stride == 1 for a in axes)
+        return single and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
+
+    @staticmethod
+    def pays(kernel: Sequence[int], *, gradient: bool) -> bool:
+        """Return whether it is faster than products with patches."""
+        channels = kernel[2]
+        least = _LEAST_CHANNELS_BACK if gradient else _LEAST_CHANNELS
+        return channels >= least and prod(kernel[3:]) <= _MOST_TAPS * channels
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+        order = channel_order(X)
+        if order[-1] != 1:
+            order = (0, *range(2, X.ndim), 1)
+        self._ctx, self.order = ctx, order
+        self._X, self._copies = contiguous(ctx, X, order)
+        step, least = len(X), prod(X.shape[2:]) * prod(a.kernel for a in axes)
+        if order[0] == 0:  # samples whose terms stay in the cache
+            step = next(n for n in range(max(1, min(step, CACHE_ELEMENTS // least)), 0, -1) if step % n == 0)
+        self._step = step
+        every = {0: Axis(step, step, 1, 1, 1, 0), **{k + 2: a for k, a in enumerate(axes)}}
+        self._axes = [every[k] for k in order[:-1]]
+        self._spatial = [k - 2 for k in order if k > 1]
+        """The spatial axes in memory order."""
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        taps, y = self._taps(kernel), Y.transpose(self.order)[..., 0]
+        weights = self._ctx.scratch(taps.shape)
+        terms = self._ctx.scratch((*taps.shape[:-1], *(a.size for a in self._axes)))
+        count, source = prod(taps.shape[:-1]), ReusedScratch(self._ctx)
+        calls: Calls = [*self._copies, (np.copyto, weights, taps)]
+        for x, outputs in self._chunks(y):
+            calls += matmul(source, weights.reshape(count, -1), x.T, terms.reshape(count, -1))
+            calls += self._sum(terms.reshape(count, *terms.shape[taps.ndim - 1 :]), outputs)
+        return calls
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        target, dy = self._taps(dK), dY.transpose(self.order)[..., 0]
+        count, source = prod(target.shape[:-1]), ReusedScratch(self._ctx)
+        terms = self._ctx.scratch((count, *(a.size for a in self._axes)))
+        total, part = self._ctx.scratch((count, self._X.shape[-1])), self._ctx.scratch((count, self._X.shape[-1]))
+        calls: Calls = [*self._copies, (terms.fill, 0.0)]
+        result = total
+        for x, outputs in self._chunks(dy):
+            calls += [(np.copyto, plane[inputs], outputs[outs]) for plane, (outs, inputs) in self._each_tap(terms)]
+            calls += matmul(source, terms.reshape(count, -1), x, result)
+            if result is part:
+                calls.append((np.add, total, part, total))
+            result = part
+        return [*calls, (np.copyto, target, total.reshape(target.shape))]
+
+    def _taps(self, kernel: Array) -> Array:
+        """Return a view of a kernel (1, 1, C, k…) as (k…, C), with k… in memory order."""
+        taps: Array = kernel[0, 0]
+        return taps.transpose(*(k + 1 for k in self._spatial), 0)
+
+    def _chunks(self, Y: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield parts of X as rows (inputs, C) and the corresponding parts of Y, both without channels in memory order."""
+        size = self._axes[0].size
+        if self.order[0] != 0:
+            yield self._X.reshape(-1, self._X.shape[-1]), Y
+            return
+        for start in range(0, len(self._X), size):
+            yield self._X[start : start + size].reshape(-1, self._X.shape[-1]), Y[start : start + size]
+
+    def _each_tap(self, terms: Array) -> Iterator[tuple[Array, tuple[tuple[slice, ...], tuple[slice, ...]]]]:
+        """Yield the plane of each tap that reads inputs, the outputs that use it, and the inputs that they read."""
+        for plane, taps in zip(terms, product(*(range(a.kernel) for a in self._axes)), strict=True):
+            outs, inputs = zip(*(a.tap(k) for a, k in zip(self._axes, taps, strict=True)), strict=True)
+            if all(s.stop > s.start for s in outs):
+                yield plane, (outs, inputs)
+
+    def _sum(self, terms: Array, y: Array) -> Calls:
+        """Return calls for ``y = Σ terms[tap]``; a tap that all outputs use, if there is one, comes first."""
+        everywhere = tuple(slice(0, size) for size in y.shape)
+        taps = sorted(self._each_tap(terms), key=lambda tap: tap[1][0] != everywhere)
+        first = [(np.copyto, y, plane[inputs]) for plane, (outs, inputs) in taps[:1] if outs == everywhere]
+        calls: Calls = [*first] or [(y.fill, 0.0)]
+        return calls + [(np.add, y[outs], plane[inputs], y[outs]) for plane, (outs, inputs) in taps[len(first) :]]
 
 
 class Correlation(Protocol):
@@ -46,11 +526,11 @@ def correlation(
     """Return the algorithm for X (N, C, …) and a kernel of that shape, or for the kernel's gradient with ``gradient``."""
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
-        by_rows = depthwise_rows.fits(X, axes) and not compiled_pays(X)
-        if by_rows and use_fast_kernel(depthwise_rows.pays(X, axes)):
+        by_rows = DepthwiseRows.fits(X, axes) and not compiled_pays(X)
+        if by_rows and use_fast_kernel(DepthwiseRows.pays(X, axes)):
             return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
-    if one_filter.fits(X, kernel, axes) and use_fast_kernel(one_filter.pays(kernel, gradient=gradient)):
+    if OneFilter.fits(X, kernel, axes) and use_fast_kernel(OneFilter.pays(kernel, gradient=gradient)):
         return OneFilter(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)

@@ -17,7 +17,7 @@ import numpy as np
 from graphspec.base.arrays.blas import small_kernels
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.fast import use_fast_kernel
+from graphspec.graph.kernels.compiled import use_fast_kernel
 
 SMALL = 1_000_000
 """The largest m·n·k for which OpenBLAS uses kernels that do not pack (approximately)."""

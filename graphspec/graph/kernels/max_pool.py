@@ -1,4 +1,4 @@
-"""Max pooling in one pass, by a compiled kernel: the maxima, the number of each window's first largest tap, the gradient."""
+"""Max pooling in one pass by a compiled kernel, and windows along one axis, tap by tap."""
 
 from __future__ import annotations
 
@@ -8,13 +8,172 @@ from math import prod
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import saved_like, scratch_like
-from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like
+from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context
-from graphspec.graph.kernels.fast import use_fast_kernel
-from graphspec.graph.kernels.max_taps import Taps
 from graphspec.graph.kernels.windows import Axis
+
+# Windows along one axis, tap by tap; the maximum of each window, and its gradient.
+_SHORT = 256  # rows of fewer elements are copied to contiguous memory first: NumPy is slow on short rows
+
+
+def along(X: Array, axis: int, indices: slice) -> Array:
+    """Return a view of X with only ``indices`` along ``axis``."""
+    return X[(slice(None),) * axis + (indices,)]
+
+
+class Taps:
+    """The taps of windows along one axis: the outputs that use each tap, and the inputs that it reads for them.
+
+    A plane is every stride-th input, from one phase on; a tap reads a contiguous range of one plane. Taps that no output
+    uses are omitted. All attributes are lists with one entry per tap.
+
+    Attributes:
+        outputs: the outputs that use the tap.
+        planes: the phase of the plane that it reads.
+        ranges: the range of that plane.
+        new: the outputs for which it is the first tap.
+        joined: the other outputs, which an earlier tap has already reached.
+    """
+
+    def __init__(self, axis: int, a: Axis) -> None:
+        self.axis, self.stride = axis, a.stride
+        pairs = [(outs, inputs) for outs, inputs in map(a.tap, range(a.kernel)) if outs.stop > outs.start]
+        self.outputs = [outs for outs, _ in pairs]
+        self.planes = [inputs.start % a.stride for _, inputs in pairs]
+        starts = [inputs.start // a.stride for _, inputs in pairs]
+        self.ranges = [slice(k, k + outs.stop - outs.start) for k, outs in zip(starts, self.outputs, strict=True)]
+        firsts = [outs.stop for outs in self.outputs[:1]]
+        firsts += [min(before.start, outs.stop) for before, outs in zip(self.outputs, self.outputs[1:], strict=False)]
+        self.new = [slice(outs.start, first) for outs, first in zip(self.outputs, firsts, strict=True)]
+        self.joined = [slice(first, outs.stop) for outs, first in zip(self.outputs, firsts, strict=True)]
+        self.complete = sum(new.stop - new.start for new in self.new) == a.out
+        """Whether every output has a tap."""
+
+    def plane(self, U: Array, p: int) -> Array:
+        """Return a view of the plane of U with phase ``p``."""
+        return along(U, self.axis, slice(p, None, self.stride))
+
+    def gathered(self, ctx: Context, U: Array) -> tuple[dict[int, Array], list[tuple[Array, Array]]]:
+        """Return the planes that are read, contiguous if U has short rows, and the copies for that: (to, from)."""
+        planes = {p: self.plane(U, p) for p in self.planes}
+        if axis_order(U)[-1] == self.axis or not any(map(_short_rows, planes.values())):
+            return planes, []
+        size = U.shape[self.axis]
+        if len(planes) < self.stride or size % self.stride:
+            copies = {p: scratch_like(ctx, plane) for p, plane in planes.items()}
+            return copies, [(copies[p], plane) for p, plane in planes.items()]
+        shape = (*U.shape[: self.axis], size // self.stride, self.stride, *U.shape[self.axis + 1 :])
+        phase_first = np.moveaxis(U.reshape(shape, copy=False), self.axis + 1, 0)
+        order = (0, *(k + 1 for k in axis_order(planes[0])))
+        copy = ctx.scratch([phase_first.shape[k] for k in order], U.dtype).transpose(np.argsort(order))
+        return dict(enumerate(copy)), [(copy, phase_first)]  # a single copy reads U's memory only once
+
+    def pieces(self, planes: dict[int, Array]) -> list[Array]:
+        """Return the view that each tap reads."""
+        return [along(planes[p], self.axis, indices) for p, indices in zip(self.planes, self.ranges, strict=True)]
+
+    def reduce(
+        self, pieces: Sequence[Array], V: Array, empty: float, join: Callable[[int, Array, Array, slice], Calls]
+    ) -> Calls:
+        """Return calls that reduce the taps' ``pieces`` into V.
+
+        The first tap of an output is copied. For the others, ``join(number, so_far, tap, outputs)`` returns the calls that
+        combine the value so far with the tap and write V at ``outputs``. An output without a tap is ``empty``.
+        """
+        calls: Calls = [] if self.complete else [(V.fill, empty)]
+        for number, (piece, joined, new) in enumerate(zip(pieces, self.joined, self.new, strict=True)):
+            if number == 0 and len(pieces) > 1:  # the second tap reads the first one directly, without a copy
+                new = slice(max(new.start, self.joined[1].stop), new.stop)
+            if joined.stop > joined.start:
+                so_far = self._read(0, pieces[0], joined) if number == 1 else along(V, self.axis, joined)
+                calls += join(number, so_far, self._read(number, piece, joined), joined)
+            if new.stop > new.start:
+                calls.append((np.copyto, along(V, self.axis, new), self._read(number, piece, new)))
+        return calls
+
+    def _read(self, number: int, piece: Array, outs: slice) -> Array:
+        """Return the view that a tap reads for some of its outputs."""
+        start = self.outputs[number].start
+        return along(piece, self.axis, slice(outs.start - start, outs.stop - start))
+
+
+def _short_rows(X: Array) -> bool:
+    """Whether X is not contiguous and its contiguous rows are short."""
+    row = 1
+    for k in reversed(axis_order(X)):
+        if X.shape[k] > 1 and X.strides[k] != row * X.itemsize:
+            return row < _SHORT
+        row *= X.shape[k]
+    return False
+
+
+class MaxTaps:
+    """The maxima V of U's windows along one axis.
+
+    ``calls`` write V and, for each tap but the first, a bool: whether it is larger than all taps before it. The last tap
+    with True is the first tap that equals V.
+    """
+
+    def __init__(self, ctx: Context, U: Array, V: Array, taps: Taps) -> None:
+        self._taps, self._larger = taps, [saved_like(ctx, V, np.bool_) for _ in taps.outputs[1:]]
+
+        def join(number: int, so_far: Array, tap: Array, outs: slice) -> Calls:
+            larger, target = (along(B, taps.axis, outs) for B in (self._larger[number - 1], V))
+            return [(np.greater, tap, so_far, larger), *fold(np.maximum, [so_far, tap], target)]
+
+        start = ctx.mark()
+        planes, copies = taps.gathered(ctx, U)
+        self.calls = [copy_rows(copy, plane) for copy, plane in copies]
+        self.calls += taps.reduce(taps.pieces(planes), V, -np.inf, join)
+        for larger, new in zip(self._larger, taps.new[1:], strict=True):
+            if new.stop > new.start:
+                self.calls.append((along(larger, taps.axis, new).fill, True))
+        ctx.reset(start)
+
+    def gradient(self, ctx: Context, dV: Array, dU: Array) -> Calls:
+        """Return calls that write dU.
+
+        Taps are processed from the last to the first. dV is overwritten by the gradient that remains for earlier taps. A
+        bool as an integer (1 or 0) times the bits of a float gives this float or 0.
+        """
+        taps, axis = self._taps, self._taps.axis
+        start = ctx.mark()
+        remaining, scratch = as_words(dV), as_words(scratch_like(ctx, dV))
+        planes, copies = taps.gathered(ctx, dU)
+        pieces = taps.pieces(planes)
+        calls: Calls = [(taps.plane(dU, p).fill, 0.0) for p in range(taps.stride) if p not in planes]
+        written: set[int] = set()
+        # The second tap can write the remainder to the first tap's piece if no other tap writes there.
+        direct = len(pieces) > 1 and taps.outputs[0] == taps.outputs[1] and taps.planes[0] not in taps.planes[1:]
+        for number in reversed(range(len(pieces))):
+            p, outs, indices, piece = taps.planes[number], taps.outputs[number], taps.ranges[number], pieces[number]
+            before, bits = along(remaining, axis, outs), along(scratch, axis, outs)
+            of_tap = bits if p in written else as_words(piece)
+            if number:
+                after = as_words(pieces[0]) if direct and number == 1 else before
+                calls += [
+                    (np.copyto, bits, along(self._larger[number - 1], axis, outs)),
+                    (np.multiply, bits, before, of_tap),
+                    (np.bitwise_xor, before, of_tap, after),
+                ]
+            elif p in written:
+                of_tap = before
+            elif not direct:
+                calls.append((np.copyto, of_tap, before))
+            if p in written:
+                calls.append((np.add, piece, of_tap.view(dV.dtype), piece))
+                continue
+            written.add(p)
+            for edge in (slice(0, indices.start), slice(indices.stop, None)):
+                outside = along(planes[p], axis, edge)
+                if outside.size:
+                    calls.append((outside.fill, 0.0))
+        ctx.reset(start)
+        return calls + [copy_rows(plane, copy) for copy, plane in copies]
+
 
 _AXES, _TAPS, _NUMBERS = 3, 64, 256  # of the compiled kernels: spatial axes, taps of an axis, taps of a window
 _CHANNELS, _ROW = 8, 64  # from this many channels, or outputs of a row of one channel, on they are faster (measured)

@@ -8,20 +8,331 @@ step; last it computes the gradients of weights and inputs, again for all steps 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.graph.expressions import (
+    Expression,
+    Formula,
+    absolute,
+    exp,
+    expm1,
+    leaf,
+    log1p,
+    maximum,
+    minimum,
+    not_equal,
+    number,
+    record,
+    square,
+    tanh,
+)
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.blocks import CACHE_ELEMENTS
-from graphspec.graph.kernels.cell_activations import Gate, gate
-from graphspec.graph.kernels.cell_inputs import CellInputs, CellOptions
-from graphspec.graph.kernels.context import Context
-from graphspec.graph.kernels.matmul import ReusedScratch, matmul
-from graphspec.graph.kernels.step_products import InputGradient, OuterSum
+from graphspec.graph.kernels.common import CACHE_ELEMENTS
+from graphspec.graph.kernels.context import Context, need_value
+from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
+
+# The activations of recurrent operators. They work in place; their derivatives are computed from their value.
+_REQUIRED = math.nan
+
+
+@dataclass(frozen=True)
+class CellActivation:
+    """A row of the table of activations.
+
+    Attributes:
+        formula: returns Y of X, alpha and beta.
+        slope: returns the derivative of Y, alpha and beta.
+        defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
+            differ, so the spec must give the value.
+        bounded: whether its values are bounded.
+    """
+
+    formula: Formula
+    slope: Formula
+    defaults: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    bounded: bool = False
+
+
+CELL_ACTIVATIONS: dict[str, CellActivation] = {
+    "Sigmoid": CellActivation(  # it needs only one slow call, tanh
+        lambda X, alpha, beta: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, alpha, beta: Y * (1 - Y), bounded=True
+    ),
+    "Tanh": CellActivation(lambda X, alpha, beta: tanh(X), lambda Y, alpha, beta: 1 - square(Y), bounded=True),
+    "Relu": CellActivation(lambda X, alpha, beta: maximum(X, 0), lambda Y, alpha, beta: number(Y > 0)),
+    "Softsign": CellActivation(
+        lambda X, alpha, beta: X / (absolute(X) + 1), lambda Y, alpha, beta: square(1 - absolute(Y)), bounded=True
+    ),
+    "Softplus": CellActivation(
+        lambda X, alpha, beta: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, alpha, beta: -expm1(-Y)
+    ),
+    "LeakyRelu": CellActivation(
+        lambda X, alpha, beta: (maximum if alpha <= 1 else minimum)(X, X * alpha),
+        lambda Y, alpha, beta: number(Y > 0) * (1 - alpha) + alpha,
+        ((0.01,), ()),
+    ),
+    "ThresholdedRelu": CellActivation(
+        lambda X, alpha, beta: X * (alpha < X), lambda Y, alpha, beta: number(not_equal(Y, 0)), ((_REQUIRED,), ())
+    ),
+    "Elu": CellActivation(
+        lambda X, alpha, beta: expm1(minimum(X, 0)) * alpha + maximum(X, 0),
+        lambda Y, alpha, beta: minimum(Y, 0) + alpha + number(Y > 0) * (1 - alpha),
+        ((1.0,), ()),
+    ),
+    "Affine": CellActivation(
+        lambda X, alpha, beta: X * alpha + beta if beta else X * alpha,
+        lambda Y, alpha, beta: number(alpha),
+        ((_REQUIRED,), (_REQUIRED,)),
+    ),
+    "ScaledTanh": CellActivation(
+        lambda X, alpha, beta: tanh(X * beta) * alpha,
+        lambda Y, alpha, beta: square(Y) * (-beta / alpha) + alpha * beta,
+        ((_REQUIRED,), (_REQUIRED,)),
+    ),
+    "HardSigmoid": CellActivation(
+        lambda X, alpha, beta: minimum(maximum(X * alpha + beta, 0), 1),
+        lambda Y, alpha, beta: number(Y > 0) * (Y < 1) * alpha,
+        ((0.2,), (0.5,)),
+        bounded=True,
+    ),
+}
+"""The activations of ONNX's recurrent operators."""
+_CANONICAL = {name.lower(): name for name in CELL_ACTIVATIONS}
+
+
+def parse_activations(
+    names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None
+) -> list[tuple[str, float, float]]:
+    """Return each activation with its alpha and beta.
+
+    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists.
+
+    Raises:
+        ShapeError: ``GS105`` for an unknown name, missing or surplus values, or a slope that is not positive.
+    """
+    unused = [list(alphas or ()), list(betas or ())]
+    parsed = []
+    for given_name in names:
+        name = _CANONICAL.get(given_name.lower(), "")
+        need_value(bool(name), f"does not know the activation '{given_name}'")
+        values = [0.0, 0.0]
+        for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
+            if default:
+                values[k] = unused[k].pop(0) if unused[k] else default[0]
+        need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
+        signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
+        need_value(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}")
+        parsed.append((name, values[0], values[1]))
+    need_value(not any(unused), "has more alphas or betas than its activations use")
+    return parsed
+
+
+class Gate:
+    """An activation with its alpha and beta, for arrays of up to ``size``, valid in one pass (forward or backward)."""
+
+    def __init__(self, ctx: Context, spec: tuple[str, float, float], size: Sequence[int]) -> None:
+        self.name, self.alpha, self.beta = spec
+        self._row = CELL_ACTIVATIONS[self.name]
+        self._ctx = SharedScratch(ctx, int(np.prod(size, dtype=np.int64)))
+        self.bounded = self._row.bounded
+
+    def apply(self, X: Array) -> Calls:
+        """Return calls that replace X by ``Y = f(X)``."""
+        return self._ctx.record(X, self._row.formula(leaf(X), self.alpha, self.beta))
+
+    def slope(self, Y: Array, D: Array) -> Calls:
+        """Return calls for ``D = f'(X)``."""
+        return self._ctx.record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
+
+
+class SharedScratch:
+    """The part of a context that formulas use: constants, and scratch buffers that all of them share, one after another."""
+
+    def __init__(self, ctx: Context, size: int) -> None:
+        self._ctx, self._size = ctx, size
+        self._buffers: dict[Any, list[Array]] = {}
+        self._used: Counter[Any] = Counter()
+
+    def record(self, array: Array, expression: Expression) -> Calls:
+        """Return the calls that write an expression to an array."""
+        self._used.clear()
+        return record(cast("Context", self), (array, expression))
+
+    def constant(self, value: float) -> Array:
+        return self._ctx.constant(value)
+
+    def zeros_like(self, X: Array) -> Array:
+        return self._ctx.constant(0.0)
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        dtype = np.dtype(self._ctx.dtype if dtype is None else dtype)
+        buffers = self._buffers.setdefault(dtype, [])
+        if self._used[dtype] == len(buffers):
+            buffers.append(self._ctx.scratch((self._size,), dtype))
+        self._used[dtype] += 1
+        return buffers[self._used[dtype] - 1][: math.prod(shape)].reshape(shape)
+
+
+# The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes.
+class Lengths:
+    """Masks computed from ``sequence_lens``.
+
+    Attributes:
+        lens: (N,), the lengths.
+        valid: (T, N), 1 at the steps that belong to the sequence, else 0.
+        started: (N,), 1 for sequences with at least one step, else 0.
+        calls: the calls that compute them.
+    """
+
+    def __init__(self, ctx: Context, lens: Array, T: int) -> None:
+        N = len(lens)
+        self.lens = ctx.save_for_backward((N,), np.int64)
+        self.valid, self.started = ctx.save_for_backward((T, N)), ctx.save_for_backward((N,))
+        steps = ctx.constant(np.arange(T)[:, None], np.int64)
+        self.calls: Calls = [
+            (np.copyto, self.lens, lens),
+            (partial(np.less, out=self.valid, casting="unsafe"), steps, self.lens),
+            (partial(np.greater, out=self.started, casting="unsafe"), self.lens, ctx.constant(0, np.int64)),
+        ]
+
+
+@dataclass(frozen=True)
+class CellInputs:
+    """The arrays of one direction.
+
+    Attributes:
+        X: (T, N, I).
+        W: (gates · H, I).
+        R: (gates · H, H).
+        B: (2 · gates · H,) or None.
+        lengths: the masks of the sequence lengths, or None if all sequences have T steps.
+        initial: (N, H) for each state, or None for zeros.
+        masks: dropout factors of the state (N, gates, H) and of the input (N, gates, I), or None.
+    """
+
+    X: Array
+    W: Array
+    R: Array
+    B: Array | None
+    lengths: Lengths | None
+    initial: Sequence[Array | None]
+    masks: tuple[Array | None, Array | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """The attributes of one direction.
+
+    Attributes:
+        reverse: whether the recurrence runs from the last step to the first.
+        functions: the activations, each with its alpha and beta.
+        clip: the bound of the activations' arguments, or None.
+        linear_before_reset: whether a GRU applies its reset gate after the product with the state.
+    """
+
+    reverse: bool
+    functions: Sequence[tuple[str, float, float]]
+    clip: float | None
+    linear_before_reset: bool = False
+
+
+# Products over the steps of a recurrence, in blocks of steps that fit the cache.
+class InputGradient:
+    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block.
+
+    With ``masks`` (slots, I, N) it is the sum of the masked products of the slots from ``first`` on.
+    """
+
+    def __init__(self, ctx: Context, dX: Array, steps: int, masks: Array | None) -> None:
+        self.dX, self.masks = dX, masks
+        itemsize = dX.itemsize
+        direct = itemsize in dX.strides[1:] or 1 in dX.shape[1:]
+        self.buffer = None if direct else ctx.scratch((steps, *dX.shape[1:]))
+        self.terms = None if masks is None else ctx.scratch((steps, len(masks), dX.shape[2], dX.shape[1]))
+
+    def __call__(self, rows: Array, W: Array, first: int, start: int, stop: int) -> Calls:
+        target = self.dX[start:stop]
+        if self.masks is not None and self.terms is not None:
+            n = len(self.masks) - first
+            t, H = self.terms[: stop - start, :n], len(W) // n
+            return [
+                (np.matmul, W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2]), t),
+                (np.multiply, t, self.masks[first:], t),
+                (np.add.reduce, t, 1, None, target.mT),
+            ]
+        if self.buffer is not None:
+            t = self.buffer[: stop - start]
+            return [(np.matmul, rows.mT, W, t), (np.copyto, target, t)]
+        if target.strides[-1] == target.itemsize:
+            return [(np.matmul, rows.mT, W, target)]
+        return [(np.matmul, W.T, rows, target.mT)]
+
+
+class OuterSum:
+    """``total = Σ A[s] · B[s]ᵀ`` over all steps, in blocks of steps from the last to the first.
+
+    One call computes the products of several steps if their results stay in the cache. If a single result fills the cache,
+    the steps of a block are copied side by side and multiplied by one product.
+    """
+
+    def __init__(self, ctx: Context, shape: Sequence[int], steps: int) -> None:
+        self._ctx, self._scratch = ctx, ReusedScratch(ctx)
+        size = min(steps, max(1, CACHE_ELEMENTS // max(math.prod(shape), 1)))
+        self._join_steps = size == 1 and steps > 1
+        self._size = steps if self._join_steps else size
+        self._total, self._part = ctx.scratch(shape), ctx.scratch(shape)
+        self._parts = None if self._join_steps else ctx.scratch((size, *shape))
+        self._ones = ctx.constant(np.ones(size))
+        self.total = self._total.reshape(-1, shape[-1])
+        self._sides: list[Array] = []
+        self._first = True
+
+    def add(self, A: Array, B: Array) -> Calls:
+        """Return calls that add the products of A (steps, …, rows, N) and B (steps, …, columns, N)."""
+        calls: Calls = []
+        for start in range(0, len(A), self._size):
+            a, b = A[start : start + self._size], B[start : start + self._size]
+            result = self._total if self._first else self._part
+            if len(a) > 1 and self._parts is not None:
+                n, parts = len(a), self._parts[: len(a)]
+                transposed, copies = self._transposed(b)
+                calls += [
+                    *copies,
+                    (np.matmul, a, transposed, parts),
+                    (np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)),
+                ]
+            else:
+                (a, first), (b, second) = self._side_by_side(0, a), self._side_by_side(1, b)
+                calls += [*first, *second, *batched(self._scratch, a, b.mT, result)]
+            if not self._first:
+                calls.append((np.add, self._total, result, self._total))
+            self._first = False
+        return calls
+
+    def _transposed(self, B: Array) -> tuple[Array, Calls]:
+        """Return B (steps, …, columns, N) as (steps, …, N, columns)."""
+        rows, columns = self._total.shape[-2:]
+        if not worth_transposing(rows, B.shape[-1], columns):
+            return B.mT, []
+        buffer = self._scratch.scratch((self._size, *B.mT.shape[1:]))[: len(B)]
+        return buffer, [(np.copyto, buffer, B.mT)]
+
+    def _side_by_side(self, k: int, X: Array) -> tuple[Array, Calls]:
+        """Return X (steps, …, rows, N) as (…, rows, steps · N)."""
+        if len(X) == 1:
+            return X[0], []
+        if k == len(self._sides):
+            self._sides.append(self._ctx.scratch((*X.shape[1:-1], self._size, X.shape[-1])))
+        buffer = self._sides[k][..., : len(X), :]
+        return buffer.reshape(*buffer.shape[:-2], -1, copy=False), [(np.copyto, np.moveaxis(buffer, -2, 0), X)]
+
 
 _FLUSH_STEPS = 4  # after this many steps tiny gradients are set to 0
 _TINY = 1e-20  # adding and subtracting it rounds a float32 to a multiple of about 1e-27
@@ -172,7 +483,7 @@ class Direction:
 
     def gate(self, k: int, size: Sequence[int]) -> Gate:
         """Return activation k for arrays of up to ``size``."""
-        return gate(self.ctx, self.functions[k], size)
+        return Gate(self.ctx, self.functions[k], size)
 
     def pack(self, packed: Array, slot: int, source: int, bias: Array | None, scale: float = 1.0) -> Calls:
         """Return calls that copy the weights of gate ``source``, times ``scale``, into a slot of ``packed``.

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.group import Group
+    from graphspec.graph.kernels.context import Group
 
 
 class TouchedRows:

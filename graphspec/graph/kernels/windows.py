@@ -9,7 +9,7 @@ from typing import NamedTuple
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, ceildiv, floordiv
-from graphspec.graph.kernels.context import need
+from graphspec.graph.kernels.context import need, need_value
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -105,11 +105,7 @@ def padding(
     auto_pad: str,
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
-    need(
-        auto_pad in AUTO_PADS,
-        f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}",
-        code=Code.VALUE_NOT_ALLOWED,
-    )
+    need_value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
     rank = len(spatial)
     if auto_pad == "VALID":
         return [(0, 0)] * rank

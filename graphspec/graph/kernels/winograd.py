@@ -23,7 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.blocks import CACHE_ELEMENTS
+from graphspec.graph.kernels.common import CACHE_ELEMENTS
 from graphspec.graph.kernels.compiled import Twin, twin
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.matmul import SMALL

@@ -1,9 +1,11 @@
-"""Attention: the mean of values, weighted by the softmax of scaled products of queries and keys."""
+"""Softmax and its kin along one axis, and Attention: the mean of values, weighted by a softmax."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -12,13 +14,182 @@ from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.attend import added_to_scores, blocks, gradient, part, softmax
-from graphspec.graph.kernels.common import reduce_to
+from graphspec.graph.ir.ranges import Range
+from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_float
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_dtype,
+    need_float,
+    need_shapes,
+    need_sizes,
+    need_value,
+    normalize_axis,
+)
 from graphspec.graph.kernels.matmul import batched
+from graphspec.graph.kernels.softmax import (
+    added_to_scores,
+    blocks,
+    gradient,
+    middle,
+    part,
+    softmax,
+    softmax_gradient,
+    subtract_largest,
+)
 from graphspec.graph.ops.base import Inference, Op, op
 from graphspec.graph.ops.dropout import dropout_mask
+
+# Softmax, LogSoftmax and Hardmax: functions along one axis.
+_FEW = 8  # rows, whose maxima take less time than a transposed copy
+_TRANSPOSED = 32  # up to this many classes, maxima over the rows of a transposed copy are faster than over each row
+_HALVED = (
+    128  # up to this many classes, the elementwise maximum of two halves first reduces them to _TRANSPOSED or fewer
+)
+
+
+class Normalized(Op):
+    """A function of a float tensor along ``axis``. Shapes: X and Y are equal."""
+
+    rows = "along_axis"
+    keeps_channels = True
+    keeps_in, keeps_out = (), True
+
+    axis: int = -1
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        normalize_axis(self.axis, X.rank)
+        return X.type
+
+
+def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
+    """Return the calls that write the maximum of X along ``axis`` into ``out``, which has the axis with size 1."""
+    if axis != X.ndim - 1 or X.shape[axis] > _HALVED or not X.flags.c_contiguous or X.ndim < 2 or not X.size:
+        return [(np.maximum.reduce, X, axis, None, out, True)]
+    calls: Calls = []
+    rows = X.reshape(-1, X.shape[axis])
+    if len(rows) <= _FEW:
+        return [(np.maximum.reduce, X, axis, None, out, True)]
+    while rows.shape[1] > _TRANSPOSED:
+        half = -(-rows.shape[1] // 2)
+        larger = ctx.scratch((len(rows), half), X.dtype)
+        calls.append((partial(np.maximum, out=larger), rows[:, :half], rows[:, -half:]))
+        rows = larger
+    columns, maxima = ctx.scratch(rows.shape[::-1], X.dtype), out.reshape(-1, copy=False)
+    return [*calls, (np.copyto, columns, rows.T), (np.maximum.reduce, columns, 0, None, maxima)]
+
+
+def less_maximum(ctx: Context, X: Array, axis: int, maxima: Array, Y: Array) -> Calls:
+    """Return the calls for ``Y = X - max X`` along ``axis``, and the maxima."""
+    if not (X.flags.c_contiguous and Y.flags.c_contiguous):
+        return [*maximum(ctx, X, axis, maxima), (np.subtract, X, maxima, Y)]
+    x, largest, y = (middle(A, axis) for A in (X, maxima, Y))
+    return subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
+
+
+def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
+    """Return X's shape with size 1 on ``axis``."""
+    return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
+
+
+@op
+class Softmax(Normalized):
+    """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
+
+    activation, value_range = "softmax", Range(0, 1)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
+        Y = output_for(ctx, (0, X))
+        maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
+        calls: Calls = [
+            *less_maximum(ctx, X, at, maxima, Y),
+            (np.exp, Y, Y),
+            *sum_axes(ctx, Y, (at,), total),
+            (np.divide, Y, total, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
+            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
+            ctx.give_grad(0, dY)
+            plain = dY.flags.c_contiguous and Y.flags.c_contiguous
+            dy, sums, y = (middle(A, at) if plain else A for A in (dY, total, Y))
+            return [
+                (np.multiply, dY, Y, t),
+                *sum_axes(ctx, t, (at,), total),
+                *(softmax_gradient if plain else softmax_gradient.numpy)(dy, None, sums, y, None),
+            ]
+
+        return Y, calls, backward
+
+
+@op
+class LogSoftmax(Normalized):
+    """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
+
+    activation, value_range = "log_softmax", Range(-inf, 0)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
+        Y = output_for(ctx, (0, X))
+        maxima, total, t = (
+            ctx.scratch(unit_axis_shape(X, at)),
+            ctx.scratch(unit_axis_shape(X, at)),
+            scratch_like(ctx, X),
+        )
+        calls: Calls = [
+            *less_maximum(ctx, X, at, maxima, Y),
+            (np.exp, Y, t),
+            *sum_axes(ctx, t, (at,), total),
+            (np.log, total, total),
+            (np.subtract, Y, total, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
+            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
+            ctx.give_grad(0, dY)
+            return [
+                (np.exp, Y, t),
+                *sum_axes(ctx, dY, (at,), total),
+                (np.multiply, t, total, t),
+                (np.subtract, dY, t, dY),
+            ]
+
+        return Y, calls, backward
+
+
+@op
+class Hardmax(Normalized):
+    """``Y`` is 1 at the first largest element along ``axis``, 0 elsewhere; no gradient."""
+
+    keeps_in, keeps_out, piecewise_constant = (), False, True
+    value_range = Range(0, 1)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
+        Y = ctx.out()
+        source, calls = np.moveaxis(X, at, -1), list[tuple[object, ...]]()
+        if not source.flags.c_contiguous:  # argmax would allocate a copy in every call
+            copy = ctx.scratch(source.shape, X.dtype)
+            source, calls = copy, [(np.copyto, copy, source)]
+        ids, hot = ctx.scratch(source.shape[:-1], np.int64), ctx.scratch(source.shape, np.bool_)
+        calls += [
+            (source.argmax, -1, ids),
+            (np.equal, ids[..., None], ctx.constant(np.arange(X.shape[at]), np.int64), hot),
+            (copy_cast, np.moveaxis(Y, at, -1), hot),
+        ]
+        return Y, calls, None
+
 
 # Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
 _ABSORBED = -1e30
@@ -36,10 +207,8 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     assert isinstance(count, int)
     assert isinstance(size, int)
     if len(shape) == 3:
-        need(
-            count > 0 and size % count == 0,
-            f"cannot split {name} {show(shape)} into {count} heads of equal size",
-            code=Code.SIZES_DO_NOT_FIT,
+        need_sizes(
+            count > 0 and size % count == 0, f"cannot split {name} {show(shape)} into {count} heads of equal size"
         )
         size //= count
     return shape[0], count, shape[-2], size
@@ -66,6 +235,7 @@ class Attention(Op):
     ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (0, 1, 2), True
 
     is_causal: int = 0
@@ -81,45 +251,21 @@ class Attention(Op):
             f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
         )
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
-        need(
-            has_counts == (Q.rank == 3,) * 2,
-            "needs q_num_heads and kv_num_heads only for data of rank 3",
-            code=Code.VALUE_NOT_ALLOWED,
-        )
+        need_value(has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3")
         N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
         M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
         B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"has inputs whose batches differ: {shapes}", code=Code.SHAPES_DIFFER)
-        need(
-            S == L and groups == value_groups,
-            f"has keys and values that differ in length or heads: {shapes}",
-            code=Code.SHAPES_DIFFER,
-        )
-        need(
-            size == key_size,
-            f"has queries and keys that differ in size: {size} and {key_size}",
-            code=Code.SIZES_DO_NOT_FIT,
-        )
-        need(
-            heads % groups == 0,
-            f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
-            code=Code.SIZES_DO_NOT_FIT,
-        )
+        need_shapes(N == M == B, f"has inputs whose batches differ: {shapes}")
+        need_shapes(S == L and groups == value_groups, f"has keys and values that differ in length or heads: {shapes}")
+        need_sizes(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}")
+        need_sizes(heads % groups == 0, f"has {heads} heads of Q, which do not divide by {groups} heads of K and V")
         need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code=Code.VALUE_NOT_ALLOWED, key="softcap")
         if attn_mask is not None:
-            need(
-                attn_mask.dtype in ("bool", "float32"),
-                f"needs a bool or float32 mask, got {attn_mask.dtype}",
-                code=Code.WRONG_DTYPE,
-            )
+            need_dtype(attn_mask.dtype in ("bool", "float32"), f"needs a bool or float32 mask, got {attn_mask.dtype}")
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(
-                fits,
-                f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}",
-                code=Code.SHAPES_DIFFER,
-            )
+            need_shapes(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}")
         return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:

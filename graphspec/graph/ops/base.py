@@ -105,6 +105,26 @@ class Op:
     drops_elements: ClassVar[bool] = False
     """Whether some elements of ``copied_inputs`` may be missing from the outputs."""
 
+    rows: ClassVar[str | None] = None
+    """The rule for the axis of a batch's rows, a function of :mod:`graphspec.graph.row_axes`.
+
+    Without one an elementwise operator broadcasts, and any other mixes the rows.
+    """
+    takes_sizes: ClassVar[bool] = False
+    """Whether its inputs behind the first may be sizes, which only tell how large something is."""
+    rearranges: ClassVar[bool] = False
+    """Whether it only changes shape or order, or takes a part."""
+    foldable: ClassVar[bool] = False
+    """Whether it :meth:`folds`, beside elementwise functions and rearrangements."""
+    weights_at: ClassVar[tuple[int, ...]] = ()
+    """The inputs that are matrices of weights, if they are constant in an ONNX file."""
+    vectors_at: ClassVar[tuple[int, ...]] = ()
+    """The inputs that are biases and scales, if they are constant in an ONNX file."""
+    channels: ClassVar[int | None] = None
+    """The axis that always has the channels in the outputs: 1 or -1."""
+    keeps_channels: ClassVar[bool] = False
+    """Whether the channels stay at their axis, as in elementwise operators."""
+
     infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
     bind: ClassVar[Callable[..., Bound]]
 
@@ -117,6 +137,15 @@ class Op:
         if missing := [name for name, value in values.items() if value is REQUIRED]:
             raise TypeError(f"{type(self).__name__} needs the attributes {missing}")
         vars(self).update(values)
+
+    @classmethod
+    def folds(cls) -> bool:
+        """Return whether it is computed while an ONNX file is read if all that it reads is constant.
+
+        So are rearrangements and elementwise functions; activations and what has weights stay in the graph.
+        """
+        function = cls.elementwise and not cls.is_view and cls.activation in (None, "linear")
+        return cls.foldable or cls.rearranges or function
 
     @property
     def attributes(self) -> dict[str, Any]:

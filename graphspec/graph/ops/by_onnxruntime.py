@@ -10,11 +10,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, Shape, show
 from graphspec.graph.ir.graph import STRING, Type, Value
 from graphspec.graph.ir.ranges import Range, of_dtype
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_sizes, need_value
 from graphspec.graph.ops.base import Op, op
 
 
@@ -41,13 +40,13 @@ class LabelEncoder(OfStrings):
     default_int64: int = -1
 
     def infer(self, X: Value) -> Type:
-        need(X.dtype in (STRING, "int64"), f"needs texts or int64 numbers, got {X.type}", code=Code.WRONG_DTYPE)
+        need_dtype(X.dtype in (STRING, "int64"), f"needs texts or int64 numbers, got {X.type}")
         texts, numbers = tuple(self.keys_strings or ()), tuple(self.keys_int64s or ())
         one = bool(texts) == X.type.is_string != bool(numbers)
-        need(one, f"needs keys of the dtype {X.dtype} alone", code=Code.WRONG_DTYPE)
+        need_dtype(one, f"needs keys of the dtype {X.dtype} alone")
         count, values = len(texts or numbers), len(self.values_int64s)
-        need(count == values, f"has {count} keys and {values} values", code=Code.SIZES_DO_NOT_FIT)
-        need(len(set(texts or numbers)) == count, "has a key twice", code=Code.VALUE_NOT_ALLOWED)
+        need_sizes(count == values, f"has {count} keys and {values} values")
+        need_value(len(set(texts or numbers)) == count, "has a key twice")
         return Type("int64", X.shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -86,6 +85,7 @@ class Tokenizer(OfStrings):
     a character before the first token, and another one after the last.
     """
 
+    rows = "first"
     domain = "com.microsoft"
 
     mark: int
@@ -98,7 +98,7 @@ class Tokenizer(OfStrings):
         _need_texts(X)
         need(X.rank in (1, 2), f"needs the shape (N,) or (N, C), got {show(X.shape)}")
         one = (self.tokenexp is None) != (self.separators is None)
-        need(one, "needs either `tokenexp` or `separators`", code=Code.VALUE_NOT_ALLOWED)
+        need_value(one, "needs either `tokenexp` or `separators`")
         return Type(STRING, (*X.shape, self._tokens(X)))
 
     def _tokens(self, X: Value) -> Dim:
@@ -123,7 +123,7 @@ class MurmurHash3(OfStrings):
 
     def infer(self, X: Value) -> Type:
         supported = (STRING, "int32", "int64", "uint32", "uint64", "float32")
-        need(X.dtype in supported, f"needs texts or numbers of 32 or 64 bits, got {X.type}", code=Code.WRONG_DTYPE)
+        need_dtype(X.dtype in supported, f"needs texts or numbers of 32 or 64 bits, got {X.type}")
         return Type("uint32" if self.positive else "int32", X.shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -158,6 +158,7 @@ class OnnxFile(Op):
     it does so in every step. A written file contains the nodes of the part in its place.
     """
 
+    rows = "by_file"
     has_kernel, takes_texts, variadic = False, True, True
     keeps_in, keeps_out = (), False
     exported, stops_gradient = False, True
@@ -192,4 +193,4 @@ class OnnxFile(Op):
 
 def _need_texts(X: Value) -> None:
     """Raise :class:`ShapeError` (GS306) unless the elements are texts."""
-    need(X.type.is_string, f"needs texts, got {X.type}", code=Code.WRONG_DTYPE)
+    need_dtype(X.type.is_string, f"needs texts, got {X.type}")

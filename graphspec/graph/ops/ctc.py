@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import copy_cast, negate
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.ops.base import Op, op
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
@@ -36,6 +35,7 @@ class CTCLoss(Op):
     ``exp(α + β - emission - log p)``.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (), False
     exported = False
 
@@ -46,13 +46,9 @@ class CTCLoss(Op):
         need(logits.rank == 3, f"needs logits (batch, time, classes), got {show(logits.shape)}")
         need(labels.rank == 2, f"needs labels (batch, labels), got {show(labels.shape)}")
         for ids in (labels, input_length, label_length):
-            need(ids is None or ids.dtype == "int64", "needs int64 labels and lengths", code=Code.WRONG_DTYPE)
+            need_dtype(ids is None or ids.dtype == "int64", "needs int64 labels and lengths")
             fits = ids is None or ids.shape[0] == logits.shape[0]
-            need(
-                fits,
-                f"has labels or lengths that do not fit the batch of {show(logits.shape)}",
-                code=Code.SHAPES_DIFFER,
-            )
+            need_shapes(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}")
         return Type(logits.dtype, logits.shape[:1])
 
     def bind(

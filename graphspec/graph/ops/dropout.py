@@ -13,9 +13,9 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
+from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin, sqrt, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.common import copy_cast, negate
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.graph.ops.base import Op, op
 
@@ -60,21 +60,13 @@ def normal_noise(ctx: Context, X: Array, deviation: float, seed: int | None) -> 
     pairs = -(-width // 2)
     bits, calls = random_words(ctx, (rows, 2 * pairs), np.uint32, "noise", seed)
     radius, angle, noise = ctx.scratch((rows, pairs)), ctx.scratch((rows, pairs)), ctx.scratch((rows, width))
-    half_unit, unit = ctx.constant(2.0**-33), ctx.constant(2.0**-32)
     first, second = noise[:, :pairs], noise[:, pairs:]
-    calls += [
-        (copy_cast, radius, bits[:, :pairs]),
-        (np.multiply, radius, unit, radius),
-        (np.add, radius, half_unit, radius),  # never 0, whose logarithm is infinite
-        (np.log, radius, radius),
-        (np.multiply, radius, ctx.constant(-2 * deviation**2), radius),
-        (np.sqrt, radius, radius),
-        (copy_cast, angle, bits[:, pairs:]),
-        (np.multiply, angle, ctx.constant(2 * np.pi * 2.0**-32), angle),
-        (np.cos, angle, first),
-        (np.multiply, first, radius, first),
-        (np.sin, angle[:, : width - pairs], second),
-        (np.multiply, second, radius[:, : width - pairs], second),
+    r, a, few = leaf(bits[:, :pairs]), leaf(bits[:, pairs:]), (slice(None), slice(width - pairs))
+    calls += [  # the argument of log is never 0
+        *record(ctx, (radius, sqrt(log(number(r) * 2.0**-32 + 2.0**-33) * (-2 * deviation**2)))),
+        *record(ctx, (angle, number(a) * (2 * np.pi * 2.0**-32))),
+        *write(ctx, first, lambda angle, radius: cos(angle) * radius, angle, radius),
+        *write(ctx, second, lambda angle, radius: sin(angle) * radius, angle[few], radius[few]),
     ]
     return noise.reshape(X.shape), calls
 
@@ -88,9 +80,7 @@ def uniform_noise(
     integers, noise = ctx.scratch((rows, width), np.uint32), ctx.scratch((rows, width))
     calls += [
         (np.right_shift, words, ctx.constant(32 - bits, np.uint32), integers),
-        (copy_cast, noise, integers),
-        (np.add, noise, ctx.constant(offset), noise),
-        (np.multiply, noise, ctx.constant(scale * 2.0**-bits), noise),
+        *write(ctx, noise, lambda k: (number(k) + offset) * (scale * 2.0**-bits), integers),
     ]
     return noise.reshape(X.shape), calls
 
@@ -134,6 +124,7 @@ class Dropout(Op):
     inference, or if ``training_mode`` is false. Srivastava et al., JMLR 2014.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     identity_in_inference = True
 
@@ -155,6 +146,7 @@ class Dropout(Op):
 class SharedDropout(Op):
     """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -179,6 +171,7 @@ class AlphaDropout(Op):
     Klambauer et al., *Self-normalizing neural networks*, 2017.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -195,18 +188,14 @@ class AlphaDropout(Op):
         a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
         mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = multiply(ctx, X, mask, calls)
-        offset = ctx.scratch(mask.shape)
-        calls += [
-            (np.multiply, mask, ctx.constant(-_ALPHA), offset),
-            (np.add, offset, ctx.constant(a * _ALPHA * (1 - self.rate)), offset),
-            (np.add, Y, offset, Y),
-        ]
-        return Y, calls, backward
+        shift = a * _ALPHA * (1 - self.rate)
+        return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -_ALPHA + shift), Y, mask)], backward
 
 
 class Noise(Op):
     """An operator that adds or multiplies noise in training."""
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -261,6 +250,7 @@ class Sample(Op):
     Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -276,17 +266,15 @@ class Sample(Op):
         if not ctx.training:
             return identity(ctx, mean)
         noise, calls = normal_noise(ctx, mean, 1.0, self.seed)
-        Y, spread, half = ctx.out(), ctx.save_for_backward(mean.shape), ctx.constant(0.5)
+        Y, spread = ctx.out(), ctx.save_for_backward(mean.shape)
         calls += [
-            (np.multiply, log_variance, half, spread),
-            (np.exp, spread, spread),
-            (np.multiply, spread, noise, spread),
+            *write(ctx, spread, lambda log_variance, noise: exp(log_variance * 0.5) * noise, log_variance, noise),
             (np.add, mean, spread, Y),
         ]
 
         def backward(dY: Array) -> Calls:
             dlog = ctx.grad(1)
-            calls: Calls = [] if dlog is None else [(np.multiply, dY, spread, dlog), (np.multiply, dlog, half, dlog)]
+            calls = [] if dlog is None else write(ctx, dlog, lambda d, spread: d * spread * 0.5, dY, spread)
             dmean = ctx.grad(0)
             return calls if dmean is None else [*calls, (np.copyto, dmean, dY)]
 
@@ -315,9 +303,7 @@ class GumbelNoise(Noise):
     def bind_training(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
-        for _ in range(2):
-            calls += [(np.log, noise, noise), negate(noise, noise)]
-        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+        return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], identity(ctx, X)[2]
 
 
 @op
@@ -328,6 +314,7 @@ class StraightThrough(Op):
     Neurons for Conditional Computation*, 2013.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 

@@ -1,7 +1,8 @@
-"""Operators that pick elements by index: Gather, GatherElements, OneHot, Range. CheckIds stops at an id out of range."""
+"""Operators that pick, write or count elements by index; CheckIds stops at an id out of range."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.graph.ir.dims import Dim, ceildiv, show, subtract
@@ -16,7 +18,17 @@ from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis, same_dtype
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    need,
+    need_dtype,
+    need_float,
+    need_shapes,
+    need_value,
+    normalize_axis,
+    same_dtype,
+)
 from graphspec.graph.ops.base import Op, op
 from graphspec.graph.ops.shape import integer, reshaped, single
 
@@ -25,7 +37,7 @@ _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
 def need_integers(indices: Value) -> None:
     """Raise :class:`ShapeError` unless ``indices`` are int32 or int64."""
-    need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code=Code.WRONG_DTYPE)
+    need_dtype(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}")
 
 
 def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
@@ -111,6 +123,8 @@ class Gather(Op):
     X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
     """
 
+    rows, foldable = "gathered", True
+    weights_at = (0,)
     takes_texts = True
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
@@ -193,6 +207,7 @@ class GatherElements(Op):
     Indices and Y have one shape, with the rank of X, and at most X's size on every other axis. Only X has a gradient.
     """
 
+    rows = "along_shared_axis"
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 
@@ -207,10 +222,8 @@ class GatherElements(Op):
             for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
             if k != at
         )
-        need(
-            fits,
-            f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}",
-            code=Code.SHAPES_DIFFER,
+        need_shapes(
+            fits, f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}"
         )
         return Type(X.dtype, indices.shape)
 
@@ -258,12 +271,13 @@ class OneHot(Op):
     selects nothing. No gradient.
     """
 
+    rows = "one_hot"
     keeps_in, keeps_out, piecewise_constant = (), False, True
 
     axis: int = -1
 
     def infer(self, indices: Value, depth: Value, values: Value) -> Type:
-        need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code=Code.WRONG_DTYPE)
+        need_dtype(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}")
         size = integer(depth, "depth")
         need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
         at = normalize_axis(self.axis, indices.rank + 1)
@@ -298,13 +312,14 @@ class OneHot(Op):
 class Range(Op):
     """The integers ``start, start + delta, …`` before ``limit``, which is excluded. No gradient."""
 
+    foldable = True
     keeps_in, keeps_out = (), False
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
-        need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code=Code.WRONG_DTYPE)
+        need_dtype(dtype in ("int32", "int64"), f"needs integers, got {dtype}")
         first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
-        need(step != 0, "needs a delta other than 0", code=Code.VALUE_NOT_ALLOWED)
+        need_value(step != 0, "needs a delta other than 0")
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:
             raise ShapeError(
@@ -328,6 +343,7 @@ class CheckIds(Op):
     The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
     """
 
+    rows = "broadcast"
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
@@ -335,7 +351,7 @@ class CheckIds(Op):
     argument: str = "input_dim"
 
     def infer(self, ids: Value) -> Type:
-        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
+        need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
         return ids.type
 
     def bounds(self, output: Value, ranges: Sequence[Interval]) -> Interval:
@@ -360,3 +376,411 @@ def check_range(ids: Array, size: int, owner: str, argument: str) -> None:
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
     hint = f"fix the source of the ids, or set `{argument}` of '{owner}' above the largest id"
     raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])
+
+
+# ScatterElements, ScatterND, GatherND: writing, adding and reading elements at computed indices.
+@op
+class ScatterElements(Op):
+    """``Y = data``, then ``Y[…, indices[…, k, …], …] = updates[…, k, …]`` along ``axis``; ``+=`` with ``reduction: add``.
+
+    Shapes: Y is as data; indices and updates are equal, of data's rank, and no larger than data except along ``axis``.
+    Negative indices count from the end. Without a reduction, updates at the same index must be equal.
+    """
+
+    rows = "along_shared_axis"
+    keeps_in, keeps_out = (1,), False
+
+    axis: int = 0
+    reduction: str = "none"
+
+    def infer(self, data: Value, indices: Value, updates: Value) -> Type:
+        need_integers(indices)
+        same_dtype(data, updates)
+        need_value(self.reduction in ("none", "add"), f"has reduction {self.reduction!r}, which is not implemented")
+        at = normalize_axis(self.axis, data.rank)
+        need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
+        need(
+            data.rank == indices.rank,
+            f"needs indices of rank {data.rank} for {show(data.shape)}, got {show(indices.shape)}",
+        )
+        fits = all(
+            k == at or not (isinstance(d, int) and isinstance(e, int)) or d <= e
+            for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
+        )
+        need_shapes(fits, f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}")
+        return data.type
+
+    def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
+        at = self.axis % data.ndim
+        Y, size = ctx.out(), data.shape[at]
+        strides = [int(np.prod(data.shape[k + 1 :], dtype=np.int64)) for k in range(data.ndim)]
+        stride = ctx.constant(strides[at], np.int64)
+        starts = [
+            ctx.constant(np.arange(n).reshape([-1 if j == k else 1 for j in range(data.ndim)]) * strides[k], np.int64)
+            for k, n in enumerate(indices.shape)
+            if k != at
+        ]
+        flat_indices = ctx.save_for_backward(indices.shape, np.int64)
+        source, copies = c_contiguous(ctx, updates)
+        calls: Calls = [
+            *wrap(ctx, indices, size, flat_indices),
+            *clip(ctx, flat_indices, size),
+            (np.multiply, flat_indices, stride, flat_indices),
+            *((np.add, flat_indices, start, flat_indices) for start in starts),
+            *copies,
+            (np.copyto, Y, data),
+        ]
+        flat, targets = Y.reshape(-1), flat_indices.reshape(-1)
+        if self.reduction == "add":
+            calls.append((np.add.at, flat, targets, source.reshape(-1)))
+        else:
+            calls.append((flat.__setitem__, targets, source.reshape(-1)))
+
+        def backward(dY: Array) -> Calls:
+            grad, calls = c_contiguous(ctx, dY)
+            if (dU := ctx.grad(2)) is not None:
+                gathered = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
+                calls.append((partial(np.take, mode="clip"), grad.reshape(-1), flat_indices, None, gathered))
+                calls += [] if gathered is dU else [(np.copyto, dU, gathered)]
+            if self.reduction == "none" and ctx.wants(0):
+                calls.append((grad.reshape(-1).__setitem__, targets, ctx.constant(0.0)))
+                calls += [] if grad is dY else [(np.copyto, dY, grad)]
+            ctx.give_grad(0, dY)
+            return calls
+
+        return Y, calls, backward
+
+
+def tuple_length(data: Value, indices: Value, batch_dims: int = 0) -> int:
+    """Return how many axes of ``data`` the last axis of ``indices`` counts on."""
+    need_integers(indices)
+    need(indices.rank > batch_dims, f"needs indices with more than {batch_dims} axes, got {show(indices.shape)}")
+    length = indices.fixed(-1)
+    need(
+        1 <= length <= data.rank - batch_dims,
+        f"has {length} indices per element for {data.rank - batch_dims} axes of {show(data.shape)}",
+    )
+    return length
+
+
+def row_numbers(ctx: Context, shape: tuple[int, ...], indices: Array, batch_dims: int, rows: Array) -> Calls:
+    """Return the calls that write the row of each tuple into the int64 ``rows`` (indices.shape[:-1]).
+
+    The rows are those of the tensor of this ``shape`` as a matrix of what a tuple selects. Negative indices count from the
+    end, and those out of range are moved to the nearest valid one.
+    """
+    sizes = shape[batch_dims : batch_dims + indices.shape[-1]]
+    ids, calls = ctx.scratch(rows.shape, np.int64), list[tuple[object, ...]]()
+    lead = shape[:batch_dims]
+    starts = np.arange(math.prod(lead)).reshape([*lead, *[1] * (rows.ndim - batch_dims)])
+    calls.append((np.copyto, rows, ctx.constant(starts, np.int64)))
+    for j, size in enumerate(sizes):
+        calls += [
+            (np.multiply, rows, ctx.constant(size, np.int64), rows),
+            *wrap(ctx, indices[..., j], size, ids),
+            *clip(ctx, ids, size),
+            (np.add, rows, ids, rows),
+        ]
+    return calls
+
+
+@op
+class GatherND(Op):
+    """``Y[b, q] = X[b, indices[b, q, 0], indices[b, q, 1], …]``; negative indices count from the end. Only X has a gradient.
+
+    X (b…, n₀, n₁, …, rest…), indices (b…, q…, number of n) → Y (b…, q…, rest…); there are ``batch_dims`` axes b.
+    """
+
+    rows = "gathered_deeply"
+    keeps_in, keeps_out = (1,), False
+    copied_inputs, drops_elements = slice(1), True
+
+    batch_dims: int = 0
+
+    def infer(self, X: Value, indices: Value) -> Type:
+        b = self.batch_dims
+        need(0 <= b < X.rank, f"has batch_dims {b} for rank {X.rank}")
+        length = tuple_length(X, indices, b)
+        need_shapes(
+            X.shape[:b] == indices.shape[:b],
+            f"has indices {show(indices.shape)} for {show(X.shape)}, which differ on the first {b} axes",
+        )
+        return Type(X.dtype, (*indices.shape[:-1], *X.shape[b + length :]))
+
+    def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
+        Y = ctx.out()
+        data, calls = c_contiguous(ctx, X)
+        at = self.batch_dims + indices.shape[-1]
+        height, width = math.prod(X.shape[:at]), math.prod(X.shape[at:])
+        rows = ctx.scratch(indices.shape[:-1], np.int64)
+        calls += row_numbers(ctx, X.shape, indices, self.batch_dims, rows)
+        if Y.size:
+            matrix = data.reshape(height, width) if width != 1 else data.reshape(height)
+            target = Y.reshape(rows.size, width) if width != 1 else Y.reshape(-1)
+            calls.append((np.take, matrix, rows.reshape(-1), 0, target, "clip"))
+
+        def backward(dY: Array) -> Calls:
+            if (dX := ctx.grad(0)) is None:
+                return []
+            rows = ctx.scratch(indices.shape[:-1], np.int64)
+            calls = row_numbers(ctx, X.shape, indices, self.batch_dims, rows)
+            return calls + scatter_rows(ctx, dX, rows, dY, max(width, 1))
+
+        return Y, calls, backward
+
+
+@op
+class ScatterND(Op):
+    """``Y = data``, then ``Y[indices[q, 0], indices[q, 1], …] = updates[q]``; ``+=`` with ``reduction: add``.
+
+    Data (n₀, n₁, …, rest…), indices (q…, number of n), updates (q…, rest…); Y is as data. Negative indices count from the
+    end. Without a reduction, updates at the same indices must be equal.
+    """
+
+    keeps_in, keeps_out = (1,), False
+
+    reduction: str = "none"
+
+    def infer(self, data: Value, indices: Value, updates: Value) -> Type:
+        same_dtype(data, updates)
+        need(
+            self.reduction in ("none", "add"),
+            f"has reduction {self.reduction!r}, which is not implemented",
+            code=Code.VALUE_NOT_ALLOWED,
+            hint="use none or add",
+        )
+        needed = (*indices.shape[:-1], *data.shape[tuple_length(data, indices) :])
+        need_shapes(
+            updates.shape == needed,
+            f"needs updates {show(needed)} for data {show(data.shape)} and indices {show(indices.shape)}, "
+            f"got {show(updates.shape)}",
+        )
+        return data.type
+
+    def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
+        Y, at = ctx.out(), indices.shape[-1]
+        height, width = math.prod(data.shape[:at]), math.prod(data.shape[at:])
+        kept = ctx.save_for_backward(indices.shape[:-1], np.int64)
+        rows, source = kept.reshape(-1), None
+        calls: Calls = [*row_numbers(ctx, data.shape, indices, 0, kept), (np.copyto, Y, data)]
+        if updates.size and Y.size:
+            source, copies = c_contiguous(ctx, updates)
+            matrix, pieces = Y.reshape(height, width), source.reshape(rows.size, width)
+            calls += copies
+            if self.reduction == "none":
+                calls += set_rows(matrix, rows, pieces)
+            elif Y.dtype.kind == "f":
+                ids = ctx.scratch(rows.shape, np.int64)
+                calls += [(np.copyto, ids, rows), *add_rows(matrix, ids, pieces, ctx=ctx)]
+            else:
+                calls.append((np.add.at, matrix, rows, pieces))
+
+        def backward(dY: Array) -> Calls:
+            grad, calls = c_contiguous(ctx, dY)
+            matrix = grad.reshape(height, width)
+            if (dU := ctx.grad(2)) is not None and dU.size and grad.size:
+                gathered = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
+                calls.append((partial(np.take, mode="clip"), matrix, rows, 0, gathered.reshape(rows.size, width)))
+                calls += [] if gathered is dU else [(np.copyto, dU, gathered)]
+            if self.reduction == "none" and ctx.wants(0):
+                calls += set_rows(matrix, rows, ctx.constant(0.0)) if rows.size and grad.size else []
+                calls += [] if grad is dY else [(np.copyto, dY, grad)]
+            ctx.give_grad(0, dY)
+            return calls
+
+        return Y, calls, backward
+
+
+def set_rows(matrix: Array, rows: Array, pieces: Array) -> Calls:
+    """Return the call for ``matrix[rows] = pieces``; a matrix of one column as a vector, which is faster."""
+    if matrix.shape[1] == 1:
+        return [(matrix.reshape(-1).__setitem__, rows, pieces.reshape(-1) if pieces.ndim else pieces)]
+    return [(matrix.__setitem__, rows, pieces)]
+
+
+# MultiHot: vectors that mark or count ids. GatherSum: their product with a matrix, without building the vectors.
+_GATHERED = 1 << 18  # elements of gathered rows per block, which stays in the cache
+_ADDED = 1 << 15  # elements per call of np.add.at
+
+
+def _need_ids(ids: Value) -> None:
+    need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
+    need(ids.rank > 0, "needs an axis of ids, got a scalar")
+
+
+def _clip_ids(ctx: Context, ids: Array, limit: int, out: Array) -> Calls:
+    """Return the calls that write ``ids`` into ``out``, with ``limit`` in place of larger ids and of negative ones."""
+    return [(partial(np.minimum, out=out.view(np.uint64)), ids.view(np.uint64), ctx.constant(limit, np.uint64))]
+
+
+@op
+class MultiHot(Op):
+    """``Y[…, d]`` is 1 if d is among the ids of the last axis, else 0; with ``count``, the sum of the weights of these ids.
+
+    Shapes: ids (…, k), weights (…, k) → Y (…, depth). Ids outside 0 … ``depth`` − 1 are ignored. Weights need ``count`` and
+    are 1 by default. Only the weights have a gradient.
+    """
+
+    rows = "ids"
+    keeps_in, keeps_out = (0,), False
+    exported = False
+
+    depth: int
+    count: int = 0
+
+    def infer(self, ids: Value, weights: Value | None = None) -> Type:
+        _need_ids(ids)
+        if weights is not None:
+            need_float(weights)
+            need_value(self.count == 1, "has weights, which need count 1")
+            need(weights.shape == ids.shape, f"has weights {show(weights.shape)} for ids {show(ids.shape)}")
+        return Type("float32", (*ids.shape[:-1], self.depth))
+
+    def bind(self, ctx: Context, ids: Array, weights: Array | None = None) -> Bound:
+        Y, lead = ctx.out(), ids.shape[:-1]
+        row_starts = ctx.constant(np.arange(math.prod(lead)).reshape(*lead, 1) * self.depth, np.int64)
+
+        def locate(indices: Array, valid: Array) -> Calls:
+            """Return the calls that write each id's index in the flat Y, and 1 if it is valid, else 0."""
+            in_range = ctx.scratch(ids.shape, np.bool_)
+            return [
+                (np.less, ids.view(np.uint64), ctx.constant(self.depth, np.uint64), in_range),
+                (copy_cast, valid, in_range),
+                *_clip_ids(ctx, ids, self.depth - 1, indices),
+                (np.add, indices, row_starts, indices),
+            ]
+
+        indices, ones = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape)
+        calls = [*locate(indices, ones), (Y.fill, 0)]
+        calls += [] if weights is None else [(np.multiply, ones, weights, ones)]
+        accumulate = np.add.at if self.count else np.maximum.at
+        calls.append((accumulate, Y.reshape(-1), indices.reshape(-1), ones.reshape(-1)))
+
+        def backward(dY: Array) -> Calls:
+            if (dW := ctx.grad(1)) is None:
+                return []
+            grad, calls = c_contiguous(ctx, dY)
+            indices, valid, gathered = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape), ctx.scratch(ids.shape)
+            calls += locate(indices, valid)
+            calls.append((np.take, grad.reshape(-1), indices, None, gathered, "clip"))
+            return [*calls, (np.multiply, gathered, valid, dW)]
+
+        return Y, calls, None if weights is None else backward
+
+
+@op
+class GatherSum(Op):
+    """``MultiHot(ids) @ W``: the sum of W's rows at the ids of the last axis, each id once or, with ``count``, each time.
+
+    Shapes: ids (…, k), W (V, n) → Y (…, n). Ids outside 0 … V − 1 are ignored: they become V. Without ``count`` each row of
+    ids is sorted, so that repeated ids are adjacent; repeats become V, too. The gradient is added only to the rows that the
+    ids select.
+    """
+
+    rows = "ids"
+    keeps_in, keeps_out = (1,), False
+    exported = False
+
+    count: int = 0
+
+    def infer(self, ids: Value, W: Value) -> Type:
+        _need_ids(ids)
+        need_float(W)
+        need(W.rank == 2, f"needs a matrix, got {show(W.shape)}")
+        return Type("float32", (*ids.shape[:-1], W.shape[1]))
+
+    def bind(self, ctx: Context, ids: Array, W: Array) -> Bound:
+        Y, k, (size, width) = ctx.out(), ids.shape[-1], W.shape
+        sums = Y.reshape(-1, width)
+        n = len(sums)
+        saved_ids = ctx.save_for_backward((n, k), np.int64)
+        calls = _clip_ids(ctx, ids, size, saved_ids.reshape(ids.shape))
+        if k > 1 and not self.count:
+            calls += _drop_repeated(ctx, saved_ids, size)
+        table, copies = c_contiguous(ctx, W)
+        calls += [*copies, *gather_sum(saved_ids, table, sums, ctx=ctx)]
+
+        def backward(dY: Array) -> Calls:
+            if (dW := ctx.grad(1)) is None:
+                return []
+            grad, calls = c_contiguous(ctx, dY)
+            total = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
+            calls += gather_sum_gradient(saved_ids, total, grad.reshape(n, width), ctx=ctx)
+            return calls if total is dW else [*calls, (np.copyto, dW, total)]
+
+        return Y, calls, backward
+
+
+@twin()
+def gather_sum(ids: Array, table: Array, sums: Array, /, *, ctx: Context) -> Calls:
+    """Return calls for the sums of the table's rows (V, n) at the ids (m, k), in their order; an id of V adds nothing.
+
+    Sums are over the first axis of the gathered rows, which NumPy adds one after the other. A row of zeros for the id V
+    needs a copy of the table; if that has more rows than there are ids, rows are multiplied with 1 or 0 instead.
+    """
+    (n, k), (size, width) = ids.shape, table.shape
+    padded = n * k >= size
+    calls: Calls = []
+    if padded:
+        rows = ctx.scratch((size + 1, width))
+        calls += [(np.copyto, rows[:size], table), (rows[size:].fill, 0.0)]
+    else:
+        rows = table
+    count = min(max(_GATHERED // max(k * width, 1), 1), n)
+    turned, gathered = ctx.scratch((k * count,), np.int64), ctx.scratch((k * count * width,))
+    in_range, valid = ctx.scratch((k * count,), np.bool_), ctx.scratch((k * count,))
+    total = partial(np.add.reduce, initial=0.0)
+    for block in pieces(0, n, max(count, 1)):
+        m = block.stop - block.start
+        own, chosen = turned[: k * m].reshape(k, m), gathered[: k * m * width].reshape(k, m, width)
+        calls += [(np.copyto, own, ids[block].T), (np.take, rows, own, 0, chosen, "clip")]
+        if not padded:
+            one, used = in_range[: k * m].reshape(k, m), valid[: k * m].reshape(k, m)
+            calls += [(np.not_equal, own, ctx.constant(size, np.int64), one), (copy_cast, used, one)]
+            calls.append((np.multiply, chosen, used[..., None], chosen))
+        if m * width == 1:  # NumPy would add these in pairs
+            calls += [
+                (np.add.accumulate, chosen, 0, None, chosen),
+                (np.add, chosen[-1], ctx.constant(0.0), sums[block]),
+            ]
+        else:
+            calls.append((total, chosen, 0, None, sums[block]))
+    return calls
+
+
+@twin()
+def gather_sum_gradient(ids: Array, total: Array, rows: Array, /, *, ctx: Context) -> Calls:
+    """Return calls for ``total = 0; total[ids[i]] += rows[i]``: ids (m, k), total (V, n), rows (m, n); V adds nothing.
+
+    Column by column, since a column of the gradient fits the cache.
+    """
+    (n, k), size, target, source = ids.shape, len(total), total, rows
+    if total.shape[1] % 2 == 0:
+        target, source = as_pairs(total), as_pairs(rows)
+    columns = ctx.scratch((source.shape[1], size + 1), source.dtype)
+    block_rows = max(_ADDED // max(k, 1), 1)
+    repeated = ctx.scratch((min(block_rows, n), k), source.dtype)
+    calls: Calls = [(columns.fill, 0)]
+    for block in pieces(0, n, block_rows):
+        addends, targets = repeated[: block.stop - block.start], ids[block].reshape(-1)
+        for c, column in enumerate(columns):
+            calls.append((np.copyto, addends, source[block, c : c + 1]))
+            calls.append((np.add.at, column, targets, addends.reshape(-1)))
+    return [*calls, (np.copyto, target, columns[:, :size].T)]
+
+
+def _drop_repeated(ctx: Context, saved_ids: Array, size: int) -> Calls:
+    """Return the calls that sort the ids of each row and replace repeats by ``size``."""
+    id_dtype = np.int32 if size < 1 << 31 else np.int64
+    ids, tail_shape = ctx.scratch(saved_ids.shape, id_dtype), (len(saved_ids), saved_ids.shape[1] - 1)
+    repeats, dropped = ctx.scratch(tail_shape, np.bool_), ctx.scratch(tail_shape, id_dtype)
+    tail = ids[:, 1:]
+    return [
+        (copy_cast, ids, saved_ids),
+        (ids.sort,),
+        (np.equal, tail, ids[:, :-1], repeats),
+        (copy_cast, dropped, repeats),
+        (np.multiply, dropped, ctx.constant(size, id_dtype), dropped),
+        (partial(np.maximum, out=tail), tail, dropped),
+        (np.copyto, saved_ids, ids),
+    ]

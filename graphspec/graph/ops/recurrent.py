@@ -1,21 +1,28 @@
-"""The base class of LSTM, GRU and RNN: checks of their inputs, and the binding of their directions."""
+"""LSTM, GRU and RNN, their cells, and their forms with dropout."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.cell_activations import parse_activations
-from graphspec.graph.kernels.cell_inputs import CellInputs, CellOptions, Lengths
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
-from graphspec.graph.kernels.recurrence import Direction
-from graphspec.graph.ops.base import Op
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_sizes, need_value
+from graphspec.graph.kernels.matmul import matmul
+from graphspec.graph.kernels.recurrence import (
+    CellInputs,
+    CellOptions,
+    Direction,
+    Gate,
+    Lengths,
+    OuterSum,
+    parse_activations,
+)
+from graphspec.graph.ops.base import Inference, Op, op
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -27,6 +34,8 @@ class Recurrent(Op):
     (D, N, H) → Y of all steps (T, D, N, H), last states (D, N, H), for D directions. sequence_lens has no gradient.
     """
 
+    rows = "recurrent"
+    weights_at, vectors_at, channels = (1, 2), (3,), -1
     keeps_in, keeps_out = (1, 2), True
 
     cell: ClassVar[type[Direction]]
@@ -67,23 +76,19 @@ class Recurrent(Op):
         }
         for name, (value, shape) in expected.items():
             fits = value is None or value.shape == shape
-            need(
-                fits,
-                f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}",
-                code=Code.SIZES_DO_NOT_FIT,
-            )
+            need_sizes(fits, f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}")
         integer = sequence_lens is None or sequence_lens.dtype in ("int32", "int64")
-        need(integer, "needs integer sequence_lens", code=Code.WRONG_DTYPE)
+        need_dtype(integer, "needs integer sequence_lens")
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
     def _check_attributes(self) -> None:
-        need(self.layout == 0, "needs layout 0, with time before batch: transpose X", code=Code.VALUE_NOT_ALLOWED)
-        need(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
+        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
         count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
         names = self.activations
-        need(names is None or len(names) == count, f"needs {count} activations", code=Code.VALUE_NOT_ALLOWED)
+        need_value(names is None or len(names) == count, f"needs {count} activations")
         self.functions()
-        need(self.clip is None or self.clip > 0, "needs a positive clip", code=Code.VALUE_NOT_ALLOWED)
+        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
 
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
@@ -161,3 +166,553 @@ class Recurrent(Op):
             return calls
 
         return tuple(outputs), calls, backward
+
+
+# RNN: the operator and its cell.
+class _RNNCell(Direction):
+    """The cell of a simple recurrent network: its state after a step is the activation itself."""
+
+    rows, gate_at = 1, (0,)
+
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
+        clipped = self.clip is not None and self.training
+        self.inside = self.ctx.save_for_backward((self.T, self.H, self.N), np.bool_) if clipped else None
+
+    def packed(self) -> tuple[Array, Calls]:
+        packed = self.ctx.scratch((self.H, self.block.shape[-2]))
+        bias, calls = self.both_biases()
+        return packed, [*calls, *self.pack(packed, 0, 0, bias)]
+
+    def prepare(self) -> Calls:
+        self.f, self.t = self.gate(0, (self.H, self.N)), self.ctx.scratch((self.H, self.N))
+        self.weights, calls = self.packed()
+        return calls
+
+    def step(self, s: int) -> Calls:
+        h = self.h[s + 1]
+        inside = None if self.inside is None else self.inside[s]
+        return [*self.multiply(s, 0, 1, h), *self.clip_calls(h, inside, self.t), *self.f.apply(h)]
+
+    def start_backward(self, steps: int) -> Calls:
+        self.f = self.gate(0, (steps, self.H, self.N))
+        self.weights_back, calls = self.packed()
+        self.sums = self.outer(0, 1, self.weights_back.shape[1], steps)
+        return calls
+
+    def factors(self, start: int, stop: int, D: Array) -> Calls:
+        calls = self.f.slope(self.h[start + 1 : stop + 1], D)
+        if self.inside is not None:
+            calls.append((np.multiply, D, self.inside[start:stop], D))
+        return calls
+
+    def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
+        dh = carry[0]
+        return [(np.multiply, D[i], dh, D[i]), *self.multiply_back(0, 1, D[i], dh)]
+
+    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
+        return self.sums.add(self.rows_of(D, 0, 1), self.operands_of(start, stop, 0, 1, slice(None)))
+
+    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
+        H, total = self.H, self.sums.total
+        calls: Calls = []
+        if dR is not None:
+            calls.append((np.copyto, dR, total[:, :H]))
+        if dW is not None:
+            calls.append((np.copyto, dW, total[:, H + 1 :]))
+        if dB is not None:
+            calls.append((np.copyto, dB.reshape(2, H), total[:, H]))
+        return calls
+
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D, 0
+
+
+@op
+class RNN(Recurrent):
+    """``h = f(W x + R h₋₁ + Wb + Rb)``.
+
+    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h (D, N, H), as in ONNX. The outputs for a sequence of length 0 are zeros,
+    whatever its initial state. Elman, *Finding structure in time*, 1990.
+    """
+
+    cell, gates, default_activations = _RNNCell, 1, ("Tanh",)
+
+
+# LSTM: the operator and its cell.
+_GATES = (1, 0, 2, 3)  # ONNX's order is i, o, f, c̃; in the order o, i, f, c̃ the factors of i · c̃ + f · c are adjacent
+
+
+@twin()
+def lstm_state(gates: Array, c: Array, half: Array | None, /, *, pair: Array) -> Calls:
+    """Return calls for ``c = i · c̃ + f · c₋₁`` of the gates of a step; with ``half`` o, i and f are first σ of their tanh.
+
+    Shapes: gates (5 H, N), c (H, N), and the scratch ``pair`` (2 H, N).
+    """
+    H = len(c)
+    sigmoids, calls = gates[: 3 * H], list[tuple[object, ...]]()
+    if half is not None:
+        calls = [(np.multiply, sigmoids, half, sigmoids), (np.add, sigmoids, half, sigmoids)]
+    return [
+        *calls,
+        (np.multiply, gates[H : 3 * H], gates[3 * H :], pair),
+        (np.add, pair[:H], pair[H:], c),
+    ]
+
+
+@twin()
+def lstm_factors(gates: Array, u: Array, factors: Array, /, *, f: Gate, g: Gate, h: Gate) -> Calls:
+    """Return calls for the factors of the gradients, which do not depend on later steps.
+
+    Shapes: gates (steps, 5 H, N), u = h(c) (steps, H, N), factors (steps, 6 H, N). The kernel's activations are sigmoid and
+    tanh.
+    """
+    S, D, H = gates, factors, u.shape[1]
+    of_c, of_o, of_g, of_f = D[:, :H], D[:, H : 2 * H], D[:, 4 * H : 5 * H], D[:, 5 * H :]
+    return [
+        *f.slope(S[:, : 3 * H], D[:, H : 4 * H]),
+        (np.multiply, of_o, u, of_o),
+        (np.multiply, D[:, 2 * H : 4 * H], S[:, 3 * H :], D[:, 2 * H : 4 * H]),
+        *g.slope(S[:, 3 * H : 4 * H], of_g),
+        (np.multiply, of_g, S[:, H : 2 * H], of_g),
+        *h.slope(u, of_c),
+        (np.multiply, of_c, S[:, :H], of_c),
+        (np.copyto, of_f, S[:, 2 * H : 3 * H]),
+    ]
+
+
+@twin()
+def lstm_back(factors: Array, dh: Array, later: Array, dc: Array, source: Array | None, /) -> Calls:
+    """Return calls that turn the factors of a step, (6, H, N), into gradients.
+
+    ``later`` is what the step after it adds to dc, the gradient of c, and ``source`` what the outputs add.
+    """
+    calls: Calls = [(np.multiply, factors[:2], dh, factors[:2]), (np.add, later, factors[0], dc)]
+    if source is not None:
+        calls.append((np.add, dc, source, dc))
+    return [*calls, (np.multiply, factors[2:], dc, factors[2:])]
+
+
+class _LSTMCell(Direction):
+    """The LSTM cell.
+
+    A step stores blocks of H rows: o, i, f, c̃, and the cell state before it. Its gradients are six blocks: dc as far as it
+    comes from dh, do, di, df, dc̃, and dc before the step.
+    """
+
+    states, rows, gate_at = 2, 6, _GATES
+
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
+        T, H, N = self.T, self.H, self.N
+        f, g, _ = (name for name, _, _ in self.functions)
+        self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
+        self.gates = self.ctx.save_for_backward((T + 1, 5 * H, N))
+        self.squashed = self.ctx.save_for_backward((T, H, N))  # h(c), which the output gate multiplies
+        clipped = self.clip is not None and self.training
+        self.inside = self.ctx.save_for_backward((T, 4 * H, N), np.bool_) if clipped else None
+
+    def state(self, k: int) -> tuple[Array, Array, int]:
+        return super().state(0) if k == 0 else (self.gates[:, 4 * self.H :], self.gates, 4 * self.H)
+
+    def unbounded(self, k: int) -> bool:
+        return k == 0 or not (self.f.bounded and self.g.bounded)
+
+    def packed(self, scaled: bool) -> tuple[Array, Calls]:
+        packed = self.ctx.scratch((4 * self.H, self.block.shape[-2]))
+        bias, calls = self.both_biases()
+        for slot, gate in enumerate(_GATES):
+            calls += self.pack(packed, slot, gate, bias, 0.5 if scaled and slot < 3 else 1.0)
+        return packed, calls
+
+    def prepare(self) -> Calls:
+        H, N = self.H, self.N
+        self.f, self.g, self.hf = self.gate(0, (3 * H, N)), self.gate(1, (H, N)), self.gate(2, (H, N))
+        self.pair, self.t = self.ctx.scratch((2 * H, N)), self.ctx.scratch((4 * H, N))
+        self.half = self.ctx.constant(0.5)
+        self.weights, calls = self.packed(self.one_tanh)
+        return calls
+
+    def step(self, s: int) -> Calls:
+        H = self.H
+        S, c = self.gates[s], self.gates[s + 1, 4 * H :]
+        Z, sigmoids = S[: 4 * H], S[: 3 * H]
+        calls = self.multiply(s, 0, 4, Z)
+        if self.one_tanh:
+            calls.append((np.tanh, Z, Z))
+        else:
+            calls += self.clip_calls(Z, None if self.inside is None else self.inside[s], self.t)
+            calls += [*self.f.apply(sigmoids), *self.g.apply(S[3 * H : 4 * H])]
+        calls += lstm_state(S, c, self.half if self.one_tanh else None, pair=self.pair)
+        u = self.squashed[s]
+        calls += [(np.tanh, c, u)] if self.hf.name == "Tanh" else [(np.copyto, u, c), *self.hf.apply(u)]
+        return [*calls, (np.multiply, S[:H], u, self.h[s + 1])]
+
+    def start_backward(self, steps: int) -> Calls:
+        H, N = self.H, self.N
+        self.f, self.g, self.hf = (self.gate(k, (steps, n * H, N)) for k, n in enumerate((3, 1, 1)))
+        self.weights_back, calls = self.packed(False)
+        self.sums = self.outer(0, 4, self.weights_back.shape[1], steps)
+        return calls
+
+    def factors(self, start: int, stop: int, D: Array) -> Calls:
+        H = self.H
+        usual = (self.f.name, self.g.name, self.hf.name) == ("Sigmoid", "Tanh", "Tanh")
+        factors = lstm_factors if usual else lstm_factors.numpy
+        calls = factors(self.gates[start:stop], self.squashed[start:stop], D, f=self.f, g=self.g, h=self.hf)
+        if self.inside is not None:
+            calls.append((np.multiply, D[:, H : 5 * H], self.inside[start:stop], D[:, H : 5 * H]))
+        return calls
+
+    def carried_back(self, carry: list[Array], D: Array, i: int) -> list[Array]:
+        return [carry[0], carry[1] if i + 1 == len(D) else D[i + 1, 5 * self.H :]]
+
+    def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
+        H = self.H
+        dh, dc = carry
+        six, later = D[i].reshape(6, H, self.N), self.carried_back(carry, D, i)[1]
+        source = sources[1]
+        calls = lstm_back(six, dh, later, dc, None if source is None else source[s])
+        calls += self.multiply_back(0, 4, D[i, H : 5 * H], dh)
+        if i == 0:  # the next block of steps overwrites D
+            calls.append((np.copyto, dc, six[5]))
+        return calls
+
+    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
+        return self.sums.add(self.rows_of(D, 1, 5), self.operands_of(start, stop, 0, 4, slice(None)))
+
+    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
+        H = self.H
+        calls: Calls = []
+        for slot, gate in enumerate(_GATES):
+            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[slot * H : (slot + 1) * H]
+            if dR is not None:
+                calls.append((np.copyto, dR[rows], d[:, :H]))
+            if dW is not None:
+                calls.append((np.copyto, dW[rows], d[:, H + 1 :]))
+            if dB is not None:
+                calls.append((np.copyto, dB.reshape(2, 4 * H)[:, rows], d[:, H]))
+        return calls
+
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D[:, self.H : 5 * self.H], 0
+
+
+@op
+class LSTM(Recurrent):
+    """``i, o, f = f(·)`` and ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
+
+    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h and Y_c (D, N, H), as in ONNX. The gates are in the order i, o, f, c.
+    Peepholes are not implemented. The outputs for a sequence of length 0 are zeros, whatever its initial states.
+    Hochreiter and Schmidhuber, *Long short-term memory*, 1997; forget gate: Gers et al., *Learning to forget*, 2000.
+    """
+
+    cell, gates, default_activations = _LSTMCell, 4, ("Sigmoid", "Tanh", "Tanh")
+
+
+# Gated recurrent unit: GRU.
+_Z, _R, _H = 0, 1, 2  # the gates' order in ONNX's weights
+
+
+@twin()
+def gru_gates(gates: Array, half: Array, /, *, t: Array) -> Calls:
+    """Return calls that make σ of the tanh of r and z, and add r · q to the candidate's argument; gates (4 H, N)."""
+    H = len(gates) // 4
+    q, r, _, candidate = gates.reshape(4, H, -1)
+    sigmoids = gates[H : 3 * H]
+    return [
+        (np.multiply, sigmoids, half, sigmoids),
+        (np.add, sigmoids, half, sigmoids),
+        (np.multiply, r, q, t),
+        (np.add, candidate, t, candidate),
+    ]
+
+
+@twin()
+def gru_state(gates: Array, h: Array, following: Array, /, *, t: Array) -> Calls:
+    """Return calls for the state after a step, ``ĥ + z · (h - ĥ)``; gates (4 H, N), h (H, N)."""
+    H = len(h)
+    z, candidate = gates[2 * H : 3 * H], gates[3 * H :]
+    return [(np.subtract, h, candidate, t), (np.multiply, z, t, t), (np.add, candidate, t, following)]
+
+
+@twin()
+def gru_factors(gates: Array, h: Array, factors: Array, /, *, f: Gate, g: Gate, one: Array, t: Array) -> Calls:
+    """Return calls for the factors of the gradients, with the reset gate after the product.
+
+    Shapes: gates (steps, 4 H, N), h and the scratch ``t`` (steps, H, N), factors (steps, 5 H, N). The kernel's activations
+    are sigmoid and tanh.
+    """
+    return [*_common_factors(gates, h, factors, f, g, one, t), *_factors_of_reset(gates, factors)]
+
+
+def _common_factors(gates: Array, h: Array, factors: Array, f: Gate, g: Gate, one: Array, t: Array) -> Calls:
+    """Return calls for the factors of z, ĥ and h, and the slope of r."""
+    H = h.shape[1]
+    z, candidate = gates[:, 2 * H : 3 * H], gates[:, 3 * H :]
+    of_z, of_candidate, direct = factors[:, 2 * H : 3 * H], factors[:, 3 * H : 4 * H], factors[:, 4 * H :]
+    return [
+        *f.slope(gates[:, H : 3 * H], factors[:, H : 3 * H]),
+        *g.slope(candidate, of_candidate),
+        (np.subtract, h, candidate, t),
+        (np.multiply, of_z, t, of_z),
+        (np.subtract, one, z, t),
+        (np.multiply, of_candidate, t, of_candidate),
+        (np.copyto, direct, z),
+    ]
+
+
+def _factors_of_reset(gates: Array, factors: Array) -> Calls:
+    """Return calls for the factors of q and r, with the reset gate after the product."""
+    H = gates.shape[1] // 4
+    q, r = gates[:, :H], gates[:, H : 2 * H]
+    of_q, of_r, of_candidate = factors[:, :H], factors[:, H : 2 * H], factors[:, 3 * H : 4 * H]
+    return [
+        (np.multiply, of_candidate, r, of_q),
+        (np.multiply, of_r, q, of_r),
+        (np.multiply, of_r, of_candidate, of_r),
+    ]
+
+
+class _GRUCell(Direction):
+    """One direction of a GRU.
+
+    A step has the blocks of rows q, r, z, ĥ. With ``linear_before_reset`` q is the recurrent product of the candidate ĥ,
+    else r · h. The blocks of its gradients are q, r, z, the argument of ĥ, and the direct gradient of h. The blocks
+    computed with R (q to z, or r to z) are adjacent, and so are the blocks computed with W (r to ĥ).
+    """
+
+    rows, gate_at = 5, (_H, _R, _Z, _H)
+
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
+        T, H, N = self.T, self.H, self.N
+        self.reset_after = options.linear_before_reset
+        self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
+        self.gates = self.ctx.save_for_backward((T, 4 * H, N))
+        clipped = self.clip is not None and self.training
+        self.inside = self.ctx.save_for_backward((T, 3 * H, N), np.bool_) if clipped else None
+
+    def packed(self, scaled: bool) -> tuple[Array, Calls]:
+        """The weights [R, b, W] of the rows q, r, z, ĥ, and the calls that copy them.
+
+        q has no W and ĥ has no R. Gate weights are halved if ``scaled``, for sigmoids by tanh.
+        """
+        H, ctx = self.H, self.ctx
+        packed = ctx.scratch((4 * H, self.block.shape[-2]))
+        bias, calls = self.both_biases()
+        for slot, source in ((1, _R), (2, _Z)):
+            calls += self.pack(packed, slot, source, bias, 0.5 if scaled else 1.0)
+        candidate_rows = slice(_H * H, 3 * H)
+        q, candidate = packed[:H], packed[3 * H :]
+        calls += [
+            (np.copyto, q[:, :H], self.R[candidate_rows]),
+            (q[:, H:].fill, 0.0),
+            (np.copyto, candidate[:, H + 1 :], self.W[candidate_rows]),
+            (candidate[:, : H + 1].fill, 0.0),
+        ]
+        if self.B is not None and bias is not None:
+            first, second = np.split(self.B, 2)
+            calls.append(
+                (np.copyto, candidate[:, H], first[candidate_rows] if self.reset_after else bias[candidate_rows])
+            )
+            if self.reset_after:
+                calls.append((np.copyto, q[:, H], second[candidate_rows]))
+        return packed, calls
+
+    def prepare(self) -> Calls:
+        H, N = self.H, self.N
+        self.f, self.g = self.gate(0, (2 * H, N)), self.gate(1, (H, N))
+        self.t, self.gates_scratch = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
+        self.half = self.ctx.constant(0.5)
+        self.weights, calls = self.packed(self.prescaled)
+        return [
+            *calls,
+            (np.matmul, self.weights[3 * H :, H:], self.inputs_of_slot(3)[: self.T, H:], self.gates[:, 3 * H :]),
+        ]
+
+    def step(self, s: int) -> Calls:
+        H, t = self.H, self.t
+        S, h = self.gates[s], self.h[s]
+        q, r, _, candidate = S.reshape(4, H, self.N)
+        sigmoids = S[H : 3 * H]
+        first = 0 if self.reset_after else 1
+        calls = self.multiply(s, first, 3, S[first * H : 3 * H])
+        joined = self.prescaled and self.reset_after
+        if self.prescaled:
+            calls.append((np.tanh, sigmoids, sigmoids))
+            if not joined:
+                calls += [(f, sigmoids, self.half, sigmoids) for f in (np.multiply, np.add)]
+        else:
+            inside = None if self.inside is None else self.inside[s, : 2 * H]
+            calls += [*self.clip_calls(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
+        if joined:
+            calls += gru_gates(S, self.half, t=t)
+        elif self.reset_after:
+            calls += [(np.multiply, r, q, t), (np.add, candidate, t, candidate)]
+        else:
+            calls += [
+                (np.multiply, r, self.inputs_of_slot(0)[s, :H], q),
+                *matmul(self.reused_scratch, self.weights[:H, :H], q, t),
+                (np.add, candidate, t, candidate),
+            ]
+        inside = None if self.inside is None else self.inside[s, 2 * H :]
+        return [
+            *calls,
+            *self.clip_calls(candidate, inside, t),
+            *self.g.apply(candidate),
+            *gru_state(S, h, self.h[s + 1], t=t),
+        ]
+
+    def start_backward(self, steps: int) -> Calls:
+        H, N, columns = self.H, self.N, self.block.shape[-2]
+        self.f, self.g = self.gate(0, (steps, 2 * H, N)), self.gate(1, (steps, H, N))
+        self.t, self.difference = self.ctx.scratch((H, N)), self.ctx.scratch((steps, H, N))
+        self.weights_back, calls = self.packed(False)
+        self.of_W = self.outer(1, 4, columns - H, steps)
+        self.of_R = self.outer(0 if self.reset_after else 1, 3, H + 1, steps)
+        self.of_q = None if self.reset_after else OuterSum(self.ctx, (H, H), steps)
+        return calls
+
+    def factors(self, start: int, stop: int, D: Array) -> Calls:
+        H = self.H
+        S, h, t = self.gates[start:stop], self.h[start:stop], self.difference[: stop - start]
+        one = self.ctx.constant(1.0)
+        if self.reset_after and self.inside is None and (self.f.name, self.g.name) == ("Sigmoid", "Tanh"):
+            return gru_factors(S, h, D, f=self.f, g=self.g, one=one, t=t)
+        calls = _common_factors(S, h, D, self.f, self.g, one, t)
+        if self.inside is not None:  # r, z, ĥ
+            calls.append((np.multiply, D[:, H : 4 * H], self.inside[start:stop], D[:, H : 4 * H]))
+        if self.reset_after:
+            return [*calls, *_factors_of_reset(S, D)]
+        r, of_q, of_r = S[:, H : 2 * H], D[:, :H], D[:, H : 2 * H]
+        seen = self.inputs_of_slot(0)[start:stop, :H]
+        to_q = (np.copyto, of_q, r) if self.state_masks is None else (np.multiply, r, self.state_masks[0], of_q)
+        return [*calls, to_q, (np.multiply, of_r, seen, of_r)]
+
+    def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
+        H, dh, t = self.H, carry[0], self.t
+        gradients = D[i].reshape(5, H, self.N)
+        R = self.weights_back[:, :H]
+        if self.reset_after:
+            return [
+                (np.multiply, gradients, dh, gradients),
+                *self.multiply_back(0, 3, D[i, : 3 * H], dh),
+                (np.add, dh, gradients[4], dh),
+            ]
+        return [
+            (np.multiply, gradients[2:], dh, gradients[2:]),
+            *matmul(self.reused_scratch, R[:H].T, gradients[3], t),
+            (np.multiply, gradients[:2], t, gradients[:2]),
+            *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
+            (np.add, dh, gradients[4], dh),
+            (np.add, dh, gradients[0], dh),
+        ]
+
+    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
+        H, first = self.H, 0 if self.reset_after else 1
+        calls = self.of_W.add(self.rows_of(D, 1, 4), self.operands_of(start, stop, 1, 4, slice(H, None)))
+        calls += self.of_R.add(self.rows_of(D, first, 3), self.operands_of(start, stop, first, 3, slice(H + 1)))
+        if self.of_q is not None:
+            calls += self.of_q.add(D[:, 3 * H : 4 * H], self.gates[start:stop, :H])
+        return calls
+
+    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
+        H = self.H
+        by_W, by_R = self.of_W.total, self.of_R.total  # rows r, z, ĥ of [b, W]; rows (q,) r, z of [R, b]
+        if self.of_q is None:
+            of_q, by_R = by_R[:H], by_R[H:]
+        else:
+            of_q = self.of_q.total
+        calls: Calls = []
+        for k, (gate, rows) in enumerate(((_R, by_R[:H]), (_Z, by_R[H:]), (_H, of_q))):
+            at = slice(gate * H, (gate + 1) * H)
+            d = by_W[k * H : (k + 1) * H]
+            if dR is not None:
+                calls.append((np.copyto, dR[at], rows[:, :H]))
+            if dW is not None:
+                calls.append((np.copyto, dW[at], d[:, 1:]))
+            if dB is not None:
+                first, second = dB.reshape(2, 3 * H)
+                by_state = rows[:, H] if gate == _H and self.reset_after else d[:, 0]
+                calls += [(np.copyto, first[at], d[:, 0]), (np.copyto, second[at], by_state)]
+        return calls
+
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D[:, self.H : 4 * self.H], 1
+
+
+@op
+class GRU(Recurrent):
+    """``z, r = f(W x + R h₋₁ + Wb + Rb)``, ``ĥ = g(W x + Wb + R (r · h₋₁) + Rb)``, ``h = (1 - z) · ĥ + z · h₋₁``.
+
+    With ``linear_before_reset``, ``ĥ = g(W x + Wb + r · (R h₋₁ + Rb))``.
+
+    X (T, N, I), W (D, 3 · H, I), R (D, 3 · H, H), B (D, 6 · H) → Y (T, D, N, H), Y_h (D, N, H), with D directions and the
+    gate order z, r, ĥ. The outputs of a sequence of length 0 are 0, whatever its initial state. ONNX; Cho et al.,
+    *Learning phrase representations using RNN encoder–decoder*, EMNLP 2014.
+    """
+
+    cell, gates, default_activations = _GRUCell, 3, ("Sigmoid", "Tanh")
+
+    linear_before_reset: int = 0
+
+    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
+        return CellOptions(reverse, functions, self.clip, bool(self.linear_before_reset))
+
+
+# LSTM, GRU and RNN with dropout on the state, and optionally on the input, of each gate: training only.
+#
+# The masks are equal at every step: Gal and Ghahramani, *A theoretically grounded application of dropout in recurrent neural
+# networks*, NeurIPS 2016. Programs that do not train, and the exported graph, use the operator without masks.
+class _Dropout(Recurrent):
+    """A recurrent operator with masks.
+
+    Its inputs are those of the operator without dropout, then a mask of the state (N, gates, H), and optionally one of the
+    input (N, gates, I). The masks have no gradient.
+    """
+
+    exported = False
+
+    def infer(self, *inputs: Any) -> tuple[Type, ...]:
+        operands, masks = self._split(inputs)
+        types = super().infer(*operands)
+        need_value(self.direction != "bidirectional", "needs one direction, got bidirectional")
+        N, features = operands[0].shape[1:]
+        need(1 <= len(masks) <= 2, "needs one or two masks")
+        for mask, size in zip(masks, (self.hidden_size, features), strict=False):
+            need_float(mask)
+            shape = (N, self.gates, size)
+            need_sizes(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}")
+        return types
+
+    def bind(self, ctx: Context, *inputs: Any) -> Bound:
+        operands, masks = self._split(inputs)
+        state_mask, input_mask = (*masks, None)[:2] if ctx.training else (None, None)
+        return self.bind_masked(ctx, operands, (state_mask, input_mask))
+
+    def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Return the inputs of the operator without dropout, and the masks."""
+        count = 5 + self.cell.states
+        return inputs[:count], inputs[count:]
+
+
+@op
+class DropoutLSTM(_Dropout, LSTM):
+    """LSTM with dropout masks on the state and the input; shapes as :class:`LSTM`."""
+
+    inference = Inference("LSTM", tuple(range(7)))
+
+
+@op
+class DropoutGRU(_Dropout, GRU):
+    """GRU with dropout masks; the candidate's mask is on its state whether r is applied before or after the product."""
+
+    inference = Inference("GRU", tuple(range(6)))
+
+
+@op
+class DropoutRNN(_Dropout, RNN):
+    """RNN with dropout masks on the state and the input; shapes as :class:`RNN`."""
+
+    inference = Inference("RNN", tuple(range(6)))

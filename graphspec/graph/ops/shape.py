@@ -1,18 +1,32 @@
-"""Operators that change a tensor's shape or dtype: mostly views, which cost nothing."""
+"""Operators that change a shape or a dtype, mostly views, and that split and join: Concat, Split, Slice, Pad, Tile."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
-from graphspec.graph.ir.dims import Dim, product, quotient, show
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, show, subtract
 from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
-from graphspec.graph.ir.ranges import ANY, Range
-from graphspec.graph.kernels.common import copy_cast, reduce_to
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
+from graphspec.graph.ir.ranges import ANY, Range, hull
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, copy_cast, copy_rows, reduce_to, scratch_like, sum_axes
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_dtype,
+    need_shapes,
+    need_sizes,
+    need_value,
+    normalize_axis,
+    same_dtype,
+)
 from graphspec.graph.ops.base import Op, op
 
 NUMBERS = frozenset(
@@ -32,7 +46,7 @@ def known(value: Value, name: str) -> tuple[Dim, ...]:
 def single(value: Value, name: str) -> Dim:
     """Return the one element of an integer vector; raise ShapeError if it is not known (GS305) or not one."""
     elements = known(value, name)
-    need(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers", code=Code.VALUE_NOT_ALLOWED)
+    need_value(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers")
     return elements[0]
 
 
@@ -77,6 +91,9 @@ class View(Op):
     copied_inputs = slice(1)
     blockwise = True
 
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
+        return reshaped(ctx, X)
+
 
 @op
 class Identity(View):
@@ -89,9 +106,6 @@ class Identity(View):
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 @op
@@ -108,7 +122,7 @@ class StopGradient(View):
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         return X, [], None
 
 
@@ -116,12 +130,14 @@ class StopGradient(View):
 class Reshape(View):
     """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 
+    rows, takes_sizes, rearranges = "reshaped", True, True
+
     allowzero: int = 0
 
     def infer(self, X: Value, shape: Value) -> Type:
         sizes = list(known(shape, "sizes"))
         free = [k for k, d in enumerate(sizes) if d == -1]
-        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}", code=Code.SIZES_DO_NOT_FIT)
+        need_sizes(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}")
         # Copied sizes cancel, even if they are 0.
         copied = [k for k, d in enumerate(sizes) if d == 0 and not self.allowzero]
         need(not copied or copied[-1] < X.rank, f"cannot copy the size of axis {copied[-1:]} of {show(X.shape)}")
@@ -132,23 +148,22 @@ class Reshape(View):
         message = f"cannot reshape {show(X.shape)} to {show(tuple(sizes))}"
         if free:
             size = 0 if remaining == 0 else quotient(remaining, fixed)
-            need(size is not None, f"{message}: the sizes do not divide", code=Code.SIZES_DO_NOT_FIT)
+            need_sizes(size is not None, f"{message}: the sizes do not divide")
             sizes[free[0]] = -1 if size is None else size
         else:
             empty = product(X.shape) == 0 == product(tuple(sizes))  # a computed size of 0 can mean no rows, not a copy
-            need(remaining == fixed or empty, f"{message}: the numbers of elements differ", code=Code.SIZES_DO_NOT_FIT)
+            need_sizes(remaining == fixed or empty, f"{message}: the numbers of elements differ")
         return Type(X.dtype, tuple(sizes))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
-        return reshaped(ctx, X)
-
 
 @op
 class Flatten(View):
     """X as a matrix: the axes before ``axis`` become its rows, the others its columns."""
+
+    rows, rearranges = "reshaped", True
 
     axis: int = 1
 
@@ -156,9 +171,6 @@ class Flatten(View):
         need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return reshaped(ctx, X)
 
 
 def unit_axes(axes: Value | None, rank: int) -> list[int]:
@@ -173,26 +185,23 @@ def unit_axes(axes: Value | None, rank: int) -> list[int]:
 class Squeeze(View):
     """X without the ``axes`` of size 1; without ``axes``, all axes of size 1 are removed."""
 
+    rows, rearranges = "squeezed", True
+
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
-            need(
-                X.shape[k] == 1,
-                f"cannot remove axis {k} of {show(X.shape)}: its size is not 1",
-                code=Code.SIZES_DO_NOT_FIT,
-            )
+            need_sizes(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1")
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
-        return reshaped(ctx, X)
-
 
 @op
 class Unsqueeze(View):
     """X with additional axes of size 1 at ``axes``, which count in the output."""
+
+    rows, rearranges = "unsqueezed", True
 
     def infer(self, X: Value, axes: Value) -> Type:
         new = unit_axes(axes, X.rank + len(known(axes, "axes")))
@@ -202,13 +211,12 @@ class Unsqueeze(View):
     def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    def bind(self, ctx: Context, X: Array, axes: Array) -> Bound:
-        return reshaped(ctx, X)
-
 
 @op
 class Transpose(View):
     """X with its axes in the order ``perm``, by default reversed; a view."""
+
+    rows, rearranges = "transposed", True
 
     perm: Sequence[int] | None = None
 
@@ -221,7 +229,7 @@ class Transpose(View):
         )
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         order = list(range(X.ndim))[::-1] if self.perm is None else list(self.perm)
 
         def backward(dY: Array) -> Calls:
@@ -235,6 +243,7 @@ class Transpose(View):
 class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
+    rows, takes_sizes, foldable = "broadcast", True, True
     takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
@@ -258,6 +267,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
@@ -279,6 +289,7 @@ class Shape(Op):
 class Size(Op):
     """The number of elements of X, an int64 scalar; no gradient."""
 
+    foldable = True
     is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
@@ -314,7 +325,7 @@ class Cast(Op):
             supported = X.dtype in ("int32", "int64")
         else:
             supported = self.to in NUMBERS
-        need(supported, f"does not cast {X.dtype} to {self.to}", code=Code.WRONG_DTYPE)
+        need_dtype(supported, f"does not cast {X.dtype} to {self.to}")
         return Type(self.to, X.shape)
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
@@ -342,3 +353,373 @@ class Cast(Op):
             return reshaped(ctx, X)
         Y = ctx.out(like=X)
         return Y, [(copy_cast, Y, X)], None
+
+
+# Operators that split and join tensors: Concat, Split, Slice, Pad, Tile.
+_FAR = 1 << 30  # ONNX writes "up to the end" as a very large number
+
+
+def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = None) -> tuple[slice, ...]:
+    """Return the index that selects ``start:stop:step`` on ``axis``."""
+    return (*[slice(None)] * axis, slice(start, stop, step))
+
+
+@op
+class Concat(Op):
+    """The inputs joined along ``axis``; they have equal sizes on the other axes."""
+
+    rows, foldable = "along_shared_axis", True
+    keeps_channels = True
+    variadic, takes_texts = True, True
+    keeps_in, keeps_out = (), False
+    copied_inputs = slice(None)
+
+    axis: int
+
+    def infer(self, *inputs: Value) -> Type:
+        first = inputs[0]
+        at = normalize_axis(self.axis, first.rank)
+        total: Dim = 0
+        for X in inputs:
+            need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
+            same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
+            need_shapes(same, f"joins shapes that differ outside axis {self.axis}")
+            total = add(total, X.shape[at])
+        return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
+
+    def dims(self, *inputs: Value) -> tuple[Dim, ...] | None:
+        out: tuple[Dim, ...] = ()
+        for X in inputs:
+            if (elements := X.known()) is None:
+                return None
+            out += elements
+        return out
+
+    def bind(self, ctx: Context, *inputs: Array) -> Bound:
+        at = self.axis % inputs[0].ndim
+        Y = ctx.out(like=inputs[0])
+        stops = np.cumsum([X.shape[at] for X in inputs]).tolist()
+        slices = [on_axis(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
+        calls: Calls = []
+        for y, *parts in aligned_blocks(Y, at, inputs):
+            calls += [copy_rows(y[index], x) for index, x in zip(slices, parts, strict=True) if x.size]
+
+        def backward(dY: Array) -> Calls:
+            if all(dY[index].transpose(axis_order(dY)).flags.c_contiguous for index in slices):
+                for k, index in enumerate(slices):
+                    ctx.give_grad(k, dY[index])
+                return []
+            # Views with gaps would slow down every call that reads them.
+            requested = [(index, dX) for k, index in enumerate(slices) if (dX := ctx.grad(k)) is not None]
+            calls: Calls = []
+            for dy, *parts in aligned_blocks(dY, at, [dX for _, dX in requested]):
+                calls += [copy_rows(dx, dy[index]) for (index, _), dx in zip(requested, parts, strict=True)]
+            return calls
+
+        return Y, calls, backward
+
+
+def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
+    """Yield Y and its parts along axis ``at`` in corresponding blocks along another axis.
+
+    A cache line that several parts share is then still in the cache for the next part.
+    """
+    axis = next((k for k in axis_order(Y) if k != at), None)
+    if axis is None or Y.size <= BLOCK_ELEMENTS:
+        yield Y, *parts
+        return
+    step = max(1, BLOCK_ELEMENTS * Y.shape[axis] // Y.size)
+    for start in range(0, Y.shape[axis], step):
+        block = on_axis(axis, start, start + step)
+        yield tuple(A[block] for A in (Y, *parts))
+
+
+@op
+class Split(Op):
+    """The pieces of X with the sizes ``split`` along ``axis``, as views."""
+
+    rows, rearranges = "along_axis", True
+    is_view = True
+    keeps_in, keeps_out = (), False
+    copied_inputs, drops_elements = slice(1), True
+
+    axis: int = 0
+
+    def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
+        at = normalize_axis(self.axis, X.rank)
+        sizes = known(split, "sizes")
+        need_value(len(sizes) > 0, "needs a size")
+        total: Dim = 0
+        for size in sizes:
+            total = add(total, size)
+        message = f"cannot split axis {self.axis} of {show(X.shape)} into {show(sizes)}"
+        need_sizes(total == X.shape[at], f"{message}: the sizes do not add up")
+        return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
+
+    def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
+        known_sizes = ctx.known(1)
+        assert known_sizes is not None
+        at, stops = self.axis % X.ndim, np.cumsum(known_sizes).tolist()
+        slices = [on_axis(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+        def backward(*dYs: Array | None) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            pairs = [(dX[index], dY) for index, dY in zip(slices, dYs, strict=True)]
+            return [(part.fill, 0) if dY is None else (np.copyto, part, dY) for part, dY in pairs]
+
+        return tuple(X[index] for index in slices), [], backward
+
+
+def start_index(start: int, step: int, size: int) -> int:
+    """Return ``start`` as ONNX reads it: backwards from before the first element begins at the first element."""
+    return max(start, -size) if step < 0 else start
+
+
+def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
+    """Return the number of elements that ``start:stop:step`` selects on an axis of ``size``.
+
+    A symbolic axis is assumed to be longer than any constant offset from its ends.
+
+    Raises:
+        ShapeError: ``GS305`` if the number cannot be determined.
+    """
+    if isinstance(size, int) and isinstance(start, int) and isinstance(stop, int):
+        return len(range(*slice(start_index(start, step, size), stop_index(stop, step), step).indices(size)))
+
+    def from_front(bound: Dim) -> Dim:
+        if not isinstance(bound, int) or 0 <= bound <= _FAR:
+            return bound
+        return size if bound > _FAR else -1 if bound < -_FAR else add(size, bound)
+
+    first, last = from_front(start), from_front(stop)
+    if step < 0:
+        first, last = last, add(size, -1) if first == size else first
+    span = subtract(last, first)
+    if span is None:
+        raise ShapeError(
+            Code.SIZE_NOT_FIXED, f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects"
+        )
+    count = ceildiv(span, abs(step))
+    return max(count, 0) if isinstance(count, int) else count
+
+
+def stop_index(stop: int, step: int) -> int | None:
+    """Convert ONNX's end of a slice to Python's: ONNX writes "past the front" as a very negative number."""
+    return None if step < 0 and stop < -_FAR else stop
+
+
+def slices_by_axis(
+    X: Value, starts: Value, ends: Value, axes: Value | None, steps: Value | None
+) -> list[tuple[int, Dim, Dim, int]]:
+    """Return (axis, start, end, step) for every axis that is sliced."""
+    begins, stops = known(starts, "starts"), known(ends, "ends")
+    listed = known(axes, "axes") if axes is not None else tuple(range(len(begins)))
+    increments = known(steps, "steps") if steps is not None else (1,) * len(begins)
+    need(
+        len(begins) == len(stops) == len(listed) == len(increments),
+        "has starts, ends, axes and steps of different lengths",
+    )
+    slices = []
+    for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
+        need_value(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}")
+        slices.append((normalize_axis(int(a), X.rank), s, e, int(step)))
+    return slices
+
+
+@op
+class Slice(Op):
+    """``X[starts:ends:steps]`` on ``axes``, as a view.
+
+    Negative bounds count from the end, and bounds are clipped, as in Python.
+    """
+
+    rows, takes_sizes, rearranges = "sliced", True, True
+    keeps_channels = True
+    is_view = True
+    takes_texts = True
+    keeps_in, keeps_out = (), False
+    copied_inputs, drops_elements = slice(1), True
+
+    def infer(
+        self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
+    ) -> Type:
+        shape = list(X.shape)
+        for axis, start, end, step in slices_by_axis(X, starts, ends, axes, steps):
+            shape[axis] = slice_length(X.shape[axis], start, end, step)
+        return Type(X.dtype, tuple(shape))
+
+    def dims(self, X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:
+        elements = X.known()
+        (starts, ends), optional = bounds[:2], [*bounds[2:], None, None]
+        if elements is None or starts is None or ends is None:
+            return None
+        for _, start, end, step in slices_by_axis(X, starts, ends, optional[0], optional[1]):
+            if not (isinstance(start, int) and isinstance(end, int)):
+                return None
+            elements = elements[start_index(start, step, len(elements)) : stop_index(end, step) : step]
+        return elements
+
+    def bind(
+        self, ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
+    ) -> Bound:
+        known_starts, known_ends, known_axes, known_steps = (
+            None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4)
+        )
+        assert known_starts is not None
+        assert known_ends is not None
+        slices = [slice(None)] * X.ndim
+        for k, (start, end) in enumerate(zip(known_starts, known_ends, strict=True)):
+            step = known_steps[k] if known_steps is not None else 1
+            axis = known_axes[k] if known_axes is not None else k
+            slices[axis] = slice(start_index(start, step, X.shape[axis]), stop_index(end, step), step)
+        index = tuple(slices)
+
+        def backward(dY: Array) -> Calls:
+            if dY.shape == X.shape and all(s.step in (None, 1) for s in index):
+                ctx.give_grad(0, dY)
+                return []
+            dX = ctx.grad(0)
+            return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[index], dY)]
+
+        return X[index], [], backward
+
+
+@op
+class Pad(Op):
+    """X with ``pads`` (all begins, then all ends) additional elements: a constant, the mirror image, or the edge.
+
+    Negative pads of mode ``constant`` crop.
+    """
+
+    rows, takes_sizes = "padded", True
+    keeps_channels = True
+    keeps_in, keeps_out = (), False
+
+    mode: Literal["constant", "reflect", "edge"] = "constant"
+
+    def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
+        need_value(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'")
+        known_pads = known(pads, "pads")
+        need(len(known_pads) == 2 * X.rank, f"has {len(known_pads)} pads for rank {X.rank}")
+        same_dtype(X, constant)
+        shape: list[Dim] = []
+        for d, low, high in zip(X.shape, known_pads[: X.rank], known_pads[X.rank :], strict=True):
+            need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code=Code.SIZE_NOT_FIXED)
+            largest = max(int(low), int(high))
+            need_value(self.mode == "constant" or min(int(low), int(high)) >= 0, f"cannot crop in mode {self.mode}")
+            if isinstance(d, int) and largest > 0 and self.mode != "constant":
+                room = d - 1 if self.mode == "reflect" else largest if d else 0
+                need(
+                    largest <= room,
+                    f"cannot {self.mode} {largest} elements of an axis of {d}",
+                    code=Code.WINDOW_TOO_LARGE,
+                )
+            size = add(add(d, int(low)), int(high))
+            need(
+                not isinstance(size, int) or size >= 0,
+                f"cannot crop {show(X.shape)} by {show(known_pads)}: an axis is too short",
+                code=Code.WINDOW_TOO_LARGE,
+            )
+            shape.append(size)
+        return Type(X.dtype, tuple(shape))
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return hull(r for i, r in enumerate(ranges) if i != 1) | (ranges[0] if len(ranges) > 2 else Range(0, 0))
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        known_pads = node.inputs[1].known() if node.inputs[1] is not None else None
+        crops = known_pads is None or any(not isinstance(d, int) or d < 0 for d in known_pads)
+        filled = known_pads is not None and any(isinstance(d, int) and d > 0 for d in known_pads)
+        demanded = {} if exact and crops else {0: out}
+        return demanded | ({2: out} if len(ranges) > 2 and (filled or not exact) else {})
+
+    def bind(self, ctx: Context, X: Array, pads: Array, constant: Array | None = None) -> Bound:
+        known_pads = ctx.known(1)
+        assert known_pads is not None
+        low, high = known_pads.tolist()[: X.ndim], known_pads.tolist()[X.ndim :]
+        source = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, X.shape, strict=True))
+        inner = tuple(slice(max(a, 0), n - max(b, 0)) for a, b, n in zip(low, high, ctx.shape(), strict=True))
+        if not known_pads.any():
+            return reshaped(ctx, X)
+        Y = ctx.out(like=X)
+        calls: Calls = []
+        if self.mode == "constant":
+            calls.append((Y.fill, 0) if constant is None else (np.copyto, Y, constant))
+        calls.append((np.copyto, Y[inner], X[source]))
+        borders = [] if self.mode == "constant" else border_copies(Y.shape, low, high, self.mode)
+        calls += [(np.copyto, Y[border], Y[inside]) for border, inside in borders]
+
+        def backward(dY: Array) -> Calls:
+            calls: Calls = []
+            for border, inside in reversed(borders):
+                if self.mode == "edge":
+                    axis = len(inside) - 1
+                    edge = scratch_like(ctx, dY[inside])
+                    calls += [*sum_axes(ctx, dY[border], (axis,), edge), (np.add, dY[inside], edge, dY[inside])]
+                else:
+                    calls.append((np.add, dY[inside], dY[border], dY[inside]))
+            if X[source].size == X.size:
+                ctx.give_grad(0, dY[inner])
+            elif (dX := ctx.grad(0)) is not None:
+                calls += [(dX.fill, 0), (np.copyto, dX[source], dY[inner])]
+            return calls
+
+        return Y, calls, backward
+
+
+def border_copies(
+    shape: Sequence[int], low: Sequence[int], high: Sequence[int], mode: str
+) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Return (border, its source) for each padded side, one axis after the other.
+
+    A later axis copies the borders of earlier ones, too.
+    """
+    pairs = []
+    for axis, (a, b, n) in enumerate(zip(low, high, shape, strict=True)):
+        end = n - b
+        if a:
+            inside = on_axis(axis, a, a + 1) if mode == "edge" else on_axis(axis, 2 * a, a, -1)
+            pairs.append((on_axis(axis, 0, a), inside))
+        if b:
+            before = end - b - 2
+            mirror = on_axis(axis, end - 2, before if before >= 0 else None, -1)
+            pairs.append((on_axis(axis, end, n), on_axis(axis, end - 1, end) if mode == "edge" else mirror))
+    return pairs
+
+
+@op
+class Tile(Op):
+    """X repeated ``repeats`` times along each axis."""
+
+    rows, takes_sizes, foldable = "tiled", True, True
+    keeps_in, keeps_out = (), False
+    copied_inputs = slice(1)
+
+    def infer(self, X: Value, repeats: Value) -> Type:
+        times = known(repeats, "repeats")
+        need(len(times) == X.rank, f"has {len(times)} repeats for rank {X.rank}")
+        return Type(X.dtype, tuple(mul(d, n) for d, n in zip(X.shape, times, strict=True)))
+
+    def bind(self, ctx: Context, X: Array, repeats: Array) -> Bound:
+        known_repeats = ctx.known(1)
+        assert known_repeats is not None
+        Y = ctx.out()
+        blocks = [n for pair in zip(known_repeats.tolist(), X.shape, strict=True) for n in pair]
+        single = [n for size in X.shape for n in (1, size)]
+        calls: Calls = [(np.copyto, Y.reshape(blocks, copy=False), X.reshape(single, copy=False))]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            calls: Calls = []
+            try:
+                parts = dY.reshape(blocks, copy=False)
+            except ValueError:
+                flat = ctx.scratch(dY.shape)
+                calls, parts = [(np.copyto, flat, dY)], flat.reshape(blocks)
+            return calls + sum_axes(ctx, parts, range(0, len(blocks), 2), dX)
+
+        return Y, calls, backward

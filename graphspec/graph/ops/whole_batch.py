@@ -54,6 +54,7 @@ class CircleLoss(Op):
     2020, as in Keras 3.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (), False
     exported = False
 
@@ -163,6 +164,7 @@ class InfoNCE(Op):
     Contrastive Predictive Coding*, 2018; Chen et al., *SimCLR*, ICML 2020.
     """
 
+    rows = "all_in_front"
     keeps_in, keeps_out = (2,), False
     exported = False
 

@@ -9,11 +9,12 @@ from graphspec.graph.optimizers.vectors import Vectors
 OPTIMIZERS.found_in(
     __name__,
     {
-        "adam": "Adam adam AdamW adamw Adamax adamax Nadam nadam ScheduleFreeAdamW schedulefreeadamw",
+        "elementwise": "Adam adam AdamW adamw Adamax adamax Nadam nadam ScheduleFreeAdamW schedulefreeadamw",
         "by_weight": "Lamb lamb Adafactor adafactor Muon muon",
-        "momentum": "SGD sgd Lion lion",
-        "squares": "RMSprop rmsprop Adagrad adagrad Adadelta adadelta Ftrl ftrl",
     },
+)
+OPTIMIZERS.found_in(  # the order of the names is that of the schema
+    __name__, {"elementwise": "SGD sgd Lion lion RMSprop rmsprop Adagrad adagrad Adadelta adadelta Ftrl ftrl"}
 )
 
 _SEVERAL = ("one optimizer trains all weights", "freeze weights with `trainable: false`, or train in two runs")

@@ -1,30 +1,139 @@
-"""The base of the optimizers: Keras's arguments, an update rule on flat vectors, clipping, averages and constraints."""
+"""The base of the optimizers: Keras's arguments, an update rule on flat vectors, clipping, averages and constraints.
+
+Groups of weights, by patterns of the weights' names, may have learning rates and a weight decay of their own.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
-from graphspec.base.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
+from graphspec.base.codes import Code
+from graphspec.base.config import ANY_VALUE, FROM_LIST, Config, Neutral, NonNegative, Positive, Registry, invalid
+from graphspec.base.errors import Problem, did_you_mean
 from graphspec.graph.ir.graph import Segment
 from graphspec.graph.kernels.compiled import Neighbour, join
-from graphspec.graph.optimizers.rows import Lookup, Rows, RowUpdate
-from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
-from graphspec.graph.optimizers.weight_groups import Groups, Settings, runs, settings_of
-from graphspec.graph.schedules import LearningRate as LearningRate  # re-exported for the optimizers
-from graphspec.graph.schedules import Schedule
+from graphspec.graph.optimizers.vectors import BLOCK, Lookup, Rows, RowUpdate, Vectors, blocks
+from graphspec.graph.schedules import LearningRate, Schedule, rate_at
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.graph.ir.graph import Array, Param
-    from graphspec.graph.kernels.group import Group
+    from graphspec.graph.kernels.context import Group
+
+
+class WeightGroup(Config):
+    """The settings of the weights whose names, ``node/role``, match: ``*`` is any text, ``?`` a letter."""
+
+    weights: Annotated[str | tuple[str, ...], FROM_LIST] = Field(description="A pattern, or several.")
+    learning_rate: LearningRate | None = Field(None, description="The learning rate of these weights.")
+    learning_rate_scale: NonNegative | None = Field(None, description="A factor of the optimizer's learning rate.")
+    weight_decay: NonNegative | None = Field(None, description="The weight decay of these weights.")
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> WeightGroup:
+        if self.learning_rate is not None and self.learning_rate_scale is not None:
+            text = "has both `learning_rate` and `learning_rate_scale`"
+            raise invalid(text, "leave one of them out", key="learning_rate_scale")
+        if self.learning_rate is None and self.learning_rate_scale is None and self.weight_decay is None:
+            raise invalid("sets nothing", "set `learning_rate`, `learning_rate_scale` or `weight_decay`", key="weights")
+        return self
+
+    def patterns(self) -> tuple[str, ...]:
+        """Return the patterns."""
+        return (self.weights,) if isinstance(self.weights, str) else self.weights
+
+    def matches(self, name: str) -> bool:
+        """Return whether a weight belongs to the group."""
+        return any(fnmatchcase(name, pattern) for pattern in self.patterns())
+
+
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_NUMBER = {"type": "number", "minimum": 0}
+_RATE = {"anyOf": [_NUMBER, {"x-kind": "schedule"}]}
+_KEYS: dict[str, dict[str, Any]] = {
+    "weights": _TEXTS,
+    "learning_rate": _RATE,
+    "learning_rate_scale": _NUMBER,
+    "weight_decay": _NUMBER,
+}
+_DESCRIBED = {k: {**v, "description": WeightGroup.model_fields[k].description} for k, v in _KEYS.items()}
+_GROUP = {"type": "object", "properties": _DESCRIBED, "required": ["weights"], "additionalProperties": False}
+Groups = Annotated[tuple[WeightGroup, ...], FROM_LIST, WithJsonSchema({"type": "array", "items": _GROUP})]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the weights of a part have: None for the optimizer's own."""
+
+    learning_rate: float | Schedule | None = None
+    scale: float | None = None
+    weight_decay: float | None = None
+
+    def rate(self, whole: float | Schedule, step: int, current: float) -> float:
+        """Return the learning rate at a step. What changes the optimizer's rate changes all rates in proportion.
+
+        Args:
+            whole, current: the optimizer's rate as the spec sets it, and now.
+        """
+        if self.learning_rate is None:
+            return current if self.scale is None else current * self.scale
+        own = rate_at(self.learning_rate, step)
+        return own if isinstance(whole, Schedule) or whole == 0 else own * (current / whole)
+
+
+def settings_of(groups: Sequence[WeightGroup], name: str) -> Settings:
+    """Return the settings of a weight: of each, the last group that matches and sets it."""
+    rate: float | Schedule | None = None
+    scale: float | None = None
+    decay: float | None = None
+    for group in groups:
+        if not group.matches(name):
+            continue
+        if group.learning_rate is not None or group.learning_rate_scale is not None:
+            rate, scale = group.learning_rate, group.learning_rate_scale
+        decay = decay if group.weight_decay is None else group.weight_decay
+    return Settings(rate, scale, decay)
+
+
+def runs(groups: Sequence[WeightGroup], spans: Sequence[Segment], size: int) -> Iterator[tuple[Settings, slice]]:
+    """Yield settings with the range of a vector that they hold for; together the ranges are all ``size`` elements.
+
+    Args:
+        spans: the positions of the weights, in order.
+    """
+    at, current = 0, Settings()
+    for k, span in enumerate(spans):
+        settings = settings_of(groups, span.param.name)
+        if k and settings != current:
+            yield current, slice(at, span.start)
+            at = span.start
+        current = settings
+    if at < size:
+        yield current, slice(at, size)
+
+
+def unmatched(groups: Sequence[WeightGroup], names: Sequence[str]) -> list[tuple[int, Problem]]:
+    """Return, by group, GS105 for each pattern that matches none of the trainable weights ``names``."""
+    found = []
+    for k, group in enumerate(groups):
+        for pattern in group.patterns():
+            if any(fnmatchcase(name, pattern) for name in names):
+                continue
+            near = [name for name in names if "*" not in pattern] or [f"{n.partition('/')[0]}/*" for n in names]
+            near += [f"*/{name.rpartition('/')[2]}" for name in names]
+            hint = did_you_mean(pattern, list(dict.fromkeys(near))) or f"weights are called such as '{names[0]}'"
+            text = f"has the pattern '{pattern}', which matches no trainable weight"
+            found.append((k, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "weights")))
+    return found
 
 
 BEFORE = (Neighbour("other", np.add, ("g", "other", "g")), Neighbour("shrink", np.multiply, ("p", "shrink", "p")))
@@ -85,6 +194,9 @@ class Optimizer(Config):
         "decay": Neutral((None, 0), "it was a decay of the rate, not of the weights", _decaying_rate),
     }
 
+    moment_names: ClassVar[tuple[str, ...]] = ()
+    """The state vectors of the update rule, if they are always the same."""
+
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(
         None, description="The decay of weights per step, times the learning rate."
@@ -120,7 +232,7 @@ class Optimizer(Config):
 
     def moments(self) -> tuple[str, ...]:
         """Return the names of the state vectors of the update rule."""
-        return ()
+        return self.moment_names
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
         """Return additional slots of one weight: by name, the axes of the weight that the slot has."""
@@ -131,7 +243,7 @@ class Optimizer(Config):
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         """Return the scalars of update ``step`` (from 0)."""
-        raise NotImplementedError
+        return (rate,)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         """Return calls that update ``p`` from ``g``; ``t`` is a scratch buffer of the same length.
@@ -231,37 +343,22 @@ class Optimizer(Config):
         return [*sums, *calls, *constrain(P, segments)]
 
     def _updates(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls of :meth:`updates`, after one that computes the scalars of the step."""
-        every = self.gradient_accumulation_steps or 1
-        if self.groups:
-            return self._updates_of_groups(v, clock, rate)
-        factors = [np.zeros((), v.P.dtype) for _ in self.factors(0, 1.0)]
-        shrink = np.ones((), v.P.dtype)
-        decay, fills = self.weight_decay, [array.fill for array in factors]
+        """Return the calls of :meth:`updates`, each run of weights with the same settings by itself.
 
-        def begin() -> None:
-            learning_rate = rate.advance(clock.step)
-            for fill, value in zip(fills, self.factors(clock.step // every, learning_rate), strict=True):
-                fill(value)
-            if decay:
-                shrink.fill(1 - decay * learning_rate)
-
-        return [(begin,), *self.updates(v, shrink, factors)]
-
-    def _updates_of_groups(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls of :meth:`_updates`, each run of weights with the same settings by itself."""
+        They follow one that computes the scalars of the step.
+        """
         every = self.gradient_accumulation_steps or 1
         known: list[tuple[Settings, Optimizer, list[Array], Array]] = []
         calls: Calls = []
-        for settings, run in runs(self.groups, v.spans, v.P.size):
+        parts = [(settings, v.cut_out(run)) for settings, run in runs(self.groups, v.spans, v.P.size)]
+        for settings, part in parts if self.groups else [(Settings(), v)]:
             found = next((each for each in known if each[0] == settings), None)
             if found is None:
                 own = self._with(settings)
                 scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
-                found = settings, own, scalars, np.ones((), v.P.dtype)
-                known.append(found)
+                known.append(found := (settings, own, scalars, np.ones((), v.P.dtype)))
             _, own, factors, shrink = found
-            calls += own.updates(v.cut_out(run), shrink, factors)
+            calls += own.updates(part, shrink, factors)
 
         def begin() -> None:
             current = rate.advance(clock.step)

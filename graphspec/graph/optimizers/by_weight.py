@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from graphspec.base.config import NonNegative, Positive, invalid
-from graphspec.graph.optimizers.adam import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
+from graphspec.graph.optimizers.elementwise import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ class Muon(Optimizer):
                 raise invalid(text, "such as `^topic/`") from None
         return expressions
 
-    def moments(self) -> tuple[str, ...]:
-        return ("momentum",)
+    moment_names = ("momentum",)
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
         return {"velocity": tuple(range(len(param.shape)))} if self._by_adam(param) else {}

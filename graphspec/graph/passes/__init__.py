@@ -1,1 +1,59 @@
-"""Rewrites of a graph, one a file."""
+"""The two pipelines: the passes that run before a graph is bound, and those that run before it is written to a file.
+
+A pass is a function ``(Graph, Target) → Graph`` that returns a new graph, or the same graph unchanged. The docstring
+of each has an example of a graph before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphspec.graph.ir.graph import Graph
+from graphspec.graph.passes.for_export import (
+    cancel_transposes,
+    drop_training,
+    fold_constants,
+    legalize,
+    merge_equal_nodes,
+    remove_identity_arithmetic,
+)
+from graphspec.graph.passes.for_program import (
+    crop_unread,
+    fuse_conv_max_pool,
+    multi_hot_matmul_to_gather_sum,
+    shard_products,
+    sink_bias_relu_below_pool,
+    sparsify_bool_inputs,
+)
+from graphspec.graph.target import Target
+
+Pass = Callable[[Graph, Target], Graph]
+"""Rewrites a graph for a target."""
+
+FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
+"""The passes that determine the matmuls of a graph; the memory estimate and the choice of sharded kernels need no others."""
+FOR_PROGRAM: tuple[Pass, ...] = (
+    *FOR_PRODUCTS,
+    sink_bias_relu_below_pool,
+    crop_unread,
+    fuse_conv_max_pool,
+    shard_products,
+)
+"""The passes before binding. They may use operators that ONNX lacks."""
+FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)
+"""The passes that determine the operators of a file."""
+FOR_EXPORT: tuple[Pass, ...] = (
+    *FOR_OPSET,
+    fold_constants,
+    remove_identity_arithmetic,
+    merge_equal_nodes,
+    cancel_transposes,
+)
+"""The passes before a file is written. They replace operators that are missing in the target's opset."""
+
+
+def prepare(graph: Graph, passes: Sequence[Pass], target: Target) -> Graph:
+    """Run ``passes`` over the graph, in their order."""
+    for rewrite in passes:
+        graph = rewrite(graph, target)
+    return graph

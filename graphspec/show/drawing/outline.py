@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.base.config import Config
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize
-from graphspec.graph.prelude import computed_once
+from graphspec.graph.cuts import computed_once
+from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from graphspec.base.text import count, printable, wrapped
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.show.drawing.summary_table import fold_records, rows_of, table_lines
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def summary_lines(
         option: what the reader writes to see them.
     """
     from graphspec.engine.compiler.cost import cost
-    from graphspec.graph.prelude import computed_once
+    from graphspec.graph.cuts import computed_once
 
     costs = cost(spec, lowered, rows)
     title = f"{spec.name}: {spec.description}" if spec.description else spec.name
@@ -79,8 +79,8 @@ def _head(head: HeadDecl) -> str:
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:
-    from graphspec.base.arrays.system_memory import available, human
-    from graphspec.graph.memory_estimate import estimate
+    from graphspec.base.arrays.memory import available, human
+    from graphspec.graph.analysis import estimate
 
     if once:
         yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"

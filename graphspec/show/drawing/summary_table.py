@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.text import columns, count, display_width, shorten_end, shorten_middle
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def _lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def _cells(row: Row) -> dict[str, str]:
-    from graphspec.base.arrays.system_memory import human
+    from graphspec.base.arrays.memory import human
 
     return {
         "node": row.name,

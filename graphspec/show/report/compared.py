@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.parse import parse
 from graphspec.show.report.differences import Flat, flattened
 from graphspec.show.report.task import kind

@@ -30,9 +30,9 @@ class Activation(Config):
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         """Return its name, alpha and beta in ONNX's recurrent operators; None if they do not have it."""
-        from graphspec.graph.kernels.cell_activations import DEFAULTS
+        from graphspec.graph.kernels.recurrence import CELL_ACTIVATIONS
 
-        return (self.op, tuple(self.attributes().values())) if self.op in DEFAULTS else None
+        return (self.op, tuple(self.attributes().values())) if self.op in CELL_ACTIVATIONS else None
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
-from graphspec.graph.decompositions.attention import band, scores, weights
+from graphspec.graph.decompositions import band, scores, weights
 from graphspec.graph.initializers import GlorotUniform, Ones
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, cast_to, need_rank

@@ -254,7 +254,7 @@ def number_of_ids(ids: Value, key: str) -> int:
     Raises:
         ShapeError: GS305, there is no limit. The message says that the argument ``key`` sets the number.
     """
-    from graphspec.graph.id_bounds import Ranges
+    from graphspec.graph.analysis import Ranges
     from graphspec.graph.ir.ranges import of_dtype
 
     found = ids.range or Ranges({}).of(ids)

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from graphspec.base.codes import Code
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import ShapeError
-from graphspec.graph.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
+from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast

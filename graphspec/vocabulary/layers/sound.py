@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.arrays.layout import Array
-from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, invalid
 from graphspec.base.errors import ShapeError

@@ -77,6 +77,7 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
 
     graph = Graph(loss.label, inputs={head.name: head})
     y_true = graph.targets["y_true"] = Value("y_true", target, "target")
-    values = loss.lower(Builder(graph, loss.label), y_true, head)
+    with Builder(graph, loss.label) as g:
+        values = loss.lower(g, y_true, head)
     graph.outputs = {"values": values} if values.mask is None else {"values": values, "counts": values.mask}
     return graph

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.arrays.windows import spectral_window
+from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.base.errors import ShapeError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphspec.base.arrays.memory_maps import describe_map, open_map
+from graphspec.base.arrays.memory import describe_map, open_map
 
 
 def test_memory_maps_are_opened_by_name(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from graphspec.base.config import Config
-from graphspec.base.synonyms import keys, sections
+from graphspec.base.synonyms import keys
+from graphspec.base.synonyms import keys as sections
 from graphspec.base.synonyms.keys import found, key_synonym
 from graphspec.language.data_sources import PARTS, DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES

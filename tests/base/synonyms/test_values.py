@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.base.synonyms.values import means_null, number_hint, tuple_items, value_synonym
+from graphspec.base.synonyms.keys import means_null, number_hint, tuple_items, value_synonym
 
 
 @pytest.mark.parametrize("value", ["None", "none", "NULL", "nil", "'None'", " None ", "NaN"])

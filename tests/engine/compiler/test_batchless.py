@@ -14,8 +14,8 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import show
-from graphspec.graph.prelude import cut
 from graphspec.graph.target import Target
 
 RANDOM = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import graphspec as gs
 from graphspec.engine.compiler.rank_costs import LATENCY, Network, RankCosts, estimated_seconds, sums_over_batch
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
-from graphspec.graph.kernels.group import LocalGroup
+from graphspec.graph.kernels.context import LocalGroup
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import graphspec as gs
 from graphspec.base.arrays import cores
 from graphspec.engine.parallel.shards import ShardGroup, in_step
 from graphspec.engine.training import auto_workers, choose_workers
-from graphspec.graph.kernels.group import LocalGroup
+from graphspec.graph.kernels.context import LocalGroup
 from specs import blobs, dense_spec
 
 OPTIMIZERS = ("Adam", "Lamb", "Muon")  # elementwise; whole weights; state of single weights

@@ -14,7 +14,7 @@ from sharing import CASES
 from watching import Recorder
 
 import graphspec as gs
-from graphspec.base.arrays.memory_maps import open_map
+from graphspec.base.arrays.memory import open_map
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel import validation
 from graphspec.engine.parallel.sync import Signals

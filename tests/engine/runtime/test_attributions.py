@@ -11,7 +11,7 @@ from test_architectures import SMALLER, SPECS, rows
 
 import graphspec as gs
 from graphspec.engine.runtime.attributions import MAX_STEPS, TOLERANCE, Integrator, values_at
-from graphspec.graph.frontier import frontier
+from graphspec.graph.cuts import frontier
 from graphspec.vocabulary.metrics import targets_of
 
 SLOW_ONES = (

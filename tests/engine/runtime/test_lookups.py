@@ -21,9 +21,9 @@ from graphspec.engine.runtime.optimizer_state import initial_slots
 from graphspec.engine.runtime.partition import divide
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Param, Segment
-from graphspec.graph.kernels import fast
+from graphspec.graph.kernels import compiled as fast
 from graphspec.graph.optimizers import OPTIMIZERS, Rate, Vectors
-from graphspec.graph.optimizers.rows import Lookup
+from graphspec.graph.optimizers.vectors import Lookup
 
 Array = np.ndarray[Any, Any]
 IDS, STEPS = 300, 5

@@ -18,7 +18,7 @@ from graphspec.engine.runtime.partition import divide
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Layout, Param, Segment
-from graphspec.graph.kernels.group import LocalGroup
+from graphspec.graph.kernels.context import LocalGroup
 from graphspec.graph.optimizers import OPTIMIZERS, Rate, Vectors
 
 Array = np.ndarray[Any, Any]

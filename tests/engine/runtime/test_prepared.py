@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.base.arrays.memory_maps import map_of
+from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
 from graphspec.engine.runtime import prepared
 from graphspec.engine.runtime.prelude import Prelude
 from graphspec.engine.runtime.prepared import key_of, prepare_rows
 from graphspec.graph.builder import Builder
+from graphspec.graph.cuts import cut
 from graphspec.graph.initializers import Zeros
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.prelude import cut
 
 TEXTS = ["a b", "", "b b b b", "c", "a"] * 3
 

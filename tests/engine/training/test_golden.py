@@ -12,7 +12,7 @@ from golden_run import assert_close, compiled, fitting, run, store_of
 from graphspec.data.check import row_weights
 from graphspec.engine.compiler.objective import Objective, add_losses, penalties
 from graphspec.graph.builder import Builder
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 
 CASES = load("models")
 

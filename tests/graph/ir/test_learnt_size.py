@@ -8,8 +8,7 @@ import pickle
 
 import pytest
 
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.learnt_size import LearntSize, name_of, stand_in
+from graphspec.graph.ir.dims import LearntSize, name_of, show, stand_in
 
 WORDS = LearntSize(1009, "words")
 

@@ -11,9 +11,9 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels import blocks
+from graphspec.graph.kernels import common as blocks
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.unary import Unary
+from graphspec.graph.ops.formulas import Unary
 from graphspec.graph.target import Target
 
 NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")

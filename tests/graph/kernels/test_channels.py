@@ -14,7 +14,7 @@ from layouts import both_layouts, lying, normal
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels import channels, compiled
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.channels import gradient_sums, square_sums
 from graphspec.graph.target import Target
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
+from bits import FOUND, Memory, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
 from compiled_kernels import OF_SOFTMAX, OF_WINDOWS, TESTED_APART
 from graphs import Array
@@ -126,7 +126,7 @@ CASES = [
     *weights("rmsprop", "centered", **RMS, **CENTERED),
     *weights("rmsprop", "momentum", **RMS, **ACCUMULATED),
     *weights("rmsprop", "centered momentum", **RMS, **CENTERED, **ACCUMULATED),
-    Case("relu", {"x": numbers, "y": numbers}, scratch=("zeros",), id="relu"),
+    Case("relu", {"x": numbers, "y": numbers}, scratch=("ctx",), id="relu"),
     Case("relu_gradient", {"y": nonnegative, "dy": numbers}, scratch=("mask",), id="relu_gradient"),
     *of_channels("scale_shift", {"shifts": vector, "y": numbers}, ("factors", "added", "relu")),
     *of_channels(
@@ -160,7 +160,9 @@ def test_a_kernel_gives_the_bits_of_its_twin(case: Case, dtype: Any, library: An
         one = {name: make(random, size, dtype) for name, make in case.operands.items()}
         two = {name: array.copy() for name, array in one.items()}
         kind = f"u{np.dtype(dtype).itemsize}" if "mask" in case.scratch else dtype
-        scratch = {name: np.zeros(size, kind) for name in case.scratch if name != "masks"}
+        scratch: dict[str, Any] = {name: np.zeros(size, kind) for name in case.scratch if name not in ("ctx", "masks")}
+        if "ctx" in case.scratch:
+            scratch["ctx"] = Memory(dtype)
         if "masks" in case.scratch:
             scratch["masks"] = np.zeros((2, size), np.bool_)
         (call,) = twin(*(one.get(name) for name in twin.operands), **scratch)

@@ -8,32 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
+from bits import FOUND, Memory, assert_same_bits, needs_kernels, numbers, run
 from compiled_kernels import TESTED_APART
 from graphs import Array
 
-from graphspec.graph.kernels.cell_activations import gate
 from graphspec.graph.kernels.compiled import TWINS, of_rows
-from graphspec.graph.ops import gated_activations, gru, indexing, layer_norm, lstm, multi_hot
-from graphspec.graph.optimizers import adam, momentum
+from graphspec.graph.kernels.recurrence import Gate
+from graphspec.graph.ops import gelu, indexing
+from graphspec.graph.ops import indexing as multi_hot
+from graphspec.graph.ops import normalization as layer_norm
+from graphspec.graph.ops import recurrent as gru
+from graphspec.graph.ops import recurrent as lstm
+from graphspec.graph.optimizers import elementwise as adam
+from graphspec.graph.optimizers import elementwise as momentum
 
-MODULES = (adam, gated_activations, gru, indexing, layer_norm, lstm, momentum, multi_hot)
+MODULES = (adam, gelu, gru, indexing, layer_norm, lstm, momentum, multi_hot)
 """The modules with twins, which register them."""
 
 Sizes = tuple[int, ...]
-
-
-class Memory:
-    """What twins ask of a node's context: scratch memory and constants."""
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
-
-    def scratch(self, shape: Any, dtype: Any = None) -> Array:
-        return np.zeros(shape, dtype or self.dtype)
-
-    def constant(self, value: Any, dtype: Any = None) -> Array:
-        return np.array(value, dtype or self.dtype)
 
 
 Make = Callable[[np.random.Generator, Sizes, Any], Array]
@@ -80,7 +72,7 @@ def of_cells() -> Iterator[Case]:
     sizes = ((1, 1, 1), (2, 3, 5), (3, 8, 33), (2, 16, 0), (0, 4, 4))
     one_step = tuple(size for size in sizes if size[0])
     slopes = {
-        name: lambda memory, size, name=name: gate(memory, (name, 0.0, 0.0), size) for name in ("Sigmoid", "Tanh")
+        name: lambda memory, size, name=name: Gate(memory, (name, 0.0, 0.0), size) for name in ("Sigmoid", "Tanh")
     }
     f, g = slopes["Sigmoid"], slopes["Tanh"]
     for half in ({}, {"half": scalar(0.5)}):

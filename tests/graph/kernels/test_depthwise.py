@@ -11,8 +11,7 @@ from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.channels import channel_order
 from graphspec.graph.kernels.correlation import correlation
-from graphspec.graph.kernels.depthwise import Depthwise, depthwise
-from graphspec.graph.kernels.depthwise_rows import DepthwiseRows
+from graphspec.graph.kernels.depthwise import Depthwise, DepthwiseRows, depthwise
 from graphspec.graph.kernels.windows import Axis
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +63,7 @@ def test_the_compiled_kernel_gives_the_bits_of_whole_planes(
         results = []
         for library in (None, FOUND):
             monkeypatch.setattr(compiled, "LIBRARY", library)
-            monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+            monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
             y = np.full_like(dy, 5)
             calls = Depthwise(Memory(dtype), x, axes).forward(kernel, y)
             assert any(hasattr(f, "uses") for f, *_ in calls) == (library is not None and y.size > 0)
@@ -87,7 +86,7 @@ def test_the_compiled_gradient_sums_each_row(case: str, dtype: Any, monkeypatch:
         results = []
         for library in (None, FOUND):
             monkeypatch.setattr(compiled, "LIBRARY", library)
-            monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+            monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
             gradient = np.full_like(kernel, 5)
             algorithm = Depthwise(Memory(dtype), x, axes)
             assert algorithm.order == (order if order[-1] == 1 else (0, *range(2, x.ndim), 1))
@@ -102,7 +101,7 @@ def test_the_compiled_gradient_sums_each_row(case: str, dtype: Any, monkeypatch:
 def test_the_compiled_gradient_is_the_sum_of_rows(taps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bits depend on the order of the sum alone: rows of outputs, each summed column by column."""
     monkeypatch.setattr(compiled, "LIBRARY", FOUND)
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
     random = np.random.default_rng(5)
     x, dy = (random.normal(size=(2, 5, 6, 27)).astype(np.float32) for _ in range(2))
     gradient = np.zeros((27, 1, 1, taps, taps), np.float32)
@@ -127,7 +126,7 @@ def test_the_compiled_gradient_is_the_sum_of_rows(taps: int, monkeypatch: pytest
 
 @needs_kernels
 def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", None)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", None)
     x = np.moveaxis(np.zeros((2, 32, 32, 16), np.float32), -1, 1)
     few = np.moveaxis(np.zeros((2, 128, 128, 2), np.float32), -1, 1)
     for library, kinds in ((None, [DepthwiseRows, DepthwiseRows]), (FOUND, [Depthwise, DepthwiseRows])):

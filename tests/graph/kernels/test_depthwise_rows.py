@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.graph.kernels import compiled, depthwise_rows
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels import depthwise as depthwise_rows
 from graphspec.graph.kernels.windows import Axis
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.graph.kernels import fast
+from graphspec.graph.kernels import compiled as fast
 
 
 @pytest.mark.parametrize(

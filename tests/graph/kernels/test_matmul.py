@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from graphs import Array, check_gradients, run
 
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import matmul as products
 from graphspec.graph.kernels.matmul import ReusedScratch, Tiling, batched, matmul, tiling, worth_transposing
 
@@ -163,7 +163,8 @@ def test_products_that_run_one_after_another_share_scratch() -> None:
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 def test_steps_side_by_side(op: str) -> None:
     """If one result fills the cache, the steps of a block are one product."""
-    from graphspec.graph.kernels import recurrence, step_products
+    from graphspec.graph.kernels import recurrence
+    from graphspec.graph.kernels import recurrence as step_products
 
     gates, H, features, N, T = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 40, 30, 2, 5
     inputs = [normal(T, N, features), normal(1, gates * H, features), normal(1, gates * H, H), normal(1, 2 * gates * H)]

@@ -98,7 +98,7 @@ def test_the_kernels_give_the_bits_of_numpy(case: str, order: str, dtype: Any, m
     op, axes = MaxPool(**attrs), axes_of(order, len(shape))
     out = outputs(op, shape)
     random = np.random.default_rng(6)
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
     for values in ("special", "equal"):
         lying = [numbers(random, [s[k] for k in axes], dtype).transpose(np.argsort(axes)) for s in (shape, out)]
         if values == "equal":
@@ -121,7 +121,7 @@ def outputs(op: MaxPool, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @needs_kernels
 def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", None)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", None)
     op = MaxPool(kernel_shape=(2, 2), strides=(2, 2))
     images = {
         "channels": (2, 6, 6, 16),

@@ -15,7 +15,7 @@ from layouts import SETTINGS, lying
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.kernels import max_taps
+from graphspec.graph.kernels import max_pool as max_taps
 from graphspec.graph.ops import pooling
 from graphspec.graph.target import Target
 

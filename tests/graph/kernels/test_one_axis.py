@@ -13,9 +13,10 @@ from layouts import SETTINGS, both_layouts, lying, normal, same
 
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.kernels import fast as choice
-from graphspec.graph.kernels import one_axis, patches
-from graphspec.graph.kernels.one_axis import long_axis
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels import correlation as one_axis
+from graphspec.graph.kernels import correlation as patches
+from graphspec.graph.kernels.correlation import long_axis
 from graphspec.graph.kernels.windows import Axis
 from graphspec.graph.target import Target
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.graph.kernels import fast as choice
-from graphspec.graph.kernels import one_filter
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels import correlation as one_filter
 from graphspec.graph.kernels.windows import Axis
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bits import run
 
-from graphspec.graph.kernels import patches
+from graphspec.graph.kernels import correlation as patches
 from graphspec.graph.kernels.correlation import PatchProducts, correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis
 
@@ -36,7 +36,7 @@ def test_values_and_gradients(
     tiles: bool, channels: int, filters: int, filters_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In tiles and whole; of a kernel that is transposed in memory, or whose gradient reads it transposed."""
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", tiles)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", tiles)
     if tiles:
         monkeypatch.setattr(patches, "_LEAST_TILE", 2)
     random, ctx = np.random.default_rng(1), Memory()
@@ -62,7 +62,7 @@ def test_values_and_gradients(
 
 @pytest.mark.parametrize(("rows", "copies"), [(512, True), (64, False)])
 def test_a_transposed_kernel_is_copied_for_many_rows(rows: int, copies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
     x = np.moveaxis(np.ones((rows, 1, 1, 24)), -1, 1)
     axes = [Axis(1, 1, 1, 1, 1, 0)] * 2
     kernel, y = np.ones((1, 40, 24, 1, 1)), np.moveaxis(np.empty((rows, 1, 1, 40)), -1, 1)

@@ -17,7 +17,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels import compiled, winograd
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.windows import Axis
 from graphspec.graph.target import Target
 

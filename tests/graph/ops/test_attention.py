@@ -18,10 +18,10 @@ from oracles import ort_run
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions.attention import attention, band
+from graphspec.graph.decompositions import attention, band
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels import attend
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels import softmax as attend
 from graphspec.graph.ops.attention import Attention
 from graphspec.graph.target import Target
 
@@ -84,7 +84,8 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
         if a is not None
     ]
     graph.inputs = {v.name: v for v in values}
-    graph.outputs = {"y": attention(Builder(graph, "node"), Attention(**attrs), *values)}
+    with Builder(graph, "node") as g:
+        graph.outputs = {"y": attention(g, Attention(**attrs), *values)}
     return graph
 
 
@@ -131,12 +132,14 @@ def test_band(T: int, S: int, limits: dict[str, int]) -> None:
     """Fixed and symbolic lengths produce the same mask."""
     i, j = np.arange(T)[:, None], np.arange(S)
     expected = (j >= i - limits.get("before", T)) & (j <= i + limits.get("after", S))
-    known = band(Builder(Graph("test"), "node"), T, S, **limits)
+    with Builder(Graph("test"), "node") as g:
+        known = band(g, T, S, **limits)
     np.testing.assert_array_equal(known.data, expected)
     graph = Graph("test")
     g = Builder(graph, "node")
     X = Value("x", Type("float32", ("time", "other")), "input")
-    graph.inputs["x"], graph.outputs["y"] = X, band(g, g.size(X, 0), g.size(X, 1), **limits)
+    with g:
+        graph.inputs["x"], graph.outputs["y"] = X, band(g, g.size(X, 0), g.size(X, 1), **limits)
     assert graph.outputs["y"].shape == ("time", "other")
     np.testing.assert_array_equal(ort_run(graph, {"x": np.zeros((T, S), np.float32)})[0], expected)
 
@@ -148,7 +151,8 @@ def test_symbolic_sizes() -> None:
     )
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
     assert g.Attention(Q, K, V, **heads).shape == ("N", "T", 12)
-    assert attention(g, Attention(is_causal=1, **heads), Q, K, V).shape == ("N", "T", 12)
+    with g:
+        assert attention(g, Attention(is_causal=1, **heads), Q, K, V).shape == ("N", "T", 12)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from layouts import SETTINGS, both_layouts, normal, same
 from oracles import ort_run
 from workers import Threads
 
-from graphspec.base.arrays.split import shard_slice
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ def batches(draw: st.DrawFn) -> list[Array]:
 @pytest.fixture(params=[0.0, 1e30], ids=["differences", "moments"])
 def statistics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean and variance always from differences, or always from the sums of x and x²."""
-    monkeypatch.setattr("graphspec.graph.ops.batch_norm._FAR", request.param)
+    monkeypatch.setattr("graphspec.graph.ops.normalization._FAR", request.param)
 
 
 @pytest.mark.usefixtures("statistics")

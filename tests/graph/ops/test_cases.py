@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import pytest
 from graph.ops.cases import CASES, FAMILIES, TABLES, Elsewhere, Example, OpCase, examples
+from graph.ops.cases.broadcasting import of_one
 from graph.ops.cases.case import normal
-from graph.ops.cases.elementwise import of_one
 from paths import TESTS
 
 from graphspec.graph.ops import OPS
@@ -54,15 +54,12 @@ def test_entries_are_in_the_file_of_their_family() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    place = "CASES in tests/graph/ops/cases/math.py"
+    place = "CASES in tests/graph/ops/cases/elementwise.py"
     assert problems("Exp", None) == [f"Exp has no entry: add it to {place}"]
     (text,) = problems("Exp", of_one(exported=False))
     assert text == f"Exp is in files: give its entry in {place} a `draw`, for tests/graph/ops/test_onnxruntime.py"
     (text,) = problems("PerRow", of_one())
-    assert (
-        text
-        == "PerRow is not in files: take `draw` out of its entry in CASES in tests/graph/ops/cases/loss_reduction.py"
-    )
+    assert text == "PerRow is not in files: take `draw` out of its entry in CASES in tests/graph/ops/cases/loss.py"
     entry = OpCase(CASES["Exp"].draw, [Example([normal()])], allocates=Elsewhere("graph/ops/test_nothing.py"))
     assert problems("Exp", entry) == [
         f"Exp has no example for tests/graph/ops/test_no_rows.py: give its entry in {place} a `no_rows`, or a reason",

@@ -9,7 +9,7 @@ import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 
 from graphspec.graph.kernels import compiled
-from graphspec.graph.ops.conv_pool import Pooled
+from graphspec.graph.ops.convolution import Pooled
 
 Array = np.ndarray[Any, Any]
 SHAPES = {  # of y, the number of planes, and rows per window
@@ -50,7 +50,7 @@ def test_the_kernels_give_the_bits_of_numpy(case: str, last: bool, dtype: Any, m
     order = (0, *range(2, len(shape)), 1) if last else tuple(range(len(shape)))
     of_plane = (*shape[:2], shape[2] * rows, *shape[3:])
     random = np.random.default_rng(8)
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", True)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", True)
     for round_ in (False, True):
         planes = numbers(random, (count, *[of_plane[k] for k in order]), dtype)
         dY = numbers(random, [shape[k] for k in order], dtype).transpose(np.argsort(order))
@@ -101,7 +101,7 @@ def test_the_kernels_refuse_what_does_not_fit() -> None:
 
 @needs_kernels
 def test_short_rows_without_a_gradient_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.kernels.fast.FAST", None)
+    monkeypatch.setattr("graphspec.graph.kernels.compiled.FAST", None)
     monkeypatch.setattr(compiled, "LIBRARY", FOUND)
     for width, differentiated, served in ((8, False, False), (40, False, True), (8, True, True)):
         context = Memory(np.float32, differentiated=differentiated)

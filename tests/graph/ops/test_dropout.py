@@ -11,13 +11,13 @@ import pytest
 from graphs import Array, build, feed, run, scalar_loss
 from layouts import lying, normal
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
-from graphspec.base.arrays.split import shard_slice
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.ops import OPS
 from graphspec.graph.target import Target
 

@@ -128,7 +128,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.ops.slicing.BLOCK_ELEMENTS", 7)
+    monkeypatch.setattr("graphspec.graph.ops.shape.BLOCK_ELEMENTS", 7)
     test_plain("Concat")
     test_other_memory_order("Concat")
 

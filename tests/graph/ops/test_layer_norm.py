@@ -16,10 +16,7 @@ from oracles import make_model, onnx_attributes, ort_run, session
 
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions import (
-    DECOMPOSITIONS,
-    norm,  # noqa: F401
-)
+from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
 
@@ -39,7 +36,8 @@ def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
     for k, array in enumerate(inputs):
         graph.inputs[f"x{k}"] = Value(f"x{k}", Type("float32", array.shape), "input")
     values = list(graph.inputs.values())
-    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), OPS[op](**attrs), *values)
+    with Builder(graph, "node") as g:
+        graph.outputs["y"] = DECOMPOSITIONS[op](g, OPS[op](**attrs), *values)
     return ort_run(graph, {f"x{k}": a for k, a in enumerate(inputs)})
 
 

@@ -12,7 +12,7 @@ from graphspec.engine.compiler.fetches import TOTAL
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.ops import linalg
 
 Array = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ from graphs import build, feed, scalar_loss
 
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.target import Target
 
 

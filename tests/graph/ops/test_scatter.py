@@ -10,9 +10,6 @@ from layouts import SETTINGS, same
 
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.decompositions import (
-    norm,  # noqa: F401
-)
 from graphspec.graph.target import Target
 
 

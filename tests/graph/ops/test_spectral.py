@@ -16,12 +16,9 @@ from workers import Threads
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions import (
-    norm,  # noqa: F401
-)
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.target import Target
 
 

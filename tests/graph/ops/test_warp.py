@@ -11,7 +11,7 @@ from graphs import Array, check_gradients, run
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.ops import warp
+from graphspec.graph.ops import images as warp
 
 
 def normal(*shape: int, seed: int = 1) -> Array:

@@ -16,8 +16,8 @@ from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.graph import Param, Segment
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer, Rate, Vectors
-from graphspec.graph.optimizers import rows as by_rows
-from graphspec.graph.optimizers.rows import Lookup
+from graphspec.graph.optimizers import vectors as by_rows
+from graphspec.graph.optimizers.vectors import Lookup
 
 Array = np.ndarray[Any, Any]
 ROWS, WIDTH, BEFORE = 150, 6, 32

@@ -6,7 +6,7 @@ import pytest
 from pass_networks import CONV, model_of, ops, same
 
 from graphspec.export.onnx import prepare
-from graphspec.graph.passes.cancel_transposes import cancel_transposes
+from graphspec.graph.passes.for_export import cancel_transposes
 from graphspec.graph.target import Target
 
 

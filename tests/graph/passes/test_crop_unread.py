@@ -14,7 +14,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.passes.crop_unread import crop_unread
+from graphspec.graph.passes.for_program import crop_unread
 from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")

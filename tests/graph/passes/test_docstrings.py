@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,13 +12,14 @@ import pytest
 
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import constants_of
-from graphspec.graph import passes, text
+from graphspec.graph import builder as text
+from graphspec.graph import passes
+from graphspec.graph.builder import print_graph, sketch
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.kernels.group import Shard
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target
-from graphspec.graph.text import print_graph, sketch
 
-NAMES = sorted(path.stem for path in Path(passes.__file__).parent.glob("[a-z]*.py"))
+NAMES = sorted(function.__name__ for function in (*passes.FOR_PROGRAM, *passes.FOR_EXPORT))
 KNOWN: dict[str, Any] = {
     known.__name__: known
     for known in (sketch, print_graph, Target, Type, Shard, Parameters, SimpleNamespace, constants_of, partial)
@@ -48,9 +48,10 @@ def faults(example: doctest.DocTest, name: str) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("kernels_that_pay")
 def test_a_pass_shows_a_graph_before_and_after(name: str) -> None:
-    module = import_module(f"graphspec.graph.passes.{name}")
-    assert len((module.__doc__ or "").splitlines()) > 3, "state what it does, why, and when it applies"
-    assert faults(example_of(module, name), name) == []
+    function = getattr(passes, name)
+    prose = (function.__doc__ or "").partition(">>>")[0]
+    assert len(prose.splitlines()) > 4, "state what it does, why, and when it applies"
+    assert faults(example_of(import_module(function.__module__), name), name) == []
 
 
 def test_the_helper_for_examples() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pass_networks import model_of, ops, same
 
-from graphspec.graph.passes.drop_training import drop_training
+from graphspec.graph.passes.for_export import drop_training
 from graphspec.graph.target import Target
 
 

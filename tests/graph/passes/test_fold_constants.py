@@ -7,7 +7,7 @@ from functools import partial
 from pass_networks import model_of, same
 
 from graphspec.export.onnx import constants_of
-from graphspec.graph.passes.fold_constants import fold_constants
+from graphspec.graph.passes.for_export import fold_constants
 from graphspec.graph.target import Target
 
 

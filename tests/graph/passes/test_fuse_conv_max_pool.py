@@ -25,9 +25,9 @@ from graphspec.engine.training import choose_workers as choose
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels import fast as choice
-from graphspec.graph.ops import conv_pool
-from graphspec.graph.passes.fuse_conv_max_pool import fuse_conv_max_pool
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.ops import convolution as conv_pool
+from graphspec.graph.passes.for_program import fuse_conv_max_pool
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

@@ -18,8 +18,7 @@ from graphspec.export.targets import TARGETS, newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.graph.passes.drop_training import drop_training
-from graphspec.graph.passes.legalize import BASE, is_newer, legalize, since
+from graphspec.graph.passes.for_export import BASE, drop_training, is_newer, legalize, since
 from graphspec.graph.target import Target
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported and cls.domain == "")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pass_networks import model_of, ops, same
 
+from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.passes.merge_equal_nodes import merge_equal_nodes
+from graphspec.graph.passes.for_export import merge_equal_nodes
 from graphspec.graph.target import Target
-from graphspec.graph.text import sketch
 
 
 def test_equal_chains_become_one_and_keep_the_first_name() -> None:

@@ -15,12 +15,12 @@ from graphspec.base.errors import ShapeError
 from graphspec.engine.compiler.objective import add_losses
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.analysis import activations
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.kernels.group import LocalGroup, Shard
-from graphspec.graph.memory_estimate import activations
-from graphspec.graph.passes.legalize import legalize
-from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
+from graphspec.graph.kernels.context import LocalGroup, Shard
+from graphspec.graph.passes.for_export import legalize
+from graphspec.graph.passes.for_program import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")

@@ -7,8 +7,7 @@ from pass_networks import model_of, ops, same
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.passes.drop_training import drop_training
-from graphspec.graph.passes.remove_identity_arithmetic import remove_identity_arithmetic
+from graphspec.graph.passes.for_export import drop_training, remove_identity_arithmetic
 from graphspec.graph.target import Target
 
 

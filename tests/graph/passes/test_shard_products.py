@@ -23,10 +23,10 @@ from graphspec.engine.training import choose_workers as choose
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.trainer import Trainer
-from graphspec.graph.kernels import fast as choice
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels import compiled as choice
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.optimizers import OPTIMIZERS, Vectors
-from graphspec.graph.passes.shard_products import shard_products, wide_kernels
+from graphspec.graph.passes.for_program import shard_products, wide_kernels
 from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]

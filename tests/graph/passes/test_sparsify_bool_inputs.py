@@ -13,7 +13,7 @@ from graphspec.data.batches import Dataset
 from graphspec.data.sparse import as_indices, indices_of_ones
 from graphspec.engine.training.observers import Silent
 from graphspec.engine.training.prepare import FitData, prepare_fit
-from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
+from graphspec.graph.passes.for_program import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")

@@ -10,8 +10,8 @@ from paths import ROOT
 from graphspec.base.text import display_width
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.graph.ir.learnt_size import LearntSize
-from graphspec.graph.prelude import computed_once
+from graphspec.graph.cuts import computed_once
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.show.drawing.summary_table import Row, fold_records, rows_of, table_lines
 
 TWO_RECORDS: dict[str, Any] = {

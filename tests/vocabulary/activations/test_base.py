@@ -14,7 +14,7 @@ from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.cell_activations import parse_activations
+from graphspec.graph.kernels.recurrence import parse_activations
 from graphspec.graph.target import Target
 from graphspec.vocabulary.activations import ACTIVATIONS
 
@@ -51,7 +51,8 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     value = Value("x0", Type("float32", x.shape), "input")
     graph.inputs["x0"] = value
     activation = ACTIVATIONS.parse({"type": name, **ARGUMENTS.get(name, {}), **more})
-    graph.outputs["y0"] = activation.lower(Builder(graph, "node"), value)
+    with Builder(graph, "node") as g:
+        graph.outputs["y0"] = activation.lower(g, value)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
     program = build_program(
         graph.with_outputs({**graph.outputs, "loss": loss}, loss),

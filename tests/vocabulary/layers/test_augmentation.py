@@ -9,14 +9,14 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
+from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
-from graphspec.base.arrays.split import shard_slice
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.kernels.group import LocalGroup, Shard
-from graphspec.graph.ops import augment
+from graphspec.graph.kernels.context import LocalGroup, Shard
+from graphspec.graph.ops import images as augment
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 
@@ -44,7 +44,8 @@ def graph_of(layer: dict[str, Any], shape: tuple[Any, ...]) -> Graph:
     """Return the graph of one layer `y` on images `x`."""
     graph = Graph("test")
     graph.inputs["x"] = Value("x", Type("float32", ("N", *shape[1:])), "input")
-    graph.outputs["y"] = LAYERS.parse(layer).lower(Builder(graph, "y"), graph.inputs["x"])
+    with Builder(graph, "y") as g:
+        graph.outputs["y"] = LAYERS.parse(layer).lower(g, graph.inputs["x"])
     return graph
 
 

@@ -93,7 +93,8 @@ def test_a_stack_of_one_cell_is_the_cell() -> None:
 def test_hint_for_a_missing_time_axis(layer: Any, before: Any, shape: tuple[int, ...]) -> None:
     graph = Graph("test")
     x = Value("x", Type("float32", ("N", *shape)), "input")
-    first = LAYERS.parse(before).lower(Builder(graph, "first"), x)
+    with Builder(graph, "first") as g:
+        first = LAYERS.parse(before).lower(g, x)
     with pytest.raises(ShapeError) as error:
         LAYERS.parse(layer).lower(Builder(graph, "second"), first)
     assert error.value.problem.hint == "set `return_sequences: true` on 'first'"

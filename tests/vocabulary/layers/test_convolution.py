@@ -14,7 +14,7 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.kernels import fast as choice
+from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers.adaptive import even, windows
 

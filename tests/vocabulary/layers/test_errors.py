@@ -98,7 +98,8 @@ def test_hints_name_the_fix() -> None:
 def test_hint_of_a_recurrent_layer_on_another_ones_last_output() -> None:
     graph = Graph("test")
     layer = LAYERS.parse(cell("GRU"))
-    first = layer.lower(Builder(graph, "first"), source("x", TIME))
+    with Builder(graph, "first") as g:
+        first = layer.lower(g, source("x", TIME))
     with pytest.raises(ShapeError) as error:
         layer.lower(Builder(graph, "second"), first)
     assert error.value.problem.hint == "set `return_sequences: true` on 'first'"

@@ -11,7 +11,7 @@ from golden_run import assert_close, assert_golden, compiled, cotangent_loss, on
 
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.divided_batches import mixing
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 
 CASES = load_layers()
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 import graphspec as gs
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.ir.learnt_size import LearntSize
 
 GOLDEN = load_texts()
 LOOKUPS = [case for case in GOLDEN["cases"] if case["layer"].endswith("Lookup")]

@@ -12,7 +12,7 @@ from golden_run import compiled, cotangent_loss, run, store_of
 from graphspec.base.arrays.random import Clock
 from graphspec.engine.runtime.build import build_program
 from graphspec.export.onnx import to_model
-from graphspec.graph.kernels.group import LocalGroup, Shard
+from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.target import Target
 
 STEPS = 6

@@ -108,7 +108,8 @@ def test_shapes(kind: str) -> None:
 
 def test_nodes_that_share_weights_share_what_is_learnt() -> None:
     graph, _ = lower("Normalization", TIME)
-    LAYERS.parse("Normalization").lower(Builder(graph, "z", weights="y"), value_of(X))
+    with Builder(graph, "z", weights="y") as g:
+        LAYERS.parse("Normalization").lower(g, value_of(X))
     assert list(graph.learnt) == ["y.statistics"]
 
 

@@ -153,7 +153,8 @@ def test_probabilities_of_a_softmax_are_never_computed() -> None:
         y_pred = getattr(g, activation)(x)
         config = LOSSES.parse(loss)
         y_true = graph.targets["y"] = Value("y", config.target(y_pred), "target")
-        scalar = reduce(g, config.lower(g, y_true, y_pred), weight=None, mask=None)
+        with g:
+            scalar = reduce(g, config.lower(g, y_true, y_pred), weight=None, mask=None)
         assert activation not in {node.op for node in graph.needed([scalar])}
 
 

@@ -133,7 +133,8 @@ def test_ctc_of_a_softmax_uses_its_logits() -> None:
         g = Builder(graph, "ctc")
         head = g.Softmax(graph.inputs["x"]) if softmax else graph.inputs["x"]
         head = head.with_mask(graph.inputs["m"] if masked else None)
-        scalar = reduce(g, CTC().lower(g, graph.inputs["y"], head), weight=None, mask=None)
+        with g:
+            scalar = reduce(g, CTC().lower(g, graph.inputs["y"], head), weight=None, mask=None)
         shapes = {"x": logits.shape, "y": labels.shape, "m": mask.shape}
         p = build_program(graph.with_outputs({"loss": scalar}), Parameters(graph, np.float64), Target(shapes))
         for name, array in (("x", logits), ("y", labels), ("m", mask)):

@@ -42,8 +42,12 @@ def lowered(case: Case) -> tuple[Graph, dict[str, Value], dict[str, Any], Value]
     weight = declare("sample_weight", case["sample_weight"]) if "sample_weight" in case else None
 
     g = Builder(graph, "loss")
-    values = loss.lower(g, y_true, y_pred)
-    scalar = reduce(g, values, weight=weight, mask=y_pred.mask if loss.uses_mask else None, reduction=loss.reduction)
+    with g:
+        values = loss.lower(g, y_true, y_pred)
+    with g:
+        scalar = reduce(
+            g, values, weight=weight, mask=y_pred.mask if loss.uses_mask else None, reduction=loss.reduction
+        )
     fetches: dict[str, Value] = {"values": values, "loss": scalar}
     if values.mask is not None:
         fetches["counts"] = values.mask

@@ -37,9 +37,11 @@ def lowered(case: Case) -> tuple[Graph, dict[str, Value], dict[str, Any], list[s
     nodes = [graph.inputs[name] for name in names]
     assert loss.check_values(nodes) == []
     g = Builder(graph, "loss")
-    values = loss.lower_values(g, graph.inputs.get("y_true"), nodes)
+    with g:
+        values = loss.lower_values(g, graph.inputs.get("y_true"), nodes)
     weight = graph.inputs.get("sample_weight")
-    scalar = reduce(g, values, weight=weight, mask=None, reduction=loss.reduction)
+    with g:
+        scalar = reduce(g, values, weight=weight, mask=None, reduction=loss.reduction)
     return graph, {"values": values, "loss": scalar}, arrays, names
 
 

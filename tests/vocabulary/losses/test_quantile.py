@@ -40,8 +40,10 @@ def test_values_and_gradients(quantiles: list[float] | None, shape: tuple[int, .
         graph.inputs[name] = Value(name, Type("float32", ("N", *array.shape[1:])), "input")
     assert loss.check(graph.inputs["x"]) == []
     g = Builder(graph, "loss")
-    values = loss.lower(g, graph.inputs["y"], graph.inputs["x"])
-    scalar = reduce(g, values, weight=None, mask=None)
+    with g:
+        values = loss.lower(g, graph.inputs["y"], graph.inputs["x"])
+    with g:
+        scalar = reduce(g, values, weight=None, mask=None)
     fetches = {"values": values, "loss": scalar}
     found, _, gradients = run(graph, Parameters(graph, np.float64), arrays, fetches, loss=scalar, input_grads=["x"])
     each, slope = expected(arrays["y"], arrays["x"], q)

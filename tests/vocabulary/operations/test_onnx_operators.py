@@ -47,7 +47,8 @@ def test_attributes_are_arguments(name: str) -> None:
 def emitted(name: str, *inputs: Value, **attributes: Any) -> tuple[str, dict[str, Any]]:
     """The operator and its attributes that a layer with these arguments emits."""
     graph = Graph("g")
-    LAYERS.parse({"type": name, **attributes}).lower(Builder(graph, "y"), *inputs)
+    with Builder(graph, "y") as g:
+        LAYERS.parse({"type": name, **attributes}).lower(g, *inputs)
     (node,) = graph.nodes
     return node.op, node.attrs
 

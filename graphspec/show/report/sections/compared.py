@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.text import duration, number, shorten_end
 from graphspec.show.report.curve_charts import Line, Panel, charts_of
 from graphspec.show.report.differences import differences

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.text import count, duration, number
-from graphspec.graph.ir.learnt_size import LearntSize
+from graphspec.graph.ir.dims import LearntSize
 from graphspec.show.report.intervals import FEWEST, RESAMPLES
 from graphspec.show.report.page import Section, text, wide
 from graphspec.show.report.places import file_name

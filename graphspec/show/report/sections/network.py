@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.system_memory import human
+from graphspec.base.arrays.memory import human
 from graphspec.base.config import Config
 from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
 from graphspec.graph.ir.dims import show

@@ -13,7 +13,7 @@ from graphspec.base.errors import ProblemError
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, at_opset
-from graphspec.vocabulary.onnx_files.unfreeze.codes import FROZEN, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.call import FROZEN, refuse
 from graphspec.vocabulary.onnx_files.unfreeze.lowering import Unfrozen, unfreeze
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight
 

@@ -1,8 +1,14 @@
-"""A node of a file on its way into the graph: its inputs, its attributes, and the operator of its name."""
+"""A node of a file on its way into the graph: its inputs, its attributes, the operator of its name, and its errors.
+
+Batch sizes may be fixed in a file. A file that was saved for one row, or a fixed number, has that number in its reshapes and
+states. A reshape that keeps each row's elements together does the same to every row, so its number of rows may be any.
+Everything else is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,18 +16,142 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.codes import Code
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Dim, has_rows, mul, product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
+from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.unfreeze.codes import refuse
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, our_dtype
-from graphspec.vocabulary.onnx_files.unfreeze.naming import label
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
-    from graphspec.vocabulary.onnx_files.unfreeze.flattened import Flattened
+    from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
     from graphspec.vocabulary.onnx_files.unfreeze.weights import Weights
+
+FROZEN = "leave `trainable` out: the frozen file runs as it is"
+
+
+def refuse(text: str, hint: str = FROZEN, *, key: str | None = "trainable") -> ShapeError:
+    """Return the error for what cannot be unfrozen; ``text`` is a predicate of the layer."""
+    return ShapeError(Code.UNSUPPORTED_FILE, text, hint, key=key)
+
+
+def label(node: Any) -> str:
+    """Return a node of the file as text for a message: ``'/conv1/Conv' (Conv)``."""
+    return f"'{name_of(node)}' ({operator_of(node)})"
+
+
+def name_of(node: Any) -> str:
+    """Return the name of a node, or of its first output."""
+    return sanitized(node.name or next((o for o in node.output if o), ""), 120)
+
+
+def operator_of(node: Any) -> str:
+    """Return the operator of a node with its domain, if it is not ONNX's own."""
+    return sanitized(f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type)
+
+
+def part_of(node: Any) -> str:
+    """Return the part of graph names that stands for a node of the file."""
+    name = node.name or next((o for o in node.output if o), "") or node.op_type
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")[-100:] or "node"
+
+
+def batch_size(model_inputs: Mapping[str, Any], inputs: Mapping[str, Value]) -> int | None:
+    """Return the number of rows that a file fixes for a batch; None if it leaves it open.
+
+    Args:
+        model_inputs: the ``ValueInfoProto`` of the file's inputs, by name.
+    """
+    for name, X in inputs.items():
+        dims = model_inputs[name].type.tensor_type.shape.dim
+        if "N" in X.shape and len(dims) == X.rank and (size := dims[X.shape.index("N")].dim_value) > 0:
+            return int(size)
+    return None
+
+
+def as_declared(g: Builder, info: Any, X: Value) -> Value:
+    """Return an input in our dtype for that of the file."""
+    from onnx import helper
+
+    kind = info.type.tensor_type.elem_type
+    dtype = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name) if kind else X.dtype
+    return X if X.dtype == dtype else g.Cast(X, to=dtype)
+
+
+def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> list[int]:
+    """Return the sizes of a Reshape with 0, a copy, or -1 in place of the fixed ``batch`` or a multiple of it.
+
+    Shapes: rows are in an axis of ``shape``, whose size is N or a multiple. A size is the batch's if the sizes in front of
+    it are those of ``shape``, or have their product: then each row keeps its elements. The other sizes fix N.
+
+    >>> reshape_sizes(("N", 8, 4), [1, 32], 1), reshape_sizes((8, "N", 4), [8, 1, 2, 2], 1)
+    ([0, 32], [8, 0, 2, 2])
+    >>> reshape_sizes((5, "N", 8), [5, 2, 4], 1), reshape_sizes(("N*2", 5, 4), [1, 2, 5, 4], 1)  # the heads of attention
+    ([5, -1, 4], [-1, 2, 5, 4])
+    >>> reshape_sizes((5, "N", 2, 4), [5, 8], 1)  # the rows of a matrix are steps and rows
+    [-1, 8]
+    >>> reshape_sizes(("N", 8, 4), [8, 1, 4], 1)  # is refused later: it mixes the rows
+    [8, 1, 4]
+    """
+    at = next((k for k, d in enumerate(shape) if has_rows((d,))), None)
+    if at is None:
+        return list(sizes)
+    if shape[at] == "N" and at < len(sizes) and sizes[at] == batch:
+        front = all(d in (0, e) for d, e in zip(sizes[:at], shape[:at], strict=True))
+        rest, own = sizes[at + 1 :], product(tuple(shape[at + 1 :]))
+        copied = len(shape) - at - 1 >= len(rest) or 0 not in rest[len(shape) - at - 1 :]
+        fits = copied and (
+            -1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own
+        )
+        if front and fits:
+            return [*sizes[:at], 0, *rest]
+    if min(sizes, default=0) < 1:
+        return list(sizes)
+    before = product(tuple(shape[:at]))
+    if at and len(sizes) == 2 and mul(before, batch) == sizes[0]:
+        return [-1, sizes[1]]
+    places = [k for k, d in enumerate(sizes) if product(tuple(sizes[:k])) == before and d % batch == 0]
+    places = [k for k in places if sizes[k] == batch] if batch in sizes else places
+    return [-1 if k in places[:1] else d for k, d in enumerate(sizes)]
+
+
+def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> bool:
+    """Return whether ``sizes`` are ``shape``, with the fixed ``batch`` for N, and perhaps one -1."""
+    return len(shape) == len(sizes) and all(
+        d in (e, -1) or (e == "N" and d == batch) for d, e in zip(sizes, shape, strict=True)
+    )
+
+
+def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
+    """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
+
+    Args:
+        fixed: whether X is constant in the file, though it may be a weight here.
+    """
+    rows = like.shape[axis]
+    if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:
+        return X
+    size = g.size(like, axis)
+    return g.Expand(X, g.ints([size if a == axis else 1 for a in range(X.rank)]))
+
+
+def _constant(X: Value) -> bool:
+    """Return whether a value depends on sizes and constants alone, and has no rows."""
+    stack, seen = [X], set[str]()
+    while stack:
+        v = stack.pop()
+        if v.kind in ("input", "target"):
+            return False
+        if v.name in seen:
+            continue
+        seen.add(v.name)
+        if v.node is not None and v.node.op not in ("Shape", "Size"):
+            stack.extend(u for u in v.node.inputs if u is not None)
+    return True
+
 
 Known = Constant | Value | None
 Found = Sequence[Known]
@@ -52,7 +182,8 @@ class Call:
         if not isinstance(known, Constant):
             return known
         with outside(self.g):
-            kernel = k == 1 and self.node.op_type in ("Conv", "ConvTranspose")
+            kind = kind_of(self.node.op_type)
+            kernel = k in kind.weights_at and kind.channels == 1
             return self.weights.value(known, label(self.node), slot=k in self.slots, kernel=kernel)
 
     def input(self, k: int) -> Value:

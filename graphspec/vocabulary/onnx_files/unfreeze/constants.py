@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.graph.ir.graph import STRING, Array
+from graphspec.graph.ops import OPS, Op
 
 if TYPE_CHECKING:
     import onnx
@@ -103,18 +104,13 @@ def of_tensor(name: str, tensor: onnx.TensorProto, **more: Any) -> Constant:
     return Constant(name, dtype, tuple(tensor.dims), lambda: np.asarray(numpy_helper.to_array(tensor)), **more)
 
 
-LAYOUT = frozenset(["Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split"])
-"""Operators that only change shape or order, or take a part."""
-_ELEMENTWISE = """
-    Add Sub Mul Div Pow Mod Min Max Equal Less LessOrEqual Greater GreaterOrEqual And Or Not Where Neg Abs Sqrt Exp Log
-    Reciprocal Floor Ceil Round Sign Sin Cos
-"""
-_OTHERS = """
-    Cast Concat Gather ReduceSum ReduceMax ReduceMin ReduceProd ReduceMean Shape Size Trilu
-    ConstantOfShape Range Expand Tile CumSum
-"""
-FOLDED = LAYOUT | set(_ELEMENTWISE.split()) | set(_OTHERS.split())
-"""Operators that are computed at once if all that they read is constant; others stay in the graph."""
+KINDS = {"InstanceNormalization": "GroupNormalization", "ConstantOfShape": "Expand"}
+"""Our operators in place of operators of a file that we lack."""
+
+
+def kind_of(op: str) -> type[Op]:
+    """Return our operator for the name of one in a file, to ask it for its facts; one without any if there is none."""
+    return OPS.get(KINDS.get(op, op), Op)
 
 
 def fold(
@@ -159,6 +155,6 @@ def _size(op: str, inputs: Sequence[Constant | None]) -> int:
     if op == "Gather" and len(given) == 2:
         return max(given[0].size, 1) * max(given[1].size, 1)
     try:
-        return math.prod(np.broadcast_shapes(*(c.shape for c in given))) if op in _ELEMENTWISE.split() else 0
+        return math.prod(np.broadcast_shapes(*(c.shape for c in given))) if kind_of(op).elementwise else 0
     except ValueError:
         return 0

@@ -17,14 +17,21 @@ from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
-from graphspec.vocabulary.onnx_files.unfreeze.call import Call, emit
-from graphspec.vocabulary.onnx_files.unfreeze.codes import FROZEN, refuse
-from graphspec.vocabulary.onnx_files.unfreeze.constants import FOLDED, LAYOUT, Constant, fold, of_array, of_tensor
-from graphspec.vocabulary.onnx_files.unfreeze.flattened import Flattened
-from graphspec.vocabulary.onnx_files.unfreeze.inputs import as_declared, batch_size
-from graphspec.vocabulary.onnx_files.unfreeze.naming import label, name_of, operator_of, part_of
-from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS
-from graphspec.vocabulary.onnx_files.unfreeze.peephole import whole_activation
+from graphspec.vocabulary.onnx_files.unfreeze.call import (
+    FROZEN,
+    Call,
+    as_declared,
+    batch_size,
+    emit,
+    label,
+    name_of,
+    operator_of,
+    part_of,
+    refuse,
+)
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, fold, kind_of, of_array, of_tensor
+from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
+from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
 
 if TYPE_CHECKING:
@@ -128,7 +135,7 @@ class Lowering:
     def _folded(self, node: Any, given: Sequence[Known]) -> Sequence[Known] | None:
         """Return the outputs of a node that reads constants only; None if it cannot be computed now."""
         constants = [c for c in given if isinstance(c, Constant)]
-        if len(constants) < sum(v is not None for v in given) or node.op_type not in FOLDED or not given:
+        if len(constants) < sum(v is not None for v in given) or not given or not kind_of(node.op_type).folds():
             return None
         if any(c.trains for c in constants):
             return None
@@ -140,7 +147,7 @@ class Lowering:
             return None
         names = zip(node.output, arrays, strict=True)
         found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
-        if node.op_type in LAYOUT and constants[0].is_float:
+        if kind_of(node.op_type).rearranges and constants[0].is_float:
             for k, piece in enumerate(found):
                 piece.source, piece.again = constants[0], partial(self._again, node, given, k)
         return found
@@ -168,7 +175,7 @@ class Lowering:
         slots = self.weights.slots(node.op_type, given)
         fixed = self.batch, self.batch_statistics, self.flattened
         call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, *fixed)
-        handler = HANDLERS.get(node.op_type)
+        handler = handler_of(node.op_type)
         with self.g.part(part_of(node)):
             found = list(emit(call) if handler is None else handler(call))
             if found and isinstance(found[0], Value) and found[0].node is not None and found[0] not in given:
@@ -176,7 +183,12 @@ class Lowering:
         for made in self.g.graph.nodes[before:]:
             self.origins[made.name] = label(node)
         first = found[0] if found else None
-        if isinstance(first, Value) and first.node is not None and first.node.name in self.origins:
+        if (
+            isinstance(first, Value)
+            and first.node is not None
+            and first not in given
+            and first.node.name in self.origins
+        ):
             self.weights.follow(node.op_type, given, slots, first)
         return found
 

@@ -13,44 +13,15 @@ import numpy as np
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Array, Layout, Value
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.unfreeze.codes import refuse
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant
+from graphspec.vocabulary.onnx_files.unfreeze.call import refuse
+from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
+    from graphspec.graph.ops import Op
 
-SLOTS: dict[str, tuple[int, ...]] = {
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "Gemm": (0, 1, 2),
-    "MatMul": (0, 1),
-    "Einsum": (0, 1),
-    "LSTM": (1, 2, 3),
-    "GRU": (1, 2, 3),
-    "RNN": (1, 2, 3),
-    "BatchNormalization": (1, 2),
-    "InstanceNormalization": (1, 2),
-    "GroupNormalization": (1, 2),
-    "LayerNormalization": (1, 2),
-    "RMSNormalization": (1,),
-    "PRelu": (1,),
-    "Gather": (0,),
-}
-"""The inputs that are weights if they are constant, by operator."""
-_NORMALIZATIONS = frozenset(op for op in SLOTS if op.endswith("Normalization"))
 _GENERATED = re.compile(r"val_\d+|(.*/)?Constant(_\d+)?_output_0|const_fold_opt__\d+|\d+")
 """Names that exporters give to constants of their own, in place of the name of a weight."""
-_PER_CHANNEL = frozenset(["Add", "Mul"])
-_CHANNELS_AT_1 = frozenset(
-    ["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization"]
-)
-_CHANNELS_LAST = frozenset(["Gemm", "MatMul", "LayerNormalization", "RMSNormalization", "LSTM", "GRU", "RNN"])
-_KEEPING = """
-    Add Sub Mul Div Max Min Relu LeakyRelu PRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu Clip Softplus Softsign
-    Mish Swish Gelu Erf Exp Softmax Identity Dropout Concat Slice Pad Resize MaxPool AveragePool GlobalAveragePool
-    GlobalMaxPool
-"""
-_KEEP_CHANNELS = frozenset(_KEEPING.split())
 _ROOTS = frozenset(["Sqrt", "Reciprocal"])
 """What a normalization by parts multiplies by its scale: ``1 / sqrt(var + epsilon)``."""
 
@@ -157,10 +128,12 @@ class Weights:
 
     def slots(self, op: str, inputs: Sequence[Constant | Value | None]) -> Collection[int]:
         """Return the inputs of a node that are the places of weights."""
-        if op in SLOTS:
-            given = [inputs[k] for k in SLOTS[op] if k < len(inputs)]
-            return () if op in _NORMALIZATIONS and _without_effect(given) else SLOTS[op]
-        if op not in _PER_CHANNEL or len(inputs) != 2:
+        kind = kind_of(op)
+        if places := kind.weights_at + kind.vectors_at:
+            given = [inputs[k] for k in places if k < len(inputs)]
+            normalization = kind.channels is not None and not kind.weights_at
+            return () if normalization and _without_effect(given) else places
+        if not _scales_or_shifts(kind) or len(inputs) != 2:
             return ()
         for k, tensor in enumerate(inputs):
             other = inputs[1 - k]
@@ -181,13 +154,12 @@ class Weights:
         found = None
         known = [(v, self.channels[v.name]) for v in inputs if isinstance(v, Value) and v.name in self.channels]
         scale = next((v for k in slots if k < len(inputs) and isinstance(v := inputs[k], Constant)), None)
-        if op in _CHANNELS_AT_1:
-            found = 1
-        elif op in _CHANNELS_LAST:
-            found = Y.rank - 1
-        elif op in _PER_CHANNEL and scale is not None:
+        kind = kind_of(op)
+        if kind.channels is not None:
+            found = kind.channels + (Y.rank if kind.channels < 0 else 0)
+        elif _scales_or_shifts(kind) and scale is not None:
             found = Y.rank - len(scale.shape) + _longest(scale.shape)
-        elif op in _KEEP_CHANNELS:
+        elif kind.keeps_channels or kind.elementwise:
             found = next((axis for v, axis in known if v.rank == Y.rank), None)
         elif known and Y.node is not None:
             found = _moved(Y, *known[0])
@@ -205,6 +177,11 @@ class Weights:
         for pattern in self.patterns or ():
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise no_match(pattern, names)
+
+
+def _scales_or_shifts(kind: type[Op]) -> bool:
+    """Return whether it is a product or a sum, which has a scale or a bias for each channel."""
+    return kind.commutes and kind.neutral is not None
 
 
 def _without_effect(given: Sequence[Constant | Value | None]) -> bool:

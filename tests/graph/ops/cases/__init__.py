@@ -10,7 +10,7 @@ from graph.ops.cases.case import TABLES, Elsewhere, Example, OpCase
 
 __all__ = ["CASES", "FAMILIES", "TABLES", "Elsewhere", "Example", "OpCase", "examples"]
 
-HELPERS = {"case", "draw", "elementwise", "recurrent_examples"}
+HELPERS = {"case", "draw", "broadcasting", "recurrent_examples"}
 
 FAMILIES: dict[str, dict[str, OpCase]] = {}
 """The entries by the file that has them."""

@@ -1,10 +1,28 @@
-"""The entry of the operator in ``graphspec/graph/ops/attention.py``."""
+"""Entries of the operators in ``graphspec/graph/ops/attention.py``."""
 
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large, one
 from graph.ops.cases.case import Elsewhere, Example, OpCase, normal
-from graph.ops.cases.elementwise import large
+from graph.ops.cases.draw import Draw
+
+
+def softmax(d: Draw) -> Example:
+    X = d.floats(1, 4, scale=20.0)
+    return Example([X], {"axis": d.axis(X)})
+
+
+def over_an_axis() -> OpCase:
+    more = [Example([normal(2, 3, 4)], {"axis": 1}), Example([normal(3, 80)]), Example([normal(2, 3, 4)], {"axis": 0})]
+    none = [Example([normal(0, 4)]), Example([normal(0, 4, 3)]), Example([normal(0, 4, 3)], {"axis": 1})]
+    return OpCase(softmax, [*one(), *more], none, [Example([X])])
+
+
+def hardmax(d: Draw) -> Example:
+    X = d.coarse()
+    return Example([X], {"axis": d.axis(X)})
+
 
 CASES = {
     "Attention": OpCase(
@@ -60,4 +78,12 @@ CASES = {
         no_rows=[Example([normal(0, 2, 5, 4) for _ in range(3)], {"ratio": 0.1}, training=True)],
         allocates=[Example([large(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "ratio": 0.1}, training=True)],
     ),
+    "Hardmax": OpCase(
+        hardmax,
+        "its derivative is 0",
+        [Example([normal(0, 4, 3)], {"axis": axis}) for axis in (1, 2)],
+        [Example([X], {"axis": axis}) for axis in (0, 1)],
+    ),
+    "LogSoftmax": over_an_axis(),
+    "Softmax": over_an_axis(),
 }

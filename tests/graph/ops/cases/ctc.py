@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Example, OpCase, batch, ids, ints, normal
-from graph.ops.cases.elementwise import large
 
 LABELS = np.array([[1, 1], [2, 0]])
 

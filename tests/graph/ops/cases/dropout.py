@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, batch, normal
-from graph.ops.cases.elementwise import X, large
 
 RATE, ON = np.array(0.3), np.array(True)
 CUBE = large(30, 40, 100)

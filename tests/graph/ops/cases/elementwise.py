@@ -1,115 +1,77 @@
-"""Entries of operators that take one element of each input, with broadcasting."""
+"""Entries of the operators in ``graphspec/graph/ops/elementwise.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
-from graph.ops.cases.case import Example, OpCase, Strategy, batch, broadcast, normal, without_rows
+from graph.ops.cases.broadcasting import X, of_one, one, stepped
+from graph.ops.cases.case import Example, OpCase, batch, positive, without_rows
 from graph.ops.cases.draw import Array, Draw
 
-_random = np.random.default_rng(3)
+NO_FLOATS = "it gives no floats"
 
 
-def large(*shape: int) -> Array:
-    return np.asarray(_random.standard_normal(shape), np.float32)
+def numbers(d: Draw) -> Example:
+    return Example([d.floats(scale=3.0)])
 
 
-X, ROW, COLUMN = large(300, 400), large(400), large(300, 1)
-"""More than NumPy buffers, and what it is combined with."""
+def inside(*shape: int) -> Array:
+    """Numbers between -0.9 and 0.9."""
+    return positive(*shape) * 1.125 - 1.35
 
 
-def one(make: Callable[..., Array] = normal, **attrs: Any) -> list[Example]:
-    return [Example([make(*shape)], attrs) for shape in ((3, 4), (2, 3, 4), (5,))]
+def above_one(*shape: int) -> Array:
+    return positive(*shape) + 1.0
 
 
-def two(make: Callable[..., Array] = normal) -> list[Example]:
-    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
-        ((3, 4), (3, 4)),
-        ((2, 3, 4), (4,)),
-        ((3, 4), (4,)),
-        ((3, 4), ()),
-        ((3, 1), (3, 4)),
-        ((3, 4), (3, 1)),
-        ((3, 4), (1, 4)),
-        ((2, 1, 4), (3, 1)),
-        ((2, 3), ()),
-        ((2, 3, 4), (2, 1, 4)),
-    ]
-    return [Example([make(*a), make(*b)]) for a, b in shapes]
+def with_nan(d: Draw) -> Example:
+    X = d.floats(scale=3.0)
+    return Example([np.where(d.bools(X.shape), np.float32(np.nan), X)])
 
 
-def several() -> list[Example]:
-    return [*two(), Example([normal(3, 4), normal(4), normal(3, 1)]), Example([normal(2, 3)])]
+def with_infinity(d: Draw) -> Example:
+    X = d.floats(scale=3.0)
+    X = np.where(d.bools(X.shape), np.copysign(np.float32(np.inf), X), X)
+    return Example([X], {"detect_negative": d.flag(), "detect_positive": d.flag()})
 
 
-def of_one(
-    make: Callable[..., Array] = normal,
-    *,
-    between: tuple[float, float] | None = None,
-    exported: bool = True,
-    **attributes: Sequence[Any],
-) -> OpCase:
-    """A function of one input.
-
-    Args:
-        make: makes the numbers of a shape that have a gradient.
-        between: which numbers are drawn, if not all.
-        exported: whether files hold it.
-        attributes: the values that each attribute is drawn from; the first ones, the second ones … have examples.
-    """
-
-    def draw(d: Draw) -> Example:
-        X = d.floats(scale=3.0)
-        if between is not None:
-            X = np.asarray(d.random.uniform(*between, X.shape), np.float32)
-        return Example([X], {name: d.choice(options) for name, options in attributes.items()})
-
-    settings = [{}, *(dict(zip(attributes, values, strict=True)) for values in zip(*attributes.values(), strict=True))]
-    gradient = [example for setting in settings for example in one(make, **setting)]
-    few = [*gradient[:3], *(Example([make(2, 4)], setting) for setting in settings[1:])]
-    wide = [Example([X if make is normal else abs(X) + 1], setting) for setting in settings]
-    return OpCase(draw if exported else None, gradient, without_rows(few, batch(0)), wide)
-
-
-def of_two(
-    draw: Strategy, gradient: list[Example], *, second: Callable[[Array], Array] = lambda array: array
-) -> OpCase:
-    """A function of two inputs that broadcast; ``second`` makes large numbers fit for the second one."""
-    wide = [Example([X, second(other)]) for other in (X, ROW, COLUMN)]
-    return OpCase(draw, gradient, allocates=wide, batched=broadcast)
-
-
-def stepped(draw: Strategy) -> OpCase:
-    """A function of one input that is constant between its steps."""
-    return OpCase(draw, "its derivative is 0", without_rows(one(), batch(0)), [Example([X])])
-
-
-def drawn_pair(*dtypes: str, low: int = -5, high: int = 6, away_from_zero: bool = False) -> Strategy:
-    def draw(d: Draw) -> Example:
-        dtype = d.choice(dtypes)
-
-        def make(shape: tuple[int, ...]) -> Array:
-            X = d.normal(*shape, scale=3.0) if dtype == "float32" else d.ints(shape, low, high, dtype)
-            return np.where(X == 0, np.asarray(1, X.dtype), X) if away_from_zero else X
-
-        return Example(d.pair(make))
-
-    return draw
-
-
-def drawn_few(*dtypes: str) -> Strategy:
-    """Two inputs that are often equal."""
-
-    def draw(d: Draw) -> Example:
-        dtype = d.choice(dtypes)
-        return Example(d.pair(lambda s: d.bools(s) if dtype == "bool" else d.ints(s, -2, 3).astype(dtype)))
-
-    return draw
-
-
-def drawn_several(d: Draw) -> Example:
-    shape = d.shape()
-    shapes = [shape, *(d.partner(shape) for _ in range(d.integer(0, 3)))]
-    return Example([d.normal(*s) for s in shapes])
+CASES = {
+    "Abs": of_one(),
+    "Acos": of_one(inside, between=(-1.0, 1.0)),
+    "Acosh": of_one(above_one, between=(1.0, 9.0)),
+    "Asin": of_one(inside, between=(-1.0, 1.0)),
+    "Asinh": of_one(),
+    "Atan": of_one(),
+    "Atanh": of_one(inside, between=(-0.99, 0.99)),
+    "Ceil": stepped(numbers),
+    "Celu": of_one(alpha=[1.0, 0.5, 2.0, 0.7]),
+    "Cos": of_one(),
+    "Cosh": of_one(),
+    "Elu": of_one(alpha=[1.0, 0.5, 2.0, 0.6]),
+    "Erf": of_one(),
+    "Exp": of_one(),
+    "Floor": stepped(numbers),
+    "HardSigmoid": of_one(alpha=[0.2, 1 / 6], beta=[0.5, 0.3]),
+    "HardSwish": of_one(),
+    "IsInf": OpCase(with_infinity, NO_FLOATS, without_rows(one(), batch(0)), [Example([X])]),
+    "IsNaN": OpCase(with_nan, NO_FLOATS, without_rows(one(), batch(0)), [Example([X])]),
+    "LeakyRelu": of_one(alpha=[0.01, 0.3, 0.0, 1.5, 0.2, 1.3]),
+    "Log": of_one(positive, between=(0.01, 9.0)),
+    "Mish": of_one(),
+    "Neg": of_one(),
+    "Not": OpCase(lambda d: Example([d.bools(d.shape())]), "it gives no floats"),
+    "Reciprocal": of_one(positive, between=(0.1, 5.0)),
+    "Relu": of_one(),
+    "Round": stepped(lambda d: Example([np.asarray(d.ints(d.shape(), -9, 10) / 2, np.float32)])),
+    "Selu": of_one(),
+    "Shrink": of_one(bias=[0.0, 0.5, 1.5, 0.3], lambd=[0.5, 0.0, 2.0, 0.4]),
+    "Sigmoid": of_one(),
+    "Sign": stepped(lambda d: Example([np.asarray(d.ints(d.shape(), -2, 3), np.float32)])),
+    "Sin": of_one(),
+    "Sinh": of_one(),
+    "Softplus": of_one(),
+    "Softsign": of_one(),
+    "Sqrt": of_one(positive, between=(0.01, 9.0)),
+    "Tan": of_one(inside, between=(-1.4, 1.4)),
+    "Tanh": of_one(),
+    "ThresholdedRelu": of_one(alpha=[1.0, 0.0, 0.5, 0.3]),
+}

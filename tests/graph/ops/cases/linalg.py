@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from graph.ops.cases.case import Example, OpCase, normal
+from graph.ops.cases.broadcasting import X, large
+from graph.ops.cases.case import Elsewhere, Example, OpCase, normal
 from graph.ops.cases.draw import Draw
-from graph.ops.cases.elementwise import X, large
 
 
 def gemm(d: Draw) -> Example:
@@ -40,6 +40,9 @@ def trilu(d: Draw) -> Example:
 def eye_like(d: Draw) -> Example:
     dtype = d.choice([None, "float32", "int64", "int32"])
     return Example([d.floats(2, 2)], {"k": d.integer(-3, 3)} | ({} if dtype is None else {"dtype": dtype}))
+
+
+HERE = Elsewhere("graph/passes/test_shard_products.py")
 
 
 CASES = {
@@ -98,5 +101,37 @@ CASES = {
         ],
         no_rows=[Example([normal(0, 4, 3)], {"upper": 0})],
         allocates=[Example([X], {"upper": upper}) for upper in (0, 1)],
+    ),
+    "Einsum": OpCase(
+        Elsewhere("graph/ops/test_einsum.py"),
+        [
+            Example([normal(2, 3, 4), normal(4, 5)], {"equation": "abc,cd->adb"}),
+            Example([normal(3, 4, 2), normal(3, 4, 2)], {"equation": "abc,adc->bda"}),
+            Example([normal(2, 3, 4)], {"equation": "abc->cab"}),
+        ],
+        no_rows=[
+            Example([normal(0, 4, 2), other], {"equation": equation})
+            for equation, other in (
+                ("abc,cd->adb", normal(2, 3)),
+                ("abc,adc->abd", normal(0, 3, 2)),
+                ("abc,abc->ab", normal(0, 4, 2)),
+            )
+        ],
+        allocates=[
+            Example(inputs, {"equation": equation})
+            for equation, *inputs in (
+                ("abc,cd->adb", large(20, 60, 100), large(100, 80)),
+                ("abcd,aecd->acbe", large(10, 40, 3, 100), large(10, 40, 3, 100)),
+                ("ab,ab->a", X, X),
+                ("ab,bc,cd->ad", X, large(400, 90), large(90, 300)),
+                ("ab->b", X),
+            )
+        ],
+    ),
+    "ShardedGemm": OpCase(
+        None,
+        HERE,
+        no_rows=HERE,
+        allocates="it runs in a group of workers alone, whose steps are not measured here",
     ),
 }

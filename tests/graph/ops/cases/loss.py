@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Example, OpCase, batch, ids, ints, normal, positive
 from graph.ops.cases.draw import Array
-from graph.ops.cases.elementwise import X, large
 
 
 def with_targets(*targets: Array) -> OpCase:
@@ -28,4 +28,17 @@ CASES = {
         batched=batch(0, 1),
     ),
     "SquaredError": with_targets(positive(4, 3), positive(5, 1), positive(2, 3, 4)),
+    "PerRow": OpCase(None, [Example([normal(4, 3)])]),
+    "ReduceLoss": OpCase(
+        None,
+        [
+            Example([normal(4, 3), weight, mask], {"reduction": reduction}, wrt=[0])
+            for reduction in ("sum", "sum_over_batch_size", "mean_with_sample_weight")
+            for weight in (None, positive(4), positive(4, 3))
+            for mask in (None, np.array([True, False, True, True]))
+        ],
+        allocates=[Example([X, large(300), X > 0])],
+        batched=batch(0, 1, 2),
+    ),
+    "RowShare": OpCase(None, [Example([normal(4, 3)])]),
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, distinct, normal
-from graph.ops.cases.elementwise import large
 
 
 def pool(**attrs: Any) -> OpCase:
@@ -28,4 +28,15 @@ def pool(**attrs: Any) -> OpCase:
     )
 
 
-CASES = {"AveragePool": pool(count_include_pad=1), "MaxPool": pool()}
+def over_all() -> OpCase:
+    examples = [Example([distinct(*shape)]) for shape in ((2, 3, 5), (3, 4, 5, 2), (1, 1, 2, 3, 4))]
+    wide = [Example([large(*shape)]) for shape in ((30, 40, 100), (30, 40, 10, 10))]
+    return OpCase(Elsewhere("graph/ops/test_global_pooling.py"), examples, allocates=wide)
+
+
+CASES = {
+    "AveragePool": pool(count_include_pad=1),
+    "MaxPool": pool(),
+    "GlobalAveragePool": over_all(),
+    "GlobalMaxPool": over_all(),
+}

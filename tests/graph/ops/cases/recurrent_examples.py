@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import large
 from graph.ops.cases.case import Elsewhere, Example, OpCase, batch, ids, normal, without_rows
-from graph.ops.cases.elementwise import large
 
 
 def directions(gates: int, states: int, **attrs: Any) -> list[Example]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from graph.ops.cases.broadcasting import X, large
 from graph.ops.cases.case import Example, OpCase, Strategy, ints, normal, positive, with_ints
 from graph.ops.cases.draw import Array, Draw
-from graph.ops.cases.elementwise import X, large
 
 
 def drawn(*dtypes: str) -> Strategy:
@@ -62,6 +62,8 @@ def cum_sum(d: Draw) -> Example:
 
 
 MEAN = reduction("float32")
+
+
 MEAN.allocates = [
     *MEAN.allocates,
     *(Example([large(20, 60, 100)], {"axes": axes}) for axes in ((0,), (1,), (2,), (0, 2), (1, 2))),
@@ -71,6 +73,24 @@ MEAN.allocates = [
 def positive_only(d: Draw) -> Example:
     example = drawn("float32")(d)
     return Example([np.abs(a) + np.float32(0.1) for a in example.inputs if a is not None], example.attrs)
+
+
+def arg_extremum(d: Draw) -> Example:
+    X = d.coarse()
+    return Example([X], {"axis": d.axis(X), "keepdims": d.flag(), "select_last_index": d.flag()})
+
+
+def top_k(d: Draw) -> Example:
+    X = d.coarse().astype(d.choice(["float32", "int32", "int64"]))
+    axis = d.axis(X)
+    K = np.array([d.integer(1, X.shape[axis])], np.int64)
+    return Example([X, K], {"axis": axis, "largest": d.flag()}, {1}, outputs=2)
+
+
+def of_indices() -> OpCase:
+    last = {"axis": 1}
+    no_rows, wide = [Example([normal(0, 4)], last)], [Example([X], last)]
+    return OpCase(arg_extremum, "it gives indices", no_rows, wide)
 
 
 CASES = {
@@ -107,4 +127,12 @@ CASES = {
     "ReduceSumSquare": reduction("float32", "int32"),
     "ReduceLogSum": replace(reduction("float32", make=positive), draw=positive_only),
     "ReduceLogSumExp": reduction("float32"),
+    "ArgMax": of_indices(),
+    "ArgMin": of_indices(),
+    "TopK": OpCase(
+        top_k,
+        [with_ints((3, 5), ints(2), axis=axis, largest=largest) for axis in (0, -1) for largest in (0, 1)],
+        no_rows=[Example([normal(0, 4), ints(2)], {}, {1})],
+        allocates=[Example([X, ints(50)], {}, {1})],
+    ),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from graph.ops.cases.broadcasting import X
 from graph.ops.cases.case import Elsewhere, Example, OpCase, ids, normal
-from graph.ops.cases.elementwise import X
 
 CASES = {
     "BatchSum": OpCase(

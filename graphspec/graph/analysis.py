@@ -1,0 +1,295 @@
+"""What is known about a graph before it runs: needed gradients, looked-up weights, shapes, ranges of ids, and memory.
+
+Ranges of ids are intervals of a graph's values, and the intervals of its inputs for which every lookup finds a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from graphspec.base.errors import ShapeError
+from graphspec.graph.ir.dims import Shape, show
+from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ir.ranges import ANY, Range, of_array, of_dtype
+from graphspec.graph.ops import OPS, Op, operator
+
+
+def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:
+    """Return the names of the values that need a gradient: they depend on a trainable weight, and the loss depends on them.
+
+    Args:
+        graph: the graph with its loss.
+        nodes: its nodes in topological order.
+        requested: inputs whose gradients are requested.
+    """
+    if graph.loss is None:
+        return set()
+    on_path = {n.name for n in graph.needed([graph.loss])}
+    needed = set(requested)
+    for node in nodes:
+        for v in node.inputs:
+            if v is not None and v.param is not None and v.param.trainable:
+                needed.add(v.name)
+        if OPS[node.op].stops_gradient:
+            continue
+        if node.name in on_path and any(v is not None and v.name in needed for v in node.inputs):
+            needed.update(v.name for v in node.outputs if v.type.is_float)
+    return needed
+
+
+def lookups(nodes: Sequence[Node], names: Iterable[str]) -> dict[str, list[Node]]:
+    """Return the nodes that read each of these weights, for the weights of which nodes only read the rows of some ids."""
+    readers: dict[str, list[Node]] = {name: [] for name in names}
+    for node in nodes:
+        for name in {v.name for v in node.inputs if v is not None}.intersection(readers):
+            readers[name].append(node)
+    return {name: found for name, found in readers.items() if all(_looks_up(node, name) for node in found)}
+
+
+def _looks_up(node: Node, name: str) -> bool:
+    if not operator(node).looks_up_rows():
+        return False
+    weight, ids = node.inputs
+    return weight is not None and weight.name == name and ids is not None and ids.name != name and ids.rank > 0
+
+
+def infer_shapes(
+    graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape], *, assumed: int | None = None
+) -> dict[str, Value]:
+    """Return all values with concrete types for input shapes without symbolic dimensions.
+
+    Args:
+        assumed: the size of an axis that depends on values, such as the number of words of a text; None to keep its name.
+
+    Raises:
+        ShapeError: these sizes do not fit a node. The message names it, and the shapes of the inputs.
+    """
+    known: dict[str, Value] = {}
+
+    def lookup(value: Value | None) -> Value | None:
+        if value is None or value.kind == "constant":
+            return value
+        if value.name not in known:
+            shape = value.type.shape if value.kind == "param" else tuple(shapes[value.name])
+            known[value.name] = Value(value.name, Type(value.dtype, shape), value.kind)
+        return known[value.name]
+
+    for node in nodes:
+        op = operator(node)
+        inputs = [lookup(v) for v in node.inputs]
+        try:
+            types = op.infer(*inputs)
+        except ShapeError as error:
+            sizes = ", ".join(f"'{name}' {show(shape)}" for name, shape in shapes.items() if name in graph.inputs)
+            text = f"node '{node.owner}' {error.problem.message}, for inputs of shape {sizes}"
+            raise error.changed(message=text) from None
+        for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
+            if assumed is not None and any(isinstance(d, str) for d in inferred.shape):
+                shape = tuple(assumed if isinstance(d, str) else d for d in inferred.shape)
+                inferred = replace(inferred, shape=shape)
+            known[value.name] = Value(value.name, inferred)
+        if node.outputs[0].dims is not None:
+            known[node.outputs[0].name].dims = op.dims(*inputs)
+    return known
+
+
+CHECK = "CheckIds"
+_MAX_TRIED = 16  # single ids that are tried if no range is known to be valid
+
+
+class Ranges:
+    """The ranges of a graph's values, given the ranges of some ``inputs``; the others have the range of their dtype."""
+
+    def __init__(self, inputs: Mapping[str, Range] | None = None) -> None:
+        self._inputs = inputs or {}
+        self._known: dict[str, Range] = {}
+
+    def of(self, value: Value) -> Range:
+        """Return the range of a value."""
+        stack = [value]
+        while stack:
+            top = stack[-1]
+            if top.name not in self._known:
+                missing = self._missing(top.node)
+                if missing:
+                    stack += missing
+                    continue
+                self._compute(top)
+            stack.pop()
+        return self._known[value.name]
+
+    def _missing(self, node: Node | None) -> list[Value]:
+        """Return the inputs of a node whose ranges must be computed before."""
+        if node is None or not bounded(OPS[node.op]):
+            return []
+        return [v for v in node.inputs if v is not None and v.name not in self._known]
+
+    def _compute(self, value: Value) -> None:
+        node = value.node
+        if node is None:
+            own = of_dtype(value.dtype) if value.data is None else of_array(value.data)
+            self._known[value.name] = own & self._inputs.get(value.name, ANY)
+            return
+        op = operator(node)
+        ranges = [ANY if v is None else self._known.get(v.name, ANY) for v in node.inputs]
+        for output in node.outputs:
+            representable, result = of_dtype(output.dtype), op.bounds(output, ranges)
+            result = result if result.within(representable) else representable
+            self._known[output.name] = result if output.range is None else result & output.range
+
+
+def bounded(cls: type[Op]) -> bool:
+    """Whether the range of an operator's output depends on its inputs."""
+    return cls.copied_inputs is not None or cls.bounds is not Op.bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The range that a value must have, and the spec node with the lookup that requires it."""
+
+    value: Value
+    range: Range
+    owner: str
+
+    def __and__(self, other: Demand) -> Demand:
+        both = self.range & other.range
+        return Demand(self.value, both, other.owner if both == other.range else self.owner)
+
+
+def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
+    """Return the ranges that values must have for every lookup of ids to find a row, by name, without unbounded values.
+
+    Args:
+        graph: the graph with its lookups.
+        exact: True for necessary ranges: a value outside makes some id invalid, whatever the other values are. False
+            for sufficient ranges: if all values are inside, all ids are valid.
+    """
+    found: dict[str, Demand] = {}
+    if all(node.op != CHECK for node in graph.nodes):
+        return found
+    known = Ranges()
+    for node in reversed(graph.needed([*graph.trained_roots(), *graph.penalties])):
+        of_outputs = [found[v.name] for v in node.outputs if v.name in found]
+        if not of_outputs and node.op != CHECK:
+            continue
+        out, owner = ANY, node.owner
+        for demand in of_outputs:
+            out, owner = out & demand.range, demand.owner
+        ranges = [ANY if v is None else known.of(v) for v in node.inputs]
+        for i, needed in operator(node).demands(node, out, ranges, exact).items():
+            value = node.inputs[i]
+            if value is not None:
+                own = Demand(value, needed, node.owner if node.op == CHECK else owner)
+                found[value.name] = own & found[value.name] if value.name in found else own
+    return found
+
+
+def invalid_ids(graph: Graph) -> Iterator[tuple[Demand, Range]]:
+    """Yield the ids that are certainly out of range for a lookup: constants, and outputs of layers with a known range."""
+    for demand in demands(graph, exact=True).values():
+        value = demand.value
+        actual = value.range if value.data is None else of_array(value.data)
+        if actual is not None and not actual.within(demand.range):
+            yield demand, actual
+
+
+def id_ranges(graph: Graph) -> dict[str, Range]:
+    """Return the valid ranges of inputs; values outside are wrong whatever the other inputs are, so data are checked.
+
+    Values that may be cropped before the lookup, or corrected by another input, are checked by the lookup.
+    """
+    return _of_inputs(graph, demands(graph, exact=True))
+
+
+def input_bounds(graph: Graph) -> dict[str, tuple[int, int]]:
+    """Return ``input → (low, high)`` for the inputs of lookups: with ids ``low <= id < high`` every lookup finds a row.
+
+    These ranges are for random rows; data may contain more, see :func:`id_ranges`.
+    """
+    sufficient, necessary = _of_inputs(graph, demands(graph, exact=False)), id_ranges(graph)
+    names = sufficient.keys() | necessary.keys()
+    allowed = {n: of_dtype(graph.inputs[n].dtype) & necessary.get(n, ANY) for n in names}
+    widest = {n: sufficient.get(n, ANY) & limit for n, limit in allowed.items()}
+    candidates = chain([widest], ({n: Range(k, k) for n in allowed} for k in range(_MAX_TRIED)))
+    valid = (c for c in candidates if all(r.within(allowed[n]) for n, r in c.items()) and _all_found(graph, c))
+    chosen = next(valid, {n: allowed[n] if r.empty else r for n, r in widest.items()})
+    return {n: (int(r.low), int(r.high) + 1) for n, r in chosen.items() if r.finite}
+
+
+def _all_found(graph: Graph, inputs: Mapping[str, Range]) -> bool:
+    """Whether the ranges guarantee that all lookups find a row."""
+    known = Ranges(inputs)
+    checks = [n for n in graph.needed(graph.trained_roots()) if n.op == CHECK]
+    return all(known.of(v).within(Range(0, n.attrs["size"] - 1)) for n in checks if (v := n.inputs[0]) is not None)
+
+
+def _of_inputs(graph: Graph, found: Mapping[str, Demand]) -> dict[str, Range]:
+    """Return the demands on inputs that are narrower than the range of the dtype."""
+    inputs = {d.value.name: d for d in found.values() if d.value.kind == "input"}
+    return {name: d.range for name, d in inputs.items() if not of_dtype(d.value.dtype).within(d.range)}
+
+
+_ASSUMED = 16  # elements on an axis whose size is unknown before data are read
+
+
+def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, training: bool = True) -> int:
+    """Return the bytes of a run: weights, gradients and optimizer slots, then every value and its gradient, in float32.
+
+    Args:
+        graph: the graph with its outputs.
+        shapes: the shape of every input of a batch.
+        slots: the number of state vectors of the optimizer.
+        training: False for inference, without gradients and slots.
+    """
+    sizes = [(p.size * 4, p.trainable) for p in graph.params.values()]
+    weights, trained = sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
+    return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
+
+
+def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
+    """Return input shapes before data are read; an axis without a fixed size counts as 16 elements, a lower bound."""
+    return {
+        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _ASSUMED for d in v.shape)
+        for n, v in graph.inputs.items()
+    }
+
+
+def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
+    """Return the bytes of all values of a batch, without views."""
+    from graphspec.graph.passes import FOR_PRODUCTS, prepare
+    from graphspec.graph.target import Target
+
+    graph = prepare(graph, FOR_PRODUCTS, Target(shapes))
+    nodes = graph.needed(graph.trained_roots())
+    try:
+        sizes = shapes_of(graph, nodes, shapes)
+    except ShapeError:  # a window is longer than the assumed 16 elements
+        return 0
+    total = sum(Type(v.dtype, shapes[n]).nbytes for n, v in graph.inputs.items())
+    for node in nodes:
+        op = operator(node)
+        if needs_memory(op):
+            total += sum(Type(v.dtype, sizes[v.name]).nbytes for v in node.outputs)
+        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.inputs if v is not None]
+        if (hidden := op.hidden_shape(inputs)) is not None:
+            total += Type("float32", hidden).nbytes
+    return total
+
+
+def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the shapes of inputs and of the outputs of ``nodes``, as integers.
+
+    If all dimensions are integers or names of input axes, inference is not repeated: half the time for a deep network.
+    """
+    axes = {d: n for name, v in graph.inputs.items() for d, n in zip(v.shape, shapes[name], strict=True)}
+    values = [*graph.inputs.values(), *(v for node in nodes for v in node.outputs)]
+    if all(isinstance(d, int) or d in axes for v in values for d in v.shape):
+        return {v.name: tuple(d if isinstance(d, int) else axes[d] for d in v.shape) for v in values}
+    return {name: value.shape for name, value in infer_shapes(graph, nodes, shapes, assumed=_ASSUMED).items()}
+
+
+def needs_memory(op: Op) -> bool:
+    """Whether an operator's outputs need their own buffers; views do not, and dropout and noise work in place."""
+    return not (op.is_view or op.identity_in_inference)

@@ -1,0 +1,210 @@
+"""Decompositions of newer operators into operators of opset 17, for the pass ``legalize``.
+
+A decomposition is a function of the builder, the operator with its attributes, and the operator's inputs. It emits operators
+of opset 17 and returns the output, or a tuple of outputs. Layers that need the parts of attention build on the same pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.graph.ops import OPS
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+
+Decomposition = Callable[..., Any]
+
+DECOMPOSITIONS: dict[str, Decomposition] = {}
+"""The decompositions by operator name."""
+
+
+def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
+    """Return a decorator that registers a function as the decomposition of ``op``."""
+
+    def register(function: Decomposition) -> Decomposition:
+        DECOMPOSITIONS[op] = function
+        return function
+
+    return register
+
+
+# Activations that are ONNX operators: Gelu (opset 20), Mish (18), HardSwish (14) and Swish (24).
+@decomposes("Gelu")
+def gelu(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
+    if op.approximate == "tanh":
+        squashed = g.Tanh((X + X * X * X * 0.044715) * math.sqrt(2 / math.pi))
+    else:
+        squashed = g.Erf(X * math.sqrt(0.5))
+    return X * 0.5 * (squashed + 1.0)
+
+
+@decomposes("Swish")
+def swish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · sigmoid(alpha · x)``."""
+    return X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha)
+
+
+@decomposes("Mish")
+def mish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · tanh(softplus(x))``."""
+    return X * g.Tanh(g.Softplus(X))
+
+
+@decomposes("HardSwish")
+def hard_swish(g: Builder, op: Any, X: Value) -> Value:
+    """Emit ``x · hard_sigmoid(x)``."""
+    return X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5)
+
+
+# GroupNormalization (opset 21) and RMSNormalization (opset 23).
+@decomposes("GroupNormalization")
+def group_normalization(g: Builder, op: Any, X: Value, scale: Value, bias: Value) -> Value:
+    """Emit the normalization of ``(N, groups, …)``, then reshape to X's shape, scale and shift."""
+    rows = g.Reshape(X, g.constant([0, op.num_groups, -1]))
+    centred = rows - g.ReduceMean(rows, axes=(-1,), keepdims=1)
+    variance = g.ReduceMean(centred * centred, axes=(-1,), keepdims=1)
+    normal = centred / g.Sqrt(variance + op.epsilon)
+    spatial = g.constant(list(range(1, X.rank - 1)))
+    factor, offset = ((g.Unsqueeze(v, spatial) if X.rank > 2 else v) for v in (scale, bias))
+    return g.Reshape(normal, g.Shape(X)) * factor + offset
+
+
+@decomposes("RMSNormalization")
+def rms_normalization(g: Builder, op: Any, X: Value, scale: Value) -> Value:
+    """Emit ``X / sqrt(mean(X²) + epsilon) · scale``."""
+    axes = tuple(range(op.axis % X.rank, X.rank))
+    square = g.ReduceMean(X * X, axes=axes, keepdims=1)
+    return X / g.Sqrt(square + op.epsilon) * scale
+
+
+# Attention (opset 23) in products, a softmax and selections; layers that need its parts build on the same pieces.
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def split_heads(g: Builder, X: Value, heads: int) -> Value:
+    """``(…, length, heads · size)`` → ``(…, heads, length, size)``."""
+    parts = g.reshape(X, (*[0] * (X.rank - 1), heads, X.features // heads))
+    return g.transpose(parts, (*range(X.rank - 2), X.rank - 1, X.rank - 2, X.rank))
+
+
+def join_heads(g: Builder, X: Value) -> Value:
+    """``(…, heads, length, size)`` → ``(…, length, heads · size)``."""
+    n = X.rank
+    parts = g.transpose(X, (*range(n - 3), n - 2, n - 3, n - 1))
+    return g.reshape(parts, (*[0] * (n - 2), X.fixed(-3) * X.features))
+
+
+def repeat_heads(g: Builder, X: Value, heads: int) -> Value:
+    """``(…, groups, length, size)`` → ``(…, heads, length, size)``, each group as often as it takes, side by side."""
+    groups, n = X.fixed(-3), X.rank
+    if groups in (heads, 1):  # one broadcasts
+        return X
+    length = g.size(X, -2)
+    wide = g.Expand(g.Unsqueeze(X, g.constant([n - 2])), g.ints([*[1] * (n - 2), heads // groups, 1, 1]))
+    return g.reshape(wide, (*[0] * (n - 3), heads, length, X.features))
+
+
+def band(g: Builder, T: int | Value, S: int | Value, *, before: int | None = None, after: int | None = None) -> Value:
+    """The bool matrix (T, S) of the keys j that query i sees: ``i - before ≤ j ≤ i + after``."""
+    if isinstance(T, int) and isinstance(S, int):
+        offset = np.arange(S) - np.arange(T)[:, None]
+        below = True if before is None else offset >= -before
+        above = True if after is None else offset <= after
+        return g.constant(np.broadcast_to(below & above, (T, S)))
+    rows, columns = (g.Unsqueeze(_positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
+    apart = columns - rows
+    parts = [] if before is None else [apart >= -before]
+    parts += [] if after is None else [apart <= after]
+    return parts[0] if len(parts) == 1 else parts[0] & parts[1]
+
+
+def _positions(g: Builder, n: int | Value) -> Value:
+    if isinstance(n, int):
+        return g.constant(np.arange(n))
+    return g.Range(g.constant(0), g.Squeeze(n, g.constant([0])), g.constant(1))
+
+
+def scores(g: Builder, Q: Value, K: Value, scale: float) -> Value:
+    """``scale · Q Kᵀ`` of the last two axes."""
+    swapped = g.transpose(K, (*range(K.rank - 2), K.rank - 1, K.rank - 2))
+    return g.MatMul(Q if scale == 1.0 else Q * scale, swapped)
+
+
+def weights(g: Builder, S: Value, mask: Value | None) -> Value:
+    """The softmax of scores over the last axis: 0 where a bool mask is false, also in rows where all of it is.
+
+    Numbers are added to the scores: those should be finite, or rows that are -∞ throughout give NaN.
+    """
+    if mask is None:
+        return g.Softmax(S, axis=-1)
+    if mask.dtype != "bool":
+        return g.Softmax(S + mask, axis=-1)
+    P = g.Softmax(g.Where(mask, S, g.constant(LOWEST)), axis=-1)
+    return g.Where(mask, P, g.constant(0.0))
+
+
+@decomposes("Attention")
+def attention(g: Builder, op: Any, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
+    """Emit ``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros."""
+    flat = Q.rank == 3
+    if flat:
+        Q = split_heads(g, Q, op.q_num_heads or 1)
+        K, V = (split_heads(g, X, op.kv_num_heads or 1) for X in (K, V))
+    heads = Q.fixed(1)
+    K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
+    S = scores(g, Q, K, 1 / math.sqrt(Q.features) if op.scale is None else op.scale)
+    if op.softcap > 0:
+        S = g.Tanh(S * (1 / op.softcap)) * op.softcap
+    mask = causal_mask(g, Q, K, attn_mask) if op.is_causal else attn_mask
+    if mask is None or mask.dtype == "bool" or _is_finite(mask):
+        Y = weights(g, S, mask) @ V
+    else:
+        finite = g.Max(mask, g.constant(LOWEST))
+        some = g.ReduceMax(finite, axes=(-1,), keepdims=1) > LOWEST
+        Y = g.Where(some, weights(g, S, finite), g.constant(0.0)) @ V
+    return join_heads(g, Y) if flat else Y
+
+
+def causal_mask(g: Builder, Q: Value, K: Value, mask: Value | None) -> Value:
+    """Emit a mask that hides later keys, combined with another mask."""
+    visible = band(g, g.size(Q, 2), g.size(K, 2), after=0)
+    if mask is None:
+        return visible
+    return mask & visible if mask.dtype == "bool" else g.Where(visible, mask, g.constant(LOWEST))
+
+
+def _is_finite(mask: Value) -> bool:
+    """Whether all elements are finite constants, or a choice between two: then no row is -∞ throughout."""
+    while mask.node is not None and OPS[mask.node.op].copied_inputs == slice(1) and mask.node.inputs[0] is not None:
+        mask = mask.node.inputs[0]
+    numbers = mask.node.inputs[1:] if mask.node is not None and mask.node.op == "Where" else (mask,)
+    return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)
+
+
+# MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering.
+@decomposes("MultiHot")
+def multi_hot(g: Builder, op: Any, ids: Value, weights: Value | None = None) -> Any:
+    """Emit a comparison with all indices for a single id, else a scatter with one extra column for ids out of range."""
+    depth = op.depth
+    if ids.shape[-1] == 1 and weights is None:
+        return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
+    inside = (ids >= 0) & (ids < depth)
+    indices = g.Where(inside, ids, g.constant(depth))
+    outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
+    zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))
+    updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else weights
+    Y = g.ScatterElements(zeros, indices, updates, axis=-1, reduction="add" if op.count else "none")
+    return g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1]))
+
+
+@decomposes("RandomCrop")
+def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
+    """Emit ``rows · X · columns``: at inference two matrices resample the image."""
+    return rows @ X @ columns

@@ -1,0 +1,538 @@
+"""Elementwise operators on several inputs, with broadcasting: arithmetic, comparisons, choices, bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.expressions import (
+    Formula,
+    Function,
+    divide,
+    leaf,
+    letters,
+    log,
+    maximum,
+    minimum,
+    number,
+    reciprocal,
+    record,
+    sqrt,
+    square,
+    ufunc,
+)
+from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
+from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
+from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
+from graphspec.graph.kernels.channels import broadcast_rows
+from graphspec.graph.kernels.common import (
+    as_words,
+    bit_mask,
+    clip,
+    copy_cast,
+    fold,
+    give_each,
+    give_sum,
+    in_blocks,
+    output_for,
+    scratch_like,
+    within,
+)
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
+from graphspec.graph.ops.base import OPS, Op, op
+
+
+# Ranges of the operands of a sum or a product that keep the result in a range.
+def _is_bounded(term: Range, out: Range) -> bool:
+    """Whether an operand's range is finite and not wider than ``out``: such an operand needs no bound of its own."""
+    return term.finite and term.high - term.low <= out.high - out.low
+
+
+def _root(out: Range) -> int:
+    """The largest integer whose square does not exceed ``out.high``."""
+    return math.isqrt(int(out.high))
+
+
+def term_ranges(
+    out: Range, ranges: Sequence[Range], dtype: str, exact: bool, *, difference: bool = False
+) -> dict[int, Range]:
+    """Bounds for the terms of a sum that keep it in ``out``, by index; unconstrained terms are absent.
+
+    Args:
+        out: the range of the sum.
+        ranges: the known ranges of the terms.
+        dtype: the sum's dtype, which may wrap around.
+        exact: return the bounds that every sum in ``out`` implies; else bounds that keep every sum in ``out``.
+        difference: the second of two terms is a negated subtrahend; its bounds keep the subtrahend at 0 or above.
+    """
+    bounds: dict[int, Range] = {}
+    if exact:
+        if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):
+            return bounds
+        for i in range(len(ranges)):
+            others = sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0))
+            bounds[i] = Range(out.low - others.high, out.high - others.low)
+        return {i: r for i, r in bounds.items() if r != ANY}
+    free = [i for i, r in enumerate(ranges) if not _is_bounded(r, out)]
+    bounded = sum((r for i, r in enumerate(ranges) if i not in free), Range(0, 0))
+    room = Range(out.low - bounded.low, out.high - bounded.high)
+    if not free or not room.finite:
+        return {}
+    if difference and len(free) == 2:
+        half = (room.high - room.low) // 2
+        return {0: Range(room.low + half, room.high), 1: Range(-half, 0)}
+    return dict.fromkeys(free, Range(math.ceil(room.low / len(free)), math.floor(room.high / len(free))))
+
+
+def factor_ranges(out: Range, ranges: Sequence[Range], dtype: str, exact: bool) -> dict[int, Range]:
+    """Bounds for the two factors of a product that keep it in ``out``; see :func:`term_ranges`."""
+    if exact and may_wrap_into(ranges[0].times(ranges[1]), dtype, out):
+        return {}
+    if not out.low <= 0 <= out.high:
+        smallest = math.isqrt(int(max(out.low, 1)) - 1) + 1
+        return {} if exact or not out.finite or out.high < 0 else dict.fromkeys((0, 1), Range(smallest, _root(out)))
+    bounds: dict[int, Range] = {}
+    for i in (0, 1):
+        other = ranges[1 - i]
+        if exact:
+            if other.finite and other.low > 0:
+                bounds[i] = Range(-(-out.low // other.low), out.high // other.low)
+        elif not _is_bounded(ranges[i], out):
+            if _is_bounded(other, out) and other.low >= 0:
+                if other.high > 0:
+                    bounds[i] = Range(0, out.high // other.high)
+            elif out.finite:
+                bounds[i] = Range(0, _root(out))
+    return bounds
+
+
+class Arithmetic(Op):
+    """An elementwise operator on operands of one numeric dtype, which broadcast."""
+
+    elementwise = True
+
+    def infer(self, *operands: Value) -> Type:
+        need(len(operands) > 0, "needs an input")
+        dtype = same_dtype(*operands)
+        need_dtype(dtype != "bool", "needs numbers, got bool tensors")
+        return Type(dtype, broadcast(*(X.shape for X in operands)))
+
+
+def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim | None]) -> tuple[Dim, ...] | None:
+    """``function`` of two small integer vectors, element by element; None if a vector or a result is unknown."""
+    left, right = (None if v is None else v.known() for v in (A, B))
+    if left is None or right is None:
+        return None
+    size = max(len(left), len(right))
+    left, right = (v * size if len(v) == 1 else v for v in (left, right))
+    results = [function(a, b) for a, b in zip(left, right, strict=True)]
+    return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
+
+
+spread_product = Function(lambda ctx, operands, out: broadcast_rows(ctx, np.multiply, operands[0], operands[1], out))
+"""The product of two arrays; a vector is spread over many rows."""
+
+
+class Binary(Op):
+    """An operator on two operands that is a formula of them.
+
+    Attributes:
+        formula: returns C of A and B.
+        gradients: of the operands, in the order in which they are computed, the last one in place: the operand's index,
+            and the function that returns its gradient of A, B, C and C's gradient. What backward reads follows from these.
+    """
+
+    elementwise = True
+    formula: ClassVar[Formula]
+    gradients: ClassVar[Sequence[tuple[int, Formula]]] = ()
+
+    def __init_subclass__(cls) -> None:
+        read: set[str] = set().union(*(letters(f, ("A", "B", "C", "d"), {}) for _, f in cls.gradients))
+        cls.keeps_in, cls.keeps_out = tuple(k for k, name in enumerate("AB") if name in read), "C" in read
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B))
+
+        def backward(dC: Array) -> Calls:
+            def writer(gradient: Formula) -> Callable[[Array], Calls]:
+                return lambda out: record(ctx, (out, gradient(*map(leaf, (A, B, C, dC)))))
+
+            return give_each(ctx, dC, {k: ((A, B)[k], writer(gradient)) for k, gradient in self.gradients})
+
+        return C, record(ctx, (C, self.formula(leaf(A), leaf(B)))), backward
+
+
+@op
+class Add(Arithmetic):
+    """``C = A + B``."""
+
+    neutral, commutes = 0.0, True
+    activation = "linear"
+    keeps_in, keeps_out = (), False
+    blockwise = True
+
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
+        return combine(A, B, add)
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0] + ranges[1]
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+
+
+@op
+class Sub(Arithmetic):
+    """``C = A - B``."""
+
+    neutral = 0.0
+    activation = "linear"
+    keeps_in, keeps_out = (), False
+
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
+        return combine(A, B, subtract)
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0] + -ranges[1]
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        bounds = term_ranges(out, (ranges[0], -ranges[1]), node.outputs[0].dtype, exact, difference=True)
+        return {i: -r if i else r for i, r in bounds.items()}
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
+
+
+@op
+class Mul(Binary, Arithmetic):
+    """``C = A · B``."""
+
+    neutral, commutes = 1.0, True
+    formula = spread_product
+    gradients = ((0, lambda A, B, C, d: spread_product(d, B)), (1, lambda A, B, C, d: d * A))
+
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
+        return combine(A, B, mul)
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0].times(ranges[1])
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return factor_ranges(out, ranges, node.outputs[0].dtype, exact)
+
+
+@op
+class Div(Binary, Arithmetic):
+    """``C = A / B``; the quotient of integers is rounded towards 0 and has no gradient."""
+
+    neutral = 1.0
+    formula = divide
+    gradients = ((1, lambda A, B, C, d: -(d * C / B)), (0, lambda A, B, C, d: d / B))
+
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
+        return combine(A, B, lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        return super().bind(ctx, A, B) if A.dtype.kind == "f" else integer_quotient(ctx, A, B)
+
+
+def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
+    """``C = A / B`` of integers, rounded towards 0."""
+    C = ctx.out()
+    if A.dtype.kind == "u":
+        return C, [(np.floor_divide, A, B, C)], None
+    t = ctx.scratch(
+        C.shape, C.dtype
+    )  # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
+    return C, [(np.fmod, A, B, t), (np.subtract, A, t, t), (np.floor_divide, t, B, C)], None
+
+
+@op
+class Mod(Arithmetic):
+    """``C = A mod B`` with the sign of B, or with the sign of A if ``fmod`` is 1. No gradient."""
+
+    keeps_in, keeps_out, piecewise_constant = (), False, True
+
+    fmod: int = 0
+
+    def infer(self, *operands: Value) -> Type:
+        need_dtype(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats")
+        return super().infer(*operands)
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = ctx.out()
+        return C, [(np.fmod if self.fmod else np.remainder, A, B, C)], None
+
+
+power = ufunc(np.power)
+POWERS: Mapping[float, Formula] = {2.0: square, 3.0: lambda X: X * X * X, 0.5: sqrt, -1.0: reciprocal}
+"""Powers that are computed faster in another way."""
+
+
+@op
+class Pow(Op):
+    """``Z = X ** Y``. X and Y may differ in dtype; Z has the dtype of X. The gradient of Y is 0 where X ≤ 0."""
+
+    elementwise = True
+
+    def infer(self, X: Value, Y: Value) -> Type:
+        need_dtype("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors")
+        return Type(X.dtype, broadcast(X.shape, Y.shape))
+
+    def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
+        constant = ctx.known(1)
+        same_shape = X.shape == ctx.shape()
+        exponent = float(constant.reshape(())) if constant is not None and constant.size == 1 and same_shape else None
+        Z = ctx.out(like=X) if same_shape else ctx.out()
+        calls: Calls = []
+        E = Y
+        if X.dtype.kind == "f" and Y.dtype != X.dtype:
+            E = ctx.save_for_backward(Y.shape, X.dtype)
+            calls.append((copy_cast, E, Y))
+        x, e, z = map(leaf, (X, E, Z))
+        if X.dtype.kind == "f" and exponent is not None and exponent in POWERS:
+            calls += record(ctx, (Z, POWERS[exponent](x)))
+        elif X.dtype.kind != "f" and Y.dtype != X.dtype:
+            calls.append((partial(np.power, out=Z, casting="unsafe"), X, Y))
+        else:
+            calls.append((np.power, X, E, Z))
+
+        def backward(dZ: Array) -> Calls:
+            d = leaf(dZ)
+            tiny = float(np.finfo(X.dtype).tiny)
+            twice = d * x
+            to_X = twice + twice if exponent == 2.0 else d * (power(x, e - 1.0) * e)
+            to_Y = d * z * log(maximum(x, tiny))
+            return give_each(
+                ctx,
+                dZ,
+                {1: (Y, lambda out: record(ctx, (out, to_Y))), 0: (X, lambda out: record(ctx, (out, to_X)))},
+            )
+
+        return Z, calls, backward
+
+
+class Extremum(Arithmetic):
+    """The elementwise maximum or minimum of the operands; the gradient goes to the first operand that attains it."""
+
+    variadic = True
+    choose: ClassVar[np.ufunc]
+    copied_inputs, drops_elements = slice(None), True
+    smallest: ClassVar[bool]
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        if output.type.is_float and not all(r.finite for r in ranges):
+            return ANY  # the result is NaN if an operand is
+        pick = min if self.smallest else max
+        return Range(pick(r.low for r in ranges), pick(r.high for r in ranges))
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        one_side = ANY._replace(low=out.low) if self.smallest else ANY._replace(high=out.high)
+        return dict.fromkeys(range(len(ranges)), one_side if exact else out)
+
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
+        Y = output_for(ctx, *list(enumerate(operands))[:2])  # the third operand is read after Y is written
+
+        def backward(dY: Array) -> Calls:
+            def writer(X: Array) -> Callable[[Array], Calls]:
+                def write(out: Array) -> Calls:
+                    selected = scratch_like(ctx, dY, np.bool_)
+                    if out is dY:  # the last operand
+                        return [(np.equal, X, Y, selected), (np.multiply, dY, selected, dY)]
+                    # Subtracting leaves 0 for later operands that also equal Y.
+                    return [(np.equal, X, Y, selected), (np.multiply, dY, selected, out), (np.subtract, dY, out, dY)]
+
+                return write
+
+            return give_each(ctx, dY, {k: (X, writer(X)) for k, X in enumerate(operands)})
+
+        return Y, fold(self.choose, operands, Y), backward
+
+
+@op
+class Max(Extremum):
+    """``Y = max(X₀, X₁, …)``."""
+
+    choose, smallest = np.maximum, False
+
+
+@op
+class Min(Extremum):
+    """``Y = min(X₀, X₁, …)``."""
+
+    choose, smallest = np.minimum, True
+
+
+def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
+    """``Y = scale · Σ operands``."""
+    Y = output_for(ctx, *list(enumerate(operands))[:2])
+    calls = fold(np.add, operands, Y)
+    if scale != 1.0:
+        calls.append((np.multiply, Y, ctx.constant(scale), Y))
+    return Y, calls, lambda dY: give_sum(ctx, dY, operands, [scale] * len(operands))
+
+
+@op
+class Sum(Arithmetic):
+    """``Y = X₀ + X₁ + …``."""
+
+    variadic = True
+    keeps_in, keeps_out = (), False
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return sum(ranges, Range(0, 0))
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
+
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
+        return scaled_sum(ctx, operands, 1.0)
+
+
+@op
+class Mean(Arithmetic):
+    """``Y = (X₀ + … + Xₙ₋₁) / n``."""
+
+    variadic = True
+    keeps_in, keeps_out = (), False
+
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
+        return scaled_sum(ctx, operands, 1.0 / len(operands))
+
+
+@op
+class PRelu(Binary):
+    """``Y = X if X > 0 else slope · X``. He et al., *Delving deep into rectifiers*, ICCV 2015.
+
+    The slope broadcasts to X's shape. The gradient of X at 0 is 0, as in Keras's layer.
+    """
+
+    activation, vectors_at = "PReLU", (1,)
+    formula = staticmethod(lambda X, slope: minimum(X, 0) * slope + maximum(X, 0))
+    gradients = (
+        (1, lambda X, slope, Y, d: d * minimum(X, 0)),
+        (0, lambda X, slope, Y, d: d * ((X < 0) * slope + number(X > 0))),
+    )
+
+    def infer(self, X: Value, slope: Value) -> Type:
+        need_float(X, slope)
+        need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that broadcasts to {X.type}, got {slope.type}")
+        return X.type
+
+
+@op
+class Clip(Op):
+    """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
+
+    elementwise = True
+    blockwise = True
+    keeps_in, keeps_out = (1, 2), True
+
+    def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
+        need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
+        same_dtype(X, minimum, maximum)
+        for bound in (minimum, maximum):
+            need(bound is None or bound.rank == 0, "needs scalar bounds")
+        return X.type
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        X, minimum, maximum = (*ranges, ANY, ANY)[:3]
+        if output.type.is_float and not X.finite:
+            return ANY  # NaN passes through
+        return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
+
+    def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
+        Y = output_for(ctx, (0, X))
+        smallest, largest = (-inf, inf) if X.dtype.kind == "f" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
+        low = ctx.constant(smallest, X.dtype) if minimum is None else minimum
+        high = ctx.constant(largest, X.dtype) if maximum is None else maximum
+        calls = in_blocks(ctx, lambda x, y: [clip(x, low, high, y)], X, Y)
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
+
+        return Y, calls, backward
+
+
+class Predicate(Op):
+    """An elementwise function of two operands of one dtype; its result is bool. No gradient."""
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+    function: ClassVar[np.ufunc]
+    dtype_kinds: ClassVar[str] = "fiu"
+    """NumPy's kind codes of the supported dtypes."""
+
+    def infer(self, A: Value, B: Value) -> Type:
+        dtype = same_dtype(A, B)
+        need_dtype(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors")
+        return Type("bool", broadcast(A.shape, B.shape))
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        return C, [(self.function, A, B, C)], None
+
+
+PREDICATES = {
+    "Equal": ("A == B", np.equal, "fiub"),
+    "Greater": ("A > B", np.greater, "fiu"),
+    "GreaterOrEqual": ("A >= B", np.greater_equal, "fiu"),
+    "Less": ("A < B", np.less, "fiu"),
+    "LessOrEqual": ("A <= B", np.less_equal, "fiu"),
+    "And": ("A and B", np.logical_and, "b"),
+    "Or": ("A or B", np.logical_or, "b"),
+    "Xor": ("A xor B", np.logical_xor, "b"),
+}
+for _name, (_formula, _function, _kinds) in PREDICATES.items():
+    _members = {"__doc__": f"``C = {_formula}``.", "__module__": __name__, "function": _function, "dtype_kinds": _kinds}
+    OPS[_name] = type(_name, (Predicate,), _members)
+
+
+@op
+class Where(Op):
+    """``Y = A`` if ``condition``, else ``B``, elementwise with broadcasting. The condition has no gradient.
+
+    Selects on the bits of the elements: ``B ^ ((A ^ B) & mask)``.
+    """
+
+    elementwise = True
+    keeps_in, keeps_out = (0,), False
+    copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
+
+    def infer(self, condition: Value, A: Value, B: Value) -> Type:
+        need_dtype(condition.dtype == "bool", f"needs a bool condition, got {condition.type}")
+        return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
+
+    def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
+        Y = output_for(ctx, (1, A))
+        mask, mask_calls = bit_mask(ctx, condition, A.dtype)
+        y, b = as_words(Y), as_words(B)
+        calls: Calls = [
+            *mask_calls,
+            (np.bitwise_xor, as_words(A), b, y),
+            (np.bitwise_and, y, mask, y),
+            (np.bitwise_xor, y, b, y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            mask, mask_calls = bit_mask(ctx, condition, dY.dtype)
+            d = as_words(dY)
+            gradients: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
+                1: (A, lambda out: [(np.bitwise_and, d, mask, as_words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, as_words(out))]),
+            }
+            return mask_calls + give_each(ctx, dY, gradients)
+
+        return Y, calls, backward

@@ -1,0 +1,345 @@
+"""Elementwise functions of one input: exponentials, trigonometry, rounding, signs, activations and gated activations.
+
+Each is a row: a sentence, its formula and the gradient of X, given X, Y and Y's gradient d. A function may be computed in
+X's memory if the gradient does not read X: where Y serves, it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from math import inf
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.base.codes import Code
+from graphspec.graph.expressions import (
+    Expression,
+    Function,
+    absolute,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctanh,
+    ceil,
+    clip,
+    cos,
+    cosh,
+    equal,
+    exp,
+    expm1,
+    floor,
+    hypot,
+    isinf,
+    isnan,
+    kernel,
+    log,
+    log1p,
+    logical_not,
+    maximum,
+    minimum,
+    negative,
+    number,
+    reciprocal,
+    rint,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+)
+from graphspec.graph.ir.graph import Array, Value
+from graphspec.graph.ir.ranges import Range
+from graphspec.graph.kernels.common import scratch_like, unsigned, within
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
+from graphspec.graph.ops.formulas import Gated, need_number, register, row
+from graphspec.graph.ops.gelu import erf
+
+WRONG_DTYPE, NOT_ALLOWED = Code.WRONG_DTYPE, Code.VALUE_NOT_ALLOWED
+
+
+def need_signed(X: Value) -> None:
+    """Raise ShapeError unless X has floats or signed integers."""
+    need_dtype(X.dtype[0] in "fi", f"needs numbers, got {X.type}")
+
+
+def need_bool(X: Value) -> None:
+    """Raise ShapeError unless X has bools."""
+    need_dtype(X.dtype == "bool", f"needs a bool tensor, got {X.type}")
+
+
+def not_negative(name: str) -> Callable[..., None]:
+    """Return what accepts floats if an attribute is 0 or more."""
+
+    def accepts(X: Value, **attributes: float) -> None:
+        value = attributes[name]
+        need_value(value >= 0, f"needs {name} to be at least 0, got {value}")
+        need_float(X)
+
+    return accepts
+
+
+def need_width(X: Value, alpha: float) -> None:
+    """Raise ShapeError unless X has floats and alpha is positive."""
+    need_value(alpha > 0, f"needs an alpha above 0, got {alpha}")
+    need_float(X)
+
+
+@kernel(result="y")
+def relu(x: Expression) -> Expression:
+    """Return ``max(x, 0)``."""
+    return maximum(x, 0)
+
+
+@twin()
+def relu_gradient(y: Array, dy: Array, /, *, mask: Array) -> Calls:
+    """Return calls that set ``dy`` to 0 in place where ``y ≥ 0`` is 0.
+
+    They multiply the bits of ``dy``, as integers, by 0 or 1. That is exact even where ``dy`` is infinite or NaN.
+    """
+    gradient = unsigned(dy)
+    return [(np.sign, unsigned(y), mask), (np.multiply, gradient, mask, gradient)]
+
+
+def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
+    """Return the calls of :func:`relu_gradient`."""
+    return relu_gradient(Y, dY, mask=scratch_like(ctx, dY, f"u{dY.itemsize}"))
+
+
+where_positive = Function(lambda ctx, operands, out: zero_with(ctx, operands[0], out), in_place=True)
+"""``where_positive(Y, d)`` is d where ``Y > 0``, else 0, for Y of 0 or more."""
+
+
+@kernel(result="y")
+def logistic_argument(x: Expression, most: Expression) -> Expression:
+    """Return ``min(-x, most)``."""
+    return clip(-x, -inf, most)
+
+
+@kernel(result="y")
+def logistic(y: Expression) -> Expression:
+    """Return ``1 / (y + 1)``."""
+    return 1 / (y + 1)
+
+
+@kernel(result="dy")
+def logistic_gradient(y: Expression, dy: Expression) -> Expression:
+    """Return ``dy · (y - y²)``."""
+    return dy * (y - square(y))
+
+
+@kernel(result="dy")
+def tanh_gradient(y: Expression, dy: Expression) -> Expression:
+    """Return ``dy · (1 - y²)``."""
+    return dy * (1 - square(y))
+
+
+def exp_of_negative(X: Expression) -> Expression:
+    """Return ``exp(-X)``, or the largest number that exp gives without an overflow."""
+    return exp(logistic_argument(X, 87.0 if X.single else 708.0))
+
+
+def one_minus_square(X: Expression) -> Expression:
+    """Return ``(1 - X) · (1 + X)``, which is exact near ±1, unlike ``1 - X²``."""
+    return (1 - X) * (1 + X)
+
+
+def exponential_linear(X: Expression, scale: float, alpha: float, width: float) -> Expression:
+    """Return ``scale · (max(X, 0) + alpha · (exp(min(X, 0) / width) - 1))``."""
+    return expm1(minimum(X, 0) * (1 / width)) * (scale * alpha) + maximum(X, 0) * scale
+
+
+def exponential_linear_slope(Y: Expression, scale: float, alpha: float, width: float) -> Expression:
+    """Return the derivative of :func:`exponential_linear`."""
+    edge = scale * alpha / width  # the derivative just below 0
+    slope = minimum(Y, 0) * (1 / width) + edge
+    return slope if edge == scale else slope + number(Y > 0) * (scale - edge)
+
+
+inside = Function(lambda ctx, operands, out: within(ctx, operands[0], operands[1], operands[2], out), in_place=True)
+"""``inside(Y, low, high, d)`` is d where ``low < Y < high``, else 0."""
+
+
+def shrink(X: Expression, bias: float = 0.0, lambd: float = 0.5) -> Expression:
+    """Return ``X - sign(X) · bias`` where ``|X| > lambd``, else 0."""
+    outside = absolute(X) > lambd
+    return (X - sign(X) * bias) * outside if bias else X * outside
+
+
+def infinite(X: Expression, detect_negative: int = 1, detect_positive: int = 1) -> Expression:
+    """Return where X is infinite, if the sign is to be detected."""
+    if detect_negative and detect_positive:
+        return isinf(X)
+    if detect_negative:
+        return equal(X, -inf)
+    return equal(X, inf) if detect_positive else inf < X
+
+
+def leaky(X: Expression, alpha: float = 0.01) -> Expression:
+    """Return X where it is positive, else ``alpha · X``."""
+    return (maximum if alpha <= 1 else minimum)(X, X * alpha)
+
+
+def mish(X: Expression) -> tuple[Expression, Expression]:
+    """Return ``X · gate`` and the derivative, ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
+
+    With ``e = exp(X)`` and ``n = e · (e + 2)`` the gate is ``n / (n + 2)``.
+    """
+    x = clip(X, -inf, 20)  # beyond this the gate is 1, in float64 too
+    e = exp(x)
+    n = (e + 2) * e
+    m = n + 2
+    gate = n / m
+    return X * gate, (e + 1) * e * x / m / m * 4 + gate
+
+
+def hard_swish(X: Expression) -> tuple[Expression, Expression]:
+    """Return ``X · gate`` and the derivative, ``gate + X / 6`` where the gate is neither 0 nor 1."""
+    sixth = X * (1 / 6)
+    gate = clip(sixth + 0.5, 0, 1)
+    return X * gate, sixth * (gate > 0) * (gate < 1) + gate
+
+
+FUNCTIONS = {
+    "Exp": row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y),
+    "Log": row("``Y = log(X)``.", log, lambda X, Y, d: d / X),
+    "Sqrt": row("``Y = √X``.", sqrt, lambda X, Y, d: d / (Y + Y)),
+    "Reciprocal": row("``Y = 1 / X``.", reciprocal, lambda X, Y, d: -(d * Y * Y)),
+    "Erf": row(
+        "``Y = 2/√π · ∫₀ˣ exp(-t²) dt``; the error is at most 4.2e-7 in float32, and in the last digit in float64.",
+        erf,
+        lambda X, Y, d: d * (exp(-square(X)) * (2 / math.sqrt(math.pi))),
+    ),
+    "Neg": row("``Y = -X``.", negative, lambda X, Y, d: -d, accepts=need_number),
+    "Abs": row("``Y = |X|``; the gradient at 0 is 0.", absolute, lambda X, Y, d: d * sign(X), accepts=need_number),
+    "Sin": row("``Y = sin(X)``.", sin, lambda X, Y, d: d * cos(X)),
+    "Cos": row("``Y = cos(X)``.", cos, lambda X, Y, d: -(d * sin(X))),
+    "Tan": row("``Y = tan(X)``.", tan, lambda X, Y, d: d * (square(Y) + 1)),
+    "Asin": row("``Y = arcsin(X)``; NaN outside -1 … 1.", arcsin, lambda X, Y, d: d / sqrt(one_minus_square(X))),
+    "Acos": row("``Y = arccos(X)``; NaN outside -1 … 1.", arccos, lambda X, Y, d: -(d / sqrt(one_minus_square(X)))),
+    "Atan": row("``Y = arctan(X)``.", arctan, lambda X, Y, d: d / (square(X) + 1)),
+    "Sinh": row("``Y = (exp(X) - exp(-X)) / 2``.", sinh, lambda X, Y, d: d * cosh(X)),
+    "Cosh": row("``Y = (exp(X) + exp(-X)) / 2``.", cosh, lambda X, Y, d: d * sinh(X)),
+    "Asinh": row("``Y = arsinh(X) = log(X + √(X² + 1))``.", arcsinh, lambda X, Y, d: d / hypot(X, 1)),
+    "Acosh": row(
+        "``Y = arcosh(X) = log(X + √(X² - 1))``; NaN below 1.",
+        arccosh,
+        lambda X, Y, d: d / (sqrt(X - 1) * sqrt(X + 1)),
+    ),
+    "Atanh": row(
+        "``Y = artanh(X) = log((1 + X) / (1 - X)) / 2``; NaN outside -1 … 1.",
+        arctanh,
+        lambda X, Y, d: d / one_minus_square(X),
+    ),
+    "Floor": row("``Y = ⌊X⌋``; no gradient.", floor, piecewise_constant=True),
+    "Ceil": row("``Y = ⌈X⌉``; no gradient.", ceil, piecewise_constant=True),
+    "Round": row(
+        "``Y`` is the integer nearest to X; halves go to the even one. No gradient.", rint, piecewise_constant=True
+    ),
+    "Sign": row("``Y`` is -1, 0 or 1: the sign of X; no gradient.", sign, accepts=need_number, piecewise_constant=True),
+    "Not": row("``Y = not X`` for bool X; no gradient.", logical_not, accepts=need_bool),
+    "IsNaN": row("``Y`` is true where X is NaN; no gradient.", isnan),
+    "IsInf": row(
+        "``Y`` is true where X is infinite, if the sign is among those to be detected; no gradient.", infinite
+    ),
+}
+
+ACTIVATIONS = {
+    "Relu": row(
+        "``Y = max(X, 0)``. Nair and Hinton, ICML 2010.",
+        relu,
+        lambda X, Y, d: where_positive(Y, d),
+        accepts=need_signed,
+        activation="relu",
+        value_range=Range(0, inf),
+    ),
+    "LeakyRelu": row(
+        "``Y = X if X > 0 else alpha · X``. Maas et al., ICML 2013.",
+        leaky,
+        lambda X, Y, d, alpha: d * (number(Y > 0) * (1 - alpha) + alpha),
+        accepts=not_negative("alpha"),
+        activation="leaky_relu",
+    ),
+    "ThresholdedRelu": row(
+        "``Y = X if X > alpha else 0``. Konda et al., *Zero-bias autoencoders*, ICLR 2015.",
+        lambda X, alpha=1.0: X * (alpha < X),
+        lambda X, Y, d, alpha: d * (alpha < X),
+    ),
+    "Shrink": row(
+        "``Y = X - sign(X) · bias if |X| > lambd else 0`` (ONNX); hard shrinkage for ``bias`` 0, soft for "
+        "``bias = lambd``.",
+        shrink,
+        lambda X, Y, d, bias, lambd: d * (absolute(X) > lambd),
+        accepts=not_negative("lambd"),
+    ),
+    "Elu": row(
+        "``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., *Exponential linear units*, ICLR 2016.",
+        lambda X, alpha=1.0: exponential_linear(X, 1.0, alpha, 1.0),
+        lambda X, Y, d, alpha: d * exponential_linear_slope(Y, 1.0, alpha, 1.0),
+        accepts=not_negative("alpha"),
+        activation="elu",
+    ),
+    "Selu": row(
+        "``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., NeurIPS 2017.",
+        lambda X, alpha=1.6732631921768188, gamma=1.0507010221481323: exponential_linear(X, gamma, alpha, 1.0),
+        lambda X, Y, d, alpha, gamma: d * exponential_linear_slope(Y, gamma, alpha, 1.0),
+        activation="selu",
+    ),
+    "Celu": row(
+        "``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, *Continuously differentiable ELUs*, 2017.",
+        lambda X, alpha=1.0: exponential_linear(X, 1.0, alpha, alpha),
+        lambda X, Y, d, alpha: d * exponential_linear_slope(Y, 1.0, alpha, alpha),
+        accepts=need_width,
+        activation="celu",
+    ),
+    "Sigmoid": row(
+        "``Y = 1 / (1 + exp(-X))``; exact to the last digits in both tails, and exp never overflows.",
+        lambda X: logistic(exp_of_negative(X)),
+        lambda X, Y, d: logistic_gradient(Y, d),
+        activation="sigmoid",
+        value_range=Range(0, 1),
+    ),
+    "HardSigmoid": row(
+        "``Y = max(0, min(1, alpha · X + beta))`` (ONNX).",
+        lambda X, alpha=0.2, beta=0.5: clip(X * alpha + beta, 0, 1),
+        lambda X, Y, d, alpha, beta: inside(Y, 0, 1, d) * alpha,
+        activation="hard_sigmoid",
+        value_range=Range(0, 1),
+    ),
+    "Tanh": row(
+        "``Y = tanh(X)``.",
+        tanh,
+        lambda X, Y, d: tanh_gradient(Y, d),
+        activation="tanh",
+        value_range=Range(-1, 1),
+    ),
+    "Softplus": row(
+        "``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows.",
+        lambda X: log1p(exp(-absolute(X))) + maximum(X, 0),
+        lambda X, Y, d: d * -expm1(-Y),  # sigmoid(X) = 1 - exp(-Y)
+        activation="softplus",
+        value_range=Range(0, inf),
+    ),
+    "Softsign": row(
+        "``Y = X / (1 + |X|)``. Turian et al., NAACL 2009.",
+        lambda X: X / (absolute(X) + 1),
+        lambda X, Y, d: d * square(1 - absolute(Y)),  # 1 / (1 + |X|)² = (1 - |Y|)²
+        activation="softsign",
+        value_range=Range(-1, 1),
+    ),
+    "Mish": row("``Y = X · tanh(log(1 + exp(X)))``. Misra, *Mish*, 2019.", mish, of=Gated, activation="mish"),
+    "HardSwish": row(
+        "``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., *Searching for MobileNetV3*, ICCV 2019.",
+        hard_swish,
+        of=Gated,
+        activation="hard_silu",
+    ),
+}
+
+register(__name__, FUNCTIONS | ACTIVATIONS)

@@ -1,0 +1,135 @@
+"""Elementwise functions of one input, made from rows of tables: a sentence, a formula and its gradient."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.common import each_block, output_for, saved_like
+from graphspec.graph.kernels.context import Bound, Context, need_dtype, need_float
+from graphspec.graph.ops.base import OPS, Op
+
+
+def need_number(X: Value) -> None:
+    """Raise ShapeError for a tensor of bools."""
+    need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
+
+
+class Unary(Op):
+    """``Y = f(X)``, element by element. A row of a table makes a subclass.
+
+    Attributes:
+        formula: returns Y of X and the attributes, by name. Y may have the memory of X.
+        gradient: returns the gradient of X of X, Y, Y's gradient and the attributes; None if there is none.
+        accepts: raises ShapeError for an input that the function is not defined for, given the attributes too.
+        truth: whether Y is bools.
+    """
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+    blockwise = True
+    formula: ClassVar[Formula]
+    gradient: ClassVar[Formula | None] = None
+    accepts: ClassVar[Callable[..., None]] = staticmethod(lambda X, **attributes: need_float(X))
+    truth: ClassVar[bool] = False
+
+    def infer(self, X: Value) -> Type:
+        self.accepts(X, **self.attributes)
+        return Type("bool", X.shape) if self.truth else X.type
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_) if self.truth else None)
+        calls = record_blocks(ctx, lambda x, y: [(y, self.formula(leaf(x), **self.attributes))], X, Y)
+        gradient = self.gradient
+        if gradient is None:
+            return Y, calls, None
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            return record_blocks(
+                ctx, lambda x, y, d: [(d, gradient(leaf(x), leaf(y), leaf(d), **self.attributes))], X, Y, dY
+            )
+
+        return Y, calls, backward
+
+
+class Gated(Unary):
+    """``Y = X · gate(X)``, whose derivative is computed with it: backward multiplies by it and reads neither X nor Y.
+
+    ``formula`` returns Y and the derivative.
+    """
+
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Return the calls that write Y, which may be X itself, and its derivative unless ``slope`` is None."""
+
+        def formulas(x: Array, y: Array, dx: Array | None = None) -> list[tuple[Array, Expression]]:
+            value, derivative = self.formula(leaf(x), **self.attributes)
+            return [(y, value)] if dx is None else [(dx, derivative), (y, value)]
+
+        return record_blocks(ctx, formulas, *([X, Y] if slope is None else [X, Y, slope]))
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = output_for(ctx, (0, X))
+        slope = saved_like(ctx, X) if ctx.wants(0) else None
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            assert slope is not None
+            return each_block(np.multiply, dY, slope, dY)
+
+        return Y, self.forward(ctx, X, Y, slope), backward
+
+
+@dataclass(frozen=True)
+class Row:
+    """What makes an operator: the sentence of its documentation, its formula and gradient, and facts of its class.
+
+    The formula's parameters with a default are the operator's attributes. From the gradient follows which arrays are kept
+    for backward.
+    """
+
+    about: str
+    formula: Formula
+    gradient: Formula | None = None
+    of: type[Unary] = Unary
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def row(about: str, formula: Formula, gradient: Formula | None = None, *, of: type[Unary] = Unary, **facts: Any) -> Row:
+    """Return the row of an operator; ``facts`` are attributes of its class (:class:`Op`)."""
+    return Row(about, formula, gradient, of, facts)
+
+
+def register(module: str, rows: Mapping[str, Row]) -> None:
+    """Make the operators of a table, and register them under their names."""
+    for name, entry in rows.items():
+        OPS[name] = operator_class(name, entry, module)
+
+
+def operator_class(name: str, entry: Row, module: str) -> type[Unary]:
+    """Return the class of an operator."""
+    parameters = inspect.signature(entry.formula).parameters.values()
+    attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
+    result = entry.formula(Expression(None), **attributes)
+    read = set() if entry.gradient is None else letters(entry.gradient, ("X", "Y", "d"), attributes)
+    members: dict[str, Any] = {
+        "__doc__": entry.about,
+        "__module__": module,
+        "__annotations__": {key: type(default).__name__ for key, default in attributes.items()},
+        "keeps_in": (0,) if "X" in read else (),
+        "keeps_out": "Y" in read,
+        "truth": isinstance(result, Expression) and result.truth,
+        **attributes,
+        **entry.facts,
+        "accepts": staticmethod(entry.facts.get("accepts", entry.of.accepts)),
+        "formula": staticmethod(entry.formula),
+        "gradient": None if entry.gradient is None else staticmethod(entry.gradient),
+    }
+    return type(name, (entry.of,), members)

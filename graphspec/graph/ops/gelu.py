@@ -1,0 +1,291 @@
+"""The error function, which NumPy lacks, and the activations GELU and SiLU, ``X · gate(X)``: compiled kernels compute them.
+
+W. J. Cody, *Rational Chebyshev approximations for the error function*, Mathematics of Computation 23 (1969). The
+coefficients are those of his CALERF, which has rational functions for |x| ≤ 0.46875, for |x| ≤ 4 and beyond; the last is not
+needed here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.expressions import (
+    Expression,
+    absolute,
+    choose,
+    copysign,
+    exp,
+    less_equal,
+    maximum,
+    minimum,
+    square,
+    write,
+)
+from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.context import Context, need_value
+from graphspec.graph.ops.base import op
+from graphspec.graph.ops.formulas import Gated
+
+# erf(x) = x · P(x²) / Q(x²) for |x| ≤ 0.46875; highest power first.
+_SMALL_P = (
+    1.85777706184603153e-1,
+    3.16112374387056560e00,
+    1.13864154151050156e02,
+    3.77485237685302021e02,
+    3.20937758913846947e03,
+)
+_SMALL_Q = (1.0, 2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
+# erfc(x) = exp(-x²) · P(x) / Q(x) for 0.46875 ≤ x ≤ 4.
+_MIDDLE_P = (
+    2.15311535474403846e-8,
+    5.64188496988670089e-1,
+    8.88314979438837594e00,
+    6.61191906371416295e01,
+    2.98635138197400131e02,
+    8.81952221241769090e02,
+    1.71204761263407058e03,
+    2.05107837782607147e03,
+    1.23033935479799725e03,
+)
+_MIDDLE_Q = (
+    1.0,
+    1.57449261107098347e01,
+    1.17693950891312499e02,
+    5.37181101862009858e02,
+    1.62138957456669019e03,
+    3.29079923573345963e03,
+    4.36261909014324716e03,
+    3.43936767414372164e03,
+    1.23033935480374942e03,
+)
+_SPLIT, _END = 0.46875, 6.0  # erf(6) is 1 in float64, and Cody's middle function is accurate up to there
+# float32: erf(x) = x · P(x²) / Q(x²) for |x| ≤ 4, as in Eigen and XLA. Half the calls, error at most 4.2e-7.
+_SINGLE_P = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_SINGLE_Q = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
+
+
+def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
+    """Return a polynomial of ``x`` by Horner's rule; ``coefficients`` start with the highest power."""
+    first, *others, last = coefficients
+    total = x * first
+    for c in others:
+        total = (total + c) * x
+    return total + last
+
+
+def rational(x: Expression, p: Sequence[float], q: Sequence[float]) -> Expression:
+    """Return ``P(x) / Q(x)``."""
+    return polynomial(x, p) / polynomial(x, q)
+
+
+def erf(X: Expression) -> Expression:
+    """Return the error function; its error is at most 4.2e-7 in float32, and in the last digit in float64.
+
+    In float64 both functions of |X| are computed everywhere; one is chosen, and X's sign copied.
+    """
+    if X.single:
+        x = maximum(minimum(X, 4), -4)
+        return x * rational(square(x), _SINGLE_P, _SINGLE_Q)
+    magnitude = absolute(X)
+    inner = less_equal(magnitude, _SPLIT)
+    end = minimum(magnitude, _END)
+    z = square(end)
+    middle = 1 - rational(end, _MIDDLE_P, _MIDDLE_Q) * exp(-z)
+    small = rational(minimum(z, _SPLIT), _SMALL_P, _SMALL_Q) * end  # it would overflow outside its range
+    return copysign(choose(inner, small, middle), X)
+
+
+# float32: Φ(x) = ½ + ½ · tanh(x · P(x²)), highest power of P first. The coefficients are a weighted least-squares fit for
+# |x| ≤ 6, where the error of tanh is at most 6e-8; beyond 6 both sides are 1 in float32.
+_NORMAL = (
+    1.7562497137814516e-09,
+    -1.3226593639914038e-07,
+    3.96477402055768e-06,
+    -5.530633863907091e-05,
+    -3.259466991385611e-05,
+    0.036333084332098364,
+    0.7978849415074792,
+)
+
+
+@twin()
+def half_tanh(y: Array, half: Array, /) -> Calls:
+    """Calls for ``y = ½ · y + ½``: a sigmoid, if y is a hyperbolic tangent."""
+    return [(np.multiply, y, half, y), (np.add, y, half, y)]
+
+
+@twin()
+def normal_argument(
+    x: Array,
+    coefficients: Array,
+    most: Array,
+    minus_half: Array,
+    argument: Array,
+    exponent: Array | None,
+    /,
+    *,
+    square: Array,
+) -> Calls:
+    """Calls for ``argument = x · P(min(x², most))``, highest power of P first, and ``exponent = -½ · x²`` if asked for."""
+    first, *others = (coefficients[k : k + 1].reshape(()) for k in range(coefficients.size))
+    calls: Calls = [(np.square, x, square)]
+    if exponent is not None:
+        calls.append((np.multiply, square, minus_half, exponent))
+    calls += [clip(square, np.array(0, x.dtype), most, square), (np.multiply, square, first, argument)]
+    for c in others[:-1]:
+        calls += [(np.add, argument, c, argument), (np.multiply, argument, square, argument)]
+    return [*calls, (np.add, argument, others[-1], argument), (np.multiply, x, argument, argument)]
+
+
+@twin()
+def gelu(x: Array, tanh: Array, half: Array, scale: Array, y: Array, slope: Array | None, /) -> Calls:
+    """Calls for ``y = x · Φ`` and the derivative, with ``Φ = ½ + ½ · tanh``; ``tanh`` is overwritten.
+
+    The derivative, ``slope``, contains exp(-½ · x²) before.
+    """
+    calls = half_tanh.numpy(tanh, half)
+    if slope is not None:
+        calls += [(np.multiply, slope, x, slope), (np.multiply, slope, scale, slope), (np.add, slope, tanh, slope)]
+    return [*calls, (np.multiply, x, tanh, y)]
+
+
+@twin()
+def gelu_by_tanh(  # noqa: PLR0913 (the operands of the kernel)
+    x: Array,
+    tanh: Array,
+    half: Array,
+    most: Array,
+    cubic: Array,
+    linear: Array,
+    y: Array,
+    slope: Array,
+    /,
+    *,
+    square: Array,
+) -> Calls:
+    """Calls for ``y = x · g``, ``slope = g + (g - g²) · x · (min(x², most) · cubic + linear)``, with ``g = ½ + ½ · tanh``.
+
+    ``tanh`` and ``square``, which is ``min(x², most)`` before, are overwritten.
+    """
+    return [
+        *half_tanh.numpy(tanh, half),
+        (np.square, tanh, slope),
+        (np.subtract, tanh, slope, slope),
+        (np.multiply, slope, x, slope),
+        (np.multiply, square, cubic, square),
+        (np.add, square, linear, square),
+        (np.multiply, slope, square, slope),
+        (np.add, slope, tanh, slope),
+        (np.multiply, x, tanh, y),
+    ]
+
+
+@twin()
+def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slope: Array | None, /) -> Calls:
+    """Calls for ``y = x · g`` and its derivative, ``g + alpha · y · (1 - g)``, with ``g = ½ + ½ · tanh``."""
+    calls = [*half_tanh.numpy(tanh, half), (np.multiply, x, tanh, y)]
+    if slope is None:
+        return calls
+    scaled: Calls = [] if alpha is None else [(np.multiply, slope, alpha, slope)]
+    return [
+        *calls,
+        (np.multiply, y, tanh, slope),
+        (np.subtract, y, slope, slope),
+        *scaled,
+        (np.add, slope, tanh, slope),
+    ]
+
+
+class ByKernels(Gated):
+    """A gated activation that kernels compute, block by block."""
+
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        arrays = [X, Y] if slope is None else [X, Y, slope]
+        return in_blocks(ctx, lambda x, y, dx=None: self.write(ctx, x, y, dx), *arrays)
+
+    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Return the calls that write Y, which may be X itself, and its derivative unless ``slope`` is None."""
+        raise NotImplementedError
+
+
+@op
+class Gelu(ByKernels):
+    """``Y = X · Φ(X)`` with the normal distribution Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
+
+    activation = "gelu"
+
+    approximate: str = "none"
+
+    def infer(self, X: Value) -> Type:
+        need_value(self.approximate in ("none", "tanh"), f"does not implement the approximation '{self.approximate}'")
+        return super().infer(X)
+
+    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        calls = self.by_tanh if self.approximate == "tanh" else self.exact
+        return calls(ctx, X, Y, slope)
+
+    def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Calls for ``X · Φ(X)`` and its derivative."""
+        square, t = scratch_like(ctx, X), scratch_like(ctx, X)
+        half, minus_half = ctx.constant(0.5), ctx.constant(-0.5)
+        calls: Calls
+        if X.dtype == np.float32:
+            coefficients, most = ctx.constant(np.array(_NORMAL)), ctx.constant(36.0)
+            calls = [*normal_argument(X, coefficients, most, minus_half, t, slope, square=square), (np.tanh, t, t)]
+        else:
+            calls = [] if slope is None else [(np.square, X, square), (np.multiply, square, minus_half, slope)]
+            calls += [(np.multiply, X, ctx.constant(math.sqrt(0.5)), square), *write(ctx, t, erf, square)]
+        if slope is not None:
+            calls.append((np.exp, slope, slope))
+        return [*calls, *gelu(X, t, half, ctx.constant(1 / math.sqrt(2 * math.pi)), Y, slope)]
+
+    def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
+        square, gate, half = scratch_like(ctx, X), scratch_like(ctx, X), ctx.constant(0.5)
+        a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
+        most = ctx.constant(100.0)  # beyond this tanh is ±1, in float64 too
+        calls = normal_argument(X, ctx.constant(np.array([b, a])), most, ctx.constant(-0.5), gate, None, square=square)
+        calls.append((np.tanh, gate, gate))
+        if slope is None:
+            return [*calls, *half_tanh(gate, half), (np.multiply, X, gate, Y)]
+        cubic, linear = ctx.constant(6 * b), ctx.constant(2 * a)
+        return [*calls, *gelu_by_tanh(X, gate, half, most, cubic, linear, Y, slope, square=square)]
+
+
+@op
+class Swish(ByKernels):
+    """``Y = X · sigmoid(alpha · X)``, SiLU for alpha 1. Ramachandran et al., *Searching for activation functions*, 2017."""
+
+    in_onnxruntime = False  # onnxruntime 1.32 expands it at opset 24, but not from 25 on
+    activation = "silu"
+
+    alpha: float = 1.0
+
+    def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        gate = scratch_like(ctx, X)
+        alpha = None if self.alpha == 1.0 else ctx.constant(self.alpha)
+        return [
+            (np.multiply, X, ctx.constant(self.alpha / 2), gate),
+            (np.tanh, gate, gate),
+            *silu(X, gate, ctx.constant(0.5), alpha, Y, slope),
+        ]

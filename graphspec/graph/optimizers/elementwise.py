@@ -1,0 +1,537 @@
+"""Optimizers with an update that is element by element: SGD, Lion; RMSprop, Adagrad, Adadelta, Ftrl; Adam and its relatives.
+
+Means and moments are stored divided by (1 − β): ``m ← βm + g`` instead of ``m ← βm + (1 − β)g``. All corrections are then
+scalar factors, computed by one call per step; all other calls are in-place array arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from graphspec.base.config import NonNegative, invalid
+from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.optimizers.base import BEFORE, OPTIMIZERS, Decay, Epsilon, Optimizer, begin
+from graphspec.graph.schedules import LearningRate
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Calls
+    from graphspec.graph.ir.graph import Array
+
+
+@twin(before=BEFORE)
+def sgd(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    v: Array | None,
+    rate: Array,
+    momentum: Array | None,
+    nesterov: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`SGD` for one block, after :func:`begin`; ``nesterov`` is any array or None."""
+    calls = begin(p, g, other, shrink)
+    calls.append((np.multiply, g, rate, t))
+    if v is None:
+        return [*calls, (np.subtract, p, t, p)]
+    calls += [(np.multiply, v, momentum, v), (np.subtract, v, t, v)]
+    if nesterov is None:
+        return [*calls, (np.add, p, v, p)]
+    return [*calls, (np.subtract, p, t, p), (np.multiply, v, momentum, t), (np.add, p, t, p)]
+
+
+@OPTIMIZERS.add("SGD", "sgd")
+class SGD(Optimizer):
+    """Gradient descent ``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov: ``p ← p + μm − ηg``.
+
+    Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
+    """
+
+    learning_rate: LearningRate = Field(0.01, description="A number, or a schedule.")
+    momentum: float = Field(0.0, ge=0, le=1, description="The factor μ of the previous update.")
+    nesterov: bool = Field(False, description="Whether to use Nesterov's momentum.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        momentum = np.array(self.momentum, p.dtype) if self.momentum else None
+        nesterov = momentum if self.nesterov else None
+        return sgd(p, g, None, None, m.get("momentum"), rate, momentum, nesterov, t=t)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not self.momentum:
+            return []
+        v, mu = m["momentum"], np.array(self.momentum, p.dtype)
+        calls: Calls = [(np.multiply, v, mu, v)]
+        return [*calls, (np.multiply, v, mu, t), (np.add, p, t, p)] if self.nesterov else [*calls, (np.add, p, v, p)]
+
+
+@OPTIMIZERS.add("Lion", "lion")
+class Lion(Optimizer):
+    """``p ← p − η sign(β₁m + (1 − β₁)g)``, then ``m ← β₂m + (1 − β₂)g``.
+
+    Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023.
+    """
+
+    beta_1: float = Field(0.9, gt=0, le=1, description="The weight of the mean gradient in the sign.")
+    beta_2: Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
+
+    moment_names = ("momentum",)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        u, beta_2 = m["momentum"], np.array(self.beta_2, p.dtype)
+        old, new = np.array(self.beta_1 * (1 - self.beta_2), p.dtype), np.array(1 - self.beta_1, p.dtype)
+        calls: Calls = [(np.multiply, u, old, t), (np.multiply, u, beta_2, u), (np.add, u, g, u)]
+        calls += [(np.multiply, g, new, g), (np.add, t, g, t), (np.sign, t, t), (np.multiply, t, rate, t)]
+        return [*calls, (np.subtract, p, t, p)]
+
+
+@twin(before=BEFORE)
+def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    v: Array,
+    mean: Array | None,
+    u: Array | None,
+    rate: Array,
+    rho: Array,
+    epsilon: Array,
+    share: Array | None,
+    momentum: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`RMSprop` for one block, after :func:`begin`.
+
+    ``mean`` and ``share``, 1 − ρ, are there if it is centered; ``u`` and ``momentum`` if updates accumulate.
+    """
+    calls = begin(p, g, other, shrink)
+    calls += [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
+    if mean is None:
+        calls.append((np.add, v, epsilon, t))
+    else:
+        calls += [(np.multiply, mean, rho, mean), (np.add, mean, g, mean), (np.square, mean, t)]
+        calls += [(np.multiply, t, share, t), (np.subtract, v, t, t), (np.add, t, epsilon, t)]
+    calls += [(np.sqrt, t, t), (np.divide, g, t, t), (np.multiply, t, rate, t)]
+    if u is None:
+        return [*calls, (np.subtract, p, t, p)]
+    return [*calls, (np.multiply, u, momentum, u), (np.add, u, t, u), (np.subtract, p, u, p)]
+
+
+@twin(before=BEFORE)
+def adagrad(
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    squares: Array,
+    rate: Array,
+    epsilon: Array,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return the calls of :class:`Adagrad` for one block, after :func:`begin`."""
+    calls = begin(p, g, other, shrink)
+    calls += [(np.square, g, t), (np.add, squares, t, squares), (np.add, squares, epsilon, t), (np.sqrt, t, t)]
+    return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+
+@OPTIMIZERS.add("RMSprop", "rmsprop")
+class RMSprop(Optimizer):
+    """``v ← ρv + (1 − ρ)g²``, ``p ← p − ηg / √(v + ε)``.
+
+    With ``centered`` the square of the mean gradient is subtracted from v. With momentum the updates u accumulate: ``u
+    ← μu + ηg / √(v + ε)``, ``p ← p − u``. Tieleman and Hinton, *Neural Networks for Machine Learning*, lecture 6, 2012.
+    """
+
+    rho: Decay = Field(0.9, description="The decay rate of the mean square of the gradient.")
+    momentum: float = Field(0.0, ge=0, le=1, description="The factor of the previous update.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added under the root.")
+    centered: bool = Field(False, description="Whether to divide by the deviation from the mean gradient.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate / math.sqrt(1 - self.rho),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        rho, share, momentum = (np.array(x, p.dtype) for x in (self.rho, 1 - self.rho, self.momentum))
+        numbers = rho, np.array(self.epsilon / (1 - self.rho), p.dtype), share if self.centered else None
+        slots = m["velocity"], m.get("mean"), m.get("momentum")
+        return rmsprop(p, g, None, None, *slots, rate, *numbers, momentum if self.momentum else None, t=t)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if self.centered or self.momentum:
+            return None
+        return [(np.multiply, m["velocity"], np.array(self.rho, p.dtype), m["velocity"])]
+
+
+@OPTIMIZERS.add("Adagrad", "adagrad")
+class Adagrad(Optimizer):
+    """``a ← a + g²``, ``p ← p − ηg / √(a + ε)``.
+
+    Duchi, Hazan and Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011.
+    """
+
+    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
+
+    moment_names = ("accumulator",)
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        slots["accumulator"].fill(self.initial_accumulator_value)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        return adagrad(p, g, None, None, m["accumulator"], rate, np.array(self.epsilon, p.dtype), t=t)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        return []
+
+
+@OPTIMIZERS.add("Adadelta", "adadelta")
+class Adadelta(Optimizer):
+    """``v ← ρv + (1 − ρ)g²``, ``δ = g √(d + ε) / √(v + ε)``, ``d ← ρd + (1 − ρ)δ²``, ``p ← p − ηδ``.
+
+    Zeiler, *ADADELTA: An Adaptive Learning Rate Method*, 2012.
+    """
+
+    rho: Decay = Field(0.95, description="The decay rate of the mean squares.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
+
+    moment_names = ("accumulated_grad", "accumulated_delta_var")
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        v, d, rho = m["accumulated_grad"], m["accumulated_delta_var"], np.array(self.rho, p.dtype)
+        epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
+        calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
+        calls += [(np.add, d, epsilon, t), (np.sqrt, t, t), (np.multiply, g, t, g)]
+        calls += [(np.add, v, epsilon, t), (np.sqrt, t, t), (np.divide, g, t, g)]
+        calls += [(np.multiply, d, rho, d), (np.square, g, t), (np.add, d, t, d)]
+        return [*calls, (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        rho = np.array(self.rho, p.dtype)
+        return [(np.multiply, mean, rho, mean) for mean in (m["accumulated_grad"], m["accumulated_delta_var"])]
+
+
+@OPTIMIZERS.add("Ftrl", "ftrl")
+class Ftrl(Optimizer):
+    """``n' = n + g²``, ``z ← z + g + 2λₛp − (n'^−κ − n^−κ)p/η``, ``p ← (clip(z, ±λ₁) − z) / (n'^−κ/η + 2λ₂ + β/η)``.
+
+    κ is ``learning_rate_power``; λ₁, λ₂ and λₛ are the strengths of L1, L2 and shrinkage.
+    McMahan et al., *Ad Click Prediction: a View from the Trenches*, KDD 2013.
+    """
+
+    learning_rate_power: float = Field(-0.5, le=0, description="The power of the sum of squares in the learning rate.")
+    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
+    l1_regularization_strength: NonNegative = Field(
+        0.0, description="The strength λ₁ of L1; sets weights to exactly 0."
+    )
+    l2_regularization_strength: NonNegative = Field(0.0, description="The strength λ₂ of L2; shrinks weights.")
+    l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="The strength λₛ of shrinkage.")
+    beta: float = Field(0.0, description="The constant β in the divisor.")
+
+    moment_names = ("accumulator", "linear")
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        # Not 0: if a gradient has always been 0, the quotient would be 0 / 0.
+        slots["accumulator"].fill(max(self.initial_accumulator_value, 1e-30))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        rate = max(rate, 1e-30)  # a schedule may end at 0; the weights then hardly change
+        return (1 / rate, 2 * self.l2_regularization_strength + self.beta / rate)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        inverse_rate, shrinkage = factors
+        n, z = m["accumulator"], m["linear"]
+        high = np.array(self.l1_regularization_strength, p.dtype)
+        low = np.negative(high)
+        calls: Calls = [(np.add, z, g, z)]
+        if self.l2_shrinkage_regularization_strength:
+            twice = np.array(2 * self.l2_shrinkage_regularization_strength, p.dtype)
+            calls += [(np.multiply, p, twice, t), (np.add, z, t, z)]
+        calls += [(np.square, g, g), (np.add, g, n, g), self._power(n, t), (np.copyto, n, g), self._power(n, g)]
+        calls += [(np.multiply, g, inverse_rate, g), (np.multiply, t, inverse_rate, t), (np.subtract, g, t, t)]
+        calls += [(np.multiply, t, p, t), (np.subtract, z, t, z), (np.add, g, shrinkage, g)]
+        calls += [(np.clip, z, low, high, t), (np.subtract, t, z, t), (np.divide, t, g, p)]
+        return [*calls, (g.fill, 0.0)]
+
+    def _power(self, x: Array, out: Array) -> tuple[object, ...]:
+        if self.learning_rate_power == -0.5:
+            return (np.sqrt, x, out)
+        return (np.power, x, np.array(-self.learning_rate_power, x.dtype), out)
+
+
+def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
+    """Return the factor of Adam's quotient of moments in update ``step``."""
+    first, second = (1 - beta_1) / (1 - beta_1 ** (step + 1)), 1 - beta_2 ** (step + 1)
+    return rate * first * math.sqrt(second / (1 - beta_2))
+
+
+def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
+    """Return calls that update the two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
+    beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
+    calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
+    return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+
+
+@twin(before=BEFORE)
+def adam(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    g: Array,
+    other: Array | None,
+    shrink: Array | None,
+    u: Array,
+    v: Array,
+    largest: Array | None,
+    rate: Array,
+    beta_1: Array,
+    beta_2: Array,
+    epsilon: Array,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return calls for ``u ← β₁u + g``, ``v ← β₂v + g²``, ``p ← p − rate · u / (√v + ε)``, after :func:`begin`."""
+    calls = begin(p, g, other, shrink)
+    calls += [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
+    calls += [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+    if largest is not None:
+        calls.append((partial(np.maximum, out=largest), largest, v))
+        v = largest
+    calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
+    return [*calls, (np.subtract, p, t, p)]
+
+
+@twin()
+def adam_idle(  # noqa: PLR0913 (the operands of the kernel)
+    p: Array,
+    u: Array,
+    v: Array,
+    largest: Array | None,
+    rate: Array,
+    beta_1: Array,
+    beta_2: Array,
+    epsilon: Array,
+    ids: Array | None,
+    count: Array | None,
+    /,
+    *,
+    t: Array,
+) -> Calls:
+    """Return calls for :func:`adam` with a gradient of 0; the kernel also for the first ``count`` of the rows ``ids`` alone.
+
+    :func:`graphspec.graph.kernels.compiled.of_rows` gives it these.
+    """
+    assert ids is None, "NumPy's calls are for all rows"
+    calls: Calls = [(np.multiply, u, beta_1, u), (np.multiply, v, beta_2, v)]
+    calls += [(np.sqrt, v if largest is None else largest, t), (np.add, t, epsilon, t), (np.divide, u, t, t)]
+    return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+
+@dataclass(frozen=True, slots=True)
+class AdamBlock:
+    """The operands of one block of Adam.
+
+    Attributes:
+        p: the weights.
+        g: their gradient.
+        t: a scratch buffer of the same length.
+        u: the first moment.
+        v: the second moment.
+        largest: with AMSGrad, the largest second moment so far, which is then used instead of ``v``.
+    """
+
+    p: Array
+    g: Array
+    t: Array
+    u: Array
+    v: Array
+    largest: Array | None = None
+
+
+def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
+    """Return calls that update one block by Adam."""
+    added = epsilon / math.sqrt(1 - betas[1])
+    beta_1, beta_2, epsilon_ = (np.array(number, block.p.dtype) for number in (*betas, added))
+    moments = block.u, block.v, block.largest
+    return adam(block.p, block.g, None, None, *moments, rate, beta_1, beta_2, epsilon_, t=block.t)
+
+
+def keeps_sign(beta: float) -> bool:
+    """Return whether ``beta`` times a negative number is never −0, to which adding a gradient of 0 would give +0."""
+    return beta > 0.5
+
+
+class Moments(Optimizer):
+    """Base of the optimizers with Adam's two moments and arguments."""
+
+    beta_1: Decay = Field(0.9, description="The decay rate of the mean of the gradient.")
+    beta_2: Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
+
+    moment_names = ("momentum", "velocity")
+
+
+@OPTIMIZERS.add("Adam", "adam")
+class Adam(Moments):
+    """``m ← β₁m + (1 − β₁)g``, ``v ← β₂v + (1 − β₂)g²``, ``p ← p − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)``.
+
+    With ``amsgrad`` the largest v so far is used. Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR
+    2015; Reddi et al., *On the Convergence of Adam and Beyond*, ICLR 2018.
+    """
+
+    amsgrad: bool = Field(False, description="Whether the mean square never decreases (AMSGrad).")
+
+    def moments(self) -> tuple[str, ...]:
+        return (*super().moments(), *(("velocity_max",) if self.amsgrad else ()))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (adam_rate(step, rate, self.beta_1, self.beta_2),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        block = AdamBlock(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
+        return adam_update(block, rate, (self.beta_1, self.beta_2), self.epsilon)
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not keeps_sign(self.beta_1):
+            return None
+        u, v, largest, (rate,) = m["momentum"], m["velocity"], m.get("velocity_max"), factors
+        beta_1, beta_2 = np.array(self.beta_1, p.dtype), np.array(self.beta_2, p.dtype)
+        added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
+        return adam_idle(p, u, v, largest, rate, beta_1, beta_2, added, None, None, t=t)
+
+
+@OPTIMIZERS.add("AdamW", "adamw")
+class AdamW(Adam):
+    """Adam with decoupled weight decay λ: ``p ← p − ηλp``, then Adam's update.
+
+    Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
+    """
+
+    weight_decay: NonNegative | None = Field(
+        0.004, description="The decay of weights per step, times the learning rate."
+    )
+
+    @model_validator(mode="after")
+    def _decays(self) -> AdamW:
+        if self.weight_decay is None:
+            raise invalid("must be a number", "use Adam for no weight decay", key="weight_decay", show_value=True)
+        return self
+
+
+@OPTIMIZERS.add("Adamax", "adamax")
+class Adamax(Moments):
+    """``m ← β₁m + (1 − β₁)g``, ``u ← max(β₂u, |g|)``, ``p ← p − η/(1 − β₁ᵗ) · m / (u + ε)``.
+
+    Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR 2015.
+    """
+
+    moment_names = ("momentum", "norm")
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        u, norm = m["momentum"], m["norm"]
+        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u), (np.multiply, norm, beta_2, norm)]
+        calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g), (np.add, norm, epsilon, t)]
+        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+    def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
+        if not keeps_sign(self.beta_1):
+            return None
+        u, norm, (rate,) = m["momentum"], m["norm"], factors
+        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        calls: Calls = [(np.multiply, u, beta_1, u), (np.multiply, norm, beta_2, norm), (np.add, norm, epsilon, t)]
+        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+
+@cache
+def _nadam_products() -> tuple[float, ...]:
+    """Return ``Π (1 − ½ · 0.96ᵏ)`` for k = 1 … t, up to the t from which the factors are 1 in float64."""
+    return tuple(accumulate((1 - 0.5 * 0.96**k for k in range(1, 1000)), lambda a, b: a * b, initial=1.0))
+
+
+@OPTIMIZERS.add("Nadam", "nadam")
+class Nadam(Moments):
+    """Adam with Nesterov's momentum: ``p ← p − η (μₜ₊₁m / (1 − Uₜ₊₁) + (1 − μₜ)g / (1 − Uₜ)) / (√(v / (1 − β₂ᵗ)) + ε)``.
+
+    ``μₜ = β₁(1 − ½ · 0.96ᵗ)`` and ``Uₜ = μ₁ ⋯ μₜ``. Dozat, *Incorporating Nesterov Momentum into Adam*, 2016.
+    """
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        t, products = step + 1, _nadam_products()
+        now, next_ = (self.beta_1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+        product = self.beta_1**t * products[min(t, len(products) - 1)]
+        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        of_mean = rate * scale * next_ * (1 - self.beta_1) / (1 - product * next_)
+        return of_mean, rate * scale * (1 - now) / (1 - product), self.epsilon * scale
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        of_mean, of_gradient, epsilon = factors
+        u, v = m["momentum"], m["velocity"]
+        calls = accumulate_moments(g, t, u, v, (self.beta_1, self.beta_2))
+        calls += [(np.multiply, g, of_gradient, g), (np.multiply, u, of_mean, t), (np.add, g, t, g)]
+        calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g)]
+        return [*calls, (np.subtract, p, g, p)]
+
+
+@OPTIMIZERS.add("ScheduleFreeAdamW", "schedulefreeadamw")
+class ScheduleFreeAdamW(Moments):
+    """``z ← z − ηg / (√(v / (1 − β₂ᵗ)) + ε)``, ``x ← (1 − 1/t)x + z/t``, ``p = (1 − β₁)z + β₁x``.
+
+    z is the slot ``momentum``. Gradients, validation and export use p, as in Keras.
+    Defazio et al., *The Road Less Scheduled*, NeurIPS 2024.
+    """
+
+    learning_rate: LearningRate = Field(0.0025, description="A number, or a schedule.")
+    epsilon: Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
+    warmup_steps: NonNegative = Field(0, description="Steps in which the learning rate increases linearly.")
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        slots["momentum"][...] = P
+
+    def updates_rows(self) -> bool:
+        return False  # p is a mean over all steps
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        t = step + 1
+        if self.warmup_steps > 0:
+            rate *= min(t / self.warmup_steps, 1.0)
+        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        return rate * scale, self.epsilon * scale, 1 - 1 / t, 1 / t, (1 - 1 / t) * (1 - self.beta_1)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        # With d the step of z, p follows from its old value without storing x: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
+        rate, epsilon, keep, add, back = factors
+        z, v, beta_2 = m["momentum"], m["velocity"], np.array(self.beta_2, p.dtype)
+        calls: Calls = [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+        calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g), (np.multiply, g, rate, g)]
+        calls += [(np.subtract, z, g, z), (np.multiply, p, keep, p), (np.multiply, g, back, g)]
+        return [*calls, (np.subtract, p, g, p), (np.multiply, z, add, t), (np.add, p, t, p)]

@@ -1,0 +1,543 @@
+"""The passes before a graph is bound to a program. They may use operators that ONNX lacks.
+
+The first two determine the matmuls of a graph, the last one which of them several workers share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
+from graphspec.graph.analysis import needed_gradients
+from graphspec.graph.builder import Rebuild, readers, rebuild
+from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
+from graphspec.graph.kernels.compiled import use_fast_kernel
+from graphspec.graph.kernels.windows import Window
+from graphspec.graph.ops import OPS, operator
+from graphspec.graph.ops.formulas import Unary
+from graphspec.graph.target import Target
+
+if TYPE_CHECKING:
+    from graphspec.graph.kernels.context import Shard
+
+MIN_WIDTH_PER_ID = 20
+"""GatherSum is faster for vectors with at least this many elements per id: one id takes as long as 15 to 24 elements of a
+matmul."""
+_UNSCALED = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+
+
+def multiplies(node: Node) -> bool:
+    """Return whether a node multiplies its first input by a matrix, without scaling or transposing."""
+    unscaled = node.op in ("Gemm", "MatMul") and not node.attrs.items() - _UNSCALED.items()
+    return unscaled and node.inputs[1] is not None and node.inputs[1].rank == 2
+
+
+def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
+    """Replace products of MultiHot and a matrix by GatherSum.
+
+    A multi-hot vector times a matrix is the sum of the matrix's rows at the ids. GatherSum computes the sum from the
+    ids, so the wide vectors, mostly zeros, are never created. This is faster if the vectors are much wider than the
+    lists of ids.
+
+    >>> g, ids, W = sketch({"ids": Type("int64", ("N", 3))}, {"W": (1000, 8)})
+    >>> graph = g.graph.with_outputs({"y": g.MatMul(g.MultiHot(ids, depth=1000), W)})
+    >>> print_graph(graph)
+    %1 = MultiHot(ids, depth=1000)
+    y = MatMul(%1, W)
+    >>> print_graph(multi_hot_matmul_to_gather_sum(graph, Target()))
+    y = GatherSum(ids, W)
+    """
+    if all(node.op != "MultiHot" for node in graph.nodes):
+        return graph
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if not multiplies(node):
+            return None
+        X, W, bias = (*inputs, None)[:3]
+        assert X is not None
+        assert W is not None
+        multi_hot = X.node
+        if multi_hot is None or multi_hot.op != "MultiHot" or len(multi_hot.inputs) > 1:
+            return None
+        (ids,), depth = multi_hot.inputs, multi_hot.attrs["depth"]
+        assert ids is not None
+        k = ids.shape[-1]
+        if not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= depth):
+            return None
+        g = state.builder(node)
+        Y = g.GatherSum(ids, W, count=multi_hot.attrs["count"])
+        return (Y if bias is None else g.Add(Y, bias),)
+
+    return rebuild(graph, visit)
+
+
+def only_multiplied(graph: Graph) -> dict[str, int]:
+    """Return the inputs ``(N, width)`` that only matmuls read, with their widths."""
+    multiplied: set[str] = set()
+    other = {v.name for v in graph.outputs.values()}
+    for node in graph.nodes:
+        names = [v.name for v in node.inputs if v is not None and v.name in graph.inputs]
+        first = node.inputs[0] if node.inputs else None
+        if names and first is not None and first.name == names[0] and multiplies(node):
+            multiplied.add(names.pop(0))
+        other.update(names)
+    wide = {n: v.shape[1] for n, v in graph.inputs.items() if v.rank == 2 and v.type.is_float}
+    return {n: k for n, k in wide.items() if isinstance(k, int) and n in multiplied - other}
+
+
+def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
+    """Read an input ``(N, width)`` that is fed with shape ``(N, k)`` through MultiHot.
+
+    A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
+    (``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot before its
+    readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
+
+    It applies to inputs that are fed with another width than in the spec.
+
+    The input becomes int64: the indices of at most k ones per row, padded with ``width``.
+
+    >>> g, x, W = sketch({"x": ("N", 1000)}, {"W": (1000, 8)})
+    >>> graph = g.graph.with_outputs({"y": g.MatMul(x, W)})
+    >>> print_graph(graph)
+    y = MatMul(x, W)
+    >>> print_graph(sparsify_bool_inputs(graph, Target({"x": (64, 7)})))
+    %1 = MultiHot(x, depth=1000, count=1)
+    y = MatMul(%1, W)
+    """
+    shapes = target.shapes
+    sparse = {
+        n: (Value(n, Type("int64", (v.shape[0], shapes[n][1])), "input"), width)
+        for n, v in graph.inputs.items()
+        if v.rank == 2
+        and v.type.is_float
+        and n in shapes
+        and shapes[n][1] != (width := v.shape[1])
+        and isinstance(width, int)
+    }
+    if not sparse:
+        return graph
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if not any(v is not None and v.name in sparse for v in inputs):
+            return None
+        g = state.builder(node)
+
+        def multi_hot(value: Value) -> Value:
+            indices, width = sparse[value.name]
+            vectors: Value = g.MultiHot(indices, depth=width, count=1)
+            return vectors
+
+        return state.copy(node, [multi_hot(v) if v is not None and v.name in sparse else v for v in inputs])
+
+    result = rebuild(graph, visit)
+    result.inputs |= {n: indices for n, (indices, _) in sparse.items()}
+    return result
+
+
+@dataclass(frozen=True)
+class _Movable:
+    """The operations that can move below a MaxPool: a Relu or Clip, and the bias of the convolution before it."""
+
+    relu: Node | None
+    conv: Node | None
+
+
+def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
+    """Apply the bias of a convolution and Relu after a MaxPool instead of before it.
+
+    Adding a bias and ReLU, with or without a maximum, are monotonic, so they commute with the maximum of a window.
+    After a 2×2 pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of
+    the nodes that move, possibly through Transposes.
+
+    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0 (and below a Clip's
+    bound), otherwise nowhere.
+    There are two differences by rounding: elements that are equal only after the bias is added are now different, and the
+    gradient of the bias is summed in another order.
+
+    >>> g, x, W, b = sketch({"x": ("N", 3, 8, 8)}, {"W": (4, 3, 3, 3), "b": (4,)})
+    >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
+    >>> print_graph(graph)
+    %1 = Conv(x, W, b)
+    %2 = Relu(%1)
+    y = MaxPool(%2, kernel_shape=(2, 2))
+    >>> print_graph(sink_bias_relu_below_pool(graph, Target()))
+    %1 = Conv(x, W)
+    %2 = MaxPool(%1, kernel_shape=(2, 2))
+    %3 = Unsqueeze(b, [1, 2])
+    %4 = Add(%2, %3)
+    y = Relu(%4)
+    """
+    reads = readers(graph)
+    found = {node.name: moved for node in graph.needed(graph.roots()) if (moved := _movable(node, reads)) is not None}
+    if not found:
+        return graph
+    relus = {moved.relu.name for moved in found.values() if moved.relu is not None}
+    convs = {moved.conv.name for moved in found.values() if moved.conv is not None}
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.name in relus:
+            X = inputs[0]
+            return None if X is None else (X,)
+        if node.name in convs:
+            return state.copy(node, inputs[:2])
+        if node.name not in found:
+            return None
+        moved, g = found[node.name], state.builder(node)
+        (Y,) = state.copy(node, inputs)
+        if moved.conv is not None:
+            Y = g.Add(Y, g.Unsqueeze(moved.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
+        if moved.relu is not None:
+            Y = g.emit(moved.relu.op, (Y, *moved.relu.inputs[1:]), moved.relu.attrs)
+        return (Y,)
+
+    return rebuild(graph, visit)
+
+
+def _movable(node: Node, reads: Mapping[str, int]) -> _Movable | None:
+    """Return the operations that can move below the node.
+
+    Return None if the node is not a MaxPool, or if a window could contain only padding.
+    """
+    if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
+        return None
+    value, relu, channel = node.inputs[0], None, 1
+    while value is not None and value.node is not None and reads[value.name] == 1:
+        source = value.node
+        if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
+            bias = source.inputs[2]
+            if bias is not None and bias.kind == "param" and use_fast_kernel(True):
+                return _Movable(relu, source)
+            break
+        if source.op in ("Relu", "Clip") and relu is None:
+            if any(bound is not None and bound.kind != "constant" for bound in source.inputs[1:]):
+                break
+            relu = source
+        elif source.op == "Transpose":
+            channel = (source.attrs["perm"] or list(range(value.rank))[::-1])[channel]
+        else:
+            break
+        value = source.inputs[0]
+    return None if relu is None else _Movable(relu, None)
+
+
+Need = tuple[int | None, ...]
+"""The number of elements of each axis that are read, counted from the start; None for all."""
+
+
+def crop_unread(graph: Graph, target: Target) -> Graph:
+    """Crop rows and columns that nothing reads.
+
+    A window that does not fit into the end of an axis is never computed: pooling by 2 does not read the last of 11
+    rows. The convolution before it computes this row in vain, forward and backward, and perhaps also reads rows that
+    nothing else needs. From the outputs backwards, this pass finds how much of each spatial axis is read. It then gives
+    convolutions and poolings negative padding at the end of the axis, so they compute no more than that.
+
+    Values and gradients are the same, but sums may be computed in another order.
+
+    >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
+    >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
+    >>> print_graph(graph, shapes=True)
+    %1 = Conv(x, W)  # (N, 4, 9, 9)
+    y = MaxPool(%1, kernel_shape=(2, 2), strides=(2, 2))  # (N, 4, 4, 4)
+    >>> print_graph(crop_unread(graph, Target()), shapes=True)
+    %1 = Conv(x, W, pads=[0, 0, -1, -1])  # (N, 4, 8, 8)
+    y = MaxPool(%1, kernel_shape=(2, 2), pads=[0, 0, 0, 0], strides=(2, 2))  # (N, 4, 4, 4)
+    """
+    nodes = graph.needed(graph.roots())
+    if not use_fast_kernel(True) or not any(_windows(node) is not None for node in nodes):
+        return graph
+    needs = _needs(nodes, graph.roots())
+    cropped = {node.name for node in nodes if _windows(node) is not None and _is_partial(needs, node.outputs[0])}
+    if not cropped:
+        return graph
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
+        if not changed and node.name not in cropped:
+            return None
+        X, windows = inputs[0], _windows(node)
+        if windows is None or X is None:
+            return state.copy_inferred(node, inputs)
+        out = _needed_shape(node, needs[node.outputs[0].name])
+        return state.copy_inferred(node, inputs, auto_pad="NOTSET", pads=_pads(node, windows, X, out))
+
+    return rebuild(graph, visit)
+
+
+def _needed_shape(node: Node, need: Need) -> list[Any]:
+    """Return the output's shape, with the needed size on axes that are read partially."""
+    return [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
+
+
+def _is_partial(needs: Mapping[str, Need], value: Value) -> bool:
+    """Return whether only a part of the value is read."""
+    return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
+
+
+def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
+    """Return the needed part of each value, by the value's name."""
+    needs: dict[str, Need] = {}
+
+    def read(value: Value | None, need: Need) -> None:
+        if value is not None:
+            before = needs.get(value.name, need)
+            needs[value.name] = tuple(
+                None if a is None or b is None else max(a, b) for a, b in zip(before, need, strict=True)
+            )
+
+    for value in roots:
+        read(value, _all(value))
+    for node in reversed(nodes):
+        for k, X in enumerate(node.inputs):
+            if X is not None:
+                read(X, _reads(node, k, needs[node.outputs[0].name]) if len(node.outputs) == 1 else _all(X))
+    return needs
+
+
+def _all(value: Value) -> Need:
+    return (None,) * value.rank
+
+
+def _reads(node: Node, k: int, out: Need) -> Need:
+    """Return the part of input ``k`` that a node reads to compute the needed part ``out`` of its output."""
+    value = node.inputs[k]
+    assert value is not None
+    if k == 0 and (windows := _windows(node)) is not None:
+        return _read_by_windows(value, _needed_shape(node, out)[2:], windows)
+    if node.op == "Transpose":
+        perm = node.attrs["perm"] or list(range(value.rank))[::-1]
+        return tuple(out[perm.index(axis)] for axis in range(value.rank))
+    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
+        return out
+    return _all(value)
+
+
+def _others_broadcast(node: Node, k: int, out: Need) -> bool:
+    """Return whether the other operands are broadcast along the axes that are read partially."""
+    others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
+    partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
+    return all(v.rank < k or v.shape[-k] == 1 for v in others for k in partial)
+
+
+def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:
+    """Return the number of elements that ``counts`` windows read of each spatial axis; None if all or unknown."""
+    lengths: list[int | None] = []
+    for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
+        if not isinstance(size, int) or not isinstance(count, int):
+            lengths.append(None)
+            continue
+        end = (count - 1) * stride + extent - begin
+        lengths.append(end if 0 < end < size else None)
+    return (None, None, *lengths)
+
+
+def _windows(node: Node) -> list[Window] | None:
+    """Return the windows of a convolution or a pooling; None for another operator, or if a window is symbolic."""
+    X, W = (*node.inputs, None, None)[:2]
+    return None if X is None else operator(node).windows(X, W)
+
+
+def _pads(node: Node, windows: list[Window], X: Value, out: Sequence[Any]) -> list[int]:
+    """Return the padding for which the windows over X produce the shape ``out``."""
+    pads, ends = node.attrs["pads"], []
+    for axis, (stride, extent, begin) in enumerate(windows):
+        size, count = X.shape[2 + axis], out[2 + axis]
+        if isinstance(size, int) and isinstance(count, int):
+            ends.append((count - 1) * stride + extent - size - begin)
+        else:
+            ends.append(pads[len(windows) + axis] if pads is not None else 0)
+    return [*(begin for _, _, begin in windows), *ends]
+
+
+# Fusing is faster for convolution windows of at most this many elements. For larger windows the products take longer than
+# the memory traffic, and other algorithms may be applicable. A 1×1 convolution is not fused, because it copies nothing.
+_MAX_WINDOW = 200
+
+
+def fuse_conv_max_pool(graph: Graph, target: Target) -> Graph:
+    """Replace Conv and MaxPool by ConvPool if this is possible and faster.
+
+    The fused operator ConvPool computes one plane of the convolution per tap of the pooling window, then the
+    elementwise maximum of the planes. It processes a few samples at a time, so the large result of the convolution
+    stays in the cache. It computes no gradient of its input, so the convolution must read a value that needs none, such
+    as an image. The pooling must be the only reader of the convolution, and its windows must not overlap.
+
+    >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
+    >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
+    >>> print_graph(graph)
+    %1 = Conv(x, W)
+    y = MaxPool(%1, kernel_shape=(2, 2), strides=(2, 2))
+    >>> print_graph(fuse_conv_max_pool(graph, Target()))
+    y = ConvPool(x, W, window=(2, 2))
+    """
+    pools = [node for node in graph.nodes if node.op == "MaxPool" and _tiles(node)]
+    if not pools:
+        return graph
+    reads = readers(graph)
+    differentiated = needed_gradients(graph, graph.nodes, target.input_grads)
+    convs = {node.name: conv for node in pools if (conv := _convolution_before(node, reads)) is not None}
+    found = {name: conv for name, conv in convs.items() if _fits(conv, differentiated)}
+    if not found:
+        return graph
+    names = {conv.name for conv in found.values()}
+    conv_inputs: dict[str, tuple[Value | None, ...]] = {}
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.name in names:
+            conv_inputs[node.name] = inputs[:2]
+        if node.name not in found:
+            return None
+        conv = found[node.name]
+        attrs = {key: conv.attrs[key] for key in ("auto_pad", "dilations", "pads", "strides")}
+        return (state.builder(node).ConvPool(*conv_inputs[conv.name], window=node.attrs["kernel_shape"], **attrs),)
+
+    return rebuild(graph, visit)
+
+
+def _tiles(pool: Node) -> bool:
+    """Return whether a MaxPool's windows have several elements, no overlap, no gaps and no padding."""
+    attrs, window = pool.attrs, list(pool.attrs["kernel_shape"])
+    unpadded = attrs["auto_pad"] in ("NOTSET", "VALID") and not any(attrs["pads"] or ()) and not attrs["ceil_mode"]
+    if not unpadded or any(d != 1 for d in attrs["dilations"] or ()):
+        return False
+    return math.prod(window) > 1 and window == list(attrs["strides"] or (1,) * len(window))
+
+
+def _convolution_before(pool: Node, reads: Mapping[str, int]) -> Node | None:
+    """Return the convolution whose only reader is this MaxPool, possibly through Transposes that cancel, or None."""
+    value = pool.inputs[0]
+    assert value is not None
+    order = list(range(value.rank))  # the axis of `value` for each axis of the MaxPool's input
+    while value is not None and value.node is not None and reads[value.name] == 1:
+        node = value.node
+        if node.op == "Conv":
+            return node if order == sorted(order) else None
+        if node.op != "Transpose":
+            return None
+        perm = node.attrs["perm"] or list(range(value.rank))[::-1]
+        order, value = [perm[k] for k in order], node.inputs[0]
+    return None
+
+
+def _fits(conv: Node, differentiated: Collection[str]) -> bool:
+    """Return whether a convolution has no groups and no bias, its input needs no gradient, and fusing is faster."""
+    X, W, bias = (*conv.inputs, None)[:3]
+    if X is None or W is None or X.name in differentiated or bias is not None or conv.attrs["group"] != 1:
+        return False
+    taps = math.prod(W.fixed(k) for k in range(2, W.rank))
+    return use_fast_kernel(taps > 1 and taps * W.fixed(1) <= _MAX_WINDOW)
+
+
+_MIN_KERNEL = 1 << 18
+"""Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""
+_MIN_RATIO = 1.5
+"""Elements of a kernel, divided by the elements of the batch's inputs and outputs."""
+_LINE_ELEMENTS = CACHE_LINE // 4
+"""Elements of float32 in a cache line."""
+
+
+def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
+    """Return the trainable kernels that are large enough for sharding and that only one product of the batch reads."""
+    reads, found = readers(graph), set()
+    for node in filter(multiplies, graph.needed(graph.roots())):
+        A, B, C = (*node.inputs, None)[:3]
+        assert A is not None
+        assert B is not None
+        only_reader = reads[B.name] == 1 and A.shape[:-1] == ("N",) and (C is None or C.rank == 1)
+        if B.param is None or not B.param.trainable or not only_reader:
+            continue
+        k, n = B.param.stored_shape
+        pays = n % (workers * _LINE_ELEMENTS) == 0 and k * n >= max(_MIN_KERNEL, _MIN_RATIO * batch * (k + n))
+        if min(k, n) >= workers and use_fast_kernel(pays):
+            found.add(B.name)
+    return found
+
+
+def shard_products(graph: Graph, target: Target) -> Graph:
+    """Replace products with sharded kernels by ShardedGemm, one worker's part of the product.
+
+    Normally every worker computes the gradient of each complete kernel from its rows of the batch, and the gradients
+    are summed after the step. For a wide kernel this sum needs more memory traffic than the batch's activations. So
+    each worker computes some columns of the product for the batch of all workers, and the workers exchange activations
+    instead of gradients.
+
+    It applies to the kernels that ``wide_kernels`` chooses.
+
+    If there are only elementwise functions between two sharded products, the values between them are sharded by columns,
+    too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
+
+    >>> g, x, A, B = sketch({"x": ("N", 512)}, {"A": (512, 1024), "B": (1024, 512)})
+    >>> graph = g.graph.with_outputs({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
+    >>> print_graph(graph)
+    %1 = MatMul(x, A)
+    %2 = Relu(%1)
+    y = MatMul(%2, B)
+    >>> shard = Shard(SimpleNamespace(rank=0, size=2), slice(0, 32), 64, {"A": ..., "B": ...})
+    >>> print_graph(shard_products(graph, Target(shard=shard)))
+    %1 = ShardedGemm(x, A, input_partition=rows, output_partition=columns, shape=(64, 512))
+    %2 = Relu(%1)
+    y = ShardedGemm(%2, B, input_partition=columns, output_partition=rows, shape=(32, 512))
+    """
+    shard = target.shard
+    if shard is None or not shard.matrices:
+        return graph
+    group, kernels, total = shard.group, shard.matrices, shard.total
+    rows = shard.rows.stop - shard.rows.start
+    nodes = graph.needed(graph.roots())
+    sharded = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
+    operands, reads = {node.inputs[0].name for node in sharded.values() if node.inputs[0]}, readers(graph)
+    joined = {v: name for v, name in _ends(nodes, sharded, reads).items() if v in operands and reads[v] == 1}
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.name not in sharded:
+            return None
+        (X, *_), (old,) = inputs, node.outputs
+        assert X is not None
+        source = "columns" if X.name in joined else "rows"
+        result = "columns" if node.name in joined.values() else "rows"
+        columns = shard_slice(old.features, group.rank, group.size)
+        shape = (rows, old.features) if result == "rows" else (total, columns.stop - columns.start)
+        attrs = {"input_partition": source, "output_partition": result, "shape": shape}
+        return state.node(node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
+
+    return rebuild(graph, visit)
+
+
+def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
+    """Return the shared memory for inputs and gradients of values, by their names.
+
+    They are written directly to it, and the other workers read them there, without a copy.
+    """
+    matrices, rows = shard.matrices, shard.rows
+    nodes, found = graph.needed(graph.roots()), dict[str, Array]()
+    sharded = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "ShardedGemm"}
+    for node in nodes:
+        X = node.inputs[0] if node.name in sharded else None
+        if X is not None and X.kind == "input":
+            found[X.name] = sharded[node.name].inputs[rows]
+    broadcast_rows = [node.name for node in nodes if node.name in sharded and node.attrs["output_partition"] == "rows"]
+    for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
+        found[value] = sharded[name].output_gradients[rows]
+    return found
+
+
+def _kernel(node: Node) -> str:
+    return "" if node.inputs[1] is None else node.inputs[1].name
+
+
+def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
+    """Follow chains of elementwise functions, each the only reader of its input, from the outputs of the ``begin`` nodes.
+
+    Return ``last value → first node`` of each chain, by name.
+    """
+    ends: dict[str, str] = {}
+    for node in nodes:
+        X, Y = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if node.name in begin:
+            ends[Y.name] = node.name
+        elif X is not None and X.name in ends and reads[X.name] == 1 and issubclass(OPS[node.op], Unary):
+            ends[Y.name] = ends.pop(X.name)
+    return ends
