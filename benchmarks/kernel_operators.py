@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from graphspec.export.quantize_gate import gate
 
 from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
-from graphspec.export.quantize_gate import gate
 from graphspec.graph.kernels.compiled import of_rows
 from graphspec.graph.ops.gelu import gelu, normal_argument
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
