@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphspec.language.search import Choice, Search, Space
+from graphspec.language.search_space import Choice, Search, Space
 from graphspec.search.records import Trial
 
 FEWEST = 10

@@ -18,7 +18,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.libraries import missing_library
 from graphspec.engine.training.lock import locked
-from graphspec.language.search import Choice, Chooser, Space
+from graphspec.language.search_space import Choice, Chooser, Space
 from graphspec.search.records import Trial
 from graphspec.search.sampling import Params, sampled, seed_of, sets_of
 from graphspec.search.study import Plan, Study

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, shell, shorten_end
-from graphspec.language.search import Choice, Space
+from graphspec.language.search_space import Choice, Space
 from graphspec.search.importance import FEWEST, METHOD, importances
 from graphspec.search.records import Trial, ranked
 from graphspec.search.study import Plan

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.language.search import Choice, Chooser, Range, Search, Space, drawn
+from graphspec.language.search_space import Choice, Chooser, Range, Search, Space, drawn
 from graphspec.language.write import flow
 
 Params = dict[str, int | float]

@@ -16,7 +16,7 @@ from pathlib import Path
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.engine.training.lock import locked
-from graphspec.language.search import Search
+from graphspec.language.search_space import Search
 from graphspec.search.records import TRIAL, Trial, read_trial
 from graphspec.search.sampling import Params, grid_point, random_chooser, sampled, sets_of
 
