@@ -365,7 +365,7 @@ def only_base(of: str, instead: str) -> tuple[str, str]:
 
 def named(registry: Registry[Any], base: Any) -> Any:
     """Return the field type of an argument that takes an object of ``registry``, by name or as a mapping."""
-    schema: dict[str, Any] = {"x-kind": registry.kind}  # `language/schema_values.py` replaces it by a reference
+    schema: dict[str, Any] = {"x-kind": registry.kind}  # `language/schema.py` replaces it by a reference
     if type(None) in get_args(base):
         schema = {"anyOf": [schema, {"type": "null"}]}
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]

@@ -20,8 +20,6 @@ from graphspec.base.text import shell
 from graphspec.cli.console import complain, count, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
-from graphspec.cli.spec_text import form_lines
-from graphspec.language.write import flow
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
@@ -216,6 +214,7 @@ def table_of(source: Path) -> tuple[Table | Files, list[str]]:
         DataError: it cannot be read.
         UsageError: it is no table.
     """
+    from graphspec.cli.spec_text import form_lines
     from graphspec.data.database import Table
     from graphspec.data.files import Files, recognized
 
@@ -242,5 +241,7 @@ def relative(source: Path, path: Path) -> str:
 
 def _name(path: Path) -> str:
     """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
+    from graphspec.language.write import flow
+
     name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
     return flow(name)

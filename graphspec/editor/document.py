@@ -99,7 +99,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
-# The values of a text that may be broken, with their offsets: what ``loose.py`` parses.
+# The values of a text that may be broken, with their offsets.
 Kind = Literal["mapping", "list", "scalar", "empty"]
 
 

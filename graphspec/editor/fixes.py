@@ -1,6 +1,6 @@
 """Quick fixes: the hints of diagnostics as edits.
 
-A hint is a sentence for people. :mod:`graphspec.editor.proposals` reads edits out of it, and a few of them do not fit. An
+A hint is a sentence for people. :func:`proposals` reads edits out of it, and a few of them do not fit. An
 edit is offered only if the text after it has been checked, and the diagnostic is gone.
 """
 

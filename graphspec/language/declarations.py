@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from graphspec.graph.ir.graph import Graph, Value
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.language.search import Search
+    from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.callbacks import Callback
     from graphspec.vocabulary.layers.base import Layer, Number

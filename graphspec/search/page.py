@@ -9,6 +9,7 @@ from pathlib import Path
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, shell, shorten_end
 from graphspec.language.search import Choice, Space
+from graphspec.language.search_space import Choice, Space
 from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked
 from graphspec.show.drawing.scales import Scale, for_values, linear, logarithmic
 from graphspec.show.report.build import REPORT

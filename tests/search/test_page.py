@@ -14,7 +14,8 @@ from consumers.apps import HERE
 from searches import SPACE, plan_of, project
 from show.report.test_build import AUDIT, HOSTILE, LARGEST, OVERFLOW
 
-from graphspec.language.search import Choice, Chooser, Space
+from graphspec.language.search import Choice, Space
+from graphspec.language.search_space import Chooser
 from graphspec.search.page import search_html, write_page
 from graphspec.search.study import Plan, Trial, sampled, sets_of
 from tools.browser import opened

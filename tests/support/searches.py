@@ -9,7 +9,7 @@ import commands
 
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.search_check import goal_of
-from graphspec.language.search import Search
+from graphspec.language.search_space import Search
 from graphspec.search.study import Plan
 
 SPACE = """

@@ -17,7 +17,7 @@ from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.language.override import replaced
 from graphspec.language.parse import parse_tree
-from graphspec.language.search import Range, Search, Setting, probes
+from graphspec.language.search_space import Range, Search, Setting, probes
 from graphspec.language.tree import Tree, describe, format_names
 from graphspec.vocabulary.callbacks.monitors import direction
 
