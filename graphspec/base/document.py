@@ -48,6 +48,14 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """The rest of a long text, which a page shows when its title is chosen."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Bar:
     """A bar of a table.
 
@@ -74,7 +82,7 @@ class Spark:
     log: bool = False
 
 
-Inline = str | Span | Drawing | Bar | Spark | tuple["Inline", ...]
+Inline = str | Span | Drawing | Rest | Bar | Spark | tuple["Inline", ...]
 """A text: plain, with a meaning, or several parts."""
 
 
@@ -186,7 +194,7 @@ class Items:
 class Facts:
     """Values with their names."""
 
-    entries: Sequence[tuple[str, Inline]]
+    entries: Sequence[tuple[Inline, Inline | Cell]]
     kind: str = "values"
 
 
@@ -232,13 +240,29 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Tabs:
+    """Parts of which a page shows one at a time: ``(id, title, blocks)`` of each; ``label`` says what they are."""
+
+    label: str
+    parts: Sequence[tuple[str, str, Sequence[Block]]]
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Records beside each other, each one some blocks."""
+
+    kind: str
+    cards: Sequence[Sequence[Block]]
+
+
+@dataclass(frozen=True)
 class Element:
     """What only a page has, such as a button or a slider: markup whose texts are escaped."""
 
     markup: str
 
 
-Block = Text | Heading | Items | Facts | Table | Code | Figure | Legend | Group | Folded | Element
+Block = Text | Heading | Items | Facts | Table | Code | Figure | Legend | Group | Folded | Tabs | Cards | Element
 
 
 @dataclass(frozen=True)
@@ -259,7 +283,7 @@ def plain(content: Inline | Cell) -> str:
     match content:
         case str():
             return content
-        case Span(text=text) | Drawing(about=text):
+        case Span(text=text) | Drawing(about=text) | Rest(text=text):
             return text
         case Cell(content=inner):
             return plain(inner)

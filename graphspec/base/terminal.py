@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from graphspec.base.document import (
     Bar,
     Block,
+    Cards,
     Cell,
     Code,
     Column,
@@ -20,6 +21,7 @@ from graphspec.base.document import (
     Row,
     Spark,
     Table,
+    Tabs,
     Text,
     plain,
 )
@@ -44,8 +46,7 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
                 for entry in entries:
                     yield from paragraph(f"  {plain(entry)}", width, indent=4)
             case Facts(entries=entries):
-                names = Table([Column(cut="middle"), Column(wrap=True)], list(entries))
-                yield from table_lines(names, width)
+                yield from table_lines(Table([Column(cut="middle"), Column(wrap=True)], entries), width)
             case Table():
                 yield from table_lines(block, width)
             case Code(text=text):
@@ -55,6 +56,13 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
                 yield from lines_of(below, width)
             case Group(blocks=inner) | Folded(blocks=inner):
                 yield from lines_of(inner, width)
+            case Cards(cards=cards):
+                for card in cards:
+                    yield from lines_of(card, width)
+            case Tabs(parts=parts):
+                for _, title, inner in parts:
+                    yield title
+                    yield from lines_of(inner, width)
 
 
 def paragraph(text: str, width: int | None, indent: int = 2, start: str = "") -> list[str]:

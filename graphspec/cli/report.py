@@ -83,7 +83,7 @@ def refuse_no_run(run: Path) -> None:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise UsageError if a file of this name is not a report."""
-    from graphspec.show.report.page import GENERATOR
+    from graphspec.show.html import GENERATOR
 
     if (why := why_not_writable(path)) is not None:
         raise UsageError(why)

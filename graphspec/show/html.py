@@ -17,6 +17,7 @@ from graphspec.base.document import (
     UNDEFINED,
     Bar,
     Block,
+    Cards,
     Cell,
     Code,
     Column,
@@ -30,11 +31,13 @@ from graphspec.base.document import (
     Inline,
     Items,
     Legend,
+    Rest,
     Row,
     Section,
     Span,
     Spark,
     Table,
+    Tabs,
     Text,
     plain,
 )
@@ -72,6 +75,8 @@ def inline(content: Inline) -> str:
             first, _, rest = content.kind.partition(" ")
             tag, kind = (first, rest) if first in _TAGS else ("a" if content.link else "span", content.kind)
             return f"<{tag}{_attributes(class_=kind, href=content.link, data_tip=content.tip)}>{text(content.text)}</{tag}>"
+        case Rest(title=title, text=rest):
+            return f"<details><summary>{text(title)}</summary>{text(rest)}</details>"
         case Bar(share=share, against=against):
             kind = "soft" if against else "a"
             return (
@@ -101,7 +106,7 @@ def _block(block: Block) -> str:
         case Items(entries=entries, kind=kind):
             return f"<ul{_attributes(class_=kind)}>{''.join(f'<li>{inline(entry)}</li>' for entry in entries)}</ul>"
         case Facts(entries=facts, kind=kind):
-            shown = "".join(f"<div><dt>{text(name)}</dt><dd>{inline(value)}</dd></div>" for name, value in facts)
+            shown = "".join(f"<div><dt>{inline(name)}</dt>{_value(value)}</div>" for name, value in facts)
             return f"<dl{_attributes(class_=kind)}>{shown}</dl>"
         case Table():
             return _table(block)
@@ -122,8 +127,22 @@ def _block(block: Block) -> str:
             return f"<div{_attributes(class_=kind)}>{html_of(inner)}</div>"
         case Folded(title=title, blocks=inner):
             return f"<details><summary>{text(title)}</summary>{html_of(inner)}</details>"
+        case Tabs(label=label, parts=parts):
+            buttons = "".join(f'<button data-tab="{id_}">{text(title)}</button>' for id_, title, _ in parts)
+            panels = "".join(
+                f'<div id="{id_}"><h3>{text(title)}</h3>{html_of(inner)}</div>' for id_, title, inner in parts
+            )
+            return f'<div class="tabs" data-tabs aria-label="{text(label)}"><div>{buttons}</div>{panels}</div>'
+        case Cards(kind=kind, cards=cards):
+            shown = "".join(f'<li class="case">{html_of(card)}</li>' for card in cards)
+            return f'<ol class="cases {kind}">{shown}</ol>'
         case Element(markup=markup):
             return markup
+
+
+def _value(value: Inline | Cell) -> str:
+    cell = value if isinstance(value, Cell) else Cell(value)
+    return f"<dd{_attributes(class_=cell.kind)}>{inline(cell.content)}</dd>"
 
 
 def _code(block: Code) -> str:
@@ -160,7 +179,7 @@ def _row(row: Row, kinds: Sequence[str]) -> str:
     shown = []
     for k, (each, kind) in enumerate(zip(row.cells, kinds, strict=True)):
         cell = each if isinstance(each, Cell) else Cell(each)
-        order = "" if cell.order is None else f"{cell.order:.9g}" if isinstance(cell.order, float) else str(cell.order)
+        order = "" if cell.order is None else f"{cell.order:.6g}" if isinstance(cell.order, float) else str(cell.order)
         sorted_by = f' data-value="{text(order)}"' if cell.order is not None or cell.content == UNDEFINED else ""
         style = f' style="{cell.style}"' if cell.style else ""
         tag, scope = ("th", " scope=row") if k == 0 else ("td", "")
@@ -168,6 +187,11 @@ def _row(row: Row, kinds: Sequence[str]) -> str:
         shown.append(f"<{tag}{scope}{classes}{sorted_by}{style}>{inline(cell.content)}</{tag}>")
     data = "".join(f' data-{name}="{text(value)}"' for name, value in row.data)
     return f"<tr{data}>{''.join(shown)}</tr>"
+
+
+def row_size(row: Row | Sequence[Inline | Cell], columns: Sequence[Column]) -> int:
+    """Return the characters that a row of a table takes on a page."""
+    return len(_row(row if isinstance(row, Row) else Row(row), [column.kind for column in columns]))
 
 
 def wide(html: str, label: str, kind: str = "") -> str:

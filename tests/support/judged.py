@@ -13,6 +13,7 @@ import numpy as np
 import graphspec as gs
 from graphspec.data.signature import user_arrays
 from graphspec.engine.training.prepare import part_rows
+from graphspec.show.html import html_of
 from graphspec.show.report import findings
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.scored import Scored
@@ -65,7 +66,7 @@ def judge(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: Any) -
     section = heads(found)
     assert section is not None
     assert found.judged is not None
-    return found, found.judged, section.html
+    return found, found.judged, html_of(section.blocks)
 
 
 def values(html: str) -> dict[str, str]:

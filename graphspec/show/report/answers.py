@@ -1,4 +1,4 @@
-"""A head's answer for one row beside the truth, as HTML: classes with probabilities, numbers, texts, series, pictures."""
+"""A head's answer for one row beside the truth: classes with probabilities, numbers, texts, series, pictures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Inline, Span
 from graphspec.base.text import number, percent
 from graphspec.export.labels import joined, label_texts, predicted_letters
 from graphspec.show.report.fields import Field
 from graphspec.show.report.kinds import sigmoid, softmax
-from graphspec.show.report.page import text
 from graphspec.show.report.raw import as_picture, compact, plain, series, shown
 from graphspec.show.report.sparks import spark
 
@@ -26,11 +26,17 @@ _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 
 @dataclass(frozen=True)
 class Verdict:
-    """The truth and the answer for a row, as HTML, and whether they are different classes (None if they are no classes)."""
+    """The truth and the answer for a row.
 
-    truth: str
-    answer: str
+    Attributes:
+        wrong: whether they are different classes; None if they are no classes.
+        marked: whether the wrong ones of several are marked themselves.
+    """
+
+    truth: Inline
+    answer: Inline
     wrong: bool | None = None
+    marked: bool = False
 
 
 def verdict(found: HeadAnswers, row: int) -> Verdict:
@@ -71,17 +77,17 @@ def _labels(found: HeadAnswers, count: int) -> Sequence[str]:
     return labels if labels is not None and len(labels) == count else [str(k) for k in range(count)]
 
 
-def _with_share(label: str, value: float) -> str:
+def _with_share(label: str, value: float) -> Inline:
     """Return ``coat 87 %``, or ``coat 1.34`` for a value that is no probability."""
     share = percent(value) if 0 <= value <= 1 else "not a number" if np.isnan(value) else plain(value)
-    return f'{text(label or "(empty)")} <span class="share">{share}</span>'
+    return f"{label or '(empty)'} ", Span(share, "share")
 
 
 def _class(found: HeadAnswers, target: Array, answer: Array) -> Verdict:
     labels, truth = _labels(found, len(answer)), int(target.reshape(-1)[0])
     best = int(answer.argmax()) if not np.isnan(answer).any() else -1
     known = 0 <= truth < len(answer)
-    true = _with_share(labels[truth], answer[truth]) if known else text(f"class {truth}")
+    true = _with_share(labels[truth], answer[truth]) if known else f"class {truth}"
     return Verdict(true, _with_share(labels[best], answer[best]) if best >= 0 else "not a number", truth != best)
 
 
@@ -98,24 +104,23 @@ def _steps(found: HeadAnswers, row: int, ids: Array, answer: Array) -> Verdict:
     truth = ids.reshape(-1)[kept]
     wrong = truth != best[kept]
 
-    def listed(values: Array) -> str:
-        words = [
-            f"<mark>{text(labels[v] if 0 <= v < len(labels) else str(v))}</mark>"
-            if different
-            else text(labels[v] if 0 <= v < len(labels) else str(v))
-            for v, different in zip(values[:_STEPS].tolist(), wrong[:_STEPS].tolist(), strict=True)
-        ]
-        return " ".join(words) + (" …" if len(values) > _STEPS else "")
+    def listed(values: Array) -> Inline:
+        words: list[Inline] = []
+        for v, different in zip(values[:_STEPS].tolist(), wrong[:_STEPS].tolist(), strict=True):
+            label = labels[v] if 0 <= v < len(labels) else str(v)
+            words += [" " if words else "", Span(label, "mark") if different else label]
+        return (*words, " …" if len(values) > _STEPS else "")
 
-    about = f' <span class="share">{int(wrong.sum()):,} of {len(kept):,} wrong</span>'
-    return Verdict(listed(truth), listed(best[kept]) + about, bool(wrong.any()))
+    about = Span(f"{int(wrong.sum()):,} of {len(kept):,} wrong", "share")
+    marked = bool(wrong[:_STEPS].any())
+    return Verdict(listed(truth), (listed(best[kept]), " ", about), bool(wrong.any()), marked)
 
 
 def _maps(found: HeadAnswers, maps: Array, classes: int) -> Verdict:
     """Return the classes of the pixels of a picture as pictures, the truth and the answer."""
     field, scaled, wrong = Field(found.head.name, found.head.name), maps / max(classes - 1, 1), maps[0] != maps[1]
-    share = f' <span class="share">{percent(float(wrong.mean()))} wrong</span>'
-    return Verdict(shown(field, scaled[0], 2500), shown(field, scaled[1], 2500) + share, bool(wrong.any()))
+    share = Span(f"{percent(float(wrong.mean()))} wrong", "share")
+    return Verdict(shown(field, scaled[0], 2500), (shown(field, scaled[1], 2500), " ", share), bool(wrong.any()))
 
 
 def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdict:
@@ -129,8 +134,8 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
         right = int(truth > 0) if truth in (-1, 0, 1) else None
         said = "not a number" if np.isnan(value) else _with_share(labels[int(positive)], share)
         if right is None:
-            return Verdict(text(plain(truth)), said)
-        truly = _with_share(labels[right], value if right else 1 - value) if inside else text(labels[right])
+            return Verdict(plain(truth), said)
+        truly = _with_share(labels[right], value if right else 1 - value) if inside else labels[right]
         return Verdict(truly, said, bool(positive != right))
     if answer.ndim > 1:
         return _numbers(found, row, np.asarray(target, np.float64), answer)
@@ -138,9 +143,10 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
     applies, claimed = target > 0.5, answer > 0.5
     most = np.argsort(-answer, kind="stable")
 
-    def listed(chosen: Array) -> str:
+    def listed(chosen: Array) -> Inline:
         names = [_with_share(labels[k], float(answer[k])) for k in most.tolist() if chosen[k]]
-        return (", ".join(names[:_STEPS]) + (", …" if len(names) > _STEPS else "")) or "none"
+        parts = [(", " if k else "", name) for k, name in enumerate(names[:_STEPS])]
+        return (*parts, ", …" if len(names) > _STEPS else "") if names else "none"
 
     return Verdict(listed(applies), listed(claimed), bool((applies != claimed).any()))
 
@@ -155,7 +161,7 @@ def _letters(found: HeadAnswers, row: int, target: Array) -> Verdict:
     count = found.lengths.get("length")
     ids = target.reshape(-1)[: None if count is None else int(count[row])].astype(np.int64)
     true = "".join(classes[k] for k in ids.tolist() if 0 < k < len(classes))
-    return Verdict(text(true) or "(no letters)", text(said) or "(no letters)", true != said)
+    return Verdict(true or "(no letters)", said or "(no letters)", true != said)
 
 
 def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdict:
@@ -164,8 +170,8 @@ def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verd
         value, truth = float(answer.reshape(-1)[0]), float(target.reshape(-1)[0])
         off = value - truth
         sign = "+" if off > 0 else "−" if off < 0 else ""
-        error = f' <span class="share">{sign}{compact(abs(off))}</span>' if np.isfinite(off) else ""
-        return Verdict(text(plain(truth)), text(compact(value)) + error)
+        error: Inline = (" ", Span(f"{sign}{compact(abs(off))}", "share")) if np.isfinite(off) else ""
+        return Verdict(plain(truth), (compact(value), error))
     picture = as_picture(found.answers[row])
     if picture is not None and target.shape == answer.shape:
         field = Field(name, name)
@@ -175,6 +181,6 @@ def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verd
         about = f"true (grey): {series(target.reshape(-1))}\npredicted (orange): {series(answer.reshape(-1))}"
         both = spark(lines, about, tall=True)
         off = np.abs(target.reshape(-1) - answer.reshape(-1))
-        return Verdict("", f'{both}<span class="share">mean error {number(float(off.mean()))}</span>')
+        return Verdict("", (both, Span(f"mean error {number(float(off.mean()))}", "share")))
     field = Field(name, name)
     return Verdict(shown(field, target.astype(np.float32)), shown(field, found.answers[row]))

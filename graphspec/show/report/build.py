@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.arrays.blas import computing
+from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
+from graphspec.show.html import Opening, page
 from graphspec.show.report.findings import Findings, find, judge, judged_by_spec, of_model
-from graphspec.show.report.page import Opening, Section, page
 from graphspec.show.report.sections.columns import columns
 from graphspec.show.report.sections.curves import curves
 from graphspec.show.report.sections.headline import about, headline

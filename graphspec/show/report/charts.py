@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Drawing
 from graphspec.show.drawing.scales import Scale
-from graphspec.show.report.page import text
+from graphspec.show.html import text
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -127,8 +128,8 @@ class Plot:
             f'<path class="middle" d="M{x - wide:.1f} {middle:.1f}H{x + wide:.1f}"/></g>'
         )
 
-    def svg(self) -> str:
-        """Return the chart as an element of the page."""
+    def drawing(self) -> Drawing:
+        """Return the chart."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
         parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
@@ -147,23 +148,4 @@ class Plot:
             f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
         )
         parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
-        return "".join([*parts, *self.marks, "</g></svg>"])
-
-
-def grid(charts: Sequence[str], *, wide: bool = False) -> str:
-    """Return charts beside each other as far as the page is wide; of ``wide`` ones at most two."""
-    return f'<div class="charts{" wide" if wide else ""}">{"".join(charts)}</div>'
-
-
-def figure(title: str, chart: str, below: str = "") -> str:
-    """Return a chart with its title above it, and HTML below it."""
-    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{below}</figure>"
-
-
-def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Return what the colours and strokes of lines mean: ``(class, text)`` of each line."""
-    shown = "".join(
-        f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><path class="line {kind}" d="M1 5H21"/></svg>{text(name)}</li>'
-        for kind, name in entries
-    )
-    return f'<ul class="legend">{shown}</ul>'
+        return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)

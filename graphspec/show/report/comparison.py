@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count
+from graphspec.show.html import Opening, page
 from graphspec.show.report.compared import Compared, compared, names_of
 from graphspec.show.report.findings import find
-from graphspec.show.report.page import Opening, Section, page
 from graphspec.show.report.sections.compared import compared_curves, differing, origins_of, results
 from graphspec.show.report.task import listed
 

@@ -8,14 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from graphspec.base.document import Block, Element, Group
 from graphspec.show.drawing.curves import number
 from graphspec.show.drawing.scales import Scale, epochs, for_values, logarithmic
+from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
-from graphspec.show.report.page import text
 
 MAX_POINTS = 300  # of a line
 _ALL_POINTS = 6000  # of all lines of a page: a page stays small
 _FEWEST_POINTS = 40
+
+
+LOG_SWITCH = Element(
+    '<div class="controls js-only"><button type="button" data-switch="log" aria-pressed="false">Log scale</button></div>'
+)
+"""The button for logarithmic scales."""
 
 
 class Line(NamedTuple):
@@ -58,7 +65,7 @@ def thinned(count: int, lines: int) -> list[int]:
     return sorted({round(k * (count - 1) / (limit - 1)) for k in range(limit)})
 
 
-def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> str:
+def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list[Block]:
     """Return the charts of all panels, and their numbers for the pointer.
 
     Args:
@@ -73,7 +80,8 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> str:
         "panels": [[[line.label, _shown(line.values, kept), line.run] for line in panel.lines] for panel in panels],
     }
     data = json.dumps(numbers, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    return f'<div class="charts">{"".join(figures)}</div><script type="application/json" id="{name}-values">{data}</script>'
+    script = Element(f'<script type="application/json" id="{name}-values">{data}</script>')
+    return [Group("charts", [Element(each) for each in figures]), script]
 
 
 def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
@@ -94,7 +102,7 @@ def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Ma
     place = " ".join(f'data-{name}="{value:g}"' for name, value in numbers.items())
     both = len(plots) == 2
     shown = "".join(
-        f'<div class="{kind if both else "chart-only"}">{plot.svg()}</div>'
+        f'<div class="{kind if both else "chart-only"}">{plot.drawing().markup}</div>'
         for kind, plot in zip(kinds, plots, strict=True)
     )
     return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'

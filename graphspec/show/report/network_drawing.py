@@ -18,7 +18,7 @@ from graphspec.show.drawing.svg import (
     text_width,
     wrapped,
 )
-from graphspec.show.report.page import text
+from graphspec.show.html import text
 
 
 def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mapping[str, str]) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Inline, Span
 from graphspec.base.text import shorten_middle
 from graphspec.data.files import open_rows
 from graphspec.data.labels import places_of
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError
-from graphspec.show.report.page import text
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource, Spec
@@ -55,11 +55,12 @@ def file_name(path: Path) -> str:
     return "/".join(path.parts[-2:]) if path.is_dir() else path.name
 
 
-def source_name(spec: Spec, part: str) -> str:
-    """Return the name of a part's source as HTML: its file, folder or query."""
+def source_name(spec: Spec, part: str) -> Inline:
+    """Return the name of a part's source: its file, folder or query."""
     source = source_of(spec, part)
     if source is None:
         return ""
     if source.query is not None:
-        return f"<code>{text(shorten_middle(' '.join(source.query.split()), 160))}</code>"
-    return ", ".join(f"<code>{text(file_name(path))}</code>" for path in source.paths)
+        return Span(shorten_middle(" ".join(source.query.split()), 160), "code")
+    names = [Span(file_name(path), "code") for path in source.paths]
+    return tuple((", " if k else "", name) for k, name in enumerate(names))

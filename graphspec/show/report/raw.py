@@ -1,4 +1,4 @@
-"""Raw values of a row as HTML: numbers, texts, pictures, series, sequences of ids; what is missing is said to be."""
+"""Raw values of a row: numbers, texts, pictures, series, sequences of ids; what is missing is said to be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Drawing, Inline, Rest, Span
 from graphspec.base.text import number
 from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.show.html import text
 from graphspec.show.report.fields import Field, as_wide_as_pictures
-from graphspec.show.report.page import text
 from graphspec.show.report.png import is_picture, pixels, small_uri
 from graphspec.show.report.sparks import spark
 
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
     from graphspec.graph.ir.graph import Array
 
-MISSING = '<span class="missing">missing</span>'
+MISSING = Span("missing", "missing")
 _EXCERPT, _TEXT = 300, 1500  # characters of a text that are shown at once, and at all
 _RUNS = 40  # runs of equal values of a sequence
 _TALL = 120  # pixels of the page that a picture is high; it is at most twice as wide
 _LISTED = 12  # numbers of an array that are listed; of more, a line is drawn
 
 
-def shown(field: Field, value: Array, room: int = 4000) -> str:
-    """Return the value of a field for one row as HTML.
+def shown(field: Field, value: Array, room: int = 4000) -> Inline:
+    """Return the value of a field for one row.
 
     Args:
         value: without the batch axis.
@@ -39,18 +40,18 @@ def shown(field: Field, value: Array, room: int = 4000) -> str:
     if picture is not None:
         return _picture(field, picture, room)
     if value.size == 0:
-        return '<span class="missing">empty</span>'
+        return Span("empty", "missing")
     if value.dtype == object:
         return _texts(field, value)
     if value.size == 1:
-        return MISSING if field.missing(value).any() else text(plain(value.reshape(-1)[0]))
+        return MISSING if field.missing(value).any() else plain(value.reshape(-1)[0])
     line = value.reshape(-1) if value.size == max(value.shape) else None
     if line is None:
         return _summary(field, value)
     if line.dtype.kind != "f":
-        return text(_runs(["missing" if v == MISSING_INTEGER else str(v) for v in line.tolist()]))
+        return _runs(["missing" if v == MISSING_INTEGER else str(v) for v in line.tolist()])
     if len(line) <= _LISTED:
-        return text(", ".join("missing" if np.isnan(v) else plain(v) for v in line))
+        return ", ".join("missing" if np.isnan(v) else plain(v) for v in line)
     return spark([("a", line)], f"{field.name}: {series(line)}")
 
 
@@ -101,30 +102,30 @@ def series(values: Array) -> str:
     return f"{len(values):,} values{about}" + (f", {gaps:,} missing" if gaps else "")
 
 
-def excerpt(value: str) -> str:
-    """Return a text as HTML: its beginning, and the rest behind a click; a very long one is cut."""
+def excerpt(value: str) -> Inline:
+    """Return a text: its beginning, and the rest behind a click; a very long one is cut."""
     if len(value) <= _EXCERPT + 60:
-        return text(value)
+        return value
     cut = _EXCERPT + len(re.split(r"\s", value[_EXCERPT : _EXCERPT + 40], maxsplit=1)[0])
     rest = value[cut:_TEXT] + (" …" if len(value) > _TEXT else "")
-    more = f"{len(value) - cut:,} more characters"
-    return f"{text(value[:cut])} …<details><summary>{more}</summary>{text(rest)}</details>"
+    return f"{value[:cut]} …", Rest(f"{len(value) - cut:,} more characters", rest)
 
 
-def _picture(field: Field, picture: Array, room: int) -> str:
+def _picture(field: Field, picture: Array, room: int) -> Drawing:
     height, width = picture.shape[:2]
     small = " small" if max(height, width) <= 64 else ""
-    title = text(f"{field.name}, {width} × {height} pixels")
+    title = f"{field.name}, {width} × {height} pixels"
     scale = min(_TALL / height, 2 * _TALL / width)
     size = f'width="{max(round(width * scale), 1)}" height="{max(round(height * scale), 1)}"'
-    return f'<img class="picture{small}" {size} src="{small_uri(pixels(picture), room)}" alt="{title}">'
+    source = small_uri(pixels(picture), room)
+    return Drawing(f'<img class="picture{small}" {size} src="{source}" alt="{text(title)}">', title)
 
 
-def _texts(field: Field, value: Array) -> str:
+def _texts(field: Field, value: Array) -> Inline:
     flat = [str(v) for v in value.reshape(-1).tolist()]
     missing = field.missing(value).reshape(-1).tolist()
     if len(flat) == 1:
-        return (MISSING if flat[0] == "" else f"{MISSING} ({text(flat[0])})") if missing[0] else excerpt(flat[0])
+        return (MISSING if flat[0] == "" else (MISSING, f" ({flat[0]})")) if missing[0] else excerpt(flat[0])
     return excerpt(_runs(["missing" if gone else v for v, gone in zip(flat, missing, strict=True)]))
 
 
@@ -138,8 +139,8 @@ def _runs(values: Iterable[str]) -> str:
 def _summary(field: Field, value: Array) -> str:
     sizes = " × ".join(map(str, value.shape))
     if value.dtype.kind not in "fiub":
-        return text(f"array {sizes}")
+        return f"array {sizes}"
     gone = int(field.missing(value).sum())
     kept = value[np.isfinite(value) & ~field.missing(value)]
     about = f", from {compact(kept.min())} to {compact(kept.max())}, mean {compact(kept.mean())}" if kept.size else ""
-    return text(f"array {sizes}{about}" + (f", {gone:,} missing" if gone else ""))
+    return f"array {sizes}{about}" + (f", {gone:,} missing" if gone else "")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.show.report.page import text
+from graphspec.base.document import Drawing
+from graphspec.show.html import text
 from graphspec.show.report.sampling import evenly
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _HIGH = 100  # the height of a drawing in its own units
 _WIDE = 10  # the width of a bin
 
 
-def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = False) -> str:
+def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = False) -> Drawing:
     """Return series as lines with a common scale; NaN and infinite values are gaps.
 
     Args:
@@ -34,7 +35,7 @@ def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = Fals
     for kind, values in lines:
         for piece in _pieces(values.astype(np.float64), low, high):
             parts.append(f'<polyline class="line {kind}" points="{" ".join(piece)}"/>')
-    return "".join([*parts, "</svg>"])
+    return Drawing("".join([*parts, "</svg>"]), summary)
 
 
 def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
@@ -51,7 +52,7 @@ def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
     return [piece if len(piece) > 1 else [piece[0], f"{piece[0]}".replace(",", ".5,", 1)] for piece in pieces if piece]
 
 
-def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary: str, *, each: bool = True) -> str:
+def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary: str, *, each: bool = True) -> Drawing:
     """Return the shares of one or two samples in the same bins: the first as bars, the second as a line over them.
 
     Args:
@@ -77,7 +78,7 @@ def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary
             f'<path class="over" d="M{j * _WIDE} 0h{_WIDE}v{_HIGH}h-{_WIDE}z" data-tip="{text(tip)}"/>'
             for j, tip in enumerate(tips)
         ]
-    return "".join([*parts, "</svg>"])
+    return Drawing("".join([*parts, "</svg>"]), summary)
 
 
 def _opening(kind: str, width: int, height: int, summary: str, *, tip: bool) -> str:

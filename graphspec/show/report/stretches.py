@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Figure, Legend
 from graphspec.base.errors import GraphspecError
 from graphspec.base.text import count
 from graphspec.data.batches import in_batches
 from graphspec.data.new_rows import rows_at_end
 from graphspec.language.durations import MICROSECONDS
 from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Named, Plot, figure, legend
+from graphspec.show.report.charts import Named, Plot
 from graphspec.show.report.number_errors import number_errors
 from graphspec.show.report.tables import amount
 
@@ -64,7 +65,7 @@ class Stretch:
     starts: Array
     targets: Array
 
-    def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> str:
+    def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:
         """Return the chart of the truth and of forecasts that follow each other, in about the last week.
 
         Args:
@@ -102,9 +103,10 @@ class Stretch:
         if len(values[0]) == 1:
             plot.dots([(low, v[0]) for v in values[:2]], ["the truth", "this network"], "a")
         title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
-        return figure(title, plot.svg(), legend([(kind, tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]))
+        entries = [(f"line {kind}", tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]
+        return Figure(title, plot.drawing(), [Legend(entries)])
 
-    def future(self, window: int, ahead: Sequence[tuple[str, float]]) -> str:
+    def future(self, window: int, ahead: Sequence[tuple[str, float]]) -> Figure:
         """Return the chart of the last known values of a series and of what follows them; ``window`` is its last one."""
         series, last = self.times.series, int(self.starts[window])
         end = int(np.searchsorted(series.groups, series.groups[last], "right")) - 1
@@ -120,8 +122,8 @@ class Stretch:
         plot.line(known, "soft", tip="the last rows")
         plot.line(points, "a", tip="the forecast")
         plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, value in ahead])
-        below = legend([*([("soft", "the last rows")] if known else []), ("a", "the forecast")])
-        return figure("After the last row", plot.svg(), below)
+        entries = [*([("line soft", "the last rows")] if known else []), ("line a", "the forecast")]
+        return Figure("After the last row", plot.drawing(), [Legend(entries)])
 
     def _span(self) -> int:
         """Return how many steps a chart has: a week of them, or some."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
+from graphspec.base.document import Block, Folded, Items, Span
 from graphspec.show.report.kinds import Kind
-from graphspec.show.report.page import text
 
 _CHOICES: frozenset[Kind] = frozenset(("classes", "binary", "labels"))
 _TERMS: tuple[tuple[frozenset[Kind], str, str], ...] = (
@@ -48,13 +48,7 @@ _TERMS: tuple[tuple[frozenset[Kind], str, str], ...] = (
 )
 
 
-def terms(kinds: Collection[Kind]) -> str:
-    """Return the words of these kinds of heads with their meanings, as HTML; nothing if they need none."""
-    shown = "".join(f"<li><b>{text(name)}</b>: {text(meaning)}</li>" for name, meaning in _of(kinds))
-    return f'<details><summary>What these values mean</summary><ul class="note">{shown}</ul></details>' if shown else ""
-
-
-def _of(kinds: Collection[Kind]) -> Iterator[tuple[str, str]]:
-    for of, name, meaning in _TERMS:
-        if of.intersection(kinds):
-            yield name, meaning
+def terms(kinds: Collection[Kind]) -> list[Block]:
+    """Return the words of these kinds of heads with their meanings; nothing if they need none."""
+    shown = [(Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if of.intersection(kinds)]
+    return [Folded("What these values mean", [Items(shown, "note")])] if shown else []

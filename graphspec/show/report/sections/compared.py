@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.arrays.system_memory import human
+from graphspec.base.document import BREAK, UNDEFINED, Cell, Column, Element, Inline, Section, Span, Table, Text
 from graphspec.base.text import duration, number, shorten_end
-from graphspec.show.report.curve_charts import Line, Panel, charts_of
+from graphspec.show.html import text
+from graphspec.show.report.curve_charts import LOG_SWITCH, Line, Panel, charts_of
 from graphspec.show.report.differences import differences
-from graphspec.show.report.page import Section, text, wide
 from graphspec.show.report.sections.headline import exported, moment
-from graphspec.show.report.tables import UNDEFINED
 from graphspec.vocabulary.callbacks.monitors import direction
 
 if TYPE_CHECKING:
@@ -28,25 +28,20 @@ def results(runs: Sequence[Compared]) -> Section:
     keys = list(dict.fromkeys(key for run in runs for key in run.results))
     shown = keys[:_METRICS]
     best = {key: found for key in shown if (found := best_of(runs, key)) is not None}
-    head = ["Run", "Judged on", *shown, "Epochs", "Training time", "Parameters"]
-    kinds = ["", "", *["number"] * (len(head) - 2)]
-    header = "".join(f'<th scope="col" class="{c}">{text(h)}</th>' for h, c in zip(head, kinds, strict=True))
-    rows = []
+    columns = [Column("Run"), Column("Judged on")]
+    columns += [Column(name, "number") for name in (*shown, "Epochs", "Training time", "Parameters")]
+    rows: list[list[Inline | Cell]] = []
     for k, run in enumerate(runs):
         on = f"{run.total:,} {run.part} rows" if run.part else "no rows"
-        cells = [f"<td>{on}</td>", *(_cell(runs, k, key, best.get(key)) for key in shown)]
         seconds = None if run.times is None else run.times.seconds
-        cells.append(_number(run.epochs, f"{run.epochs:,}"))
         least = "" if run.times is None or run.times.complete else "≥ "
-        cells.append(_number(seconds, "" if seconds is None else f"{least}{duration(seconds)}"))
-        cells.append(_number(run.parameters, f"{run.parameters:,}"))
-        rows.append(f'<tr><th scope="row">{text(run.name)}</th>{"".join(cells)}</tr>')
-    table = (
-        f"<table data-sort><caption>Final losses and metrics, with 95 % intervals</caption><thead><tr>{header}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
-    said = "".join(f'<p class="note">{text(line)}</p>' for line in notes(runs, len(keys) - len(shown), bool(best)))
-    return Section("results", "Results", f"{said}{wide(table, 'Results of all runs')}")
+        time = Cell("", "") if seconds is None else Cell(f"{least}{duration(seconds)}", seconds)
+        numbers = [Cell(f"{run.epochs:,}", run.epochs), time, Cell(f"{run.parameters:,}", run.parameters)]
+        rows.append([run.name, on, *(_cell(runs, k, key, best.get(key)) for key in shown), *numbers])
+    caption = "Final losses and metrics, with 95 % intervals"
+    table = Table(columns, rows, caption, label="Results of all runs", sort=True)
+    said = [Text(line, "note") for line in notes(runs, len(keys) - len(shown), bool(best))]
+    return Section("results", "Results", [*said, table])
 
 
 def best_of(runs: Sequence[Compared], key: str) -> list[int] | None:
@@ -87,21 +82,19 @@ def _groups(groups: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) -> str:
+def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) -> Cell:
     """Return the cell of a value, with its interval, and how it stands to the best."""
     value, interval = runs[k].results.get(key), runs[k].intervals.get(key)
     if value is None:
-        return f'<td class="number muted" data-value="">{UNDEFINED}</td>'
-    mark = ""
+        return Cell(UNDEFINED, kind="muted")
+    mark: Inline = ""
     if best is not None and k in best:
-        mark = ' <strong class="best">best</strong>'
+        mark = (" ", Span("best", "strong best"))
     elif best is not None and interval is not None:
         low, high = runs[best[0]].intervals.get(key) or (runs[best[0]].results[key],) * 2
-        mark = ' <span class="muted">≈</span>' if interval.low <= high and low <= interval.high else ""
+        mark = (" ", Span("≈", "muted")) if interval.low <= high and low <= interval.high else ""
     between = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-    return (
-        f'<td class="number" data-value="{value!r}">{number(value)}{mark}<br><span class="note">{between}</span></td>'
-    )
+    return Cell((number(value), mark, BREAK, Span(between, "note")), repr(value))
 
 
 def compared_curves(runs: Sequence[Compared]) -> Section | None:
@@ -121,11 +114,10 @@ def compared_curves(runs: Sequence[Compared]) -> Section | None:
         for k, run in enumerate(runs)
         if run.history
     )
-    switch = '<button type="button" data-switch="log" aria-pressed="false">Log scale</button>'
     left = len(keys) - len(panels)
-    note = f'<p class="note">{left:,} further metrics are not drawn.</p>' if left > 0 else ""
-    legend = f'<ul class="legend">{items}</ul><div class="controls js-only">{switch}</div>'
-    return Section("curves", "Curves", f"{legend}{charts_of(panels, [], 'curves')}{note}")
+    note = [Text(f"{left:,} further metrics are not drawn.", "note")] if left > 0 else []
+    legend = Element(f'<ul class="legend">{items}</ul>')
+    return Section("curves", "Curves", [legend, LOG_SWITCH, *charts_of(panels, [], "curves"), *note])
 
 
 def _style(k: int) -> str:
@@ -136,11 +128,16 @@ def differing(runs: Sequence[Compared]) -> Section:
     """Return the keys in which the specs differ, defaults included."""
     found = differences([run.spec for run in runs])
     if not found:
-        return Section("differences", "Differences", "<p>The specs are the same in every key, and so are the data.</p>")
-    rows = [(key, [None if v is None else shorten_end(v, _VALUE) for v in values]) for key, values in found.items()]
-    more = f"<p class='note'>{len(rows) - _KEYS:,} further keys differ.</p>" if len(rows) > _KEYS else ""
-    table = _by_run("Keys of the specs that differ, with their defaults", "Key", runs, rows[:_KEYS], code=True)
-    return Section("differences", "Differences", f"{wide(table, 'Keys that differ')}{more}")
+        same = Text("The specs are the same in every key, and so are the data.")
+        return Section("differences", "Differences", [same])
+    rows: list[tuple[Inline, Sequence[str | None]]] = [
+        (Span(key, "code"), [None if v is None else shorten_end(v, _VALUE) for v in values])
+        for key, values in found.items()
+    ]
+    more = [Text(f"{len(rows) - _KEYS:,} further keys differ.", "note")] if len(rows) > _KEYS else []
+    caption = "Keys of the specs that differ, with their defaults"
+    table = _by_run(caption, "Keys that differ", "Key", runs, rows[:_KEYS])
+    return Section("differences", "Differences", [table, *more])
 
 
 def origins_of(runs: Sequence[Compared]) -> Section:
@@ -156,7 +153,7 @@ def origins_of(runs: Sequence[Compared]) -> Section:
 
         return version
 
-    rows = [
+    rows: list[tuple[Inline, Sequence[str | None]]] = [
         ("trained", each(lambda r: moment(r.times.starts[0].at) if r.times and r.times.starts else None)),
         ("resumed", each(lambda r: len(r.times.starts) - 1 if r.times and r.times.starts else None)),
         ("rows per second", each(lambda r: f"{s:,.0f}" if r.times and (s := r.times.rows_per_second) else None)),
@@ -173,29 +170,13 @@ def origins_of(runs: Sequence[Compared]) -> Section:
         ("spec sha256", each(lambda r: str(r.record.get("spec_sha256") or "")[:12] or None)),
     ]
     known = [(name, values) for name, values in rows if any(value not in (None, "0") for value in values)]
-    table = _by_run("Times, versions and seeds of the runs", "", runs, known)
-    return Section("origins", "Times and versions", wide(table, "Times and versions"))
+    table = _by_run("Times, versions and seeds of the runs", "Times and versions", "", runs, known)
+    return Section("origins", "Times and versions", [table])
 
 
 def _by_run(
-    caption: str,
-    corner: str,
-    runs: Sequence[Compared],
-    rows: Iterable[tuple[str, Sequence[str | None]]],
-    *,
-    code: bool = False,
-) -> str:
+    caption: str, label: str, corner: str, runs: Sequence[Compared], rows: Iterable[tuple[Inline, Sequence[str | None]]]
+) -> Table:
     """Return a table with a column for each run."""
-    first = f'<th scope="col">{text(corner)}</th>' if corner else "<td></td>"
-    head = first + "".join(f'<th scope="col">{text(run.name)}</th>' for run in runs)
-    body = []
-    for name, values in rows:
-        shown = f"<code>{text(name)}</code>" if code else text(name)
-        cells = "".join(f'<td class="muted">{UNDEFINED}</td>' if v is None else f"<td>{text(v)}</td>" for v in values)
-        body.append(f'<tr><th scope="row">{shown}</th>{cells}</tr>')
-    parts = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    return f'<table class="by-run">{parts}</table>'
-
-
-def _number(value: float | None, shown: str) -> str:
-    return f'<td class="number" data-value="{"" if value is None else value}">{text(shown)}</td>'
+    cells = [[name, *(Cell(UNDEFINED, kind="muted") if v is None else v for v in values)] for name, values in rows]
+    return Table([corner, *(run.name for run in runs)], cells, caption, label=label, kind="by-run")

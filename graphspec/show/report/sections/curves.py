@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Block, Folded, Legend, Section, Text
 from graphspec.base.text import count
 from graphspec.show.drawing.curves import Best, best_epoch, number
-from graphspec.show.report.curve_charts import Line, Mark, Panel, by_name, charts_of
-from graphspec.show.report.page import Section, text
+from graphspec.show.report.curve_charts import LOG_SWITCH, Line, Mark, Panel, by_name, charts_of
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def curves(found: Findings) -> Section | None:
         said = f" The learning rate was {finite[0]:g} throughout."
     marks, explained = _marks(found, ended)
     shown = panels[:_OPEN]
-    html = f"<p>{text(_sentence(found, ended))}{said}</p>{_legend(named, explained)}{_switch(panels)}"
-    html += charts_of(shown, marks, "curves")
+    blocks: list[Block] = [Text(_sentence(found, ended) + said), _legend(named, explained), *_switch(panels)]
+    blocks += charts_of(shown, marks, "curves")
     if further := panels[_OPEN:_MAX]:
         left = f"; {len(panels) - _MAX} more are in history.csv" if len(panels) > _MAX else ""
-        html += f"<details><summary>{count(len(further), 'further metric')}{left}</summary>"
-        html += f"{charts_of(further, marks, 'further-curves')}</details>"
-    return Section("curves", "Curves", html)
+        title = f"{count(len(further), 'further metric')}{left}"
+        blocks.append(Folded(title, charts_of(further, marks, "further-curves")))
+    return Section("curves", "Curves", blocks)
 
 
 def learning_rates(found: Findings) -> list[float]:
@@ -107,23 +107,14 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
     return marks, explained
 
 
-def _legend(named: dict[str, dict[str, str]], explained: list[tuple[str, str]]) -> str:
+def _legend(named: dict[str, dict[str, str]], explained: list[tuple[str, str]]) -> Legend:
     items = [("line a", "training")]
     if any("validation" in keys.values() for keys in named.values()):
         items.append(("line b", "validation"))
-    items += [(f"mark {kind}", name) for kind, name in explained]
-    entries = "".join(
-        f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><line class="{kind}" x1="0" x2="22" y1="5" y2="5"/></svg>'
-        f"{text(name)}</li>"
-        for kind, name in items
-    )
-    return f'<ul class="legend">{entries}</ul>'
+    return Legend([*items, *((f"mark {kind}", name) for kind, name in explained)])
 
 
-def _switch(panels: list[Panel]) -> str:
+def _switch(panels: list[Panel]) -> list[Block]:
     """Return the button for logarithmic scales, if a chart has one."""
     values = [[v for line in panel.lines for v in line.values if math.isfinite(v)] for panel in panels]
-    if not any(v and min(v) > 0 and max(v) > min(v) for v in values):
-        return ""
-    button = '<button type="button" data-switch="log" aria-pressed="false">Log scale</button>'
-    return f'<div class="controls js-only">{button}</div>'
+    return [LOG_SWITCH] if any(v and min(v) > 0 and max(v) > min(v) for v in values) else []

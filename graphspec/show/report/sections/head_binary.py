@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Element, Facts, Figure, Group, Legend, Text
 from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Plot, figure, grid, legend
+from graphspec.show.html import text
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.curves_of_scores import Counts, Curve, at_thresholds, both_curves
 from graphspec.show.report.kinds import Flat
-from graphspec.show.report.page import text
 from graphspec.show.report.sections.matrix import matrix_table
 from graphspec.show.report.sections.one_against_rest import sample
 from graphspec.show.report.sections.probabilities import Wording, reliability_chart
-from graphspec.show.report.tables import amount, beside, facts, share
+from graphspec.show.report.tables import amount, share
 from graphspec.vocabulary.metrics.curves import AUC
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ _MOVING = (  # in the order of heads.js
 _BARS = 20
 
 
-def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> str:
-    """Return the values at a threshold that can be moved, the curves, and the scores by class, as HTML.
+def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
+    """Return the values at a threshold that can be moved, the curves, and the scores by class.
 
     Args:
         anchor: begins the ids of its elements.
@@ -49,23 +50,19 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> str:
     tp, fp, fn, tn = (int(x[at]) for x in (counts.tp, counts.fp, counts.fn, counts.tn))
     fewer, part = sample(flat)
     curves = both_curves(fewer.true, fewer.scores)
-    charts = [_histogram(flat, default)]
+    charts: list[Block] = [_histogram(flat, default)]
     charts += [_curve(curve, k, (tp, fp, fn, tn), anchor) for k, curve in enumerate(curves) if curve is not None]
     if flat.probabilities:
         words = Wording(f"'{flat.labels[1]}'", f"Share that is '{flat.labels[1]}'")
         charts.append(reliability_chart(flat.scores.clip(0, 1), flat.true, words, flat.noun))
-    return "".join(
-        [
-            _values(flat, (tp, fp, fn, tn), curves),
-            *(f'<p class="note">{text(note)}.</p>' for note in _notes(head, flat, default)),
-            beside(
-                matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor),
-                _slider(flat, grid_of, counts, at, anchor) if curves[0] is not None else "",
-            ),
-            part,
-            grid(charts),
-        ]
-    )
+    slider = [_slider(flat, grid_of, counts, at, anchor)] if curves[0] is not None else []
+    return [
+        _values(flat, (tp, fp, fn, tn), curves),
+        *(Text(f"{note}.", "note") for note in _notes(head, flat, default)),
+        Group("beside", [matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor), *slider]),
+        *part,
+        Group("charts", charts),
+    ]
 
 
 def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
@@ -84,7 +81,7 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
     return np.unique(found) + 0.0  # no -0
 
 
-def _values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve | None, Curve | None]) -> str:
+def _values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve | None, Curve | None]) -> Facts:
     """Return the values of the whole head at its default threshold."""
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
@@ -100,7 +97,7 @@ def _values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve |
     ]
     if flat.probabilities:
         shown.append(("Brier score", amount(float(np.mean((flat.scores - flat.true) ** 2)))))
-    return facts(shown)
+    return Facts(shown)
 
 
 def _part(a: float, b: float) -> float:
@@ -139,7 +136,7 @@ def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
     return notes
 
 
-def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) -> str:
+def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) -> Element:
     """Return the control that moves the threshold, with the counts for all thresholds as data."""
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(2 * counts.tp / np.maximum(2 * counts.tp + counts.fp + counts.fn, 1))
@@ -157,7 +154,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
         f'<p class="note">F1 is largest, {share(float(f1[best]))}, above {grid_of[best]:.3g}. '
         f"A threshold that is chosen on these {text(flat.noun)}s looks a little better on them than it is.</p>"
     )
-    return (
+    return Element(
         f'<div class="threshold"><h4>Another threshold</h4><div class="js-only" data-threshold="{anchor}">'
         f'<p class="slide"><label for="{anchor}-range">Threshold</label>'
         f'<input type="range" id="{anchor}-range" min="0" max="{len(grid_of) - 1}" step="1" value="{at}">'
@@ -166,7 +163,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
     )
 
 
-def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: str) -> str:
+def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: str) -> Figure:
     """Return the chart of a curve, with a dot at the threshold."""
     tp, fp, fn, tn = counts
     recall, rate, precision = tp / (tp + fn), fp / (fp + tn), _part(tp, tp + fp)
@@ -187,15 +184,14 @@ def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: 
     plot.dots([point], [f"At the threshold: {x.lower()} {share(point[0])}, {y.lower()} {share(point[1])}"], "b", 5)
     moves = f'data-moves="{anchor}" data-curve-kind="{which}" data-width="{plot.width:g}" data-height="{plot.height:g}"'
     plot.marks[-1] = plot.marks[-1].replace("<circle ", f"<circle {moves} ", 1)
-    return figure(title, plot.svg(), f'<p class="note">{below} The dot is at the threshold.</p>')
+    return Figure(title, plot.drawing(), [Text(f"{below} The dot is at the threshold.", "note")])
 
 
-def _histogram(flat: Flat, default: float) -> str:
+def _histogram(flat: Flat, default: float) -> Figure:
     """Return the chart of how the scores of both classes are spread, each as shares of its class."""
     low, high = (0.0, 1.0) if flat.probabilities else (float(flat.scores.min()), float(flat.scores.max()))
     across = linear([low, high])
     edges = np.linspace(across.low, across.high, _BARS + 1)
-    kinds = ("b", "a")
     shares = []
     for k in (0, 1):
         own = flat.scores[flat.true == bool(k)]
@@ -208,6 +204,6 @@ def _histogram(flat: Flat, default: float) -> str:
     plot.halves(edges, shares, [f"'{label}'" for label in flat.labels], ".3g")
     if across.low <= default <= across.high:
         plot.line([(default, plot.up.low), (default, plot.up.high)], "soft")
-    below = legend([(kinds[k], f"{flat.labels[k]}, the {side} bar") for k, side in ((0, "left"), (1, "right"))])
-    note = f'<p class="note">Each class adds up to 1. The line is the threshold {default:g}.</p>'
-    return figure(f"{name}, by true class", plot.svg(), below + note)
+    lines = [(f"line {kind}", f"{flat.labels[k]}, the {('left', 'right')[k]} bar") for k, kind in enumerate("ba")]
+    note = Text(f"Each class adds up to 1. The line is the threshold {default:g}.", "note")
+    return Figure(f"{name}, by true class", plot.drawing(), [Legend(lines), note])

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Facts, Figure, Group, Legend, Text
 from graphspec.base.text import count
 from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Plot, figure, grid, legend
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.curves_of_scores import roc
 from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount, facts, share
+from graphspec.show.report.tables import amount, share
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -21,8 +22,8 @@ MOST_ROWS = 1_500  # all pairs of them are compared
 _BARS = 24
 
 
-def groups_head(head: HeadAnswers) -> str:
-    """Return how often nearest rows are of one group, and how alike pairs are, as HTML."""
+def groups_head(head: HeadAnswers) -> list[Block]:
+    """Return how often nearest rows are of one group, and how alike pairs are."""
     assert head.targets is not None
     points, groups = head.answers.reshape(len(head.answers), -1).astype(np.float64), head.targets.reshape(-1)
     finite = np.isfinite(points).all(1)
@@ -31,13 +32,9 @@ def groups_head(head: HeadAnswers) -> str:
     if len(points) > MOST_ROWS:
         rows = evenly(len(points), MOST_ROWS)
         points, groups = points[rows], groups[rows]
-    note = (
-        f'<p class="note">{count(lost, "row")} with answers that are no finite numbers do not count.</p>'
-        if lost
-        else ""
-    )
+    notes = [f"{count(lost, 'row')} with answers that are no finite numbers do not count."] if lost else []
     if len(points) < 2:
-        return note + "<p>There are too few rows to compare.</p>"
+        return [*(Text(note, "note") for note in notes), Text("There are too few rows to compare.")]
     alike = _cosines(points)
     same = groups[:, None] == groups[None, :]
     np.fill_diagonal(same, False)
@@ -54,8 +51,9 @@ def groups_head(head: HeadAnswers) -> str:
     alone = int((~paired).sum())
     if alone:
         what = "is the only one of its group, and does" if alone == 1 else "are the only ones of their groups, and do"
-        note += f'<p class="note">{count(alone, "row")} {what} not count in the shares of nearest rows.</p>'
-    return facts(values) + note + (grid([_histogram(alike[above], same[above])]) if curve is not None else "")
+        notes.append(f"{count(alone, 'row')} {what} not count in the shares of nearest rows.")
+    charts = [Group("charts", [_histogram(alike[above], same[above])])] if curve is not None else []
+    return [Facts(values), *(Text(note, "note") for note in notes), *charts]
 
 
 def _cosines(points: Array) -> Array:
@@ -76,7 +74,7 @@ def _recall(alike: Array, same: Array, paired: Array, k: int) -> str:
     return share(float(np.take_along_axis(same, nearest, 1)[paired].any(1).mean()))
 
 
-def _histogram(alike: Array, same: Array) -> str:
+def _histogram(alike: Array, same: Array) -> Figure:
     """Return the chart of how alike pairs of one group and of two groups are."""
     across = linear([float(alike.min()), float(alike.max())])
     edges = np.linspace(across.low, across.high, _BARS + 1)
@@ -87,5 +85,5 @@ def _histogram(alike: Array, same: Array) -> str:
     up = linear([0.0, float(max(s.max() for s in shares))])
     plot = Plot(across, up, "Cosine of two rows", "Share of the pairs", f"Cosine of pairs of rows: {', '.join(means)}")
     plot.halves(edges, shares, [f"pairs of {name}" for name in names], ".2f")
-    below = legend([("b", "pairs of two groups, the left bar"), ("a", "pairs of one group, the right bar")])
-    return figure("How alike pairs of rows are", plot.svg(), below)
+    below = Legend([("line b", "pairs of two groups, the left bar"), ("line a", "pairs of one group, the right bar")])
+    return Figure("How alike pairs of rows are", plot.drawing(), [below])

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import UNDEFINED, Block, Drawing, Inline, Table, Text
+from graphspec.show.html import text
 from graphspec.show.report.kinds import Flat, sigmoid
-from graphspec.show.report.page import text, wide
 from graphspec.show.report.png import is_picture, pixels, small_uri
 from graphspec.show.report.sampling import evenly
 from graphspec.show.report.tables import amount
@@ -30,15 +31,15 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> str:
-    """Return pictures of some rows, from the smallest to the largest loss, as HTML; nothing if the head answers none."""
+def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[Block]:
+    """Return pictures of some rows, from the smallest to the largest loss; nothing if the head answers none."""
     shape, targets = head.answers.shape, head.targets
     if len(shape) != 4 or min(shape[1:3]) < _SMALLEST or targets is None or head.head.loss is None:
-        return ""
+        return []
     if flat.kind != "classes" and shape[3] not in (1, 3):
-        return ""
+        return []
     if flat.kind == "classes" and head.head.loss.class_axis(head.value) != 3:
-        return ""
+        return []
     losses = np.arange(shape[0], dtype=np.float64) if head.losses is None else np.nan_to_num(head.losses, nan=np.inf)
     order = np.argsort(losses, kind="stable")
     chosen = order[evenly(len(order), _ROWS)].tolist()
@@ -47,29 +48,23 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Calla
         inputs = [
             a for a in judged.inputs(k).values() if is_picture(np.shape(a)) and np.asarray(a).dtype.kind in "fiub"
         ]
-        shown = [_image(pixels(np.asarray(inputs[0])), f"input of {name_of(k)}") if inputs else "–"]
+        shown: list[Inline] = [_image(pixels(np.asarray(inputs[0])), f"input of {name_of(k)}") if inputs else UNDEFINED]
         shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
-        cells = "".join(f"<td>{cell}</td>" for cell in shown)
-        rows.append(f'<tr><th scope="row">{text(name_of(k) + loss)}</th>{cells}</tr>')
+        rows.append([name_of(k) + loss, *shown])
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
-    columns = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Input", "True", "Answer"))
-    return _colours(flat) + wide(
-        f'<table class="pictures"><caption>{caption}</caption><thead><tr>{columns}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>",
-        caption,
-    )
+    return [*_colours(flat), Table(("Row", "Input", "True", "Answer"), rows, caption, kind="pictures")]
 
 
-def _colours(flat: Flat) -> str:
+def _colours(flat: Flat) -> list[Block]:
     """Return which class has which colour."""
     if flat.kind != "classes":
-        return ""
-    shown = [
-        f'<span style="background: rgb({",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))})"></span>{text(label)}'
-        for k, label in enumerate(flat.labels[: len(_COLOURS)])
-    ]
-    return f'<p class="note colours">Colours of the classes: {"".join(shown)}</p>'
+        return []
+    shown: list[Inline] = ["Colours of the classes: "]
+    for k, label in enumerate(flat.labels[: len(_COLOURS)]):
+        colour = ",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))
+        shown += [Drawing(f'<span style="background: rgb({colour})"></span>'), label]
+    return [Text(tuple(shown), "note colours")]
 
 
 def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[Array, str]]:
@@ -93,5 +88,5 @@ def _pixels(values: Array, flat: Flat) -> Array:
     return pixels(clipped)
 
 
-def _image(image: Array, what: str) -> str:
-    return f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">'
+def _image(image: Array, what: str) -> Drawing:
+    return Drawing(f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">', what)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.show.report.charts import grid
+from graphspec.base.document import Block, Facts, Group, Text
 from graphspec.show.report.class_scores import class_scores
 from graphspec.show.report.kinds import Flat
-from graphspec.show.report.page import text
 from graphspec.show.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
 from graphspec.show.report.sections.probabilities import Wording, reliability_chart
-from graphspec.show.report.tables import amount, facts, share, table
+from graphspec.show.report.tables import amount, share, table
 
 _ROWS = 150
 _LABEL = Wording("a label", "Share to which it applies")
 
 
-def labels_head(flat: Flat) -> str:
-    """Return the scores of each label at the default threshold, the curves, and the pooled reliability, as HTML."""
+def labels_head(flat: Flat) -> list[Block]:
+    """Return the scores of each label at the default threshold, the curves, and the pooled reliability."""
     limit = 0.5 if flat.probabilities else 0.0
     called = flat.scores > limit
     scores = class_scores((called & flat.true).sum(0).astype(np.float64), flat.true.sum(0), called.sum(0))
@@ -26,7 +25,7 @@ def labels_head(flat: Flat) -> str:
     tp = float((called & flat.true).sum())
     both = float(called.sum() + flat.true.sum())
     area, precision = means(curves)
-    values = facts(
+    values = Facts(
         [
             ("Accuracy of all values", amount(float((called == flat.true).mean()))),
             (f"{flat.noun.capitalize()}s entirely right", amount(float((called == flat.true).all(1).mean()))),
@@ -57,7 +56,7 @@ def labels_head(flat: Flat) -> str:
     ]
     columns = ("Label", f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
     of = "probability" if flat.probabilities else "score"
-    note = f'<p class="note">A label is predicted where its {of} is above {limit:g}.'
+    note = f"A label is predicted where its {of} is above {limit:g}."
     unseen = int((scores.support == 0).sum())
-    note += f" {text(f'{unseen:,}')} of {len(flat.labels):,} labels never occur here.</p>" if unseen else "</p>"
-    return values + note + table(caption, columns, rows) + part + grid(charts)
+    note += f" {unseen:,} of {len(flat.labels):,} labels never occur here." if unseen else ""
+    return [values, Text(note, "note"), table(caption, columns, rows), *part, Group("charts", charts)]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Figure, Group, Table, Text
 from graphspec.base.text import count
 from graphspec.show.drawing.scales import Scale, linear
 from graphspec.show.report.baselines import answering
-from graphspec.show.report.charts import Plot, figure, grid
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.number_errors import NumberErrors, boxes, determination, number_errors
-from graphspec.show.report.page import text
 from graphspec.show.report.sampling import evenly
 from graphspec.show.report.tables import amount, table
 from graphspec.show.report.verdicts import known_rows
@@ -34,8 +34,8 @@ _FAR = 8  # interquartile ranges from the median, beyond which an error is not d
 _COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
 
 
-def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> str:
-    """Return the errors of a head beside those of simple rules, and charts of them, as HTML.
+def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> list[Block]:
+    """Return the errors of a head beside those of simple rules, and charts of them.
 
     Args:
         alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
@@ -43,24 +43,23 @@ def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), 
     units = flat.true.shape[1]
     names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
     scores = determination(flat.true, flat.scores)
-    parts = [_summary(head, flat, rules)]
+    parts: list[Block] = [_summary(head, flat, rules)]
     shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
     if units > 1 and not alike:
         order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")
         worst = int(order[0])
         parts.append(_outputs(flat, names, order))
         shown, title = (flat.true[:, worst], flat.scores[:, worst]), f", {names[worst]}"
-        parts.append(f"<p>The charts show the output with the lowest R²: {text(names[worst])}.</p>")
+        parts.append(Text(f"The charts show the output with the lowest R²: {names[worst]}."))
     true, predicted = shown
     if len(true) > _CHARTED:
         chosen = evenly(len(true), _CHARTED)
-        parts.append(f'<p class="note">The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.</p>')
+        parts.append(Text(f"The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.", "note"))
         true, predicted = true[chosen], predicted[chosen]
-    charts = [make(true, predicted, title) for make in (_against, _spread, _by_value)]
-    return "".join([*parts, grid(charts)])
+    return [*parts, Group("charts", [make(true, predicted, title) for make in (_against, _spread, _by_value)])]
 
 
-def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> str:
+def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
     """Return the errors of all outputs together, with those of simple rules for the same rows."""
     kept, rows = known_rows(head, rules)
     own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
@@ -90,7 +89,7 @@ def _mean(scores: Array) -> float:
     return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
 
-def _outputs(flat: Flat, names: list[str], order: Array) -> str:
+def _outputs(flat: Flat, names: list[str], order: Array) -> Table:
     """Return the errors of each output; of very many, of those with the lowest R², the first ones of ``order``."""
     caption = "Each output"
     chosen = range(len(names))
@@ -101,7 +100,7 @@ def _outputs(flat: Flat, names: list[str], order: Array) -> str:
     return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e), _r2(e.r2)) for name, e in found])
 
 
-def _against(true: Array, predicted: Array, title: str) -> str:
+def _against(true: Array, predicted: Array, title: str) -> Figure:
     """Return the chart of predicted against true values: dots, or cells with a colour if there are many."""
     ends = [float(f(x)) for x in (true, predicted) for f in (np.min, np.max)]
     scale = linear(ends)
@@ -120,7 +119,7 @@ def _against(true: Array, predicted: Array, title: str) -> str:
         levels = _density(plot, scale, true, predicted)
         below += f" The stronger the colour, the more values: {levels}."
     plot.line([(scale.low, scale.low), (scale.high, scale.high)], "soft")
-    return figure(f"Predicted against true{title}", plot.svg(), f'<p class="note">{text(below)}</p>')
+    return Figure(f"Predicted against true{title}", plot.drawing(), [Text(below, "note")])
 
 
 def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
@@ -140,7 +139,7 @@ def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
     return f"1 to {most:,} in a cell"
 
 
-def _spread(true: Array, predicted: Array, title: str) -> str:
+def _spread(true: Array, predicted: Array, title: str) -> Figure:
     """Return the histogram of the errors."""
     errors = predicted - true
     q1, q2, q3 = np.quantile(errors, [0.25, 0.5, 0.75]).tolist()
@@ -161,10 +160,10 @@ def _spread(true: Array, predicted: Array, title: str) -> str:
         plot.line([(0, plot.up.low), (0, plot.up.high)], "soft")
     below = f"Half of the errors are from {amount(q1)} to {amount(q3)}."
     below += f" {count(far, 'error')} further away {'is' if far == 1 else 'are'} not drawn." if far else ""
-    return figure(f"Errors{title}", plot.svg(), f'<p class="note">{text(below)}</p>')
+    return Figure(f"Errors{title}", plot.drawing(), [Text(below, "note")])
 
 
-def _by_value(true: Array, predicted: Array, title: str) -> str:
+def _by_value(true: Array, predicted: Array, title: str) -> Figure:
     """Return the chart of the errors by predicted value, in tenths of the values."""
     found = boxes(predicted, predicted - true)
     across = Scale(0.4, len(found) + 0.6, tuple(float(k + 1) for k in range(len(found))))
@@ -183,4 +182,4 @@ def _by_value(true: Array, predicted: Array, title: str) -> str:
         )
         plot.box(k + 1.0, 10, (b.p5, b.p25, b.p50, b.p75, b.p95), tip)
     below = "A box has half of the errors of its group, the line in it is their median, and the whiskers have 90 %."
-    return figure(f"Errors by predicted value{title}", plot.svg(), f'<p class="note">{below}</p>')
+    return Figure(f"Errors by predicted value{title}", plot.drawing(), [Text(below, "note")])

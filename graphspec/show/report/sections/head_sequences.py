@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Facts, Figure, Group, Table, Text
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.scales import Scale, linear
 from graphspec.show.report.alignment import align
-from graphspec.show.report.charts import Named, Plot, figure, grid
+from graphspec.show.report.charts import Named, Plot
 from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount, beside, facts, share, table
+from graphspec.show.report.tables import amount, share, table
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
     return true, read, edits(decoded, sizes, labels, counts)
 
 
-def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> str:
-    """Return the edits of the readings, the worst of them, and the labels that are confused, as HTML.
+def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Block]:
+    """Return the edits of the readings, the worst of them, and the labels that are confused.
 
     Args:
         name_of: returns the words for a kept row, given by its place: its line, or its file.
@@ -55,7 +56,7 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> str:
     names = _names(head)
     total = sum(map(len, true))
     wrong = np.flatnonzero(distances)
-    values = facts(
+    values = Facts(
         [
             ("Rows read without a mistake", share(1 - len(wrong) / len(distances))),
             ("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"),
@@ -64,15 +65,16 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> str:
         ]
     )
     undone = int((~np.isfinite(head.answers).reshape(len(head.answers), -1).all(1)).sum())
-    note = f'<p class="note">{count(undone, "row")} with answers that are no finite numbers.</p>' if undone else ""
+    note = [Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
     if not len(wrong):
-        return values + note + "<p>Every row is read without a mistake.</p>"
+        return [values, *note, Text("Every row is read without a mistake.")]
     cells = float(np.mean([min(len(true[k]), _LONGEST) * min(len(read[k]), _LONGEST) for k in wrong.tolist()]))
     rows_aligned = min(len(wrong), max(int(_CELLS / max(cells, 1)), 1))
     some = wrong[evenly(len(wrong), rows_aligned)].tolist()
     confusions, sentence = _confusions([(true[k], read[k]) for k in some], names, len(wrong))
-    charts = grid([_distances(distances), _by_length(np.array([len(t) for t in true]), distances)])
-    return values + note + sentence + charts + beside(_worst(true, read, distances, names, name_of), confusions)
+    charts = Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
+    tables = Group("beside", [_worst(true, read, distances, names, name_of), confusions])
+    return [values, *note, sentence, charts, tables]
 
 
 def _names(head: HeadAnswers) -> list[str]:
@@ -90,7 +92,7 @@ def _written(sequence: list[int], names: list[str]) -> str:
 
 def _worst(
     true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
-) -> str:
+) -> Table:
     """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
     shown = [
@@ -107,7 +109,7 @@ def _worst(
     return table(f"The {count(len(shown), 'worst reading', 'worst readings')}", columns, shown, texts=2)
 
 
-def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[str, str]:
+def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[Table, Text]:
     """Return the table of the edits that occur most often, and a sentence about their kinds."""
     kinds: Counter[str] = Counter()
     found: Counter[tuple[str, str]] = Counter()
@@ -130,7 +132,7 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
         else f"{len(pairs):,} of {wrong:,} rows with mistakes"
     )
     columns = ("True", "Read", "Edit", "Times", "Of all edits")
-    return table("The edits that occur most often", columns, rows, texts=3), f"<p>Of the edits in {of}: {shown}.</p>"
+    return table("The edits that occur most often", columns, rows, texts=3), Text(f"Of the edits in {of}: {shown}.")
 
 
 def _name(label: int, names: list[str]) -> str:
@@ -138,7 +140,7 @@ def _name(label: int, names: list[str]) -> str:
     return "(space)" if name == " " else name
 
 
-def _distances(distances: Array) -> str:
+def _distances(distances: Array) -> Figure:
     """Return the chart of how many rows have how many edits."""
     last = min(int(distances.max()), _BARS)
     counts = np.bincount(np.minimum(distances.astype(np.int64), last), minlength=last + 1)
@@ -153,10 +155,10 @@ def _distances(distances: Array) -> str:
     tips[-1] = tips[-1].replace(":", " or more:") if more else tips[-1]
     plot.bars(bars[:1], tips[:1], "good")
     plot.bars(bars[1:], tips[1:], "a")
-    return figure("Edits per row", plot.svg())
+    return Figure("Edits per row", plot.drawing())
 
 
-def _by_length(lengths: Array, distances: Array) -> str:
+def _by_length(lengths: Array, distances: Array) -> list[Figure]:
     """Return the chart of the edits per label by the length of the row."""
     groups = np.unique(np.quantile(lengths, np.linspace(0, 1, 9)).astype(np.int64))
     bars: list[tuple[float, float, float]] = []
@@ -170,10 +172,10 @@ def _by_length(lengths: Array, distances: Array) -> str:
             bars.append((len(bars) + 0.6, len(bars) + 1.4, rate))
             tips.append(f"{names[-1]} labels: {rate:.3f} edits per label, {count(int(chosen.sum()), 'row')}")
     if not bars:
-        return ""
+        return []
     across = Named(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
     rates = [bar[2] for bar in bars]
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)
     plot.bars(bars, tips)
-    return figure("Edits per label by length", plot.svg())
+    return [Figure("Edits per label by length", plot.drawing())]

@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Figure, Folded, Group, Legend
 from graphspec.base.text import count
 from graphspec.show.drawing.scales import Scale, linear
 from graphspec.show.report.baselines import starts_of
-from graphspec.show.report.charts import Plot, figure, grid, legend
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.number_errors import number_errors
-from graphspec.show.report.page import text
 from graphspec.show.report.places import source_of
 from graphspec.show.report.stretches import Stretch, future_of
 from graphspec.show.report.tables import amount, table
 from graphspec.show.report.verdicts import known_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphspec.graph.ir.graph import Array
     from graphspec.show.report.scored import Scored
 
@@ -40,8 +38,8 @@ def is_series(found: Findings, judged: Scored, name: str) -> bool:
     return answers.shape == targets.shape and answers.shape[1] == horizon and len(answers) > 0 and head.mask is None
 
 
-def series(found: Findings, judged: Scored, name: str) -> str:
-    """Return the forecast and the best simple rule beside the truth, the future, and the errors by step, as HTML."""
+def series(found: Findings, judged: Scored, name: str) -> list[Block]:
+    """Return the forecast and the best simple rule beside the truth, the future, and the errors by step."""
     head, rules = judged.heads[name], found.baselines.get(name, ())
     assert head.targets is not None
     answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
@@ -49,7 +47,7 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     finite = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1))
     starts = starts_of(judged)
     if not finite.any():
-        return ""
+        return []
     steps = answers.shape[1]
     kept, rows = known_rows(head, rules)
     rows = rows[finite[rows]] if len(rows) else np.flatnonzero(finite)
@@ -70,21 +68,20 @@ def series(found: Findings, judged: Scored, name: str) -> str:
     groups = times.series.groups[starts]
     ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
     last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
-    charts, tables = [stretch.past(chosen, drawn)], ""
+    charts: list[Block] = [stretch.past(chosen, drawn)]
+    tables: list[Block] = []
     if ahead:
         charts.append(stretch.future(last, ahead))
         title = "The forecast after the last row"
-        tables += _details(title, title, ("Time", unit), [(time, amount(value)) for time, value in ahead])
+        rows_ahead = [(time, amount(value)) for time, value in ahead]
+        tables.append(Folded(title, [table(title, ("Time", unit), rows_ahead)]))
     if steps > 1:
         charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
         columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
         shown = [(str(h), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True), 1)]
-        tables += _details("The error at each step", "Mean absolute error at each step ahead", columns, shown)
-    return grid(charts, wide=True) + tables
-
-
-def _details(summary: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return f"<details><summary>{text(summary)}</summary>{table(caption, columns, rows)}</details>"
+        by_step = table("Mean absolute error at each step ahead", columns, shown)
+        tables.append(Folded("The error at each step", [by_step]))
+    return [Group("charts wide", charts), *tables]
 
 
 def _errors_by_step(answers: Array, targets: Array) -> list[float]:
@@ -104,7 +101,7 @@ def _last_points(judged: Scored, starts: Array) -> slice:
     return slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
 
 
-def _by_step(errors: list[list[float]], names: list[str]) -> str:
+def _by_step(errors: list[list[float]], names: list[str]) -> Figure:
     """Return the chart of the error at each step ahead, of the network and of the best simple rule."""
     own = errors[0]
     summary = f"Mean absolute error by step: {amount(own[0])} at the first, {amount(own[-1])} at the last of {len(own)}"
@@ -119,4 +116,5 @@ def _by_step(errors: list[list[float]], names: list[str]) -> str:
     plot.line(list(enumerate(own, 1)), "a")
     tips = [f"{count(h, 'step')} ahead: {amount(e)}" for h, e in enumerate(own, 1)]
     plot.dots(list(enumerate(own, 1)), tips)
-    return figure("Error by step", plot.svg(), legend(list(zip("ab", names, strict=False))))
+    lines = [(f"line {kind}", name) for kind, name in zip("ab", names, strict=False)]
+    return Figure("Error by step", plot.drawing(), [Legend(lines)])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.base.document import Table
 from graphspec.show.report.kinds import Flat
 from graphspec.show.report.tables import amount, table
 
 _UNITS = 30
 
 
-def values_head(flat: Flat) -> str:
-    """Return the spread of the values of each unit, as HTML."""
+def values_head(flat: Flat) -> Table:
+    """Return the spread of the values of each unit."""
     values = flat.scores.reshape(-1, flat.scores.shape[-1] if flat.scores.ndim > 1 else 1).astype(np.float64)
     units = values.shape[1]
     rows = []

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.arrays.system_memory import human
+from graphspec.base.document import Block, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
 from graphspec.base.text import count, duration, number
 from graphspec.graph.ir.learnt_size import LearntSize
 from graphspec.show.report.intervals import FEWEST, RESAMPLES
-from graphspec.show.report.page import Section, text, wide
 from graphspec.show.report.places import file_name
 from graphspec.show.report.task import kind
 from graphspec.show.report.too_good import doubts
@@ -29,11 +29,10 @@ _ROWS = 14  # values of a table that stands open
 def headline(found: Findings) -> Section | None:
     """Return the losses and metrics of the judged rows, and the facts of the training."""
     judged = found.judged
-    parts = [f'<p class="note">{text(found.missing)} The results of the training are in the curves below.</p>']
+    parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
     if judged is not None:
-        parts = [*_verdicts(found), f"<p>{_said(found, judged)}</p>", _tiles(found, judged), _table(found, judged)]
-    facts = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts_of(found))
-    return Section("results", "Results", "".join([*parts, f'<h3>Training</h3><dl class="facts">{facts}</dl>']))
+        parts = [*_verdicts(found), _said(found, judged), _tiles(found, judged), _table(found, judged)]
+    return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])
 
 
 def about(found: Findings) -> str:
@@ -42,15 +41,15 @@ def about(found: Findings) -> str:
     return f"{kind(found.model)}{day}"
 
 
-def _verdicts(found: Findings) -> Iterator[str]:
-    """Yield how each head compares with the best simple rule, and what is too good, as HTML."""
+def _verdicts(found: Findings) -> Iterator[Text]:
+    """Yield how each head compares with the best simple rule, and what is too good."""
     for line in lines(found.verdicts):
-        yield f'<p class="{"warning" if line.better is False else "verdict"}">{text(line.text)}</p>'
+        yield Text(line.text, "warning" if line.better is False else "verdict")
     for said in doubts(found):
-        yield f'<p class="warning">{text(said[:1].upper() + said[1:])}</p>'
+        yield Text(said[:1].upper() + said[1:], "warning")
 
 
-def _said(found: Findings, judged: Scored) -> str:
+def _said(found: Findings, judged: Scored) -> Text:
     """Return on which rows the network is judged, and what the intervals mean."""
     windows = "windows" if judged.raw.times is not None else "rows"
     rows = {
@@ -61,36 +60,33 @@ def _said(found: Findings, judged: Scored) -> str:
         "train": f"the {judged.total:,} training {windows} themselves, as the spec has neither test nor validation data: "
         "new rows will be answered less well",
     }[judged.part]
-    said = f"Judged on {rows}."
-    if found.changed:
-        said += " <strong>These rows have changed since the training.</strong>"
+    said = ""
     if found.intervals:
         how = "stretches of time" if judged.raw.times is not None else "rows"
         sample = "" if len(judged.rows) == judged.total else f", from {len(judged.rows):,} of them,"
-        said += f" Ranges are 95 % intervals{sample}: of shares by Wilson's formula, of other values"
+        said = f" Ranges are 95 % intervals{sample}: of shares by Wilson's formula, of other values"
         said += f" by {RESAMPLES:,} bootstrap resamples of {how}."
     elif judged.total < FEWEST:
-        said += f" There are no intervals for fewer than {FEWEST} rows."
-    return said
+        said = f" There are no intervals for fewer than {FEWEST} rows."
+    changed = Span("These rows have changed since the training.", "strong")
+    return Text((f"Judged on {rows}.", (" ", changed) if found.changed else "", said))
 
 
-def _tiles(found: Findings, judged: Scored) -> str:
+def _tiles(found: Findings, judged: Scored) -> Group:
     """Return the main values: metrics with one value each, then the loss."""
     losses = {"loss", *(f"{name}_loss" for name in judged.heads)}
     metrics = [key for key in judged.results if key not in losses and key not in judged.meanings]
     chosen = [*metrics[: _TILES - 1], "loss"]
-    tiles = []
+    tiles: list[Block] = []
     for key in chosen:
         value, interval = judged.results[key], found.intervals.get(key)
         more = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-        tiles.append(
-            f'<div class="tile"><p class="name">{text(key)}</p><p class="value">{text(number(value))}</p>'
-            f'<p class="more">{text(more) or "&nbsp;"}</p></div>'
-        )
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+        tile = [Text(key, "name"), Text(number(value), "value"), Text(more or "\u00a0", "more")]
+        tiles.append(Group("tile", tile))
+    return Group("tiles", tiles)
 
 
-def _table(found: Findings, judged: Scored) -> str:
+def _table(found: Findings, judged: Scored) -> Block:
     """Return all values, as ``graphspec evaluate`` prints them, beside those of the last epoch."""
     train = {key: values[-1] for key, values in found.history.items() if values}
     meanings = bool(judged.meanings)
@@ -98,8 +94,6 @@ def _table(found: Findings, judged: Scored) -> str:
     last = [c for c in ("training", "validation") if c != judged.part and _any(judged.results, train, c)]
     columns = [c for c in columns if c in (judged.part, *last) or c not in ("training", "validation")]
     columns = list(dict.fromkeys(columns))
-    kinds = {"Loss or metric": "", "of": ""}
-    head = "".join(f'<th scope="col" class="{kinds.get(c, "number")}">{text(c)}</th>' for c in columns)
     rows = []
     for key, value in judged.results.items():
         interval = found.intervals.get(key)
@@ -110,15 +104,12 @@ def _table(found: Findings, judged: Scored) -> str:
             judged.part: f"{value:.6g}",
             "of": judged.meanings.get(key, ""),
         }
-        shown = "".join(f'<td class="{kinds.get(c, "number")}">{text(cells[c])}</td>' for c in columns[1:])
-        rows.append(f'<tr><th scope="row">{text(key)}</th>{shown}</tr>')
+        rows.append([key, *(cells[c] for c in columns[1:])])
     others = f"; {' and '.join(last)} as in the last epoch" if last else ""
     caption = f"Losses and metrics on the {judged.part} rows{others}"
-    html = f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    table = wide(html, "Losses and metrics")
-    if len(rows) <= _ROWS:
-        return table
-    return f"<details><summary>All {len(rows):,} values</summary>{table}</details>"
+    described = [Column(c, "" if c in ("Loss or metric", "of") else "number") for c in columns]
+    table = Table(described, rows, caption, label="Losses and metrics")
+    return table if len(rows) <= _ROWS else Folded(f"All {len(rows):,} values", [table])
 
 
 def _any(results: Mapping[str, float], last: Mapping[str, float], column: str) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Block, Group, Heading, Section, Text
 from graphspec.base.text import count
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten
-from graphspec.show.report.page import Section, text
 from graphspec.show.report.places import places
 from graphspec.show.report.sections.head_binary import binary_head
 from graphspec.show.report.sections.head_classes import classes_head
@@ -42,50 +42,49 @@ def heads(found: Findings) -> Section | None:
     judged = found.judged
     if judged is None or not judged.heads:
         return None
-    shown = [_head(found, judged, name, k) for k, name in enumerate(judged.heads)]
+    shown = [Group("head", _head(found, judged, name, k)) for k, name in enumerate(judged.heads)]
     explained = terms({flatten(head).kind for head in judged.heads.values()})
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return Section("heads", "Predictions", f'<p class="muted">From {used}.</p>{"".join(shown)}{explained}')
+    return Section("heads", "Predictions", [Text(f"From {used}.", "muted"), *shown, *explained])
 
 
-def _head(found: Findings, judged: Scored, name: str, number: int) -> str:
-    """Return what a head answers as HTML."""
+def _head(found: Findings, judged: Scored, name: str, number: int) -> list[Block]:
+    """Return what a head answers."""
     head = judged.heads[name]
     flat = flatten(head)
     loss = "no loss" if head.head.loss is None else f"loss {head.head.loss.label}"
-    parts = [
-        f'<h3 id="head-{number}">{text(name)}</h3>',
-        f'<p class="muted">{text(_purpose(flat))}; {text(loss)}.</p>',
-        *(f'<p class="note">{text(note[:1].upper() + note[1:])}.</p>' for note in flat.notes),
+    parts: list[Block] = [
+        Heading(name, id=f"head-{number}"),
+        Text(f"{_purpose(flat)}; {loss}.", "muted"),
+        *(Text(f"{note[:1].upper()}{note[1:]}.", "note") for note in flat.notes),
     ]
     if not len(flat.scores):
-        return "".join([*parts, f"<p>No {flat.noun} is left to be judged.</p>"])
-    parts.append(_body(found, judged, name, head, flat, f"head-{number}"))
-    return f'<div class="head">{"".join(parts)}</div>'
+        return [*parts, Text(f"No {flat.noun} is left to be judged.")]
+    return [*parts, *_body(found, judged, name, head, flat, f"head-{number}")]
 
 
-def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> str:
+def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
     row_name = _row_names(found, judged)
     match flat.kind:
         case "classes":
-            return classes_head(flat, anchor) + example_images(judged, head, flat, row_name)
+            return [*classes_head(flat, anchor), *example_images(judged, head, flat, row_name)]
         case "binary":
-            return binary_head(head, flat, anchor) + example_images(judged, head, flat, row_name)
+            return [*binary_head(head, flat, anchor), *example_images(judged, head, flat, row_name)]
         case "labels":
             return labels_head(flat)
         case "numbers":
             alike = is_series(found, judged, name)
             rules = found.baselines.get(name, ())
-            forecast = series(found, judged, name) if alike else ""
+            forecast = series(found, judged, name) if alike else []
             errors = numbers_head(head, flat, rules, alike=alike)
-            return forecast + errors + example_images(judged, head, flat, row_name)
+            return [*forecast, *errors, *example_images(judged, head, flat, row_name)]
         case "sequences":
             return sequences_head(head, row_name)
         case "groups":
             return groups_head(head)
-    return values_head(flat)
+    return [values_head(flat)]
 
 
 def _row_names(found: Findings, judged: Scored) -> Callable[[int], str]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.arrays.system_memory import human
 from graphspec.base.config import Config
+from graphspec.base.document import Block, Cell, Column, Element, Folded, Inline, Items, Row, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
 from graphspec.graph.ir.dims import show
 from graphspec.show.drawing.outline import outline
+from graphspec.show.html import html_of, row_size
 from graphspec.show.report.network_drawing import drawing, legend
 from graphspec.show.report.network_facts import NetworkFacts, NodeFacts, network_facts
-from graphspec.show.report.page import Section, text
 from graphspec.show.report.places import run_name, shown_part
 
 if TYPE_CHECKING:
@@ -25,19 +26,9 @@ DRAWN = 400
 _ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and of the table alone
 _PROBLEMS = 6  # that are listed
 _ARGUMENTS = 120  # characters of a node's arguments
-_HEAD = (
-    ("Layer", ""),
-    ("Type", ""),
-    ("Arguments", ""),
-    ("Output", ""),
-    ("Parameters", "number"),
-    ("Multiply-adds", "number"),
-    ("Memory", "number"),
-    ("Mean |x|", "number"),
-    ("Zeros", "number"),
-    ("Dead units", "number"),
-    ("Gradient / weights", "number"),
-)
+_COLUMNS = [Column(name) for name in ("Layer", "Type", "Arguments", "Output")]
+_COLUMNS += [Column(name, "number") for name in ("Parameters", "Multiply-adds", "Memory", "Mean |x|", "Zeros")]
+_COLUMNS += [Column(name, "number") for name in ("Dead units", "Gradient / weights")]
 
 
 def network(found: Findings) -> Section:
@@ -50,25 +41,20 @@ def network(found: Findings) -> Section:
     small = {*known.small_gradients()}
     lines = {node.name: _row(known, node, numbers[node.name], flagged, node.name in small) for node in nodes}
     shown = _with_room(known, lines)
-    rows = "".join(lines[node.name] for node in nodes if node.name in shown)
-    head = "".join(f"<th scope=col{f' class={kind}' if kind else ''}>{name}</th>" for name, kind in _HEAD)
     left_out = len(nodes) - len(shown)
-    caption = f"<caption>The {len(shown):,} most expensive of {len(nodes):,} layers</caption>" if left_out else ""
-    table = (
-        f'<div class="scroll nodes" tabindex="0" role="region" aria-label="Layers"><table data-sort id="nodes">{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    caption = f"The {len(shown):,} most expensive of {len(nodes):,} layers" if left_out else ""
+    rows = [lines[node.name] for node in nodes if node.name in shown]
+    table = Table(_COLUMNS, rows, caption, label="Layers", sort=True, id="nodes", frame="nodes")
     picture = "" if left_out else _picture(known, numbers, flagged)
-    picture = picture if len(picture) + len(table) <= _ROOM else ""
+    picture = picture if len(picture) + len(html_of([table])) <= _ROOM else ""
+    body: list[Block] = [Element(picture), Folded("All layers as a table", [table])]
     if not picture:
-        command = shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg")
-        body = f'<p class="note">It is too large to be drawn here: <code>{text(command)}</code> draws it.</p>{table}'
-        return Section("network", "Network", _about(known, part) + _notes(known, flagged) + body)
-    body = f"<details><summary>All layers as a table</summary>{table}</details>"
-    return Section("network", "Network", _about(known, part) + _notes(known, flagged) + picture + body)
+        command = Span(shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg"), "code")
+        body = [Text(("It is too large to be drawn here: ", command, " draws it."), "note"), table]
+    return Section("network", "Network", [*_about(known, part), *_notes(known, flagged), *body])
 
 
-def _with_room(known: NetworkFacts, lines: dict[str, str]) -> set[str]:
+def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
     """Return the nodes whose lines of the table the page has room for: all, or the most expensive ones."""
     costs = known.costs.nodes
     kept: set[str] = set()
@@ -76,7 +62,7 @@ def _with_room(known: NetworkFacts, lines: dict[str, str]) -> set[str]:
     for name in sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[
         :DRAWN
     ]:
-        room -= len(lines[name])
+        room -= row_size(lines[name], _COLUMNS)
         if room < 0:
             break
         kept.add(name)
@@ -95,7 +81,7 @@ def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, st
     )
 
 
-def _about(known: NetworkFacts, part: str) -> str:
+def _about(known: NetworkFacts, part: str) -> list[Block]:
     total = known.costs.total()
     parts = [
         f"{count(len(known.spec.nodes), 'layer')}, {count(total.trainable, 'trainable parameter')}",
@@ -103,13 +89,13 @@ def _about(known: NetworkFacts, part: str) -> str:
         f"{total.multiply_adds:,} multiply-adds per row",
         f"{human(total.activations)} for the outputs of layers per row",
     ]
-    lengths = ", ".join(f"{text(name)} = {size}" for name, size in known.costs.lengths.items())
+    lengths = ", ".join(f"{name} = {size}" for name, size in known.costs.lengths.items())
     assumed = f" Axes that vary count as {lengths}." if lengths else ""
     norms = known.why_not or (
         f"The outputs of layers are those for {count(known.rows, part + ' row')}; gradients, relative to the weights, "
         "those of one training step on them."
     )
-    return f'<p>{", ".join(filter(None, parts))}.{assumed}</p><p class="note">{norms}</p>'
+    return [Text(f"{', '.join(filter(None, parts))}.{assumed}"), Text(norms, "note")]
 
 
 def _problems(known: NetworkFacts) -> dict[str, str]:
@@ -141,7 +127,7 @@ def _is_relu(node: NodeDecl) -> bool:
     return any(type(kind).__name__.lower() in ("relu", "relu6") for kind in kinds)
 
 
-def _notes(known: NetworkFacts, flagged: dict[str, str]) -> str:
+def _notes(known: NetworkFacts, flagged: dict[str, str]) -> list[Block]:
     """Return the worst problems: what is not finite first, then the largest share of dead units."""
 
     def share(name: str) -> float:
@@ -151,55 +137,46 @@ def _notes(known: NetworkFacts, flagged: dict[str, str]) -> str:
         return -active.dead / active.units if active.dead and "dead" in flagged[name] else -1.0
 
     if not flagged:
-        return ""
+        return []
     worst = sorted(flagged, key=share)
-    items = "".join(f"<li><code>{text(_short(name))}</code> {text(flagged[name])}</li>" for name in worst[:_PROBLEMS])
+    items: list[Inline] = [(Span(_short(name), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
     more = len(worst) - _PROBLEMS
-    rest = f"<li>{more:,} more, marked in red below</li>" if more > 0 else ""
-    return f'<ul class="problems">{items}{rest}</ul>'
+    return [Items([*items, *([f"{more:,} more, marked in red below"] if more > 0 else [])], "problems")]
 
 
-def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str], small: bool) -> str:
+def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str], small: bool) -> Row:
     cost, facts = known.costs.nodes[node.name], known.nodes.get(node.name, NodeFacts())
     outputs = known.lowered.outputs.get(node.name) or ()
     shapes = "; ".join(show(v.shape) + ("" if v.dtype == "float32" else f" {v.dtype}") for v in outputs)
     size = cost.trainable + cost.frozen
     frozen = f" ({cost.frozen:,} frozen)" if cost.frozen else ""
     active = facts.activation
-    cells = [
-        f"<td>{text(node.type or f'weights of {node.share}')}</td>",
-        f"<td>{text(shorten_end(_arguments(node), _ARGUMENTS))}</td>",
-        f"<td>{text(shapes)}</td>",
-        _number(f"{size:,}{frozen}" if size else "", size if frozen else None),
-        _number(f"{cost.multiply_adds:,}" if cost.multiply_adds else ""),
-        _number(human(cost.activations) if cost.activations else "", cost.activations),
-        "<td></td>" if active is None else _number(number(active.mean)),
-        "<td></td>" if active is None else _number(percent(active.zeros)),
-        "<td></td>"
+    cells: list[Inline | Cell] = [
+        _short(node.name),
+        node.type or f"weights of {node.share}",
+        shorten_end(_arguments(node), _ARGUMENTS),
+        shapes,
+        Cell(f"{size:,}{frozen}", float(size) if frozen else None) if size else "",
+        f"{cost.multiply_adds:,}" if cost.multiply_adds else "",
+        Cell(human(cost.activations), float(cost.activations)) if cost.activations else "",
+        "" if active is None else number(active.mean),
+        "" if active is None else percent(active.zeros),
+        ""
         if active is None or not _is_relu(node)
-        else _number(f"{active.dead:,} of {active.units:,}", active.dead, bad=active.dead > 0),
+        else Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else ""),
         _gradient(facts, small),
     ]
-    problem = f' data-problem="{text(flagged[node.name])}"' if node.name in flagged else ""
-    return f'<tr data-node="{place}"{problem}><th scope=row>{text(_short(node.name))}</th>{"".join(cells)}</tr>'
+    problem = (("problem", flagged[node.name]),) if node.name in flagged else ()
+    return Row(cells, (("node", str(place)), *problem))
 
 
-def _gradient(facts: NodeFacts, small: bool) -> str:
+def _gradient(facts: NodeFacts, small: bool) -> Inline | Cell:
     if facts.gradient is None or facts.weights is None:
-        return "<td></td>"
+        return ""
     tip = f"norm of the gradient {number(facts.gradient)}, of the weights {number(facts.weights)}"
     relative = facts.relative
-    shown = "" if relative is None else number(relative)
-    return _number(f'<span data-tip="{tip}">{shown or number(facts.gradient)}</span>', relative or 0, bad=small)
-
-
-def _number(shown: str, value: float | None = None, *, bad: bool = False) -> str:
-    """Return a cell; with ``value``, which it is sorted by, if its text does not say it."""
-    if not shown:
-        return "<td></td>"
-    order = "" if value is None else f' data-value="{value:.6g}"'
-    kind = ' class="number bad"' if bad else " class=number"
-    return f"<td{kind}{order}>{shown}</td>"
+    shown = number(facts.gradient if relative is None else relative)
+    return Cell(Span(shown, tip=tip), relative or 0.0, "bad" if small else "")
 
 
 def _arguments(node: NodeDecl) -> str:

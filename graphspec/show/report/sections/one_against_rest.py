@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import UNDEFINED, Block, Figure, Legend, Text
 from graphspec.base.text import count
 from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Plot, figure, legend
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.curves_of_scores import Curve, both_curves, macro
 from graphspec.show.report.kinds import Flat, some
-from graphspec.show.report.page import text
-from graphspec.show.report.tables import UNDEFINED, share
+from graphspec.show.report.tables import share
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -29,14 +29,14 @@ Areas = list[tuple[Curve | None, Curve | None]]
 """For each class the ROC curve and the curve of precision and recall, None where it is not defined."""
 
 
-def sample(flat: Flat) -> tuple[Flat, str]:
-    """Return as many positions as curves are computed from, and a note if these are not all, as HTML."""
+def sample(flat: Flat) -> tuple[Flat, list[Text]]:
+    """Return as many positions as curves are computed from, and a note if these are not all."""
     units = flat.scores.shape[1] if flat.scores.ndim > 1 else 1
     fewer = some(flat, max(_SCORES // units, 1000))
     if fewer is flat:
-        return flat, ""
+        return flat, []
     part = f"{len(fewer.scores):,} of {len(flat.scores):,} {flat.noun}s"
-    return fewer, f'<p class="note">Curves and the areas below them are of {text(part)}, spread evenly.</p>'
+    return fewer, [Text(f"Curves and the areas below them are of {part}, spread evenly.", "note")]
 
 
 def areas(positive: Array, scores: Array) -> Areas:
@@ -64,13 +64,13 @@ def area_cells(pair: tuple[Curve | None, Curve | None]) -> list[str]:
     return [UNDEFINED if curve is None else share(curve.area) for curve in pair]
 
 
-def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[str]:
+def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
     """Return the charts of both kinds of curves: one of each class, or their mean if there are many.
 
     Args:
         what: such as ``each class against the rest``.
     """
-    charts = []
+    charts: list[Block] = []
     for which, (title, x, y, area) in enumerate(_KINDS):
         curves = {k: curve for k, pair in enumerate(found) if (curve := pair[which]) is not None}
         if not curves:
@@ -84,9 +84,9 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[str]:
         if len(labels) <= MOST_CURVES:
             for k, curve in curves.items():
                 plot.line(curve.points(), f"k{k}", tip=f"{labels[k]}: {area} {share(curve.area)}")
-            below = legend([(f"k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()])
+            below: Block = Legend([(f"line k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()])
         else:
             plot.line(macro(list(curves.values())).points(), "a", tip=f"mean: {area} {share(mean)}")
-            below = f'<p class="note">Mean of {len(curves):,} curves: {area} {share(mean)}; {text(low)}.</p>'
-        charts.append(figure(f"{title}, {what.split()[0]} {what.split()[1]}", plot.svg(), below))
+            below = Text(f"Mean of {len(curves):,} curves: {area} {share(mean)}; {low}.", "note")
+        charts.append(Figure(f"{title}, {what.split()[0]} {what.split()[1]}", plot.drawing(), [below]))
     return charts

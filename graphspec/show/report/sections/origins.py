@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.text import count, printable, shell, shorten_end
-from graphspec.show.report.page import Section, text, wide
+from graphspec.base.document import Block, Code, Facts, Folded, Heading, Inline, Section, Span, Table, Text
+from graphspec.base.text import count, shell, shorten_end
 from graphspec.show.report.places import run_name
 from graphspec.show.report.raw import plain
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _SPEC = 20_000  # characters of the spec that are shown
 _LEARNT = 60  # layers whose learnt arguments are shown
 _VALUES = 200  # characters of learnt values
-_NOT_KEPT = "<p>The model is in the memory only: <code>model.save(…)</code> keeps it in a run directory.</p>"
+_NOT_KEPT = Text(("The model is in the memory only: ", Span("model.save(…)", "code"), " keeps it in a run directory."))
 
 
 def origins(found: Findings) -> Section:
     """Return the spec, versions and hashes of a run, and commands."""
-    kept = _repeat(found) + _use(found) if found.directory is not None else _NOT_KEPT
-    parts = [kept, _spec(found.model), _learnt(found.model), _versions(found)]
-    return Section("origins", "Spec and versions", "".join(parts))
+    kept = [*_repeat(found), *_use(found)] if found.directory is not None else [_NOT_KEPT]
+    blocks = [*kept, _spec(found.model), *_learnt(found.model), *_versions(found)]
+    return Section("origins", "Spec and versions", blocks)
 
 
-def _repeat(found: Findings) -> str:
+def _repeat(found: Findings) -> list[Block]:
     """Return the command that repeats the run, and what the same bits need."""
     run, spec = run_name(found.directory), found.model.spec
     words = ["graphspec", "train", f"{run}/spec.json", "--out", f"{run}-again"]
@@ -48,10 +48,10 @@ def _repeat(found: Findings) -> str:
     kernels = _kernels(found.record)
     on = f", on a processor with the same BLAS kernels ({kernels})" if kernels else ", on the same kind of processor"
     same = f"The same bits come out with the same data, with {needs}{on}, and with as many workers."
-    return f"<h3>Repeat it</h3>{_code(shell(*words), 'repeat')}<p>{text(same)}</p>"
+    return [Heading("Repeat it"), Code(shell(*words), "repeat"), Text(same)]
 
 
-def _use(found: Findings) -> str:
+def _use(found: Findings) -> list[Block]:
     """Return the commands that use the run."""
     run, model = run_name(found.directory), found.model
     source = next(iter(model.spec.data.values()), None)
@@ -67,17 +67,16 @@ def _use(found: Findings) -> str:
         shell("graphspec", "export", run, "-o", f"{name}.onnx"),
         *([shell("graphspec", "evaluate", run)] if "test" in model.spec.data else []),
     ]
-    return f"<h3>Use it</h3>{_code(chr(10).join(lines), 'use')}"
+    return [Heading("Use it"), Code("\n".join(lines), "use")]
 
 
-def _spec(model: Session) -> str:
+def _spec(model: Session) -> Block:
     shown = yaml_of(model.spec.document)
     cut = len(shown) > _SPEC
     if cut:
         shown = shown[: shown.rfind("\n", 0, _SPEC)]
-    note = '<p class="note">The rest is in spec.json of the run.</p>' if cut else ""
-    lines = count(shown.count("\n") + 1, "line")
-    return f"<details><summary>Spec ({lines})</summary>{_code(shown, 'spec')}{note}</details>"
+    note = [Text("The rest is in spec.json of the run.", "note")] if cut else []
+    return Folded(f"Spec ({count(shown.count(chr(10)) + 1, 'line')})", [Code(shown, "spec"), *note])
 
 
 def yaml_of(document: Mapping[str, Any]) -> str:
@@ -94,41 +93,37 @@ def yaml_of(document: Mapping[str, Any]) -> str:
     return stream.getvalue().rstrip("\n")
 
 
-def _learnt(model: Session) -> str:
+def _learnt(model: Session) -> list[Block]:
     """Return what layers and heads have learnt from the training rows."""
     adapted = model.adapted
     if adapted is None:
-        return ""
+        return []
     states = [*adapted.layers.items(), *((f"head {name}", state) for name, state in adapted.heads.items())]
-    rows = "".join(
-        f"<tr><th scope=row>{text(shorten_end(name, 60))}</th><td>{text(key)}</td><td>{_values(value)}</td></tr>"
-        for name, state in states[:_LEARNT]
-        for key, value in state.items()
-    )
+    rows = [
+        (shorten_end(name, 60), key, _values(value)) for name, state in states[:_LEARNT] for key, value in state.items()
+    ]
     if not rows:
-        return ""
+        return []
     more = len(states) - _LEARNT
-    note = f'<p class="note">{count(more, "more layer")} in adapted.json of the run.</p>' if more > 0 else ""
-    head = "<tr><th scope=col>layer</th><th scope=col>argument</th><th scope=col>values</th></tr>"
-    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    note = [Text(f"{count(more, 'more layer')} in adapted.json of the run.", "note")] if more > 0 else []
+    table = Table(("layer", "argument", "values"), rows, label="Learnt before training")
     rows_of = f" from {count(adapted.rows, 'training row')}" if adapted.rows else ""
-    shown = wide(table, "Learnt before training")
-    return f"<details><summary>Learnt{rows_of} before the first step</summary>{shown}{note}</details>"
+    return [Folded(f"Learnt{rows_of} before the first step", [table, *note])]
 
 
-def _values(value: Any) -> str:
+def _values(value: Any) -> Inline:
     if isinstance(value, Mapping) and "shape" in value:  # the array of a file
-        return text(f"{value.get('dtype')}{value['shape']}")
+        return f"{value.get('dtype')}{value['shape']}"
     if not isinstance(value, list):
-        return text(shorten_end(_one(value), _VALUES))
+        return shorten_end(_one(value), _VALUES)
     shown, size = [], 0
     for each in value[:200]:
         shown.append(_one(each))
         size += len(shown[-1]) + 2
         if size > _VALUES:
             break
-    more = f' <span class="share">… {len(value):,} in all</span>' if len(value) > len(shown) else ""
-    return text(shorten_end(", ".join(shown), _VALUES)) + more
+    more = [Span(f" … {len(value):,} in all", "share")] if len(value) > len(shown) else []
+    return (shorten_end(", ".join(shown), _VALUES), *more)
 
 
 def _one(value: Any) -> str:
@@ -137,7 +132,7 @@ def _one(value: Any) -> str:
     return (value if value.strip() else repr(value)) if isinstance(value, str) else str(value)
 
 
-def _versions(found: Findings) -> str:
+def _versions(found: Findings) -> list[Block]:
     """Return versions, machine and hashes."""
     record, facts = found.record, dict[str, str]()
     packages = record.get("packages")
@@ -159,12 +154,8 @@ def _versions(found: Findings) -> str:
         facts |= {f"SHA-256 of the {part} data": str(value) for part, value in hashes.items()}
     if found.directory is not None:
         facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
-    shown = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{f'<code>{text(value)}</code>' if 'SHA' in name else text(value)}</dd></div>"
-        for name, value in facts.items()
-        if value
-    )
-    return f'<h3>Versions and hashes</h3><dl class="facts">{shown}</dl>'
+    shown = [(name, Span(value, "code") if "SHA" in name else value) for name, value in facts.items() if value]
+    return [Heading("Versions and hashes"), Facts(shown, "facts")]
 
 
 def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
@@ -178,11 +169,3 @@ def _file_hash(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _code(content: str, name: str) -> str:
-    """Return text to copy, with the button for it."""
-    return (
-        f'<div class="copyable"><button class="copy js-only" type="button" data-copy="copy-{name}">Copy</button>'
-        f'<pre id="copy-{name}" tabindex="0">{text(printable(content))}</pre></div>'
-    )

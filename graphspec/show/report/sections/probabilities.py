@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphspec.base.document import Figure, Text
 from graphspec.base.text import count
 from graphspec.show.drawing.scales import linear
 from graphspec.show.report.calibration import BINS, FEW, calibration_error, reliability
-from graphspec.show.report.charts import Plot, figure
-from graphspec.show.report.page import text
+from graphspec.show.report.charts import Plot
 from graphspec.show.report.tables import share
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Wording:
 TOP = Wording("the predicted class", "Share predicted right")
 
 
-def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> str:
+def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> Figure:
     """Return the chart of how often something is so against its probability, with the expected calibration error.
 
     Args:
@@ -64,4 +64,4 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
     if few:
         which = "A hollow dot is a bin" if len(few) == 1 else f"{len(few)} hollow dots are bins"
         below += f" {which} with fewer than {FEW} {noun}s."
-    return figure(f"Reliability: {words.of}", plot.svg(), f'<p class="note">{text(below)}</p>')
+    return Figure(f"Reliability: {words.of}", plot.drawing(), [Text(below, "note")])

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.document import Block, Cards, Cell, Column, Facts, Inline, Section, Span, Table, Tabs, Text
 from graphspec.base.text import count, number
+from graphspec.show.html import html_of, row_size
 from graphspec.show.report.answers import Verdict, verdict
 from graphspec.show.report.fields import Field, fields
-from graphspec.show.report.page import Section, text, wide
 from graphspec.show.report.places import places, source_name
 from graphspec.show.report.raw import as_picture, is_short, shown
 
@@ -39,19 +40,11 @@ def worst(found: Findings) -> Section | None:
     place = places(found.model.spec, judged.part)
     room = _ROOM // len(heads)
     parts = [_head(judged, head, described, place, room) for head in heads]
-    several = len(heads) > 1
-    if several:
-        buttons = "".join(
-            f'<button data-tab="worst-{k}">{text(head.head.name)}</button>' for k, head in enumerate(heads)
-        )
-        panels = "".join(
-            f'<div id="worst-{k}"><h3>{text(head.head.name)}</h3>{part}</div>'
-            for k, (head, part) in enumerate(zip(heads, parts, strict=True))
-        )
-        body = f'<div class="tabs" data-tabs aria-label="Heads"><div>{buttons}</div>{panels}</div>'
-    else:
-        body = parts[0]
-    return Section("worst", "Worst rows", _about(found, judged) + body)
+    if len(heads) > 1:
+        names = [head.head.name for head in heads]
+        tabs = [(f"worst-{k}", name, part) for k, (name, part) in enumerate(zip(names, parts, strict=True))]
+        parts = [[Tabs("Heads", tabs)]]
+    return Section("worst", "Worst rows", [_about(found, judged), *parts[0]])
 
 
 def largest(
@@ -99,20 +92,23 @@ def _spans(judged: Scored) -> tuple[Array, Array] | None:
     return times.first[chosen], times.last[chosen]
 
 
-def _about(found: Findings, judged: Scored) -> str:
+def _about(found: Findings, judged: Scored) -> Text:
     name = source_name(found.model.spec, judged.part)
     kept = "" if len(judged.rows) == judged.total else f", of {len(judged.rows):,} rows spread evenly over them"
-    of = f" in {name}" if name else ""
+    of: Inline = (" in ", name) if name else ""
     if judged.raw.times is not None:
         kept += " (of windows that overlap, the worst one)"
-    lead = f"The {judged.part} rows with the largest loss{kept}, with what the data say of them{of}."
-    return f"<p>{lead} Look for errors in the data first, then for what these rows have in common.</p>"
+    lead = f"The {judged.part} rows with the largest loss{kept}, with what the data say of them"
+    return Text((lead, of, ". Look for errors in the data first, then for what these rows have in common."))
 
 
-def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int) -> str:
+def _head(
+    judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int
+) -> list[Block]:
     ordered = largest(head, spans=_spans(judged))
     if ordered is None:
-        return f"<p>The loss of <b>{text(head.head.name)}</b> is of whole batches: no row has a loss of its own.</p>"
+        name = Span(head.head.name, "b")
+        return [Text(("The loss of ", name, " is of whole batches: no row has a loss of its own."))]
     rows, scores = ordered
     inputs = [judged.inputs(int(row)) for row in rows]
     titles = [place(judged.index(int(row))) for row in rows]
@@ -122,19 +118,20 @@ def _head(judged: Scored, head: HeadAnswers, described: Sequence[Field], place: 
     by = "loss" if head.losses is not None else "mean absolute error"
     short = all(is_short(field.of(values)) for values in inputs for field in described)
     draw = _table if short and described else _cards
-    html, kept = draw(described, inputs, titles, verdicts, scores, by, room)
-    notes = []
+    blocks, kept = draw(described, inputs, titles, verdicts, scores, by, room)
+    notes: list[Inline] = []
     if counted:
         notes.append("Rows are counted from 1.")
     if any(not v.truth for v in verdicts):
-        notes.append('<span class="key line soft"></span> true, <span class="key line b"></span> predicted.')
+        notes.append((Span("", "key line soft"), " true, ", Span("", "key line b"), " predicted."))
     if any(v.wrong is not None for v in verdicts):
         wrong = sum(v.wrong is True for v in verdicts)
         of = f"{wrong} of these {count(len(rows), 'row')} {'has' if wrong == 1 else 'have'}"
         notes.append(f"{of if wrong else 'None of them has'} a wrong answer.")
     if kept < len(rows):
         notes.append(f"{count(len(rows) - kept, 'row')} more would make the page too large.")
-    return (f'<p class="note">{" ".join(notes)}</p>' if notes else "") + html
+    said = tuple((" " if k else "", note) for k, note in enumerate(notes))
+    return [*([Text(said, "note")] if notes else []), *blocks]
 
 
 def _table(
@@ -145,37 +142,28 @@ def _table(
     scores: Array,
     by: str,
     room: int,
-) -> tuple[str, int]:
+) -> tuple[list[Block], int]:
     """Return the rows as a table with a column for each field, and how many there was room for."""
-    columns = described[:_COLUMNS]
-    head = "".join(f"<th scope=col{_right(field, inputs)}>{text(field.name)}</th>" for field in columns)
-    rows: list[str] = []
+    shown_fields = described[:_COLUMNS]
+    kinds = ["" if field.of(inputs[0]).dtype == object else "number" for field in shown_fields]
+    columns = [Column("Row"), Column(by.capitalize(), "number"), Column("True"), Column("Predicted")]
+    columns += [Column(field.name, kind) for field, kind in zip(shown_fields, kinds, strict=True)]
+    rows: list[list[Inline | Cell]] = []
     for values, title, said, score in zip(inputs, titles, verdicts, scores.tolist(), strict=True):
-        cells = "".join(f"<td{_right(field, inputs)}>{shown(field, field.of(values))}</td>" for field in columns)
-        row = (
-            f"<tr><th scope=row>{text(title)}</th><td class=number>{number(score)}</td><td>{said.truth}</td>"
-            f"<td{_mark(said)}>{said.answer}</td>{cells}</tr>"
-        )
-        if rows and len(row) > room:
+        answer = Cell(said.answer, kind=_mark(said))
+        row = [title, number(score), said.truth, answer, *(shown(f, f.of(values)) for f in shown_fields)]
+        room -= row_size(row, columns)
+        if rows and room < 0:
             break
-        room -= len(row)
         rows.append(row)
-    more = len(described) - len(columns)
-    note = f'<p class="note">{count(more, "more column")} not shown.</p>' if more else ""
-    table = (
-        f"<table data-sort class=cases><thead><tr><th scope=col>Row</th><th scope=col class=number>{by.capitalize()}</th>"
-        f"<th scope=col>True</th><th scope=col>Predicted</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    )
-    return wide(table, "The worst rows") + note, len(rows)
-
-
-def _right(field: Field, inputs: Sequence[Mapping[str, Array]]) -> str:
-    return "" if field.of(inputs[0]).dtype == object else " class=number"
+    more = len(described) - len(shown_fields)
+    note = [Text(f"{count(more, 'more column')} not shown.", "note")] if more else []
+    return [Table(columns, rows, label="The worst rows", sort=True, kind="cases"), *note], len(rows)
 
 
 def _mark(said: Verdict) -> str:
     """Return the class of an answer; of several, the wrong ones are marked themselves."""
-    return " class=wrong" if said.wrong and "<mark>" not in said.answer else ""
+    return "wrong" if said.wrong and not said.marked else ""
 
 
 def _cards(
@@ -186,33 +174,26 @@ def _cards(
     scores: Array,
     by: str,
     room: int,
-) -> tuple[str, int]:
+) -> tuple[list[Block], int]:
     """Return the rows as cards with pictures, texts and series, and how many there was room for."""
     pictures = [f for f in described if as_picture(np.asarray(f.of(inputs[0]))) is not None]
     others = [f for f in described if f not in pictures]
     each = max(int(room / len(inputs) * 0.75 / max(len(pictures), 1)), 800)
-    cards: list[str] = []
+    cards: list[list[Block]] = []
     for k, (values, title, said, score) in enumerate(zip(inputs, titles, verdicts, scores.tolist(), strict=True)):
-        images = "".join(shown(field, field.of(values), min(each, 5000)) for field in pictures)
-        hidden = " class=hidden-text" if len(described) == 1 else ""
-        facts = "".join(
-            f"<div><dt{hidden}>{text(field.name)}</dt><dd>{shown(field, field.of(values))}</dd></div>"
-            for field in others[:_COLUMNS]
-        )
-        truth = f"<div><dt>true</dt><dd>{said.truth}</dd></div>" if said.truth else ""
-        name = "<dt>predicted" if said.truth else "<dt class=hidden-text>true and predicted"
-        answer = f"<div>{name}</dt><dd{_mark(said)}>{said.answer}</dd></div>"
-        parts = [
-            f'<p class="where"><b>{k + 1}</b> {text(title)} <span class="share">{by} {number(score)}</span></p>',
-            f'<div class="pictures">{images}</div>' if images else "",
-            f"<dl>{truth}{answer}</dl>",
-            f'<dl class="record">{facts}</dl>' if facts else "",
-        ]
-        card = f'<li class="case">{"".join(parts)}</li>'
-        if cards and len(card) > room:
+        images = tuple(shown(field, field.of(values), min(each, 5000)) for field in pictures)
+        hidden = "hidden-text" if len(described) == 1 else ""
+        record = [(Span(f.name, hidden) if hidden else f.name, shown(f, f.of(values))) for f in others[:_COLUMNS]]
+        answer = Cell(said.answer, kind=_mark(said))
+        answers: list[tuple[Inline, Inline | Cell]] = [(Span("true and predicted", "hidden-text"), answer)]
+        if said.truth:
+            answers = [("true", said.truth), ("predicted", answer)]
+        where = (Span(str(k + 1), "b"), f" {title} ", Span(f"{by} {number(score)}", "share"))
+        card: list[Block] = [Text(where, "where"), *([Text(images, "pictures")] if images else []), Facts(answers, "")]
+        card += [Facts(record, "record")] if record else []
+        room -= len(html_of(card))
+        if cards and room < 0:
             break
-        room -= len(card)
         cards.append(card)
     written = any(f.of(inputs[0]).dtype == object and f.of(inputs[0]).size == 1 for f in others)
-    kind = "pictured" if pictures else "written" if written else "serial"
-    return f'<ol class="cases {kind}">{"".join(cards)}</ol>', len(cards)
+    return [Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)

@@ -7,6 +7,7 @@ from typing import Any
 
 import graphspec as gs
 from graphspec.engine.training.timing import EpochTime, Start, Times
+from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.sections.curves import best_of, curves, learning_rates
 
@@ -29,7 +30,7 @@ def found(
 def html(findings: Findings) -> str:
     section = curves(findings)
     assert section is not None
-    return section.html
+    return html_of(section.blocks)
 
 
 LOSSES = {"loss": [4.0, 3.0, 2.0, 1.0], "val_loss": [4.0, 2.0, 3.0, 3.5]}

@@ -12,7 +12,8 @@ import pytest
 from browsing import OPTIONS, chromium
 from judged import dense, judge, network, numbers, plain
 
-from graphspec.show.report.page import Opening, Section, page
+from graphspec.base.document import Element, Section
+from graphspec.show.html import Opening, page
 from graphspec.show.report.sections.head_binary import thresholds
 
 YES = (numbers(80, 1, seed=5) > 0).astype("f4")
@@ -72,7 +73,9 @@ def test_the_control_moves_the_values(tmp_path: Path) -> None:
     tp, fp = int(data["tp"][k]), int(data["fp"][k])
     fn, tn = int((YES == 1).sum()) - tp, int((YES == 0).sum()) - fp
     assert min(tp, fp, fn, tn) > 0
-    document = re.sub("<meta http-equiv.*?>", "", page(Opening("t"), [Section("heads", "Predictions", html)]))
+    document = re.sub(
+        "<meta http-equiv.*?>", "", page(Opening("t"), [Section("heads", "Predictions", [Element(html)])])
+    )
     move = f'const r = document.getElementById("head-0-range"); r.value = {k}; r.dispatchEvent(new Event("input"));'
     press = 'document.querySelector("[data-shares]").click();'
     path = tmp_path / "page.html"

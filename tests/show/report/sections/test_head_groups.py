@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from findings import html_from
 from judged import dense, judge, network, numbers, plain, values
 
 from graphspec.show.report.sections import head_groups
@@ -15,7 +16,7 @@ LAYERS = [*dense(2), {"name": "u", "type": "UnitNormalization"}]
 
 def shown(points: list[list[float]], groups: list[int]) -> str:
     _, judged, _ = judge(network(LAYERS, {"loss": "circle"}), numbers(len(points), 5), np.array(groups))
-    return groups_head(replace(judged.heads["u"], answers=np.array(points, "f4")))
+    return html_from(groups_head(replace(judged.heads["u"], answers=np.array(points, "f4"))))
 
 
 def test_nearest_rows_of_the_group() -> None:

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from findings import html_from
 from judged import dense, judge, network, numbers, plain, rows
 
 from graphspec.show.report.baselines import Baseline
@@ -31,7 +32,9 @@ def test_a_rule_without_an_answer_for_each_row_is_judged_with_the_network_on_the
     _, judged, _ = judge(network(dense(1), {"loss": "mse"}), numbers(60, 5), Y)
     head = judged.heads["h"]
     answers = np.where(np.arange(60)[:, None] < 10, np.nan, Y + 1)
-    html = numbers_head(head, flatten(head), [Baseline("the day before", answers), Baseline("rare", answers * np.nan)])
+    html = html_from(
+        numbers_head(head, flatten(head), [Baseline("the day before", answers), Baseline("rare", answers * np.nan)])
+    )
     own, rule = rows(html, "Errors of 50 values")
     assert float(own[1]) == pytest.approx(np.abs(head.answers - Y)[10:].mean(), rel=1e-3)
     assert rule[:3] == ["The day before", "1.0000", "1.0000"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from findings import html_from
 from judged import SEQUENCES, judge, network, per_step, plain, rows, sequences, values
 
 from graphspec.show.report.scored import HeadAnswers
@@ -37,7 +38,7 @@ def test_readings_are_decoded_as_the_metric_does() -> None:
 
 
 def test_the_worst_come_first_and_edits_are_counted() -> None:
-    html = sequences_head(head(READ), lambda row: f"line {row + 10}")
+    html = html_from(sequences_head(head(READ), lambda row: f"line {row + 10}"))
     assert values(html)["Rows read without a mistake"] == "0.200"
     assert values(html)["Edits per label"] == "0.4000"
     assert rows(html, "The 4 worst readings")[0] == ["abc", "(nothing)", "3", "1.00", "line 14"]
@@ -49,11 +50,11 @@ def test_the_worst_come_first_and_edits_are_counted() -> None:
 
 
 def test_all_right() -> None:
-    assert "Every row is read without a mistake." in plain(sequences_head(head(["abc", "abc"]), str))
+    assert "Every row is read without a mistake." in plain(html_from(sequences_head(head(["abc", "abc"]), str)))
 
 
 def test_of_long_rows_some_are_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_sequences, "_CELLS", 20)  # of tables of 9 cells
-    html = sequences_head(head(["abd"] * 8), str)
+    html = html_from(sequences_head(head(["abd"] * 8), str))
     assert "Of the edits in 2 of 8 rows with mistakes" in plain(html)
     assert rows(html, "The edits that occur most often") == [["c", "d", "read as another", "2", "100 %"]]

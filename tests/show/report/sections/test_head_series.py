@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from findings import html_from
 from judged import plain, rows
 
 import graphspec as gs
+from graphspec.show.html import html_of
 from graphspec.show.report import scored
 from graphspec.show.report.findings import find
 from graphspec.show.report.sections.head_series import is_series, series
@@ -54,7 +56,7 @@ def test_the_error_by_step_beside_that_of_the_last_value(tmp_path: Path) -> None
     judged = found.judged
     assert judged is not None
     assert is_series(found, judged, "next")
-    html = series(found, judged, "next")
+    html = html_from(series(found, judged, "next"))
     head = judged.heads["next"]
     assert head.targets is not None
     error = np.abs(head.answers - head.targets.reshape(head.answers.shape)).mean(0)
@@ -71,9 +73,9 @@ def test_a_horizon_of_one(tmp_path: Path) -> None:
     found = find(gs.compile(written(tmp_path, horizon=1)), tmp_path)
     section = heads(found)
     assert section is not None
-    assert "Forecasts of 1 step beside the truth" in section.html
-    assert "Error by step" not in section.html
-    assert "The last known value" in section.html
+    assert "Forecasts of 1 step beside the truth" in html_of(section.blocks)
+    assert "Error by step" not in html_of(section.blocks)
+    assert "The last known value" in html_of(section.blocks)
 
 
 def test_other_rows_are_no_series(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_of_many_windows_a_part_is_one_line(tmp_path: Path, monkeypatch: pytest.
     found = find(gs.compile(written(tmp_path)), tmp_path)
     judged = found.judged
     assert judged is not None
-    html = series(found, judged, "next")
+    html = html_from(series(found, judged, "next"))
     kept = int((judged.rows < 24).sum())  # of the longer series
     assert 10 < kept < 24
     assert re.search(r"Forecasts of 3 steps beside the truth, \d+ to \d+: (15|18|21|24) steps", html)
@@ -98,7 +100,7 @@ def test_of_many_windows_a_part_is_one_line(tmp_path: Path, monkeypatch: pytest.
 def test_windows_some_rows_apart_are_one_line(tmp_path: Path) -> None:
     found = find(gs.compile(written(tmp_path, stride=2)), tmp_path)
     assert found.judged is not None
-    assert "Forecasts of 3 steps beside the truth, 6 to 28: 18 steps" in series(found, found.judged, "next")
+    assert "Forecasts of 3 steps beside the truth, 6 to 28: 18 steps" in html_from(series(found, found.judged, "next"))
 
 
 def test_a_split_of_the_training_rows_is_a_series_too(tmp_path: Path) -> None:
@@ -119,4 +121,4 @@ def test_the_last_rows_are_those_of_the_series_that_is_drawn(tmp_path: Path) -> 
         (tmp_path / "test.csv").write_text("\n".join(["t,v", *lines]) + "\n", encoding="utf-8")
         section = heads(find(gs.compile(spec), tmp_path))
         assert section is not None
-        assert f"After the last row, {len(lines)} to {len(lines) + 2}" in section.html
+        assert f"After the last row, {len(lines)} to {len(lines) + 2}" in html_of(section.blocks)

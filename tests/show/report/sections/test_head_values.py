@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from findings import html_from
 from judged import rows
 
 from graphspec.show.report.kinds import Flat
@@ -11,10 +12,12 @@ from graphspec.show.report.sections.head_values import values_head
 
 def test_the_spread_of_each_unit() -> None:
     values = np.array([[1.0, np.nan], [3.0, np.nan]])
-    found = rows(values_head(Flat("values", np.zeros(2), values, False, ["a", "b"], "row")), "The head has no loss")
+    found = rows(
+        html_from(values_head(Flat("values", np.zeros(2), values, False, ["a", "b"], "row"))), "The head has no loss"
+    )
     assert found == [["a", "2.0000", "1.0000", "1.0000", "2.0000", "3.0000", "0"], ["b", *["–"] * 5, "2"]]
 
 
 def test_of_many_units_the_first() -> None:
     flat = Flat("values", np.zeros(2), np.zeros((2, 99)), False, [str(k) for k in range(99)], "row")
-    assert len(rows(values_head(flat), "The head has no loss")) == 30
+    assert len(rows(html_from(values_head(flat)), "The head has no loss")) == 30

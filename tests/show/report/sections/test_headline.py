@@ -13,6 +13,7 @@ import pytest
 import graphspec as gs
 from graphspec.data.signature import user_arrays
 from graphspec.engine.training.timing import EpochTime, Fitted, Start, Times
+from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings, judge, of_model
 from graphspec.show.report.sections.headline import about, exported, facts_of, headline, moment
 
@@ -80,7 +81,7 @@ def test_values_are_exactly_those_of_the_evaluation() -> None:
     section = headline(known)
     assert section is not None
     assert known.judged is not None
-    text = shown(section.html)
+    text = shown(html_of(section.blocks))
     for key, value in known.judged.results.items():
         low, high = known.intervals[key]
         assert low < value < high
@@ -101,8 +102,8 @@ def test_values_are_exactly_those_of_the_evaluation() -> None:
 def test_the_rows_are_named(part: str, words: str) -> None:
     section = headline(found(part=part))
     assert section is not None
-    assert words in section.html
-    assert len(re.findall(r"<th scope=\"col\"[^>]*>validation<", section.html)) == 1, (
+    assert words in html_of(section.blocks)
+    assert len(re.findall(r"<th scope=col[^>]*>validation<", html_of(section.blocks))) == 1, (
         "a column of the rows or of the last epoch"
     )
 
@@ -110,14 +111,14 @@ def test_the_rows_are_named(part: str, words: str) -> None:
 def test_few_rows_have_no_intervals() -> None:
     section = headline(found(rows=5))
     assert section is not None
-    assert "no intervals for fewer than 10 rows" in section.html
-    assert "bootstrap" not in section.html
+    assert "no intervals for fewer than 10 rows" in html_of(section.blocks)
+    assert "bootstrap" not in html_of(section.blocks)
 
 
 def test_without_rows() -> None:
     section = headline(replace(found(), judged=None, missing="The rows <b>left</b>."))
     assert section is not None
-    assert "The rows &lt;b&gt;left&lt;/b&gt;." in section.html
+    assert "The rows &lt;b&gt;left&lt;/b&gt;." in html_of(section.blocks)
 
 
 def test_many_values_are_folded() -> None:
@@ -130,9 +131,9 @@ def test_many_values_are_folded() -> None:
         replace(known, judged=replace(known.judged, results=known.judged.results | many, meanings=meanings))
     )
     assert section is not None
-    assert "<summary>All 42 values</summary>" in section.html
-    assert "class &lt;f1_score_0&gt;" in section.html
-    assert section.html.count('class="tile"') == 2
+    assert "<summary>All 42 values</summary>" in html_of(section.blocks)
+    assert "class &lt;f1_score_0&gt;" in html_of(section.blocks)
+    assert html_of(section.blocks).count("<div class=tile>") == 2
 
 
 def test_exports() -> None:

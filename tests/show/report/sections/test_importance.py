@@ -9,6 +9,7 @@ import numpy as np
 from findings import DATA, check_html, findings_of
 
 import graphspec as gs
+from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.sections.importance import SHOWN, importance
 from specs import blobs, dense_spec, pairs, two_heads_spec
@@ -23,17 +24,17 @@ def test_the_input_that_matters_is_first() -> None:
     x, _ = blobs(60)
     section = importance(findings_of(model, x, model.predict(x).argmax(1)))
     assert section is not None
-    check_html(section.html)
-    assert re.findall(r"<th scope=row>([^<]+)</th>", section.html)[0] == "x[2]"
-    assert section.html.count('class="whisker"') == 4
-    assert "60 test rows" in section.html
+    check_html(html_of(section.blocks))
+    assert re.findall(r"<th scope=row>([^<]+)</th>", html_of(section.blocks))[0] == "x[2]"
+    assert html_of(section.blocks).count('class="whisker"') == 4
+    assert "60 test rows" in html_of(section.blocks)
 
 
 def test_several_inputs_are_permuted_as_a_whole() -> None:
     x, y = pairs(30)
     section = importance(findings_of(gs.compile(two_heads_spec() | {"data": DATA}), x, y))
     assert section is not None
-    assert sorted(re.findall(r"<th scope=row>([^<]+)</th>", section.html)) == ["left", "right"]
+    assert sorted(re.findall(r"<th scope=row>([^<]+)</th>", html_of(section.blocks))) == ["left", "right"]
 
 
 def test_one_input_alone_has_no_section() -> None:
@@ -47,6 +48,6 @@ def test_many_inputs_have_room() -> None:
     x = np.random.default_rng(0).normal(size=(40, 90)).astype(np.float32)
     section = importance(findings_of(gs.compile(spec), x, np.arange(40) % 3))
     assert section is not None
-    assert section.html.count("<th scope=row>") == SHOWN
-    assert "30 less important inputs not shown" in section.html
-    assert len(section.html) < 60_000
+    assert html_of(section.blocks).count("<th scope=row>") == SHOWN
+    assert "30 less important inputs not shown" in html_of(section.blocks)
+    assert len(html_of(section.blocks)) < 60_000

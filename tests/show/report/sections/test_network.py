@@ -14,13 +14,14 @@ from findings import DATA, check_html, findings_of
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.sections.network import network
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
 def _html(found: Findings) -> str:
-    html = network(found).html
+    html = html_of(network(found).blocks)
     check_html(html)
     assert len(html) < 120_000
     return html
@@ -89,7 +90,7 @@ def test_enter_on_a_box_shows_its_node(tmp_path: Path) -> None:
     browser = chromium()
     if browser is None:
         pytest.skip("needs Chromium")
-    html = network(findings_of(gs.compile(dense_spec(data=DATA)), *blobs(20))).html
+    html = html_of(network(findings_of(gs.compile(dense_spec(data=DATA)), *blobs(20))).blocks)
     script = files("graphspec.show.report").joinpath("rows.js").read_text(encoding="utf-8")
     page = f"<!doctype html><body>{html}<script>{script}</script><script>{_CLICK}</script>"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")

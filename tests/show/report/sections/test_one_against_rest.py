@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from findings import html_from
 
 from graphspec.show.report.curves_of_scores import roc
 from graphspec.show.report.kinds import Flat
@@ -35,12 +36,13 @@ def test_ids_and_bools_are_the_same() -> None:
 
 
 def test_few_classes_have_a_curve_each_and_many_their_mean() -> None:
-    few = curve_charts(areas(TRUE, SCORES), LABELS, "each class against the rest")
+    few = [html_from(c) for c in curve_charts(areas(TRUE, SCORES), LABELS, "each class against the rest")]
     assert len(few) == 2
     assert few[0].count("<polyline") == 4  # with the diagonal
     assert "bee, AUC" in few[0]
     scores = RNG.random((90, 12))
-    many = curve_charts(areas(np.arange(90) % 12, scores), list("abcdefghijkl"), "each class against the rest")
+    charts = curve_charts(areas(np.arange(90) % 12, scores), list("abcdefghijkl"), "each class against the rest")
+    many = [html_from(chart) for chart in charts]
     assert many[0].count("<polyline") == 2
     assert "Mean of 12 curves" in many[0]
 
@@ -51,9 +53,9 @@ def test_without_any_curve_there_is_no_chart() -> None:
 
 def test_curves_of_a_part_of_the_rows_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
     flat = Flat("classes", np.arange(1500) % 3, RNG.random((1500, 3)), False, ["a", "b", "c"], "row")
-    assert sample(flat) == (flat, "")
+    assert sample(flat) == (flat, [])
     monkeypatch.setattr(one_against_rest, "_SCORES", 3)
     fewer, note = sample(flat)
     assert len(fewer.true) == len(fewer.scores) == 1000
-    assert "1,000 of 1,500 rows, spread evenly" in note
-    assert "1,000 of 1,500 rows" in classes_head(flat, "h")
+    assert "1,000 of 1,500 rows, spread evenly" in html_from(note)
+    assert "1,000 of 1,500 rows" in html_from(classes_head(flat, "h"))

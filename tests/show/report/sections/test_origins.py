@@ -13,6 +13,7 @@ from findings import ATTACK, DATA, check_html, findings_of
 import graphspec as gs
 from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.records import read_json
+from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.sections.origins import origins, yaml_of
 from specs import blobs, dense_spec
@@ -31,7 +32,7 @@ RECORD: dict[str, Any] = {
 
 
 def _html(found: Findings) -> str:
-    html = origins(found).html
+    html = html_of(origins(found).blocks)
     check_html(html)
     return html
 
