@@ -145,7 +145,7 @@ class Table:
         label: what it is, for readers who go through a page by keyboard; the caption by default.
         sort: whether readers can sort it.
         kind, id: the class and the id of the table on a page; ``frame`` is the class of what it scrolls in.
-        gap: spaces between the columns of a terminal.
+        gap, indent: spaces between the columns of a terminal, and before its lines.
         rule: whether a line is drawn below the header.
     """
 
@@ -158,6 +158,7 @@ class Table:
     id: str = ""
     frame: str = ""
     gap: int = 2
+    indent: int = 0
     rule: bool = False
 
     def described(self) -> list[Column]:
@@ -184,10 +185,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Items:
-    """A list."""
+    """A list; ``indent`` is what a terminal puts before the further lines of an entry."""
 
     entries: Sequence[Inline]
     kind: str = ""
+    indent: int = 4
 
 
 @dataclass(frozen=True)

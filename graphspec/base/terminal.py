@@ -42,9 +42,9 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
         match block:
             case Text(content=content) | Heading(content=content):
                 yield from paragraph(plain(content), width)
-            case Items(entries=entries):
+            case Items(entries=entries, indent=indent):
                 for entry in entries:
-                    yield from paragraph(f"  {plain(entry)}", width, indent=4)
+                    yield from paragraph(plain(entry), width, indent, "  ")
             case Facts(entries=entries):
                 yield from table_lines(Table([Column(cut="middle"), Column(wrap=True)], entries), width)
             case Table():
@@ -76,17 +76,23 @@ def table_lines(table: Table, width: int | None) -> list[str]:
     return fitted(table, width)[0]
 
 
+def does_fit(lines: Iterable[str], width: int | None) -> bool:
+    """Return whether no line is wider than the terminal."""
+    return width is None or all(display_width(line) <= width for line in lines)
+
+
 def fitted(table: Table, width: int | None) -> tuple[list[str], list[str]]:
     """Return the lines of a table, and the names of the columns that the terminal has no room for.
 
     In a terminal that is too narrow, columns that may be left out are first shortened, then left out in the order of their
-    ranks; then the others are shortened, from the left.
+    ranks; then the others are shortened, those with the largest ``least`` first.
     """
     columns = table.described()
+    width = None if width is None else width - table.indent
     rows = [list(row.cells if isinstance(row, Row) else row) for row in table.rows]
     shown = list(range(len(columns)))
     left_out: list[str] = []
-    grid = _Grid(columns, rows, table.gap)
+    grid = _Grid(columns, rows, table.gap, is_limited=width is not None)
     while width is not None and grid.width(shown) > width:
         over = grid.width(shown) - width
         ranked = sorted((k for k in shown if columns[k].drop), key=lambda k: columns[k].drop)
@@ -97,32 +103,35 @@ def fitted(table: Table, width: int | None) -> tuple[list[str], list[str]]:
             shown.remove(ranked[0])
             left_out.append(plain(columns[ranked[0]].name))
         else:
-            for k in shown:
+            elastic = [k for k in shown if grid.is_elastic(k)]
+            for k in elastic:
+                grid.shorten(k, min(grid.room(k), -(-over // len(elastic))))
+            for k in sorted(shown, key=lambda k: -columns[k].least):
                 grid.shorten(k, min(grid.room(k), max(grid.width(shown) - width, 0)))
             break
     lines = grid.lines(shown, width)
     if table.rule:
         lines[1:1] = ["─" * max(map(display_width, lines))]
-    return lines, left_out
+    return [" " * table.indent + line if line else line for line in lines], left_out
 
 
 class _Grid:
     """The cells of a table with the widths of its columns."""
 
-    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Inline | Cell]], gap: int) -> None:
-        self.columns, self.rows, self.gap = columns, rows, gap
+    def __init__(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[Inline | Cell]], gap: int, *, is_limited: bool
+    ) -> None:
+        self.columns, self.rows, self.gap, self.is_limited = columns, rows, gap, is_limited
         names = [plain(column.name) for column in columns]
         self.header = names if any(names) else None
         self.widths = [self._widest(k) for k in range(len(columns))]
 
     def _widest(self, k: int) -> int:
         column = self.columns[k]
-        elastic = [_elastic(row[k]) for row in self.rows]
-        if any(elastic):
-            return max(each[1][1] if each else 0 for each in elastic)
         cells = [plain(row[k]) for row in self.rows] + ([self.header[k]] if self.header else [])
-        widest = max(map(display_width, cells), default=0)
-        return widest if column.most is None else min(widest, column.most)
+        drawn = [each[1][1] for row in self.rows if (each := _elastic(row[k]))]
+        widest = max([*map(display_width, cells), *drawn], default=0)
+        return widest if column.most is None or not self.is_limited else min(widest, column.most)
 
     def width(self, shown: Sequence[int]) -> int:
         """Return the columns of the terminal that the shown columns take; a column that is wrapped takes what is left."""
@@ -133,8 +142,13 @@ class _Grid:
         """Return how many columns of the terminal a column can give."""
         elastic = next((each for row in self.rows if (each := _elastic(row[k]))), None)
         if elastic:
-            return max(self.widths[k] - elastic[1][0], 0)
+            least = max(elastic[1][0], display_width(self.header[k]) if self.header else 0)
+            return max(self.widths[k] - least, 0)
         return max(self.widths[k] - self.columns[k].least, 0) if self.columns[k].cut else 0
+
+    def is_elastic(self, k: int) -> bool:
+        """Return whether a column has bars or values over time, which take any width."""
+        return any(_elastic(row[k]) for row in self.rows)
 
     def shorten(self, k: int, by: int) -> None:
         self.widths[k] -= by

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from graphspec.base.document import Block, Column, Items, Table, Text
 from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, suffix_of
-from graphspec.base.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
-from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
+from graphspec.base.terminal import lines_of
+from graphspec.base.text import count, percent, shell, terminal_width
+from graphspec.cli.console import out, print_diagnostics, saying, write_data
 from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
     from graphspec.data.overview import Overview
     from graphspec.data.profile import ColumnProfile
 
-_HEADER = ("column", "type", "missing", "distinct")
 _NAME = 28  # characters of a column's name that are shown
 _CLOSING = 8  # problems that are repeated at the end
-_VALUES = 28  # narrower values go on a line of their own
+_VALUES = 28  # columns; narrower values go on a line of their own
 
 
 def data(
@@ -43,13 +44,8 @@ def data(
     if as_json:
         write_data(_json(found))
     else:
-        width = terminal_width(sys.stdout)
-        for number, part in enumerate(found):
-            if number:
-                out("")
-            for line in lines(part, width):
-                out(line)
-        for line in closing(found, width):
+        blocks = [block for part in found for block in (Text(""), *shown(part))]
+        for line in lines_of([*blocks[1:], *closing(found)], terminal_width(sys.stdout)):
             out(line)
         if found[0].name == "file" and found[0].columns and suffix_of(spec) != ARCHIVE:
             made = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
@@ -94,54 +90,42 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
         return overviews(declaration, data_signature(declaration, lowered.graph), rows)
 
 
-def lines(part: Overview, width: int | None) -> Iterator[str]:
-    """Yield the lines that show one part; none is longer than ``width`` where that is possible."""
+def shown(part: Overview) -> Iterator[Block]:
+    """Yield what a part holds."""
     if part.share is not None:
-        yield ", ".join([f"{part.name}: {part.share * 100:g} % of the training rows", *part.notes])
+        yield Text(", ".join([f"{part.name}: {part.share * 100:g} % of the training rows", *part.notes]))
         return
     rows = "" if part.rows is None else f", {count(part.rows, 'row')}"
-    yield from _wrapped(f"{part.name}: ", part.source + rows, width)
-    for note in part.notes:
-        yield from _wrapped("  ", note, width)
-    for title, section in (("column", "column"), ("target", "target"), ("input", "input")):
-        used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == section]
+    yield Text(f"{part.name}: {part.source}{rows}")
+    yield from (Text(f"  {note}") for note in part.notes)
+    for title in ("column", "target", "input"):
+        used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == title]
         if used:
-            yield ""
-            cells = [_cells(_label(name, use.name), part.columns.get(name)) for name, use in used]
-            yield from _table([(title, *_HEADER[1:], "values"), *cells], width)
+            yield Text("")
+            numbers = [Column("missing", "number"), Column("distinct", "number")]
+            columns = [Column(title, cut="end"), Column("type"), *numbers, Column("values", wrap=True, least=_VALUES)]
+            yield Table(columns, [_cells(_label(name, use.name), part.columns.get(name)) for name, use in used])
     if part.learnt:
-        yield ""
-        yield "would be learnt" + (" (less the validation rows)" if part.name == "train" else "")
-        names = {name: f"  {shorten(name, _NAME)}" for name in part.learnt}
-        start = max(map(display_width, names.values())) + 2
-        if width is not None and width - start < _VALUES:
-            start = 4
-        for name, texts in part.learnt.items():
-            first = names[name] + " " * (start - display_width(names[name]))
-            first = first if display_width(first) == start else first + "  "
-            yield from _wrapped(first, "; ".join(texts), width, start)
+        yield from (Text(""), Text("would be learnt" + (" (less the validation rows)" if part.name == "train" else "")))
+        learnt = [(shorten(name, _NAME), "; ".join(texts)) for name, texts in part.learnt.items()]
+        yield Table([Column(cut="end"), Column(wrap=True, least=_VALUES)], learnt, indent=2)
     if part.unused:
-        yield ""
-        yield from _wrapped("not used: ", ", ".join(part.unused), width)
+        yield from (Text(""), Text(f"not used: {', '.join(part.unused)}"))
     for kind, texts in (("hint", part.hints), ("problem", part.problems)):
-        for number, text in enumerate(texts):
-            if not number:
-                yield ""
-            yield from _wrapped(f"{kind}: ", text, width)
+        if texts:
+            yield Text("")
+        yield from (Text(f"{kind}: {text}") for text in texts)
 
 
-def closing(found: Sequence[Overview], width: int | None) -> Iterator[str]:
+def closing(found: Sequence[Overview]) -> Iterator[Block]:
     """Yield the problems again if the tables of later parts follow them: the end of a long answer shows what is wrong."""
     if not any(part.problems for part in found[:-1]):
         return
-    yield ""
     total = sum(len(part.problems) for part in found)
-    yield f"{count(total, 'problem')} in all"
-    shown = [(part.name, text) for part in found for text in part.problems]
-    for name, text in shown[:_CLOSING]:
-        yield from _wrapped(f"  {name}: ", text, width, 4)
+    yield from (Text(""), Text(f"{count(total, 'problem')} in all"))
+    yield Items([f"{part.name}: {text}" for part in found for text in part.problems][:_CLOSING])
     if total > _CLOSING:
-        yield f"  … and {total - _CLOSING:,} more, above"
+        yield Text(f"  … and {total - _CLOSING:,} more, above")
 
 
 def _label(column: str, use: str) -> str:
@@ -211,29 +195,6 @@ def _values(found: ColumnProfile) -> str:
 def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
     shown = [f"{shorten(' '.join(value.split()), 24)} {percent(n / total)}" for value, n in frequent[:8]]
     return ", ".join(shown) + (", …" if len(frequent) > 8 else "")
-
-
-def _table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    """Yield aligned lines; the last cell is wrapped, or has lines of its own if there is little room."""
-    left = columns([row[:-1] for row in rows], right=(2, 3))
-    start = max(map(display_width, left)) + 2
-    if width is None or width - start >= _VALUES:
-        for text, row in zip(left, rows, strict=True):
-            yield from _wrapped(text + " " * (start - display_width(text)), row[-1], width, start)
-        return
-    for text, row in zip(left, rows, strict=True):
-        yield _cut(text, width)
-        if row is not rows[0] and row[-1]:
-            yield from _wrapped("    ", row[-1], width, 4)
-
-
-def _cut(line: str, width: int | None) -> str:
-    return line if width is None else shorten_end(line, width)
-
-
-def _wrapped(start: str, text: str, width: int | None, indent: int = 2) -> list[str]:
-    first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
-    return [(start + first).rstrip(), *rest]
 
 
 def _json(found: Sequence[Overview]) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.base.document import Column, Table
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
-from graphspec.base.text import shell, shorten_end, terminal_width
-from graphspec.cli.console import columns, complain, out, out_wrapped
+from graphspec.base.terminal import lines_of, table_lines
+from graphspec.base.text import shell, terminal_width
+from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 
@@ -188,8 +190,8 @@ def _print_results(running: RunningMetrics) -> None:
         else:
             out("")
             out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
-    for lines in head_tables(found, width):
-        _print_block(lines)
+    for blocks in head_tables(found, width):
+        _print_block(lines_of(blocks, width))
 
 
 def _print_values(running: RunningMetrics, most: int | None = None) -> None:
@@ -211,11 +213,13 @@ def _print_values(running: RunningMetrics, most: int | None = None) -> None:
             rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
         else:
             rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
-    for line in columns(rows.values()):
-        out(line if width is None else shorten_end(line, width))
+    for line in table_lines(
+        Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()]), width
+    ):
+        out(line)
 
 
-def _print_block(lines: Sequence[str]) -> None:
+def _print_block(lines: Iterable[str]) -> None:
     out("")
     for line in lines:
         out(line)

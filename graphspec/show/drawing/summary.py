@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
 from graphspec.graph.ir.learnt_size import LearntSize
-from graphspec.show.drawing.summary_table import fold_records, rows_of, table_lines
+from graphspec.show.drawing.summary_table import fold_records, rows_of, table_of
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
@@ -42,7 +43,7 @@ def summary_lines(
     once = computed_once(lowered.graph)
     table = rows_of(spec, lowered, costs, rows, once)
     folded = table if expand else fold_records(table, spec)
-    lines, left_out = table_lines(folded, width)
+    lines, left_out = fitted(table_of(folded), width)
     yield from lines
     yield ""
     for head in spec.all_heads.values():

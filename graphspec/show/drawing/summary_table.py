@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.text import columns, count, display_width, shorten_end, shorten_middle
+from graphspec.base.document import Column, Table
+from graphspec.base.text import count
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.learnt_size import LearntSize
 from graphspec.language.declarations import operand_text
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
-HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")
-_RIGHT = frozenset(("parameters", "memory", "multiply-adds"))
-_LEFT_OUT = ("memory", "multiply-adds", "inputs", "computed")
-"""The columns that a narrow terminal does not show; the first one goes first."""
-_FEWEST = 16  # columns of the inputs, which may be cut
-_NAME = 20  # columns of a name, at least, that is cut in the middle
+COLUMNS = (
+    Column("node", cut="middle", least=20),
+    Column("type", cut="middle", least=6),
+    Column("computed", drop=4),
+    Column("output", cut="end", least=20),
+    Column("parameters", "number"),
+    Column("memory", "number", drop=1),
+    Column("multiply-adds", "number", drop=2),
+    Column("inputs", cut="end", least=16, drop=3),
+)
 
 
 @dataclass(frozen=True)
@@ -145,77 +150,19 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
     return sum(number for number in numbers if number is not None) or None
 
 
-def table_lines(rows: Sequence[Row], width: int | None) -> tuple[list[str], list[str]]:
-    """Return the lines of the table, with its head and a rule, and the names of the columns that were left out.
-
-    Args:
-        width: the columns of the terminal; None for all columns, whatever their width.
-    """
-    names = [name for name in HEADER if name != "computed" or any(row.once for row in rows)]
-    left_out: list[str] = []
-    shown = list(rows)
-    while True:
-        lines = _lines(shown, names)
-        if width is None or _widest(lines) <= width:
-            break
-        if "inputs" in names:
-            room = width - _widest(_lines(shown, names[:-1])) - 2
-            if room >= _FEWEST:
-                lines = _lines([replace(row, inputs=shorten_end(row.inputs, room)) for row in shown], names)
-                break
-        drop = next((name for name in _LEFT_OUT if name in names), None)
-        if drop is None:
-            lines = _lines(_shortened(shown, names, width), names)
-            break
-        names.remove(drop)
-        left_out.append(drop)
-    rule = "─" * _widest(lines)
-    return [lines[0], rule, *lines[1:]], left_out
-
-
-def _shortened(rows: Sequence[Row], names: Sequence[str], width: int) -> list[Row]:
-    """Return the rows with shorter names, then shorter outputs and types, so that they fit."""
-    over = _widest(_lines(rows, names)) - width
-    longest = max(display_width(row.name) for row in rows)
-    name = max(longest - over, min(longest, _NAME))
-    over -= longest - name
-    output = max(display_width(row.output) for row in rows)
-    shape = max(output - max(over, 0), min(output, _NAME))
-    over -= output - shape
-    kind = max(max(display_width(row.kind) for row in rows) - max(over, 0), 6)
-    return [
-        replace(
-            row,
-            name=shorten_middle(row.name, name),
-            output=shorten_end(row.output, shape),
-            kind=shorten_middle(row.kind, kind),
-        )
-        for row in rows
-    ]
-
-
-def _widest(lines: Sequence[str]) -> int:
-    return max(map(display_width, lines))
-
-
-def _lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    cells = [list(names), *([_cells(row)[name] for name in names] for row in rows)]
-    return columns(cells, right=[k for k, name in enumerate(names) if name in _RIGHT])
-
-
-def _cells(row: Row) -> dict[str, str]:
+def table_of(rows: Sequence[Row]) -> Table:
+    """Return the table; a narrow terminal leaves out the memory first."""
     from graphspec.base.arrays.system_memory import human
 
-    return {
-        "node": row.name,
-        "type": row.kind,
-        "computed": "once" if row.once else "",
-        "output": row.output,
-        "parameters": _size(row.parameters) or (f"as {row.shared}" if row.shared else ""),
-        "memory": human(row.memory) if row.memory and not isinstance(row.memory, LearntSize) else _size(row.memory),
-        "multiply-adds": _size(row.products),
-        "inputs": row.inputs,
-    }
+    cells = []
+    for row in rows:
+        memory = human(row.memory) if row.memory and not isinstance(row.memory, LearntSize) else _size(row.memory)
+        parameters = _size(row.parameters) or (f"as {row.shared}" if row.shared else "")
+        once = "once" if row.once else ""
+        cells.append((row.name, row.kind, once, row.output, parameters, memory, _size(row.products), row.inputs))
+    if any(row.once for row in rows):
+        return Table(COLUMNS, cells, rule=True)
+    return Table(COLUMNS[:2] + COLUMNS[3:], [cell[:2] + cell[3:] for cell in cells], rule=True)
 
 
 def _size(size: int | None) -> str:
