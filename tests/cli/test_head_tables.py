@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphspec.base.text import display_width
 from graphspec.base.terminal import lines_of
+from graphspec.base.text import display_width
 from graphspec.cli.head_tables import class_table
 from graphspec.cli.head_tables import head_tables as heads
 from graphspec.engine.runtime.head_counts import ClassCounts, NumberErrors

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report import drift
 from graphspec.show.report.fields import Field
 from graphspec.show.report.parts import some_rows
-from graphspec.show.report.png import pixels
 from graphspec.show.report.raw import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
 

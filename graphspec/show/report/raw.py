@@ -11,9 +11,9 @@ import numpy as np
 from graphspec.base.document import Drawing, Inline, Rest, Span
 from graphspec.base.text import number
 from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
 from graphspec.show.report.fields import Field, as_wide_as_pictures
-from graphspec.show.report.png import is_picture, pixels, small_uri
 from graphspec.show.report.sparks import spark
 
 if TYPE_CHECKING:

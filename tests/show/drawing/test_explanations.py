@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from graphspec.engine.runtime.explanations import Attributed, Attributions, Contribution
-from graphspec.show.drawing.explanations import MAX_DRAWN, TOP, drawing, heat_map, page, png, shown, signed
+from graphspec.show.drawing.explanations import MAX_DRAWN, TOP, drawing, heat_map, page, shown, signed
+from graphspec.show.drawing.pictures import png
 from graphspec.show.notebook.explanation import Explanation
 
 NAME = "{http://www.w3.org/2000/svg}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.document import UNDEFINED, Block, Drawing, Inline, Table, Text
+from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
 from graphspec.show.report.kinds import Flat, sigmoid
-from graphspec.show.report.png import is_picture, pixels, small_uri
 from graphspec.show.report.sampling import evenly
 from graphspec.show.report.tables import amount
 

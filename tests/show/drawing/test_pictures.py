@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphspec.show.report.png import data_uri, is_picture, pixels, png, shrunk, small_uri
+from graphspec.show.drawing.pictures import data_uri, is_picture, pixels, png, shrunk, small_uri
 
 Array = np.ndarray[Any, Any]
 

@@ -1,4 +1,4 @@
-"""Pictures of data as PNG: written with zlib alone, small enough for a page."""
+"""Pictures as PNG: written with zlib alone, small enough for a page."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ def pixels(picture: Array) -> Array:
 
 
 def png(image: Array) -> bytes:
-    """Return uint8 pixels, ``(height, width)`` grey or ``(height, width, 3)`` RGB, as a PNG file."""
+    """Return uint8 pixels as a PNG file: ``(height, width)`` grey, ``(height, width, 3)`` RGB, or 4 with alpha."""
     height, width = image.shape[:2]
     rows = image.reshape(height, -1)
     differences = rows.copy()
     differences[1:] -= rows[:-1]  # modulo 256, as filter 2 (Up) wants it
     packed = min((_packed(rows, 0), _packed(differences, 2)), key=len)
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if image.ndim == 2 else 2, 0, 0, 0)
+    kind = 0 if image.ndim == 2 else {3: 2, 4: 6}[image.shape[2]]
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
