@@ -182,7 +182,7 @@ def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sampl
     }
     index, chance = None, 0.0
     if other is not None:
-        index, chance = _drift(own, other, drift.numbers(*map(_with_missing, (own, other))))
+        index, chance = _drift(own, other, drift.binned_numbers(*map(_with_missing, (own, other))))
     about = _range(kind, finite, own)
     if kind == "picture":
         about = f"{own.shape} pixels; mean {about}"
@@ -256,7 +256,7 @@ def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sa
     if other is not None:
         after = afters[0]
         of_all = (Counter({**found, None: part.missing}) for found, part in ((before, own), (after, other)))
-        index, chance = _drift(own, other, drift.categories(*of_all))
+        index, chance = _drift(own, other, drift.binned_categories(*of_all))
         unseen = [(str(key), count) for key, count in after.most_common() if key not in before]
     return Facts(field, kind, samples, len(before), "", bins, shares, index, chance, unseen)
 

@@ -55,7 +55,7 @@ def binned(values: Array, borders: Array) -> Array:
     return np.bincount(np.searchsorted(borders, values, side="right"), minlength=len(borders) + 1)
 
 
-def numbers(before: Array, after: Array) -> tuple[Array, Array]:
+def binned_numbers(before: Array, after: Array) -> tuple[Array, Array]:
     """Return the counts of two samples in bins of the first one's quantiles; values that are not finite have their own."""
     kept = [values[np.isfinite(values)] for values in (before, after)]
     borders = edges(kept[0])
@@ -66,7 +66,7 @@ def numbers(before: Array, after: Array) -> tuple[Array, Array]:
     return counts[0], counts[1]
 
 
-def categories(before: Mapping[Hashable, int], after: Mapping[Hashable, int]) -> tuple[Array, Array]:
+def binned_categories(before: Mapping[Hashable, int], after: Mapping[Hashable, int]) -> tuple[Array, Array]:
     """Return the counts of two samples by category: the most frequent ones of the first, and all others together."""
     own = sorted(before, key=lambda key: -before[key])[:MAX_CATEGORIES]
     counts = []
@@ -76,7 +76,7 @@ def categories(before: Mapping[Hashable, int], after: Mapping[Hashable, int]) ->
     return counts[0], counts[1]
 
 
-def word(index: float, chance: float) -> str:
+def drift_word(index: float, chance: float) -> str:
     """Return how large a drift is: ``none`` if chance alone explains it."""
     if index <= chance:
         return "none"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
 
-ROWS = 20_000
+_GIVEN_ROWS = 20_000
 """Training rows that are looked at, spread evenly; of wide tables, fewer."""
 _VALUES = 4_000_000
 _FIELDS = 1000
@@ -35,7 +35,7 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     if train.times is not None or not len(train):
         return {}
     single = [f for f in fields(model.spec) if _is_single(f, train.inputs[f.input])][:_FIELDS]
-    rows = evenly(len(train), min(ROWS, _VALUES // max(len(single), 1)))
+    rows = evenly(len(train), min(_GIVEN_ROWS, _VALUES // max(len(single), 1)))
     places = rows if train.chosen is None else train.chosen[rows]
     blocks = {name: _rows(train.inputs[name], places) for name in dict.fromkeys(f.input for f in single)}
     columns = {}

@@ -13,7 +13,7 @@ from graphspec.data.labels import with_class_ids
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Summary, summarize
 from graphspec.show.report.column_facts import TOP, Facts, facts
-from graphspec.show.report.drift import LARGE, MODERATE, word
+from graphspec.show.report.drift import LARGE, MODERATE, drift_word
 from graphspec.show.report.fields import fields
 from graphspec.show.report.parts import MAX_ROWS, Parts, read_parts, repeated
 from graphspec.show.report.places import shown_part, source_name
@@ -250,7 +250,7 @@ def _unseen(each: Facts) -> Inline:
 def _drift(each: Facts) -> Inline | Cell:
     if each.index is None:
         return ""
-    size = word(each.index, each.chance)
+    size = drift_word(each.index, each.chance)
     tip = f"population stability index {each.index:.3f}; chance alone gives up to {each.chance:.3f}"
     return Cell((Span(size, f"drift {size}", tip), " ", Span(f"{each.index:.2f}", "share")), each.index)
 
