@@ -19,8 +19,7 @@ from graphspec.engine.validation import source_of
 from graphspec.show.notebook import from_keras
 from graphspec.show.notebook.explanation import Explainable
 from graphspec.show.notebook.history import History
-from graphspec.show.notebook.shown import Shown
-from graphspec.show.report.reported import Reported
+from graphspec.show.notebook.shown import Reported, Shown
 
 if TYPE_CHECKING:
     from graphspec.engine.training.given_callbacks import GivenCallbacks

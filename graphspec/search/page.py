@@ -31,7 +31,7 @@ from graphspec.language.search_space import Choice, Space
 from graphspec.search.importance import FEWEST, METHOD, importances
 from graphspec.search.records import Trial, ranked
 from graphspec.search.study import Plan
-from graphspec.show.drawing.scales import Scale, for_values, linear, logarithmic
+from graphspec.show.drawing.curves import Scale, for_values, linear, logarithmic
 from graphspec.show.html import Opening, page, text, wide
 from graphspec.show.report.build import REPORT
 from graphspec.show.report.charts import Plot

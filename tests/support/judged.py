@@ -15,8 +15,7 @@ from graphspec.data.signature import user_arrays
 from graphspec.engine.training.prepare import part_rows
 from graphspec.show.html import html_of
 from graphspec.show.report import findings
-from graphspec.show.report.findings import Findings
-from graphspec.show.report.scored import Scored
+from graphspec.show.report.findings import Findings, Scored
 from graphspec.show.report.sections.heads import heads
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}

@@ -10,16 +10,16 @@ import numpy as np
 from graphspec.base.document import Inline, Span
 from graphspec.base.text import number, percent
 from graphspec.export.labels import joined, label_texts, predicted_letters
-from graphspec.show.report.fields import Field
+from graphspec.show.report.charts import spark
 from graphspec.show.report.kinds import sigmoid, softmax
 from graphspec.show.report.raw import as_picture, compact, plain, series, shown
-from graphspec.show.report.sparks import spark
+from graphspec.show.report.rows import Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 

@@ -27,8 +27,7 @@ from graphspec.show.report.verdicts import lines
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.findings import Findings
-    from graphspec.show.report.scored import Scored
+    from graphspec.show.report.findings import Findings, Scored
 
 MARK = "<!-- graphspec card -->"
 """A line of every card: a file without it is not replaced."""

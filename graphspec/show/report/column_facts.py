@@ -15,9 +15,8 @@ import numpy as np
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report import drift
-from graphspec.show.report.fields import Field
-from graphspec.show.report.parts import some_rows
 from graphspec.show.report.raw import as_picture, compact, plain
+from graphspec.show.report.rows import Field, some_rows
 from graphspec.vocabulary.layers.dates import DateParts, moment
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphspec.engine.training.timing import Times
     from graphspec.language.declarations import Spec
     from graphspec.show.report.findings import Findings
-    from graphspec.show.report.intervals import Interval
+    from graphspec.show.report.verdicts import Interval
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from graphspec.base.document import Block, Element, Group
-from graphspec.show.drawing.curves import number
-from graphspec.show.drawing.scales import Scale, epochs, for_values, logarithmic
+from graphspec.show.drawing.curves import Scale, epochs, for_values, logarithmic, number
 from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
 

@@ -9,8 +9,7 @@ import numpy as np
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.leaks import Values, giving_away
 from graphspec.engine.training.target_summary import ClassShares, Numbers, summarize
-from graphspec.show.report.fields import Field, fields
-from graphspec.show.report.sampling import evenly
+from graphspec.show.report.rows import Field, evenly, fields
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

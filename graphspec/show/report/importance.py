@@ -12,10 +12,8 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.fetches import logged_losses
-from graphspec.show.report.fields import Field, fields
 from graphspec.show.report.network_facts import lowered_again
-from graphspec.show.report.parts import prepared_in_memory
-from graphspec.show.report.sampling import evenly, taken
+from graphspec.show.report.rows import Field, evenly, fields, prepared_in_memory, taken
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

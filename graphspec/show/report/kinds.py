@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.base.text import count, shorten_end
-from graphspec.show.report.sampling import evenly
+from graphspec.show.report.rows import evenly
 from graphspec.vocabulary.losses.base import gives_probabilities, producer
 from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from graphspec.show.drawing.layered import Placement, layered
 from graphspec.show.drawing.outline import Box, Panel
 from graphspec.show.drawing.svg import (
     FAMILIES,
@@ -12,8 +11,10 @@ from graphspec.show.drawing.svg import (
     MARGIN,
     PAD,
     TITLE,
+    Placement,
     arrange,
     curve,
+    layered,
     size,
     text_width,
     wrapped,

@@ -19,8 +19,7 @@ from graphspec.engine.compiler.cost import Cost, cost
 from graphspec.engine.compiler.fetches import TOTAL
 from graphspec.engine.runtime.build import build_program
 from graphspec.graph.target import Target
-from graphspec.show.report.parts import prepared_in_memory
-from graphspec.show.report.sampling import evenly, taken
+from graphspec.show.report.rows import evenly, prepared_in_memory, taken
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

@@ -13,8 +13,8 @@ from graphspec.base.text import number
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
-from graphspec.show.report.fields import Field, as_wide_as_pictures
-from graphspec.show.report.sparks import spark
+from graphspec.show.report.charts import spark
+from graphspec.show.report.rows import Field, as_wide_as_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,10 +15,9 @@ from graphspec.base.text import count
 from graphspec.data.batches import in_batches
 from graphspec.data.new_rows import rows_at_end
 from graphspec.language.durations import MICROSECONDS
-from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Named, Plot
-from graphspec.show.report.number_errors import number_errors
-from graphspec.show.report.tables import amount
+from graphspec.show.drawing.curves import linear
+from graphspec.show.report.charts import Named, Plot, amount
+from graphspec.show.report.scores import number_errors
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Times

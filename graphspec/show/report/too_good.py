@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.base.text import percent
-from graphspec.show.report.fields import fields
 from graphspec.show.report.given_away import ASK
 from graphspec.show.report.importance import Importances, measured
+from graphspec.show.report.rows import fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.graph.ir.learnt_size import LearntSize
 from graphspec.graph.prelude import computed_once
-from graphspec.show.drawing.summary_table import Row, fold_records, rows_of, table_of
+from graphspec.show.drawing.summary import Row, fold_records, rows_of, table_of
 
 TWO_RECORDS: dict[str, Any] = {
     "graphspec": 1,

@@ -11,7 +11,7 @@ from findings import ATTACK, check_html, findings_of, html_from
 
 import graphspec as gs
 from graphspec.show.report.answers import verdict
-from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.findings import HeadAnswers, Scored
 
 DENSE = {"type": "Dense", "name": "y"}
 

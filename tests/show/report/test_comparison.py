@@ -8,8 +8,8 @@ from pathlib import Path
 from graphspec.show.html import html_of
 from graphspec.show.report.compared import Compared, names_of
 from graphspec.show.report.comparison import comparison_html
-from graphspec.show.report.intervals import Interval
 from graphspec.show.report.sections.compared import best_of, differing, notes, results
+from graphspec.show.report.verdicts import Interval
 
 RUN = Compared(
     name="a",

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from graphspec.show.report.drift import binned, binned_categories, binned_numbers, by_chance, drift_word, edges, stability
+from graphspec.show.report.drift import (
+    binned,
+    binned_categories,
+    binned_numbers,
+    by_chance,
+    drift_word,
+    edges,
+    stability,
+)
 
 
 def test_the_index_by_hand() -> None:

@@ -12,10 +12,10 @@ import graphspec as gs
 from graphspec.data.batches import Times
 from graphspec.data.series.rows import Series
 from graphspec.data.signature import user_arrays
-from graphspec.show.report import intervals as module
-from graphspec.show.report import scored
-from graphspec.show.report.intervals import RESAMPLES, deal, intervals, wilson
-from graphspec.show.report.scored import Scored, score
+from graphspec.show.report import findings as scored
+from graphspec.show.report import verdicts as module
+from graphspec.show.report.findings import Scored, score
+from graphspec.show.report.verdicts import RESAMPLES, deal, intervals, wilson
 
 NUMBERS = {
     "graphspec": 1,

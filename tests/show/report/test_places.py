@@ -9,7 +9,7 @@ import pytest
 from findings import html_from
 
 import graphspec as gs
-from graphspec.show.report.places import file_name, places, run_name, shown_part, source_name, source_of
+from graphspec.show.report.rows import file_name, places, run_name, shown_part, source_name, source_of
 from specs import dense_spec
 
 

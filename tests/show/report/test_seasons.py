@@ -8,7 +8,7 @@ import pytest
 from graphspec.data.series.instants import Instants
 from graphspec.data.series.rows import Series
 from graphspec.data.series.time_steps import usual_step
-from graphspec.show.report.seasons import LAST, before, grid_of
+from graphspec.show.report.baselines import LAST, before, grid_of
 
 
 def series(times: np.ndarray, groups: np.ndarray) -> Series:

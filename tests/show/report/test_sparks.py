@@ -7,7 +7,7 @@ import re
 import numpy as np
 from findings import ATTACK, check_html, html_from
 
-from graphspec.show.report.sparks import POINTS, histogram, spark
+from graphspec.show.report.charts import POINTS, histogram, spark
 
 
 def test_lines_have_a_common_scale() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from findings import html_from
 
 from graphspec.base.document import UNDEFINED
-from graphspec.show.report.tables import amount, share, table
+from graphspec.show.report.charts import amount, share, table
 
 
 def test_the_first_columns_are_texts_the_others_numbers() -> None:

@@ -12,13 +12,11 @@ from graphspec.base.text import count, percent, shorten_end
 from graphspec.data.labels import with_class_ids
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Summary, summarize
+from graphspec.show.report.charts import histogram
 from graphspec.show.report.column_facts import TOP, Facts, facts
 from graphspec.show.report.drift import LARGE, MODERATE, drift_word
-from graphspec.show.report.fields import fields
-from graphspec.show.report.parts import MAX_ROWS, Parts, read_parts, repeated
-from graphspec.show.report.places import shown_part, source_name
 from graphspec.show.report.raw import compact
-from graphspec.show.report.sparks import histogram
+from graphspec.show.report.rows import MAX_ROWS, Parts, fields, read_parts, repeated, shown_part, source_name
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

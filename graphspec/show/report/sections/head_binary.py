@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.document import Block, Element, Facts, Figure, Group, Legend, Text
-from graphspec.show.drawing.scales import linear
+from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
-from graphspec.show.report.charts import Plot
-from graphspec.show.report.curves_of_scores import Counts, Curve, at_thresholds, both_curves
+from graphspec.show.report.charts import Plot, amount, share
 from graphspec.show.report.kinds import Flat
+from graphspec.show.report.scores import Counts, Curve, at_thresholds, both_curves
 from graphspec.show.report.sections.matrix import matrix_table
 from graphspec.show.report.sections.one_against_rest import sample
 from graphspec.show.report.sections.probabilities import Wording, reliability_chart
-from graphspec.show.report.tables import amount, share
 from graphspec.vocabulary.metrics.curves import AUC
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 _THRESHOLDS = 200
 _MOVING = (  # in the order of heads.js

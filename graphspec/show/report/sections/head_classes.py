@@ -9,12 +9,12 @@ import numpy as np
 
 from graphspec.base.document import Block, Facts, Folded, Group, Text
 from graphspec.base.text import count, percent
-from graphspec.show.report.class_scores import ClassScores, confused, of_matrix, top_k
+from graphspec.show.report.charts import amount, share, table
 from graphspec.show.report.kinds import Flat
+from graphspec.show.report.scores import ClassScores, confused, of_matrix, top_k
 from graphspec.show.report.sections.matrix import MOST_CLASSES, matrix_table
 from graphspec.show.report.sections.one_against_rest import Areas, area_cells, areas, curve_charts, means, sample
 from graphspec.show.report.sections.probabilities import TOP, reliability_chart
-from graphspec.show.report.tables import amount, share, table
 from graphspec.vocabulary.metrics.matrix import pairs
 
 if TYPE_CHECKING:

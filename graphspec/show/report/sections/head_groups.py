@@ -8,15 +8,14 @@ import numpy as np
 
 from graphspec.base.document import Block, Facts, Figure, Group, Legend, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Plot
-from graphspec.show.report.curves_of_scores import roc
-from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount, share
+from graphspec.show.drawing.curves import linear
+from graphspec.show.report.charts import Plot, amount, share
+from graphspec.show.report.rows import evenly
+from graphspec.show.report.scores import roc
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 MOST_ROWS = 1_500  # all pairs of them are compared
 _BARS = 24

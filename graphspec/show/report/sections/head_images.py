@@ -9,15 +9,15 @@ import numpy as np
 from graphspec.base.document import UNDEFINED, Block, Drawing, Inline, Table, Text
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
+from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, sigmoid
-from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount
+from graphspec.show.report.rows import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers, Scored
+    from graphspec.show.report.findings import HeadAnswers, Scored
 
 _ROWS = 5
 _ROOM = 2_400  # characters of a picture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from graphspec.base.document import Block, Facts, Group, Text
-from graphspec.show.report.class_scores import class_scores
+from graphspec.show.report.charts import amount, share, table
 from graphspec.show.report.kinds import Flat
+from graphspec.show.report.scores import class_scores
 from graphspec.show.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
 from graphspec.show.report.sections.probabilities import Wording, reliability_chart
-from graphspec.show.report.tables import amount, share, table
 
 _ROWS = 150
 _LABEL = Wording("a label", "Share to which it applies")

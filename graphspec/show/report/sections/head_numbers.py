@@ -8,13 +8,12 @@ import numpy as np
 
 from graphspec.base.document import Block, Figure, Group, Table, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.scales import Scale, linear
+from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.report.baselines import answering
-from graphspec.show.report.charts import Plot
+from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.kinds import Flat, flatten
-from graphspec.show.report.number_errors import NumberErrors, boxes, determination, number_errors
-from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount, table
+from graphspec.show.report.rows import evenly
+from graphspec.show.report.scores import NumberErrors, boxes, determination, number_errors
 from graphspec.show.report.verdicts import known_rows
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphspec.graph.ir.graph import Array
     from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 MOST_DOTS = 1_500
 _CHARTED = 400_000  # values of which charts are made

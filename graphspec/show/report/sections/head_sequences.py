@@ -9,18 +9,17 @@ import numpy as np
 
 from graphspec.base.document import Block, Facts, Figure, Group, Table, Text
 from graphspec.base.text import count, percent, shorten_end
-from graphspec.show.drawing.scales import Scale, linear
-from graphspec.show.report.alignment import align
-from graphspec.show.report.charts import Named, Plot
-from graphspec.show.report.sampling import evenly
-from graphspec.show.report.tables import amount, share, table
+from graphspec.show.drawing.curves import Scale, linear
+from graphspec.show.report.charts import Named, Plot, amount, share, table
+from graphspec.show.report.rows import evenly
+from graphspec.show.report.scores import align
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
+    from graphspec.show.report.findings import HeadAnswers
 
 _WORST = 15
 _CONFUSIONS = 20

@@ -8,19 +8,18 @@ import numpy as np
 
 from graphspec.base.document import Block, Figure, Folded, Group, Legend
 from graphspec.base.text import count
-from graphspec.show.drawing.scales import Scale, linear
+from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.report.baselines import starts_of
-from graphspec.show.report.charts import Plot
+from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.number_errors import number_errors
-from graphspec.show.report.places import source_of
+from graphspec.show.report.rows import source_of
+from graphspec.show.report.scores import number_errors
 from graphspec.show.report.stretches import Stretch, future_of
-from graphspec.show.report.tables import amount, table
 from graphspec.show.report.verdicts import known_rows
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import Scored
+    from graphspec.show.report.findings import Scored
 
 _POINTS = 200
 _WIDTH = 480

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphspec.base.document import Table
+from graphspec.show.report.charts import amount, table
 from graphspec.show.report.kinds import Flat
-from graphspec.show.report.tables import amount, table
 
 _UNITS = 30
 

@@ -10,17 +10,15 @@ from graphspec.base.arrays.system_memory import human
 from graphspec.base.document import Block, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
 from graphspec.base.text import count, duration, number
 from graphspec.graph.ir.learnt_size import LearntSize
-from graphspec.show.report.intervals import FEWEST, RESAMPLES
-from graphspec.show.report.places import file_name
+from graphspec.show.report.rows import file_name
 from graphspec.show.report.task import kind
 from graphspec.show.report.too_good import doubts
-from graphspec.show.report.verdicts import lines
+from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
 
 if TYPE_CHECKING:
     from graphspec.engine.training.timing import Times
     from graphspec.language.declarations import DataSource
-    from graphspec.show.report.findings import Findings
-    from graphspec.show.report.scored import Scored
+    from graphspec.show.report.findings import Findings, Scored
 
 _TILES = 6
 _ROWS = 14  # values of a table that stands open

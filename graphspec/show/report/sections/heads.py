@@ -8,7 +8,7 @@ from graphspec.base.document import Block, Group, Heading, Section, Text
 from graphspec.base.text import count
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten
-from graphspec.show.report.places import places
+from graphspec.show.report.rows import places
 from graphspec.show.report.sections.head_binary import binary_head
 from graphspec.show.report.sections.head_classes import classes_head
 from graphspec.show.report.sections.head_groups import groups_head
@@ -23,7 +23,7 @@ from graphspec.show.report.terms import terms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphspec.show.report.scored import HeadAnswers, Scored
+    from graphspec.show.report.findings import HeadAnswers, Scored
 
 _WORDS: dict[Kind, str] = {
     "classes": "one of {} per {}",

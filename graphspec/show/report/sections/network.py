@@ -15,7 +15,7 @@ from graphspec.show.drawing.outline import outline
 from graphspec.show.html import html_of, row_size
 from graphspec.show.report.network_drawing import drawing, legend
 from graphspec.show.report.network_facts import NetworkFacts, NodeFacts, network_facts
-from graphspec.show.report.places import run_name, shown_part
+from graphspec.show.report.rows import run_name, shown_part
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl

@@ -9,11 +9,10 @@ import numpy as np
 
 from graphspec.base.document import UNDEFINED, Block, Figure, Legend, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.scales import linear
-from graphspec.show.report.charts import Plot
-from graphspec.show.report.curves_of_scores import Curve, both_curves, macro
+from graphspec.show.drawing.curves import linear
+from graphspec.show.report.charts import Plot, share
 from graphspec.show.report.kinds import Flat, some
-from graphspec.show.report.tables import share
+from graphspec.show.report.scores import Curve, both_curves, macro
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

@@ -12,8 +12,8 @@ import numpy as np
 
 from graphspec.base.document import Block, Code, Facts, Folded, Heading, Inline, Section, Span, Table, Text
 from graphspec.base.text import count, shell, shorten_end
-from graphspec.show.report.places import run_name
 from graphspec.show.report.raw import plain
+from graphspec.show.report.rows import run_name
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.document import Figure, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.scales import linear
-from graphspec.show.report.calibration import BINS, FEW, calibration_error, reliability
-from graphspec.show.report.charts import Plot
-from graphspec.show.report.tables import share
+from graphspec.show.drawing.curves import linear
+from graphspec.show.report.charts import Plot, share
+from graphspec.show.report.scores import BINS, FEW, calibration_error, reliability
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array

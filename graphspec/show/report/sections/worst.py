@@ -10,16 +10,14 @@ from graphspec.base.document import Block, Cards, Cell, Column, Facts, Inline, S
 from graphspec.base.text import count, number
 from graphspec.show.html import html_of, row_size
 from graphspec.show.report.answers import Verdict, verdict
-from graphspec.show.report.fields import Field, fields
-from graphspec.show.report.places import places, source_name
 from graphspec.show.report.raw import as_picture, is_short, shown
+from graphspec.show.report.rows import Field, fields, places, source_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import Findings
-    from graphspec.show.report.scored import HeadAnswers, Scored
+    from graphspec.show.report.findings import Findings, HeadAnswers, Scored
 
 ROWS = 20
 """Rows of each head that are shown."""

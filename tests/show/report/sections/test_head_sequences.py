@@ -9,7 +9,7 @@ import pytest
 from findings import html_from
 from judged import SEQUENCES, judge, network, per_step, plain, rows, sequences, values
 
-from graphspec.show.report.scored import HeadAnswers
+from graphspec.show.report.findings import HeadAnswers
 from graphspec.show.report.sections import head_sequences
 from graphspec.show.report.sections.head_sequences import readings, sequences_head
 

@@ -13,7 +13,7 @@ from judged import plain, rows
 
 import graphspec as gs
 from graphspec.show.html import html_of
-from graphspec.show.report import scored
+from graphspec.show.report import findings as scored
 from graphspec.show.report.findings import find
 from graphspec.show.report.sections.head_series import is_series, series
 from graphspec.show.report.sections.heads import heads

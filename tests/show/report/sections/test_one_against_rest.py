@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from findings import html_from
 
-from graphspec.show.report.curves_of_scores import roc
 from graphspec.show.report.kinds import Flat
+from graphspec.show.report.scores import roc
 from graphspec.show.report.sections import one_against_rest
 from graphspec.show.report.sections.head_classes import classes_head
 from graphspec.show.report.sections.one_against_rest import area_cells, areas, curve_charts, means, sample
