@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperGroup
 
 from graphspec.base.errors import UsageError
-from graphspec.cli.card import card
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.diff import diff
@@ -27,7 +26,7 @@ from graphspec.cli.lsp import lsp
 from graphspec.cli.options import flag
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
-from graphspec.cli.report import report
+from graphspec.cli.report import card, report
 from graphspec.cli.schema import schema
 from graphspec.cli.search import search
 from graphspec.cli.summary import summary

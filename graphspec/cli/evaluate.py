@@ -45,8 +45,8 @@ def evaluate(
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
+    from graphspec.cli.results import print_verdicts
     from graphspec.cli.started import started
-    from graphspec.cli.verdicts import print_verdicts
     from graphspec.engine.runtime.head_counts import HeadCounts
     from graphspec.engine.training.prepare import part_rows
     from graphspec.show.report.findings import Findings, judge
@@ -160,7 +160,7 @@ def print_test(model: Model, run: Path) -> RunningMetrics:
 
 def print_few(tables: Sequence[ResultTable], command: str) -> None:
     """Print confusion matrices of a few classes; for others, name the command that prints them."""
-    from graphspec.cli.confusion import matrix_lines
+    from graphspec.cli.results import matrix_lines
 
     width = terminal_width(sys.stdout)
     for table in tables:
@@ -174,8 +174,7 @@ def _print_results(running: RunningMetrics) -> None:
     """Print the values, then confusion matrices, then what is known of each head."""
     import numpy as np
 
-    from graphspec.cli.confusion import matrix_lines
-    from graphspec.cli.head_tables import head_tables
+    from graphspec.cli.results import head_tables, matrix_lines
     from graphspec.engine.runtime.head_counts import ClassCounts
 
     _print_values(running)

@@ -276,8 +276,8 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
 
 
 def _run(model: Model, trainer: Trainer, directory: Path) -> None:
+    from graphspec.cli.results import print_given_away
     from graphspec.cli.training_report import announce, report
-    from graphspec.cli.verdicts import print_given_away
 
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
@@ -337,7 +337,7 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
     """Print whether the network beats simple rules, and write the report. The run is complete without it."""
     try:
         from graphspec.cli.report import say
-        from graphspec.cli.verdicts import print_verdicts
+        from graphspec.cli.results import print_verdicts
         from graphspec.show.report.build import REPORT, write_found
         from graphspec.show.report.findings import find
 

@@ -11,7 +11,7 @@ from graphspec.base.arrays.system_memory import human, peak
 from graphspec.base.sparklines import can_show
 from graphspec.base.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
 from graphspec.cli.console import complain, count, out, out_wrapped
-from graphspec.cli.curves import curve_lines
+from graphspec.cli.results import curve_lines
 from graphspec.data.labels import small_classes
 from graphspec.engine.training.advice import Evidence, advice, evidence_of, unscaled_inputs
 from graphspec.engine.training.epoch_log import monitored

@@ -9,8 +9,8 @@ import pytest
 
 from graphspec.base.terminal import lines_of
 from graphspec.base.text import display_width
-from graphspec.cli.head_tables import class_table
-from graphspec.cli.head_tables import head_tables as heads
+from graphspec.cli.results import class_table
+from graphspec.cli.results import head_tables as heads
 from graphspec.engine.runtime.head_counts import ClassCounts, NumberErrors
 
 PAIRS = np.array([[8, 2, 0], [0, 5, 0], [0, 0, 0]])

@@ -16,7 +16,7 @@ from graphspec.engine.training.prepare import part_rows
 from graphspec.show.html import html_of
 from graphspec.show.report import findings
 from graphspec.show.report.findings import Findings, Scored
-from graphspec.show.report.sections.heads import heads
+from graphspec.show.report.heads import heads
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}
 """The input of :func:`per_step`."""

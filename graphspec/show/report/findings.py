@@ -27,7 +27,7 @@ from graphspec.engine.training.timing import Fitted, Times, read_times
 from graphspec.graph.target import Target
 from graphspec.language.head_arrays import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
-from graphspec.show.report.given_away import given_away
+from graphspec.show.report.importance import given_away
 from graphspec.show.report.rows import evenly
 from graphspec.show.report.verdicts import Interval, Verdict, intervals, verdicts
 

@@ -10,8 +10,7 @@ import pytest
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
-from graphspec.show.report.column_facts import Facts, facts
-from graphspec.show.report.drift import stability
+from graphspec.show.report.columns import Facts, facts, stability
 from graphspec.show.report.rows import fields
 
 

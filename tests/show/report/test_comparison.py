@@ -6,9 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from graphspec.show.html import html_of
-from graphspec.show.report.compared import Compared, names_of
-from graphspec.show.report.comparison import comparison_html
-from graphspec.show.report.sections.compared import best_of, differing, notes, results
+from graphspec.show.report.comparison import Compared, best_of, comparison_html, differing, names_of, notes, results
 from graphspec.show.report.verdicts import Interval
 
 RUN = Compared(

@@ -8,7 +8,7 @@ import re
 
 from findings import html_from
 
-from graphspec.show.report.curve_charts import MAX_POINTS, Line, Mark, Panel, by_name, charts_of, thinned
+from graphspec.show.report.curves import MAX_POINTS, Line, Mark, Panel, by_name, charts_of, thinned
 
 
 def numbers(html: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graphspec.show.report.drift import (
+from graphspec.show.report.columns import (
     binned,
     binned_categories,
     binned_numbers,

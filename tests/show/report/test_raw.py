@@ -9,8 +9,8 @@ import pytest
 from findings import ATTACK, check_html, html_from
 
 from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.show.report.raw import as_picture, compact, excerpt, is_short, plain, shown
 from graphspec.show.report.rows import Field
+from graphspec.show.report.worst import as_picture, compact, excerpt, is_short, plain, shown
 
 GAP = "<span class=missing>missing</span>"
 FIELD = Field("x", "x", None, frozenset(["NA"]))

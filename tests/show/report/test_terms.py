@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from findings import check_html, html_from
 
-from graphspec.show.report.terms import terms
+from graphspec.show.report.heads import terms
 
 
 def test_terms_are_those_of_the_heads() -> None:
