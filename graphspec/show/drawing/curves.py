@@ -6,7 +6,7 @@ The drawing paints its own background, light or dark as the reader's system is, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from graphspec.base.arguments import path_of
 from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import write_atomic
-from graphspec.show.drawing.svg import escape, text_width
+from graphspec.show.drawing.svg import escape, on_card, text_width
 from graphspec.vocabulary.callbacks.monitors import direction
 
 
@@ -218,20 +218,7 @@ def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
         parts.append(f'<g transform="translate({x:.1f} {y:.1f})">')
         parts += _panel(name, lines, epochs(max(count, 1)), best)
         parts.append("</g>")
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="gs-curves" width="{width:.0f}" height="{height:.0f}" '
-                f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
-            ),
-            f"<title>{escape(heading)}</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect class="gs-card" width="{width:.0f}" height="{height:.0f}" rx="8"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    return on_card("gs-curves", width, height, heading, STYLE, parts)
 
 
 def _heading(
@@ -264,22 +251,15 @@ def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best:
 
     note = " (log scale)" if up.log else ""
     yield f'<text class="gs-name" x="0" y="-8">{escape(shorten(name, 26))}{note}</text>'
-    for tick, label in zip(up.ticks, up.labels(), strict=True):
-        y = at(1, tick)[1]
-        yield f'<line class="gs-grid" x1="0" x2="{PANEL:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-    yield f'<line class="gs-axis" x1="0" x2="{PANEL:.0f}" y1="{HEIGHT:.0f}" y2="{HEIGHT:.0f}"/>'
-    for tick, label in zip(across.ticks, across.labels(), strict=True):
-        x = across.position(tick) * PANEL
-        yield f'<line class="gs-axis" x1="{x:.1f}" x2="{x:.1f}" y1="{HEIGHT:.0f}" y2="{HEIGHT + 4:.0f}"/>'
-        yield f'<text x="{x:.1f}" y="{HEIGHT + 17:.0f}" text-anchor="middle">{label}</text>'
+    yield from axes(across, up, (PANEL, HEIGHT), "gs-")
     yield f'<text x="{PANEL / 2:.0f}" y="{HEIGHT + 34:.0f}" text-anchor="middle">epoch</text>'
     if best is not None and across.high > 1.5:
         x = across.position(best.epoch) * PANEL
         yield f'<line class="gs-best" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT:.0f}" stroke-dasharray="4 4"/>'
     for key, values in lines.items():
         kind = "val" if key.startswith("val_") else "train"
-        for piece in _pieces(values):
+        kept = {*range(0, len(values), -(-len(values) // MAX_POINTS) or 1), len(values) - 1}  # of very many, some
+        for piece in pieces(values, kept):
             points = [at(epoch, value) for epoch, value in piece]
             if len(points) == 1:
                 yield f'<circle class="gs-{kind}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
@@ -294,16 +274,29 @@ def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best:
         yield f'<text x="{PANEL:.0f}" y="-8" text-anchor="end">best {label}</text>'
 
 
-def _pieces(values: Sequence[float]) -> list[list[tuple[int, float]]]:
-    """Return the points of a line, epochs from 1, cut where a value is not finite; of very many, some."""
-    every = -(-len(values) // MAX_POINTS)
-    pieces: list[list[tuple[int, float]]] = [[]]
+def axes(across: Scale, up: Scale, size: tuple[float, float], prefix: str = "") -> Iterator[str]:
+    """Yield the grid and the axes of a plot area of ``size`` pixels, with the labels of their ticks."""
+    width, height = size
+    for tick, label in zip(up.ticks, up.labels(), strict=True):
+        y = (1 - up.position(tick)) * height
+        yield f'<line class="{prefix}grid" x1="0" x2="{width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+    yield f'<line class="{prefix}axis" x1="0" x2="{width:.0f}" y1="{height:.0f}" y2="{height:.0f}"/>'
+    for tick, label in zip(across.ticks, across.labels(), strict=True):
+        x = across.position(tick) * width
+        yield f'<line class="{prefix}axis" x1="{x:.1f}" x2="{x:.1f}" y1="{height:.0f}" y2="{height + 4:.0f}"/>'
+        yield f'<text x="{x:.1f}" y="{height + 17:.0f}" text-anchor="middle">{label}</text>'
+
+
+def pieces(values: Sequence[float], kept: Collection[int]) -> list[list[tuple[float, float]]]:
+    """Return the points of a line at some epochs, from 0, cut where a value is not finite; epochs count from 1 in them."""
+    found: list[list[tuple[float, float]]] = [[]]
     for k, value in enumerate(values):
         if not math.isfinite(value):
-            pieces.append([])
-        elif k % every == 0 or k == len(values) - 1:
-            pieces[-1].append((k + 1, value))
-    return [piece for piece in pieces if piece]
+            found.append([])
+        elif k in kept:
+            found[-1].append((k + 1.0, value))
+    return [piece for piece in found if piece]
 
 
 def number(value: float) -> str:

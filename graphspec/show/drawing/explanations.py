@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.text import number, printable, shorten_end
 from graphspec.show.drawing.pictures import data_uri
-from graphspec.show.drawing.svg import escape, text_width
+from graphspec.show.drawing.svg import escape, on_card, text_width
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.explanations import Attributed, Contribution
@@ -97,20 +97,7 @@ def drawing(explained: Explained, *, heading: bool = True) -> str:
             parts.append(part)
             y += height
         y += 10
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="gs-why" width="{WIDTH:.0f}" height="{y + MARGIN:.0f}" '
-                f'viewBox="0 0 {WIDTH:.0f} {y + MARGIN:.0f}" role="img">'
-            ),
-            f"<title>{escape(title)}</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect class="gs-card" width="{WIDTH:.0f}" height="{y + MARGIN:.0f}" rx="8"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    return on_card("gs-why", WIDTH, y + MARGIN, title, STYLE, parts)
 
 
 def _row(explained: Explained, row: int, y: float) -> Iterator[tuple[str, float]]:

@@ -305,6 +305,19 @@ def arrange(drawn: Sequence[Drawn]) -> list[list[Drawn]]:
     return columns
 
 
+def on_card(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
+    """Return elements on a card of their own as an SVG document, which is readable on light and dark pages."""
+    size = f'width="{width:.0f}" height="{height:.0f}"'
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
+    frame = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" {size} {box} role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{style}</style>",
+        f'<rect class="gs-card" {size} rx="8"/>',
+    ]
+    return "\n".join([*frame, *parts, "</svg>", ""])
+
+
 def text_width(text: str) -> float:
     """Return the approximate width of ``text`` at 12 px, in pixels."""
     return sum(4.6 if c in "iljtfI.,:;'|()[] " else 10.4 if c in "mwMW@—" else 7.4 for c in text)

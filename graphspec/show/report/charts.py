@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
 from graphspec.base.text import number
-from graphspec.show.drawing.curves import Scale
+from graphspec.show.drawing.curves import Scale, axes
 from graphspec.show.html import text
 from graphspec.show.report.rows import evenly
 
@@ -31,6 +31,11 @@ class Named(Scale):
     def labels(self) -> list[str]:
         """Return the names of the ticks."""
         return [text(name) for name in self.names]
+
+
+def _tip(text_of_mark: str) -> str:
+    """Return the attribute with the text that the pointer shows, if there is one."""
+    return f' data-tip="{text(text_of_mark)}"' if text_of_mark else ""
 
 
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 24.0, 44.0  # pixels around the plot area
@@ -64,25 +69,22 @@ class Plot:
     def line(self, points: Iterable[Point], kind: str = "a", tip: str = "") -> None:
         """Add a line; ``kind`` is the class that gives its colour: ``a``, ``b``, ``good``, ``bad``, ``soft``."""
         shown = " ".join("{:.1f},{:.1f}".format(*self.at(p)) for p in points)
-        said = f' data-tip="{text(tip)}"' if tip else ""
-        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{said}/>')
+        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{_tip(tip)}/>')
 
     def dots(self, points: Iterable[Point], tips: Iterable[str], kind: str = "a", radius: float = 3) -> None:
         """Add a dot for each point, with the text that the pointer shows."""
         for point, tip in zip(points, tips, strict=True):
             x, y = self.at(point)
-            shown = f' data-tip="{text(tip)}"' if tip else ""
-            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shown}/>')
+            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{_tip(tip)}/>')
 
     def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
         """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
         for (left, right, top), tip in zip(bars, tips, strict=True):
             x, y = self.at((left, top))
             end, base = self.at((right, self.up.low))
-            shown = f' data-tip="{text(tip)}"' if tip else ""
             wide, high = max(end - x - 1, 0.5), max(base - y, 0)
             self.marks.append(
-                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
+                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{_tip(tip)}/>'
             )
 
     def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
@@ -101,10 +103,9 @@ class Plot:
         for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
             x, y = self.at((left, top))
             end, base = self.at((right, bottom))
-            shown = f' data-tip="{text(tip)}"' if tip else ""
             self.marks.append(
                 f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
-                f' fill-opacity="{strength:.2f}"{shown}/>'
+                f' fill-opacity="{strength:.2f}"{_tip(tip)}/>'
             )
 
     def many(self, points: Iterable[Point], kind: str = "a") -> None:
@@ -139,18 +140,9 @@ class Plot:
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
         parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
         parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
-        for tick, label in zip(self.up.ticks, self.up.labels(), strict=True):
-            y = (1 - self.up.position(tick)) * self.height
-            parts.append(f'<line class="grid" x1="0" x2="{self.width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-        base = self.height
-        parts.append(f'<line class="axis" x1="0" x2="{self.width:.0f}" y1="{base:.0f}" y2="{base:.0f}"/>')
-        for tick, label in zip(self.across.ticks, self.across.labels(), strict=True):
-            x = self.across.position(tick) * self.width
-            parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:.0f}" y2="{base + 4:.0f}"/>')
-            parts.append(f'<text x="{x:.1f}" y="{base + 17:.0f}" text-anchor="middle">{label}</text>')
+        parts += axes(self.across, self.up, (self.width, self.height))
         parts.append(
-            f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
+            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
         )
         parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
         return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)

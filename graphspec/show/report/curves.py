@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.curves import Best, Scale, best_epoch, epochs, for_values, logarithmic, number
+from graphspec.show.drawing.curves import (
+    Best,
+    Scale,
+    best_epoch,
+    epochs,
+    for_values,
+    logarithmic,
+    number,
+    panels_of,
+    pieces,
+)
 from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
@@ -125,26 +135,13 @@ def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Se
     for line in panel.lines:
         run = "" if line.run is None else f' data-run="{line.run}"'
         plot.marks.append(f"<g{run}>")
-        for piece in _pieces(line.values, kept):
+        for piece in pieces(line.values, kept):
             if len(piece) == 1:
                 plot.dots(piece, [""], line.kind)
             else:
                 plot.line(piece, line.kind)
         plot.marks.append("</g>")
     return plot
-
-
-def _pieces(values: Sequence[float], kept: Sequence[int]) -> list[list[tuple[float, float]]]:
-    """Return the points of a line, epochs from 1, cut where a value is not finite."""
-    pieces: list[list[tuple[float, float]]] = [[]]
-    for k in kept:
-        if k >= len(values):
-            break
-        if math.isfinite(values[k]):
-            pieces[-1].append((k + 1.0, values[k]))
-        else:
-            pieces.append([])
-    return [piece for piece in pieces if piece]
 
 
 def _summary(panel: Panel) -> str:
@@ -158,18 +155,8 @@ def _summary(panel: Panel) -> str:
     return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
 
 
-def by_name(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, str]]:
-    """Return the keys of each panel by its name, each with what it is: ``training`` or ``validation``."""
-    panels: dict[str, dict[str, str]] = {}
-    for key, values in history.items():
-        base = key.removeprefix("val_")
-        is_validation = key != base and base in history
-        if any(math.isfinite(v) for v in values):
-            panels.setdefault(base if is_validation else key, {})[key] = "validation" if is_validation else "training"
-    return panels
+# The section of a report.
 
-
-# How the training went: losses, metrics and the learning rate by epoch.
 _OPEN, _MAX = 8, 32  # panels that are shown at once, and at all
 _RATE = "learning_rate"
 
@@ -180,10 +167,9 @@ def curves(found: Findings) -> Section | None:
     ended = max(map(len, history.values()), default=0)
     if not ended:
         return None
-    named = by_name(history)
-    kinds = {"training": "a", "validation": "b"}
+    named = panels_of(history)
     panels = [
-        Panel(name, [Line(key, history[key], kinds[part]) for key, part in keys.items()])
+        Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
         for name, keys in named.items()
     ]
     rates = learning_rates(found)
@@ -263,9 +249,9 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
     return marks, explained
 
 
-def _legend(named: dict[str, dict[str, str]], explained: list[tuple[str, str]]) -> Legend:
+def _legend(named: dict[str, list[str]], explained: list[tuple[str, str]]) -> Legend:
     items = [("line a", "training")]
-    if any("validation" in keys.values() for keys in named.values()):
+    if any(key != name for name, keys in named.items() for key in keys):
         items.append(("line b", "validation"))
     return Legend([*items, *((f"mark {kind}", name) for kind, name in explained)])
 

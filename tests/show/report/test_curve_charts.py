@@ -8,7 +8,7 @@ import re
 
 from findings import html_from
 
-from graphspec.show.report.curves import MAX_POINTS, Line, Mark, Panel, by_name, charts_of, thinned
+from graphspec.show.report.curves import MAX_POINTS, Line, Mark, Panel, charts_of, thinned
 
 
 def numbers(html: str) -> dict[str, object]:
@@ -63,11 +63,3 @@ def test_names_are_escaped() -> None:
     assert "<b>" not in html
     assert "<img>" not in html
     assert numbers(html)["panels"] == [[["</script><img>", ["1.0000", "2.0000"], None]]]
-
-
-def test_panels_by_name() -> None:
-    history = {"loss": [1.0], "val_loss": [1.0], "val_only": [1.0], "gone": [math.nan]}
-    assert by_name(history) == {
-        "loss": {"loss": "training", "val_loss": "validation"},
-        "val_only": {"val_only": "training"},
-    }
