@@ -11,6 +11,9 @@ from html import escape as escape_markup
 from graphspec.show.drawing.outline import Box, Panel
 
 # The layout of an acyclic graph: one row per rank, few crossings, straight long arrows.
+#
+# Sugiyama, Tagawa and Toda, *Methods for visual understanding of hierarchical system structures*, 1981: ranks by longest
+# paths, a bend in each row that an arrow passes, orders by barycentres, positions by least squares.
 SWEEPS = 24  # over all rows, for orders and for positions
 GAP_X, GAP_Y, BEND = 28.0, 46.0, 12.0  # pixels between boxes and between rows, and the width of a bend
 BENDS = 10  # at most this many bends per box

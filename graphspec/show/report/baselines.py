@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from graphspec.show.report.findings import HeadAnswers, Scored
 
 # The simplest forecasts of a series: its last known value, and its value one day, week or year before.
+#
+# The periods follow from the step of the column of time: an hourly series has a day of 24 steps and a week of 168, a monthly
+# one has a year of 12. A value is looked up by its time, not by its row, so that a gap in the series shifts nothing.
 LAST = "the last known value"
 _HOUR, _DAY, _WEEK = (MICROSECONDS[unit] for unit in ("h", "d", "w"))
 _CALENDAR = (Every(1, "month"), Every(3, "month"), Every(1, "y"))

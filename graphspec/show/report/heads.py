@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,12 +36,14 @@ from graphspec.show.report.kinds import Flat, Kind, flatten, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
 from graphspec.show.report.scores import align, roc
+from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.graph.ir.graph import Array
+    from graphspec.show.report.baselines import Baseline
     from graphspec.show.report.findings import HeadAnswers, Scored
 
 # A head that reads sequences of labels: how far its readings are from the truth.
@@ -463,16 +465,24 @@ def _head(found: Findings, judged: Scored, name: str, number: int) -> list[Block
 
 def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
     row_name = _row_names(found, judged)
+    rules = found.baselines.get(name, ())
     match flat.kind:
         case "classes":
-            return [*classes_head(flat, anchor), *example_images(judged, head, flat, row_name)]
+            return [
+                *classes_head(flat, anchor),
+                *_beside_rules(head, rules),
+                *example_images(judged, head, flat, row_name),
+            ]
         case "binary":
-            return [*binary_head(head, flat, anchor), *example_images(judged, head, flat, row_name)]
+            return [
+                *binary_head(head, flat, anchor),
+                *_beside_rules(head, rules),
+                *example_images(judged, head, flat, row_name),
+            ]
         case "labels":
-            return labels_head(flat)
+            return [*labels_head(flat), *_beside_rules(head, rules)]
         case "numbers":
             alike = is_series(found, judged, name)
-            rules = found.baselines.get(name, ())
             forecast = series(found, judged, name) if alike else []
             errors = numbers_head(head, flat, rules, alike=alike)
             return [*forecast, *errors, *example_images(judged, head, flat, row_name)]
@@ -481,6 +491,15 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
         case "groups":
             return groups_head(head)
     return [values_head(flat)]
+
+
+def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[Block]:
+    """Return the metrics of a head of classes beside those of simple rules."""
+    metrics, scores = rule_scores(head, rules)
+    if len(scores) < 2:
+        return []
+    rows = [(name[:1].upper() + name[1:], *map(amount, values)) for name, values in scores]
+    return [table("Beside simple rules", ("Answer", *(metric.capitalize() for metric in metrics)), rows, sort=False)]
 
 
 def _row_names(found: Findings, judged: Scored) -> Callable[[int], str]:
