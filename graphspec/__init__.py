@@ -9,6 +9,8 @@ model.export("newswires.onnx")
 
 from __future__ import annotations
 
+import sys
+
 from graphspec.base.version import __version__
 
 TYPE_CHECKING = False  # importing `typing` would take longer than the rest of this module
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphspec.api import Model, compile, load  # noqa: A004
+    from graphspec.api.explanation import Explanation
+    from graphspec.api.history import History
+    from graphspec.api.validation import validate
     from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-    from graphspec.engine.validation import validate
     from graphspec.foreign.importing.importer import import_file
     from graphspec.graph import constraints, initializers, optimizers, regularizers, schedules
     from graphspec.language.declarations import Spec
-    from graphspec.show.notebook.explanation import Explanation
-    from graphspec.show.notebook.history import History
     from graphspec.vocabulary import activations, callbacks, layers, losses, metrics
 
 __all__ = [
@@ -52,11 +54,11 @@ __all__ = [
     "validate",
 ]
 
-_VOCABULARY = (
-    *("activations", "callbacks", "constraints", "initializers", "layers", "losses"),
-    *("metrics", "optimizers", "regularizers", "schedules"),
-)
-"""Modules that are imported when they are first used."""
+_VOCABULARY = {
+    **dict.fromkeys(("activations", "callbacks", "layers", "losses", "metrics"), "vocabulary"),
+    **dict.fromkeys(("constraints", "initializers", "optimizers", "regularizers", "schedules"), "graph"),
+}
+"""Public modules, which are imported when they are first used, and the folders that they lie in."""
 
 _MODULES = {
     "Diagnostic": "graphspec.base.errors",
@@ -64,14 +66,14 @@ _MODULES = {
     "RunError": "graphspec.base.errors",
     "SpecError": "graphspec.base.errors",
     "UsageError": "graphspec.base.errors",
-    "Explanation": "graphspec.show.notebook.explanation",
-    "History": "graphspec.show.notebook.history",
+    "Explanation": "graphspec.api.explanation",
+    "History": "graphspec.api.history",
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",
     "compile": "graphspec.api",
     "import_file": "graphspec.foreign.importing.importer",
     "load": "graphspec.api",
-    "validate": "graphspec.engine.validation",
+    "validate": "graphspec.api.validation",
 }
 
 
@@ -80,11 +82,39 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in _VOCABULARY:
-        return import_module(f"graphspec.{name}")
+        return import_module(f"graphspec.{_VOCABULARY[name]}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
+
+
+class _PublicModules:
+    """``from graphspec.layers import Dense`` imports from ``graphspec.vocabulary.layers``: public names are short."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any, target: Any = None) -> Any:
+        """Return the specification of a public module, which its folder is left out of; None for others."""
+        from importlib.machinery import ModuleSpec
+
+        loader: Any = _PublicModules
+        package, _, module = name.rpartition(".")
+        return ModuleSpec(name, loader) if package == __name__ and module in _VOCABULARY else None
+
+    @staticmethod
+    def create_module(spec: Any) -> Any:
+        """Return the module itself, which has its own name and specification."""
+        module = __getattr__(spec.name.rpartition(".")[2])
+        spec.loader_state = module.__spec__
+        return module
+
+    @staticmethod
+    def exec_module(module: Any) -> None:
+        """Give the module its own specification back."""
+        module.__spec__ = module.__spec__.loader_state
+
+
+sys.meta_path.append(_PublicModules)
 
 
 def load_ipython_extension(shell: Any) -> None:

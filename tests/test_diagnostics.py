@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from paths import ROOT, TESTS
 
+from graphspec.api.validation import check_further
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, UsageError
 from graphspec.base.rendering import render, render_json
 from graphspec.engine.compiler.check import check
-from graphspec.engine.validation import check_further
 
 HERE = TESTS / "diagnostics"
 CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))

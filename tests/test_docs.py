@@ -200,8 +200,8 @@ def test_the_walk_through_the_code_is_true(monkeypatch: pytest.MonkeyPatch) -> N
     assert doctest.DocTestRunner(verbose=False).run(walk, out=printed.append).failed == 0, "".join(printed)
 
 
-def test_paths_of_the_page_for_contributors_exist() -> None:
-    text = (DOCS / "contributing.md").read_text(encoding="utf-8")
+def test_paths_of_the_pages_for_contributors_exist() -> None:
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "tools/guides.md"))
     paths = re.findall(r"`((?:graphspec|tests|docs|schemas|tools)/[\w/.]+)`", text)
     assert len(paths) > 20
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -23,7 +23,7 @@ from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.schema import schema
 
-PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 PLUGIN, USE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
 
 

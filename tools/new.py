@@ -1,5 +1,6 @@
 """Start a layer, an operator, a loss, a metric, a pass or a command: ``python -m tools.new KIND NAME [--family FILE]``.
 
+Without NAME, print what is to know about the kind, a section of ``tools/guides.md``; without KIND, the kinds.
 Writes a small skeleton that works, its test, and the line that registers it; of an operator, its entry for the tables
 of tests, too. Then prints what is left to do. With ``--family`` the class goes into the file of that family, and its
 test into the family's, otherwise it gets files of its own. For a pass, the family is
@@ -37,6 +38,8 @@ from tools.edit import (
 from tools.skeletons import EXPORTED, KINDS, Kind
 
 ROOT = Path(__file__).parent.parent
+GUIDES = re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", (ROOT / "tools" / "guides.md").read_text("utf-8"), re.M | re.S)
+"""The kinds of additions, and what is to know about each."""
 STYLES = {
     "pass": (r"[a-z][a-z0-9]*(_[a-z0-9]+)+", "a verb and its object in snake case, such as `fold_constants`"),
     "command": (r"[a-z][a-z0-9]*", "one lower-case word, such as `summary`"),
@@ -205,12 +208,22 @@ def generate(kind_name: str, name: str, family: str | None = None, root: Path = 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.new", description=__doc__)
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("name", metavar="NAME", help="of the class, the pass or the command")
+    parser.add_argument("kind", nargs="?", choices=[kind for kind, _ in GUIDES])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the class, the pass or the command")
     parser.add_argument(
         "--family", metavar="FILE", help="the family's file, new or there already; of a pass: program, export"
     )
     options = parser.parse_args(arguments)
+    if options.kind is None:
+        print(*(f"{kind:<12}{'NAME' if kind in KINDS else ''}".rstrip() for kind, _ in GUIDES), sep="\n")
+        return 0
+    if options.name is None:
+        print(dict(GUIDES)[options.kind].strip())
+        return 0
+    if options.kind not in KINDS:
+        parser.error(
+            f"there is no skeleton of {with_article(options.kind)}; `python -m tools.new {options.kind}` says how"
+        )
     try:
         files, left = generate(options.kind, options.name, options.family)
     except RefusedError as refusal:

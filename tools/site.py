@@ -43,7 +43,8 @@ PLACES = {
     "examples/fine-tuning/README.md": "examples-fine-tuning.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
-    "CONTRIBUTING.md": "contributing-changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "tools/guides.md": "guides.md",
 }
 """The pages that are not below ``docs`` or lie elsewhere on the site, and where it has them."""
 PICTURES = {".svg", ".png", ".webp", ".jpg"}

@@ -47,10 +47,10 @@ _ENTRY = (
     "(`of_one` makes them of a function of one input, `of_two` of two; others are an OpCase)"
 )
 _CHANGELOG = "CHANGELOG.md: a line under Unreleased"
-_GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (docs/contributing.md says how):"
+_GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (CONTRIBUTING.md says how):"
 
 LAYER = Kind(
-    folder="layers",
+    folder="vocabulary/layers",
     table="$Name",
     imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float"),
     for_types=_BUILDER,
@@ -102,7 +102,7 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
 )
 
 OPERATOR = Kind(
-    folder="ops",
+    folder="graph/ops",
     table="$Name",
     imports=(
         "import numpy as np",
@@ -150,7 +150,7 @@ EXPORTED = (
 """What is left for an operator that files hold."""
 
 LOSS = Kind(
-    folder="losses",
+    folder="vocabulary/losses",
     table="$name $Name",
     imports=("from graphspec.vocabulary.losses.base import LOSSES, Loss, mean",),
     for_types=_BUILDER,
@@ -191,7 +191,7 @@ def test_value_and_training_of_$name() -> None:
 )
 
 METRIC = Kind(
-    folder="metrics",
+    folder="vocabulary/metrics",
     table="$Name $name",
     imports=("import numpy as np", "from graphspec.vocabulary.metrics.base import METRICS, Average"),
     for_types=("from graphspec.graph.ir.graph import Array",),

@@ -1,10 +1,16 @@
-"""Libraries that only some commands need: how to install one that is missing."""
+"""Libraries and folders that only some commands need: whether they are there, how to install one that is missing."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+
+
+def has_folder(name: str) -> bool:
+    """Return whether this installation has a folder of the package that the core works without, such as ``show``."""
+    return find_spec(f"graphspec.{name}") is not None
 
 
 @cache
@@ -24,7 +30,7 @@ def _requirement(name: str) -> str:
     except PackageNotFoundError:  # the package runs from a folder
         return name
     here = Path(__file__)
-    in_folder = f'"{here.parents[1].as_uri()}"' in (found.read_text("direct_url.json") or "")  # installed with `-e`
+    in_folder = f'"{here.parents[2].as_uri()}"' in (found.read_text("direct_url.json") or "")  # installed with `-e`
     if in_folder or Path(str(found.locate_file("graphspec/base/libraries.py"))) == here:  # else another project's
         for requirement in found.requires or ():
             if re.match(r"[\w.-]+", requirement, re.ASCII)[0] == name:  # type: ignore[index]

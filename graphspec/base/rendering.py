@@ -146,7 +146,7 @@ class Listed(list[D]):
         return render_html(self.shown()) + (f"<pre>{self._more()}</pre>" if self._more() else "")
 
 
-_PACKAGE = f"{Path(__file__).parent}{os.sep}"
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _MACHINERY = re.compile(r"[/\\](?:IPython|ipykernel)[/\\]|[/\\]contextlib\.py$|^<frozen ")
 _CELL = re.compile(r"^<ipython-input|[/\\]ipykernel_\d+[/\\]|^<stdin>$|^<string>$")
 

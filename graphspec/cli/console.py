@@ -259,6 +259,11 @@ def attempt(action: Callable[[], int | None]) -> int:
     except OSError as error:
         return _failed(error)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{error.name}".startswith("graphspec."):
+            complain(
+                f"error: this installation has no `{error.name}`, which this needs", "install graphspec as a whole"
+            )
+            return UsageError.status
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             hint = "use a smaller `batch_size` or smaller layers, or allow the process more memory"
             _complain(RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}".rstrip(": "), hint))

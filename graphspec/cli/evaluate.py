@@ -12,6 +12,7 @@ import typer
 
 from graphspec.base.document import Column, Table
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
+from graphspec.base.libraries import has_folder
 from graphspec.base.terminal import lines_of, table_lines
 from graphspec.base.text import shell, terminal_width
 from graphspec.cli.console import complain, out, out_wrapped
@@ -49,7 +50,6 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
     from graphspec.cli.started import started
     from graphspec.engine.runtime.head_counts import HeadCounts
     from graphspec.engine.training.prepare import part_rows
-    from graphspec.show.report.findings import Findings, judge
 
     model = started(run, "evaluate", allow) if is_spec(run) else load(run, allow=allow)
     if data is None:
@@ -62,7 +62,9 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
             _refuse_other_rows(model, run)
         running = model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model))
         _print_results(running)
-        if len(rows):
+        if len(rows) and has_folder("show"):
+            from graphspec.show.report.findings import Findings, judge
+
             out("")
             print_verdicts(judge(Findings(model, run, {}), rows, part.value, running))
 

@@ -21,9 +21,9 @@ from graphspec.cli.console import complain, err, out, out_wrapped, write_data
 
 if TYPE_CHECKING:
     from graphspec.api import Model
+    from graphspec.api.explanation import Explanation
     from graphspec.engine.runtime.explanations import Attributed
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.notebook.explanation import Explanation
 
 ROWS = 10
 """Rows that are explained by default."""
@@ -47,7 +47,7 @@ class Request:
 def explain(run: Path, data: Path, request: Request, output: Path | None, *, json: bool) -> None:
     """Explain the answers of a run for new rows, and print or write the explanation."""
     from graphspec.api import load
-    from graphspec.show.notebook.explanation import FORMATS
+    from graphspec.api.explanation import FORMATS
 
     suffix = ".jsonl" if json else "" if output is None else output.suffix.lower()
     if output is not None and suffix not in FORMATS:

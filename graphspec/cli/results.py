@@ -247,7 +247,7 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
 
 def print_given_away(model: Model, train: Dataset) -> None:
     """Warn about fields that alone give away the target."""
-    from graphspec.show.report.importance import ASK, given_away
+    from graphspec.show.report.verdicts import ASK, given_away
 
     found = given_away(model, train)
     for name, why in list(found.items())[:_VERDICT_MOST]:

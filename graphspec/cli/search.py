@@ -77,8 +77,8 @@ def search(  # noqa: PLR0913 (the options of the command)
     sets: Sets = None,
 ) -> int | None:
     """Search the settings that a spec's `search` names: each trial is a run directory. The same command goes on."""
+    from graphspec.api.validation import check_further
     from graphspec.engine.compiler.check import check
-    from graphspec.engine.validation import check_further
 
     checked = check(str(spec), sets or (), allow=allow or ())
     found = check_further(checked)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
+from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import (
@@ -287,7 +288,8 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
         out_wrapped(f"resuming after {where} of {trainer.total}")
     else:
         announce(model, trainer)
-        print_given_away(model, model.parts["train"])
+        if has_folder("show"):
+            print_given_away(model, model.parts["train"])
     first, began = trainer.epoch, time.monotonic()
     try:
         trainer.run()
@@ -335,6 +337,8 @@ def _finish(
 
 def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *, reports: bool) -> None:
     """Print whether the network beats simple rules, and write the report. The run is complete without it."""
+    if not has_folder("show"):
+        return
     try:
         from graphspec.cli.report import say
         from graphspec.cli.results import print_verdicts

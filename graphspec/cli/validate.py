@@ -46,8 +46,8 @@ def validate(  # noqa: PLR0913 (the options of the command)
 
     Of a run, its files are checked, too: whether weights and checkpoint are whole and belong to its spec.
     """
+    from graphspec.api.validation import check_further
     from graphspec.engine.compiler.check import check
-    from graphspec.engine.validation import check_further
     from graphspec.export.targets import has_contrib, opset_of
 
     level = opset_of(opset, target)

@@ -133,7 +133,7 @@ class Server(LanguageServer):
 
 
 def _of_data(analysis: Analysis) -> list[Diagnostic]:
-    from graphspec.engine.validation import check_further
+    from graphspec.api.validation import check_further
 
     return check_further(analysis.checked, data=True)
 

@@ -15,8 +15,9 @@ from graphspec.data.signature import user_arrays
 from graphspec.engine.training.prepare import part_rows
 from graphspec.show.html import html_of
 from graphspec.show.report import findings
-from graphspec.show.report.findings import Findings, Scored
+from graphspec.show.report.findings import Findings
 from graphspec.show.report.heads import heads
+from graphspec.show.report.scored import Scored
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}
 """The input of :func:`per_step`."""

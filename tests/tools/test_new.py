@@ -57,7 +57,7 @@ def tree(folder: Path) -> Path:
     """A copy of what the tool reads, and of what the tests that it writes need."""
     without = ignore_patterns("__pycache__")
     copytree(ROOT / "graphspec", folder / "graphspec", ignore=without)
-    for name in ("support", "ops/cases"):
+    for name in ("support", "graph/ops/cases"):
         copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=without)
     for kind in KINDS.values():
         (folder / "tests" / kind.folder).mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def test_every_kind_works_at_once(tmp_path: Path) -> None:
         tests.append(test)
     changed = {path for path, text in content(root).items() if before.get(path) != text}
     assert len(changed) == 6 + 2 * len(tests) + 2  # what knows them, one of code and of tests each, two entries
-    assert {root / "tests" / OF_A_FAMILY, root / "tests" / "ops" / "test_math.py"} <= {*tests}
+    assert {root / "tests" / OF_A_FAMILY, root / "tests" / "graph" / "ops" / "test_math.py"} <= {*tests}
     ruff = [sys.executable, "-m", "ruff"]
     for words in (["check", "--no-cache", "-q"], ["format", "--check", "--no-cache", "-q"]):
         subprocess.run([*ruff, *words, *changed], cwd=root, check=True)

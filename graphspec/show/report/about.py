@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.timing import Times
     from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
-    from graphspec.show.report.findings import Findings, Scored
+    from graphspec.show.report.findings import Findings
+    from graphspec.show.report.scored import Scored
 
 # What a network does, in a plain sentence: what it reads and what its heads answer.
 _LISTED = 5  # names that a sentence lists

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
-    from graphspec.show.report.findings import HeadAnswers, Scored
+    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # The simplest forecasts of a series: its last known value, and its value one day, week or year before.
 #

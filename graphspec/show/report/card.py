@@ -25,7 +25,8 @@ from graphspec.show.report.verdicts import lines
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.findings import Findings, Scored
+    from graphspec.show.report.findings import Findings
+    from graphspec.show.report.scored import Scored
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.
 _MOST = 64  # elements of an input that a program shows; larger ones are made of zeros

@@ -52,7 +52,7 @@ from graphspec.vocabulary.metrics.matrix import pairs
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import HeadAnswers
+    from graphspec.show.report.scored import HeadAnswers
 
 # Curves of each class, or label, against all others.
 MOST_CURVES = 10  # classes with a curve each

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphspec.base.document import Block, Cell, Column, Drawing, Heading, Inline, Items, Section, Span, Table, Text
+from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.data.labels import with_class_ids
+from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.engine.training.target_summary import ClassShares, LabelSequences, Summary, summarize
 from graphspec.graph.ir.graph import MISSING_INTEGER
@@ -23,9 +27,7 @@ from graphspec.show.report.charts import histogram
 from graphspec.show.report.rows import (
     MAX_ROWS,
     Field,
-    Parts,
     fields,
-    read_parts,
     repeated,
     shown_part,
     some_rows,
@@ -361,6 +363,46 @@ _FIELDS = 80
 _WITH_TIPS = 24  # fields, up to which every bin of a histogram tells its share
 _CLASSES = 30
 _NAME = 60  # characters of a name or a value
+
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the data.
+
+    Attributes:
+        rows: the checked raw rows by part, in the order of ``PARTS``; judged rows that are no part come last.
+        problems: why other parts cannot be read, by part.
+    """
+
+    rows: Mapping[str, Dataset]
+    problems: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def read_parts(found: Findings) -> Parts:
+    """Return the parts of a run's data."""
+    rows: dict[str, Dataset] = {}
+    problems: dict[str, str] = {}
+    split = cache(lambda: train_and_validation(found.model))  # one file has both
+    source = found.model.spec.data.get("validation")
+    both = source is not None and not source.has_rows
+    for part in PARTS:
+        if found.judged is not None and part == found.judged.part:
+            rows[part] = found.judged.raw
+        elif part == "train" and found.train is not None:
+            rows[part] = found.train
+        elif part in found.model.spec.data:
+            try:
+                own = split()[PARTS.index(part)] if both and part != "test" else None
+                rows[part] = part_rows(found.model, part) if own is None else own
+            except GraphspecError as error:  # moved or changed since the training
+                first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
+                problems[part] = first.splitlines()[0]
+    if found.judged is not None and found.judged.part not in rows:
+        rows[found.judged.part] = found.judged.raw
+    return Parts(rows, problems)
 
 
 def columns(found: Findings) -> Section | None:

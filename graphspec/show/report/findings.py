@@ -5,204 +5,24 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from graphspec.base.arrays.calls import settings
 from graphspec.base.errors import GraphspecError, RunError, SpecError
-from graphspec.data.batches import Dataset
-from graphspec.data.check import BatchLoader
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
-from graphspec.engine.compiler.fetches import mask_of, target_of
-from graphspec.engine.runtime.build import build_program
 from graphspec.engine.runtime.records import read_json
-from graphspec.engine.runtime.running_metrics import ResultTable
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import provenance
 from graphspec.engine.training.timing import Fitted, Times, read_times
-from graphspec.graph.target import Target
-from graphspec.language.head_arrays import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
-from graphspec.show.report.importance import given_away
-from graphspec.show.report.rows import evenly
-from graphspec.show.report.verdicts import Interval, Verdict, intervals, verdicts
+from graphspec.show.report.scored import Scored, score
+from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.objective import Objective
+    from graphspec.data.batches import Dataset
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.language.declarations import HeadDecl
-
-# The rows of a part of the data with what the network answers for them: values, masks and losses row by row.
-MAX_ROWS = 20_000
-"""Rows whose answers are kept; of more, as many, spread evenly."""
-_LOSS = "each:"  # names of heads contain no colon
-
-
-@dataclass(frozen=True)
-class HeadAnswers:
-    """What a head answers for the kept rows.
-
-    Attributes:
-        head: its declaration.
-        value: its type and mask in the graph.
-        answers: its values, ``(n, …)``; of several quantiles the middle one.
-        targets: as the loss reads them: class ids, one-hot rows, numbers or label sequences; None without a loss.
-        mask: bool, ``(n, time)``, False where a time step does not count; None without a mask.
-        losses: one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no
-            value per row.
-        lengths: for CTC, ``length`` and ``input_length`` of every row, if the data have them.
-    """
-
-    head: HeadDecl
-    value: Value
-    answers: Array
-    targets: Array | None
-    mask: Array | None
-    losses: Array | None
-    lengths: Mapping[str, Array]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A part of the data with the network's answers.
-
-    Attributes:
-        part: ``train``, ``validation`` or ``test``.
-        raw: its checked raw rows, as apps feed them; index ``raw.chosen`` first where it is not None.
-        total: the number of its rows.
-        rows: which of them were kept, ``(n,)``, rising, counted from 0.
-        heads: by name.
-        results: all losses and metrics over all rows: the values of ``graphspec evaluate``.
-        meanings: the meaning of each value of a metric with several values, by key.
-        tables: the metrics that are tables.
-    """
-
-    part: str
-    raw: Dataset
-    total: int
-    rows: Array
-    heads: Mapping[str, HeadAnswers]
-    results: Mapping[str, float]
-    meanings: Mapping[str, str]
-    tables: list[ResultTable]
-
-    def index(self, row: int) -> int:
-        """Return the index of a kept row, ``row``, in its source."""
-        index = int(self.rows[row])
-        return index if self.raw.chosen is None else int(self.raw.chosen[index])
-
-    def inputs(self, row: int) -> dict[str, Array]:
-        """Return the raw inputs of a kept row: arrays without the batch axis, by input.
-
-        Args:
-            row: its place among the kept rows.
-        """
-        index = self.index(row)
-        return {name: array[index] for name, array in self.raw.inputs.items()}
-
-
-def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Scored:
-    """Evaluate a part of the data, and keep the answers for up to ``MAX_ROWS`` of its rows.
-
-    Args:
-        raw: checked raw rows.
-        running: their losses and metrics, if these have just been computed.
-    """
-    size = model.spec.training.batch_size
-    prepared = model.prepared(raw)
-    running = running or model.evaluate_prepared(prepared, size)
-    total = len(prepared)
-    rows = evenly(total, MAX_ROWS)
-    kept = prepared if len(rows) == total else prepared.select(rows)
-    found = _computed(model, kept, size)
-    heads = {}
-    for name, head in model.spec.heads.items():
-        lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}
-        losses = found.get(_LOSS + name)
-        value = model.graph.outputs[name]
-        target = found.get(target_of(name), _of(kept, name))
-        mask = found.get(mask_of(name))
-        if losses is not None:
-            losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
-        answers = found[name] if head.loss is None else head.loss.point(found[name])
-        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, lengths)
-    return Scored(part, raw, total, rows, heads, running.logs(), running.meanings(), running.tables())
-
-
-def _of(rows: Dataset, name: str) -> Array | None:
-    array = rows.targets.get(name, rows.lengths.get(name))
-    if array is None:
-        return None
-    return np.asarray(array if rows.chosen is None else array[rows.chosen])
-
-
-def _per_row(losses: Array, mask: Array | None) -> Array:
-    """Return the mean of the values of each row that count, ``(n,)``; 0 for a row without any."""
-    flat = losses.reshape(len(losses), -1).astype(np.float64)
-    if mask is None or mask.shape != losses.shape[: mask.ndim] or mask.ndim == 1:
-        return np.asarray(flat.mean(axis=1))
-    shape = mask.shape + (1,) * (losses.ndim - mask.ndim)
-    counts = np.broadcast_to(mask.reshape(shape), losses.shape).reshape(flat.shape)
-    return np.asarray((flat * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
-
-
-def _computed(model: Session, rows: Dataset, size: int) -> dict[str, Array]:
-    """Return the values, the masks and the losses of all heads for prepared rows, by fetch."""
-    objective = model.objective(rows)
-    graph = objective.graph.with_outputs(_wanted(model, objective))
-    loader = BatchLoader(rows, size, shuffle=False, seed=model.seed)
-    collected: dict[str, Array] = {}
-    start = 0
-    loader.start(0)
-    with model.access.reading():
-        for batch in range(loader.batches):
-            count = loader.rows(batch)
-            shapes = loader.shapes(count)
-            bound = partial(build_program, graph, model.parameters, Target(shapes), seed=model.seed)
-            with model.programs.borrow(("answers", *sorted(shapes.items())), bound) as program:
-                loader.copy(batch, program.feeds)
-                with settings():
-                    program.run()
-                for name, array in program.fetches.items():
-                    _put(collected, name, array, start, len(rows))
-            start += count
-    return collected
-
-
-def _put(collected: dict[str, Array], name: str, array: Array, start: int, total: int) -> None:
-    """Copy a batch into the array of all rows, which grows where later batches have longer sequences."""
-    whole = collected.get(name)
-    shape = (total, *array.shape[1:])
-    if whole is None:
-        whole = collected[name] = np.zeros(shape, array.dtype)
-    elif whole.shape != shape:
-        larger = np.zeros((total, *np.maximum(whole.shape[1:], array.shape[1:])), array.dtype)
-        larger[tuple(slice(n) for n in whole.shape)] = whole
-        whole = collected[name] = larger
-    whole[(slice(start, start + len(array)), *(slice(n) for n in array.shape[1:]))] = array
-
-
-def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
-    """Return the heads, their masks, and their losses before they are reduced to a scalar, by fetch."""
-    wanted: dict[str, Value] = {}
-    reduced = {node.outputs[0].name: node for node in objective.graph.nodes if node.op == "ReduceLoss"}
-    for name, value in model.graph.outputs.items():
-        wanted[name] = value
-        if value.mask is not None:
-            wanted[mask_of(name)] = value.mask
-        if name in objective.targets:
-            wanted[target_of(name)] = objective.targets[name]
-        node = reduced.get(objective.losses[name].name) if name in objective.losses else None
-        if node is not None and node.inputs[0] is not None and node.inputs[0].rank:
-            wanted[_LOSS + name] = node.inputs[0]
-    return wanted
-
 
 _MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from graphspec.graph.ir.graph import Array
     from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.findings import HeadAnswers, Scored
+    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that reads sequences of labels: how far its readings are from the truth.
 _WORST = 15

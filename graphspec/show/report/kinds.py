@@ -15,7 +15,7 @@ from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import HeadAnswers
+    from graphspec.show.report.scored import HeadAnswers
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
     from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.findings import HeadAnswers, Scored
+    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that answers numbers.
 MOST_DOTS = 1_500

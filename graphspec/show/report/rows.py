@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.document import Inline, Span
-from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.base.text import shorten_middle
 from graphspec.data.batches import Dataset
 from graphspec.data.files import open_rows
@@ -21,14 +19,12 @@ from graphspec.data.labels import places_of, with_class_ids
 from graphspec.data.problems.places import row_from_1
 from graphspec.data.source import DataError
 from graphspec.engine.runtime.prepared import prepare_rows
-from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.graph.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource, InputDecl, Spec
-    from graphspec.show.report.findings import Findings
 
 
 # Which rows are looked at, if not all of them.
@@ -179,48 +175,10 @@ def source_name(spec: Spec, part: str) -> Inline:
 
 
 # The parts of a run's data as checked raw rows: those that can still be read.
-PARTS = ("train", "validation", "test")
 MAX_ROWS = 50_000
 """Rows that are looked at; of more, as many, spread evenly."""
 _MAX_BYTES = 1 << 26  # of an input that are looked at
 _BLOCK = 4096  # rows that are compared at a time
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of the data.
-
-    Attributes:
-        rows: the checked raw rows by part, in the order of ``PARTS``; judged rows that are no part come last.
-        problems: why other parts cannot be read, by part.
-    """
-
-    rows: Mapping[str, Dataset]
-    problems: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_parts(found: Findings) -> Parts:
-    """Return the parts of a run's data."""
-    rows: dict[str, Dataset] = {}
-    problems: dict[str, str] = {}
-    split = cache(lambda: train_and_validation(found.model))  # one file has both
-    source = found.model.spec.data.get("validation")
-    both = source is not None and not source.has_rows
-    for part in PARTS:
-        if found.judged is not None and part == found.judged.part:
-            rows[part] = found.judged.raw
-        elif part == "train" and found.train is not None:
-            rows[part] = found.train
-        elif part in found.model.spec.data:
-            try:
-                own = split()[PARTS.index(part)] if both and part != "test" else None
-                rows[part] = part_rows(found.model, part) if own is None else own
-            except GraphspecError as error:  # moved or changed since the training
-                first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
-                problems[part] = first.splitlines()[0]
-    if found.judged is not None and found.judged.part not in rows:
-        rows[found.judged.part] = found.judged.raw
-    return Parts(rows, problems)
 
 
 def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, Array]:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import Findings, HeadAnswers, Scored
+    from graphspec.show.report.findings import Findings
+    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # Raw values of a row: numbers, texts, pictures, series, sequences of ids; what is missing is said to be.
 MISSING = Span("missing", "missing")

@@ -8,9 +8,9 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
+from graphspec.api.validation import check_further
 from graphspec.base.errors import Diagnostic
 from graphspec.engine.compiler.check import check
-from graphspec.engine.validation import check_further
 
 RECORD = """graphspec: 1
 name: t

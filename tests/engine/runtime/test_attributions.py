@@ -174,7 +174,7 @@ def test_hard_kinks_take_more_steps_and_too_many_are_a_warning(monkeypatch: pyte
     assert 32 < found.steps[0] <= MAX_STEPS
     assert found.gaps[0] <= TOLERANCE
     monkeypatch.setattr("graphspec.engine.runtime.attributions.TOLERANCE", 1e-12)
-    monkeypatch.setattr("graphspec.show.notebook.explanation.TOLERANCE", 1e-12)
+    monkeypatch.setattr("graphspec.api.explanation.TOLERANCE", 1e-12)
     monkeypatch.setattr("graphspec.engine.runtime.attributions.MAX_STEPS", 64)
     found = model.explain(3 * x)
     assert found.steps[0] == 64

@@ -316,7 +316,7 @@ def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> 
 
 def test_a_file_with_training_and_validation_rows_is_read_once(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.rows import read_parts
+    from graphspec.show.report.columns import read_parts
 
     found, asked = find(gs.load(shipped / "penguins"), shipped / "penguins"), list[str]()
     part = Session.part

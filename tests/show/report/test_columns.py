@@ -12,7 +12,8 @@ from findings import ATTACK, DATA, check_html, findings_of, rows_of
 import graphspec as gs
 from graphspec.show.html import html_of
 from graphspec.show.report.columns import columns
-from graphspec.show.report.findings import Findings, find, score
+from graphspec.show.report.findings import Findings, find
+from graphspec.show.report.scored import score
 from specs import blobs, dense_spec
 
 

@@ -10,8 +10,8 @@ from findings import html_from
 from judged import SEQUENCES, judge, network, per_step, plain, rows, sequences, values
 
 from graphspec.show.report import heads as head_sequences
-from graphspec.show.report.findings import HeadAnswers
 from graphspec.show.report.heads import readings, sequences_head
+from graphspec.show.report.scored import HeadAnswers
 
 LABELS = ["", *"abcdefghijk"]
 READ = ["abc", "abd", "ac", "abcc", ""]

@@ -69,7 +69,7 @@ COMPILE: Final = {
 }
 LOAD: Final = {
     "compile": "leave it out: the run contains the loss, the metrics and the optimizer",
-    "custom_objects": "import the module with your classes before; see 'Plugins' in docs/contributing.md",
+    "custom_objects": "import the module with your classes before; see docs/plugins.md",
     "sets": "the run has its spec; to change it, compile the spec and copy the weights: `new.set_weights(old.weights)`",
     "safe_mode": "leave it out: a run contains no code",
 }

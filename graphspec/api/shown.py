@@ -1,4 +1,4 @@
-"""What a model shows of itself: its table of nodes, its line in a console, its page in a notebook."""
+"""What a model shows of itself: its report, its table of nodes, its line in a console, its page in a notebook."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from graphspec.api.from_keras import NO_ESTIMATOR
 from graphspec.base.arguments import flag, path_of, positive_int
 from graphspec.base.errors import UsageError
 from graphspec.base.text import printable, terminal_width
 from graphspec.data.signature import user_arrays, x_and_y
 from graphspec.engine.runtime.session import Session
-from graphspec.show.notebook.from_keras import NO_ESTIMATOR
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -20,6 +20,37 @@ if TYPE_CHECKING:
 
 class Shown(Session):
     """The part of a model that shows itself."""
+
+    _fitted: Fitted | None = None
+
+    def report(self, path: str | Path, x: Data = None, y: Data = None, *, sample_weight: Data = None) -> Path:
+        """Write an HTML page about the model and its last ``fit``: results, curves, mistakes, the network.
+
+        Args:
+            path: the file, which ends in ``.html``.
+            x, y: the rows to judge by, as for :meth:`evaluate`; by default the spec's test rows, else its validation
+                rows, else its training rows. Without any, the page has no results by row, and says so.
+
+        Raises:
+            SpecError: the arrays do not fit the network (GS5).
+            UsageError: an argument is wrong.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.report("housing.html")
+        """
+        from graphspec.engine.training.timing import Fitted
+        from graphspec.show.report.build import write_model_report
+
+        x, y = x_and_y("report", self.needed, x, y, self.spec)
+        file = path_of("path", path)
+        if file.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"'{file}' must end in .html: a report is an HTML page")
+        self.require_adapted()
+        rows = None if x is None else user_arrays(self.needed, x, y, sample_weight)
+        return write_model_report(self, file, self._fitted or Fitted({}, None, None), rows).path
 
     def summary(
         self,
@@ -63,39 +94,3 @@ class Shown(Session):
         from graphspec.show.notebook.pages import model_page
 
         return model_page(self)
-
-
-# The report of a model in the memory: ``Model.report``.
-class Reported(Session):
-    """A session that can write a report about its last training."""
-
-    _fitted: Fitted | None = None
-
-    def report(self, path: str | Path, x: Data = None, y: Data = None, *, sample_weight: Data = None) -> Path:
-        """Write an HTML page about the model and its last ``fit``: results, curves, mistakes, the network.
-
-        Args:
-            path: the file, which ends in ``.html``.
-            x, y: the rows to judge by, as for :meth:`evaluate`; by default the spec's test rows, else its validation
-                rows, else its training rows. Without any, the page has no results by row, and says so.
-
-        Raises:
-            SpecError: the arrays do not fit the network (GS5).
-            UsageError: an argument is wrong.
-
-        Example::
-
-            model = gs.compile("specs/housing.yaml")
-            model.fit(epochs=1, verbose=0)
-            model.report("housing.html")
-        """
-        from graphspec.engine.training.timing import Fitted
-        from graphspec.show.report.build import write_model_report
-
-        x, y = x_and_y("report", self.needed, x, y, self.spec)
-        file = path_of("path", path)
-        if file.suffix.lower() not in (".html", ".htm"):
-            raise UsageError(f"'{file}' must end in .html: a report is an HTML page")
-        self.require_adapted()
-        rows = None if x is None else user_arrays(self.needed, x, y, sample_weight)
-        return write_model_report(self, file, self._fitted or Fitted({}, None, None), rows).path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.api import from_keras
 from graphspec.base.arguments import advising, bad_argument, path_of, positive_int
 from graphspec.base.arguments import rows as data_rows
 from graphspec.base.errors import UsageError
@@ -19,7 +20,6 @@ from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, percent, printable
 from graphspec.engine.runtime.attributions import TOLERANCE
 from graphspec.engine.runtime.session import Session
-from graphspec.show.notebook import from_keras
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data

@@ -7,6 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from graphspec.api import from_keras
+from graphspec.api.explanation import Explainable
+from graphspec.api.history import History
+from graphspec.api.shown import Shown
+from graphspec.api.validation import source_of
 from graphspec.base.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
 from graphspec.base.arguments import rows as data_rows
 from graphspec.base.errors import UsageError
@@ -15,11 +20,6 @@ from graphspec.base.gc_pause import gc_paused
 from graphspec.data.signature import Data, user_arrays, x_and_y
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import Checked, SpecSource, check
-from graphspec.engine.validation import source_of
-from graphspec.show.notebook import from_keras
-from graphspec.show.notebook.explanation import Explainable
-from graphspec.show.notebook.history import History
-from graphspec.show.notebook.shown import Reported, Shown
 
 if TYPE_CHECKING:
     from graphspec.engine.training.given_callbacks import GivenCallbacks
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 
-class Model(Explainable, Reported, Shown):
+class Model(Explainable, Shown):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.show.notebook import from_keras
+from graphspec.api import from_keras
 from specs import blobs, dense_spec
 
 
