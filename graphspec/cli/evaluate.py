@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.base.document import Column, Table
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
-from graphspec.base.terminal import lines_of, table_lines
 from graphspec.base.text import shell, terminal_width
 from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
@@ -176,6 +174,7 @@ def _print_results(running: RunningMetrics) -> None:
     """Print the values, then confusion matrices, then what is known of each head."""
     import numpy as np
 
+    from graphspec.base.terminal import lines_of
     from graphspec.cli.results import head_tables, matrix_lines
     from graphspec.engine.runtime.head_counts import ClassCounts
 
@@ -201,6 +200,9 @@ def _print_values(running: RunningMetrics, most: int | None = None) -> None:
     Args:
         most: if a metric has more values, only their range is printed.
     """
+    from graphspec.base.document import Column, Table
+    from graphspec.base.terminal import table_lines
+
     meanings, width = running.meanings(), terminal_width(sys.stdout)
     rows: dict[str, tuple[str, str, str]] = {}
     values = running.logs()

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from graphspec.base.document import Column, Table
-from graphspec.base.terminal import table_lines
 from graphspec.base.text import terminal_width
 from graphspec.cli.console import out, print_diagnostics
 from graphspec.cli.options import AnyTarget, Sets, flag, option
@@ -67,6 +65,9 @@ def summary(  # noqa: PLR0913 (the options of the command)
 
 def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:
     """Yield a table for each file of initial weights: what each weight starts from, and what is left over."""
+    from graphspec.base.document import Column, Table
+    from graphspec.base.terminal import table_lines
+
     for plan in lowered.initial:
         known = reported(plan)
         rows = list(known.rows())
