@@ -12,7 +12,7 @@ from paths import ROOT
 from docs.pictures import PICTURES
 from docs.pictures.canvas import WIDTH, Canvas, Line, inside, number, runs_of
 from docs.pictures.compute import run, train
-from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.curves import Scale
 from graphspec.show.drawing.svg import text_width
 
 FOLDER = ROOT / "docs" / "pictures"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.curves import Scale
 from graphspec.show.drawing.svg import escape, text_width
 
 Array = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ import numpy as np
 from docs.pictures.canvas import Array, Canvas, Line
 from docs.pictures.compute import network, run
 from graphspec.language.explain import REGISTRIES
-from graphspec.show.drawing.scales import Scale, linear
+from graphspec.show.drawing.curves import Scale, linear
 
 OF_A_ROW = {"softmax": "(x, 0)", "log_softmax": "(x, 0)", "sparsemax": "(x, 0)", "glu": "(x, x)"}
 """Activations that are no functions of one value, and the rows that the picture gives them."""

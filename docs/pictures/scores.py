@@ -6,7 +6,7 @@ import numpy as np
 
 from docs.pictures.canvas import Array, Canvas, Line, number
 from docs.pictures.compute import network
-from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.curves import Scale
 
 CUTS = tuple(round(0.02 * k, 2) for k in range(51))
 

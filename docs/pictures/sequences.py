@@ -8,7 +8,7 @@ import numpy as np
 
 from docs.pictures.canvas import Array, Canvas, Line, number
 from docs.pictures.compute import network, run
-from graphspec.show.drawing.scales import Scale
+from graphspec.show.drawing.curves import Scale
 
 STEPS = np.array([1.0, 0.5, -1.0, 0.0, 0.5])
 INPUT, RECURRENT = 0.8, 0.5

@@ -10,7 +10,7 @@ import graphspec as gs
 from docs.pictures.canvas import Array, Canvas, Line, number
 from graphspec.base.arrays.random import generator
 from graphspec.language.explain import REGISTRIES
-from graphspec.show.drawing.scales import Scale, linear
+from graphspec.show.drawing.curves import Scale, linear
 
 STEEP, FLAT = 4.0, 0.1
 """The valley's loss is ``(FLAT · a² + STEEP · b²) / 2`` for the weights a and b."""

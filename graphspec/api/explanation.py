@@ -154,7 +154,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         from graphspec.show.drawing.explanations import drawing
-        from graphspec.show.notebook.html import MAX_DRAWING, picture, text
+        from graphspec.show.notebook.pages import MAX_DRAWING, picture, text
 
         svg = drawing(self)
         return picture(svg) if len(svg) <= MAX_DRAWING else f"<p>{text(repr(self))}</p>"

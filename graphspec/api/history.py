@@ -80,6 +80,6 @@ class History(Mapping[str, list[float]]):
         return printable(f"<graphspec.History '{self.name}', {text}>")
 
     def _repr_html_(self) -> str:
-        from graphspec.show.notebook.html import history_html
+        from graphspec.show.notebook.pages import history_html
 
         return history_html(self.plot().svg(), self.last(), {key: self.best(key) for key in self.history})

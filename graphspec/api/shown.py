@@ -72,7 +72,7 @@ class Shown(Session):
 
             gs.compile("specs/housing.yaml").summary()
         """
-        from graphspec.show.notebook.model import summary
+        from graphspec.show.notebook.pages import summary
 
         rows = positive_int("batch_size", batch_size, self.spec.training.batch_size)
         columns = terminal_width(file or sys.stdout) if width is None else positive_int("width", width, 100)
@@ -86,11 +86,11 @@ class Shown(Session):
     __sklearn_tags__ = __sklearn_clone__
 
     def __repr__(self) -> str:
-        from graphspec.show.notebook.model import described
+        from graphspec.show.notebook.pages import described
 
         return described(self)
 
     def _repr_html_(self) -> str:
-        from graphspec.show.notebook.model import model_page
+        from graphspec.show.notebook.pages import model_page
 
         return model_page(self)

@@ -16,7 +16,6 @@ from typer.core import TyperCommand, TyperGroup
 from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.base.files import TABLES
 from graphspec.base.text import shell
-from graphspec.cli.card import card
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.diff import diff
@@ -30,7 +29,7 @@ from graphspec.cli.lsp import lsp
 from graphspec.cli.options import flag, with_alone
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
-from graphspec.cli.report import report
+from graphspec.cli.report import card, report
 from graphspec.cli.schema import schema
 from graphspec.cli.search import search
 from graphspec.cli.summary import summary

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from graphspec.base.errors import UsageError, shorten
+from graphspec.base.errors import UsageError
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, suffix_of
-from graphspec.base.text import display_width, percent, shell, shorten_end, terminal_width, wrapped
-from graphspec.cli.console import columns, count, out, print_diagnostics, saying, write_data
+from graphspec.base.text import shell, terminal_width
+from graphspec.cli.console import out, print_diagnostics, saying, write_data
 from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 
 if TYPE_CHECKING:
     from graphspec.data.overview import Overview
-    from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
-
-_HEADER = ("column", "type", "missing", "distinct")
-_NAME = 28  # characters of a column's name that are shown
-_CLOSING = 8  # problems that are repeated at the end
-_VALUES = 28  # narrower values go on a line of their own
 
 
 def data(
@@ -41,13 +35,10 @@ def data(
     if as_json:
         write_data(_json(found))
     else:
-        width = terminal_width(sys.stdout)
-        for number, part in enumerate(found):
-            if number:
-                out("")
-            for line in lines(part, width):
-                out(line)
-        for line in closing(found, width):
+        from graphspec.base.terminal import lines_of
+        from graphspec.cli.data_text import closing, separated
+
+        for line in lines_of([*separated(found), *closing(found)], terminal_width(sys.stdout)):
             out(line)
         if found[0].name == "file" and found[0].columns and suffix_of(spec) != ARCHIVE:
             made = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
@@ -90,147 +81,6 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
         raise UsageError(f"{spec} names no data; write them under `data`, or add `--data FILE`")
     with saying("reading the data"):
         return overviews(declaration, data_signature(declaration, lowered.graph), rows)
-
-
-def lines(part: Overview, width: int | None) -> Iterator[str]:
-    """Yield the lines that show one part; none is longer than ``width`` where that is possible."""
-    if part.share is not None:
-        yield ", ".join([f"{part.name}: {part.share * 100:g} % of the training rows", *part.notes])
-        return
-    rows = "" if part.rows is None else f", {count(part.rows, 'row')}"
-    yield from _wrapped(f"{part.name}: ", part.source + rows, width)
-    for note in part.notes:
-        yield from _wrapped("  ", note, width)
-    for title, section in (("column", "column"), ("target", "target"), ("input", "input")):
-        used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == section]
-        if used:
-            yield ""
-            cells = [_cells(_label(name, use.name), part.columns.get(name)) for name, use in used]
-            yield from _table([(title, *_HEADER[1:], "values"), *cells], width)
-    if part.learnt:
-        yield ""
-        yield "would be learnt" + (" (less the validation rows)" if part.name == "train" else "")
-        names = {name: f"  {shorten(name, _NAME)}" for name in part.learnt}
-        start = max(map(display_width, names.values())) + 2
-        if width is not None and width - start < _VALUES:
-            start = 4
-        for name, texts in part.learnt.items():
-            first = names[name] + " " * (start - display_width(names[name]))
-            first = first if display_width(first) == start else first + "  "
-            yield from _wrapped(first, "; ".join(texts), width, start)
-    if part.unused:
-        yield ""
-        yield from _wrapped("not used: ", ", ".join(part.unused), width)
-    for kind, texts in (("hint", part.hints), ("problem", part.problems)):
-        for number, text in enumerate(texts):
-            if not number:
-                yield ""
-            yield from _wrapped(f"{kind}: ", text, width)
-
-
-def closing(found: Sequence[Overview], width: int | None) -> Iterator[str]:
-    """Yield the problems again if the tables of later parts follow them: the end of a long answer shows what is wrong."""
-    if not any(part.problems for part in found[:-1]):
-        return
-    yield ""
-    total = sum(len(part.problems) for part in found)
-    yield f"{count(total, 'problem')} in all"
-    shown = [(part.name, text) for part in found for text in part.problems]
-    for name, text in shown[:_CLOSING]:
-        yield from _wrapped(f"  {name}: ", text, width, 4)
-    if total > _CLOSING:
-        yield f"  … and {total - _CLOSING:,} more, above"
-
-
-def _label(column: str, use: str) -> str:
-    return shorten(column, _NAME) if column == use else f"{shorten(column, _NAME)} → {shorten(use, _NAME)}"
-
-
-def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
-    """Return a row of the table."""
-    from graphspec.data.profile import ArrayProfile, FileProfile
-
-    if found is None:
-        return (name, "", "", "", "")
-    if isinstance(found, FileProfile):
-        return (name, found.kind, "0", "", _files(found))
-    if isinstance(found, ArrayProfile):
-        shape = str(found.shape)
-        values = _shares(found.frequent, sum(n for _, n in found.frequent))
-        if found.low is not None and len(found.frequent) != 1 and (not values or len(found.frequent) > 20):
-            values = f"{found.low:.6g} … {found.high:.6g}"
-        distinct = f"{len(found.frequent):,}" if found.frequent else ""
-        return (name, found.dtype, f"{found.missing:,}", distinct, f"{shape} {values}".strip())
-    about = "" if found.exact else "about "
-    return (name, _kind(found), f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
-
-
-def _files(found: FileProfile) -> str:
-    """Return the sizes of pictures, or the words of texts."""
-    about = "" if found.is_exact else "about "
-    if found.words is not None:
-        mean, longest = found.words
-        return f"{about}{mean:.0f} words on average, at most {about}{longest:,}"
-    if not found.sizes:
-        return ""
-    if len(found.sizes) == 1:
-        return "{} × {}".format(*found.sizes[0][0])
-    high, wide = zip(*(size for size, _ in found.sizes), strict=True)
-    return f"{about}{len(found.sizes):,} sizes, {min(high)} to {max(high)} high, {min(wide)} to {max(wide)} wide"
-
-
-def _kind(found: ColumnProfile) -> str:
-    if found.kind == "list" and found.lengths is not None:
-        low, high = found.lengths
-        return f"list of {low}" if low == high else f"list of {low}–{high}"
-    return found.kind
-
-
-def _values(found: ColumnProfile) -> str:
-    """Return a range, or the most frequent values with their shares."""
-    parts = []
-    numbers = found.numbers
-    if found.kind == "date" and found.dates is not None:
-        form = max(found.date_formats, key=lambda form: found.date_formats[form])
-        midnight = " 00:00:00"
-        first, last = (date.removesuffix(midnight) for date in found.dates)
-        parts.append(f"{first} … {last}" + ("" if form == "ISO" else f" ({form})"))
-    elif found.is_number and numbers is not None and found.distinct > 2:
-        parts.append(f"{numbers.low:.6g} … {numbers.high:.6g}, median {numbers.median:.6g}")
-    elif found.words is not None and found.words.mean >= 3:
-        parts.append(f"{found.words.mean:.0f} words on average, at most {found.words.longest:,}")
-    elif found.frequent and found.present:
-        parts.append(_shares(found.frequent, found.present))
-    parts += [f"{text} {count(rows, 'row')}" for text, rows in found.missing_texts.items()]
-    return "; ".join(parts)
-
-
-def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
-    shown = [f"{shorten(' '.join(value.split()), 24)} {percent(n / total)}" for value, n in frequent[:8]]
-    return ", ".join(shown) + (", …" if len(frequent) > 8 else "")
-
-
-def _table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    """Yield aligned lines; the last cell is wrapped, or has lines of its own if there is little room."""
-    left = columns([row[:-1] for row in rows], right=(2, 3))
-    start = max(map(display_width, left)) + 2
-    if width is None or width - start >= _VALUES:
-        for text, row in zip(left, rows, strict=True):
-            yield from _wrapped(text + " " * (start - display_width(text)), row[-1], width, start)
-        return
-    for text, row in zip(left, rows, strict=True):
-        yield _cut(text, width)
-        if row is not rows[0] and row[-1]:
-            yield from _wrapped("    ", row[-1], width, 4)
-
-
-def _cut(line: str, width: int | None) -> str:
-    return line if width is None else shorten_end(line, width)
-
-
-def _wrapped(start: str, text: str, width: int | None, indent: int = 2) -> list[str]:
-    first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
-    return [(start + first).rstrip(), *rest]
 
 
 def _json(found: Sequence[Overview]) -> bytes:

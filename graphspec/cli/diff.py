@@ -36,7 +36,8 @@ def diff(
 
     The order of keys, defaults, short forms and blocks make no difference. Status 0: equal, 1: different, 2: not comparable.
     """
-    from graphspec.cli.differences_text import difference_lines
+    from graphspec.base.terminal import lines_of
+    from graphspec.cli.differences_text import differences
 
     try:
         record = compare(old, new)
@@ -46,7 +47,7 @@ def diff(
     if json:
         write_data(json_format.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
     else:
-        for line in difference_lines(record, terminal_width(sys.stdout)):
+        for line in lines_of(differences(record), terminal_width(sys.stdout)):
             out(line)
     return 0 if record["equal"] else _DIFFERENT
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from graphspec.base.text import columns, number, shorten_end, shorten_middle, wrapped
+from graphspec.base.document import Block, Column, Items, Table, Text
+from graphspec.base.text import number, shorten_end
 from graphspec.engine.compiler.differences import short
 
 _KINDS = {"spec": "a spec", "run": "a run", "graphspec": "an ONNX file of graphspec", "onnx": "an ONNX file"}
@@ -17,29 +18,22 @@ _KEY = 26  # columns of the name of a metric
 _HASH = 64  # digits of a sha256
 
 
-def difference_lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """Yield the lines for a record of ``graphspec diff --json``."""
-
-    def said(text: str, indent: int = 6) -> list[str]:
-        return wrapped(text, width, indent=indent)
-
+def differences(record: Mapping[str, Any]) -> Iterator[Block]:
+    """Yield what a record of ``graphspec diff --json`` says."""
     old, new = record["old"], record["new"]
     if record["equal"]:
         both = f"{old['file']} and {new['file']} are equal by meaning"
         trained = "spec" not in (old["kind"], new["kind"])
-        yield from said(f"{both}; their weights were not compared" if trained and not record["weights"] else both, 2)
+        yield Text(f"{both}; their weights were not compared" if trained and not record["weights"] else both)
         return
     for side, mark in ((old, "old"), (new, "new")):
-        yield from said(f"{mark}  {side['file']} ({_KINDS[side['kind']]})", 5)
-    for title, lines in _sections(record, width):
-        if lines:
-            yield ""
-            yield title
-            for line in lines:
-                yield from said(f"  {line}")
+        yield Text(f"{mark}  {side['file']} ({_KINDS[side['kind']]})")
+    for title, found in _sections(record):
+        if found:
+            yield from (Text(""), Text(title), found if isinstance(found, Table) else Items(found, indent=6))
 
 
-def _sections(record: Mapping[str, Any], width: int | None) -> Iterator[tuple[str, list[str]]]:
+def _sections(record: Mapping[str, Any]) -> Iterator[tuple[str, list[str] | Table]]:
     network = record["network"] or dict.fromkeys(("inputs", "nodes", "heads", "shapes", "costs"), ())
     yield "spec", _changes(record["spec"] or ())
     yield "inputs", list(_entries(network["inputs"]))
@@ -49,7 +43,7 @@ def _sections(record: Mapping[str, Any], width: int | None) -> Iterator[tuple[st
     yield "network", _changes(network["costs"], commas=True)
     for key in ("training", "data", "learnt", "file", "run"):
         if key == "run" and record["results"]:
-            yield "results", list(_results(record["results"], width))
+            yield "results", _results(record["results"])
         yield key, _changes(record[key] or ())
     yield "weights", list(_weights(record["weights"]))
 
@@ -118,11 +112,10 @@ def _shapes(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{', '.join(names[:_MAX_NAMES])}{more}  {text}"
 
 
-def _results(results: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """Yield a table of both runs and the difference."""
+def _results(results: Mapping[str, Any]) -> Table:
+    """Return a table of both runs and the difference."""
     epochs, best = results["epochs"], results["best"]
-    rows = [["", "old", "new", "difference"]]
-    rows.append(["epochs", str(epochs["old"]), str(epochs["new"]), _signed(epochs["new"] - epochs["old"], whole=True)])
+    rows = [["epochs", str(epochs["old"]), str(epochs["new"]), _signed(epochs["new"] - epochs["old"], whole=True)]]
     if best["old"] and best["new"]:
         a, b = best["old"], best["new"]
         rows.append(["best epoch", str(a["epoch"]), str(b["epoch"]), _signed(b["epoch"] - a["epoch"], whole=True)])
@@ -130,9 +123,9 @@ def _results(results: Mapping[str, Any], width: int | None) -> Iterator[str]:
             rows.append([f"best {a['key']}", number(a["value"]), number(b["value"]), _signed(b["value"] - a["value"])])
     for value in results["final"]:
         cells = ["-" if value[side] is None else number(value[side]) for side in ("old", "new")]
-        key = value["key"] if width is None else shorten_middle(value["key"], _KEY)
-        rows.append([key, *cells, "" if value["difference"] is None else _signed(value["difference"])])
-    yield from columns(rows, right=(1, 2, 3))
+        rows.append([value["key"], *cells, "" if value["difference"] is None else _signed(value["difference"])])
+    numbers = [Column(name, "number") for name in ("old", "new", "difference")]
+    return Table([Column(cut="middle", most=_KEY), *numbers], rows, indent=2)
 
 
 def _signed(value: float, *, whole: bool = False) -> str:

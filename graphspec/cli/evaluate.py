@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +12,8 @@ import typer
 
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
-from graphspec.base.text import shell, shorten_end, terminal_width
-from graphspec.cli.console import columns, complain, out, out_wrapped
+from graphspec.base.text import shell, terminal_width
+from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 
@@ -44,8 +44,8 @@ def evaluate(
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
+    from graphspec.cli.results import print_verdicts
     from graphspec.cli.started import started
-    from graphspec.cli.verdicts import print_verdicts
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
@@ -159,7 +159,7 @@ def print_test(model: Model, run: Path) -> RunningMetrics:
 
 def print_few(tables: Sequence[ResultTable], command: str) -> None:
     """Print confusion matrices of a few classes; for others, name the command that prints them."""
-    from graphspec.cli.confusion import matrix_lines
+    from graphspec.cli.results import matrix_lines
 
     width = terminal_width(sys.stdout)
     for table in tables:
@@ -173,8 +173,8 @@ def _print_results(running: RunningMetrics) -> None:
     """Print the values, then confusion matrices, then what is known of each head."""
     import numpy as np
 
-    from graphspec.cli.confusion import matrix_lines
-    from graphspec.cli.head_tables import head_tables
+    from graphspec.base.terminal import lines_of
+    from graphspec.cli.results import head_tables, matrix_lines
     from graphspec.engine.runtime.running_metrics import ClassCounts
 
     _print_values(running)
@@ -189,8 +189,8 @@ def _print_results(running: RunningMetrics) -> None:
         else:
             out("")
             out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
-    for lines in head_tables(found, width):
-        _print_block(lines)
+    for blocks in head_tables(found, width):
+        _print_block(lines_of(blocks, width))
 
 
 def _print_values(running: RunningMetrics, most: int | None = None) -> None:
@@ -199,6 +199,9 @@ def _print_values(running: RunningMetrics, most: int | None = None) -> None:
     Args:
         most: if a metric has more values, only their range is printed.
     """
+    from graphspec.base.document import Column, Table
+    from graphspec.base.terminal import table_lines
+
     meanings, width = running.meanings(), terminal_width(sys.stdout)
     rows: dict[str, tuple[str, str, str]] = {}
     values = running.logs()
@@ -212,11 +215,13 @@ def _print_values(running: RunningMetrics, most: int | None = None) -> None:
             rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
         else:
             rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
-    for line in columns(rows.values()):
-        out(line if width is None else shorten_end(line, width))
+    for line in table_lines(
+        Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()]), width
+    ):
+        out(line)
 
 
-def _print_block(lines: Sequence[str]) -> None:
+def _print_block(lines: Iterable[str]) -> None:
     out("")
     for line in lines:
         out(line)

@@ -13,17 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from graphspec.base.document import Bar, Block, Code, Column, Items, Table, Text
 from graphspec.base.errors import UsageError
-from graphspec.base.text import (
-    count,
-    display_width,
-    number,
-    printable,
-    shorten_end,
-    shorten_middle,
-    terminal_width,
-    wrapped,
-)
+from graphspec.base.terminal import lines_of
+from graphspec.base.text import count, number, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, write_data
 
 if TYPE_CHECKING:
@@ -95,86 +88,73 @@ def _rows(model: Model, data: Path, most: int) -> tuple[dict[str, Array], bool]:
 
 def lines(found: Explanation, width: int) -> list[str]:
     """Return an explanation as lines of a terminal: each row's answer, its largest contributions, and its texts."""
-    text: list[str] = []
-    for row in range(len(found)):
-        text += [""] if row else []
-        heading = f"row {row + 1}: {found.answer(row)}   baseline {number(float(found.baselines[row]))}"
-        text += wrapped(printable(heading), width, indent=2)
-        text += _row(found, row, width)
-    return text
+    return list(lines_of((block for row in range(len(found)) for block in _row(found, row)), width))
 
 
-def _row(found: Explanation, row: int, width: int) -> Iterator[str]:
+def _row(found: Explanation, row: int) -> Iterator[Block]:
     from graphspec.show.drawing.explanations import shown
 
+    if row:
+        yield Text("")
+    yield Text(f"row {row + 1}: {found.answer(row)}   baseline {number(float(found.baselines[row]))}")
     for part in found.parts:
         if part.picture:
             yield from _picture(part, row)
         elif part.words and not part.bag:
-            yield from _words(part, row, width)
+            yield _words(part, row)
     tabled = [part for part in found.parts if not part.picture]
     if len(found.parts) > 1 and any(part.values.ndim > 1 for part in found.parts):
         sums = [(part.name, "", float(part.values[row].sum())) for part in found.parts]
-        yield "  by input"
-        yield from _table(sorted(sums, key=lambda entry: -abs(entry[2])), width, len(sums))
+        yield Text("  by input")
+        yield _table(sorted(sums, key=lambda entry: -abs(entry[2])), len(sums))
         if tabled:
-            yield "  in detail"
+            yield Text("  in detail")
     names = {part.name for part in tabled}
     contributions = [c for c in found.contributions(row) if c.input in names]
-    yield from _table([(c.name, shown(c), c.value) for c in contributions], width, _TOP)
+    if contributions:
+        yield _table([(c.name, shown(c), c.value) for c in contributions], _TOP)
 
 
-def _table(entries: Sequence[tuple[str, str, float]], width: int, most: int) -> list[str]:
-    """Return a table with bars: ``█`` for the answer, ``░`` against it; entries after ``most`` are one line."""
+def _table(entries: Sequence[tuple[str, str, float]], most: int) -> Table:
+    """Return a table with bars; entries after ``most`` are one row, without a bar."""
     from graphspec.show.drawing.explanations import signed
 
     rows = list(entries[:most])
+    largest = max((abs(value) for _, _, value in rows), default=0) or 1.0
     if others := entries[most:]:
         rows.append((f"{len(others):,} others", "", sum(value for _, _, value in others)))
-    if not rows:
-        return []
-    names = [shorten_middle(printable(name), _NAME) for name, _, _ in rows]
-    raws = [shorten_end(raw, _RAW) for _, raw, _ in rows]
-    largest = max(abs(value) for _, _, value in rows[:most]) or 1.0
-    values = [signed(value, largest) for _, _, value in rows]
-    columns = [max(map(display_width, cells)) for cells in (names, raws, values)]
-    bar = max(4, min(30, width - 2 - sum(columns) - 2 * sum(size > 0 for size in columns)))
-    found = []
-    for k, (name, raw, value, (_, _, size)) in enumerate(zip(names, raws, values, rows, strict=True)):
-        cells = [_filled(name, columns[0]), *([_filled(raw, columns[1])] if columns[1] else [])]
-        single = k < most and math.isfinite(size)  # the sum of many small ones is no single strong one
-        length = round(bar * abs(size) / largest) if single else 0
-        cells += [value.rjust(columns[2]), ("░" if size < 0 else "█") * length]
-        found.append(("  " + "  ".join(cells)).rstrip())
-    return found
+    cells = []
+    for k, (name, raw, value) in enumerate(rows):
+        single = k < most and math.isfinite(value)  # the sum of many small ones is no single strong one
+        cells.append((name, raw, signed(value, largest), Bar(abs(value) / largest if single else 0.0, value < 0)))
+    columns = [Column(cut="middle", most=_NAME), Column(cut="end", most=_RAW), Column(kind="number"), Column(least=4)]
+    return Table(columns, cells, indent=2)
 
 
-def _filled(cell: str, width: int) -> str:
-    return cell + " " * (width - display_width(cell))
-
-
-def _words(part: Attributed, row: int, width: int) -> list[str]:
+def _words(part: Attributed, row: int) -> Items:
     """Return a text with signs before the words that contribute: ``++`` for half of the largest contribution or more."""
     words = list(part.contributions(row))
     largest = max((abs(c.value) for c in words), default=0) or 1.0
     marked = []
     for c in words:
         share, sign = abs(c.value) / largest, "-" if c.value < 0 else "+"
-        marked.append(sign * ((share >= _STRONG) + (share >= _SOME)) + printable(str(c.raw)))
-    return wrapped(f"  {part.name}: {' '.join(marked)}", width, indent=4)
+        marked.append(sign * ((share >= _STRONG) + (share >= _SOME)) + str(c.raw))
+    return Items([f"{part.name}: {' '.join(marked)}"])
 
 
-def _picture(part: Attributed, row: int) -> Iterator[str]:
+def _picture(part: Attributed, row: int) -> Iterator[Block]:
     """Yield a small map of a picture's pixels: ``#`` and ``+`` for the answer, ``=`` and ``-`` against it."""
     values = part.values[row]
     height, width = (min(size, most) for size, most in zip(values.shape, _MAP, strict=True))
     lines = [block.mean(axis=0) for block in np.array_split(values, height, axis=0)]
     cells = np.array([[float(block.mean()) for block in np.array_split(line, width)] for line in lines])
     largest = float(np.abs(cells).max()) or 1.0
-    yield printable(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
+    yield Text(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
+    drawn = []
     for line in cells / largest:
-        drawn = (
+        marks = (
             " " if abs(c) < _SOME else ("#" if c > 0 else "=") if abs(c) >= _STRONG else "+" if c > 0 else "-"
             for c in line
         )
-        yield ("    " + "".join(drawn)).rstrip()
+        drawn.append(("    " + "".join(marks)).rstrip())
+    yield Code("\n".join(drawn))

@@ -25,9 +25,8 @@ def plot(
     from graphspec.base.files import write_atomic
     from graphspec.cli.targets import checked_target
     from graphspec.engine.compiler.cost import cost
-    from graphspec.show.drawing.mermaid import mermaid
     from graphspec.show.drawing.outline import outline
-    from graphspec.show.drawing.svg import svg
+    from graphspec.show.drawing.svg import mermaid, svg
 
     if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
         raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")

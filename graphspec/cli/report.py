@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from graphspec.base.errors import UsageError
-from graphspec.base.files import why_not_writable
-from graphspec.cli.console import complain, out_wrapped
+from graphspec.base.files import why_not_writable, write_atomic
+from graphspec.cli.console import complain, out_wrapped, write_data
 from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
 
@@ -83,7 +83,7 @@ def refuse_no_run(run: Path) -> None:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise UsageError if a file of this name is not a report."""
-    from graphspec.show.report.page import GENERATOR
+    from graphspec.show.html import GENERATOR
 
     if (why := why_not_writable(path)) is not None:
         raise UsageError(why)
@@ -102,3 +102,37 @@ def load_run(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
     if data is not None:
         model.spec = moved(model.spec, data)
     return model
+
+
+# ``graphspec card``: a model card of a run, in Markdown.
+def card(
+    run: Annotated[Path, argument("RUN", "A run directory, as `train` writes it.")],
+    output: Annotated[
+        Path | None, output_file("The file to write, such as README.md; by default the card is printed.")
+    ] = None,
+    file: Annotated[
+        str | None, option("NAME", "The name of the exported file in the card; by default <name>.onnx.", "--file")
+    ] = None,
+    licence: Annotated[str | None, option("ID", "The licence of the model, such as mit.", "--license")] = None,
+    data: DataPlace = None,
+    allow: Allow = None,
+) -> None:
+    """Write a model card: what a run does, its results with intervals, its limits, and how to call its file."""
+    from graphspec.show.report.card import MARK
+    from graphspec.show.report.card import card as card_of
+    from graphspec.show.report.findings import find
+
+    refuse_no_run(run)
+    if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{output} exists, and no card is in it; name another file with -o")
+    model = load_run(run, data, allow or ())
+    with naming_data(data):
+        found = find(model, run)
+    text = card_of(found, file or f"{model.spec.name}.onnx", licence)
+    if output is None:
+        write_data(text.encode())
+    else:
+        write_atomic(output, text)
+        out_wrapped(f"card: {output}")
+    if found.missing:
+        complain(f"note: the card has no results: {found.missing[:1].lower()}{found.missing[1:].rstrip('.')}")

@@ -113,7 +113,6 @@ def search(  # noqa: PLR0913 (the options of the command)
 
 def _plan(spec: Path, checked: Checked, directory: Path | None, trials: int | None, sampler: Sampler | None) -> Plan:
     from graphspec.engine.compiler.search_check import goal_of
-    from graphspec.language.search import endless
     from graphspec.language.search_space import endless
     from graphspec.search.study import Plan, grid_size, identity
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from graphspec.base.text import display_width, shorten_middle, terminal_width
+from graphspec.base.text import terminal_width
 from graphspec.cli.console import out, print_diagnostics
 from graphspec.cli.options import AnyTarget, Sets, flag, option
 
@@ -38,14 +38,11 @@ def summary(
 
 def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:
     """Yield a table for each file of initial weights: what each weight starts from, and what is left over."""
+    from graphspec.base.document import Column, Table
+    from graphspec.base.terminal import table_lines
+
     for plan in lowered.initial:
         known = plan.report()
         rows = list(known.rows())
         yield from ("", str(known))
-        first = max((display_width(name) for name, _ in rows), default=0)
-        if width is not None:
-            first = min(first, width // 2)
-        for name, what in rows:
-            name = shorten_middle(name, first)
-            rest = what if width is None else shorten_middle(what, max(8, width - first - 4))
-            yield f"  {name}{' ' * (first - display_width(name))}  {rest}"
+        yield from table_lines(Table([Column(cut="middle"), Column(cut="end", least=8)], rows, indent=2), width)

@@ -274,8 +274,8 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
 
 
 def _run(model: Model, trainer: Trainer, directory: Path) -> None:
+    from graphspec.cli.results import print_given_away
     from graphspec.cli.training_report import announce, report
-    from graphspec.cli.verdicts import print_given_away
 
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
@@ -338,7 +338,7 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
         return
     try:
         from graphspec.cli.report import say
-        from graphspec.cli.verdicts import print_verdicts
+        from graphspec.cli.results import print_verdicts
         from graphspec.show.report.build import REPORT, write_found
         from graphspec.show.report.findings import find
 

@@ -6,16 +6,33 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from graphspec.base.document import (
+    BREAK,
+    UNDEFINED,
+    Bar,
+    Block,
+    Cell,
+    Code,
+    Column,
+    Element,
+    Facts,
+    Figure,
+    Inline,
+    Items,
+    Legend,
+    Section,
+    Span,
+    Table,
+    Text,
+)
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, shell, shorten_end
-from graphspec.language.search import Choice, Space
 from graphspec.language.search_space import Choice, Space
 from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked
-from graphspec.show.drawing.scales import Scale, for_values, linear, logarithmic
+from graphspec.show.drawing.curves import Scale, for_values, linear, logarithmic
+from graphspec.show.html import Opening, page, text, wide
 from graphspec.show.report.build import REPORT
-from graphspec.show.report.charts import Plot, figure, legend
-from graphspec.show.report.page import Opening, Section, page, text, wide
-from graphspec.show.report.tables import facts
+from graphspec.show.report.charts import Plot
 
 PAGE = "search.html"
 _ROWS = 500
@@ -54,14 +71,12 @@ def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again:
     states = [(s, sum(t.state == s for t in trials)) for s in ("complete", "pruned", "infeasible", "failed", "running")]
     shown = [(state, str(n)) for state, n in states if n]
     if not best:
-        return Section("best", "Best trial", "<p>No trial was trained to its end.</p>" + facts(shown))
+        return Section("best", "Best trial", [Text("No trial was trained to its end."), Facts(shown)])
     top = best[0]
     head = [("best " + plan.search.metric, number(top.value or 0.0)), ("trial", str(top.number)), *shown]
-    rows = "".join(f"<li><code>{text(change)}</code></li>" for change in top.sets)
-    command = f'<pre tabindex="0" aria-label="Command"><code>{text(shell(*again))}</code></pre>'
-    return Section(
-        "best", "Best trial", f"{facts(head)}<ul>{rows}</ul><p>Train it again:</p>{wide(command, 'Command')}"
-    )
+    sets = Items([Span(change, "code") for change in top.sets])
+    command = Code(shell(*again), label="Command")
+    return Section("best", "Best trial", [Facts(head), sets, Text("Train it again:"), command])
 
 
 def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
@@ -90,9 +105,9 @@ def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sect
         else:
             tips = [_tip(t) for t in dots]
             plot.dots([(t.number, _clipped(t.value or 0.0, up)) for t in dots], tips, kind)
-    keys = [("a", "trials"), ("b", "the best so far")]
-    keys += [("soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
-    return Section("history", "Objective", figure("The objective of each trial", plot.svg(), legend(keys)))
+    keys = [("line a", "trials"), ("line b", "the best so far")]
+    keys += [("line soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
+    return Section("history", "Objective", [Figure("The objective of each trial", plot.drawing(), [Legend(keys)])])
 
 
 def _inner(values: Sequence[float], complete: Sequence[float]) -> list[float]:
@@ -122,24 +137,18 @@ def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sec
     spaces = [
         s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}
     ]
-    lead = "<p>Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis.</p>"
-    drawn = wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials")
-    bars = "".join(
-        f'<tr><th scope="row">{text(each.name)}</th><td class="barcell">'
-        f'<svg class="rail" viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="bar a" x="0" y="3" width="{each.share * 100:.1f}" height="10"/></svg></td>'
-        f'<td class="number">{each.share:.0%}</td><td class="number">{each.trials}</td></tr>'
-        for each in weights
-    )
-    if not bars:
-        below = f"<p>The importance of a setting needs {FEWEST} trials that were trained to their end.</p>"
-    else:
-        names = '<th scope="col">setting</th><th scope="col" data-fixed>importance</th>'
-        head = f'{names}<th scope="col" class="number">share</th><th scope="col" class="number">trials</th>'
-        caption = "<caption>Importance of settings</caption>"
-        grid = f'<table class="importance">{caption}<thead><tr>{head}</tr></thead><tbody>{bars}</tbody></table>'
-        below = f"<p>{text(METHOD)}</p>{wide(grid, 'Importance of settings')}"
-    return Section("settings", "Settings", lead + drawn + below)
+    lead = "Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis."
+    drawn = Element(wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials"))
+    columns = [Column("setting"), Column("importance", "barcell", fixed=True)]
+    columns += [Column("share", "number"), Column("trials", "number")]
+    rows = [(each.name, Bar(each.share), f"{each.share:.0%}", str(each.trials)) for each in weights]
+    below: list[Block] = [
+        Text(METHOD),
+        Table(columns, rows, "Importance of settings", kind="importance"),
+    ]
+    if not rows:
+        below = [Text(f"The importance of a setting needs {FEWEST} trials that were trained to their end.")]
+    return Section("settings", "Settings", [Text(lead), drawn, *below])
 
 
 def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> str:
@@ -208,34 +217,19 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
 def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     others = [t for t in trials if not t.judged]
     shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)
-    head = "".join(
-        f'<th scope="col"{kind}>{text(name)}</th>'
-        for name, kind in (
-            ("trial", ""),
-            (plan.search.metric, ' class="number"'),
-            ("state", ""),
-            ("settings", " data-fixed"),
-        )
-    )
-    rows = "".join(_row(plan, trial) for trial in shown)
-    caption = f"<caption>All trials</caption><thead><tr>{head}</tr></thead>"
+    columns = [Column("trial"), Column(plan.search.metric, "number"), Column("state"), Column("settings", fixed=True)]
+    table = Table(columns, [_row(plan, trial) for trial in shown], "All trials", sort=True)
     hidden = len(trials) - len(shown)
-    note = f'<p class="note">{count(hidden, "trial")} not shown.</p>' if hidden else ""
-    grid = wide(f"<table data-sort>{caption}<tbody>{rows}</tbody></table>", "All trials")
-    return Section(
-        "trials", "Trials", f"<p>A trial is a run directory; the number leads to its report.</p>{grid}{note}"
-    )
+    note = [Text(f"{count(hidden, 'trial')} not shown.", "note")] if hidden else []
+    lead = Text("A trial is a run directory; the number leads to its report.")
+    return Section("trials", "Trials", [lead, table, *note])
 
 
-def _row(plan: Plan, trial: Trial) -> str:
-    link = str(trial.number)
-    if (plan.folder / trial.name / REPORT).is_file():
-        link = f'<a href="{trial.name}/{REPORT}">{trial.number}</a>'
-    value = '<td class="number" data-value="">–</td>'
-    if trial.value is not None:
-        value = f'<td class="number" data-value="{trial.value!r}">{number(trial.value)}</td>'
+def _row(plan: Plan, trial: Trial) -> list[Inline | Cell]:
+    has_report = (plan.folder / trial.name / REPORT).is_file()
+    link = Span(str(trial.number), link=f"{trial.name}/{REPORT}") if has_report else str(trial.number)
+    value = Cell(UNDEFINED) if trial.value is None else Cell(number(trial.value), repr(trial.value))
     state = f"{trial.state} after {count(len(trial.values), 'epoch')}" if trial.state == "pruned" else trial.state
-    about = f"{text(shorten_end(trial.problem, 300))}<br>" if trial.problem else ""
-    sets = text(shorten_end("; ".join(trial.sets), 400))
-    first = f'<th scope="row" data-value="{trial.number}">{link}</th>'
-    return f"<tr>{first}{value}<td>{text(state)}</td><td>{about}{sets}</td></tr>"
+    about: Inline = (shorten_end(trial.problem, 300), BREAK) if trial.problem else ""
+    sets = shorten_end("; ".join(trial.sets), 400)
+    return [Cell(link, str(trial.number)), value, state, (about, sets)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphspec.base.text import display_width
-from graphspec.cli.confusion import matrix_lines
+from graphspec.cli.results import matrix_lines
 from graphspec.engine.runtime.running_metrics import ResultTable
 
 GARMENTS = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]

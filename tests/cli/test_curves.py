@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphspec.base.text import display_width
-from graphspec.cli.training_report import curve_lines
+from graphspec.cli.results import curve_lines
 
 HISTORY = {
     "loss": [1.0, 0.5, 0.25, 0.125, 0.0625],

@@ -12,7 +12,7 @@ from commands import SPEC, graphspec, project
 
 import graphspec as gs
 from graphspec.show.report import build
-from graphspec.show.report.sections.headline import headline
+from graphspec.show.report.about import headline
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from judged import dense, judge, network, numbers
 
-from graphspec.cli.verdicts import print_verdicts
+from graphspec.cli.results import print_verdicts
 
 
 def test_a_network_that_is_not_better_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import graphspec as gs
+from graphspec.base.document import Drawing, Rest, Span
 from graphspec.data.batches import Dataset
 from graphspec.data.signature import user_arrays
+from graphspec.show.html import html_of, inline
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.scored import score
 
@@ -50,6 +52,12 @@ class _Checker(HTMLParser):
         if tag not in _VOID:
             assert self.open[-1:] == [tag], (tag, self.open[-5:])
             self.open.pop()
+
+
+def html_from(shown: Any) -> str:
+    """A block, a list of blocks, or a text, as the page has it."""
+    blocks = shown if isinstance(shown, list) else [shown]
+    return inline(shown) if isinstance(shown, str | tuple | Span | Drawing | Rest) else html_of(blocks)
 
 
 def check_html(html: str) -> None:

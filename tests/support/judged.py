@@ -13,10 +13,11 @@ import numpy as np
 import graphspec as gs
 from graphspec.data.signature import user_arrays
 from graphspec.engine.training.prepare import part_rows
+from graphspec.show.html import html_of
 from graphspec.show.report import findings
 from graphspec.show.report.findings import Findings
+from graphspec.show.report.heads import heads
 from graphspec.show.report.scored import Scored
-from graphspec.show.report.sections.heads import heads
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}
 """The input of :func:`per_step`."""
@@ -65,7 +66,7 @@ def judge(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: Any) -
     section = heads(found)
     assert section is not None
     assert found.judged is not None
-    return found, found.judged, section.html
+    return found, found.judged, html_of(section.blocks)
 
 
 def values(html: str) -> dict[str, str]:

@@ -28,9 +28,8 @@ from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.cost import cost
 from graphspec.language.read import read
 from graphspec.language.schema import schema
-from graphspec.show.drawing.mermaid import mermaid
 from graphspec.show.drawing.outline import outline
-from graphspec.show.drawing.svg import svg
+from graphspec.show.drawing.svg import mermaid, svg
 from graphspec.vocabulary.callbacks import CALLBACKS
 
 ROOT = Path(__file__).parents[2]

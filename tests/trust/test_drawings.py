@@ -14,10 +14,8 @@ from counting import assert_linear
 
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.show.drawing.layered import BENDS, inversions, layered
-from graphspec.show.drawing.mermaid import mermaid
 from graphspec.show.drawing.outline import Panel, outline
-from graphspec.show.drawing.svg import svg
+from graphspec.show.drawing.svg import BENDS, inversions, layered, mermaid, svg
 from specs import dense_spec
 
 

@@ -6,7 +6,7 @@ The drawing paints its own background, light or dark as the reader's system is, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +14,91 @@ from typing import Any, NamedTuple
 from graphspec.base.arguments import path_of
 from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import write_atomic
-from graphspec.show.drawing.scales import Scale, epochs, for_values
-from graphspec.show.drawing.svg import escape, text_width
+from graphspec.show.drawing.svg import escape, on_card, text_width
 from graphspec.vocabulary.callbacks.monitors import direction
+
+
+# Axes with round numbers: ticks of a linear or logarithmic scale, and their labels.
+@dataclass(frozen=True)
+class Scale:
+    """An axis.
+
+    Attributes:
+        low, high: the values at its ends.
+        ticks: the values with a label, in rising order.
+        log: whether equal distances are equal ratios.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def position(self, value: float) -> float:
+        """Return the position of a value: 0 at the low end, 1 at the high end."""
+        low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
+        return (at - low) / (high - low)
+
+    def labels(self) -> list[str]:
+        """Return the labels of the ticks: all with the same number of decimals, or powers of ten."""
+        return [f"{tick:g}" for tick in self.ticks] if self.log else _decimals(self.ticks)
+
+
+def linear(values: Sequence[float], *, count: int = 5) -> Scale:
+    """Return a linear scale around ``values``, which are finite, with about ``count`` ticks."""
+    low, high = min(values), max(values)
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value: some room around it
+        room = abs(high) * 0.1 or 1.0
+        low, high = low - room, high + room
+    step = _round_step((high - low) / count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = tuple(k * step for k in range(first, last + 1))
+    return Scale(ticks[0], ticks[-1], ticks)
+
+
+def logarithmic(values: Sequence[float]) -> Scale:
+    """Return a logarithmic scale around ``values``, which are positive and finite."""
+    low, high = min(values), max(values)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if high / low <= 200 else (1,)
+    every = -(-len(decades) // 8)
+    ticks = [f * 10.0**k for k in decades for f in factors if (k - decades[0]) % every == 0]
+    start = max((t for t in ticks if t <= low * (1 + 1e-9)), default=10.0 ** decades[0])
+    end = min((t for t in ticks if t >= high * (1 - 1e-9)), default=10.0 ** decades[-1])
+    return Scale(start, end, tuple(t for t in ticks if start <= t <= end), log=True)
+
+
+def for_values(values: Sequence[float]) -> Scale:
+    """Return a logarithmic scale for positive values that span more than a factor of 50, else a linear one."""
+    if min(values) > 0 and max(values) / min(values) > 50:
+        return logarithmic(values)
+    return linear(values)
+
+
+def epochs(count: int) -> Scale:
+    """Return the scale of the epochs 1 to ``count``, with whole numbers."""
+    if count == 1:
+        return Scale(0.5, 1.5, (1.0,))
+    step = max(1, round(_round_step(count / 6)))
+    ticks = [float(k) for k in range(step, count + 1, step)]
+    if ticks[0] != 1 and step >= 2:
+        ticks = [1.0, *ticks]
+    return Scale(1.0, float(count), tuple(ticks))
+
+
+def _round_step(step: float) -> float:
+    """Return the next step that is 1, 2, 2.5 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= step * (1 - 1e-9))
+
+
+def _decimals(ticks: Sequence[float]) -> list[str]:
+    largest = max(abs(t) for t in ticks)
+    if largest >= 1e5 or 0 < largest < 1e-3:
+        return [f"{tick:.3g}" for tick in ticks]
+    decimals = next(d for d in range(9) if all(abs(round(t, d) - t) <= 1e-6 * largest for t in ticks) or d == 8)
+    return [f"{tick:.{decimals}f}" for tick in ticks]
+
 
 PANEL, HEIGHT, GAP, MARGIN, TOP = 360.0, 190.0, 28.0, 20.0, 66.0  # pixels: a panel's plot area, and what is around it
 LEFT, BELOW = 52.0, 50.0  # room for the labels of the axes
@@ -136,20 +218,7 @@ def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
         parts.append(f'<g transform="translate({x:.1f} {y:.1f})">')
         parts += _panel(name, lines, epochs(max(count, 1)), best)
         parts.append("</g>")
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="gs-curves" width="{width:.0f}" height="{height:.0f}" '
-                f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
-            ),
-            f"<title>{escape(heading)}</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect class="gs-card" width="{width:.0f}" height="{height:.0f}" rx="8"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    return on_card("gs-curves", width, height, heading, STYLE, parts)
 
 
 def _heading(
@@ -182,22 +251,15 @@ def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best:
 
     note = " (log scale)" if up.log else ""
     yield f'<text class="gs-name" x="0" y="-8">{escape(shorten(name, 26))}{note}</text>'
-    for tick, label in zip(up.ticks, up.labels(), strict=True):
-        y = at(1, tick)[1]
-        yield f'<line class="gs-grid" x1="0" x2="{PANEL:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-    yield f'<line class="gs-axis" x1="0" x2="{PANEL:.0f}" y1="{HEIGHT:.0f}" y2="{HEIGHT:.0f}"/>'
-    for tick, label in zip(across.ticks, across.labels(), strict=True):
-        x = across.position(tick) * PANEL
-        yield f'<line class="gs-axis" x1="{x:.1f}" x2="{x:.1f}" y1="{HEIGHT:.0f}" y2="{HEIGHT + 4:.0f}"/>'
-        yield f'<text x="{x:.1f}" y="{HEIGHT + 17:.0f}" text-anchor="middle">{label}</text>'
+    yield from axes(across, up, (PANEL, HEIGHT), "gs-")
     yield f'<text x="{PANEL / 2:.0f}" y="{HEIGHT + 34:.0f}" text-anchor="middle">epoch</text>'
     if best is not None and across.high > 1.5:
         x = across.position(best.epoch) * PANEL
         yield f'<line class="gs-best" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT:.0f}" stroke-dasharray="4 4"/>'
     for key, values in lines.items():
         kind = "val" if key.startswith("val_") else "train"
-        for piece in _pieces(values):
+        kept = {*range(0, len(values), -(-len(values) // MAX_POINTS) or 1), len(values) - 1}  # of very many, some
+        for piece in pieces(values, kept):
             points = [at(epoch, value) for epoch, value in piece]
             if len(points) == 1:
                 yield f'<circle class="gs-{kind}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
@@ -212,16 +274,29 @@ def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best:
         yield f'<text x="{PANEL:.0f}" y="-8" text-anchor="end">best {label}</text>'
 
 
-def _pieces(values: Sequence[float]) -> list[list[tuple[int, float]]]:
-    """Return the points of a line, epochs from 1, cut where a value is not finite; of very many, some."""
-    every = -(-len(values) // MAX_POINTS)
-    pieces: list[list[tuple[int, float]]] = [[]]
+def axes(across: Scale, up: Scale, size: tuple[float, float], prefix: str = "") -> Iterator[str]:
+    """Yield the grid and the axes of a plot area of ``size`` pixels, with the labels of their ticks."""
+    width, height = size
+    for tick, label in zip(up.ticks, up.labels(), strict=True):
+        y = (1 - up.position(tick)) * height
+        yield f'<line class="{prefix}grid" x1="0" x2="{width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+    yield f'<line class="{prefix}axis" x1="0" x2="{width:.0f}" y1="{height:.0f}" y2="{height:.0f}"/>'
+    for tick, label in zip(across.ticks, across.labels(), strict=True):
+        x = across.position(tick) * width
+        yield f'<line class="{prefix}axis" x1="{x:.1f}" x2="{x:.1f}" y1="{height:.0f}" y2="{height + 4:.0f}"/>'
+        yield f'<text x="{x:.1f}" y="{height + 17:.0f}" text-anchor="middle">{label}</text>'
+
+
+def pieces(values: Sequence[float], kept: Collection[int]) -> list[list[tuple[float, float]]]:
+    """Return the points of a line at some epochs, from 0, cut where a value is not finite; epochs count from 1 in them."""
+    found: list[list[tuple[float, float]]] = [[]]
     for k, value in enumerate(values):
         if not math.isfinite(value):
-            pieces.append([])
-        elif k % every == 0 or k == len(values) - 1:
-            pieces[-1].append((k + 1, value))
-    return [piece for piece in pieces if piece]
+            found.append([])
+        elif k in kept:
+            found[-1].append((k + 1.0, value))
+    return [piece for piece in found if piece]
 
 
 def number(value: float) -> str:

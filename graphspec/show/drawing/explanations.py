@@ -7,16 +7,14 @@ a plus; one against it is orange and has a minus.
 from __future__ import annotations
 
 import math
-import struct
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from graphspec.base.text import number, printable, shorten_end
-from graphspec.show.drawing.svg import escape, text_width
+from graphspec.show.drawing.pictures import data_uri
+from graphspec.show.drawing.svg import escape, on_card, text_width
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.explanations import Attributed, Contribution
@@ -99,20 +97,7 @@ def drawing(explained: Explained, *, heading: bool = True) -> str:
             parts.append(part)
             y += height
         y += 10
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="gs-why" width="{WIDTH:.0f}" height="{y + MARGIN:.0f}" '
-                f'viewBox="0 0 {WIDTH:.0f} {y + MARGIN:.0f}" role="img">'
-            ),
-            f"<title>{escape(title)}</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect class="gs-card" width="{WIDTH:.0f}" height="{y + MARGIN:.0f}" rx="8"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    return on_card("gs-why", WIDTH, y + MARGIN, title, STYLE, parts)
 
 
 def _row(explained: Explained, row: int, y: float) -> Iterator[tuple[str, float]]:
@@ -221,14 +206,13 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
     parts = []
     for k, (image, title) in enumerate(zip(images, titles, strict=True)):
         x = MARGIN + k * (max(wide, 150) + MARGIN)
-        data = b64encode(png(image)).decode()
         parts.append(f'<text x="{x:.1f}" y="{y + 12:.1f}">{escape(shorten_end(printable(title), 30))}</text>')
         parts.append(
             f'<rect x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="#ffffff"/>'
         )  # white paper on dark pages, too: weak colours stay visible
         parts.append(
             f'<image x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" preserveAspectRatio="none" '
-            f'style="image-rendering: pixelated" href="data:image/png;base64,{data}"/>'
+            f'style="image-rendering: pixelated" href="{data_uri(image)}"/>'
         )
         parts.append(f'<rect class="gs-frame" x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}"/>')
     return "\n".join(parts), high + 34
@@ -259,16 +243,3 @@ def heat_map(values: Array) -> Array:
     found[..., :3] = np.where((values < 0)[..., None], AGAINST, FOR)
     found[..., 3] = (np.minimum(size / full, 1) * 255).astype(np.uint8)
     return found
-
-
-def png(pixels: Array) -> bytes:
-    """Return RGBA bytes ``(height, width, 4)`` as a PNG file."""
-    height, width, _ = pixels.shape
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # filter 0 per line
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines.tobytes())) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body

@@ -2,17 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from graphspec.base.document import Column, Table
+from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
-from graphspec.graph.ir.dims import LearntSize
-from graphspec.show.drawing.summary_table import fold_records, rows_of, table_lines
+from graphspec.graph.ir.dims import LearntSize, show
+from graphspec.language.declarations import operand_text
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, Spec
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+
+# The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.
+COLUMNS = (
+    Column("node", cut="middle", least=20),
+    Column("type", cut="middle", least=6),
+    Column("computed", drop=4),
+    Column("output", cut="end", least=20),
+    Column("parameters", "number"),
+    Column("memory", "number", drop=1),
+    Column("multiply-adds", "number", drop=2),
+    Column("inputs", cut="end", least=16, drop=3),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a node, an input, or a whole record; numbers are None for an empty cell."""
+
+    name: str
+    kind: str
+    output: str = ""
+    once: bool = False
+    parameters: int | None = None
+    shared: str = ""
+    memory: int | None = None
+    products: int | None = None
+    inputs: str = ""
+
+
+def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> list[Row]:
+    """Return a row for each input and node.
+
+    Args:
+        rows: the batch size.
+        once: the nodes that are computed once per row, before training.
+    """
+    found = [Row(name, "input", _shape(("N", *i.shape)), inputs=i.dtype) for name, i in spec.inputs.items()]
+    open_sizes = {name for name, values in lowered.outputs.items() if any(_is_open(v.shape) for v in values or ())}
+    for node in spec.nodes:
+        own = costs.nodes[node.name]
+        shapes = " ".join(_shape(v.shape) for v in lowered.outputs[node.name] or ())
+        size = own.trainable + own.frozen
+        found.append(
+            Row(
+                node.name,
+                node.type or "",
+                shapes,
+                node.name in once,
+                size if size else None,
+                node.share or "",
+                _known(own.activations, node.name not in open_sizes),
+                _known(own.multiply_adds // rows, not isinstance(size, LearntSize) and not open_sizes & _reads(node)),
+                _inputs(node),
+            )
+        )
+    return found
+
+
+def _is_open(shape: Sequence[Any]) -> bool:
+    """Return whether some size of a shape is learnt from the training rows."""
+    return any(isinstance(size, LearntSize) for size in shape)
+
+
+def _known(size: int, known: bool) -> int | None:
+    """Return a size, which is learnt where it has been computed from stand-ins; None for nothing."""
+    return (size if known else LearntSize(size, "learnt")) if size else None
+
+
+def _reads(node: NodeDecl) -> set[str]:
+    return {ref.name for ref in node.inputs if ref is not None}
+
+
+def _shape(shape: Sequence[Any]) -> str:
+    """Return a shape as text; sizes that come from the training rows are ``learnt``."""
+    return show(tuple("learnt" if isinstance(size, LearntSize) else size for size in shape))
+
+
+def _inputs(node: NodeDecl) -> str:
+    refs = node.operands()
+    refs += [ref for group in node.call.values() for ref in group if ref is not None]
+    return ", ".join(map(operand_text, refs))
+
+
+def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:
+    """Return the rows with each record as one row: its columns, what is made of them, and what joins them."""
+    records = _records(spec)
+    folded: dict[str, list[Row]] = {name: [] for name in records}
+    kept: list[Row | str] = []
+    for row in rows:
+        record = _record_of(row, records)
+        if record is None:
+            kept.append(row)
+        else:
+            if not folded[record]:
+                kept.append(record)
+            folded[record].append(row)
+    return [row if isinstance(row, Row) else _folded(row, records[row], folded[row]) for row in kept]
+
+
+def _records(spec: Spec) -> dict[str, list[str]]:
+    """Return the names of the columns of each record."""
+    inputs = spec.document.get("inputs")
+    declared = inputs if isinstance(inputs, dict) else {}
+    return {
+        name: [str(column) for column in record["columns"]]
+        for name, record in declared.items()
+        if isinstance(record, dict) and isinstance(record.get("columns"), dict)
+    }
+
+
+def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str | None:
+    for name, names in records.items():
+        if row.name == name or row.name.startswith(f"{name}/") or (row.kind == "input" and row.name in names):
+            return name
+    return None
+
+
+def _folded(name: str, names: Sequence[str], rows: Sequence[Row]) -> Row:
+    joined = next((row for row in rows if row.name == name), None)
+    return Row(
+        name,
+        f"record of {count(len(names), 'column')}",
+        joined.output if joined is not None else "",
+        all(row.once for row in rows if row.kind != "input"),
+        _sum(row.parameters for row in rows),
+        memory=_sum(row.memory for row in rows),
+        products=_sum(row.products for row in rows),
+        inputs=", ".join(names),
+    )
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    return sum(number for number in numbers if number is not None) or None
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """Return the table; a narrow terminal leaves out the memory first."""
+    from graphspec.base.arrays.memory import human
+
+    cells = []
+    for row in rows:
+        memory = human(row.memory) if row.memory and not isinstance(row.memory, LearntSize) else _size(row.memory)
+        parameters = _size(row.parameters) or (f"as {row.shared}" if row.shared else "")
+        once = "once" if row.once else ""
+        cells.append((row.name, row.kind, once, row.output, parameters, memory, _size(row.products), row.inputs))
+    if any(row.once for row in rows):
+        return Table(COLUMNS, cells, rule=True)
+    return Table(COLUMNS[:2] + COLUMNS[3:], [cell[:2] + cell[3:] for cell in cells], rule=True)
+
+
+def _size(size: int | None) -> str:
+    """Return a number of parameters or operations; it may depend on what is still to be learnt."""
+    if size is None:
+        return ""
+    return "learnt" if isinstance(size, LearntSize) else f"{size:,}"
 
 
 def summary_lines(
@@ -42,7 +200,7 @@ def summary_lines(
     once = computed_once(lowered.graph)
     table = rows_of(spec, lowered, costs, rows, once)
     folded = table if expand else fold_records(table, spec)
-    lines, left_out = table_lines(folded, width)
+    lines, left_out = fitted(table_of(folded), width)
     yield from lines
     yield ""
     for head in spec.all_heads.values():

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.arrays.blas import computing
+from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
+from graphspec.show.html import Opening, page
+from graphspec.show.report.about import about, headline, origins, sentence
+from graphspec.show.report.columns import columns
+from graphspec.show.report.curves import curves
 from graphspec.show.report.findings import Findings, find, judge, judged_by_spec, of_model
-from graphspec.show.report.page import Opening, Section, page
-from graphspec.show.report.sections.columns import columns
-from graphspec.show.report.sections.curves import curves
-from graphspec.show.report.sections.headline import about, headline
-from graphspec.show.report.sections.heads import heads
-from graphspec.show.report.sections.importance import importance
-from graphspec.show.report.sections.network import network
-from graphspec.show.report.sections.origins import origins
-from graphspec.show.report.sections.worst import worst
-from graphspec.show.report.task import sentence
+from graphspec.show.report.heads import heads
+from graphspec.show.report.importance import importance
+from graphspec.show.report.network import network
+from graphspec.show.report.worst import worst
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

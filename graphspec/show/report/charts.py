@@ -5,12 +5,18 @@ A mark with ``data-tip`` shows that text while the pointer is on it, or while it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from graphspec.show.drawing.scales import Scale
-from graphspec.show.report.page import text
+import numpy as np
+
+from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
+from graphspec.base.text import number
+from graphspec.show.drawing.curves import Scale, axes
+from graphspec.show.html import text
+from graphspec.show.report.rows import evenly
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -25,6 +31,11 @@ class Named(Scale):
     def labels(self) -> list[str]:
         """Return the names of the ticks."""
         return [text(name) for name in self.names]
+
+
+def _tip(text_of_mark: str) -> str:
+    """Return the attribute with the text that the pointer shows, if there is one."""
+    return f' data-tip="{text(text_of_mark)}"' if text_of_mark else ""
 
 
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 24.0, 44.0  # pixels around the plot area
@@ -58,25 +69,22 @@ class Plot:
     def line(self, points: Iterable[Point], kind: str = "a", tip: str = "") -> None:
         """Add a line; ``kind`` is the class that gives its colour: ``a``, ``b``, ``good``, ``bad``, ``soft``."""
         shown = " ".join("{:.1f},{:.1f}".format(*self.at(p)) for p in points)
-        said = f' data-tip="{text(tip)}"' if tip else ""
-        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{said}/>')
+        self.marks.append(f'<polyline class="line {kind}" points="{shown}"{_tip(tip)}/>')
 
     def dots(self, points: Iterable[Point], tips: Iterable[str], kind: str = "a", radius: float = 3) -> None:
         """Add a dot for each point, with the text that the pointer shows."""
         for point, tip in zip(points, tips, strict=True):
             x, y = self.at(point)
-            shown = f' data-tip="{text(tip)}"' if tip else ""
-            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shown}/>')
+            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{_tip(tip)}/>')
 
     def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
         """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
         for (left, right, top), tip in zip(bars, tips, strict=True):
             x, y = self.at((left, top))
             end, base = self.at((right, self.up.low))
-            shown = f' data-tip="{text(tip)}"' if tip else ""
             wide, high = max(end - x - 1, 0.5), max(base - y, 0)
             self.marks.append(
-                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
+                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{_tip(tip)}/>'
             )
 
     def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
@@ -95,10 +103,9 @@ class Plot:
         for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
             x, y = self.at((left, top))
             end, base = self.at((right, bottom))
-            shown = f' data-tip="{text(tip)}"' if tip else ""
             self.marks.append(
                 f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
-                f' fill-opacity="{strength:.2f}"{shown}/>'
+                f' fill-opacity="{strength:.2f}"{_tip(tip)}/>'
             )
 
     def many(self, points: Iterable[Point], kind: str = "a") -> None:
@@ -127,43 +134,114 @@ class Plot:
             f'<path class="middle" d="M{x - wide:.1f} {middle:.1f}H{x + wide:.1f}"/></g>'
         )
 
-    def svg(self) -> str:
-        """Return the chart as an element of the page."""
+    def drawing(self) -> Drawing:
+        """Return the chart."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
         parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
         parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
-        for tick, label in zip(self.up.ticks, self.up.labels(), strict=True):
-            y = (1 - self.up.position(tick)) * self.height
-            parts.append(f'<line class="grid" x1="0" x2="{self.width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-        base = self.height
-        parts.append(f'<line class="axis" x1="0" x2="{self.width:.0f}" y1="{base:.0f}" y2="{base:.0f}"/>')
-        for tick, label in zip(self.across.ticks, self.across.labels(), strict=True):
-            x = self.across.position(tick) * self.width
-            parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:.0f}" y2="{base + 4:.0f}"/>')
-            parts.append(f'<text x="{x:.1f}" y="{base + 17:.0f}" text-anchor="middle">{label}</text>')
+        parts += axes(self.across, self.up, (self.width, self.height))
         parts.append(
-            f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
+            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
         )
         parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
-        return "".join([*parts, *self.marks, "</g></svg>"])
+        return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)
 
 
-def grid(charts: Sequence[str], *, wide: bool = False) -> str:
-    """Return charts beside each other as far as the page is wide; of ``wide`` ones at most two."""
-    return f'<div class="charts{" wide" if wide else ""}">{"".join(charts)}</div>'
+# Drawings of the size of a line of text: series, and histograms of one or two samples.
+POINTS = 120
+"""Points of a line; of longer series, as many, spread evenly."""
+_HIGH = 100  # the height of a drawing in its own units
+_WIDE = 10  # the width of a bin
 
 
-def figure(title: str, chart: str, below: str = "") -> str:
-    """Return a chart with its title above it, and HTML below it."""
-    return f"<figure><figcaption>{text(title)}</figcaption>{chart}{below}</figure>"
+def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = False) -> Drawing:
+    """Return series as lines with a common scale; NaN and infinite values are gaps.
+
+    Args:
+        lines: the class that gives the colour (``a``, ``b``, ``soft``), and the values ``(time,)``.
+        summary: what is to be seen, as plain text: shown on hover, and read to those who do not see it.
+    """
+    finite = [values[np.isfinite(values)] for _, values in lines]
+    known = np.concatenate(finite) if finite else np.zeros(0)
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    longest = max((len(values) for _, values in lines), default=0)
+    parts = [_opening("spark tall" if tall else "spark", max(longest - 1, 1), _HIGH, summary, tip=True)]
+    for kind, values in lines:
+        for piece in _pieces(values.astype(np.float64), low, high):
+            parts.append(f'<polyline class="line {kind}" points="{" ".join(piece)}"/>')
+    return Drawing("".join([*parts, "</svg>"]), summary)
 
 
-def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Return what the colours and strokes of lines mean: ``(class, text)`` of each line."""
-    shown = "".join(
-        f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><path class="line {kind}" d="M1 5H21"/></svg>{text(name)}</li>'
-        for kind, name in entries
-    )
-    return f'<ul class="legend">{shown}</ul>'
+def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
+    """Return the points of each stretch without gaps, in whole numbers; a single point is a short line."""
+    places = evenly(len(values), POINTS)
+    pieces: list[list[str]] = [[]]
+    for place in places.tolist():
+        value = float(values[place])
+        if not np.isfinite(value):
+            pieces.append([])
+            continue
+        share = (value - low) / (high - low) if high > low else 0.5
+        pieces[-1].append(f"{place},{4 + (1 - share) * (_HIGH - 8):.0f}")
+    return [piece if len(piece) > 1 else [piece[0], f"{piece[0]}".replace(",", ".5,", 1)] for piece in pieces if piece]
+
+
+def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary: str, *, each: bool = True) -> Drawing:
+    """Return the shares of one or two samples in the same bins: the first as bars, the second as a line over them.
+
+    Args:
+        samples: the class that gives the colour, and the shares by bin.
+        tips: the text of each bin.
+        summary: what is to be seen, as plain text.
+        each: whether each bin shows its text; else the whole drawing shows the summary.
+    """
+    top = max((float(shares.max()) for _, shares in samples if shares.size), default=0.0) or 1.0
+    parts = [_opening("spark histogram", len(tips) * _WIDE, _HIGH, summary, tip=not each)]
+    for k, (kind, shares) in enumerate(samples[:2]):
+        heights = np.rint(shares / top * (_HIGH - 6)).astype(int).tolist()
+        if k == 0:
+            drawn = "".join(f"M{j * _WIDE + 1} {_HIGH}v{-h}h{_WIDE - 2}v{h}z" for j, h in enumerate(heights) if h)
+            parts.append(f'<path class="bar {kind}" d="{drawn}"/>')
+        else:
+            drawn = " ".join(
+                f"{j * _WIDE},{_HIGH - 2 - h} {(j + 1) * _WIDE},{_HIGH - 2 - h}" for j, h in enumerate(heights)
+            )
+            parts.append(f'<polyline class="line {kind}" points="{drawn}"/>')
+    if each:
+        parts += [
+            f'<path class="over" d="M{j * _WIDE} 0h{_WIDE}v{_HIGH}h-{_WIDE}z" data-tip="{text(tip)}"/>'
+            for j, tip in enumerate(tips)
+        ]
+    return Drawing("".join([*parts, "</svg>"]), summary)
+
+
+def _opening(kind: str, width: int, height: int, summary: str, *, tip: bool) -> str:
+    about = text(summary)
+    shown = f' data-tip="{about}"' if tip else ""
+    box = f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
+    return f'<svg class="{kind}" {box} role="img" aria-label="{about}"{shown}>'
+
+
+# Tables of a report, and its numbers as text.
+def table(
+    caption: str, columns: Sequence[str], rows: Iterable[Sequence[Inline]], *, sort: bool = True, texts: int = 1
+) -> Table:
+    """Return a table of numbers.
+
+    Args:
+        rows: their cells; :data:`UNDEFINED` for a value that is not defined.
+        texts: how many of the columns, from the left, are text; the others are numbers.
+    """
+    described = [Column(name, "" if k < texts else "number") for k, name in enumerate(columns)]
+    return Table(described, list(rows), caption, sort=sort)
+
+
+def share(value: float) -> str:
+    """Return a share from 0 to 1 with three decimals; ``–`` if it is not defined."""
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
+
+
+def amount(value: float) -> str:
+    """Return a number as a metric is shown; ``–`` if it is not defined."""
+    return UNDEFINED if math.isnan(value) else number(value).replace("-", "−", int(value < 0))

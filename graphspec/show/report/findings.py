@@ -16,10 +16,8 @@ from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
-from graphspec.show.report.given_away import given_away
-from graphspec.show.report.intervals import Interval, intervals
 from graphspec.show.report.scored import Scored, score
-from graphspec.show.report.verdicts import Verdict, verdicts
+from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset

@@ -1,4 +1,4 @@
-"""The importance of each field: how much worse the network answers if the field's values are permuted among the rows."""
+"""Which inputs matter: how much worse the network answers if the values of a field are permuted among the rows."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import numpy as np
 
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
+from graphspec.base.document import Column, Drawing, Inline, Section, Span, Table, Text
+from graphspec.base.text import count, number, percent, shorten_end
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.objective import logged_losses
-from graphspec.show.report.fields import Field, fields
-from graphspec.show.report.network_facts import lowered_again
-from graphspec.show.report.parts import prepared_in_memory
-from graphspec.show.report.sampling import evenly, taken
+from graphspec.show.html import text
+from graphspec.show.report.network import lowered_again
+from graphspec.show.report.rows import Field, evenly, fields, prepared_in_memory, taken
+from graphspec.show.report.verdicts import ASK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphspec.data.batches import Dataset
     from graphspec.engine.runtime.session import Session
     from graphspec.show.report.findings import Findings
 
+# The importance of each field: how much worse the network answers if the field's values are permuted among the rows.
 ROWS = 2000
 """Rows that are looked at, spread evenly over the judged ones."""
 REPEATS = 3
@@ -159,3 +164,117 @@ def _results(model: Session, rows: Dataset) -> dict[str, float]:
     return dict(
         model.evaluate_prepared(prepared_in_memory(model, rows), max(model.spec.training.batch_size, 256)).logs()
     )
+
+
+# Which inputs matter: what becomes of the loss if the values of a field are permuted among the rows.
+SHOWN = 60
+"""Fields that are shown, the most important ones."""
+
+
+def importance(found: Findings) -> Section | None:
+    """Return the importance of each field of the judged rows."""
+    judged, known = found.judged, measured(found)
+    if judged is None or known is None:
+        return None
+    if isinstance(known, str):
+        return Section("importance", "Importance of inputs", [Text(known)])
+    shown = known.found[:SHOWN]
+    ends = [value for each in shown for value in (each.loss.low, each.loss.high, 0.0)]
+    low, high = min(ends), max(ends)
+    columns = [Column("Input"), Column("Change of the loss", "barcell", fixed=True), Column("loss", "number")]
+    columns += [Column(known.metric[0], "number")] if known.metric is not None else []
+    rows = [_row(each, low, high) for each in shown]
+    table = Table(columns, rows, label="Inputs by importance", sort=True, kind="importance")
+    more = len(known.found) - len(shown)
+    note = [Text(f"{count(more, 'less important input')} not shown.", "note")] if more else []
+    base = f"loss {number(known.loss)}"
+    if known.metric is not None:
+        base += f", {known.metric[0]} {number(known.metric[1])}"
+    rows_of = count(known.rows, f"{judged.part} row")
+    lead = (
+        f"How much the loss rises if the values of one input are shuffled among {rows_of}: an input that the network "
+        f"does not need changes nothing. As they are: {base}."
+    )
+    how = (
+        f"Each bar is the mean of {REPEATS} shuffles, the thin line their range. Of inputs that say the same, each seems "
+        "less important than they are together."
+    )
+    return Section("importance", "Importance of inputs", [Text(lead), Text(how, "note"), table, *note])
+
+
+def _row(each: Importance, low: float, high: float) -> list[Inline]:
+    metric = [] if each.metric is None else [_signed(each.metric.mean)]
+    return [shorten_end(each.name, 44), _bar(each, low, high), _signed(each.loss.mean), *metric]
+
+
+def _bar(each: Importance, low: float, high: float) -> Inline:
+    """Return a bar from 0 to the mean, with a whisker from the lowest to the highest repeat."""
+    change, room = each.loss, (high - low) or 1.0
+
+    def at(value: float) -> float:
+        return (value - low) / room * 98 + 1
+
+    if not all(map(_finite, (change.mean, change.low, change.high))):
+        return Span("not finite", "share")
+    zero, end = at(0), at(change.mean)
+    kind = "a" if change.mean >= 0 else "soft"
+    tip = f"{each.name}: {_signed(change.mean)} ({_signed(change.low)} to {_signed(change.high)})"
+    return Drawing(
+        f'<svg class="rail" viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true" data-tip="{text(tip)}">'
+        f'<rect class="bar {kind}" x="{min(zero, end):.4g}" y="3" width="{abs(end - zero):.4g}" height="10"/>'
+        f'<path class="whisker" d="M{at(change.low):.4g} 8H{at(change.high):.4g}"/></svg>',
+        tip,
+    )
+
+
+def _signed(value: float) -> str:
+    if not _finite(value):
+        return "not finite"
+    shown = number(abs(value))
+    return shown if float(shown) == 0 else f"+{shown}" if value > 0 else f"−{shown}"
+
+
+def _finite(value: float) -> bool:
+    return abs(value) < float("inf")
+
+
+# Rows that are answered too well: without a mistake, or by one field that carries it all.
+_GIVEN = 5  # fields that are named
+_FEWEST_FIELDS = 3  # of a table; with fewer, each has to say much
+_FEWEST_ROWS = 200  # without a mistake: easy data have as many right answers in a row, by chance or by nature
+_CARRIES = 0.95  # of the importance of all fields
+_GOOD, _PERFECT = 0.2, 0.01  # of the error of the best simple rule
+
+
+def doubts(found: Findings) -> list[str]:
+    """Return what speaks against results: fields that give away the target, else what is too good."""
+    given = [f"'{name}' {why}; {ASK}" for name, why in found.given.items()]
+    return given[:_GIVEN] or list(too_good(found))
+
+
+def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
+    """Yield sentences about judged rows that are answered so well that a field may tell the answer.
+
+    Easy data are no reason for one: a network must leave at most a fifth of the error of the best simple rule, and one of
+    several fields of a table must have nearly all of the importance; or nothing is wrong in many rows.
+
+    Args:
+        measures: whether to measure the importance of the fields for this.
+    """
+    judged = found.judged
+    left = min((verdict.left for verdict in found.verdicts), default=1.0)
+    if judged is None or judged.raw.times is not None or left > _GOOD:
+        return
+    if len({field.name for field in fields(found.model.spec)}) < _FEWEST_FIELDS:
+        return
+    known = measured(found) if measures else None
+    if isinstance(known, Importances):
+        rises = [max(each.loss.mean, 0.0) for each in known.found]
+        if len(rises) >= _FEWEST_FIELDS and sum(rises) > 0 and rises[0] > _CARRIES * sum(rises):
+            share = percent(rises[0] / sum(rises))
+            yield f"'{known.found[0].name}' carries the whole answer, {share} of the importance of all inputs: {ASK}"
+            return
+    columns = {field.name for field in fields(found.model.spec) if field.place is None}  # no features of an array
+    if left <= _PERFECT and judged.total >= _FEWEST_ROWS and len(columns) >= _FEWEST_FIELDS:
+        answered = f"the {judged.total:,} {judged.part} rows are answered nearly without an error, which is rare"
+        yield f"{answered}: is there a column that you would not know when you ask?"

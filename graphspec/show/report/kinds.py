@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.base.text import count, shorten_end
-from graphspec.show.report.sampling import evenly
+from graphspec.show.report.rows import evenly
 from graphspec.vocabulary.losses.base import gives_probabilities, producer
 from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
 

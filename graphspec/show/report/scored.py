@@ -16,7 +16,7 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.running_metrics import ResultTable
 from graphspec.graph.target import Target
 from graphspec.language.declarations import LENGTH, STEPS
-from graphspec.show.report.sampling import evenly
+from graphspec.show.report.rows import evenly
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.objective import Objective

@@ -42,6 +42,8 @@ def test_values_that_are_not_finite_cut_a_line() -> None:
     assert len([c for c in root.iter(f"{NAME}circle") if c.get("class") == "gs-train"]) == 1
     assert "nan" not in draw_curves({"loss": [1.0, math.nan]}, "t")
     assert panels_of({"loss": [math.nan]}) == {}
+    history = {"loss": [1.0], "val_loss": [1.0], "val_only": [1.0], "gone": [math.nan]}
+    assert panels_of(history) == {"loss": ["loss", "val_loss"], "val_only": ["val_only"]}
 
 
 @pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": [0.5]}, {"loss": [0.0, 0.0]}, {"val_loss": [1.0, 2.0]}])

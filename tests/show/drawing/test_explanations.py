@@ -11,7 +11,8 @@ import pytest
 
 from graphspec.api.explanation import Explanation
 from graphspec.engine.runtime.explanations import Attributed, Attributions, Contribution
-from graphspec.show.drawing.explanations import MAX_DRAWN, TOP, drawing, heat_map, page, png, shown, signed
+from graphspec.show.drawing.explanations import MAX_DRAWN, TOP, drawing, heat_map, page, shown, signed
+from graphspec.show.drawing.pictures import png
 
 NAME = "{http://www.w3.org/2000/svg}"
 BAD = "</text><script>alert(1)</script>\x1b[31m&"

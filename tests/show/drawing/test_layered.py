@@ -7,7 +7,7 @@ import itertools
 import pytest
 from paths import ROOT
 
-from graphspec.show.drawing.layered import GAP_X, apart, crossings, layered
+from graphspec.show.drawing.svg import GAP_X, apart, crossings, layered
 
 ARCHITECTURES = ROOT / "specs" / "architectures"
 

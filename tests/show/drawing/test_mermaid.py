@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drawings import panels
 
-from graphspec.show.drawing.mermaid import mermaid
+from graphspec.show.drawing.svg import mermaid
 from specs import dense_spec
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphspec.show.drawing.scales import epochs, for_values, linear, logarithmic
+from graphspec.show.drawing.curves import epochs, for_values, linear, logarithmic
 
 
 @pytest.mark.parametrize(

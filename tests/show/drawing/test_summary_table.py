@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from paths import ROOT
 
+from graphspec.base.terminal import fitted
 from graphspec.base.text import display_width
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize
-from graphspec.show.drawing.summary_table import Row, fold_records, rows_of, table_lines
+from graphspec.show.drawing.summary import Row, fold_records, rows_of, table_of
 
 TWO_RECORDS: dict[str, Any] = {
     "graphspec": 1,
@@ -58,7 +59,7 @@ def test_numbers_from_stand_in_sizes_are_not_shown() -> None:
     assert isinstance(by_name["all"].memory, LearntSize)
     assert isinstance(by_name["person_size"].products, LearntSize)
     assert by_name["y"].products == 4
-    line = next(line for line in table_lines(table, None)[0] if line.startswith("person_size"))
+    line = next(line for line in fitted(table_of(table), None)[0] if line.startswith("person_size"))
     assert line.split().count("learnt") == 2
 
 
@@ -70,9 +71,9 @@ def test_without_records_nothing_is_folded() -> None:
 def test_columns_go_in_order() -> None:
     table, spec = rows(TWO_RECORDS)
     folded = fold_records(table, spec)
-    assert table_lines(folded, None)[1] == []
+    assert fitted(table_of(folded), None)[1] == []
     order = ["memory", "multiply-adds", "inputs", "computed"]
-    gone = [table_lines(folded, width)[1] for width in range(130, 40, -1)]
+    gone = [fitted(table_of(folded), width)[1] for width in range(130, 40, -1)]
     assert all(names == order[: len(names)] for names in gone)
     assert sorted(map(len, gone)) == list(map(len, gone))
     assert gone[-1] == order[:3], "nothing that is shown is computed once"
@@ -85,7 +86,7 @@ def test_columns_go_in_order() -> None:
 def test_every_table_fits(name: str, width: int) -> None:
     table, spec = rows(str(ROOT / "specs" / f"{name}.yaml"))
     for shown in (table, fold_records(table, spec)):
-        assert all(display_width(line) <= width for line in table_lines(shown, width)[0])
+        assert all(display_width(line) <= width for line in fitted(table_of(shown), width)[0])
 
 
 def test_long_names_are_cut_in_the_middle() -> None:
@@ -97,6 +98,6 @@ def test_long_names_are_cut_in_the_middle() -> None:
             parameters=10**9,
         )
     ]
-    (_, _, line), _ = table_lines(long, 60)
+    (_, _, line), _ = fitted(table_of(long), 60)
     assert "…" in line.split()[0]
     assert line.endswith("1,000,000,000")

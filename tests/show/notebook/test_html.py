@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 from graphspec.show.drawing.curves import Best
-from graphspec.show.notebook.html import MAX_DRAWING, history_html, model_html, text
+from graphspec.show.notebook.pages import MAX_DRAWING, history_html, model_html, text
 
 BAD = "</pre><script>alert(1)</script>\x1b[31m&"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.show.report.alignment import align
+from graphspec.show.report.scores import align
 from graphspec.vocabulary.metrics.sequences import edits
 
 

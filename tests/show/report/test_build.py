@@ -19,6 +19,7 @@ from judged import plain
 from judged import rows as rows_of
 
 import graphspec as gs
+from graphspec.base.document import Element
 from graphspec.data.batches import Dataset
 from graphspec.show.report.findings import find
 from tools.browser import Page, opened
@@ -221,12 +222,13 @@ def test_tables_sort_by_a_button(reports: dict[str, Path], browser: Page) -> Non
 
 
 def test_tabs(browser: Page, tmp_path: Path) -> None:
-    from graphspec.show.report.page import Opening, Section, page
+    from graphspec.base.document import Section
+    from graphspec.show.html import Opening, page
 
     tabs = '<div data-tabs aria-label="t"><button data-tab="a">A</button><button data-tab="b">B</button></div>'
     panels = '<div id="a"><p data-tip="told" tabindex="0">one</p></div><div id="b"><p>two</p></div>'
     path = tmp_path / "tabs.html"
-    path.write_text(page(Opening("t"), [Section("s", "S", tabs + panels)]), encoding="utf-8")
+    path.write_text(page(Opening("t"), [Section("s", "S", [Element(tabs + panels)])]), encoding="utf-8")
     browser.open(path, 800)
     visible = "['a', 'b'].filter((id) => document.getElementById(id).offsetParent)"
     assert browser.run(visible) == ["a"]
@@ -268,7 +270,7 @@ def test_tables_fit_on_paper(shipped: Path, browser: Page) -> None:
         browser.send("Emulation.setEmulatedMedia", media="")
 
 
-SPECS = Path(__file__).parents[2] / "specs"
+SPECS = Path(__file__).parents[3] / "specs"
 SHIPPED = {"penguins": 2, "housing": 3, "bikes": 1}  # epochs
 
 
@@ -314,7 +316,7 @@ def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> 
 
 def test_a_file_with_training_and_validation_rows_is_read_once(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.parts import read_parts
+    from graphspec.show.report.columns import read_parts
 
     found, asked = find(gs.load(shipped / "penguins"), shipped / "penguins"), list[str]()
     part = Session.part

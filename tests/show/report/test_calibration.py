@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graphspec.show.report.calibration import calibration_error, reliability
+from graphspec.show.report.scores import calibration_error, reliability
 
 K = np.arange(200)
 SCORES = (K * 37 % 101) / 100

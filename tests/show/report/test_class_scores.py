@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.show.report.class_scores import confused, of_matrix, top_k
+from graphspec.show.report.scores import confused, of_matrix, top_k
 
 K = np.arange(200)
 TRUE = K * 31 % 5

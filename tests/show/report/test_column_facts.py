@@ -10,9 +10,8 @@ import pytest
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
-from graphspec.show.report.column_facts import Facts, facts
-from graphspec.show.report.drift import stability
-from graphspec.show.report.fields import fields
+from graphspec.show.report.columns import Facts, facts, stability
+from graphspec.show.report.rows import fields
 
 
 def _facts(columns: Any, *parts: dict[str, Any], inputs: dict[str, Any] | None = None) -> list[Facts]:

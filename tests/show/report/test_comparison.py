@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from graphspec.show.report.compared import Compared, names_of
-from graphspec.show.report.comparison import comparison_html
-from graphspec.show.report.intervals import Interval
-from graphspec.show.report.sections.compared import best_of, differing, notes, results
+from graphspec.show.html import html_of
+from graphspec.show.report.comparison import Compared, best_of, comparison_html, differing, names_of, notes, results
+from graphspec.show.report.verdicts import Interval
 
 RUN = Compared(
     name="a",
@@ -55,10 +54,12 @@ def test_the_best_value_of_each_metric() -> None:
 
 
 def test_a_value_within_the_intervals_of_the_best_is_said_to_be() -> None:
-    near = results([with_values("a", 0.5, 0.8), with_values("b", 0.505, 0.5)]).html
+    near = html_of(results([with_values("a", 0.5, 0.8), with_values("b", 0.505, 0.5)]).blocks)
     assert near.count(">≈<") == 1
     assert near.count(">best<") == 2
-    assert "≈" not in results([with_values("a", 0.5, 0.8), with_values("b", 0.6, 0.5)]).html.split("<table")[1]
+    assert (
+        "≈" not in html_of(results([with_values("a", 0.5, 0.8), with_values("b", 0.6, 0.5)]).blocks).split("<table")[1]
+    )
 
 
 def test_what_cannot_be_compared_is_said() -> None:
@@ -85,5 +86,7 @@ def test_twenty_runs_of_different_tasks() -> None:
 
 
 def test_equal_specs_say_so() -> None:
-    assert "the same in every key" in differing([RUN, RUN]).html
-    assert "<code>training.epochs</code>" in differing([RUN, replace(RUN, spec={"training.epochs": "<2>"})]).html
+    assert "the same in every key" in html_of(differing([RUN, RUN]).blocks)
+    assert "<code>training.epochs</code>" in html_of(
+        differing([RUN, replace(RUN, spec={"training.epochs": "<2>"})]).blocks
+    )

@@ -6,7 +6,9 @@ import json
 import math
 import re
 
-from graphspec.show.report.curve_charts import MAX_POINTS, Line, Mark, Panel, by_name, charts_of, thinned
+from findings import html_from
+
+from graphspec.show.report.curves import MAX_POINTS, Line, Mark, Panel, charts_of, thinned
 
 
 def numbers(html: str) -> dict[str, object]:
@@ -22,13 +24,15 @@ def test_long_runs_are_thinned() -> None:
     assert (kept[0], kept[-1]) == (0, 999)
     assert len(thinned(1000, 500)) == 40
     values = [1 / (k + 1) for k in range(1000)]
-    html = charts_of([Panel(f"m{k}", [Line("a", values, "a"), Line("b", values, "b")]) for k in range(10)], [], "c")
+    html = html_from(
+        charts_of([Panel(f"m{k}", [Line("a", values, "a"), Line("b", values, "b")]) for k in range(10)], [], "c")
+    )
     assert len(html) < 200_000
 
 
 def test_the_pointer_shows_the_values_of_an_epoch() -> None:
     panel = Panel("loss", [Line("loss", [1.0, math.nan, 0.25], "a"), Line("val_loss", [2.0, 1.5], "b", 3)])
-    html = charts_of([panel], [Mark(2, "best")], "c")
+    html = html_from(charts_of([panel], [Mark(2, "best")], "c"))
     assert numbers(html) == {
         "epochs": [1, 2, 3],
         "panels": [[["loss", ["1.0000", None, "0.2500"], None], ["val_loss", ["2.0000", "1.5000", None], 3]]],
@@ -40,30 +44,22 @@ def test_the_pointer_shows_the_values_of_an_epoch() -> None:
 
 
 def test_one_epoch_and_no_finite_value() -> None:
-    html = charts_of([Panel("loss", [Line("loss", [0.5], "a")])], [Mark(1, "best")], "c")
+    html = html_from(charts_of([Panel("loss", [Line("loss", [0.5], "a")])], [Mark(1, "best")], "c"))
     assert "<circle" in html
     assert "mark best" not in html
-    assert "<svg" not in charts_of([Panel("loss", [Line("loss", [math.nan], "a")])], [], "c")
+    assert "<svg" not in html_from(charts_of([Panel("loss", [Line("loss", [math.nan], "a")])], [], "c"))
 
 
 def test_scales() -> None:
-    assert charts_of([Panel("loss", [Line("loss", [1.0, 2.0], "a")])], [], "c").count("<svg") == 2
-    wide = charts_of([Panel("loss", [Line("loss", [1.0, 2000.0], "a")])], [], "c")
+    assert html_from(charts_of([Panel("loss", [Line("loss", [1.0, 2.0], "a")])], [], "c")).count("<svg") == 2
+    wide = html_from(charts_of([Panel("loss", [Line("loss", [1.0, 2000.0], "a")])], [], "c"))
     assert wide.count("<svg") == 1
     assert "loss (log scale)" in wide
-    assert charts_of([Panel("r2", [Line("r2", [-1.0, 1.0], "a")])], [], "c").count("<svg") == 1
+    assert html_from(charts_of([Panel("r2", [Line("r2", [-1.0, 1.0], "a")])], [], "c")).count("<svg") == 1
 
 
 def test_names_are_escaped() -> None:
-    html = charts_of([Panel("<b>", [Line("</script><img>", [1.0, 2.0], "a")])], [], "c")
+    html = html_from(charts_of([Panel("<b>", [Line("</script><img>", [1.0, 2.0], "a")])], [], "c"))
     assert "<b>" not in html
     assert "<img>" not in html
     assert numbers(html)["panels"] == [[["</script><img>", ["1.0000", "2.0000"], None]]]
-
-
-def test_panels_by_name() -> None:
-    history = {"loss": [1.0], "val_loss": [1.0], "val_only": [1.0], "gone": [math.nan]}
-    assert by_name(history) == {
-        "loss": {"loss": "training", "val_loss": "validation"},
-        "val_only": {"val_only": "training"},
-    }

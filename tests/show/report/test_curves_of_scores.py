@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphspec.show.report.curves_of_scores import at_thresholds, both_curves, macro, precision_recall, roc
+from graphspec.show.report.scores import at_thresholds, both_curves, macro, precision_recall, roc
 
 K = np.arange(200)
 SCORES = (K * 37 % 101) / 100

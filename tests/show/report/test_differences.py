@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import graphspec as gs
-from graphspec.show.report.differences import differences, flattened
+from graphspec.show.report.comparison import differences, flattened
 
 SPEC: dict[str, Any] = {
     "graphspec": 1,

@@ -9,7 +9,7 @@ import numpy as np
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.show.report.fields import Field, fields
+from graphspec.show.report.rows import Field, fields
 
 HEAD = {"y": {"loss": "mse"}}
 

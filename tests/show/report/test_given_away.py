@@ -10,7 +10,7 @@ import numpy as np
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
-from graphspec.show.report.given_away import given_away
+from graphspec.show.report.verdicts import given_away
 
 N = 400
 RNG = np.random.default_rng(0)

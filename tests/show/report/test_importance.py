@@ -11,8 +11,8 @@ from findings import rows_of
 import graphspec as gs
 from graphspec.base.arrays.random import generator
 from graphspec.show.report import importance
-from graphspec.show.report.fields import fields
 from graphspec.show.report.importance import REPEATS, Importances, grouped, importances
+from graphspec.show.report.rows import fields
 
 
 def _linear(weights: list[float]) -> gs.Model:

@@ -12,10 +12,10 @@ import graphspec as gs
 from graphspec.data.batches import Times
 from graphspec.data.series import Series
 from graphspec.data.signature import user_arrays
-from graphspec.show.report import intervals as module
 from graphspec.show.report import scored
-from graphspec.show.report.intervals import RESAMPLES, deal, intervals, wilson
+from graphspec.show.report import verdicts as module
 from graphspec.show.report.scored import Scored, score
+from graphspec.show.report.verdicts import RESAMPLES, deal, intervals, wilson
 
 NUMBERS = {
     "graphspec": 1,
@@ -156,7 +156,7 @@ def test_losses_of_heads_with_masks_are_those_of_evaluate() -> None:
         assert losses[key][1][0] == pytest.approx(found.results[key], rel=1e-5)
     low, high = intervals(model, found)["loss"]
     assert low < found.results["loss"] < high, "the penalty shifts the interval"
-    metrics, _ = module._metrics(model, found, group, drawn)
+    metrics, _ = module._interval_metrics(model, found, group, drawn)
     for key in ("tag_accuracy", "price_mae"):
         assert metrics[key][0] == pytest.approx(found.results[key], rel=1e-9)
 

@@ -8,7 +8,7 @@ from typing import Any
 from drawings import panels
 from findings import check_html
 
-from graphspec.show.report.network_drawing import drawing, legend
+from graphspec.show.report.network import drawing, legend
 from specs import dense_spec
 
 BLOCKS: dict[str, Any] = {

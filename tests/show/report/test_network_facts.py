@@ -9,7 +9,7 @@ import pytest
 from findings import rows_of
 
 import graphspec as gs
-from graphspec.show.report.network_facts import activation, gradients, network_facts
+from graphspec.show.report.network import activation, gradients, network_facts
 from specs import blobs, dense_spec
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from graphspec.show.report.number_errors import boxes, determination, number_errors
+from graphspec.show.report.scores import boxes, determination, number_errors
 
 K = np.arange(200)
 TRUE = (K * 37 % 101) / 7

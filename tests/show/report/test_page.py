@@ -7,7 +7,8 @@ import re
 from base64 import b64encode
 from html.parser import HTMLParser
 
-from graphspec.show.report.page import Opening, Section, assets, page, text, wide
+from graphspec.base.document import Element, Section
+from graphspec.show.html import Opening, assets, page, text, wide
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egnp\x00\x1b[31m&amp;"
 
@@ -25,7 +26,7 @@ class Tags(HTMLParser):
 
 
 def test_only_its_own_script_may_run() -> None:
-    html = page(Opening("a"), [Section("one", "One", "<p>1</p>")])
+    html = page(Opening("a"), [Section("one", "One", [Element("<p>1</p>")])])
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = next(a["content"] for t, a in Tags(html).found if t == "meta" and "http-equiv" in a)
@@ -41,7 +42,7 @@ def test_only_its_own_script_may_run() -> None:
 
 def test_text_is_escaped() -> None:
     opening = Opening(HOSTILE, HOSTILE, (HOSTILE, ""))
-    html = page(opening, [Section("one", HOSTILE, f"<p data-tip='{text(HOSTILE)}'>{text(HOSTILE)}</p>")])
+    html = page(opening, [Section("one", HOSTILE, [Element(f"<p data-tip='{text(HOSTILE)}'>{text(HOSTILE)}</p>")])])
     tags = Tags(html).found
     assert [tag for tag, _ in tags].count("script") == 1
     assert "img" not in [tag for tag, _ in tags]
@@ -52,7 +53,9 @@ def test_text_is_escaped() -> None:
 
 
 def test_it_has_landmarks_and_headings() -> None:
-    html = page(Opening("a", "kind", ("lead", "")), [Section("one", "One", wide("<table></table>", "a table"))])
+    html = page(
+        Opening("a", "kind", ("lead", "")), [Section("one", "One", [Element(wide("<table></table>", "a table"))])]
+    )
     tags = Tags(html).found
     names = [tag for tag, _ in tags]
     for tag in ("h1", "h2", "header", "nav", "main", "footer"):

@@ -11,9 +11,9 @@ from findings import DATA, findings_of, rows_of
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
+from graphspec.show.report.columns import read_parts
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.parts import prepared_in_memory, read_parts, repeated, some_rows
-from graphspec.show.report.sampling import taken
+from graphspec.show.report.rows import prepared_in_memory, repeated, some_rows, taken
 from specs import blobs, dense_spec
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from findings import html_from
 
 import graphspec as gs
-from graphspec.show.report.places import file_name, places, run_name, shown_part, source_name, source_of
+from graphspec.show.report.rows import file_name, places, run_name, shown_part, source_name, source_of
 from specs import dense_spec
 
 
@@ -24,14 +25,14 @@ def test_rows_of_a_table_have_lines(tmp_path: Path) -> None:
     assert places(spec, "train")(0) == "line 2"
     assert places(spec, "validation")(4) == "line 6"
     assert source_of(spec, "validation") is spec.data["train"]
-    assert source_name(spec, "validation") == "<code>some rows.csv</code>"
+    assert html_from(source_name(spec, "validation")) == "<code>some rows.csv</code>"
 
 
 def test_rows_of_files_that_are_gone_and_of_no_files_have_numbers() -> None:
     spec = _spec({"train": {"file": "gone.csv"}})
     assert places(spec, "train")(1) == "row 2 (counted from 1)"
     assert places(spec, "test")(1) == "row 2 (counted from 1)"
-    assert source_name(spec, "test") == ""
+    assert html_from(source_name(spec, "test")) == ""
 
 
 def test_runs_inside_the_current_folder_have_relative_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphspec.show.report.sampling import evenly
+from graphspec.show.report.rows import evenly
 
 
 def test_rows_are_spread_evenly() -> None:

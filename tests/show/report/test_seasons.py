@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphspec.data.series import Instants, Series, usual_step
-from graphspec.show.report.seasons import LAST, before, grid_of
+from graphspec.show.report.baselines import LAST, before, grid_of
 
 
 def series(times: np.ndarray, groups: np.ndarray) -> Series:

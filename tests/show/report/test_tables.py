@@ -1,24 +1,20 @@
-"""Tables of a report."""
+"""Tables of numbers, and numbers as text."""
 
 from __future__ import annotations
 
-from graphspec.show.report.tables import UNDEFINED, amount, beside, facts, share, table
+from findings import html_from
+
+from graphspec.base.document import UNDEFINED
+from graphspec.show.report.charts import amount, share, table
 
 
-def test_headers_captions_and_numbers() -> None:
-    html = table("Each <one>", ["Name", "Value"], [("a & b", "1"), ("c", UNDEFINED)])
-    assert "<caption>Each &lt;one&gt;</caption>" in html
-    assert '<th scope="col">Name</th><th scope="col" class="number">Value</th>' in html
-    assert '<th scope="row">a &amp; b</th><td class="number">1</td>' in html
-    assert '<td class="number" data-value="">–</td>' in html  # sorts behind all numbers
+def test_the_first_columns_are_texts_the_others_numbers() -> None:
+    html = html_from(table("Each <one>", ["Name", "Of", "Value"], [("a", "b", "1"), ("c", "d", UNDEFINED)], texts=2))
+    assert "<th scope=col>Name</th><th scope=col>Of</th><th scope=col class=number>Value</th>" in html
+    assert '<td>d</td><td class=number data-value="">–</td>' in html  # sorts behind all numbers
     assert "data-sort" in html
-    assert "data-sort" not in table("t", ["a"], [("b",)], sort=False)
+    assert "data-sort" not in html_from(table("t", ["a"], [("b",)], sort=False))
 
 
 def test_values_that_are_not_defined() -> None:
     assert [share(0.12345), share(float("nan")), amount(float("nan")), amount(1234.5)] == ["0.123", "–", "–", "1234.5"]
-
-
-def test_values_with_names_and_parts() -> None:
-    assert facts([("a", "<1>")]) == '<dl class="values"><div><dt>a</dt><dd>&lt;1&gt;</dd></div></dl>'
-    assert beside("x", "", "y") == '<div class="beside"><div>x</div><div>y</div></div>'

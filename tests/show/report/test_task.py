@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.show.report.task import kind, listed, sentence
+from graphspec.show.report.about import kind, listed, sentence
 
 DENSE = {"name": "y", "type": "Dense", "units": 1}
 

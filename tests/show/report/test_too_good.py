@@ -8,8 +8,7 @@ import numpy as np
 from judged import dense, judge, network, numbers
 
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.importance import Change, Importance, Importances
-from graphspec.show.report.too_good import too_good
+from graphspec.show.report.importance import Change, Importance, Importances, too_good
 
 N = 400
 COLUMNS = {name: {"shape": [1]} for name in ("end", "price", "age")}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judged import dense, judge, network, numbers
+from judged import dense, judge, network, numbers, rows
 
 from graphspec.show.report.baselines import Baseline
-from graphspec.show.report.verdicts import known_rows, lines, verdicts
+from graphspec.show.report.verdicts import known_rows, lines, rule_scores, verdicts
 
 X, Y = numbers(60, 5), 10 * numbers(60, 1, seed=4)
 IDS = np.repeat([0, 1], [40, 20])
@@ -68,3 +68,16 @@ def test_a_rule_that_answers_few_rows_is_left_out() -> None:
     most, few = (np.where(np.arange(60)[:, None] < n, np.nan, Y) for n in (20, 50))
     kept, rows = known_rows(judged.heads["h"], [Baseline("few", few), Baseline("most", most)])
     assert ([rule.name for rule in kept], rows.tolist()) == (["most"], list(range(20, 60)))
+
+
+def test_scores_of_a_head_stand_beside_those_of_rules() -> None:
+    spec = network(dense(3, "softmax"), {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]})
+    found, judged, html = judge(spec, numbers(40, 5), np.arange(40) % 3)
+    head, rules = judged.heads["h"], found.baselines["h"]
+    metrics, scores = rule_scores(head, rules)
+    assert metrics == ["accuracy", "log loss"]
+    assert [name for name, _ in scores] == ["this network", *(rule.name for rule in rules)]
+    assert scores[0][1] == pytest.approx([judged.results["accuracy"], judged.results["loss"]], rel=1e-5)
+    names = [row[0] for row in rows(html, "Beside simple rules")]
+    assert names == ["This network", "Always '0'", "The shares of these rows"]
+    assert rule_scores(head, []) == ([], [])

@@ -1,0 +1,118 @@
+"""What notebooks show of models and trainings, as HTML. It has no script and loads nothing; all text of specs is escaped."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphspec.base.text import printable
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import cost
+from graphspec.show.drawing.curves import Best, number
+from graphspec.show.drawing.outline import outline
+from graphspec.show.drawing.summary import summary_lines
+from graphspec.show.drawing.svg import escape
+from graphspec.show.drawing.svg import svg as draw
+
+if TYPE_CHECKING:
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.dims import Shape
+    from graphspec.language.declarations import Spec
+
+# HTML for notebooks. It has no script and loads nothing; all text of specs is escaped.
+MAX_ROWS = 60
+"""The largest number of metrics in a table."""
+_OPEN_ROWS = 12
+"""The largest number of metrics in a table that is not folded."""
+MAX_DRAWING = 4_000_000
+"""Characters of the largest drawing that a page contains: notebooks store it in their file."""
+
+
+def picture(svg: str) -> str:
+    """Return an SVG document as an image: its styles and identifiers cannot meet those of the page."""
+    data = b64encode(svg.encode()).decode()
+    return f'<img alt="" style="max-width: 100%" src="data:image/svg+xml;base64,{data}">'
+
+
+def history_html(svg: str, last: Mapping[str, float], best: Mapping[str, Best | None]) -> str:
+    """Return the curves of a training, and a table of the last and the best values."""
+    rows = []
+    for key in list(last)[:MAX_ROWS]:
+        found = best.get(key)
+        cells = "<td></td><td></td>" if found is None else f"<td>{number(found.value)}</td><td>{found.epoch}</td>"
+        rows.append(f"<tr><td>{text(key)}</td><td>{number(last[key])}</td>{cells}</tr>")
+    head = "<tr><th></th><th>last epoch</th><th>best</th><th>in epoch</th></tr>"
+    table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return picture(svg) + (table if len(rows) <= _OPEN_ROWS else details("values", table))
+
+
+def model_html(name: str, description: str, state: str, table: list[str], svg: str | None) -> str:
+    """Return a model: its name and description, its state in a line, its table of nodes, and its drawing, folded."""
+    parts = [f"<p><b>{text(name)}</b>{': ' if description else ''}{text(description)}<br>{text(state)}</p>"]
+    lines = text("\n".join(table))
+    parts.append(f'<pre style="line-height: 1.3; white-space: pre; overflow-x: auto">{lines}</pre>')
+    if svg is not None and len(svg) <= MAX_DRAWING:
+        parts.append(details("drawing", picture(svg)))
+    return "".join(parts)
+
+
+def details(title: str, content: str) -> str:
+    """Return ``content``, which is HTML, folded under ``title``."""
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def text(value: str) -> str:
+    """Return text of a spec as HTML."""
+    return escape(printable(value))
+
+
+# What Python and notebooks show of a model.
+_NODES = 400
+"""Nodes of the largest network that a notebook draws."""
+
+
+def described(model: Session) -> str:
+    """Return a line such as ``<graphspec.Model 'housing': 8 inputs -> 1, 1,234 parameters, trained 20 epochs>``."""
+    return printable(f"<graphspec.Model '{model.spec.name}': {_state(model)}>")
+
+
+def _state(model: Session) -> str:
+    inputs, outputs = [v.shape for v in model.whole.inputs.values()], [v.shape for v in model.whole.outputs.values()]
+    if model.learns:
+        parameters = "parameters to be learnt from the training rows"
+    else:
+        count = sum(p.size for p in model.graph.params.values())
+        parameters = f"{count:,} parameter{'' if count == 1 else 's'}"
+    epochs = model.epochs_done
+    trained = f"trained {epochs:,} epoch{'' if epochs == 1 else 's'}" if epochs else "not trained"
+    return f"{_shapes(inputs, 'input')} -> {_shapes(outputs, 'head')}, {parameters}, {trained}"
+
+
+def _shapes(shapes: list[Shape], noun: str) -> str:
+    if len(shapes) != 1:
+        return f"{len(shapes)} {noun}s"
+    return "x".join(str(size) for size in shapes[0][1:]) or "1"
+
+
+def summary(model: Session, rows: int | None = None, *, width: int | None = None, expand: bool = False) -> list[str]:
+    """Return the lines of ``graphspec summary``, for batches of ``rows`` rows (default: the spec's)."""
+    spec, lowered = _lowered(model)
+    rows = rows or spec.training.batch_size
+    return list(summary_lines(spec, lowered, rows, width=width, expand=expand, option="`summary(expand=True)`"))
+
+
+def model_page(model: Session) -> str:
+    """Return a model as HTML: its name, its state, its table of nodes and its drawing, folded."""
+    spec, lowered = _lowered(model)
+    svg = draw(outline(spec, lowered, cost(spec, lowered, 1))) if len(spec.nodes) <= _NODES else None
+    return model_html(spec.name, spec.description, _state(model), summary(model)[2:], svg)
+
+
+def _lowered(model: Session) -> tuple[Spec, Lowered]:
+    """Return the spec and its graph with the nodes' outputs, which a model does not keep."""
+    found: tuple[Spec, Lowered] = model.once(
+        "lowered", lambda: check(model.spec, allow_outside=True, adapted=model.adapted).require()
+    )
+    return found

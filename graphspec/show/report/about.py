@@ -1,0 +1,478 @@
+"""What was trained, on what, how well it answers, and where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.arrays.memory import human
+from graphspec.base.document import (
+    Block,
+    Code,
+    Column,
+    Facts,
+    Folded,
+    Group,
+    Heading,
+    Inline,
+    Section,
+    Span,
+    Table,
+    Text,
+)
+from graphspec.base.text import count, duration, number, shell, shorten_end
+from graphspec.graph.ir.dims import LearntSize
+from graphspec.show.report.importance import doubts
+from graphspec.show.report.rows import file_name, run_name
+from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
+from graphspec.show.report.worst import plain
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
+    from graphspec.engine.training.reporting import Times
+    from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
+    from graphspec.show.report.findings import Findings
+    from graphspec.show.report.scored import Scored
+
+# What a network does, in a plain sentence: what it reads and what its heads answer.
+_LISTED = 5  # names that a sentence lists
+_NAME = 40  # characters of a name
+
+
+def sentence(model: Session) -> str:
+    """Return what the network reads and answers, as plain text."""
+    spec = model.spec
+    answers = "; ".join(_answer(model, head) for head in list(spec.heads.values())[:_LISTED])
+    more = len(spec.heads) - _LISTED
+    return f"Reads {_inputs(spec)}. Answers {answers}" + (f"; and {count(more, 'further head')}." if more > 0 else ".")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as people list them: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def kind(model: Session) -> str:
+    """Return the kind of the task, such as ``Classification``, ``Regression`` or ``Forecast``."""
+    kinds = dict.fromkeys(kind_of(model, head) for head in model.spec.heads.values())
+    if any(source.windows is not None for source in model.spec.data.values()) and [*kinds] == ["regression"]:
+        return "Forecast"
+    named = [k for k in kinds if k]
+    return listed(named).capitalize() if named else "Network"
+
+
+def kind_of(model: Session, head: HeadDecl) -> str:
+    """Return the kind of a head's task; nothing if it has no loss."""
+    loss = head.loss
+    if loss is None:
+        return ""
+    units = model.graph.outputs[head.name].shape[-1]
+    if loss.targets == "labels":
+        return "sequence recognition"
+    if loss.targets == "groups":
+        return "embedding"
+    if loss.targets in ("ids", "one_hot"):
+        return "classification"
+    if loss.fits == "classes" or loss.binary:
+        return "classification" if units == 1 else "multi-label classification"
+    return "regression"
+
+
+def _inputs(spec: Spec) -> str:
+    declared: Any = spec.document.get("inputs")
+    declared = declared if isinstance(declared, dict) else {}
+    parts, inside = [], set[str]()
+    for name, keys in declared.items():
+        columns = keys.get("columns") if isinstance(keys, dict) else None
+        if columns:
+            names = [str(column) for column in columns]
+            inside.update(names)
+            parts.append(f"a record of {count(len(names), 'column')} ({_some(names)})")
+        elif name in spec.inputs:
+            parts.append(_input(spec.inputs[name]))
+    if not parts:
+        parts = [_input(decl) for decl in spec.inputs.values()]
+    more = len(parts) - _LISTED
+    listed = parts[:_LISTED] + ([count(more, "further input")] if more > 0 else [])
+    return _and(listed)
+
+
+def _input(decl: InputDecl) -> str:
+    name, sizes = _short(decl.name), [str(n) if isinstance(n, int) else "any" for n in decl.shape]
+    shape = " × ".join(sizes)
+    if decl.dtype == "string":
+        return f"a text, {name}" if not sizes or sizes == ["1"] else f"{shape} texts, {name}"
+    if len(sizes) == 3 and decl.shape[2] in (1, 3, 4):
+        return f"a picture of {' × '.join(sizes[:2])} pixels, {name}"
+    return f"{shape or 'a'} number{'' if shape in ('', '1') else 's'}, {name}"
+
+
+def _answer(model: Session, head: HeadDecl) -> str:
+    value, what = model.graph.outputs[head.name], kind_of(model, head)
+    units = value.shape[-1] if value.rank > 1 else 1
+    name, steps = _short(head.name), " at each step" if value.rank > 2 else ""
+    labels = head.labels or []
+    if what == "classification":
+        if units == 1:
+            choice = " or ".join(map(_short, labels)) if len(labels) == 2 else "yes or no"
+            return f"{name}: {choice}{steps}"
+        listed = f" ({_some(labels)})" if labels else ""
+        return f"{name}: one of {units} classes{listed}{steps}"
+    if what == "multi-label classification":
+        return f"{name}: which of {units} classes apply{steps}"
+    if what == "sequence recognition":
+        return f"{name}: a sequence of labels"
+    if what == "regression":
+        return f"{name}: {'a number' if units == 1 else f'{units} numbers'}{steps}"
+    return f"{name}: {units} numbers"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [_short(name) for name in names[:_LISTED]]
+    return ", ".join(shown) + (", …" if len(names) > _LISTED else "")
+
+
+def _and(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}"
+
+
+def _short(name: str) -> str:
+    return shorten_end(" ".join(name.split()), _NAME)
+
+
+# What was trained, on what, and how well it answers.
+_TILES = 6
+_ROWS = 14  # values of a table that stands open
+
+
+def headline(found: Findings) -> Section | None:
+    """Return the losses and metrics of the judged rows, and the facts of the training."""
+    judged = found.judged
+    parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
+    if judged is not None:
+        parts = [*_verdicts(found), _said(found, judged), _tiles(found, judged), _table(found, judged)]
+    return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])
+
+
+def about(found: Findings) -> str:
+    """Return the line above the title: the kind of task and the day of the training."""
+    day = f" · trained on {day_of(found.times)}" if found.times is not None and found.times.starts else ""
+    return f"{kind(found.model)}{day}"
+
+
+def _verdicts(found: Findings) -> Iterator[Text]:
+    """Yield how each head compares with the best simple rule, and what is too good."""
+    for line in lines(found.verdicts):
+        yield Text(line.text, "warning" if line.better is False else "verdict")
+    for said in doubts(found):
+        yield Text(said[:1].upper() + said[1:], "warning")
+
+
+def _said(found: Findings, judged: Scored) -> Text:
+    """Return on which rows the network is judged, and what the intervals mean."""
+    windows = "windows" if judged.raw.times is not None else "rows"
+    rows = {
+        "test": f"{judged.total:,} test {windows}, which the training has not seen",
+        "given": f"{judged.total:,} rows that were given to the report",
+        "validation": f"{judged.total:,} validation {windows}, as the spec has no test data: the training did not learn "
+        "from them, but may have been stopped or chosen by them",
+        "train": f"the {judged.total:,} training {windows} themselves, as the spec has neither test nor validation data: "
+        "new rows will be answered less well",
+    }[judged.part]
+    said = ""
+    if found.intervals:
+        how = "stretches of time" if judged.raw.times is not None else "rows"
+        sample = "" if len(judged.rows) == judged.total else f", from {len(judged.rows):,} of them,"
+        said = f" Ranges are 95 % intervals{sample}: of shares by Wilson's formula, of other values"
+        said += f" by {RESAMPLES:,} bootstrap resamples of {how}."
+    elif judged.total < FEWEST:
+        said = f" There are no intervals for fewer than {FEWEST} rows."
+    changed = Span("These rows have changed since the training.", "strong")
+    return Text((f"Judged on {rows}.", (" ", changed) if found.changed else "", said))
+
+
+def _tiles(found: Findings, judged: Scored) -> Group:
+    """Return the main values: metrics with one value each, then the loss."""
+    losses = {"loss", *(f"{name}_loss" for name in judged.heads)}
+    metrics = [key for key in judged.results if key not in losses and key not in judged.meanings]
+    chosen = [*metrics[: _TILES - 1], "loss"]
+    tiles: list[Block] = []
+    for key in chosen:
+        value, interval = judged.results[key], found.intervals.get(key)
+        more = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
+        tile = [Text(key, "name"), Text(number(value), "value"), Text(more or "\u00a0", "more")]
+        tiles.append(Group("tile", tile))
+    return Group("tiles", tiles)
+
+
+def _table(found: Findings, judged: Scored) -> Block:
+    """Return all values, as ``graphspec evaluate`` prints them, beside those of the last epoch."""
+    train = {key: values[-1] for key, values in found.history.items() if values}
+    meanings = bool(judged.meanings)
+    columns = ["Loss or metric", judged.part, "95 % interval", "training", "validation", *(["of"] if meanings else [])]
+    last = [c for c in ("training", "validation") if c != judged.part and _any(judged.results, train, c)]
+    columns = [c for c in columns if c in (judged.part, *last) or c not in ("training", "validation")]
+    columns = list(dict.fromkeys(columns))
+    rows = []
+    for key, value in judged.results.items():
+        interval = found.intervals.get(key)
+        cells = {
+            "95 % interval": "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+            "training": number(train[key]) if key in train else "",
+            "validation": number(train[f"val_{key}"]) if f"val_{key}" in train else "",
+            judged.part: f"{value:.6g}",
+            "of": judged.meanings.get(key, ""),
+        }
+        rows.append([key, *(cells[c] for c in columns[1:])])
+    others = f"; {' and '.join(last)} as in the last epoch" if last else ""
+    caption = f"Losses and metrics on the {judged.part} rows{others}"
+    described = [Column(c, "" if c in ("Loss or metric", "of") else "number") for c in columns]
+    table = Table(described, rows, caption, label="Losses and metrics")
+    return table if len(rows) <= _ROWS else Folded(f"All {len(rows):,} values", [table])
+
+
+def _any(results: Mapping[str, float], last: Mapping[str, float], column: str) -> bool:
+    return any((key if column == "training" else f"val_{key}") in last for key in results)
+
+
+def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
+    """Yield the facts of a training, by name, as plain text."""
+    model, times, record = found.model, found.times, found.record
+    spec, epochs = model.spec, max(map(len, found.history.values()), default=0)
+    yield from _data(found)
+    if times is not None and times.starts:
+        again = len(times.starts) - 1
+        resumed = f"; resumed {'once' if again == 1 else f'{again:,} times'}" if again else ""
+        yield "Trained", f"{moment(times.starts[0].at)}{resumed}"
+    if times is not None and times.seconds is not None:
+        speed = f", {times.rows_per_second:,.0f} rows per second" if times.rows_per_second else ""
+        each = f", {duration(times.seconds / epochs)} per epoch" if epochs > 1 and times.complete else ""
+        yield "Training time", f"{'' if times.complete else 'at least '}{duration(times.seconds)}{each}{speed}"
+    if epochs:
+        wanted = spec.training.epochs
+        of = f" of {wanted:,}" if wanted > epochs else ""
+        yield "Epochs", f"{epochs:,}{of}" + (f"; stopped: {found.stopped}" if found.stopped else "")
+        restored = None if times is None else times.restored_epoch
+        yield "Weights", f"of epoch {restored:,}, restored" if restored else f"of the last epoch, {epochs:,}"
+    params = list(model.graph.params.values())
+    total, trained = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
+    if not isinstance(total, LearntSize):
+        part = "" if trained == total else f", {trained:,} of them trainable"
+        yield (
+            "Network",
+            f"{count(len(spec.nodes), 'layer')}, {count(total, 'parameter')}{part}; {human(4 * total)} of weights",
+        )
+    optimizer = type(spec.training.optimizer).__name__
+    workers = record.get("workers", 1)
+    processes = f", {workers} processes" if isinstance(workers, int) and workers > 1 else ""
+    yield "Optimizer", f"{optimizer}, batches of {spec.training.batch_size:,}, seed {spec.training.seed}{processes}"
+    yield "Exported", exported(record)
+
+
+def exported(record: Mapping[str, Any]) -> str:
+    """Return the file to which ``train --export`` wrote a run, and what its proof says."""
+    known = record.get("exported")
+    if not isinstance(known, dict) or not isinstance(known.get("bytes"), int):
+        return "not with the training"
+    proof = "; ".join(str(known.get("proof")).splitlines())
+    return f"{known.get('file')}, {human(known['bytes'])}: {proof}"
+
+
+def _data(found: Findings) -> Iterator[tuple[str, str]]:
+    spec, judged = found.model.spec, found.judged
+    for part, name in (("train", "Training rows"), ("validation", "Validation rows"), ("test", "Test rows")):
+        source = spec.data.get(part)
+        if source is None:
+            continue
+        rows = (
+            None
+            if found.times is None
+            else {"train": found.times.rows, "validation": found.times.validation_rows}.get(part)
+        )
+        if judged is not None and judged.part == part:
+            rows = judged.total
+        number = f"{rows:,} " if rows else ""
+        yield name, f"{number}{'of ' if number else ''}{_source(source)}"
+
+
+def _source(source: DataSource) -> str:
+    if source.split is not None:
+        how = "at the end " if source.in_order or source.by_time else ""
+        by = f", stratified by {source.stratify}" if source.stratify else ""
+        return f"the training data, {100 * source.split:g} % {how}of it{by}".replace("  ", " ")
+    if source.query is not None:
+        return "a query" if source.file is None else f"a query of {source.file.name}"
+    return ", ".join(file_name(path) for path in source.paths) or "the data"
+
+
+def moment(at: str) -> str:
+    """Return a moment of ``timing.json`` as people write it; as it is if it is none."""
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    return f"{found.day} {found:%B %Y, %H:%M} {found.tzname() or ''}".strip()
+
+
+def day_of(times: Times) -> str:
+    """Return the day on which a run was started."""
+    return moment(times.starts[0].at).partition(",")[0]
+
+
+# Where a run comes from: its spec, what was learnt from rows, versions, hashes, and the commands that repeat and use it.
+_SPEC = 20_000  # characters of the spec that are shown
+_LEARNT = 60  # layers whose learnt arguments are shown
+_VALUES = 200  # characters of learnt values
+_NOT_KEPT = Text(("The model is in the memory only: ", Span("model.save(…)", "code"), " keeps it in a run directory."))
+
+
+def origins(found: Findings) -> Section:
+    """Return the spec, versions and hashes of a run, and commands."""
+    kept = [*_repeat(found), *_use(found)] if found.directory is not None else [_NOT_KEPT]
+    blocks = [*kept, _spec(found.model), *_learnt(found.model), *_versions(found)]
+    return Section("origins", "Spec and versions", blocks)
+
+
+def _repeat(found: Findings) -> list[Block]:
+    """Return the command that repeats the run, and what the same bits need."""
+    run, spec = run_name(found.directory), found.model.spec
+    words = ["graphspec", "train", f"{run}/spec.json", "--out", f"{run}-again"]
+    workers = found.record.get("workers")
+    if spec.training.workers == "mpi" and isinstance(workers, int) and workers > 1:
+        words = ["mpiexec", "-n", f"{workers}", *words]
+    elif isinstance(workers, int) and workers > 1 and spec.training.workers != workers:
+        words += ["--set", f"training.workers={workers}"]
+    packages = found.record.get("packages")
+    numpy = f" and NumPy {packages['numpy']}" if isinstance(packages, Mapping) and "numpy" in packages else ""
+    version = found.record.get("graphspec")
+    needs = f"graphspec {version}{numpy}" if version else "the same versions of graphspec and NumPy"
+    kernels = _kernels(found.record)
+    on = f", on a processor with the same BLAS kernels ({kernels})" if kernels else ", on the same kind of processor"
+    same = f"The same bits come out with the same data, with {needs}{on}, and with as many workers."
+    return [Heading("Repeat it"), Code(shell(*words), "repeat"), Text(same)]
+
+
+def _use(found: Findings) -> list[Block]:
+    """Return the commands that use the run."""
+    run, model = run_name(found.directory), found.model
+    source = next(iter(model.spec.data.values()), None)
+    rows = "new_rows.csv"
+    if source is not None and (source.images is not None or source.texts is not None):
+        rows = "new_files"
+    elif source is not None and source.file is not None and source.query is None and "*" not in source.file.name:
+        rows = "new_rows" + "".join(source.file.suffixes[-2:] if source.file.suffix == ".gz" else [source.file.suffix])
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in model.spec.name)[:60] or "model"
+    labels = ["--labels"] if model.labels else []
+    lines = [
+        shell("graphspec", "predict", run, rows, *labels),
+        shell("graphspec", "export", run, "-o", f"{name}.onnx"),
+        *([shell("graphspec", "evaluate", run)] if "test" in model.spec.data else []),
+    ]
+    return [Heading("Use it"), Code("\n".join(lines), "use")]
+
+
+def _spec(model: Session) -> Block:
+    shown = yaml_of(model.spec.document)
+    cut = len(shown) > _SPEC
+    if cut:
+        shown = shown[: shown.rfind("\n", 0, _SPEC)]
+    note = [Text("The rest is in spec.json of the run.", "note")] if cut else []
+    return Folded(f"Spec ({count(shown.count(chr(10)) + 1, 'line')})", [Code(shown, "spec"), *note])
+
+
+def yaml_of(document: Mapping[str, Any]) -> str:
+    """Return a document as YAML, short lists and mappings in one line."""
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = None
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.width, writer.allow_unicode = 110, True
+    writer.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    writer.dump(document, stream)
+    return stream.getvalue().rstrip("\n")
+
+
+def _learnt(model: Session) -> list[Block]:
+    """Return what layers and heads have learnt from the training rows."""
+    adapted = model.adapted
+    if adapted is None:
+        return []
+    states = [*adapted.layers.items(), *((f"head {name}", state) for name, state in adapted.heads.items())]
+    rows = [
+        (shorten_end(name, 60), key, _values(value)) for name, state in states[:_LEARNT] for key, value in state.items()
+    ]
+    if not rows:
+        return []
+    more = len(states) - _LEARNT
+    note = [Text(f"{count(more, 'more layer')} in adapted.json of the run.", "note")] if more > 0 else []
+    table = Table(("layer", "argument", "values"), rows, label="Learnt before training")
+    rows_of = f" from {count(adapted.rows, 'training row')}" if adapted.rows else ""
+    return [Folded(f"Learnt{rows_of} before the first step", [table, *note])]
+
+
+def _values(value: Any) -> Inline:
+    if isinstance(value, Mapping) and "shape" in value:  # the array of a file
+        return f"{value.get('dtype')}{value['shape']}"
+    if not isinstance(value, list):
+        return shorten_end(_one(value), _VALUES)
+    shown, size = [], 0
+    for each in value[:200]:
+        shown.append(_one(each))
+        size += len(shown[-1]) + 2
+        if size > _VALUES:
+            break
+    more = [Span(f" … {len(value):,} in all", "share")] if len(value) > len(shown) else []
+    return (shorten_end(", ".join(shown), _VALUES), *more)
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, float):
+        return plain(np.float32(value) if abs(value) < 3e38 else value)
+    return (value if value.strip() else repr(value)) if isinstance(value, str) else str(value)
+
+
+def _versions(found: Findings) -> list[Block]:
+    """Return versions, machine and hashes."""
+    record, facts = found.record, dict[str, str]()
+    packages = record.get("packages")
+    facts["graphspec"] = str(record.get("graphspec") or "")
+    facts["Python"] = str(record.get("python") or "")
+    facts |= {str(k): str(v) for k, v in packages.items()} if isinstance(packages, Mapping) else {}
+    facts["platform"] = str(record.get("platform") or "")
+    facts["processor cores"] = str(record.get("cores") or "")
+    facts["BLAS kernels"] = _kernels(record)
+    facts["graphspec-kernels"] = _kernels(record, "compiled")
+    threads = record.get("blas_threads")
+    facts |= {str(k): str(v) for k, v in threads.items()} if isinstance(threads, Mapping) else {}
+    facts["workers"] = str(record.get("workers") or "")
+    facts["seed"] = str(record.get("seed", found.model.seed))
+    facts["SHA-256 of the spec"] = str(record.get("spec_sha256") or "")
+    facts["SHA-256 of what was learnt from rows"] = str(record.get("adapted_sha256") or "")
+    hashes = record.get("data_sha256")
+    if isinstance(hashes, Mapping):
+        facts |= {f"SHA-256 of the {part} data": str(value) for part, value in hashes.items()}
+    if found.directory is not None:
+        facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
+    shown = [(name, Span(value, "code") if "SHA" in name else value) for name, value in facts.items() if value]
+    return [Heading("Versions and hashes"), Facts(shown, "facts")]
+
+
+def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
+    plan = record.get("plan")
+    found = plan.get(which) if isinstance(plan, Mapping) else None
+    return str(found) if found else ""
+
+
+def _file_hash(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,262 @@
+"""How the training went: losses, metrics and the learning rate by epoch, as charts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
+from graphspec.base.text import count
+from graphspec.show.drawing.curves import (
+    Best,
+    Scale,
+    best_epoch,
+    epochs,
+    for_values,
+    logarithmic,
+    number,
+    panels_of,
+    pieces,
+)
+from graphspec.show.html import text
+from graphspec.show.report.charts import LEFT, Plot
+from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
+
+if TYPE_CHECKING:
+    from graphspec.show.report.findings import Findings
+
+# Values by epoch as charts: lines of a training or of several runs, with marks, and the numbers that the pointer shows.
+MAX_POINTS = 300  # of a line
+_ALL_POINTS = 6000  # of all lines of a page: a page stays small
+_FEWEST_POINTS = 40
+
+
+LOG_SWITCH = Element(
+    '<div class="controls js-only"><button type="button" data-switch="log" aria-pressed="false">Log scale</button></div>'
+)
+"""The button for logarithmic scales."""
+
+
+class Line(NamedTuple):
+    """A line: one value per epoch, and the class of its colour.
+
+    Attributes:
+        run: the number of its run among several; None for a training alone.
+    """
+
+    label: str
+    values: Sequence[float]
+    kind: str
+    run: int | None = None
+
+
+class Mark(NamedTuple):
+    """A vertical line at an epoch, from 1: ``kind`` is ``best``, ``restored``, ``stopped`` or ``resumed``."""
+
+    epoch: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart of some lines with the same axis."""
+
+    name: str
+    lines: Sequence[Line]
+
+
+def thinned(count: int, lines: int) -> list[int]:
+    """Return the epochs, from 0, of which a line has points: all, or of many some, with the first and the last.
+
+    Args:
+        lines: the number of lines on the page.
+    """
+    limit = max(_FEWEST_POINTS, min(MAX_POINTS, _ALL_POINTS // max(lines, 1)))
+    if count <= limit:
+        return list(range(count))
+    return sorted({round(k * (count - 1) / (limit - 1)) for k in range(limit)})
+
+
+def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list[Block]:
+    """Return the charts of all panels, and their numbers for the pointer.
+
+    Args:
+        name: a word, of which the id of the numbers on the page is made.
+    """
+    count = max((len(line.values) for panel in panels for line in panel.lines), default=0)
+    kept = thinned(count, sum(len(panel.lines) for panel in panels))
+    across = epochs(max(count, 1))
+    figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
+    numbers = {
+        "epochs": [k + 1 for k in kept],
+        "panels": [[[line.label, _shown(line.values, kept), line.run] for line in panel.lines] for panel in panels],
+    }
+    data = json.dumps(numbers, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+    script = Element(f'<script type="application/json" id="{name}-values">{data}</script>')
+    return [Group("charts", [Element(each) for each in figures]), script]
+
+
+def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
+    return [number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+
+
+def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
+    finite = [v for line in panel.lines for v in line.values if math.isfinite(v)]
+    if not finite:
+        return ""
+    best = for_values(finite)
+    plots = [_plot(panel, across, best, kept, marks)]
+    kinds = ["chart-auto"]
+    if min(finite) > 0 and not best.log and max(finite) > min(finite):
+        plots.append(_plot(panel, across, logarithmic(finite), kept, marks))
+        kinds.append("chart-log")
+    numbers = {"left": LEFT, "wide": plots[0].width, "tall": plots[0].height, "low": across.low, "high": across.high}
+    place = " ".join(f'data-{name}="{value:g}"' for name, value in numbers.items())
+    both = len(plots) == 2
+    shown = "".join(
+        f'<div class="{kind if both else "chart-only"}">{plot.drawing().markup}</div>'
+        for kind, plot in zip(kinds, plots, strict=True)
+    )
+    return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'
+
+
+def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
+    note = " (log scale)" if up.log else ""
+    plot = Plot(across, up, "epoch", panel.name + note, _summary(panel))
+    for mark in marks:
+        if across.low <= mark.epoch <= across.high and across.high > 1.5:
+            x = across.position(mark.epoch) * plot.width
+            plot.marks.append(
+                f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"/>'
+            )
+    for line in panel.lines:
+        run = "" if line.run is None else f' data-run="{line.run}"'
+        plot.marks.append(f"<g{run}>")
+        for piece in pieces(line.values, kept):
+            if len(piece) == 1:
+                plot.dots(piece, [""], line.kind)
+            else:
+                plot.line(piece, line.kind)
+        plot.marks.append("</g>")
+    return plot
+
+
+def _summary(panel: Panel) -> str:
+    """Return what a chart shows, for readers who do not see it."""
+    parts = []
+    for line in panel.lines[:6]:
+        finite = [v for v in line.values if math.isfinite(v)]
+        if finite:
+            parts.append(f"{line.label} from {number(finite[0])} to {number(finite[-1])}")
+    more = len(panel.lines) - 6
+    return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
+
+
+# The section of a report.
+
+_OPEN, _MAX = 8, 32  # panels that are shown at once, and at all
+_RATE = "learning_rate"
+
+
+def curves(found: Findings) -> Section | None:
+    """Return one chart for the loss and one for each metric, with marks for the best epoch, stops and resumptions."""
+    history = {key: values for key, values in found.history.items() if key != _RATE}
+    ended = max(map(len, history.values()), default=0)
+    if not ended:
+        return None
+    named = panels_of(history)
+    panels = [
+        Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
+        for name, keys in named.items()
+    ]
+    rates = learning_rates(found)
+    said = ""
+    finite = [rate for rate in rates if math.isfinite(rate)]
+    if finite and len(set(finite)) > 1:
+        panels.insert(1, Panel("learning rate", [Line("learning rate", rates, "a")]))
+    elif finite:
+        said = f" The learning rate was {finite[0]:g} throughout."
+    marks, explained = _marks(found, ended)
+    shown = panels[:_OPEN]
+    blocks: list[Block] = [Text(_sentence(found, ended) + said), _legend(named, explained), *_switch(panels)]
+    blocks += charts_of(shown, marks, "curves")
+    if further := panels[_OPEN:_MAX]:
+        left = f"; {len(panels) - _MAX} more are in history.csv" if len(panels) > _MAX else ""
+        title = f"{count(len(further), 'further metric')}{left}"
+        blocks.append(Folded(title, charts_of(further, marks, "further-curves")))
+    return Section("curves", "Curves", blocks)
+
+
+def learning_rates(found: Findings) -> list[float]:
+    """Return the learning rate of each epoch, NaN where it is unknown; nothing if none is known."""
+    if rates := found.history.get(_RATE):
+        return list(rates)
+    known = [] if found.times is None else [epoch.learning_rate for epoch in found.times.epochs]
+    return [math.nan if rate is None else rate for rate in known]
+
+
+def best_of(found: Findings) -> Best | None:
+    """Return the epoch that is best by what the callbacks monitor, else by the validation loss, else by the loss."""
+    for callback in found.model.spec.training.callbacks:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in found.history:
+            continue
+        if isinstance(callback, EarlyStopping) or callback.save_best_only:
+            if callback.mode == "auto":
+                return best_epoch(found.history, callback.monitor)
+            finite = [(v, k) for k, v in enumerate(found.history[callback.monitor]) if math.isfinite(v)]
+            if not finite:
+                return None
+            larger = callback.mode == "max"
+            value, k = max(finite, key=lambda p: (p[0], -p[1])) if larger else min(finite)
+            return Best(k + 1, callback.monitor, value)
+    return best_epoch(found.history)
+
+
+def _sentence(found: Findings, ended: int) -> str:
+    if ended == 1:
+        return "The training had one epoch: each chart has one point."
+    best = best_of(found)
+    if best is None:
+        return f"{ended:,} epochs."
+    last = "the last epoch" if best.epoch == ended else f"epoch {best.epoch:,} of {ended:,}"
+    return f"Best in {last}: {best.key} {number(best.value)}."
+
+
+def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str]]]:
+    """Return the marks of all charts, and what they mean: kind and text."""
+    marks, explained = [], []
+    best = best_of(found)
+    if best is not None and ended > 1:
+        marks.append(Mark(best.epoch, "best"))
+        explained.append(("best", f"best {best.key}: epoch {best.epoch:,}"))
+    restored = None if found.times is None else found.times.restored_epoch
+    if restored and ended > 1 and (best is None or best.epoch != restored):
+        marks.append(Mark(restored, "restored"))
+        explained.append(("restored", f"weights restored: epoch {restored:,}"))
+    elif restored and explained:
+        explained[0] = ("best", f"{explained[0][1]}, whose weights were restored")
+    if found.stopped and ended > 1:
+        marks.append(Mark(ended, "stopped"))
+        explained.append(("stopped", f"stopped: {found.stopped}"))
+    starts = [] if found.times is None else found.times.starts[1:]
+    for start in starts[:50]:
+        marks.append(Mark(min(max(start.epoch + 0.5, 1.0), float(ended)), "resumed"))
+    if starts:
+        explained.append(("resumed", f"resumed {'once' if len(starts) == 1 else f'{len(starts):,} times'}"))
+    return marks, explained
+
+
+def _legend(named: dict[str, list[str]], explained: list[tuple[str, str]]) -> Legend:
+    items = [("line a", "training")]
+    if any(key != name for name, keys in named.items() for key in keys):
+        items.append(("line b", "validation"))
+    return Legend([*items, *((f"mark {kind}", name) for kind, name in explained)])
+
+
+def _switch(panels: list[Panel]) -> list[Block]:
+    """Return the button for logarithmic scales, if a chart has one."""
+    values = [[v for line in panel.lines for v in line.values if math.isfinite(v)] for panel in panels]
+    return [LOG_SWITCH] if any(v and min(v) > 0 and max(v) > min(v) for v in values) else []

@@ -1,0 +1,504 @@
+"""The network: its drawing, and for every node shapes, costs, norms of activations and gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.memory import human
+from graphspec.base.arrays.random import Clock
+from graphspec.base.config import Config
+from graphspec.base.document import Block, Cell, Column, Element, Folded, Inline, Items, Row, Section, Span, Table, Text
+from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
+from graphspec.data.batches import BatchLoader, as_indices
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.cost import Cost, cost
+from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.runtime.bind import build_program
+from graphspec.graph.ir.dims import show
+from graphspec.graph.target import Target
+from graphspec.show.drawing.outline import Box, Panel, outline
+from graphspec.show.drawing.svg import (
+    FAMILIES,
+    LINE,
+    MARGIN,
+    PAD,
+    TITLE,
+    Placement,
+    arrange,
+    curve,
+    layered,
+    size,
+    text_width,
+    wrapped,
+)
+from graphspec.show.html import html_of, row_size, text
+from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, shown_part, taken
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.show.report.findings import Findings
+
+# What the nodes of a trained network do: costs, norms of activations, dead units, norms of weights and gradients.
+ROWS = 256
+"""Rows whose activations are looked at."""
+_MAX_BYTES = 1 << 28  # of activations
+_MAX_WORK = 2 * 10**10  # multiply-adds
+VANISHING = 1e-3
+"""A gradient is small if its norm, relative to the weights', is this small a part of the median over the nodes."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A node's output for some rows.
+
+    Attributes:
+        mean: the mean of the absolute values.
+        zeros: the share of zeros.
+        dead: units (places on the last axis, or channels) that are 0 in all rows, and their number.
+        finite: False if there are NaN or infinite values.
+    """
+
+    mean: float
+    zeros: float
+    dead: int
+    units: int
+    finite: bool
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What is known of a node.
+
+    Attributes:
+        activation: None for a node that is computed once per row, before training, and for outputs that are not numbers.
+        weights, gradient: Euclidean norms over the node's trainable weights; None without any.
+    """
+
+    activation: Activation | None = None
+    weights: float | None = None
+    gradient: float | None = None
+
+    @property
+    def relative(self) -> float | None:
+        """The norm of the gradient relative to the weights'; None without weights, or if all are 0."""
+        return self.gradient / self.weights if self.gradient is not None and self.weights else None
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What is known of a network.
+
+    Attributes:
+        nodes: by name.
+        rows: whose activations and gradients were looked at; 0 if none were.
+        why_not: a sentence, if none were.
+    """
+
+    spec: Spec
+    lowered: Lowered
+    costs: Cost
+    nodes: Mapping[str, NodeFacts]
+    rows: int
+    why_not: str = ""
+
+    def small_gradients(self) -> list[str]:
+        """Return the nodes whose gradient is 0, or small beside those of the others."""
+        known = {name: r for name, node in self.nodes.items() if (r := node.relative) is not None}
+        if not known or not all(map(math.isfinite, known.values())):
+            return []
+        usual = float(np.median([*known.values()]))
+        return [name for name, r in known.items() if r <= VANISHING * usual]
+
+
+def lowered_again(model: Session) -> tuple[Spec, Lowered]:
+    """Return the spec of a model with what it has learnt, and the outputs of its nodes."""
+    return check(model.spec, allow_outside=True, adapted=model.adapted, draws=False).require()
+
+
+def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:
+    """Look at a trained network.
+
+    Args:
+        raw: checked raw rows, for norms of activations and gradients; None if there are none.
+    """
+    spec, lowered = lowered_again(model)
+    costs = cost(spec, lowered, 1)
+    if raw is None or not len(raw):
+        return NetworkFacts(
+            spec, lowered, costs, {}, 0, "Without rows, there are no norms of activations and gradients."
+        )
+    total = costs.total()
+    count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
+    if count < 1:
+        return NetworkFacts(spec, lowered, costs, {}, 0, "The network is too large to compute norms for this page.")
+    rows = prepared_in_memory(model, taken(raw, evenly(len(raw), count)))
+    activations = _activations(model, lowered, rows)
+    norms = _norms(model, spec, rows)
+    nodes = {
+        node.name: NodeFacts(activations.get(node.name), *norms.get(node.name, (None, None))) for node in spec.nodes
+    }
+    return NetworkFacts(spec, lowered, costs, nodes, len(rows))
+
+
+def _activations(model: Session, lowered: Lowered, rows: Dataset) -> dict[str, Activation]:
+    """Return the activations of the nodes that NumPy computes."""
+    known = {output.name: output for node in model.graph.nodes for output in node.outputs}
+    wanted: dict[str, Value] = {}
+    for name in (node.name for node in model.spec.nodes):
+        for value in (lowered.outputs.get(name) or ())[:1]:
+            if value.name in known and value.type.is_float:
+                wanted[name] = known[value.name]
+    if not wanted:
+        return {}
+    inputs = {name: rows.inputs[name] for name in model.graph.inputs}
+    loader = BatchLoader(type(rows)(inputs), len(rows), shuffle=False, seed=model.seed)
+    graph = model.graph.with_outputs(wanted)
+    program = build_program(graph, model.parameters, Target(loader.shapes(len(rows))), seed=model.seed)
+    loader.start(0)
+    with model.access.reading(), settings():
+        loader.copy(0, program.feeds)
+        program.run()
+    return {name: activation(np.asarray(program.fetches[name])) for name in wanted}
+
+
+def activation(values: Array) -> Activation:
+    """Return what a node's output for some rows, ``(rows, …, units)``, is like."""
+    if not values.size:
+        return Activation(0.0, 0.0, 0, 0, True)
+    finite = bool(np.isfinite(values).all())
+    zero = values == 0
+    dead = zero.reshape(-1, values.shape[-1]).all(0) if values.ndim > 1 else zero[:0]
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = float(np.abs(values, dtype=np.float64).mean())
+    return Activation(mean, float(zero.mean()), int(dead.sum()), int(dead.size), finite)
+
+
+def gradients(model: Session, rows: Dataset) -> dict[str, Array]:
+    """Return the gradient of the loss of one batch for every trainable weight, by name, as in a training step.
+
+    The weights and the statistics of the model stay as they are.
+
+    Args:
+        rows: prepared rows, all of one batch.
+    """
+    objective = model.objective(rows)
+    indexed = as_indices(objective.graph, rows)
+    loader = BatchLoader(indexed, len(rows), shuffle=False, seed=model.seed)
+    with model.access.reading():
+        parameters = model.parameters.copy()  # a step in training mode changes moving statistics
+    gradient = np.zeros_like(parameters.vectors["trainable"])
+    graph = objective.graph.with_outputs({TOTAL: objective.total}, objective.total)
+    bind = partial(build_program, graph, parameters, Target(loader.shapes(len(rows))), gradient=gradient)
+    program = bind(training=True, seed=model.seed, clock=Clock())
+    loader.start(0)
+    with settings():
+        loader.copy(0, program.feeds)
+        program.run()
+    return parameters.get(gradient, "trainable")
+
+
+def _norms(model: Session, spec: Spec, rows: Dataset) -> dict[str, tuple[float, float]]:
+    """Return the norms of weights and gradients of each node that owns trainable weights."""
+    if not model.parameters.segments["trainable"] or all(head.loss is None for head in spec.heads.values()):
+        return {}
+    weights = model.parameters.get(group="trainable")
+    of = gradients(model, rows)
+    names = {node.name for node in spec.nodes}
+    squares: dict[str, list[float]] = {}
+    for name, weight in weights.items():
+        owner = _owner(name, names)
+        sums = squares.setdefault(owner, [0.0, 0.0])
+        for k, array in enumerate((weight, of[name])):
+            sums[k] += float(np.square(array, dtype=np.float64).sum())
+    return {name: (math.sqrt(a), math.sqrt(b)) for name, (a, b) in squares.items()}
+
+
+def _owner(weight: str, names: Sequence[str] | set[str]) -> str:
+    """Return the node that owns a weight ``<node>/<role>`` or ``<node>/<part>/<role>``."""
+    name = weight
+    while name not in names:
+        name = name.rpartition("/")[0]
+    return name
+
+
+# The drawing of a network for a page: boxes that can be chosen, with colours from the page's styles.
+def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mapping[str, str]) -> str:
+    """Return the panels beside each other as an SVG element.
+
+    A box with nodes is a button whose ``data-nodes`` has their numbers.
+
+    Args:
+        numbers: of the nodes, by name; boxes of others are no buttons.
+        flagged: nodes with a problem, and what it is.
+    """
+    names = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
+    families = {name: k % len(FAMILIES) for k, name in enumerate(names)}
+    parts: list[str] = []
+    x, height = MARGIN, 0.0
+    for column in arrange([(p, layered({k: size(b) for k, b in p.boxes.items()}, p.arrows)) for p in panels]):
+        y, widest = 4.0, 0.0
+        for panel, layout in column:
+            lines = wrapped(panel) if panel is not panels[0] else [""]
+            width = max(layout.width, *(text_width(line) * 1.25 for line in lines), 120.0)
+            top = y + (TITLE + LINE * max(len(lines) - 2, 0) if lines != [""] else 8.0)
+            parts += _heading(lines, x, y)
+            left = x + (width - layout.width) / 2
+            parts.append(f'<g transform="translate({left:.1f} {top:.1f})">')
+            parts += [f'<path class="arrow" d="{curve(p)}" marker-end="url(#network-tip)"/>' for p in layout.arrows]
+            for key, box in panel.boxes.items():
+                parts += _box(box, layout, key, families, numbers, flagged)
+            parts.append("</g>")
+            y = top + layout.height + MARGIN
+            widest = max(widest, width)
+        x += widest + MARGIN * 2
+        height = max(height, y)
+    width = x - MARGIN
+    return (
+        f'<svg class="network" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
+        'role="group" aria-label="The network: boxes from inputs to heads"><defs><marker id="network-tip" '
+        'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>{"".join(parts)}</svg>'
+    )
+
+
+def legend(panels: Sequence[Panel]) -> str:
+    """Return the families of the layers with their colours."""
+    names = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
+    items = "".join(
+        f'<li><span class="swatch family-{k % len(FAMILIES)}"></span>{text(name)}</li>' for k, name in enumerate(names)
+    )
+    return f'<ul class="legend">{items}</ul>' if len(names) > 1 else ""
+
+
+def _heading(lines: Sequence[str], x: float, y: float) -> Iterator[str]:
+    title, *about = lines
+    if title:
+        yield f'<text class="heading" x="{x:.0f}" y="{y + 16:.0f}">{text(title)}</text>'
+    for k, line in enumerate(about):
+        yield f'<text x="{x:.0f}" y="{y + 36 + LINE * k:.0f}">{text(line)}</text>'
+
+
+def _box(
+    box: Box,
+    layout: Placement,
+    key: str,
+    families: Mapping[str, int],
+    numbers: Mapping[str, int],
+    flagged: Mapping[str, str],
+) -> Iterator[str]:
+    place = layout.places[key]
+    left, top = -place.width / 2, -place.height / 2
+    corner = min(place.height / 2, 18) if box.kind in ("input", "head") else 5
+    known = [str(numbers[name]) for name in box.nodes if name in numbers]
+    family = f" family-{families[box.family]}" if box.family else ""
+    problem = next((flagged[name] for name in box.nodes if name in flagged), "")
+    button = f' role="button" tabindex="0" aria-pressed="false" data-nodes="{" ".join(known)}"' if known else ""
+    named = f' aria-description="{text(problem)}"' if problem and known else ""
+    kinds = f"box {box.kind}{family}{' flagged' if problem else ''}"
+    yield f'<g class="{kinds}"{button}{named} transform="translate({place.x:.0f} {place.y:.0f})">'
+    size_of = f'width="{place.width:.0f}" height="{place.height:.0f}"'
+    if box.kind == "block":
+        for shift in (6, 3):
+            yield f'<rect class="behind" x="{left + shift:.0f}" y="{top + shift:.0f}" {size_of} rx="5"/>'
+    yield f'<rect x="{left:.0f}" y="{top:.0f}" {size_of} rx="{corner:.0f}"/>'
+    for k, line in enumerate([box.title, *box.lines]):
+        name = ' class="title"' if k == 0 else ""
+        yield f'<text{name} y="{top + PAD / 2 + LINE * k + 13:.0f}">{text(line)}</text>'
+    if problem:
+        yield f'<circle class="flag" cx="{place.width / 2:.0f}" cy="{top:.0f}" r="6"/>'
+    yield "</g>"
+
+
+DRAWN = 400
+"""Nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones."""
+_ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and of the table alone
+_PROBLEMS = 6  # that are listed
+_ARGUMENTS = 120  # characters of a node's arguments
+_COLUMNS = [Column(name) for name in ("Layer", "Type", "Arguments", "Output")]
+_COLUMNS += [Column(name, "number") for name in ("Parameters", "Multiply-adds", "Memory", "Mean |x|", "Zeros")]
+_COLUMNS += [Column(name, "number") for name in ("Dead units", "Gradient / weights")]
+
+
+def network(found: Findings) -> Section:
+    """Return the drawing of the network and the table of its nodes."""
+    known = network_facts(found.model, None if found.judged is None else found.judged.raw)
+    part = "" if found.judged is None else shown_part(found.judged.part)
+    nodes = list(known.spec.nodes)
+    flagged = _problems(known)
+    numbers = {node.name: k for k, node in enumerate(nodes)}
+    small = {*known.small_gradients()}
+    lines = {node.name: _row(known, node, numbers[node.name], flagged, node.name in small) for node in nodes}
+    shown = _with_room(known, lines)
+    left_out = len(nodes) - len(shown)
+    caption = f"The {len(shown):,} most expensive of {len(nodes):,} layers" if left_out else ""
+    rows = [lines[node.name] for node in nodes if node.name in shown]
+    table = Table(_COLUMNS, rows, caption, label="Layers", sort=True, id="nodes", frame="nodes")
+    picture = "" if left_out else _picture(known, numbers, flagged)
+    picture = picture if len(picture) + len(html_of([table])) <= _ROOM else ""
+    body: list[Block] = [Element(picture), Folded("All layers as a table", [table])]
+    if not picture:
+        command = Span(shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg"), "code")
+        body = [Text(("It is too large to be drawn here: ", command, " draws it."), "note"), table]
+    return Section("network", "Network", [*_about(known, part), *_notes(known, flagged), *body])
+
+
+def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
+    """Return the nodes whose lines of the table the page has room for: all, or the most expensive ones."""
+    costs = known.costs.nodes
+    kept: set[str] = set()
+    room = _TABLE
+    for name in sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[
+        :DRAWN
+    ]:
+        room -= row_size(lines[name], _COLUMNS)
+        if room < 0:
+            break
+        kept.add(name)
+    return kept
+
+
+def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, str]) -> str:
+    """Return the drawing beside a place for the details of a node."""
+    panels = outline(known.spec, known.lowered, known.costs)
+    drawn = drawing(panels, numbers, flagged)
+    return (
+        f'{legend(panels)}<div class="network-view" data-network>'
+        f'<div class="canvas" tabindex="0" role="region" aria-label="Drawing of the network">{drawn}</div>'
+        '<div class="node-details js-only" aria-live="polite"><p class="muted">Choose a box to see its shapes, costs and '
+        "norms.</p></div></div>"
+    )
+
+
+def _about(known: NetworkFacts, part: str) -> list[Block]:
+    total = known.costs.total()
+    parts = [
+        f"{count(len(known.spec.nodes), 'layer')}, {count(total.trainable, 'trainable parameter')}",
+        f"{total.frozen:,} not trained" if total.frozen else "",
+        f"{total.multiply_adds:,} multiply-adds per row",
+        f"{human(total.activations)} for the outputs of layers per row",
+    ]
+    lengths = ", ".join(f"{name} = {size}" for name, size in known.costs.lengths.items())
+    assumed = f" Axes that vary count as {lengths}." if lengths else ""
+    norms = known.why_not or (
+        f"The outputs of layers are those for {count(known.rows, part + ' row')}; gradients, relative to the weights, "
+        "those of one training step on them."
+    )
+    return [Text(f"{', '.join(filter(None, parts))}.{assumed}"), Text(norms, "note")]
+
+
+def _problems(known: NetworkFacts) -> dict[str, str]:
+    """Return what is wrong with nodes, in words."""
+    found: dict[str, str] = {}
+    small = {*known.small_gradients()}
+    for node in known.spec.nodes:
+        facts = known.nodes.get(node.name)
+        if facts is None:
+            continue
+        active = facts.activation
+        if active is not None and not active.finite:
+            found[node.name] = "has values that are not finite"
+        elif facts.gradient is not None and not math.isfinite(facts.gradient):
+            found[node.name] = "has a gradient that is not finite"
+        elif active is not None and active.dead and _is_relu(node):
+            found[node.name] = (
+                f"{active.dead:,} of {count(active.units, 'unit')} are 0 in all {known.rows:,} rows (dead)"
+            )
+        elif node.name in small:
+            what = "no gradient at all" if facts.gradient == 0 else "a gradient far smaller than the others'"
+            found[node.name] = f"gets {what}"
+    return found
+
+
+def _is_relu(node: NodeDecl) -> bool:
+    """Return whether a node's output is that of a ReLU, which can die."""
+    kinds = (getattr(node.layer, "activation", None), node.layer)
+    return any(type(kind).__name__.lower() in ("relu", "relu6") for kind in kinds)
+
+
+def _notes(known: NetworkFacts, flagged: dict[str, str]) -> list[Block]:
+    """Return the worst problems: what is not finite first, then the largest share of dead units."""
+
+    def share(name: str) -> float:
+        active = known.nodes[name].activation
+        if active is None or not active.finite:
+            return -2.0
+        return -active.dead / active.units if active.dead and "dead" in flagged[name] else -1.0
+
+    if not flagged:
+        return []
+    worst = sorted(flagged, key=share)
+    items: list[Inline] = [(Span(_short(name), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
+    more = len(worst) - _PROBLEMS
+    return [Items([*items, *([f"{more:,} more, marked in red below"] if more > 0 else [])], "problems")]
+
+
+def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str], small: bool) -> Row:
+    cost, facts = known.costs.nodes[node.name], known.nodes.get(node.name, NodeFacts())
+    outputs = known.lowered.outputs.get(node.name) or ()
+    shapes = "; ".join(show(v.shape) + ("" if v.dtype == "float32" else f" {v.dtype}") for v in outputs)
+    size = cost.trainable + cost.frozen
+    frozen = f" ({cost.frozen:,} frozen)" if cost.frozen else ""
+    active = facts.activation
+    cells: list[Inline | Cell] = [
+        _short(node.name),
+        node.type or f"weights of {node.share}",
+        shorten_end(_arguments(node), _ARGUMENTS),
+        shapes,
+        Cell(f"{size:,}{frozen}", float(size) if frozen else None) if size else "",
+        f"{cost.multiply_adds:,}" if cost.multiply_adds else "",
+        Cell(human(cost.activations), float(cost.activations)) if cost.activations else "",
+        "" if active is None else number(active.mean),
+        "" if active is None else percent(active.zeros),
+        ""
+        if active is None or not _is_relu(node)
+        else Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else ""),
+        _gradient(facts, small),
+    ]
+    problem = (("problem", flagged[node.name]),) if node.name in flagged else ()
+    return Row(cells, (("node", str(place)), *problem))
+
+
+def _gradient(facts: NodeFacts, small: bool) -> Inline | Cell:
+    if facts.gradient is None or facts.weights is None:
+        return ""
+    tip = f"norm of the gradient {number(facts.gradient)}, of the weights {number(facts.weights)}"
+    relative = facts.relative
+    shown = number(facts.gradient if relative is None else relative)
+    return Cell(Span(shown, tip=tip), relative or 0.0, "bad" if small else "")
+
+
+def _arguments(node: NodeDecl) -> str:
+    """Return the arguments that the spec gives a node's layer, without what is learnt from rows."""
+    layer = node.layer
+    if layer is None:
+        return ""
+    known = layer.model_fields_set - {*layer.learnt_arguments}
+    written = [key for key in node.tree.value if key in known] if isinstance(node.tree.value, dict) else []
+    order = [*written, *sorted(known.difference(written))]  # those of a block's parameters, too
+    return ", ".join(f"{key} {_value(getattr(layer, key))}" for key in order if hasattr(layer, key))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Config):
+        return type(value).__name__.lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        few = ", ".join(_value(v) for v in value[:6])
+        return f"[{few}{', …' if len(value) > 6 else ''}]"
+    return str(value)
+
+
+def _short(name: str) -> str:
+    return shorten_middle(name, 60)

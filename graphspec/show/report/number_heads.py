@@ -1,0 +1,421 @@
+"""Heads that answer numbers, and forecasts of series along time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.base.document import Block, Figure, Folded, Group, Legend, Table, Text
+from graphspec.base.errors import GraphspecError
+from graphspec.base.text import count
+from graphspec.data.batches import in_batches
+from graphspec.data.new_rows import rows_at_end
+from graphspec.language.declarations import MICROSECONDS
+from graphspec.show.drawing.curves import Scale, linear
+from graphspec.show.report.baselines import answering, starts_of
+from graphspec.show.report.charts import Named, Plot, amount, table
+from graphspec.show.report.findings import Findings
+from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.rows import evenly, source_of
+from graphspec.show.report.scores import NumberErrors, boxes, determination, number_errors
+from graphspec.show.report.verdicts import known_rows
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Times
+    from graphspec.data.series import Series
+    from graphspec.engine.runtime.session import Session
+    from graphspec.graph.ir.graph import Array
+    from graphspec.language.declarations import DataSource
+    from graphspec.show.report.baselines import Baseline
+    from graphspec.show.report.scored import HeadAnswers, Scored
+
+# A head that answers numbers.
+MOST_DOTS = 1_500
+_CHARTED = 400_000  # values of which charts are made
+_CELLS = (36, 27)
+_LEVELS = 6
+_OUTPUTS = 50
+_BARS = 30
+_FAR = 8  # interquartile ranges from the median, beyond which an error is not drawn in the histogram
+_COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
+
+
+def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> list[Block]:
+    """Return the errors of a head beside those of simple rules, and charts of them.
+
+    Args:
+        alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
+    """
+    units = flat.true.shape[1]
+    names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
+    scores = determination(flat.true, flat.scores)
+    parts: list[Block] = [_summary(head, flat, rules)]
+    shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
+    if units > 1 and not alike:
+        order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")
+        worst = int(order[0])
+        parts.append(_outputs(flat, names, order))
+        shown, title = (flat.true[:, worst], flat.scores[:, worst]), f", {names[worst]}"
+        parts.append(Text(f"The charts show the output with the lowest R²: {names[worst]}."))
+    true, predicted = shown
+    if len(true) > _CHARTED:
+        chosen = evenly(len(true), _CHARTED)
+        parts.append(Text(f"The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.", "note"))
+        true, predicted = true[chosen], predicted[chosen]
+    return [*parts, Group("charts", [make(true, predicted, title) for make in (_against, _spread, _by_value)])]
+
+
+def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
+    """Return the errors of all outputs together, with those of simple rules for the same rows."""
+    kept, rows = known_rows(head, rules)
+    own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
+    answers = [("This network", own)]
+    answers += [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    shown = []
+    for name, of in answers:
+        errors = number_errors(of.true.reshape(-1), of.scores.reshape(-1))
+        shown.append((name[:1].upper() + name[1:], *_cells(errors), _r2(_mean(determination(of.true, of.scores)))))
+    caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
+    caption += ", where all of these have an answer" if own is not flat else ""
+    caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
+    return table(caption, ("Answer", *_COLUMNS), shown, sort=False)
+
+
+def _cells(e: NumberErrors) -> list[str]:
+    bias = 0.0 if abs(e.bias) <= 1e-9 * e.rmse else e.bias  # no rounding errors
+    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if bias > 0 else ''}{amount(bias)}"]
+
+
+def _r2(value: float) -> str:
+    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1000 else amount(value)  # no -0
+
+
+def _mean(scores: Array) -> float:
+    """Return the mean of the scores that are defined."""
+    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
+
+
+def _outputs(flat: Flat, names: list[str], order: Array) -> Table:
+    """Return the errors of each output; of very many, of those with the lowest R², the first ones of ``order``."""
+    caption = "Each output"
+    chosen = range(len(names))
+    if len(names) > _OUTPUTS:
+        chosen = order[:_OUTPUTS].tolist()
+        caption = f"The {_OUTPUTS} outputs with the lowest R², of {len(names):,}"
+    found = [(names[k], number_errors(flat.true[:, k], flat.scores[:, k])) for k in chosen]
+    return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e), _r2(e.r2)) for name, e in found])
+
+
+def _against(true: Array, predicted: Array, title: str) -> Figure:
+    """Return the chart of predicted against true values: dots, or cells with a colour if there are many."""
+    ends = [float(f(x)) for x in (true, predicted) for f in (np.min, np.max)]
+    scale = linear(ends)
+    e = number_errors(true, predicted)
+    summary = f"Predicted against true values{title}: {count(e.count, 'value')}, R² {_r2(e.r2)}, "
+    summary += f"mean absolute error {amount(e.mae)}"
+    plot = Plot(scale, scale, "True", "Predicted", summary)
+    below = "On the line, predicted and true values are equal."
+    if len(true) <= MOST_DOTS:
+        plot.many(list(zip(true.tolist(), predicted.tolist(), strict=True)))
+        far = np.argsort(-np.abs(predicted - true), kind="stable")[:8].tolist()
+        tips = [f"true {amount(float(true[k]))}, predicted {amount(float(predicted[k]))}" for k in far]
+        plot.dots([(float(true[k]), float(predicted[k])) for k in far], tips, "b", 3.5)
+        below += f" The {count(len(far), 'largest error')} {'is' if len(far) == 1 else 'are'} larger dots."
+    else:
+        levels = _density(plot, scale, true, predicted)
+        below += f" The stronger the colour, the more values: {levels}."
+    plot.line([(scale.low, scale.low), (scale.high, scale.high)], "soft")
+    return Figure(f"Predicted against true{title}", plot.drawing(), [Text(below, "note")])
+
+
+def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
+    """Add cells with a colour by their number of values, on a logarithmic scale; return the range of the numbers."""
+    wide, high = _CELLS
+    x, y = np.linspace(scale.low, scale.high, wide + 1), np.linspace(scale.low, scale.high, high + 1)
+    counts = np.histogram2d(true, predicted, (x, y))[0].astype(np.int64)
+    most = int(counts.max())
+    bounds = np.unique(np.rint(np.geomspace(1, most + 1, _LEVELS + 1)).astype(np.int64))
+    for k, (low, high_) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        cells = [
+            (float(x[i]), float(x[i + 1]), float(y[j]), float(y[j + 1]))
+            for i, j in np.argwhere((counts >= low) & (counts < high_)).tolist()
+        ]
+        tip = f"{low:,} to {high_ - 1:,} values" if high_ - low > 1 else count(low, "value")
+        plot.area(cells, 0.15 + 0.85 * (k + 1) / (len(bounds) - 1), tip)
+    return f"1 to {most:,} in a cell"
+
+
+def _spread(true: Array, predicted: Array, title: str) -> Figure:
+    """Return the histogram of the errors."""
+    errors = predicted - true
+    q1, q2, q3 = np.quantile(errors, [0.25, 0.5, 0.75]).tolist()
+    reach = _FAR * (q3 - q1)
+    near = errors[np.abs(errors - q2) <= reach] if reach > 0 else errors
+    far = len(errors) - len(near)
+    across = linear([float(near.min()), float(near.max())])
+    edges = np.linspace(across.low, across.high, _BARS + 1)
+    counts = np.histogram(near, edges)[0]
+    mean = float(errors.mean())
+    summary = (
+        f"Errors{title}, predicted minus true: mean {amount(mean)}, half of them from {amount(q1)} to {amount(q3)}"
+    )
+    plot = Plot(across, linear([0.0, float(counts.max())]), "Predicted minus true", "Values", summary)
+    shown = [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True) if n]
+    plot.bars(shown, [f"{count(n, 'value')} from {a:.4g} to {b:.4g}" for a, b, n in shown])
+    if across.low <= 0 <= across.high:
+        plot.line([(0, plot.up.low), (0, plot.up.high)], "soft")
+    below = f"Half of the errors are from {amount(q1)} to {amount(q3)}."
+    below += f" {count(far, 'error')} further away {'is' if far == 1 else 'are'} not drawn." if far else ""
+    return Figure(f"Errors{title}", plot.drawing(), [Text(below, "note")])
+
+
+def _by_value(true: Array, predicted: Array, title: str) -> Figure:
+    """Return the chart of the errors by predicted value, in tenths of the values."""
+    found = boxes(predicted, predicted - true)
+    across = Scale(0.4, len(found) + 0.6, tuple(float(k + 1) for k in range(len(found))))
+    up = linear([v for b in found for v in (b.p5, b.p95)] + [0.0])
+    wider = max(found, key=lambda b: b.p95 - b.p5)
+    summary = (
+        f"Errors by predicted value{title}, in {count(len(found), 'group')}: widest from {amount(wider.low)} to "
+        f"{amount(wider.high)}, where 90 % are from {amount(wider.p5)} to {amount(wider.p95)}"
+    )
+    plot = Plot(across, up, "Group of predicted values, from low to high", "Predicted minus true", summary)
+    plot.line([(across.low, 0), (across.high, 0)], "soft")
+    for k, b in enumerate(found):
+        tip = (
+            f"predicted {amount(b.low)} to {amount(b.high)} ({count(b.count, 'value')}): median error {amount(b.p50)}, "
+            f"half from {amount(b.p25)} to {amount(b.p75)}"
+        )
+        plot.box(k + 1.0, 10, (b.p5, b.p25, b.p50, b.p75, b.p95), tip)
+    below = "A box has half of the errors of its group, the line in it is their median, and the whiskers have 90 %."
+    return Figure(f"Errors by predicted value{title}", plot.drawing(), [Text(below, "note")])
+
+
+# Charts of a series along time: the last stretch of the judged rows, and what is forecast after the last row.
+_STRETCH_WIDTH = 480
+_DAY = MICROSECONDS["d"]
+_LONG, _STEPS = 60, 200  # steps of a chart: of days or months, and at most
+_TICKS = 5
+_KINDS = ("soft", "a", "b")
+
+
+def future_of(model: Session, source: DataSource, name: str, group: int) -> list[tuple[str, float]]:
+    """Return the forecast of a head after the last row of a group, with its times; empty if its rows cannot be read."""
+    try:
+        rows = rows_at_end(model.spec, model.whole, source)
+        values = in_batches(rows.inputs, 256, model.run)[name]
+    except GraphspecError:
+        return []
+    assert rows.ends is not None
+    at = np.flatnonzero(rows.ends.series.groups[rows.ends.at] == group)
+    if not len(at) or not np.isfinite(values[at[0]]).all():
+        return []
+    end = int(rows.ends.at[at[0]])
+    ahead = enumerate(values[at[0]].reshape(-1).tolist(), 1)
+    return [(rows.ends.series.time_after(end, k), value) for k, value in ahead]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The judged windows of a series.
+
+    Attributes:
+        times: of all windows.
+        unit: the name of what is forecast.
+        starts: the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``.
+    """
+
+    times: Times
+    unit: str
+    starts: Array
+    targets: Array
+
+    def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:
+        """Return the chart of the truth and of forecasts that follow each other, in about the last week.
+
+        Args:
+            chosen: the kept windows of one series, in the order of time.
+            drawn: the truth, and what else is drawn for each kept window, ``(n, horizon)``.
+        """
+        horizon, firsts = self.targets.shape[1], self.starts[chosen] + self.times.past
+        windows: list[int] = []
+        before = int(firsts[-1]) + horizon
+        span = max(self._span(), horizon)
+        for k in range(len(chosen) - 1, -1, -1):  # windows whose futures do not overlap, the last one first
+            if firsts[k] + horizon <= before and firsts[-1] - firsts[k] < span:
+                windows.insert(0, k)
+                before = int(firsts[k])
+        low, high = int(firsts[windows[0]]), int(firsts[windows[-1]]) + horizon - 1
+        rows = chosen[windows]
+        values = [np.concatenate([of[row] for row in rows]) for _, of in drawn]
+        finite = np.concatenate([v[np.isfinite(v)] for v in values])
+        e = number_errors(values[0], values[1])
+        series = self.times.series
+        ends = [series.time_of(low), series.time_of(high)]
+        when = f", {ends[0]} to {ends[1]}" if ends[0] else ""
+        summary = f"Forecasts of {count(horizon, 'step')} beside the truth{when}: {count(len(values[0]), 'step')}, "
+        summary += f"mean absolute error {amount(e.mae)}"
+        across = _axis(series, low, high)
+        plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_STRETCH_WIDTH)
+        for (tip, of), kind in reversed(list(zip(drawn, _KINDS, strict=False))):
+            points = [
+                [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
+                for k, row in zip(windows, rows.tolist(), strict=True)
+            ]
+            lines = [list(chain(*points))] if of is self.targets else points  # each forecast begins anew
+            for line in lines:
+                plot.line(line, kind, tip=tip)
+        if len(values[0]) == 1:
+            plot.dots([(low, v[0]) for v in values[:2]], ["the truth", "this network"], "a")
+        title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
+        entries = [(f"line {kind}", tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]
+        return Figure(title, plot.drawing(), [Legend(entries)])
+
+    def future(self, window: int, ahead: Sequence[tuple[str, float]]) -> Figure:
+        """Return the chart of the last known values of a series and of what follows them; ``window`` is its last one."""
+        series, last = self.times.series, int(self.starts[window])
+        end = int(np.searchsorted(series.groups, series.groups[last], "right")) - 1
+        known = [(last + self.times.past + h, v) for h, v in enumerate(self.targets[window].tolist())]
+        if known[-1][0] != end:
+            known = []  # the last rows are not judged
+        points = [*known[-1:], *((end + h, v) for h, (_, v) in enumerate(ahead, 1))]
+        (first, begin), (until, final) = ahead[0], ahead[-1]
+        summary = f"After the last row, {first} to {until}: {amount(begin)} to {amount(final)}"
+        low = int(known[0][0]) if known else end
+        across = _axis(series, low, max(end + len(ahead), low + 1))
+        plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_STRETCH_WIDTH)
+        plot.line(known, "soft", tip="the last rows")
+        plot.line(points, "a", tip="the forecast")
+        plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, value in ahead])
+        entries = [*([("line soft", "the last rows")] if known else []), ("line a", "the forecast")]
+        return Figure("After the last row", plot.drawing(), [Legend(entries)])
+
+    def _span(self) -> int:
+        """Return how many steps a chart has: a week of them, or some."""
+        every = self.times.series.every
+        if every is None or not every.unit:
+            return _STEPS
+        return _LONG if every.in_days else int(min(7 * _DAY // every.size, _STEPS))
+
+
+def _axis(series: Series, low: int, high: int) -> Named:
+    """Return the axis of the steps of a series; their names are dates where the series has them."""
+    clock = series.clock
+    ticks = list(range(low, high + 1, max(-(-(high - low) // _TICKS), 1)))
+    end = int(np.searchsorted(series.groups, series.groups[low], "right")) - 1
+    names = [series.time_of(k) if k <= end else series.time_after(end, k - end) for k in ticks]
+    if clock is None:
+        names = [str(k) for k in ticks]
+    elif clock.dated and series.every is not None and not series.every.in_days:
+        inside = [k for k in range(low, min(high, end) + 1) if series.times[k] % _DAY == 0]
+        if len(inside) > 1:
+            ticks = inside[:: -(-len(inside) // _TICKS)]
+            times = [series.time_of(k).replace("T", " ") for k in ticks]
+            names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
+        else:
+            ticks, names = ticks[::2], names[::2]
+    wide = max(float(high), low + 1.0)
+    return Named(float(low), wide, tuple(map(float, ticks)), names=tuple(names))
+
+
+# A forecast of a series: beside the truth over a week, what comes after the last row, and its error at each step ahead.
+_POINTS = 200
+_WIDTH = 480
+
+
+def is_series(found: Findings, judged: Scored, name: str) -> bool:
+    """Return whether a head forecasts a single series: its rows are windows, its values one per step of the horizon."""
+    head = judged.heads[name]
+    source = source_of(found.model.spec, judged.part)
+    if judged.raw.times is None or source is None or source.windows is None or head.targets is None:
+        return False
+    horizon = source.windows.horizon
+    answers = head.answers.reshape(len(head.answers), -1)
+    targets = head.targets.reshape(len(head.targets), -1)
+    return answers.shape == targets.shape and answers.shape[1] == horizon and len(answers) > 0 and head.mask is None
+
+
+def series(found: Findings, judged: Scored, name: str) -> list[Block]:
+    """Return the forecast and the best simple rule beside the truth, the future, and the errors by step."""
+    head, rules = judged.heads[name], found.baselines.get(name, ())
+    assert head.targets is not None
+    answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
+    targets = head.targets.reshape(len(head.targets), -1).astype(np.float64)
+    finite = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1))
+    starts = starts_of(judged)
+    if not finite.any():
+        return []
+    steps = answers.shape[1]
+    kept, rows = known_rows(head, rules)
+    rows = rows[finite[rows]] if len(rows) else np.flatnonzero(finite)
+    errors = [_errors_by_step(answers[rows], targets[rows])]
+    errors += [_errors_by_step(rule.answers.reshape(answers.shape)[rows], targets[rows]) for rule in kept if len(rows)]
+    names = ["this network", *(rule.name for rule in kept)]
+    best = min(range(1, len(errors)), key=lambda k: float(np.mean(errors[k])), default=None)
+    beside = [0] if best is None else [0, best]
+    chosen = np.flatnonzero(finite)[_last_points(judged, starts[finite])]
+    source, times = source_of(found.model.spec, judged.part), judged.raw.times
+    assert source is not None
+    assert times is not None
+    unit = (source.targets or {}).get(name, name)
+    unit = unit if isinstance(unit, str) else name
+    stretch = Stretch(times, unit, starts, targets)
+    drawn = [("the truth", targets), ("this network", answers)]
+    drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
+    groups = times.series.groups[starts]
+    ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
+    last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
+    charts: list[Block] = [stretch.past(chosen, drawn)]
+    tables: list[Block] = []
+    if ahead:
+        charts.append(stretch.future(last, ahead))
+        title = "The forecast after the last row"
+        rows_ahead = [(time, amount(value)) for time, value in ahead]
+        tables.append(Folded(title, [table(title, ("Time", unit), rows_ahead)]))
+    if steps > 1:
+        charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
+        columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
+        shown = [(str(h), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True), 1)]
+        by_step = table("Mean absolute error at each step ahead", columns, shown)
+        tables.append(Folded("The error at each step", [by_step]))
+    return [Group("charts wide", charts), *tables]
+
+
+def _errors_by_step(answers: Array, targets: Array) -> list[float]:
+    return [number_errors(targets[:, h], answers[:, h]).mae for h in range(answers.shape[1])]
+
+
+def _last_points(judged: Scored, starts: Array) -> slice:
+    """Return the last windows of the longest series without a gap."""
+    times = judged.raw.times
+    assert times is not None
+    steps = np.diff(starts)
+    thinned = -(-judged.total // max(len(judged.rows), 1))  # of many rows, not every one is kept
+    apart = (steps > thinned * (int(steps.min()) if len(steps) else 1)) | (np.diff(times.first[starts]) < 0)
+    begins = np.concatenate([[0], np.flatnonzero(apart) + 1])
+    ends = np.append(begins[1:], len(starts))
+    longest = int(np.argmax(ends - begins))
+    return slice(max(int(begins[longest]), int(ends[longest]) - _POINTS), int(ends[longest]))
+
+
+def _by_step(errors: list[list[float]], names: list[str]) -> Figure:
+    """Return the chart of the error at each step ahead, of the network and of the best simple rule."""
+    own = errors[0]
+    summary = f"Mean absolute error by step: {amount(own[0])} at the first, {amount(own[-1])} at the last of {len(own)}"
+    for other, name in zip(errors[1:], names[1:], strict=True):
+        summary += f"; {name} {amount(other[0])} and {amount(other[-1])}"
+    across = linear([1.0, float(len(own))])
+    across = Scale(1.0, float(len(own)), tuple(t for t in across.ticks if 1 <= t <= len(own) and t == int(t)) or (1.0,))
+    up = linear([0.0, *(e for each in errors for e in each)])
+    plot = Plot(across, up, "Steps ahead", "Mean absolute error", summary, width=_WIDTH)
+    for other, name in zip(errors[1:], names[1:], strict=True):
+        plot.line(list(enumerate(other, 1)), "b", tip=name)
+    plot.line(list(enumerate(own, 1)), "a")
+    tips = [f"{count(h, 'step')} ahead: {amount(e)}" for h, e in enumerate(own, 1)]
+    plot.dots(list(enumerate(own, 1)), tips)
+    lines = [(f"line {kind}", name) for kind, name in zip("ab", names, strict=False)]
+    return Figure("Error by step", plot.drawing(), [Legend(lines)])

@@ -1,0 +1,366 @@
+"""Measures of answers: of classes, of numbers, of probabilities, of scores at all thresholds, and of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from graphspec.graph.ir.graph import Array
+
+
+# Precision, recall and F1 of classes from a confusion matrix, the pairs that are confused most, and top-k accuracy.
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of each class, ``(classes,)``, NaN where they are not defined.
+
+    Attributes:
+        support: rows of the class.
+        called: rows that are predicted as the class.
+        precision: not defined for a class that is never predicted.
+        recall: not defined for a class that never occurs.
+        f1: not defined for a class that neither occurs nor is predicted.
+    """
+
+    support: Array
+    called: Array
+    precision: Array
+    recall: Array
+    f1: Array
+
+    def macro(self) -> tuple[float, float, float]:
+        """Return the mean precision, recall and F1 over the classes that occur or are predicted.
+
+        Values that are not defined count as 0, as in scikit-learn.
+        """
+        used = (self.support > 0) | (self.called > 0)
+        if not used.any():
+            return float("nan"), float("nan"), float("nan")
+        precision, recall, f1 = (float(np.nan_to_num(x[used]).mean()) for x in (self.precision, self.recall, self.f1))
+        return precision, recall, f1
+
+
+def class_scores(tp: Array, support: Array, called: Array) -> ClassScores:
+    """Return the scores of classes from the counts of each, ``(classes,)``.
+
+    Args:
+        tp: rows of the class that are predicted as it.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return ClassScores(support, called, tp / called, tp / support, 2 * tp / (support + called))
+
+
+def of_matrix(counts: Array) -> ClassScores:
+    """Return the scores from counts by true class (rows) and predicted class (columns), ``(classes, classes)``."""
+    return class_scores(counts.diagonal().astype(np.float64), counts.sum(1), counts.sum(0))
+
+
+def confused(counts: Array, most: int) -> list[tuple[int, int, int]]:
+    """Return ``(true, predicted, rows)`` for the wrong pairs that occur most often, the most frequent first."""
+    wrong = counts.astype(np.int64)
+    np.fill_diagonal(wrong, 0)
+    flat = wrong.ravel()
+    order = np.argsort(-flat, kind="stable")[:most]
+    size = len(counts)
+    return [(int(k) // size, int(k) % size, int(flat[k])) for k in order if flat[k]]
+
+
+def top_k(true: Array, scores: Array, k: int) -> float:
+    """Return the share of rows in which fewer than ``k`` scores exceed that of the true class.
+
+    Args:
+        true: class ids, ``(n,)``.
+        scores: ``(n, classes)``.
+    """
+    own = np.take_along_axis(scores, true[:, None], 1)
+    return float(np.mean(np.count_nonzero(scores > own, axis=1) < k)) if len(true) else float("nan")
+
+
+# Errors of predicted numbers, beside what a constant answer would reach.
+@dataclass(frozen=True)
+class NumberErrors:
+    """The errors of some predicted numbers, in their own unit.
+
+    Attributes:
+        count: how many.
+        mae: the mean absolute error.
+        rmse: the root of the mean squared error.
+        median: the median absolute error.
+        bias: the mean of predicted minus true.
+        r2: the coefficient of determination; NaN if all true values are equal.
+    """
+
+    count: int
+    mae: float
+    rmse: float
+    median: float
+    bias: float
+    r2: float
+
+
+def number_errors(true: Array, predicted: Array) -> NumberErrors:
+    """Return the errors of ``predicted``, ``(n,)``, n at least 1.
+
+    Args:
+        predicted: ``(n,)``, or a single value for all rows, ``()``.
+    """
+    t = true.astype(np.float64)
+    differences = np.asarray(predicted, np.float64) - t
+    spread = float(np.square(t - t.mean()).sum())
+    squares = float(np.square(differences).sum())
+    scale = float(np.square(t).sum())
+    r2 = 1 - squares / spread if spread > 1e-12 * scale else float("nan")
+    sizes = np.abs(differences)
+    root = float(np.sqrt(squares / len(t)))
+    return NumberErrors(len(t), float(sizes.mean()), root, float(np.median(sizes)), float(differences.mean()), r2)
+
+
+def determination(true: Array, predicted: Array) -> Array:
+    """Return the coefficient of determination of each output, ``(units,)``; NaN where all true values are equal.
+
+    Args:
+        true: ``(n, units)``.
+        predicted: ``(n, units)``, or the same for all rows, ``(units,)``.
+    """
+    spread = np.square(true - true.mean(0)).sum(0)
+    squares = np.square(predicted - true).sum(0)
+    varies = spread > 1e-12 * np.square(true).sum(0)
+    return np.where(varies, 1 - squares / np.where(varies, spread, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Box:
+    """The spread of some values: the range of their predictions, their number, and quantiles of their errors."""
+
+    low: float
+    high: float
+    count: int
+    p5: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+
+
+def boxes(predicted: Array, differences: Array, groups: int = 10) -> list[Box]:
+    """Return the spread of the errors by predicted value: groups of equal size in rising order, ties in one group.
+
+    Args:
+        predicted, differences: ``(n,)``.
+    """
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)))
+    found = []
+    numbers = np.searchsorted(edges[1:-1], predicted, side="left") if len(edges) > 2 else np.zeros(len(predicted), int)
+    for k in range(max(len(edges) - 1, 1)):
+        chosen = numbers == k
+        if chosen.any():
+            spread = np.quantile(differences[chosen], [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+            own = predicted[chosen]
+            found.append(Box(float(own.min()), float(own.max()), int(chosen.sum()), *spread))
+    return found
+
+
+# Whether probabilities can be believed: of the rows called 80 % sure, 80 % should be right.
+BINS = 15
+FEW = 20
+"""Rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The rows whose probability is above ``low`` and at most ``high``.
+
+    Attributes:
+        low, high: the ends of the bin.
+        count: its number of rows, at least 1.
+        probability: their mean probability.
+        share: the share of them that is right.
+    """
+
+    low: float
+    high: float
+    count: int
+    probability: float
+    share: float
+
+
+def reliability(probabilities: Array, right: Array, bins: int = BINS) -> list[Bin]:
+    """Return the bins of equal width that have rows, in rising order.
+
+    The bins are ``((m - 1) / M, m / M]``; 0 belongs to the first one.
+
+    Args:
+        probabilities: of what is called, from 0 to 1, ``(n,)``: of the top class, or of the positive class.
+        right: bool, whether it is so, ``(n,)``.
+
+    Source: Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, section 2.
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    numbers = np.searchsorted(edges[1:-1], probabilities, side="left")
+    counts = np.bincount(numbers, minlength=bins)
+    sums = np.bincount(numbers, probabilities.astype(np.float64), bins)
+    hits = np.bincount(numbers, right.astype(np.float64), bins)
+    return [
+        Bin(
+            float(edges[k]), float(edges[k + 1]), int(counts[k]), float(sums[k] / counts[k]), float(hits[k] / counts[k])
+        )
+        for k in np.flatnonzero(counts).tolist()
+    ]
+
+
+def calibration_error(bins: list[Bin]) -> float:
+    """Return the expected calibration error: ``Σ |share - probability| · count / n``; NaN without rows.
+
+    Source: Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, equation 3.
+    """
+    total = sum(b.count for b in bins)
+    return sum(abs(b.share - b.probability) * b.count for b in bins) / total if total else float("nan")
+
+
+# Curves of a score against yes and no: ROC, precision and recall, exact, with one point per different score.
+@dataclass(frozen=True)
+class Curve:
+    """A curve, and the area below it.
+
+    Attributes:
+        x, y: its points, ``(points,)``, in rising order of ``x``.
+        area: for ROC the area by the trapezoidal rule, for precision and recall the average precision.
+    """
+
+    x: Array
+    y: Array
+    area: float
+
+    def points(self, most: int = 80) -> list[tuple[float, float]]:
+        """Return about ``most`` of its points, evenly spaced along the curve, with both ends."""
+        way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(self.x)) + np.abs(np.diff(self.y)))])
+        if len(way) > most:
+            wanted = np.linspace(0, way[-1], most)
+            chosen = np.unique(np.concatenate([[0], np.searchsorted(way, wanted).clip(max=len(way) - 1)]))
+        else:
+            chosen = np.arange(len(way))
+        return list(zip(self.x[chosen].tolist(), self.y[chosen].tolist(), strict=True))
+
+
+def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | None]:
+    """Return :func:`roc` and :func:`precision_recall` of the same scores, which are sorted once."""
+    counts = _counts(positive, scores)
+    return _roc(*counts), _precision_recall(*counts)
+
+
+def roc(positive: Array, scores: Array) -> Curve | None:
+    """Return the true positive rate over the false positive rate; None unless there are rows of both kinds.
+
+    Args:
+        positive: bool, ``(n,)``.
+        scores: larger for rows that are likelier positive, finite, ``(n,)``.
+    """
+    return _roc(*_counts(positive, scores))
+
+
+def _roc(tp: Array, fp: Array) -> Curve | None:
+    if not tp[-1] or not fp[-1]:
+        return None
+    x, y = fp / fp[-1], tp / tp[-1]
+    return Curve(x, y, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)))
+
+
+def precision_recall(positive: Array, scores: Array) -> Curve | None:
+    """Return the precision over the recall; None unless there are rows of both kinds.
+
+    The area is the average precision: the precisions at all thresholds, each weighted by the rise of the recall. The
+    curve begins with the precision of its first threshold.
+
+    Args:
+        positive: bool, ``(n,)``.
+        scores: finite, ``(n,)``.
+    """
+    return _precision_recall(*_counts(positive, scores))
+
+
+def _precision_recall(tp: Array, fp: Array) -> Curve | None:
+    if not tp[-1] or not fp[-1]:
+        return None
+    recall, precision = tp / tp[-1], tp / np.maximum(tp + fp, 1)
+    precision[0] = precision[1]
+    return Curve(recall, precision, float(np.sum(np.diff(recall) * precision[1:])))
+
+
+def macro(curves: Sequence[Curve], steps: int = 80) -> Curve:
+    """Return the mean of curves over the same axis, and the mean of their areas.
+
+    Args:
+        curves: at least one.
+    """
+    x = np.linspace(0, 1, steps)
+    y = np.mean([np.interp(x, c.x, c.y) for c in curves], axis=0)
+    return Curve(x, y, float(np.mean([c.area for c in curves])))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The confusion counts at some thresholds, each int64, ``(thresholds,)``."""
+
+    tp: Array
+    fp: Array
+    fn: Array
+    tn: Array
+
+
+def at_thresholds(positive: Array, scores: Array, thresholds: Array) -> Counts:
+    """Return the confusion counts at thresholds: a row is called positive if its score is larger.
+
+    Args:
+        positive: bool, ``(n,)``.
+        scores: finite, ``(n,)``.
+        thresholds: in any order.
+    """
+    yes, no = np.sort(scores[positive]), np.sort(scores[~positive])
+    fn, tn = np.searchsorted(yes, thresholds, "right"), np.searchsorted(no, thresholds, "right")
+    return Counts(len(yes) - fn, len(no) - tn, fn, tn)
+
+
+def _counts(positive: Array, scores: Array) -> tuple[Array, Array]:
+    """Return true and false positives, first at no row, then at each different score from the largest down."""
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores, hits = scores[order], positive[order]
+    ends = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True)) if len(order) else np.zeros(0, np.int64)
+    tp = np.concatenate([[0], np.cumsum(hits)[ends]]).astype(np.float64)
+    return tp, np.concatenate([[0], ends + 1]) - tp
+
+
+# How a sequence was read: the edits between what is true and what was read.
+class Edit(NamedTuple):
+    """One step of an alignment; the element that is missing on one side is None."""
+
+    kind: Literal["same", "other", "missed", "added"]
+    true: int | None
+    read: int | None
+
+
+def align(true: Sequence[int], read: Sequence[int]) -> list[Edit]:
+    """Return a shortest list of edits from ``true`` to ``read``; at ties another element comes before a missed one."""
+    rows, columns = len(true), len(read)
+    table = [list(range(columns + 1))]
+    for i, element in enumerate(true, 1):
+        above, row = table[-1], [i]
+        for j, other in enumerate(read, 1):
+            row.append(min(above[j - 1] + (element != other), above[j] + 1, row[j - 1] + 1))
+        table.append(row)
+    edits: list[Edit] = []
+    i, j = rows, columns
+    while i or j:
+        here = table[i][j]
+        if i and j and here == table[i - 1][j - 1] + (true[i - 1] != read[j - 1]):
+            i, j = i - 1, j - 1
+            edits.append(Edit("same" if true[i] == read[j] else "other", true[i], read[j]))
+        elif i and here == table[i - 1][j] + 1:
+            i -= 1
+            edits.append(Edit("missed", true[i], None))
+        else:
+            j -= 1
+            edits.append(Edit("added", None, read[j]))
+    return edits[::-1]
