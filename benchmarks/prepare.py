@@ -11,7 +11,7 @@ from benchmarks.networks import ROWS, Rows, spec
 from benchmarks.workload import Node, Workload
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.language.declarations import NodeDecl
 
 LOSSES = {

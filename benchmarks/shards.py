@@ -12,7 +12,7 @@ from benchmarks.networks import ROWS, spec
 from benchmarks.prepare import rows_of
 from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
-from graphspec.api import compile as compile_spec
+from graphspec.api.model import compile as compile_spec
 from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import settings
 

@@ -12,8 +12,8 @@ from collections import Counter
 from benchmarks.networks import ROWS, Rows, spec
 from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
-from graphspec.api import Model
-from graphspec.api import compile as compile_spec
+from graphspec.api.model import Model
+from graphspec.api.model import compile as compile_spec
 from graphspec.base.arrays.calls import settings
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
 from graphspec.engine.training.reporting import Silent

@@ -17,9 +17,9 @@ TYPE_CHECKING = False  # importing `typing` would take longer than the rest of t
 if TYPE_CHECKING:
     from typing import Any
 
-    from graphspec.api import Model, compile, load  # noqa: A004
     from graphspec.api.explanation import Explanation
     from graphspec.api.history import History
+    from graphspec.api.model import Model, compile, load  # noqa: A004
     from graphspec.api.validation import validate
     from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
     from graphspec.foreign.importing.importer import import_file
@@ -68,11 +68,11 @@ _MODULES = {
     "UsageError": "graphspec.base.errors",
     "Explanation": "graphspec.api.explanation",
     "History": "graphspec.api.history",
-    "Model": "graphspec.api",
+    "Model": "graphspec.api.model",
     "Spec": "graphspec.language.declarations",
-    "compile": "graphspec.api",
+    "compile": "graphspec.api.model",
     "import_file": "graphspec.foreign.importing.importer",
-    "load": "graphspec.api",
+    "load": "graphspec.api.model",
     "validate": "graphspec.api.validation",
 }
 
@@ -119,7 +119,7 @@ sys.meta_path.append(_PublicModules)
 
 def load_ipython_extension(shell: Any) -> None:
     """Add ``%%graphspec`` to a notebook: ``%load_ext graphspec`` calls this."""
-    from graphspec.api import compile as compiled
+    from graphspec.api.model import compile as compiled
     from graphspec.show.notebook.magic import register
 
     register(shell, compiled)

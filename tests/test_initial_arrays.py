@@ -13,7 +13,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
-from graphspec.api import Model
+from graphspec.api.model import Model
 from graphspec.engine.compiler.check import check
 
 VECTORS = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)

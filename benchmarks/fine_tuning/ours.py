@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 
 from benchmarks.fine_tuning.cases import CASES, Case
-from graphspec.api import compile as compile_spec
+from graphspec.api.model import compile as compile_spec
 from graphspec.engine.training.prepare import FitSettings, prepare_fit
 from graphspec.engine.training.reporting import Silent
 

@@ -27,7 +27,7 @@ import graphspec as gs
 from benchmarks.scaling import wire
 from benchmarks.steps import step_times, trainer_of
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.api import Model
+from graphspec.api.model import Model
 from graphspec.base.arrays.calls import settings
 from graphspec.engine.parallel.ranks import Ranks, connect, serve
 

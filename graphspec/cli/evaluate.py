@@ -18,7 +18,7 @@ from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
     from graphspec.language.declarations import Spec
 
@@ -43,7 +43,7 @@ def evaluate(
 
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
-    from graphspec.api import load
+    from graphspec.api.model import load
     from graphspec.cli.results import print_verdicts
     from graphspec.cli.started import started
     from graphspec.engine.runtime.running_metrics import HeadCounts

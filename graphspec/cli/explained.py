@@ -20,8 +20,8 @@ from graphspec.base.text import count, number, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, write_data
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
     from graphspec.api.explanation import Explanation
+    from graphspec.api.model import Model
     from graphspec.engine.runtime.explanations import Attributed
     from graphspec.graph.ir.graph import Array
 
@@ -46,8 +46,8 @@ class Request:
 
 def explain(run: Path, data: Path, request: Request, output: Path | None, *, json: bool) -> None:
     """Explain the answers of a run for new rows, and print or write the explanation."""
-    from graphspec.api import load
     from graphspec.api.explanation import FORMATS
+    from graphspec.api.model import load
 
     suffix = ".jsonl" if json else "" if output is None else output.suffix.lower()
     if output is not None and suffix not in FORMATS:

@@ -54,7 +54,7 @@ def export(  # noqa: PLR0913 (one for each option)
 
     Writes the file only if onnxruntime's outputs match; otherwise the status is 1.
     """
-    from graphspec.api import load
+    from graphspec.api.model import load
     from graphspec.base.errors import UsageError
     from graphspec.cli.started import started
     from graphspec.cli.targets import is_onnx, is_spec, refuse_other

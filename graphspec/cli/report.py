@@ -14,7 +14,7 @@ from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.show.report.build import Written
 
 _WANTED = "name a run directory"
@@ -95,7 +95,7 @@ def _refuse_foreign(path: Path) -> None:
 
 def load_run(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
     """Return the model of a run whose data may lie elsewhere now."""
-    from graphspec.api import load
+    from graphspec.api.model import load
     from graphspec.data.paths import moved
 
     model = load(run, allow=allow)

@@ -14,7 +14,7 @@ from graphspec.cli.console import complain, out_wrapped
 from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.data.batches import Dataset
     from graphspec.engine.runtime.running_metrics import ResultTable
     from graphspec.graph.ir.graph import Array

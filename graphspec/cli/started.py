@@ -12,7 +12,7 @@ from graphspec.cli.console import complain, print_diagnostics
 from graphspec.cli.targets import spec_for_run
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.data.weights.plan import InitialWeights
     from graphspec.engine.runtime.session import Session
 
@@ -26,7 +26,7 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
         UsageError: the spec names no weights, or its training rows are needed and not named.
         SpecError: the spec, a file of weights or the training rows are wrong.
     """
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.engine.compiler.check import check
 
     checked = check(str(path), allow_outside=True, allow=allow)

@@ -90,7 +90,7 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
         UsageError: the spec of a run or a file is to be changed, or the data of an ONNX file are wanted, which it does not
             contain.
     """
-    from graphspec.api import load
+    from graphspec.api.model import load
     from graphspec.engine.compiler.check import Checked
 
     if data and is_onnx(path):

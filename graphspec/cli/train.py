@@ -34,7 +34,7 @@ from graphspec.engine.parallel.launch import STOPS
 from graphspec.engine.training.interrupt import handled
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.check import Checked
     from graphspec.engine.runtime.running_metrics import RunningMetrics
@@ -62,7 +62,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     sets: Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.paths import moved
     from graphspec.engine.compiler.training_checks import refuse_untrainable

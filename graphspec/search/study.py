@@ -28,8 +28,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.libraries import missing_library
 from graphspec.engine.training.run_directory import locked
-from graphspec.language.search import Choice, Range, Search, Space
-from graphspec.language.search_space import Chooser, drawn
+from graphspec.language.search_space import Choice, Chooser, Range, Search, Space, drawn
 from graphspec.language.write import flow
 
 # What is known of a trial: its values as ``--set`` takes them, and ``trial.json`` in its run directory.

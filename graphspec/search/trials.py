@@ -22,7 +22,7 @@ from graphspec.engine.training.reporting import Silent
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
+    from graphspec.api.model import Model
     from graphspec.engine.training.trainer import Trainer
 
 # Train one trial in its run directory.
@@ -56,7 +56,7 @@ class Source:
         Raises:
             SpecError: it cannot be built, or does not fit the data.
         """
-        from graphspec.api import Model
+        from graphspec.api.model import Model
         from graphspec.data.check import refused
         from graphspec.data.paths import moved
         from graphspec.data.signature import load_all

@@ -50,7 +50,7 @@ class FitData:
     Attributes:
         validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
         validation_split: the fraction of the rows to use for validation.
-        class_weight: see :meth:`graphspec.api.Model.fit`.
+        class_weight: see :meth:`graphspec.api.model.Model.fit`.
     """
 
     x: Data = None
