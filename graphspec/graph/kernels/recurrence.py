@@ -175,7 +175,7 @@ class SharedScratch:
         dtype = np.dtype(self._ctx.dtype if dtype is None else dtype)
         buffers = self._buffers.setdefault(dtype, [])
         if self._used[dtype] == len(buffers):
-            buffers.append(self._ctx.scratch((self._size,), dtype))
+            buffers.append(self._ctx.scratch((max(self._size, 1),), dtype))  # a constant has one even without rows
         self._used[dtype] += 1
         return buffers[self._used[dtype] - 1][: math.prod(shape)].reshape(shape)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from golden_cases import Case, load_layers
-from golden_run import assert_golden
+from golden_run import assert_golden, compiled, cotangent_loss
 from graphs import build, feed, scalar_loss
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +88,8 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
 def test_layers_match_keras(case: Case, dtype: Any) -> None:
-    assert_golden(case, dtype)
+    _, graph = compiled(case)
+    assert_golden(case, dtype, graph, cotangent_loss(graph))
 
 
 def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array]:

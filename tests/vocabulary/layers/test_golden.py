@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from golden_cases import Case, load_layers
@@ -11,24 +9,10 @@ from golden_run import assert_close, assert_golden, compiled, cotangent_loss, on
 
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.training_checks import mixing
+from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.kernels.context import LocalGroup, Shard
 
 CASES = load_layers()
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_outputs_masks_gradients_and_statistics_are_those_of_keras(case: Case, dtype: Any) -> None:
-    assert_golden(case, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_exported_graph_gives_the_same_outputs(case: Case) -> None:
-    _, graph = compiled(case)
-    expected = case["outputs"]
-    if case.args["training"]:  # an export is always in inference mode
-        expected, _, _ = run(graph, store_of(graph, case["weights"]), case["inputs"], graph.outputs)
-    assert_close(onnx_outputs(graph, case["weights"], case["inputs"]), expected)
 
 
 ALONE = [
@@ -39,16 +23,32 @@ ALONE = [
 ]
 
 
-@pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
-def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None:
-    """Workers have separate rows, one of them none: concatenated outputs and summed gradients are those of the batch.
-
-    They are allowed to have them.
-    """
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_layer_is_that_of_keras(case: Case, subtests: pytest.Subtests) -> None:
+    """Its outputs, masks, gradients and statistics, in both precisions; its exported graph; its parts in workers."""
     record, graph = compiled(case)
-    assert mixing(record, graph) is None
-    parameters = store_of(graph, case["weights"])
     loss = cotangent_loss(graph)
+    for dtype in (np.float64, np.float32):
+        with subtests.test(dtype.__name__):
+            assert_golden(case, dtype, graph, loss)
+    with subtests.test("exported"):
+        assert_exported(case, graph)
+    if case in ALONE:
+        with subtests.test("workers"):
+            assert mixing(record, graph) is None
+            assert_parts(case, graph, loss)
+
+
+def assert_exported(case: Case, graph: Graph) -> None:
+    expected = case["outputs"]
+    if case.args["training"]:  # an export is always in inference mode
+        expected, _, _ = run(graph, store_of(graph, case["weights"]), case["inputs"], graph.outputs)
+    assert_close(onnx_outputs(graph, case["weights"], case["inputs"]), expected)
+
+
+def assert_parts(case: Case, graph: Graph, loss: Value | None) -> None:
+    """Workers have separate rows, one of them none: concatenated outputs and summed gradients are those of the batch."""
+    parameters = store_of(graph, case["weights"])
     arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
     total = len(next(iter(arrays.values())))
     outputs, sums = [], {name: np.zeros(a.shape) for name, a in case["gradients"].items()}
