@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from bits import FOUND, assert_same_bits, needs_kernels, numbers, run
 from golden_cases import Case, load_layers
-from golden_run import assert_golden, compiled, cotangent_loss
+from golden_run import assert_golden, cotangent_loss
+from golden_run import compiled as compiled_case
 from graphs import build, feed, scalar_loss
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +89,7 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
 def test_layers_match_keras(case: Case, dtype: Any) -> None:
-    _, graph = compiled(case)
+    _, graph = compiled_case(case)
     assert_golden(case, dtype, graph, cotangent_loss(graph))
 
 
