@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick import is_quick
+from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # read when NumPy is imported, which is later: as graphspec itself does
@@ -99,13 +99,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"  {n:4} {reason}")
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """``-m quick`` does not even import the files of which it runs nothing."""
-    quick = config.getoption("markexpr") == "quick" and collection_path.suffix == ".py"
-    return True if quick and not is_quick(collection_path) else None
+NUMERICS = ("engine/runtime", "graph", "models", "vocabulary/layers", "vocabulary/losses")
+"""Folders whose results depend on the kernels: CI runs them with other kernels, too, and by two processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = tuple(TESTS / name for name in NUMERICS)
     for item in items:
-        if is_quick(item.path, item.name):
-            item.add_marker("quick")
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker("numerics")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from paths import TESTS
-from quick import SLOW, is_quick
 
 import graphspec
 
@@ -44,14 +43,3 @@ def test_a_folder_that_mirrors_none_is_found() -> None:
     assert misplaced([Path("graph/opps")]) == [
         "tests/graph/opps: there is no graphspec/graph/opps; its tests belong to what they test"
     ]
-
-
-def test_quick_tests_are_of_every_folder() -> None:
-    folders = {path.parent for path in TESTS.rglob("test_*.py")} - {TESTS / "trust"}
-    quick = {path.parent for path in TESTS.rglob("test_*.py") if is_quick(path)}
-    assert folders == quick
-    slow = [entry.partition("::") for entry in SLOW]
-    assert [entry for entry, _, _ in slow if not (TESTS / entry).exists()] == []
-    for file, _, test in slow:
-        assert not test or f"def {test}" in (TESTS / file).read_text(encoding="utf-8"), test
-    assert len({*SLOW}) == len(SLOW)
