@@ -65,6 +65,7 @@ class Mark:
 
 
 NOWHERE = Mark("<dict>")
+SET = "--set"  # the file of values from the command line
 """The position of everything that was not read from a text."""
 
 

@@ -13,14 +13,13 @@ from urllib.parse import quote
 import typer
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, Diagnostic
+from graphspec.base.errors import NOWHERE, SET, Diagnostic
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.version import __version__
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.graph.ir.dims import LearntSize
-from graphspec.language.override import FILE as SET
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.check import Checked

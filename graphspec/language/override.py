@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphspec.base.config import Registry
-from graphspec.base.errors import Mark, SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.errors import SET, Mark, SpecError, UsageError, did_you_mean, shorten
 from graphspec.base.synonyms.keys import SPECIAL, TRAINING, found
 from graphspec.base.text import shell
 from graphspec.graph.optimizers import OPTIMIZERS
@@ -18,7 +18,6 @@ from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, descri
 from graphspec.vocabulary.layers import LAYERS
 
 # Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
-FILE = "--set"
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
 """Keys whose values are texts, never the short form of a mapping."""
 _CREATED = {
@@ -95,7 +94,7 @@ def _default_name(parent: Tree, path: Sequence[str], key: str) -> str | None:
 
 
 def _mapping(name: str = "") -> Tree:
-    mark = Mark(FILE)
+    mark = Mark(SET)
     return Tree({"type": Tree(name, mark)}, mark, {"type": mark}) if name else Tree({}, mark)
 
 
@@ -231,7 +230,7 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     if len(path) > MAX_KEY:
         raise UsageError(f"--set {shorten(path)}: there is no key of {len(path):,} characters")
     try:
-        value = read_value(written.strip(), FILE)
+        value = read_value(written.strip(), SET)
     except SpecError as error:
         raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
     return replaced(tree, path, value, written.strip())

@@ -49,10 +49,10 @@ def hint(monkeypatch: pytest.MonkeyPatch, name: str, found: Any) -> str:
 
 
 def test_the_versions_are_those_of_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = Found(HERE.parents[1])
+    installed = Found(HERE.parents[2])
     for name, text in {"pillow": "pillow>=11", "pyfive": "pyfive >=1.3", "mpi4py": "mpi4py", "other": "other"}.items():
         assert hint(monkeypatch, name, installed) == f'install it with `pip install "{text}"`'
-    in_folder = Found(Path("elsewhere"), HERE.parents[1].as_uri())
+    in_folder = Found(Path("elsewhere"), HERE.parents[2].as_uri())
     assert hint(monkeypatch, "pillow", in_folder) == 'install it with `pip install "pillow>=11"`'
 
 

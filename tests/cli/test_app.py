@@ -302,11 +302,11 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
         "graphspec.vocabulary.layers.attention",
     ]
     heavy += [
-        "graphspec.vocabulary.metrics.classes",
+        "graphspec.vocabulary.metrics.thresholds",
         "graphspec.graph.optimizers.by_weight",
         "graphspec.vocabulary.callbacks.logging",
     ]
-    heavy += ["graphspec.graph.ops.convolution", "graphspec.graph.ops.attention", "graphspec.graph.kernels.recurrence"]
+    heavy += ["graphspec.graph.ops.convolution", "graphspec.graph.ops.recurrent", "graphspec.graph.kernels.recurrence"]
     spec = str(ROOT / "specs" / "newswires.yaml")
     command = [sys.executable, "-c", code % (spec, heavy)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

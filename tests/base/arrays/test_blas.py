@@ -103,7 +103,7 @@ def test_every_entry_point_computes_with_one_thread(threads: list[int], tmp_path
 
     spec = {"graphspec": 1, "name": "net", "inputs": {"x": {"shape": [8]}}, "layers": layers, "outputs": {"y": head}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Binder, "bind", watched(Binder.bind))
+        patch.setattr(Binder, "_begin", watched(Binder._begin))
         patch.setattr(np.linalg, "qr", watched(np.linalg.qr))
         patch.setattr(program_module, "runner", lambda calls: watched(runner(calls)))
         calls: list[Callable[[], Any]] = [

@@ -18,7 +18,7 @@ from graphspec.base.codes import Code
 from graphspec.base.explanations.pages import GROUPS, explanation, find, near
 from graphspec.base.text import display_width
 
-PAGES = ROOT / "graphspec" / "explanations"
+PAGES = ROOT / "graphspec" / "base" / "explanations"
 IN_WORDS = {Code.WORKER_DIED, Code.PREPARATION_FAILED, Code.RANKS_DIFFER}
 """Codes that no example can cause on every machine."""
 OF_OTHERS = {Code.DAMAGED_RUN}
