@@ -157,6 +157,7 @@ def test_the_core_works_without_optional_folders(core: Path) -> None:
         assert f"this installation has no `graphspec.{folder}" in done.stderr
 
 
+@pytest.mark.slow
 def test_python_works_without_optional_folders(core: Path) -> None:
     code = """
 import numpy as np, graphspec as gs

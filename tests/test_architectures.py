@@ -139,6 +139,7 @@ def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict
     return x, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_one_step_and_a_proved_export(name: str, tmp_path: Path) -> None:
     model = gs.compile(str(SPECS[name]), SMALLER.get(name, ()))

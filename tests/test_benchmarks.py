@@ -127,6 +127,7 @@ def test_a_contender_that_trains_otherwise_is_left_out() -> None:
     assert all(isinstance(ENTRIES["keras jax"].on(name, False), Entry) for name in OLD)
 
 
+@pytest.mark.slow
 def test_a_contender_that_fails_ends_the_race_and_a_missing_one_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,8 @@ from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
 from graphspec.export.onnx import prepare
 
+pytestmark = pytest.mark.slow
+
 DENSE = {"type": "Dense", "units": 4, "kernel_initializer": "zeros"}
 X = np.ones((3, 4), np.float32)
 

@@ -140,6 +140,7 @@ def test_metadata(wheel: Path) -> None:
     assert PROJECT["build-system"]["requires"][0] in project["optional-dependencies"]["test"]
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -164,6 +165,7 @@ def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
     assert (tmp_path / "graphspec.schema.json").read_text(encoding="utf-8") == written
 
 
+@pytest.mark.slow
 def test_the_source_archive_makes_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     folder = f"graphspec-{__version__}"
     assert sdist.name == f"{folder}.tar.gz"

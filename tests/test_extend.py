@@ -68,6 +68,7 @@ def test_a_layer_of_a_plugin_is_a_layer(gates: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(gs.load(tmp_path / "run").predict(x), made.predict(x))
 
 
+@pytest.mark.slow
 def test_it_is_checked_and_suggested_like_any_other(gates: Any) -> None:
     document = model().spec.document
     wrong = {**document, "layers": [{"name": "y", "type": "Gate", "factors": 2.0}]}
@@ -81,6 +82,7 @@ def test_it_is_checked_and_suggested_like_any_other(gates: Any) -> None:
     assert "layer.Gate" in schema()["$defs"]
 
 
+@pytest.mark.slow
 def test_workers_import_it_too(gates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "usable_cores", lambda: 2)
     trained = []
@@ -128,6 +130,7 @@ def test_every_registry_and_its_base_are_there() -> None:
     assert public == set(extend.__all__)
 
 
+@pytest.mark.slow
 def test_importing_graphspec_does_not_import_it() -> None:
     code = "import sys, graphspec, graphspec.api.model; sys.exit('graphspec.extend' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -149,6 +149,7 @@ def test_a_run_without_a_checkpoint_reads_the_file(folder: Path) -> None:
     np.testing.assert_array_equal(gs.load(folder / "started").weights["words/embeddings"], VECTORS)
 
 
+@pytest.mark.slow
 def test_workers_do_not_need_the_file(folder: Path) -> None:
     weights = []
     for workers in (1, 2):

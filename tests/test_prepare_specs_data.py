@@ -137,6 +137,7 @@ def test_pictures_are_in_the_folder_of_their_kind(
             np.testing.assert_array_equal(np.asarray(image), x[row])
 
 
+@pytest.mark.slow
 def test_no_picture_of_a_training_pair_is_in_another_part(
     prepare: ModuleType, elsewhere: Path, garments: tuple[np.ndarray, ...]
 ) -> None:
@@ -164,6 +165,7 @@ def test_pairs_are_balanced_and_never_of_one_image_with_itself(prepare: ModuleTy
     assert (left != right).all()
 
 
+@pytest.mark.slow
 def test_handwriting_tests_hold_out_a_fold_and_words(prepare: ModuleType, elsewhere: Path) -> None:
     shutil.copy(SCRIPT.parent / "ocr_letters.npz", elsewhere)
     made = dict(prepare.handwriting())
@@ -192,6 +194,7 @@ def test_handwriting_tests_hold_out_a_fold_and_words(prepare: ModuleType, elsewh
     assert set("".join(train | test | validation)) == set("abcdefghijklmnopqrstuvwxyz")
 
 
+@pytest.mark.slow
 def test_pictures_of_words_are_their_letters_side_by_side(prepare: ModuleType, elsewhere: Path) -> None:
     from PIL import Image
 

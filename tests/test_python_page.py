@@ -34,6 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_block_of_the_page_runs(here: Path) -> None:
     names: dict[str, Any] = {}
     for found in re.finditer(r"^```python\n(.*?)^```$", PAGE, re.M | re.S):

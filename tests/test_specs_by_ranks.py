@@ -11,6 +11,8 @@ from mpi import HERE, job, why_not
 from mpi_specs import train
 from test_specs import SPECS, garments, newswires, sentences, written_words
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["garments", "newswires", "sentences", "written_words"]  # fixtures
 
 STEPS, SHARDS = 4, 8

@@ -15,6 +15,7 @@ GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("index", "records", "trainin
 PAGES = GUIDES + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the pages are written for a POSIX shell")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_reader_succeeds(page: Path, tmp_path: Path) -> None:
@@ -48,6 +49,7 @@ def test_times_and_wrapping_need_not_be_the_same() -> None:
     assert difference("best: epoch 2;\n  val_loss 0.5\n", "best: epoch 2; val_loss 0.5\n", exact=True) is not None
 
 
+@pytest.mark.slow
 def test_a_page_that_is_wrong_is_found(tmp_path: Path) -> None:
     page = '```yaml title="a.yaml"\ngraphspec: 1\n```\n\n```bash\ngraphspec validate a.yaml\n```\n'
     assert [b.language for b in blocks_of(page)] == ["yaml", "bash"]
@@ -77,6 +79,7 @@ this and more
 """
 
 
+@pytest.mark.slow
 def test_what_a_web_page_shows_in_the_end_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if browsing.chromium() is None:
         pytest.skip("Chromium is not installed")

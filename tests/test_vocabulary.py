@@ -34,6 +34,7 @@ def vocabulary() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_pages_are_current(vocabulary: ModuleType) -> None:
     for path, text in vocabulary.written().items():
         assert (DOCS / path).read_text(encoding="utf-8") == text, f"docs/{path}: run python docs/make_vocabulary.py"
@@ -55,6 +56,7 @@ def test_no_two_headings_of_a_page_have_one_anchor(vocabulary: ModuleType) -> No
         assert len(anchors) == len(set(anchors)), name
 
 
+@pytest.mark.slow
 def test_what_people_wrote_stays(vocabulary: ModuleType) -> None:
     page = vocabulary.page("merging", f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\nold", {})
     assert page.startswith(f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\n## Add\n")
@@ -82,6 +84,7 @@ def test_every_argument_is_described() -> None:
     assert not missing
 
 
+@pytest.mark.slow
 def test_every_layer_is_known_by_what_it_lowers_to(vocabulary: ModuleType) -> None:
     """Layers without a golden case, or whose cases do not compile, would name no operators."""
     found = vocabulary.lowered()

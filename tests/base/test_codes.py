@@ -63,6 +63,7 @@ def as_text(tree: ast.AST) -> Iterator[ast.Constant]:
             yield node
 
 
+@pytest.mark.slow
 def test_codes_are_used_by_name() -> None:
     found = [
         f"graphspec/{file}:{node.lineno} has {node.value}: write Code.{Code(node.value).name}"
@@ -85,6 +86,7 @@ def reported(tree: ast.AST) -> Iterator[str]:
             yield Code[node.attr]
 
 
+@pytest.mark.slow
 def test_every_code_is_reported_somewhere() -> None:
     found = {code for tree in FILES.values() for code in reported(tree)}
     assert found == set(Code)
@@ -200,6 +202,7 @@ def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
                         yield from ((node.lineno, text) for text in texts(node.args[place], function))
 
 
+@pytest.mark.slow
 def test_messages_are_predicates() -> None:
     """A subject is put in front of each, so it begins with a verb."""
     every = {(file, *found) for file, tree in FILES.items() for found in messages(tree)}

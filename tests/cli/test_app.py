@@ -249,6 +249,7 @@ def test_unknown_choice_of_kernels(tmp_path: Path, value: str, why: str) -> None
     assert " ".join(result.stderr.decode().split()) == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variables", "number"), [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
 def test_a_command_has_one_blas_thread_unless_the_user_sets_a_number(variables: dict[str, str], number: str) -> None:
     code = "import atexit, os, sys; from graphspec.__main__ import main; sys.argv = ['graphspec', '--version']\n"
@@ -268,6 +269,7 @@ def test_forced_kernels_that_are_not_there(tmp_path: Path) -> None:
     assert " ".join(result.stderr.decode().split()).startswith(said)
 
 
+@pytest.mark.slow
 def test_a_console_without_unicode() -> None:
     Path("bad.yaml").write_text(WRONG)
     result = _python("validate", "bad.yaml", env={**os.environ, "PYTHONIOENCODING": "ascii"})
@@ -275,6 +277,7 @@ def test_a_console_without_unicode() -> None:
     assert b"\n  |\n7 |   - {name: hidden" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -284,6 +287,7 @@ def test_a_reader_that_leaves(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (141, b"")
 
 
+@pytest.mark.slow
 def test_starting_imports_nothing_heavy() -> None:
     """``validate`` must be quick: it does not import modules that only other commands need."""
     code = "import sys, graphspec.cli.app; print(*(m for m in %r if m in sys.modules))"
@@ -292,6 +296,7 @@ def test_starting_imports_nothing_heavy() -> None:
     assert result.stdout == "\n"
 
 
+@pytest.mark.slow
 def test_checking_imports_nothing_that_it_does_not_need() -> None:
     code = "import sys, graphspec; graphspec.validate(%r); print(*(m for m in %r if m in sys.modules))"
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
@@ -313,6 +318,7 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
     assert result.stdout == "\n"
 
 
+@pytest.mark.slow
 def test_ending_searches_nothing() -> None:
     """All objects are frozen before the interpreter would scan them for garbage."""
     code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000));"

@@ -89,6 +89,7 @@ def test_a_record() -> None:
         assert line in lines, line
 
 
+@pytest.mark.slow
 def test_a_table_without_a_spec() -> None:
     Path("rows.csv").write_text(
         "id;Preis (€);Datum;same;Ort\n"
@@ -181,6 +182,7 @@ def test_problems_have_hints_and_a_status() -> None:
     assert "hint: column 'id' is different in every row, like an id: leave it out" in result.stdout
 
 
+@pytest.mark.slow
 def test_values_that_no_training_row_has() -> None:
     path = spec(RECORD + "  test: {file: test.csv}\n")
     written(Path("test.csv"), [line | {"city": "Paris"} for line in rows(8)])
@@ -229,6 +231,7 @@ def test_archives(tmp_path: Path) -> None:
     assert "not used: other" in lines
 
 
+@pytest.mark.slow
 def test_several_files_and_queries() -> None:
     path = spec(RECORD.replace("file: people.csv", "file: 'part_*.csv'"))
     written(Path("part_1.csv"), rows()[:15])

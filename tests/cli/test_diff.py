@@ -59,6 +59,7 @@ def changed(record: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     return {c["key"]: (c["old"], c["new"]) for c in record}
 
 
+@pytest.mark.slow
 def test_equal_specs(folder: Path) -> None:
     result = graphspec("diff", folder / "tiny.yaml", folder / "tiny.yaml")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -137,6 +138,7 @@ def test_another_run_of_the_same_spec_differs_in_its_weights(folder: Path, tmp_p
     assert "→ 000000000000…" in graphspec("diff", folder / "a", tmp_path / "a").stdout
 
 
+@pytest.mark.slow
 def test_what_layers_have_learnt(tmp_path: Path) -> None:
     spec = """\
 graphspec: 1
@@ -163,6 +165,7 @@ data: {train: {file: rows.csv}}
         assert changed(record["network"]["costs"])["parameters"] == (6, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_text_fits_the_terminal(folder: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))

@@ -81,6 +81,7 @@ def test_a_part_that_is_not_there(tmp_path: Path) -> None:
     assert graphspec("evaluate", run, "--part", "validation").exit_code == 0
 
 
+@pytest.mark.slow
 def test_an_onnx_file(tmp_path: Path) -> None:
     spec, file = project(tmp_path, PLAIN), tmp_path / "a.onnx"
     assert graphspec("train", spec, "--out", tmp_path / "run", "--export", file).exit_code == 0

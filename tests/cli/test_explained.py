@@ -50,6 +50,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> gs.Explanation:
     return model.explain(["a good film, not bad"])
 
 
+@pytest.mark.slow
 def test_a_table_with_bars(run: Path) -> None:
     result = graphspec("predict", run, DATA, "--explain", "--rows", 2)
     assert result.exit_code == 0, result.stderr
@@ -108,6 +109,7 @@ def test_several_inputs_have_sums() -> None:
     assert "12 others" in "\n".join(text)
 
 
+@pytest.mark.slow
 def test_json_lines_and_files(run: Path, tmp_path: Path) -> None:
     result = graphspec("predict", run, DATA, "--explain", "--json", "--rows", 3)
     rows = [json.loads(line) for line in result.stdout.splitlines()]

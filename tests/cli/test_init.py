@@ -112,6 +112,7 @@ def _written(kind: str) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "metric", "least", "most"),
     [
@@ -227,6 +228,7 @@ def test_a_spec_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert graphspec("data", "specs/my net.yaml").exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "kind", "head"),
     [
@@ -262,6 +264,7 @@ def test_a_spec_from_a_table_trains(
         assert np.mean(apart) < 300
 
 
+@pytest.mark.slow
 def test_a_large_table_begins_level_and_slows_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     r = np.random.default_rng(0)
@@ -305,6 +308,7 @@ def test_tables_from_which_no_spec_is_made(
     assert not list(Path().glob(".graphspec-*"))
 
 
+@pytest.mark.slow
 def test_names_of_columns_do_not_break_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["null", "${x}", "a: b", "#", "hidden_1", "both", "row", "été", "1", "a\tb", "x" * 300, "- {", 'q"']

@@ -12,6 +12,7 @@ from commands import graphspec
 from paths import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["pygls", "lsprotocol", "cattrs"])
 def test_without_pygls_it_says_what_to_install(missing: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n", encoding="utf-8")
@@ -30,6 +31,7 @@ def test_the_command_is_listed() -> None:
     assert "--data" in graphspec("lsp", "--help").stdout
 
 
+@pytest.mark.slow
 def test_other_commands_do_not_import_pygls() -> None:
     code = "import sys, graphspec.cli.app\nassert not {'pygls', 'lsprotocol', 'graphspec.editor'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

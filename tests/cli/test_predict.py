@@ -121,6 +121,7 @@ def test_run_and_onnx_agree(run: Path) -> None:
     np.testing.assert_allclose([float(r["answer"]) for r in a], [float(r["answer"]) for r in b], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_predict_maps_columns(table_run: Path, tmp_path: Path) -> None:
     """A file has the training table's columns in another order and without the target, or an array named like the input."""
     graphspec("export", table_run, "-o", tmp_path / "t.onnx")
@@ -156,6 +157,7 @@ def _wrong(folder: Path) -> Iterator[tuple[Path, str]]:
     yield folder / "data.txt", "GS105"
 
 
+@pytest.mark.slow
 def test_predict_from_wrong_data(run: Path, tmp_path: Path) -> None:
     for file, code in _wrong(tmp_path):
         for source in (run, run.parent / "tiny.onnx"):

@@ -67,6 +67,7 @@ def test_the_workers_of_ranks_are_not_chosen(spec: Path, monkeypatch: pytest.Mon
     assert "the spec has `workers: auto`" in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_ranks_with_workers_of_their_own_give_the_bits_of_as_many_workers(spec: Path, mpi: None) -> None:
     """Two ranks of two workers: stopped, continued, and compared with four ranks."""
     both = ("--no-report", "--set", "training.workers=2")
@@ -95,6 +96,7 @@ def test_a_process_that_was_started_alone_trains_alone_without_mpi(spec: Path, m
     assert '`pip install "mpi4py>=' in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 @SAME_PRODUCTS
 def test_a_stopped_and_a_killed_job_resume_to_the_bits_of_local_workers(spec: Path, mpi: None, two_cores: None) -> None:
     """Rank 1 is asked to stop in one job, and killed in the next; the third ends as two local workers do."""
@@ -130,6 +132,7 @@ def test_ranks_compare_their_kernels(spec: Path, monkeypatch: pytest.MonkeyPatch
     assert {key for key in found[0] if found[0][key] != found[1][key]} == {"compiled kernels"}
 
 
+@pytest.mark.slow
 def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two_cores: None) -> None:
     """A job of two ranks is killed; one process goes on, and ends with the bits of two local workers."""
     shards = ("--no-report", "--set", "training.shards=4")
@@ -149,6 +152,7 @@ def test_with_shards_a_job_resumes_with_other_workers(spec: Path, mpi: None, two
     assert "3 ranks cannot divide `shards: 4` equally" in " ".join(three.stderr.split())
 
 
+@pytest.mark.slow
 def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
     script = "import sys; from graphspec.base import version; version.__version__ = {!r}; "
     script += "sys.argv[0] = 'graphspec'; from graphspec.__main__ import main; main()"
@@ -163,6 +167,7 @@ def test_ranks_that_differ_are_refused(spec: Path, mpi: None) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_an_error_on_one_rank_ends_the_job_with_its_message(spec: Path, mpi: None) -> None:
     script = "import sys; sys.argv[0] = 'graphspec'; from graphspec.engine.parallel import ranks; "
     script += "ranks.Exchange.wait = lambda self: 1 // (1 - self.group.rank); "

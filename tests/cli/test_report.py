@@ -63,6 +63,7 @@ def test_no_report(run: Path) -> None:
     assert result.stdout == f"report: {run / 'report.html'}\n"
 
 
+@pytest.mark.slow
 def test_it_has_the_values_of_evaluate_and_is_the_same_each_time(run: Path) -> None:
     lines = graphspec("evaluate", run).stdout.splitlines()
     printed = dict(line.split() for line in lines if line.startswith(("loss ", "accuracy ")))
@@ -76,6 +77,7 @@ def test_it_has_the_values_of_evaluate_and_is_the_same_each_time(run: Path) -> N
     assert Path("again.html").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_training_stopped_early_and_resumed(spec: Path) -> None:
     callback = "{type: EarlyStopping, monitor: loss, mode: max, patience: 1}"
     assert graphspec("train", spec, "--set", f"training.callbacks=[{callback}]").exit_code == 0
@@ -112,6 +114,7 @@ def test_the_test_rows_are_evaluated_once(spec: Path, monkeypatch: pytest.Monkey
     assert calls.count(20) == 3 + 1, "the validation of each epoch and the test have 20 rows"
 
 
+@pytest.mark.slow
 def test_missing_data_leave_a_report(run: Path) -> None:
     Path("test.npz").rename("elsewhere.npz")
     result = graphspec("report", run)
@@ -167,6 +170,7 @@ def test_damaged_records_leave_a_report(run: Path, name: str, content: str) -> N
     assert "Judged on 20 test rows" in shown(run / "report.html")
 
 
+@pytest.mark.slow
 def test_several_runs(spec: Path, run: Path) -> None:
     more = [
         "--out",

@@ -20,12 +20,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_stdout_and_file() -> None:
     assert graphspec("schema").stdout == schema_text()
     assert graphspec("schema", "-o", "s.json").exit_code == 0
     assert Path("s.json").read_text(encoding="utf-8") == schema_text()
 
 
+@pytest.mark.slow
 def test_one_definition_per_line() -> None:
     lines = schema_text().splitlines()
     assert len([line for line in lines if line.startswith('"layer.Dense": {')]) == 1
@@ -36,6 +38,7 @@ def content(name: str) -> str:
     return Path(name).read_bytes().decode()
 
 
+@pytest.mark.slow
 def test_a_spec_gets_the_line_and_the_file() -> None:
     Path("nets").mkdir()
     Path("nets/a.yaml").write_bytes("graphspec: 1  # ü\n".encode())
@@ -47,6 +50,7 @@ def test_a_spec_gets_the_line_and_the_file() -> None:
     assert content("nets/a.yaml") == LINE + "graphspec: 1  # ü\n", "one line, however often"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -78,6 +82,7 @@ def test_a_line_that_names_another_schema_is_kept(named: str) -> None:
     assert not Path(FILE).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("schema", "--for", "a.yaml"), ("init", "b.yaml")])
 def test_the_schema_of_another_version_is_replaced(command: tuple[str, ...]) -> None:
     Path("a.yaml").write_text("a: 1\n")
@@ -122,6 +127,7 @@ def test_the_stored_schema_is_copied_and_not_made(monkeypatch: pytest.MonkeyPatc
     assert content(FILE) == stored_schema()
 
 
+@pytest.mark.slow
 def test_with_plugins_the_schema_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stored_schema() == schema_text(), "run `graphspec schema -o schemas/graphspec.schema.json`"
     monkeypatch.setattr(Registry, "plugins", lambda self: ["gates"])

@@ -193,6 +193,7 @@ def too_wide(text: str, width: int) -> list[str]:
     return [line for line in plain.splitlines() if display_width(line) > width]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_command(run: Run, folder: Path, width: int) -> None:
     shutil.rmtree(folder / "runs", ignore_errors=True)
@@ -211,6 +212,7 @@ def test_help(run: Run, width: int) -> None:
     check(f"help_{width}", "\n".join(texts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_terminal_with_colours(run: Run, folder: Path, width: int) -> None:
     """Colours and the line about explanations change nothing else.
@@ -232,6 +234,7 @@ def test_a_terminal_with_colours(run: Run, folder: Path, width: int) -> None:
     check(f"colour_{width}", "\n".join(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_console_without_unicode(run: Run, folder: Path, width: int) -> None:
     shutil.rmtree(folder / "runs", ignore_errors=True)

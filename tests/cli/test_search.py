@@ -20,6 +20,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_grid_from_the_first_trial_to_the_exported_file(tmp_path: Path) -> None:
     path = project(tmp_path, GRID, sampler="grid", trials=4)
     done = graphspec("search", path, "--export", "best.onnx", "--set", "training.epochs=2")
@@ -42,6 +43,7 @@ def test_a_grid_from_the_first_trial_to_the_exported_file(tmp_path: Path) -> Non
     assert "contains a search of another spec" in other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_two_processes_share_the_trials(tmp_path: Path, sampler: str) -> None:
     path = project(tmp_path, sampler=sampler, trials=5)

@@ -140,6 +140,7 @@ def signalled(place: str, number: int, *arguments: object) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_a_signal_outside_of_the_epochs(spec: Path, stage: str) -> None:
@@ -154,6 +155,7 @@ def test_a_signal_outside_of_the_epochs(spec: Path, stage: str) -> None:
     assert not leftovers()
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("file", [1, 2, 3, 5, 7, 9])
 def test_a_signal_in_the_middle_of_a_file(spec: Path, file: int) -> None:
@@ -168,6 +170,7 @@ def test_a_signal_in_the_middle_of_a_file(spec: Path, file: int) -> None:
     same("runs/tiny", "whole")
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_signal_while_ctrl_c_is_ignored(spec: Path) -> None:
     """As in a script that starts the command with `&`."""
@@ -179,6 +182,7 @@ def test_a_signal_while_ctrl_c_is_ignored(spec: Path) -> None:
 # Auto.
 
 
+@pytest.mark.slow
 def test_auto_starts_continues_and_ends(spec: Path) -> None:
     assert graphspec("train", spec, "--out", "whole").exit_code == 0
     Path("runs/tiny").mkdir(parents=True)  # an empty folder is no run
@@ -217,6 +221,7 @@ def test_resume_takes_only_auto(spec: Path) -> None:
 # The page.
 
 
+@pytest.mark.slow
 @POSIX
 def test_the_commands_of_the_page(spec: Path) -> None:
     """The signal comes twice, as from `timeout`, and after the first checkpoint instead of after 20 seconds."""

@@ -138,6 +138,7 @@ def test_only_onnx_is_written(name: str, home: Path, tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_for_a_spec_that_names_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     spec = project(tmp_path)

@@ -120,6 +120,7 @@ def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(spec: Path) 
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
 
 
+@pytest.mark.slow
 def test_a_run_is_continued_by_its_spec(spec: Path) -> None:
     assert graphspec("train", spec, "--out", "my run").exit_code == 0
     result = graphspec("train", "my run")
@@ -199,6 +200,7 @@ def test_a_loss_that_is_not_finite(spec: Path) -> None:
 # The progress bar
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals")
 def test_a_bar_on_a_terminal(spec: Path) -> None:
     ours, theirs = os.openpty()
@@ -238,6 +240,7 @@ def test_resume_a_finished_run(spec: Path) -> None:
     assert Path("runs/tiny/weights.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resume_for_more_epochs(spec: Path) -> None:
     graphspec("train", spec, "--set", "training.epochs=5", "--out", "whole")
     graphspec("train", spec)
@@ -322,6 +325,7 @@ main()
 """Exits as after ``kill -9`` at the n-th file (written, not yet renamed) or the n-th batch."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 @pytest.mark.parametrize(
     ("moment", "n"), [("file", 1), ("file", 2), ("file", 3), ("file", 5), ("file", 8), ("batch", 1), ("batch", 11)]
@@ -351,6 +355,7 @@ def _assert_equal(run: Path, whole: Path) -> None:
     assert json.loads((run / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_nth_epoch(spec: Path) -> None:
     def shown(*options: str) -> list[str]:
         result = graphspec("train", spec, "--overwrite", "--set", "training.epochs=45", *options)

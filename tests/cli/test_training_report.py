@@ -103,6 +103,7 @@ def test_why_it_stopped() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_counts_its_own_epochs() -> None:
     train(SPEC)
     result = graphspec("train", "tiny.yaml", "--resume", "--set", "training.epochs=5")
@@ -121,6 +122,7 @@ def test_time_is_not_in_the_files() -> None:
     assert Path("runs/tiny/history.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_inputs_that_are_not_scaled() -> None:
     values = np.load("train.npz")
     np.savez("train.npz", features=values["features"] * 1e30, answer=values["answer"])
@@ -131,6 +133,7 @@ def test_a_loss_that_is_not_finite_names_inputs_that_are_not_scaled() -> None:
     assert "help: scale the inputs, with a Normalization layer: 'features' has mean " in result.stderr
 
 
+@pytest.mark.slow
 def test_the_hint_about_overfitting() -> None:
     values = ("training.epochs=60", "layers.dropped.rate=0.0", "layers.hidden.units=64")
     rate = "training.optimizer={type: Adam, learning_rate: 0.1}"

@@ -8,12 +8,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from consumers.apps import HERE, node_with, run
 from paths import ROOT
 
 import graphspec as gs
 from graphspec.show.report.card import card
 from graphspec.show.report.findings import find
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_program_in_javascript_prints_the_answers(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def signature(model: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "pattern"),
     [("Program.cs", r'feeds\["(\w+)"\] = (\w+)\('), ("Penguins.java", r'feeds\.put\("(\w+)", (\w+)\(')],
@@ -94,6 +95,7 @@ def java(folder: Path, code: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_java_compiles_and_its_feeds_get_an_answer(model: Path, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -113,6 +115,7 @@ def test_java_compiles_and_its_feeds_get_an_answer(model: Path, tmp_path: Path) 
     assert session.run(["species_label"], feeds)[0].tolist() == ["Gentoo", "Adelie"]
 
 
+@pytest.mark.slow
 def test_java_gives_texts_that_are_utf_8(model: Path, tmp_path: Path) -> None:
     shutil.copy(model, tmp_path)
     escaped = ["".join(f"\\u{ord(c):04x}" if c != "\0" else "\\0" for c in text) for text in STRANGE]

@@ -150,6 +150,7 @@ def check_same(found: dict[str, list[Any]], wanted: dict[str, list[Any]]) -> Non
             np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_python_answers_as_predict_does(made: tuple[Table, Path, list[Any]]) -> None:
     _, folder, records = made
     answers = by_python(folder, records)

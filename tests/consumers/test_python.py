@@ -132,6 +132,7 @@ def load(folder: Path) -> tuple[dict[str, Any], str, list[tuple[str, str]]]:
     )
 
 
+@pytest.mark.slow
 def test_fixtures_are_what_the_project_writes_today(tmp_path: Path) -> None:
     code = f"import sys, runpy; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]; sys.argv[1:] = [{str(tmp_path)!r}]; "
     code += f"runpy.run_path({str(HERE / 'make_fixtures.py')!r}, run_name='__main__')"

@@ -29,10 +29,12 @@ def chromium() -> str:
     return browser()
 
 
+@pytest.mark.slow
 def test_every_record_has_its_answer(node: str, chromium: str) -> None:
     check_finds_nothing(run(node, RUN, FIXTURES, chromium))
 
 
+@pytest.mark.slow
 def test_wrong_answers_are_found(node: str, chromium: str, tmp_path: Path) -> None:
     check_finds_what_is_wrong(run(node, RUN, wrong_fixtures(tmp_path), chromium))
 

@@ -65,6 +65,7 @@ def sparse(path: Path, dtype: str) -> Array:
     return np.load(path, mmap_mode="r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_map_is_copied(kind: str, tmp_path: Path) -> None:
     dtype, view = KINDS[kind]
@@ -99,6 +100,7 @@ def test_a_map_of_integers_is_checked_and_converted_by_batches(tmp_path: Path) -
             model.evaluate(x, y)
 
 
+@pytest.mark.slow
 def test_a_map_gives_the_bits_of_the_array(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((200, 12))
     y = (x.sum(1) > 0).astype(np.int64)

@@ -237,6 +237,7 @@ def test_other_numbers_are_refused_whole(tmp_path: Path, keys: str, cell: str) -
     assert f"in 1 of 2 rows; first: '{cell}' in line 3" in one.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl"])
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "latin-1"])
 def test_encodings(tmp_path: Path, encoding: str, suffix: str) -> None:

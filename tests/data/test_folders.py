@@ -290,6 +290,7 @@ SIZES = SPEC.replace("[4, 4, 1]", "[null, null, 1]").replace(
 )
 
 
+@pytest.mark.slow
 def test_pictures_of_several_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     r = np.random.default_rng(0)

@@ -128,6 +128,7 @@ def test_damaged_compressed_tables(tmp_path: Path, kind: str) -> None:
         assert found.code == "GS501", found.message
 
 
+@pytest.mark.slow
 def test_a_line_that_decompresses_to_gigabytes_is_refused(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "d.csv.gz", "wb", 1) as file:
         file.write(b"a,b,y\n")

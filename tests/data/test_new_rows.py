@@ -112,6 +112,7 @@ def test_the_last_rows_need_a_series(folder: Path, tmp_path: Path) -> None:
     assert "--last needs a table" in result.stderr
 
 
+@pytest.mark.slow
 def test_without_a_step_the_table_has_one_or_steps_are_numbered(tmp_path: Path) -> None:
     plain = SPEC.replace(", group: shop, every: 1d, missing: interpolate", "")
     (tmp_path / "timed.yaml").write_text(plain, encoding="utf-8")

@@ -175,6 +175,7 @@ def test_many_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert math.isclose(found.distinct, 1500, rel_tol=0.1)
 
 
+@pytest.mark.slow
 def test_wide_tables_take_few_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A query looks at many columns at once: 1,200 take as many as three times 400, and find what single ones find."""
     kinds = (["1", "2", "2"], ["a", "b", ""], ["2024-01-02", "NA", "2024-03-04"], ["1.5", "x y", "-3"])

@@ -87,6 +87,7 @@ def test_a_query_without_an_order_is_refused(folder: Path, text: str) -> None:
     assert "ORDER BY" in (found.hint or "")
 
 
+@pytest.mark.slow
 def test_ties_are_ordered_by_all_columns(folder: Path) -> None:
     lines = [f"{k % 3},{(7 * k) % 1000},{k % 2}" for k in range(1000)]
     (folder / "a.csv").write_text("a,b,y\n" + "\n".join(lines) + "\n")
@@ -276,6 +277,7 @@ def test_a_view_of_a_database_reads_no_other_file(folder: Path) -> None:
     assert found.code == "GS513"
 
 
+@pytest.mark.slow
 def test_a_query_that_needs_too_much_memory_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "SELECT a.range AS a, b.range AS b, 0 AS y FROM range(1000000) a, range(1000000) b ORDER BY a"
     before = set(folder.iterdir())

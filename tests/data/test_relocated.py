@@ -85,6 +85,7 @@ def test_a_project_moves_as_a_whole(home: Path, tmp_path: Path, copied: bool, mo
     assert "epoch 4/4" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_moves_alone(home: Path, tmp_path: Path) -> None:
     before = graphspec("evaluate", "runs/tiny").stdout
     alone = tmp_path / "alone"
@@ -229,6 +230,7 @@ def test_files_are_found_below_the_named_folder_only(tmp_path: Path) -> None:
     assert moved(spec, tmp_path / "given").data["train"].file == tmp_path / "given" / "secret.csv"
 
 
+@pytest.mark.slow
 def test_a_run_of_a_query_reads_only_allowed_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The spec's folder is allowed for the spec; for a run, which may be foreign, you allow it yourself."""
     monkeypatch.chdir(tmp_path)

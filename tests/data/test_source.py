@@ -6,7 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import graphspec
+
+pytestmark = pytest.mark.slow
 
 PACKAGE = Path(graphspec.__file__).parent
 CATCHERS = {"DataError", "ProblemError", "GraphspecError", "Exception"}

@@ -135,6 +135,7 @@ def test_a_full_disk_is_reported(tmp_path: Path, small: None, monkeypatch: pytes
     assert entries(cache) == []
 
 
+@pytest.mark.slow
 def test_a_run_from_maps_has_the_bits_of_one_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = project(tmp_path)
     assert graphspec("train", spec, "--out", tmp_path / "memory").exit_code == 0

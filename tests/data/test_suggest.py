@@ -90,6 +90,7 @@ def test_no_column_is_left(tmp_path: Path) -> None:
         suggest(table(tmp_path, x=["k"] * N, y=cycled("a", "b")), "y", "binary", {})
 
 
+@pytest.mark.slow
 def test_a_table_is_too_wide_before_its_leaks_are_sought(tmp_path: Path) -> None:
     """Before, `init` compared every column of 20,000 with the target for minutes, and refused then."""
     with pytest.raises(CannotSuggest, match="has 2,001 columns, more than the 2,000 that a spec should name"):

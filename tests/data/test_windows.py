@@ -269,6 +269,7 @@ def test_the_proof_of_a_loaded_model_uses_windows_of_the_data(tmp_path: Path) ->
     assert model.export(tmp_path / "m.onnx").rows == "the training data"
 
 
+@pytest.mark.slow
 def test_workers_read_windows(tmp_path: Path) -> None:
     table(tmp_path / "s.csv", "t,v", [f"{t},{t % 7}" for t in range(200)])
     losses = []

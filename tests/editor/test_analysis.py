@@ -29,6 +29,7 @@ def ask_everything(text: str, name: str, offsets: list[int]) -> None:
         names.references(analysis, offset)
 
 
+@pytest.mark.slow
 def test_every_beginning_of_a_spec_gets_answers() -> None:
     for end in range(0, len(BRANCHES), 7):
         ask_everything(BRANCHES[:end], "spec.yaml", [end])

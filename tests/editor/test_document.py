@@ -88,6 +88,7 @@ def test_an_alias_of_itself_ends() -> None:
     value_of("a: &a [*a, *a, *a, *b]\nb: &b [*a, *b, *b, *c]\nc: &c [*a, *b, *c, *c]")
 
 
+@pytest.mark.slow
 def test_deep_nesting_ends() -> None:
     for text in ("[" * 5000, "- " * 5000, "{a: " * 5000, "a:\n" + "".join(f"{' ' * k}a:\n" for k in range(1, 2000))):
         value_of(text)
@@ -100,6 +101,7 @@ def complete(value: Any) -> Any:
     return [complete(child) for child in value if child is not None] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_mutated_texts_have_the_values_of_the_reader() -> None:
     """No text raises an exception or takes long, and what is valid is read alike."""
     draw, texts, valid = random.Random(1), sources(), 0
@@ -116,6 +118,7 @@ def test_mutated_texts_have_the_values_of_the_reader() -> None:
     assert valid > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["word ", "\n", "a\n", "'x' ", "'", "- x\n", "{", "}", "[", "a: ", "${x}", ",", "a: {\n", ":"]
 )

@@ -45,6 +45,7 @@ def read(path: Path) -> str | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
 def test_every_fix_solves_its_problem_and_changes_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.engine.compiler.training_checks.available", lambda: 16 * 2**30)

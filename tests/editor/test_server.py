@@ -24,6 +24,7 @@ def client() -> Iterator[Client]:
     assert started.errors == ""
 
 
+@pytest.mark.slow
 def test_capabilities(client: Client) -> None:
     assert client.capabilities["textDocumentSync"] == {"openClose": True, "change": 1, "save": True}
     assert client.capabilities["codeActionProvider"] == {"codeActionKinds": ["quickfix"]}
@@ -31,6 +32,7 @@ def test_capabilities(client: Client) -> None:
     assert [key for key in ("hoverProvider", "inlayHintProvider") if not client.capabilities[key]] == []
 
 
+@pytest.mark.slow
 def test_a_document_from_opening_to_closing(client: Client, tmp_path: Path) -> None:
     uri = client.open(tmp_path / "a b.yaml", BRANCHES)
     first, second = client.problems(uri)
@@ -118,6 +120,7 @@ def test_other_documents_are_left_alone(client: Client, tmp_path: Path) -> None:
         assert client.ask("textDocument/documentSymbol", textDocument={"uri": unknown}) in (None, [])
 
 
+@pytest.mark.slow
 def test_options_of_the_editor(tmp_path: Path) -> None:
     client = Client("--stdio", initialization={"shapes": False})
     uri = client.open(tmp_path / "a.yaml", FIXED)
@@ -126,6 +129,7 @@ def test_options_of_the_editor(tmp_path: Path) -> None:
     assert client.end() == 0
 
 
+@pytest.mark.slow
 def test_data_are_checked_when_a_document_is_opened(tmp_path: Path) -> None:
     text = FIXED + "data:\n  train: {file: missing.npz}\n"
     client = Client("--data")
@@ -136,6 +140,7 @@ def test_data_are_checked_when_a_document_is_opened(tmp_path: Path) -> None:
     assert client.end() == 0
 
 
+@pytest.mark.slow
 def test_an_editor_that_goes_away_ends_the_server(tmp_path: Path) -> None:
     client = Client()
     assert client.process.stdin is not None

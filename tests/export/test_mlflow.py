@@ -78,6 +78,7 @@ def predicted(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / "predicted.csv").read_text(encoding="utf-8"))))
 
 
+@pytest.mark.slow
 def test_the_files_and_what_they_say(home: Path) -> None:
     folder = home / "model"
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == FILES

@@ -51,6 +51,7 @@ def exported(make: Any, folder: Path, **more: Any) -> Path:
     return write_triton(folder / "models", folder / "a.onnx")
 
 
+@pytest.mark.slow
 def test_a_table(tmp_path: Path) -> None:
     assert graphspec("train", shop.project(tmp_path), "--out", tmp_path / "run").exit_code == 0
     result = graphspec("export", tmp_path / "run", "--triton", tmp_path / "models")

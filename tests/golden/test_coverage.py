@@ -47,6 +47,7 @@ def lacking(kind: str, registry: Registry[Any], found: dict[str, set[str]]) -> l
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "registry"), [("layer", REGISTRIES["layer"]), ("cell", CELLS)], ids=["layer", "cell"])
 def test_every_layer_has_two_configurations(kind: str, registry: Registry[Any]) -> None:
     found = configurations(registry, *(case.spec for case in load_layers()), *augmented(), *of_texts())

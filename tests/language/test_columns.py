@@ -296,6 +296,7 @@ def plain(columns: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_record_of_many_columns() -> None:
     spec, problems = parse(plain(dict.fromkeys(map("c{}".format, range(MAX_PARTS)), "number")))
     assert spec is not None

@@ -275,6 +275,7 @@ HUGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUGE)
 def test_what_grows_without_end_is_refused(name: str, run: Any) -> None:
     expanded = run(HUGE[name])
@@ -282,6 +283,7 @@ def test_what_grows_without_end_is_refused(name: str, run: Any) -> None:
     assert "GS110" in {d.code for d in expanded.diagnostics}
 
 
+@pytest.mark.slow
 def test_long_chains_need_no_recursion(run: Any) -> None:
     rows = "".join(f"- {{name: s{i}, share: s{i + 1}, inputs: p}}\n" for i in range(2000))
     text = INPUT + "blocks: {i: {inputs: [a], outputs: [a], layers: []}}\n"

@@ -341,12 +341,14 @@ def test_sorted_by_place(run: Any) -> None:
     assert [d.line for d in found] == [7, 8]
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = "import sys, graphspec.language.parse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     names = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {"onnx", "onnxruntime", "duckdb", "networkx", "rich", "typer", "scipy"}.isdisjoint(names)
 
 
+@pytest.mark.slow
 def test_parsing_is_linear(run: Any) -> None:
     row = "- {{name: l{}, type: Dense, units: 64, activation: relu, kernel_initializer: he_normal}}\n"
 

@@ -312,6 +312,7 @@ def layers(count: int) -> str:
     return "layers:\n" + "".join(row.format(i) for i in range(count))
 
 
+@pytest.mark.slow
 def test_reading_is_linear(write: Any) -> None:
     def make(count: int) -> Any:
         file = write(layers(count))

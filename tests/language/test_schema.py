@@ -30,16 +30,19 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(made)
 
 
+@pytest.mark.slow
 def test_the_file_is_current() -> None:
     written = (ROOT / "schemas" / "graphspec.schema.json").read_text(encoding="utf-8")
     assert written == schema_text(), "run `graphspec schema -o schemas/graphspec.schema.json`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_shipped_specs(path: Path, validator: Draft202012Validator) -> None:
     assert [error.message for error in validator.iter_errors(read(path).plain())] == []
 
 
+@pytest.mark.slow
 def test_every_reference_leads_somewhere() -> None:
     made = schema()
 
@@ -58,6 +61,7 @@ def test_every_reference_leads_somewhere() -> None:
     walk(made)
 
 
+@pytest.mark.slow
 def test_every_class_is_described() -> None:
     definitions = schema()["$defs"]
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
@@ -92,6 +96,7 @@ def resolved(value: Any, definitions: dict[str, Any]) -> Any:
     return value
 
 
+@pytest.mark.slow
 def test_nothing_that_is_refused_is_offered() -> None:
     text = schema_text()
     definitions = schema()["$defs"]
@@ -107,6 +112,7 @@ def test_nothing_that_is_refused_is_offered() -> None:
     assert "LambdaCallback" not in text
 
 
+@pytest.mark.slow
 def test_arguments_with_one_allowed_value_are_constants_and_not_offered() -> None:
     definitions = schema()["$defs"]
     found = 0
@@ -125,6 +131,7 @@ def test_arguments_with_one_allowed_value_are_constants_and_not_offered() -> Non
     assert found >= 20
 
 
+@pytest.mark.slow
 def test_the_schema_is_small() -> None:
     """An editor reads and resolves all of it before its first answer."""
     assert len(schema_text().encode()) < 405_000

@@ -44,6 +44,7 @@ def run(study: Study, most: int = 99) -> list[Trial]:
     return done
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_also_in_parts(path: Path, tmp_path: Path) -> None:
     first = run(Study(plan_of(path, tmp_path / "a", 16)))
     assert len(first) == 16
@@ -96,6 +97,7 @@ def test_a_death_between_telling_and_the_record(path: Path, tmp_path: Path) -> N
     assert [t.value for t in study.trials()] == [1.0]
 
 
+@pytest.mark.slow
 def test_folders_share_a_database(path: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{(tmp_path / 'study.db').as_posix()}"
     one = Study(plan_of(path, tmp_path / "a", 4), url)

@@ -85,6 +85,7 @@ def test_a_thousand_trials_are_a_small_page(tmp_path: Path) -> None:
     assert "500 trials not shown" in html
 
 
+@pytest.mark.slow
 def test_in_chromium(tmp_path: Path) -> None:
     found = chromium()
     if found is None or os.name == "nt":

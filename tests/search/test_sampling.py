@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from searches import GRID, plan_of, project, search_of
 
 from graphspec.search.study import Params, Study, grid_size, seed_of
@@ -34,6 +35,7 @@ def test_a_grid_has_each_combination_once_and_choices_bring_their_own(tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_bounds_are_included_and_never_left(tmp_path: Path) -> None:
     space = """
     layers.hidden.units: {int: [2, 4], log: true}

@@ -86,6 +86,7 @@ def lines_of_code(source: bytes) -> int:
     return sum(bool(row.split("#")[0].strip()) and k not in hidden for k, row in rows)
 
 
+@pytest.mark.slow
 def test_every_kind_works_at_once(tmp_path: Path) -> None:
     root = tree(tmp_path)
     before = content(root)

@@ -9,6 +9,8 @@ import pytest
 
 from trust import frame
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     (name, seed)
     for name in frame.names()

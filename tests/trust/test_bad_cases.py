@@ -67,6 +67,7 @@ MANY: dict[str, Make] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MANY)
 def test_many_mistakes_take_time_in_proportion(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.base.near_names._SEARCH", 20_000)  # so that few mistakes reach the limit too
@@ -166,6 +167,7 @@ def test_texts_of_variables_are_limited_together() -> None:
 # Names
 
 
+@pytest.mark.slow
 def test_long_names_are_refused_and_not_copied() -> None:
     long = "n" * 60_000
     document = dense_spec(layers=[{"name": long, "type": "ReLU", "repeat": 2000}, *dense_spec()["layers"]])

@@ -231,6 +231,7 @@ def test_an_entry_that_is_twice_there(tmp_path: Path) -> None:
     assert "has 2 arrays called 'a'" in read(path)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project(tmp_path)
     np.savez_compressed(tmp_path / "train.npz", features=np.zeros((1 << 22, 4)), answer=np.zeros(1 << 22, np.int64))
@@ -253,6 +254,7 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest
 # Memory.
 
 
+@pytest.mark.slow
 def test_a_table_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 

@@ -62,6 +62,7 @@ def blocks(n: int) -> dict[str, Any]:
     return dense_spec(blocks={f"b{k}": body for k in range(n)}, layers=entries + dense_spec()["layers"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [chain, repeated, residual, wide, to_the_end, blocks])
 @pytest.mark.parametrize("write", [svg, mermaid])
 def test_drawing_takes_time_in_proportion(

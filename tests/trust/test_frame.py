@@ -53,6 +53,7 @@ def test_a_process_that_dies_is_a_problem(tmp_path: Path) -> None:
     assert "the interpreter ended with status" in problem
 
 
+@pytest.mark.slow
 def test_a_case_that_hangs_is_a_problem(tmp_path: Path) -> None:
     (problem,) = answer("hangs", tmp_path, timeout=2.0)
     assert "no answer in 2 s" in problem

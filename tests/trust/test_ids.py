@@ -144,6 +144,7 @@ def test_what_may_or_may_not_be_out_of_range_is_no_error() -> None:
         model.predict(np.full((2, 4), 9.0, np.float32))
 
 
+@pytest.mark.slow
 def test_a_worker_says_what_is_wrong_with_its_rows() -> None:
     spec = {
         "graphspec": 1,
@@ -189,6 +190,7 @@ def test_an_integer_image_is_filled_with_integers() -> None:
     assert [(d.code, d.path) for d in found if d.is_error] == [("GS105", "layers.r.fill_value")]
 
 
+@pytest.mark.slow
 def test_ids_on_random_paths() -> None:
     found = [p for seed in range(60) for p in attack_ids.attack(random.Random(seed))]
     assert found == []

@@ -137,6 +137,7 @@ def neutral_keys() -> Iterator[tuple[str, str, str]]:
                     yield kind, name, key
 
 
+@pytest.mark.slow
 def test_a_value_that_would_have_an_effect_is_refused_with_the_reason() -> None:
     """Each key of each class; nothing but what is neutral passes."""
     checked = 0

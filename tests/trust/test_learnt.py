@@ -206,6 +206,7 @@ def test_a_vocabulary_that_is_no_file(tmp_path: Path, kind: str) -> None:
     assert with_vocabulary(tmp_path).startswith("GS501")
 
 
+@pytest.mark.slow
 def test_a_vocabulary_without_end(tmp_path: Path) -> None:
     with (tmp_path / "words.txt").open("wb") as file:
         file.truncate(1 << 30)

@@ -53,6 +53,7 @@ def changing(folder: Path, monkeypatch: pytest.MonkeyPatch, what: Any, workers: 
     return model.weights["y/kernel"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_mapped_file_that_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     def rewrite() -> None:
@@ -62,6 +63,7 @@ def test_a_mapped_file_that_is_written_to(tmp_path: Path, monkeypatch: pytest.Mo
         changing(tmp_path, monkeypatch, rewrite, workers)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be replaced")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_mapped_file_that_is_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:

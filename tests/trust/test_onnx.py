@@ -148,6 +148,7 @@ def test_what_graphspec_never_writes(right: onnx.ModelProto, tmp_path: Path) -> 
     assert "weights in other files" in answer(tmp_path, right)
 
 
+@pytest.mark.slow
 def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = right.SerializeToString()
     for content in (b"", data[: len(data) // 2], data[:-1], b"nothing", b"\x3a\xff\xff\xff\xff\x7f", b"\x80" * 20):

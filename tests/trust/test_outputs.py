@@ -312,6 +312,7 @@ def test_links_to_files_and_pipes(tmp_path: Path) -> None:
 # The command line.
 
 
+@pytest.mark.slow
 def test_train_refuses_and_allows(tmp_path: Path) -> None:
     folder = Path.cwd()
     thesis = tmp_path / "thesis.csv"

@@ -97,6 +97,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 OUTPUTS = ("net.svg", "run", "m.onnx", "out.csv", "out.npz", "again.onnx")
 
 
+@pytest.mark.slow
 def test_commands_use_no_network_no_process_no_pickle_and_write_what_they_say(folder: Path) -> None:
     for verb in COMMANDS:
         found = watched(folder, *verb)
@@ -118,6 +119,7 @@ class Evil:
         return (os.mkdir, ("ran",))
 
 
+@pytest.mark.slow
 def test_pickles_are_not_opened(folder: Path) -> None:
     rows = np.empty(20, object)
     rows[:] = [Evil() for _ in range(20)]

@@ -149,6 +149,7 @@ def test_a_batch_normalization_that_takes_a_large_bias_away(tmp_path: Path) -> N
     assert json.loads(facts["proof"])["decided_by_float64"] == proof.rounding
 
 
+@pytest.mark.slow
 def test_a_network_that_rounding_upsets(tmp_path: Path) -> None:
     model = with_random_statistics(efficientnet(32, 0.25), 6)
     proof = model.export(tmp_path / "net.onnx")

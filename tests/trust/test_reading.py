@@ -61,6 +61,7 @@ def test_a_named_pipe_is_read_once(text: str, tmp_path: Path) -> None:
         assert "unit: 8" in done.stdout, "the excerpt is of the text that was read"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev")
 def test_standard_input_is_a_spec() -> None:
     command = [sys.executable, "-m", "graphspec", "validate", "/dev/stdin"]

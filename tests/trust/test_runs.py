@@ -70,6 +70,7 @@ def test_a_lock_that_was_left_behind_means_nothing(spec: Path) -> None:
     assert graphspec("train", spec).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_training_beside_a_running_one_in_another_process(spec: Path) -> None:
     """The other process is killed; its lock ends with it, whatever its worker still does."""
     code = """
@@ -247,6 +248,7 @@ def test_a_callback_takes_only_what_it_declares(spec: Path, monkeypatch: pytest.
     assert Path("victim").read_text() == "precious"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 @pytest.mark.parametrize("name", hostile_runs.FILES)
 def test_files_that_are_none(spec: Path, name: str) -> None:

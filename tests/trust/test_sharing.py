@@ -208,6 +208,7 @@ def answers(model: gs.Model, x: np.ndarray) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_processes_that_are_forked_or_spawned_give_the_same_answers(start: str) -> None:
     if start not in multiprocessing.get_all_start_methods():

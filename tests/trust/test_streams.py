@@ -65,6 +65,7 @@ for words in {words!r}:
 """
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("case", ["all closed", "out full", "unbuffered", "err full", "both full", "left"])
 def test_streams_that_take_nothing(case: str, folder: Path, tmp_path: Path) -> None:
@@ -130,6 +131,7 @@ def test_statuses(number: int, status: int, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == ("" if status == 141 else f"error: a.csv: {os.strerror(number)}\n")
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(
     "words",
@@ -191,6 +193,7 @@ def test_ctrl_c_while_starting(words: list[str], folder: Path) -> None:
     assert not list(folder.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 @POSIX
 def test_ctrl_c_that_modules_turn_into_errors(tmp_path: Path, folder: Path) -> None:
     """As an extension module does that is interrupted while it is being imported."""
@@ -205,6 +208,7 @@ def test_ctrl_c_that_modules_turn_into_errors(tmp_path: Path, folder: Path) -> N
     assert (result.returncode, result.stderr) == (130, b"interrupted\n")
 
 
+@pytest.mark.slow
 @POSIX
 def test_ctrl_c_in_the_middle_of_a_file(tmp_path: Path) -> None:
     """Nothing is left of a file that was being written."""
@@ -263,6 +267,7 @@ def hostile(folder: Path) -> Path:
     return project(folder, text.replace('["no", "yes"]', f"[{quoted}, '=HYPERLINK(1)']"))
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(
     "words",
@@ -297,6 +302,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @POSIX
 def test_files_get_every_byte(hostile_run: Path) -> None:
     command = [*COMMAND, "predict", "run", "test.npz"]

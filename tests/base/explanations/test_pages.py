@@ -46,6 +46,7 @@ def test_the_wrong_example_gives_its_code_and_no_other(code: Code, tmp_path: Pat
         assert answer == explanation(code).answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_the_right_example_is_right(code: Code, tmp_path: Path) -> None:
     if explanation(code).is_mended_by_command:

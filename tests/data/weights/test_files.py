@@ -57,6 +57,7 @@ training: {epochs: 1, batch_size: 8, seed: 2, shards: 2, initial_weights: {file:
 """
 
 
+@pytest.mark.slow
 def test_runs_resume_and_export_without_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, base = tmp_path / "here", tmp_path / "base"
     folder.mkdir()
@@ -116,6 +117,7 @@ training: {epochs: 1, batch_size: 4}
 """
 
 
+@pytest.mark.slow
 def test_what_is_learnt_from_rows_is_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = "\n".join(f"{k},{'abc'[k % 3]},{['no', 'yes'][k % 2]}" for k in range(12))

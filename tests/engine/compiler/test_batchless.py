@@ -99,6 +99,7 @@ def test_networks_of_parameters(name: str, tmp_path: Any) -> None:
         np.testing.assert_allclose(model.weights[weight], array, atol=2e-5, err_msg=weight)
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_bits() -> None:
     layers = [P, Q, {"name": "d", "type": "Dense", "units": 4, "inputs": "p", "activity_regularizer": "l2"}]
     layers += [{"name": "n", "type": "Dropout", "rate": 0.5}, {"name": "b", "type": "BatchNormalization"}]

@@ -87,6 +87,7 @@ def mutate(document: dict[str, Any], rng: random.Random) -> None:
             place.insert(at, copy.deepcopy(place[at]) if rng.random() < 0.5 else value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_any_document_gets_an_answer(seed: int) -> None:
     rng = random.Random(seed)

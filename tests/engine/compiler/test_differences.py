@@ -40,6 +40,7 @@ def base() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*SPECS, *ARCHITECTURES], ids=lambda path: path.stem)
 def test_a_spec_is_equal_to_itself(path: Path) -> None:
     same = network(str(path))
@@ -82,6 +83,7 @@ def test_exactly_what_is_set_is_found(spec: str, change: str, nodes: dict[str, l
     assert (found.inputs, found.heads) == ([], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*SPECS, *ARCHITECTURES], ids=lambda path: path.stem)
 def test_every_node_that_may_be_frozen_is_found_alone(path: Path) -> None:
     """Property: one setting of one node at a time, in the middle of every shipped spec."""

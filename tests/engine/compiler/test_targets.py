@@ -163,6 +163,7 @@ def test_two_towers_learn_their_scale() -> None:
     assert model.weights["scale/value"] != 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [VAE_HEADS, SIMCLR_HEADS], ids=["vae", "simclr"])
 def test_workers_give_the_same_bits_with_shards(heads: dict[str, Any]) -> None:
     layers, inputs = (VAE, {"x": TWO["x"]}) if heads is VAE_HEADS else (SIMCLR, TWO)

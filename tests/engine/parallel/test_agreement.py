@@ -70,6 +70,7 @@ def facts(spec: Any) -> dict[str, str | None]:
     return dict(program(trainer.steps.common, trainer.model.spec.training.optimizer))
 
 
+@pytest.mark.slow
 def test_a_worker_whose_plugin_computes_something_else_ends_the_training(tmp_path: Path, two_cores: None) -> None:
     """Before, the first of these trained on other numbers, and the second waited for ever."""
     (tmp_path / "gates.py").write_text(PLUGIN, encoding="utf-8")
@@ -82,6 +83,7 @@ def test_a_worker_whose_plugin_computes_something_else_ends_the_training(tmp_pat
     assert "imports the plugins anew: let what they compute depend on the spec alone" in operators
 
 
+@pytest.mark.slow
 def test_ranks_compare_their_programs_too(tmp_path: Path) -> None:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
@@ -101,6 +103,7 @@ def test_ranks_compare_their_programs_too(tmp_path: Path) -> None:
     assert said.count("GS606") == 1
 
 
+@pytest.mark.slow
 def test_facts_are_the_same_in_every_process(tmp_path: Path) -> None:
     """Hashes of Python's texts differ from process to process; those of the facts must not."""
     script = (

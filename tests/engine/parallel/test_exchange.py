@@ -10,6 +10,8 @@ from mpi import HERE, job, trained, why_not
 from same_products import SAME_PRODUCTS
 from sharing import CASES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -30,6 +30,7 @@ def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dic
     return model, history.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [images, sentences, speech, records, catalogue], ids=lambda case: case.__name__)
 def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> None:
     spec, rows = case()
@@ -48,6 +49,7 @@ def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> 
         np.testing.assert_array_equal(repeat.optimizer_state.arrays()[name], slot, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [images, sentences, speech, records, catalogue], ids=lambda case: case.__name__)
 def test_scattered_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rank 0 gathers the rows of all workers batch by batch, or each worker gathers its own from all rows."""
@@ -83,6 +85,7 @@ def test_rows_are_scattered_if_a_step_is_large() -> None:
     assert [processes._scatters(run.steps.common) for run in (small, large)] == [False, True]
 
 
+@pytest.mark.slow
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     model, history = train(spec, rows, 2)
@@ -92,6 +95,7 @@ def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())
 
 
+@pytest.mark.slow
 def test_after_training_the_model_uses_its_own_memory() -> None:
     """Weights and slots are back in this process's memory, and a second fit continues from them."""
     (x, y), model = blobs(), gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"])
@@ -108,6 +112,7 @@ def test_after_training_the_model_uses_its_own_memory() -> None:
     assert model.optimizer_state.clock.step == 16
 
 
+@pytest.mark.slow
 def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
     x, y = blobs()
     np.save(tmp_path / "x.npy", x)
@@ -118,6 +123,7 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
     assert all(np.array_equal(models[1].weights[name], weight) for name, weight in models[0].weights.items())
 
 
+@pytest.mark.slow
 def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     spec["training"]["optimizer"] = {"type": "Adafactor", "use_ema": True}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from mpi import job, why_not
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = """
 import numpy as np
 from graphspec.engine.parallel.ranks import connect

@@ -17,6 +17,8 @@ from graphspec.data.batches import BatchLoader
 from graphspec.engine.parallel.leader import Leader
 from graphspec.engine.training import choose_workers, trainer
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
 
 FILES = ("weights.safetensors", "history.csv", "checkpoint.safetensors")

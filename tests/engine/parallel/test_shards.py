@@ -69,11 +69,13 @@ def differing(a: dict[str, Any], b: Any) -> list[str]:
     return [key for key in a if not np.array_equal(a[key], b[key], equal_nan=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CASES, *OPTIMIZERS])
 def test_two_workers_give_the_bits_of_one(name: str, alone: Any, many_cores: None) -> None:
     assert differing(trained(name, 2, shards=4), alone[name]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["images", "Adam"])
 def test_four_workers_give_the_bits_of_one(name: str, alone: Any, many_cores: None) -> None:
     assert differing(trained(name, 4, shards=4), alone[name]) == []
@@ -85,6 +87,7 @@ def test_results_are_those_without_shards(alone: Any) -> None:
             np.testing.assert_allclose(alone[name][key], values, rtol=1e-3, atol=1e-5, err_msg=f"{name} {key}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ranks", "local", "names"),
     [
@@ -105,6 +108,7 @@ def test_ranks_give_the_bits_of_one_process(
             assert differing(alone[name], found) == [], name
 
 
+@pytest.mark.slow
 def test_auto_gives_the_bits_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
     monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
@@ -134,6 +138,7 @@ def test_what_cannot_be_divided_is_refused(settings: dict[str, Any], message: st
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 1)])
 def test_a_run_resumes_with_other_workers(before: int, after: int, tmp_path: Path, many_cores: None) -> None:
     spec, (x, y, _) = CASES["images"]()

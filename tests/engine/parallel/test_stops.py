@@ -32,6 +32,7 @@ class _Signals(Recorder):
                 os.kill(process.pid, number)
 
 
+@pytest.mark.slow
 def test_workers_survive_signals_to_the_whole_job() -> None:
     signalled, left_alone = _Signals(), Recorder()
     runs = [watched(dense_spec(), watcher) for watcher in (signalled, left_alone)]
@@ -43,6 +44,7 @@ def test_workers_survive_signals_to_the_whole_job() -> None:
         np.testing.assert_array_equal(array, other[name])
 
 
+@pytest.mark.slow
 def test_workers_survive_signals_while_they_start(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 

@@ -48,6 +48,7 @@ def each_its_own(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "split"), [*((name, False) for name in CASES), ("images", True), ("speech", True)])
 def test_the_bits_are_those_of_rank_0_alone(name: str, split: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, (x, y, weights) = CASES[name]()
@@ -64,6 +65,7 @@ def test_the_bits_are_those_of_rank_0_alone(name: str, split: bool, monkeypatch:
     assert all(begun)
 
 
+@pytest.mark.slow
 def test_files_are_mapped_and_shards_validate_with_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = blobs()
     np.save(tmp_path / "x.npy", x)
@@ -197,6 +199,7 @@ def run_with(watcher: Recorder) -> Trainer:
     return watcher.trainer
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_validation_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = Recorder()
 
@@ -212,6 +215,7 @@ def test_a_worker_killed_in_validation_ends_the_run(monkeypatch: pytest.MonkeyPa
     run.model.predict(blobs()[0][:3])
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_validation_ends_it_and_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = Recorder()
     before_validation(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))

@@ -45,6 +45,7 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     assert result.stdout == "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_goes_with_the_run(workers: int) -> None:
     """Memory is freed even if a callback refers to the run and no garbage is collected.
@@ -73,6 +74,7 @@ def test_memory_goes_with_the_run(workers: int) -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run() -> None:
     watcher = Recorder(kill_after=5)
     run = watched(dense_spec(), watcher)
@@ -83,6 +85,7 @@ def test_a_killed_worker_ends_the_run() -> None:
     run.model.predict(blobs()[0][:3])
 
 
+@pytest.mark.slow
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     message = processes.Team._started
     monkeypatch.setattr(processes.Team, "_started", lambda *a: message(*a) | {"document": {"graphspec": 1}})
@@ -92,6 +95,7 @@ def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -
         watched(dense_spec(), Recorder()).run()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_no_process() -> None:
     watcher = Recorder()
     spec = dense_spec()
@@ -128,6 +132,7 @@ def script(tmp_path: Path, text: str) -> list[str]:
     return [sys.executable, "-P", "script.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors of POSIX")
 def test_standard_input_may_be_closed(tmp_path: Path) -> None:
     """Else the shared memory has its descriptor, which the child's pipe replaces."""
@@ -139,6 +144,7 @@ def test_standard_input_may_be_closed(tmp_path: Path) -> None:
     assert done.stdout.startswith("2 ")
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
     done = subprocess.run(
@@ -147,6 +153,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("2 None\n", "", 0)
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     kill = """
 from graphspec.engine.training.trainer import Trainer
@@ -179,6 +186,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all(tmp_path: Path) -> None:
     class Watch(Stop, Recorder):
         def __init__(self) -> None:

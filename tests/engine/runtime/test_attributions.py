@@ -138,6 +138,7 @@ def test_attributions_add_up(name: str) -> None:
         assert not found.attributions["x"][0, 4:].any(), "padding says nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SPECS if name not in SLOW_ONES])
 def test_attributions_of_shipped_architectures_add_up(name: str) -> None:
     model = gs.compile(str(SPECS[name]), [*SMALLER.get(name, []), "training.workers=1"])
@@ -151,6 +152,7 @@ def test_attributions_of_shipped_architectures_add_up(name: str) -> None:
         assert all(np.isfinite(a).all() for a in found.attributions.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["housing", "penguins", "bikes"])
 def test_attributions_of_shipped_specs_add_up(name: str) -> None:
     model = gs.compile(ROOT / "specs" / f"{name}.yaml", ["training.workers=1", "training.callbacks=[]"])
@@ -218,6 +220,7 @@ def test_the_weights_and_the_training_are_not_touched() -> None:
 WORDS = np.array(["a", "fine", "film", "with", "a", "dull", "plot", "and", "good", "actors"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["branches", "fashion", "newswires", "reviews", "reviews_lstm", "same_garment"])
 def test_attributions_of_shipped_specs_add_up_on_made_up_rows(name: str) -> None:
     model = gs.compile(ROOT / "specs" / f"{name}.yaml", ["training.workers=1", "training.callbacks=[]"])

@@ -128,6 +128,7 @@ def test_several_evaluations_at_once_do_not_wait_for_each_other(threads: Any) ->
     assert openblas().get() == before  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["housing", "bikes"])
 def test_shipped_specs(name: str, threads: Any) -> None:
     model = gs.compile(ROOT / f"specs/{name}.yaml", ["training.epochs=1"])

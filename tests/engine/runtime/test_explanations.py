@@ -105,6 +105,7 @@ def test_the_mean_of_training_rows_is_the_neutral_number() -> None:
     np.testing.assert_allclose(far.values[0], far.baselines[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_series_have_the_names_of_their_columns() -> None:
     model = gs.compile(ROOT / "specs" / "bikes.yaml", ["training.workers=1", "training.callbacks=[]"])
     model.fit(epochs=1, verbose=0)

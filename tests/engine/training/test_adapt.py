@@ -143,6 +143,7 @@ def test_a_saved_model_is_loaded_without_the_rows(tmp_path: Path, request: pytes
     assert loaded.labels == model.labels
 
 
+@pytest.mark.slow
 def test_a_resumed_run_adapts_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     spec = project(tmp_path)
     assert graphspec("train", spec, "--out", tmp_path / "whole").exit_code == 0
@@ -174,6 +175,7 @@ def test_another_spec_is_not_resumed_whatever_was_learnt(tmp_path: Path) -> None
     assert "the spec differs from the one in" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_before_its_first_checkpoint_learns_again(tmp_path: Path) -> None:
     spec = project(tmp_path)
     assert graphspec("train", spec, "--out", tmp_path / "whole").exit_code == 0
@@ -188,6 +190,7 @@ def test_a_run_that_ends_before_its_first_checkpoint_learns_again(tmp_path: Path
     assert (run / "weights.safetensors").read_bytes() == (tmp_path / "whole" / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_record_that_was_altered_is_refused(tmp_path: Path) -> None:
     spec, run = project(tmp_path), tmp_path / "run"
     assert graphspec("train", spec, "--out", run, "--set", "training.epochs=1").exit_code == 0

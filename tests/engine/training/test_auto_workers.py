@@ -76,6 +76,7 @@ def by_hand(sizes: list[int]) -> gs.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(("first", "ratios", "sizes"), [(MANY, {0: NEVER}, [2, 1, 1]), (NEVER, {0: MANY}, [1, 2, 2])])
 def test_a_choice_is_revised_once_between_epochs(
@@ -96,6 +97,7 @@ def test_a_choice_is_revised_once_between_epochs(
         np.testing.assert_array_equal(run.optimizer_state.arrays()[name], slot, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("first", [MANY, NEVER])
 def test_with_shards_a_change_is_not_seen_in_the_bits(monkeypatch: pytest.MonkeyPatch, first: float) -> None:
@@ -111,6 +113,7 @@ def test_with_shards_a_change_is_not_seen_in_the_bits(monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(run.model.weights[name], weight, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_the_number_in_effect_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "MAX_TIME_RATIO", NEVER)
@@ -138,6 +141,7 @@ def test_a_choice_that_is_clear_is_not_looked_at_again(monkeypatch: pytest.Monke
     assert chooser.revise(range(1, 9), 2.0) is None  # once is enough
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("ratio", [MANY, NEVER])
 def test_a_trial_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:

@@ -41,6 +41,7 @@ def filed(tmp_path: Path, workers: Any = 2, **training: Any) -> dict[str, Any]:
     return spec
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     spec = filed(tmp_path)
     run = whole(spec, tmp_path / "whole")
@@ -51,6 +52,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     assert gs.load(tmp_path / "run" / "kept").weights.keys() == run.model.weights.keys()
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
     monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)

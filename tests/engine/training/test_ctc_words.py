@@ -67,6 +67,7 @@ def predicted(*arguments: Any) -> list[str]:
     return [row["letters_label"] for row in csv.DictReader(io.StringIO(ran("predict", *arguments)))]
 
 
+@pytest.mark.slow
 def test_words_are_learnt_resumed_predicted_and_exported(project: Path) -> None:
     run, spec = project / "run", project / "spec.yaml"
     ran("train", spec, "--out", run, "--set", "training.epochs=1")

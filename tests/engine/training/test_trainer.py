@@ -45,6 +45,7 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], tuple[int, ...]]] =
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_thousand_steps_do_not_grow(name: str) -> None:
     source, layers, shape = CASES[name]

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 import graphspec as gs
 from graphspec.engine.compiler.check import check
 
+pytestmark = pytest.mark.slow
+
 ROWS, CLASSES, RATE = 4, 5, 0.01
 """As `keras_file_families.py` has them."""
 

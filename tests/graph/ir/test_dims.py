@@ -84,6 +84,7 @@ def test_without_sizes_only_numbers_have_a_value() -> None:
     assert evaluate("time", {}) is None
 
 
+@pytest.mark.slow
 def test_deep_nesting() -> None:
     made: Dim = "time"
     expected = 10**9

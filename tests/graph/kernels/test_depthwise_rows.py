@@ -52,6 +52,7 @@ def test_conv_matches_onnxruntime(case: Convolution) -> None:
     same("Conv", inputs, **attrs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm", "chunk")
 @SETTINGS
 @given(convolutions())

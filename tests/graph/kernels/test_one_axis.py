@@ -63,6 +63,7 @@ def test_conv_matches_onnxruntime(case: Convolution) -> None:
     same("Conv", inputs, **attrs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm", "matrices")
 @SETTINGS
 @given(convolutions())
@@ -71,6 +72,7 @@ def test_conv_gradients(case: Convolution) -> None:
     both_layouts("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm", "matrices")
 @SETTINGS
 @given(convolutions())

@@ -64,6 +64,7 @@ def test_conv_matches_onnxruntime(case: Convolution) -> None:
     same("Conv", inputs, **attrs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm", "chunk")
 @SETTINGS
 @given(convolutions())
@@ -72,6 +73,7 @@ def test_conv_gradients(case: Convolution) -> None:
     both_layouts("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm", "chunk")
 @SETTINGS
 @given(convolutions(), st.integers(0, 1))

@@ -89,6 +89,7 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
     return graph
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(cases())
 def test_random(case: Case) -> None:
@@ -100,6 +101,7 @@ def test_random(case: Case) -> None:
     np.testing.assert_allclose(Y, other, 1e-4, 1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(cases())
 def test_random_gradients(case: Case) -> None:

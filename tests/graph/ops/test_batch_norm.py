@@ -51,6 +51,7 @@ def test_batch_normalization_matches_onnxruntime(inputs: list[Array], epsilon: f
     same("BatchNormalization", inputs, epsilon=epsilon, momentum=0.7, training_mode=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("statistics")
 @SETTINGS
 @given(batches())

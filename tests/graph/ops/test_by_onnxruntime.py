@@ -69,6 +69,7 @@ def check(op: str, X: Array, constants: dict[str, Array] | None = None, **attrs:
     return result
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(texts(0, 1, 2, 3), st.integers(0, 99))
 def test_label_encoder_of_texts(X: Array, seed: int) -> None:

@@ -46,6 +46,7 @@ def test_matches_onnxruntime(case: tuple[list[Array | None], dict[str, Any]]) ->
     same("ConvTranspose", inputs, **attrs)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(transposed())
 def test_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:

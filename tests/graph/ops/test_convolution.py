@@ -53,6 +53,7 @@ def test_conv_matches_onnxruntime(case: tuple[list[Array | None], dict[str, Any]
     same("Conv", inputs, **attrs)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(convolutions())
 def test_conv_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:

@@ -86,6 +86,7 @@ def cases(draw: st.DrawFn) -> tuple[str, list[tuple[int, ...]]]:
     return equation, [tuple(sizes[c] for c in name) for name in names]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(cases())
 def test_random_equations(case: tuple[str, list[tuple[int, ...]]]) -> None:

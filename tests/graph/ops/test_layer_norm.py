@@ -62,6 +62,7 @@ def test_group_normalization_matches_onnxruntime(case: tuple[list[Any], int], ep
         np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(grouped())
 def test_group_normalization_gradients(case: tuple[list[Any], int]) -> None:
@@ -89,6 +90,7 @@ def test_rms_normalization_matches_onnxruntime(case: tuple[list[Any], int], epsi
         np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(rows())
 def test_rms_normalization_gradients(case: tuple[list[Any], int]) -> None:
@@ -96,6 +98,7 @@ def test_rms_normalization_gradients(case: tuple[list[Any], int]) -> None:
     both_layouts("RMSNormalization", inputs, [0, 1], axis=axis, epsilon=1e-2)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(rows(), st.sampled_from([1, 2]))
 def test_lp_normalization(case: tuple[list[Any], int], p: int) -> None:
@@ -142,6 +145,7 @@ def test_layer_normalization_matches_onnxruntime(case: tuple[list[Array | None],
     same("LayerNormalization", inputs, axis=axis, epsilon=epsilon)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(layers())
 def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> None:

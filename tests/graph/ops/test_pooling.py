@@ -68,6 +68,7 @@ def test_average_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], in
     same("AveragePool", [X], count_include_pad=include, **attrs)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(poolings(), st.integers(0, 1))
 def test_pool_gradients(case: tuple[Array, dict[str, Any]], include: int) -> None:

@@ -52,6 +52,7 @@ def cases(draw: st.DrawFn) -> tuple[str, list[Array | None], dict[str, Any]]:
     return op, inputs_of(op, T, N, features, H, D, **flags, seed=draw(st.integers(0, 99))), attrs
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(cases())
 def test_recurrent_onnxruntime(case: tuple[str, list[Array | None], dict[str, Any]]) -> None:
@@ -59,6 +60,7 @@ def test_recurrent_onnxruntime(case: tuple[str, list[Array | None], dict[str, An
     compare(op, inputs, attrs, outputs=3 if op == "LSTM" else 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(cases(), st.integers(1, 7))
 def test_recurrent_gradients(case: tuple[str, list[Array | None], dict[str, Any]], chosen: int) -> None:

@@ -123,6 +123,7 @@ def test_resumed(tmp_path: Path) -> None:
     assert all(np.array_equal(whole[n], again.weights[n]) for n in whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Adam", "Muon"])
 def test_workers(name: str) -> None:
     """Shards that end within weights, and shards of whole weights, give the same bits for any number of workers."""

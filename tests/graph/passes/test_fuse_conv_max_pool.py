@@ -116,6 +116,7 @@ def check(case: Case) -> None:
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max(initial=0))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kernels", "blocks")
 @SETTINGS
 @given(cases())
@@ -298,6 +299,7 @@ def trained(workers: int) -> tuple[gs.Model, Array]:
     return model, np.array(history["loss"])
 
 
+@pytest.mark.slow
 def test_training_matches_training_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import onnx
 

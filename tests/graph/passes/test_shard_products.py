@@ -227,6 +227,7 @@ def test_steps_match_unsharded_products(
     np.testing.assert_array_equal(others[0][1], others[1][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_runs_match_one_process_and_repeat_bit_for_bit(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", True)

@@ -65,6 +65,7 @@ def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(indices_of_ones(hot()), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_training_matches_training_on_dense_rows(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.engine.training.choose_workers.usable_cores", lambda: 2)

@@ -100,6 +100,7 @@ class _Tags(HTMLParser):
         self.ids += [value or "" for name, value in attrs if name == "id"]
 
 
+@pytest.mark.slow
 def test_a_hostile_run_cannot_inject(reports: dict[str, Path]) -> None:
     for path in reports.values():
         html = path.read_text(encoding="utf-8")
@@ -150,6 +151,7 @@ AUDIT = """axe.run(document, { resultTypes: ["violations"] }).then((found) => fo
   .map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160) + " " + n.failureSummary).join(" | ")}`))"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_in_chromium(reports: dict[str, Path], browser: Page, name: str, dark: bool) -> None:
@@ -164,6 +166,7 @@ def test_in_chromium(reports: dict[str, Path], browser: Page, name: str, dark: b
     assert paper == ("rgb(11, 18, 32)" if dark else "rgb(255, 255, 255)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_nothing_serious_for_axe(reports: dict[str, Path], browser: Page, axe: str, name: str, dark: bool) -> None:
@@ -259,6 +262,7 @@ CUT = """[...document.querySelectorAll("table")].filter((t) => !t.closest("detai
   .map((t) => t.outerHTML.slice(0, 120))"""
 
 
+@pytest.mark.slow
 def test_tables_fit_on_paper(shipped: Path, browser: Page) -> None:
     for name in ("penguins", "housing"):
         path = shipped / f"{name}-paper.html"
@@ -285,6 +289,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["test", "validation"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> None:

@@ -64,6 +64,7 @@ def test_a_metric_with_another_threshold_is_said_to_differ() -> None:
     assert "compares" not in plain(html)
 
 
+@pytest.mark.slow
 def test_the_control_moves_the_values(tmp_path: Path) -> None:
     if chromium() is None:
         pytest.skip("no Chromium")

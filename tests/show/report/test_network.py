@@ -55,6 +55,7 @@ def test_values_that_are_not_finite_come_first() -> None:
     assert "<li><code>hidden</code> has values that are not finite</li>" in html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "drawn"), [(60, True), (420, False)])
 def test_large_networks_have_room(nodes: int, drawn: bool) -> None:
     layers: list[dict[str, Any]] = [{"name": f"d{k}", "type": "Dense", "units": 4} for k in range(nodes)]
@@ -86,6 +87,7 @@ document.body.append(`pressed ${box.getAttribute("aria-pressed")}`);
 """
 
 
+@pytest.mark.slow
 def test_enter_on_a_box_shows_its_node(tmp_path: Path) -> None:
     browser = chromium()
     if browser is None:

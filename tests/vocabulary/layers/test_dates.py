@@ -157,6 +157,7 @@ def test_a_zone_is_ignored() -> None:
     assert found[0].tolist() == [2024, 12, 31, 1, 23, 59, 20088]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text("0123456789-T :Z+.", max_size=22) | st.sampled_from(DATES), min_size=1, max_size=20))
 @SETTINGS
 def test_the_graph_and_python_agree(values: list[str]) -> None:

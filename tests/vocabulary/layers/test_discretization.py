@@ -17,6 +17,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary.layers import LAYERS
 
 
+@pytest.mark.slow
 @given(st.integers(2, 20), st.integers(1, 300), st.integers(0, 2**20))
 @SETTINGS
 def test_boundaries_are_quantiles(bins: int, rows: int, seed: int) -> None:

@@ -53,6 +53,7 @@ def test_golden(case: Case) -> None:
         np.testing.assert_allclose(output, expected[str(k)], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(1, 4), st.integers(0, 2**20), CUTS)
 @SETTINGS
 def test_quantiles_are_those_of_numpy(rows: int, columns: int, seed: int, ends: list[int]) -> None:
@@ -64,6 +65,7 @@ def test_quantiles_are_those_of_numpy(rows: int, columns: int, seed: int, ends: 
     assert np.float32(median) == np.float32(np.nanmedian(X.astype(np.float64)))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300), st.integers(0, 2**20), CUTS)
 @SETTINGS
 def test_a_single_column_counts_as_one_of_several(rows: int, seed: int, ends: list[int]) -> None:

@@ -55,6 +55,7 @@ def data(name: str, rows: int = 3) -> Any:
     return np.random.default_rng(2).normal(size=(rows, *SHAPES.get(name, [STEPS, 3])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_rate_of_0_and_inference_are_the_layer_without_dropout(name: str) -> None:
     plain, x = outputs(case(name), data(name)), data(name)
@@ -64,6 +65,7 @@ def test_a_rate_of_0_and_inference_are_the_layer_without_dropout(name: str) -> N
     assert np.abs(outputs(some, x) - plain).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rates", [{"recurrent_dropout": 0.5}, {"dropout": 0.3, "recurrent_dropout": 0.5}])
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradients_with_the_masks_of_a_step(name: str, rates: dict[str, float]) -> None:
@@ -125,6 +127,7 @@ def test_the_exported_graph_has_no_masks_of_ones(name: str) -> None:
     assert [node.op_type for node in model.graph.node].count("Expand") == 1, "the zeros to start from"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
     _, graph = compiled(case(name, dropout=0.2, recurrent_dropout=0.3))

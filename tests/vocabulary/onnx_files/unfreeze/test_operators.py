@@ -7,11 +7,14 @@ from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
+import pytest
 from onnx import TensorProto, numpy_helper
 from unfrozen import Trial
 
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary.onnx_files.unfreeze.lowering import supported
+
+pytestmark = pytest.mark.slow
 
 CONSTANTS: dict[str, set[int]] = {
     "BatchNormalization": {1, 2, 3, 4},
