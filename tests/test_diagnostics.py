@@ -30,7 +30,7 @@ HERE = TESTS / "diagnostics"
 CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))
 ELSEWHERE = {
     "GS516": "tests/data/test_rows.py",
-    "GS601": "tests/test_api.py",
+    "GS601": "tests/api/test_api.py",
     "GS603": "tests/engine/training/test_checkpoint.py",
     "GS604": "tests/engine/parallel/test_worker.py",
     "GS605": "tests/engine/runtime/test_prelude.py",

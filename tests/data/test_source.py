@@ -45,9 +45,7 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
     functions = {
         (m, f.name): f for m, tree in modules.items() for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)
     }
-    makers = {
-        name for (_, name), f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "DataError"
-    }
+    makers = {name for name, f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "DataError"}
     for module, tree in modules.items():
         known = {
             alias.asname or alias.name: (node.module, alias.name)
@@ -57,7 +55,8 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
         }
         for function in (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)):
             nodes = [n for part in function.body if not isinstance(part, ast.FunctionDef) for n in reached(part)]
-            if any(isinstance(n, ast.Raise) and called(n.exc) in makers | {"DataError"} for n in nodes):
+            made = [called(n.exc) for n in nodes if isinstance(n, ast.Raise)]
+            if any(name == "DataError" or known.get(str(name), (module, name)) in makers for name in made):
                 raising.add((module, function.name))
             found = {known.get(name, (module, name)) for n in nodes if (name := called(n))}
             calls.setdefault((module, function.name), set()).update(found)

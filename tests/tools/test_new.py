@@ -165,7 +165,7 @@ def test_what_is_refused_changes_nothing(fresh: Path, kind: str, name: str, fami
 
 @pytest.fixture
 def in_the_way(fresh: Path) -> Iterator[Path]:
-    path = fresh / "tests" / "layers" / "test_wobble.py"
+    path = fresh / "tests" / "vocabulary" / "layers" / "test_wobble.py"
     path.write_text("mine = 1\n")
     yield path
     path.unlink()
@@ -191,7 +191,7 @@ def test_tests_of_a_family_stand_together(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_full(tmp_path: Path) -> None:
     root = tree(tmp_path)
-    folder = root / "graphspec" / "losses"
+    folder = root / "graphspec" / "vocabulary" / "losses"
     for k in range(45 - len([*folder.glob("*.py")])):
         (folder / f"more_{k}.py").touch()
     with pytest.raises(RefusedError, match=r"losses/wobble\.py would be file 46 of its folder: name a family"):

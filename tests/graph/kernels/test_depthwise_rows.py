@@ -64,8 +64,8 @@ def test_conv_gradients_in_all_layouts(case: Convolution) -> None:
 def test_rows_need_channels_last_and_windows_at_every_column() -> None:
     axes = [Axis(8, 8, 3, 1, 1, 1), Axis(8, 8, 3, 1, 1, 1)]
     X = normal(0, 2, 8, 8, 64)
-    assert depthwise_rows.fits(X.transpose(0, 3, 1, 2), axes)
-    assert depthwise_rows.fits(X.transpose(1, 3, 0, 2), axes)
-    assert not depthwise_rows.fits(X, axes)
-    assert not depthwise_rows.fits(X.transpose(0, 3, 1, 2), [axes[0], Axis(8, 4, 3, 2, 1, 1)])
-    assert depthwise_rows.fits(X.transpose(0, 3, 1, 2), [Axis(8, 4, 3, 2, 1, 1), axes[1]])
+    assert depthwise_rows.DepthwiseRows.fits(X.transpose(0, 3, 1, 2), axes)
+    assert depthwise_rows.DepthwiseRows.fits(X.transpose(1, 3, 0, 2), axes)
+    assert not depthwise_rows.DepthwiseRows.fits(X, axes)
+    assert not depthwise_rows.DepthwiseRows.fits(X.transpose(0, 3, 1, 2), [axes[0], Axis(8, 4, 3, 2, 1, 1)])
+    assert depthwise_rows.DepthwiseRows.fits(X.transpose(0, 3, 1, 2), [Axis(8, 4, 3, 2, 1, 1), axes[1]])

@@ -77,4 +77,4 @@ def test_conv_gradients(case: Convolution) -> None:
 def test_what_fits(kernel: tuple[int, ...], stride: int, expected: bool) -> None:
     taps = kernel[-1]
     axes = [Axis(9, (9 + taps // 2 * 2 - taps) // stride + 1, taps, stride, 1, taps // 2)] * 2
-    assert one_filter.fits(np.zeros((4, 32, 9, 9)), kernel, axes) is expected
+    assert one_filter.OneFilter.fits(np.zeros((4, 32, 9, 9)), kernel, axes) is expected
