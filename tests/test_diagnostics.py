@@ -36,7 +36,7 @@ ELSEWHERE = {
     "GS605": "tests/engine/runtime/test_prelude.py",
     "GS606": "tests/cli/test_ranks.py",
     "GS701": "tests/export/test_prove.py",
-    "GS703": "tests/export/test_model_file.py",
+    "GS703": "tests/vocabulary/onnx_files/test_model_file.py",
     "GS704": "tests/export/test_quantize_gate.py",
     "GS801": "tests/foreign/keras_files/test_problems.py",
     "GS802": "tests/foreign/keras_files/test_problems.py",

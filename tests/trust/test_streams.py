@@ -160,7 +160,8 @@ def test_a_limit_of_file_size(words: list[str], folder: Path) -> None:
 
 READY = """
 import os, sys
-from graphspec import __main__ as entry, files
+from graphspec import __main__ as entry
+from graphspec.base import files
 before = files.open_closed_streams
 files.open_closed_streams = lambda: (before(), os.write(1, b'ready\\n'))
 entry.main()
