@@ -92,7 +92,7 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
     """Read an input ``(N, width)`` that is fed with shape ``(N, k)`` through MultiHot.
 
     A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
-    (``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot before its
+    (``graphspec/data/batches.py``). The graph still describes the wide input, so this pass puts a MultiHot before its
     readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
 
     It applies to inputs that are fed with another width than in the spec.
