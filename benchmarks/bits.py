@@ -99,7 +99,13 @@ def lines(steps: int, chosen: list[str]) -> Iterator[str]:
     for file in sorted([*SPECS.glob("*.yaml"), *SPECS.glob("architectures/*.yaml")]):
         if not chosen or file.stem in chosen:
             model = gs.compile(file, ["training.workers=1"])
-            yield f"{file.stem} {exported(model)} {trained(model, 8 if file.parent == SPECS else 2)}"
+            try:
+                model.require_adapted()
+            except gs.UsageError:  # its layers learn from rows: those of its own data
+                model.fit(epochs=1, callbacks=[], verbose=0)
+                yield f"{file.stem} {exported(model)} {digest(model.weights)}"
+            else:
+                yield f"{file.stem} {exported(model)} {trained(model, 8 if file.parent == SPECS else 2)}"
 
 
 def main() -> None:

@@ -209,6 +209,7 @@ def test_predict_from_standard_input(run: Path, tmp_path: Path, name: str) -> No
     assert last["name"] == "row 599"
 
 
+@pytest.mark.slow
 def test_labels_alone(run: Path) -> None:
     rows = _table(graphspec("predict", run, run.parent / "test.npz").stdout)
     expected = [row["answer_label"] for row in rows]

@@ -21,6 +21,8 @@ from paths import ROOT
 
 import graphspec as gs
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 ORT = HERE / "node" / "node_modules" / "onnxruntime-web" / "dist"
 
@@ -65,7 +67,6 @@ STROKES = {  # as a person draws them on 320 by 320 pixels
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("digit", STROKES)
 def test_a_drawing_is_recognised(digits: Path, tmp_path: Path, digit: str) -> None:
     node_with("onnxruntime-web")
@@ -118,7 +119,6 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sentence", "answer"), [("The end is wonderful.", "Praise ("), ("A dull, tedious plot.", "No praise (")]
 )
@@ -152,7 +152,6 @@ new MutationObserver(() => {
 # The writer.
 
 
-@pytest.mark.slow
 def test_a_writer_continues_sentences_as_it_has_read_them(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "specs" / "gpt.yaml", tmp_path / "gpt.yaml")
     texts = [f"the {noun} is {word}." for noun in ("cast", "plot") for word in ("dull", "wonderful")]
@@ -250,7 +249,6 @@ def service(penguins: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[int,
             assert started.wait(60) == 0
 
 
-@pytest.mark.slow
 def test_the_service_answers_as_predict_does(service: Callable[..., tuple[int, object]], penguins: Path) -> None:
     model = gs.load(penguins / "runs" / "penguins")
     columns = {name: [record[name] for record in RECORDS] for name in RECORDS[0]}
@@ -331,7 +329,6 @@ def test_the_job_answers_a_table_and_puts_bad_rows_aside(penguins: Path, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "answers.rejects.csv", "table.csv"]
 
 
-@pytest.mark.slow
 def test_the_job_writes_nothing_for_a_wrong_table_or_file(penguins: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("island,year\nBiscoe,2007\n", encoding="utf-8")
     (tmp_path / "text.onnx").write_text("text", encoding="utf-8")

@@ -22,6 +22,8 @@ from consumers.apps import HERE, node_with, run
 from consumers.consume import feeds_of
 from paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 DATA = ROOT / "specs" / "data"
 ROWS = 12  # that an app asks about
 Row = dict[str, str]
@@ -150,7 +152,6 @@ def check_same(found: dict[str, list[Any]], wanted: dict[str, list[Any]]) -> Non
             np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
 def test_python_answers_as_predict_does(made: tuple[Table, Path, list[Any]]) -> None:
     _, folder, records = made
     answers = by_python(folder, records)

@@ -15,6 +15,8 @@ from paths import ROOT
 from tools import site
 from tools.browser import opened
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_page_of_the_documentation_has_a_place_of_its_own() -> None:
     places = site.pages()
@@ -76,7 +78,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_the_site_is_built_without_a_broken_link(built: Path) -> None:
     places = site.pages()
     for place in places.values():
@@ -137,7 +138,6 @@ _DRIVER = """
 """
 
 
-@pytest.mark.slow
 def test_the_search_finds_what_readers_search(built: Path) -> None:
     if (browser := browsing.chromium()) is None:
         pytest.skip("Chromium is not installed")
@@ -184,7 +184,6 @@ AUDIT = """new Promise((done) => setTimeout(done, 500)).then(() => axe.run(docum
 WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_pages_are_for_everybody(built: Path, width: int, dark: bool) -> None:

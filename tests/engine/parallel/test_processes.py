@@ -17,9 +17,7 @@ from graphspec.data.batches import BatchLoader
 from graphspec.engine.parallel.leader import Leader
 from graphspec.engine.training import choose_workers, trainer
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")]
 
 FILES = ("weights.safetensors", "history.csv", "checkpoint.safetensors")
 MOMENTS: dict[str, tuple[Any, str]] = {

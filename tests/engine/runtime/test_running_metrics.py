@@ -98,6 +98,7 @@ def test_a_head_without_a_loss_has_a_mean() -> None:
 TABLES = SPEC.replace("metrics: [accuracy]", "metrics: [confusion_matrix, {type: Precision, thresholds: [0.3, 0.7]}]")
 
 
+@pytest.mark.slow
 def test_tables_are_printed_with_labels(tmp_path: Path) -> None:
     spec = project(tmp_path, TABLES)
     trained = graphspec("train", spec, "--out", tmp_path / "run")

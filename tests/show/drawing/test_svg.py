@@ -15,6 +15,7 @@ from specs import dense_spec
 ARCHITECTURES = ROOT / "specs" / "architectures"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("specs/*.yaml")) + sorted(ARCHITECTURES.glob("*.yaml")), ids=lambda p: p.stem
 )

@@ -106,6 +106,7 @@ def test_quantiles_use_memory_that_does_not_grow_with_the_rows() -> None:
     assert learner._counts.nbytes == size == 2 * 2**16 * 8
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(0, 2**20), CUTS)
 @SETTINGS
 def test_moments_are_the_same_however_rows_are_cut(rows: int, seed: int, ends: list[int]) -> None:
