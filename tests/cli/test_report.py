@@ -161,6 +161,7 @@ def test_a_run_of_an_earlier_version(run: Path) -> None:
     assert "Judged on 20 test rows" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["timing.json", "history.csv", "run.json", "checkpoint.json"])
 @pytest.mark.parametrize("content", ["", "{", "[]", "a,b\n1,x\n", '{"epochs": 1, "stopped": ["a"]}', "\x00\xff"])
 def test_damaged_records_leave_a_report(run: Path, name: str, content: str) -> None:

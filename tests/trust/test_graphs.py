@@ -19,6 +19,8 @@ from trust.drawn_records import MISSING
 from trust.drawn_rows import inputs
 from trust.drawn_specs import KINDS, OPERATIONS, draw, draw_layer
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_layer_has_a_template() -> None:
     """Of ONNX's operators some have one: the cases of operators cover the others. Files of ONNX are in tests/onnx_files."""
@@ -46,7 +48,6 @@ def test_every_operation_is_reached(part: int) -> None:
         assert drawn.used[name], name
 
 
-@pytest.mark.slow
 def test_the_rest_of_the_vocabulary_is_drawn() -> None:
     """Losses, metrics, optimizers, schedules, callbacks, shares and blocks come by themselves."""
     kinds = {word.split()[0] for seed in range(25) for word in draw(random.Random(seed), most=2).used}
@@ -144,7 +145,6 @@ def test_texts_that_reach_no_head() -> None:
     assert model.evaluate(x, np.ones((3, 1)))["loss"] >= 0
 
 
-@pytest.mark.slow
 def test_rows_have_gaps_and_odd_texts_and_models_learn() -> None:
     """What is drawn for layers of records has what they are for."""
     seen, learning = set[str](), 0

@@ -30,6 +30,8 @@ from trust.hostile_files.keras_models import base, keras, text, whole_h5
 from trust.hostile_files.onnx_models import ONNX, RUNS
 from trust.hostile_files.zips import many
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 64 << 20
 """Bytes that Python and NumPy may take for a file of a few kilobytes."""
 SPEC = """\

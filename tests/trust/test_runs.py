@@ -24,6 +24,8 @@ from graphspec.engine.training import run_directory as lock
 from graphspec.engine.training.run_directory import locked
 from trust import attack_kills, hostile_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -70,7 +72,6 @@ def test_a_lock_that_was_left_behind_means_nothing(spec: Path) -> None:
     assert graphspec("train", spec).exit_code == 0
 
 
-@pytest.mark.slow
 def test_a_training_beside_a_running_one_in_another_process(spec: Path) -> None:
     """The other process is killed; its lock ends with it, whatever its worker still does."""
     code = """
@@ -248,7 +249,6 @@ def test_a_callback_takes_only_what_it_declares(spec: Path, monkeypatch: pytest.
     assert Path("victim").read_text() == "precious"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 @pytest.mark.parametrize("name", hostile_runs.FILES)
 def test_files_that_are_none(spec: Path, name: str) -> None:

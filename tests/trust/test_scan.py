@@ -17,6 +17,8 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from graphspec.language.scan import events
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 SEEDS = (
     "a: |\n  text\n\n   more\n  end\n\nb: >-\n  folded\n  text\n\n  - x\nc: |2+\n   x\n\n",
@@ -120,13 +122,11 @@ def sources() -> list[str]:
     return [*SEEDS, *filter(None, (path.read_bytes().decode("utf-8", "replace") for path in sorted(paths)))]
 
 
-@pytest.mark.slow
 def test_what_is_shipped_is_scanned_as_ruamel_does() -> None:
     for text in sources():
         assert told(events, text) == told(original, text)
 
 
-@pytest.mark.slow
 def test_mutated_texts_are_scanned_as_ruamel_does() -> None:
     draw, texts = random.Random(1), sources()
     for _ in range(300):

@@ -87,6 +87,7 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
     both_layouts("ConvTranspose", inputs, [0, 1], pads=pads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("algorithm")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
