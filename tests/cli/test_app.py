@@ -307,7 +307,8 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
         "graphspec.vocabulary.layers.attention",
     ]
     heavy += [
-        "graphspec.vocabulary.metrics.thresholds",
+        "graphspec.vocabulary.metrics.classes",
+        "graphspec.vocabulary.losses.classes",
         "graphspec.graph.optimizers.by_weight",
         "graphspec.vocabulary.callbacks.logging",
     ]

@@ -9,14 +9,16 @@ LOSSES.found_in(
     __name__,
     {
         "pairs/circle": "circle Circle",
-        "classes": """
+        "crossentropy": """
             binary_crossentropy BinaryCrossentropy BCE bce binary_focal_crossentropy BinaryFocalCrossentropy
             categorical_crossentropy CategoricalCrossentropy
             categorical_focal_crossentropy CategoricalFocalCrossentropy
             sparse_categorical_crossentropy SparseCategoricalCrossentropy
             categorical_generalized_cross_entropy CategoricalGeneralizedCrossEntropy
-            kl_divergence KLDivergence KLD kld ctc CTC
-            hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge dice Dice tversky Tversky
+            kl_divergence KLDivergence KLD kld
+        """,
+        "classes": """
+            ctc CTC hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge dice Dice tversky Tversky
         """,
         "pairs": "contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP",
         "regression": """

@@ -8,7 +8,7 @@ from graphspec.vocabulary.metrics.base import METRICS, Metric, MetricState, targ
 METRICS.found_in(
     __name__,
     {
-        "classes/accuracy": """
+        "accuracy": """
             accuracy acc Accuracy BinaryAccuracy binary_accuracy CategoricalAccuracy categorical_accuracy
             SparseCategoricalAccuracy sparse_categorical_accuracy TopKCategoricalAccuracy top_k_categorical_accuracy
             SparseTopKCategoricalAccuracy sparse_top_k_categorical_accuracy

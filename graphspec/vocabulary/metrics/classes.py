@@ -1,4 +1,4 @@
-"""Metrics of classes: accuracies, F-scores, confusion matrices."""
+"""Metrics of classes: F-scores, confusion matrices, overlaps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_proba
 from graphspec.vocabulary.metrics.base import (
     METRICS,
     TARGET_NAMES,
-    Average,
     Metric,
     check_axis,
-    check_classes,
     check_classifies,
     check_fixed,
     check_results,
@@ -27,7 +25,6 @@ from graphspec.vocabulary.metrics.base import (
     from_end,
     has_logits,
     ids,
-    matching,
     one_each,
     rows,
     targets_of,
@@ -37,174 +34,6 @@ from graphspec.vocabulary.metrics.base import (
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
     from graphspec.vocabulary.losses.base import Loss
-
-
-# Accuracies: the fraction of correct predictions.
-@METRICS.add("accuracy", "acc")
-class AccuracyOfLoss(Metric):
-    """The fraction of correct predictions: BinaryAccuracy, CategoricalAccuracy or SparseCategoricalAccuracy.
-
-    The loss decides which; without a loss that decides, Keras's rule: BinaryAccuracy for a head with one unit, else
-    CategoricalAccuracy.
-    """
-
-    label = "accuracy"
-
-    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return _FAMILY[matching(loss, y_pred)](name=self.key)
-
-    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
-
-
-class _Share(Average):
-    """Base of the metrics that are the share of right answers."""
-
-    def parts_of(self, counters: Array) -> tuple[Array, Array]:
-        return counters[:1], counters[1:]
-
-
-@METRICS.add("Accuracy")
-class Accuracy(_Share):
-    """The fraction of elements with ``y_pred == y_true``; ``accuracy``, in lower case, follows the loss instead.
-
-    Shapes: head (N, …), targets of the same shape; masked rows do not count.
-    """
-
-    label = "accuracy"
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        if producer(y_pred).activation in ("linear", "sigmoid", "softmax"):
-            text = "counts values that exactly equal their target, but the values of this head hardly ever do"
-            return self.warning(text, "use `accuracy`, in lower case, which follows the loss")
-        return []
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_true == y_pred
-        return correct
-
-
-@METRICS.add("BinaryAccuracy", "binary_accuracy")
-class BinaryAccuracy(_Share):
-    """The fraction of elements with ``(y_pred > threshold) == y_true``, over all units.
-
-    Shapes: head (N, …, units), targets of the same shape, 0 or 1; masked rows do not count.
-    """
-
-    label = "binary_accuracy"
-    threshold: float = Field(0.5, description="A larger value predicts 1.")
-
-    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_threshold(self, self.threshold, loss)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = (y_pred > self.threshold) == y_true
-        return correct
-
-
-@METRICS.add("CategoricalAccuracy", "categorical_accuracy")
-class CategoricalAccuracy(_Share):
-    """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
-
-    Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
-    """
-
-    label, by_class = "categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
-        return correct
-
-
-@METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(_Share):
-    """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
-
-    Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
-    """
-
-    label, by_class = "sparse_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
-        return correct
-
-
-_FAMILY: dict[str, type[Metric]] = {
-    "binary": BinaryAccuracy,
-    "categorical": CategoricalAccuracy,
-    "sparse": SparseCategoricalAccuracy,
-}
-
-K = Annotated[PositiveInt, Field(description="The number of largest values that count.")]
-
-
-def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
-    """Return True per row if fewer than ``k`` values exceed the value of the class; False for a class outside the head."""
-    inside = (classes >= 0) & (classes < y_pred.shape[-1])
-    value = np.take_along_axis(y_pred, np.where(inside, classes, 0).astype(np.intp)[..., None], -1)
-    result: Array = inside & (np.count_nonzero(y_pred > value, axis=-1) < k) & ~np.isnan(value[..., 0])
-    return result
-
-
-def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
-    if found := check_classes(metric, y_pred):
-        return found
-    classes = y_pred.shape[-1]
-    if isinstance(classes, int) and k >= classes:
-        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
-    return []
-
-
-@METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(_Share):
-    """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
-
-    Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
-    """
-
-    label, by_class = "top_k_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
-    k: K = 5
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return _check_k(self, self.k, y_pred)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        return _in_top_k(y_true.argmax(-1), y_pred, self.k)
-
-
-@METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(_Share):
-    """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
-
-    With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
-
-    Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
-    """
-
-    label, by_class = "sparse_top_k_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-    k: K = 5
-    from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return [] if self.from_sorted_ids else _check_k(self, self.k, y_pred)
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        classes = ids(y_true, y_pred)
-        if self.from_sorted_ids:
-            hits: Array = (y_pred[..., : self.k] == classes[..., None]).any(-1)
-            return hits
-        return _in_top_k(classes, y_pred, self.k)
 
 
 # F-scores: precision and recall as one score, per class or for all classes.

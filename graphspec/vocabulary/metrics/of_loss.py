@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.vocabulary.losses import classes, regression
+from graphspec.vocabulary.losses import classes, crossentropy, regression
 from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
 from graphspec.vocabulary.metrics.base import (
     METRICS,
@@ -306,7 +306,7 @@ class BinaryCrossentropy(OfLoss):
     Shapes: head (N, …, units), targets of the same shape, from 0 to 1. Masked rows do not count.
     """
 
-    label, of = "binary_crossentropy", classes.BinaryCrossentropy
+    label, of = "binary_crossentropy", crossentropy.BinaryCrossentropy
     instead = _FOLLOWS
     from_logits: FromLogits = False
     label_smoothing: Smoothing = 0.0
@@ -335,7 +335,7 @@ class CategoricalCrossentropy(_Categorical):
     Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution. Masked rows do not count.
     """
 
-    label, of = "categorical_crossentropy", classes.CategoricalCrossentropy
+    label, of = "categorical_crossentropy", crossentropy.CategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
     label_smoothing: Smoothing = 0.0
 
@@ -347,7 +347,7 @@ class SparseCategoricalCrossentropy(_Categorical):
     Shapes: head (N, …, classes), targets (N, …), class ids from 0. Masked rows do not count.
     """
 
-    label, of = "sparse_categorical_crossentropy", classes.SparseCategoricalCrossentropy
+    label, of = "sparse_categorical_crossentropy", crossentropy.SparseCategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
         None
@@ -363,7 +363,7 @@ class KLDivergence(OfLoss):
     Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
     """
 
-    label, of, by_class = "kl_divergence", classes.KLDivergence, True
+    label, of, by_class = "kl_divergence", crossentropy.KLDivergence, True
     instead = _FOLLOWS
 
 

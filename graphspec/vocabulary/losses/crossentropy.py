@@ -1,0 +1,326 @@
+"""Cross-entropies and other losses of probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.base.config import FloatOrFloats, NonNegative, Rate
+from graphspec.base.errors import Problem
+from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary.losses.base import (
+    EPSILON,
+    LOSSES,
+    Axis,
+    FromLogits,
+    Loss,
+    OfProbabilities,
+    Smoothing,
+    axis_of,
+    check_axis,
+    check_classes,
+    check_probabilities,
+    clip,
+    gives_probabilities,
+    mean,
+    of_class,
+    producer,
+    refuse,
+    smooth,
+    source,
+    total,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.graph.ir.graph import Value
+    from graphspec.graph.ops import Op
+
+# Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
+Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]
+
+
+class Probabilistic(Loss):
+    """Base of the cross-entropies: the head outputs probabilities, or logits with ``from_logits``."""
+
+    activation: ClassVar[str]
+    """The activation that this loss expects."""
+    from_logits: FromLogits = False
+
+    def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        """Return GS401 if the activation ``op`` returns another kind of probabilities than this loss expects."""
+        raise NotImplementedError
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_activation(y_pred):
+            return found
+        op = producer(y_pred)
+        if self.from_logits:
+            if gives_probabilities(op):
+                text = f"has `from_logits: true` and applies {self.activation} again to a {op.activation}"
+                return warn(text, "set `from_logits: false`: the loss is still computed from the logits")
+            return []
+        if found := self.check_probability_kind(op, y_pred):
+            return found
+        hint = f"add `activation: {self.activation}` to the layer, or set `from_logits: true` in the loss"
+        return check_probabilities(y_pred, hint)
+
+
+class Binary(Probabilistic):
+    """Base of the cross-entropies in which every unit is an independent class."""
+
+    activation = "sigmoid"
+    fits, binary, probability_targets = "classes", True, True
+    label_smoothing: Smoothing = 0.0
+    axis: Annotated[int, Field(description="The axis that is averaged over.")] = -1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or (check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
+
+    def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation != "softmax":
+            return []
+        hint = f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
+        return warn("treats every unit independently, but softmax makes the units compete", hint)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        y_true = smooth(y_true, self.label_smoothing, 0.5)
+        return mean(g, self.weighted(g, self.crossentropy(g, y_true, y_pred), y_true, y_pred), self.axis)
+
+    def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
+        """Emit the cross-entropy of every unit."""
+        if self.from_logits:
+            return g.SigmoidCrossEntropy(y_pred, y_true)
+        if y_pred.node is not None and y_pred.node.op == "Sigmoid":
+            return g.SigmoidCrossEntropy(source(y_pred), y_true)
+        p, one = clip(g, y_pred), g.constant(1.0)
+        return -(y_true * g.Log(p) + (one - y_true) * g.Log(one - p))
+
+    def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
+        """Emit the cross-entropies times their weights; the base has no weights."""
+        return values
+
+
+@LOSSES.add("binary_crossentropy", "BinaryCrossentropy", "BCE", "bce")
+class BinaryCrossentropy(Binary):
+    """Mean of ``-(y log p + (1 - y) log(1 - p))`` over ``axis``; every unit is an independent class.
+
+    Label smoothing s replaces y by ``y (1 - s) + s / 2``.
+
+    Shapes: head (N, …, units), targets of the same shape, from 0 to 1 → (N, …); with another ``axis``, that axis is
+    removed.
+    """
+
+    label = "binary_crossentropy"
+
+
+@LOSSES.add("binary_focal_crossentropy", "BinaryFocalCrossentropy")
+class BinaryFocalCrossentropy(Binary):
+    """Binary focal loss: mean of ``-(1 - q)^gamma · log q`` over ``axis``, q the probability of the unit's target.
+
+    For a target y between 0 and 1 the factor is ``(y (1 - p) + (1 - y) p)^gamma``, times the binary cross-entropy.
+    Units that the network predicts well count less. With ``apply_class_balancing`` ones are weighted by ``alpha``,
+    zeros by ``1 - alpha``.
+
+    Shapes: head (N, …, units), targets of the same shape, from 0 to 1 → (N, …).
+
+    Source: Lin et al., *Focal Loss for Dense Object Detection*, ICCV 2017.
+    """
+
+    label = "binary_focal_crossentropy"
+    apply_class_balancing: Annotated[bool, Field(description="Whether ones and zeros are weighted by `alpha`.")] = False
+    alpha: Annotated[Rate, Field(description="The weight of ones; zeros have the weight 1 - alpha.")] = 0.25
+    gamma: Gamma = 2.0
+
+    def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
+        one = g.constant(1.0)
+        p = g.Sigmoid(y_pred) if self.from_logits else y_pred
+        zero = one - y_true
+        values = focal_factor(g, y_true * (one - p) + zero * p, self.gamma) * values
+        if not self.apply_class_balancing:
+            return values
+        return (y_true * self.alpha + zero * (1 - self.alpha)) * values
+
+
+def focal_factor(g: Builder, error: Value, gamma: float) -> Value:
+    """Emit ``max(error, 1e-7) ** gamma``: at 0 the power has no derivative if gamma is below 1."""
+    return g.Max(error, g.constant(EPSILON)) ** gamma
+
+
+class Categorical(Probabilistic):
+    """Base of the cross-entropies over exclusive classes along ``axis``."""
+
+    activation, fits = "softmax", "classes"
+    axis: Axis = -1
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return self.axis % y_pred.rank
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or check_classes(self.axis, y_pred)
+
+    def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation == "sigmoid":
+            text = "needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
+            return warn(text, "use `activation: softmax`, or binary_crossentropy if several classes may apply")
+        axis = axis_of(y_pred, "Softmax")
+        if axis is not None and axis != self.axis % y_pred.rank:
+            text = f"expects the classes on axis {self.axis}, but softmax normalizes axis {axis}"
+            return warn(text, "use the same `axis` for both")
+        return []
+
+    def logits(self, y_pred: Value) -> Value | None:
+        """Return the logits, or None if only probabilities are known."""
+        if self.from_logits:
+            return y_pred
+        return source(y_pred) if axis_of(y_pred, "Softmax") == self.axis % y_pred.rank else None
+
+    def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
+        """Emit ``log(y_pred / Σ y_pred)`` over the last axis, clipped."""
+        total = g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)
+        return g.Log(clip(g, y_pred / total))
+
+    def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
+        """Emit the targets with label smoothing, the classes on the last axis."""
+        y_true = self.classes_last(g, y_true)
+        return smooth(y_true, smoothing, 1.0 / y_true.features)
+
+    def classes_last(self, g: Builder, X: Value) -> Value:
+        """Emit ``X`` with the class axis moved to the end."""
+        axis = self.axis % X.rank
+        return g.transpose(X, [*(k for k in range(X.rank) if k != axis), axis])
+
+
+@LOSSES.add("categorical_crossentropy", "CategoricalCrossentropy")
+class CategoricalCrossentropy(Categorical):
+    """``-Σ y log p`` over the classes along ``axis``.
+
+    Probabilities are first divided by their sum. Label smoothing s replaces y by ``y (1 - s) + s / classes``.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution → (N, …); with another
+    ``axis``, that axis is removed.
+    """
+
+    label, targets, probability_targets = "categorical_crossentropy", "one_hot", True
+    label_smoothing: Smoothing = 0.0
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        y_true = self.smoothed(g, y_true, self.label_smoothing)
+        logits = self.logits(y_pred)
+        if logits is not None:
+            return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
+        return total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
+
+
+@LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
+class CategoricalFocalCrossentropy(Categorical):
+    """Focal loss: ``-Σ alpha (1 - p)^gamma y log p`` over the classes; well-predicted classes count less.
+
+    Probabilities are first divided by their sum. Label smoothing s replaces y by ``y (1 - s) + s / classes``.
+
+    Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution → (N, …).
+
+    Source: Lin et al., *Focal Loss for Dense Object Detection*, ICCV 2017.
+    """
+
+    label, targets, probability_targets = "categorical_focal_crossentropy", "one_hot", True
+    alpha: Annotated[FloatOrFloats, Field(description="One weight, or one per class.")] = 0.25
+    gamma: Gamma = 2.0
+    label_smoothing: Smoothing = 0.0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_shape(y_pred):
+            return found
+        classes = y_pred.fixed(self.axis)
+        if isinstance(self.alpha, tuple) and len(self.alpha) != classes:
+            text = f"has {len(self.alpha)} values of `alpha` for {classes} classes"
+            return refuse(text, "use one value, or one per class")
+        return []
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        y_true = self.smoothed(g, y_true, self.label_smoothing)
+        logits = self.logits(y_pred)
+        if logits is None:
+            log_p = self.log_probabilities(g, self.classes_last(g, y_pred))
+        else:
+            log_p = g.LogSoftmax(self.classes_last(g, logits), axis=-1)
+        factor = focal_factor(g, 1.0 - g.Exp(log_p), self.gamma)
+        return total(g, -(factor * np.asarray(self.alpha)) * (y_true * log_p))
+
+
+@LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
+class SparseCategoricalCrossentropy(Categorical):
+    """``-log p[y]``: the cross-entropy of the target's class along ``axis``.
+
+    Probabilities are first divided by their sum. Targets equal to ``ignore_class`` are masked: they count neither in
+    the sum nor in the divisor of the mean.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids from 0 → (N, …); with another ``axis``, that axis is missing
+    in the targets.
+    """
+
+    label, targets = "sparse_categorical_crossentropy", "ids"
+    ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
+        None
+    )
+
+    def target(self, y_pred: Value) -> Type:
+        axis = self.axis % y_pred.rank
+        return Type("int64", tuple(d for k, d in enumerate(y_pred.shape) if k != axis))
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        counts = None
+        if self.ignore_class is not None:
+            counts = ~g.Equal(y_true, g.constant(self.ignore_class))
+            y_true = g.Where(counts, y_true, g.constant(0))
+        logits = self.logits(y_pred)
+        if logits is not None:
+            values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
+        else:
+            values = -of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
+        return values.with_mask(counts)
+
+
+@LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
+class CategoricalGeneralizedCrossEntropy(OfProbabilities):
+    """``(1 - p[y]^q) / q``: robust to wrong labels, between cross-entropy (q → 0) and mean absolute error (q → 1).
+
+    p is at least 1e-7: at 0 the power has no derivative.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids from 0 → (N, …).
+
+    Source: Zhang and Sabuncu, *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels*,
+    NeurIPS 2018.
+    """
+
+    label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
+    q: Annotated[float, Field(gt=0, lt=1, description="Between cross-entropy (0) and mean absolute error (1).")] = 0.5
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("int64", y_pred.shape[:-1])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or check_classes(-1, y_pred)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))
+        return (1.0 - p**self.q) * (1 / self.q)
+
+
+@LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
+class KLDivergence(OfProbabilities):
+    """Kullback–Leibler divergence ``Σ y log(y / p)`` over the last axis; y and p are clipped to 1e-7 … 1.
+
+    Shapes: head (N, …, classes), targets of the same shape, distributions → (N, …).
+
+    Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
+    """
+
+    label = "kl_divergence"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))
+        return total(g, y_true * (g.Log(y_true) - g.Log(y_pred)))
