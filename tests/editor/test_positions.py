@@ -15,6 +15,8 @@ from paths import ROOT
 
 from graphspec.vocabulary.layers import LAYERS
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = ROOT / "schemas" / "graphspec.schema.json"
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
 

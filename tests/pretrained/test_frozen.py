@@ -16,6 +16,8 @@ from paths import ROOT
 import graphspec as gs
 from pretrained import NETWORKS, Network, answers, file, rows, spec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_a_file_computes_what_onnxruntime_computes(network: Network, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from graphspec.cli.app import app
 from pretrained import file
 
+pytestmark = pytest.mark.slow
+
 FROZEN = "can be a frozen layer"
 SAID = {
     "320n.onnx": (FROZEN, "127 tensors of 3,009,158 numbers would train", "AGPL-3.0"),

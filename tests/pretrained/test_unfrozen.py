@@ -11,6 +11,8 @@ import pytest
 import graphspec as gs
 from pretrained import OCR, Network, answers, rows, spec
 
+pytestmark = pytest.mark.slow
+
 READER = Network("common.onnx", (1, 64, 40))  # convolutions, a bidirectional LSTM, a Dense layer; rows in axis 1
 
 
