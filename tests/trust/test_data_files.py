@@ -23,6 +23,8 @@ from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 
+pytestmark = pytest.mark.slow
+
 PLAIN = "a,b,y\n1,2,0\n3,4,1\n"
 MANY = "5,6,7\n" * 2500
 """More rows than those by which a column is taken for numbers or for text."""
@@ -231,7 +233,6 @@ def test_an_entry_that_is_twice_there(tmp_path: Path) -> None:
     assert "has 2 arrays called 'a'" in read(path)
 
 
-@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project(tmp_path)
     np.savez_compressed(tmp_path / "train.npz", features=np.zeros((1 << 22, 4)), answer=np.zeros(1 << 22, np.int64))
@@ -254,7 +255,6 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest
 # Memory.
 
 
-@pytest.mark.slow
 def test_a_table_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 

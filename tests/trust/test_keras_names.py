@@ -14,6 +14,8 @@ from graphspec.base.config import Config, Registry
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import CELLS, Layer
 
+pytestmark = pytest.mark.slow
+
 FOUND: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "golden" / "keras_config_keys.json").read_text(encoding="utf-8")
 )
@@ -137,7 +139,6 @@ def neutral_keys() -> Iterator[tuple[str, str, str]]:
                     yield kind, name, key
 
 
-@pytest.mark.slow
 def test_a_value_that_would_have_an_effect_is_refused_with_the_reason() -> None:
     """Each key of each class; nothing but what is neutral passes."""
     checked = 0

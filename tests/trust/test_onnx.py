@@ -21,6 +21,8 @@ from specs import dense_spec
 from trust.attack_onnx import native_errors, problems
 from trust.hostile_onnx import files
 
+pytestmark = pytest.mark.slow
+
 
 def answer(folder: Path, model: onnx.ModelProto | bytes) -> str:
     """What is said of a file that is refused with status 1 or 2, in good form."""
@@ -148,7 +150,6 @@ def test_what_graphspec_never_writes(right: onnx.ModelProto, tmp_path: Path) -> 
     assert "weights in other files" in answer(tmp_path, right)
 
 
-@pytest.mark.slow
 def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = right.SerializeToString()
     for content in (b"", data[: len(data) // 2], data[:-1], b"nothing", b"\x3a\xff\xff\xff\xff\x7f", b"\x80" * 20):

@@ -16,6 +16,8 @@ from graphspec.base.errors import SpecError
 from graphspec.vocabulary.callbacks.base import CALLBACKS, RUN_FILES, split_name, wrong_name
 from specs import blobs, dense_spec
 
+pytestmark = pytest.mark.slow
+
 POSIX = pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights on Windows")
 
 
@@ -312,7 +314,6 @@ def test_links_to_files_and_pipes(tmp_path: Path) -> None:
 # The command line.
 
 
-@pytest.mark.slow
 def test_train_refuses_and_allows(tmp_path: Path) -> None:
     folder = Path.cwd()
     thesis = tmp_path / "thesis.csv"

@@ -38,6 +38,7 @@ def calculate(calls: list[Any]) -> None:
         f(*a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", LAYOUTS)
 @pytest.mark.parametrize("second", LAYOUTS)
 def test_products_of_every_layout(first: str, second: str, tiled: bool) -> None:

@@ -205,6 +205,7 @@ OPTIMIZERS_TRIED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_TRIED.values(), ids=OPTIMIZERS_TRIED)
 @pytest.mark.parametrize("network", NETWORKS)
