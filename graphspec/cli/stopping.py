@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 else:
     import _signal  # Ctrl-C could interrupt the imports of `signal`
 
-INTERRUPTED = 128 + int(_signal.SIGINT)
-"""The exit status that shells report for Ctrl-C: 130."""
-
 _NAMES = {int(getattr(_signal, name)): name for name in ("SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(_signal, name)}
 
 

@@ -6,7 +6,6 @@ One that graphspec has written before is replaced.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
 from graphspec.export.onnx import KEY, NOTE
 from graphspec.graph.ir.graph import STRING
+from graphspec.language.write import write_yaml
 from graphspec.vocabulary.onnx_files.model_file import read_model_file
 
 
@@ -132,7 +132,7 @@ def write_mlflow(folder: Path, file: Path) -> Path:
         files[_EXAMPLE] = json.dumps(row, ensure_ascii=False)
         files[_REQUEST] = json.dumps({"dataframe_split" if table else "inputs": row}, ensure_ascii=False)
     entry = _model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content), example is not None)
-    files[MODEL] = _yaml(entry)
+    files[MODEL] = write_yaml(entry)
     write_folder(folder, files)
     return folder
 
@@ -238,22 +238,13 @@ def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
     inner = {"pip": packages}
     return {
         "requirements.txt": "".join(f"{package}\n" for package in packages),
-        "conda.yaml": _yaml(
+        "conda.yaml": write_yaml(
             {"channels": ["conda-forge"], "dependencies": ["python=3.11", "pip", inner], "name": "mlflow-env"}
         ),
-        "python_env.yaml": _yaml(
+        "python_env.yaml": write_yaml(
             {"python": "3.11", "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
         ),
     }
-
-
-def _yaml(value: Any) -> str:
-    from ruamel.yaml import YAML
-
-    writer, text = YAML(typ="safe"), io.StringIO()
-    writer.default_flow_style, writer.width = False, 1 << 20
-    writer.dump(value, text)
-    return text.getvalue()
 
 
 # Write an exported file as a model of a Triton repository: ``<name>/1/model.onnx`` and ``<name>/config.pbtxt``, which is

@@ -188,10 +188,6 @@ def _optimizer(tree: Tree) -> list[str]:
     return [] if cls is None else [*cls.model_fields]
 
 
-def _fields_of(section: str) -> Sequence[str]:
-    return [*(InputKeys if section == "inputs" else HeadKeys).model_fields]
-
-
 def _keys(tree: Tree | None) -> list[str]:
     return list(tree.value) if tree is not None and isinstance(tree.value, dict) else []
 

@@ -372,11 +372,6 @@ class _Side:
             self.programs.clear()
 
 
-def step_seconds(steps: TrainingSteps, epoch: int) -> float:
-    """Run a few steps, undo them, and return the minimum time of one."""
-    return min(_block(steps, epoch))
-
-
 def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = None) -> list[float]:
     """Run some steps, undo them, and return the time of each after the first ones.
 

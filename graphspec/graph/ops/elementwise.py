@@ -13,7 +13,6 @@ from math import inf
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import (
     Expression,
     Function,
@@ -60,8 +59,6 @@ from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
 from graphspec.graph.ops.formulas import Gated, need_number, register, row
 from graphspec.graph.ops.gelu import erf
-
-WRONG_DTYPE, NOT_ALLOWED = Code.WRONG_DTYPE, Code.VALUE_NOT_ALLOWED
 
 
 def need_signed(X: Value) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from graphspec.base.document import (
 )
 from graphspec.base.text import count, duration, number, shell, shorten_end
 from graphspec.graph.ir.dims import LearntSize
+from graphspec.language.write import write_yaml
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
 from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
@@ -378,26 +378,12 @@ def _use(found: Findings) -> list[Block]:
 
 
 def _spec(model: Session) -> Block:
-    shown = yaml_of(model.spec.document)
+    shown = write_yaml(model.spec.document).rstrip("\n")
     cut = len(shown) > _SPEC
     if cut:
         shown = shown[: shown.rfind("\n", 0, _SPEC)]
     note = [Text("The rest is in spec.json of the run.", "note")] if cut else []
     return Folded(f"Spec ({count(shown.count(chr(10)) + 1, 'line')})", [Code(shown, "spec"), *note])
-
-
-def yaml_of(document: Mapping[str, Any]) -> str:
-    """Return a document as YAML, short lists and mappings in one line."""
-    from ruamel.yaml import YAML
-
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = None
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.width, writer.allow_unicode = 110, True
-    writer.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    writer.dump(document, stream)
-    return stream.getvalue().rstrip("\n")
 
 
 def _learnt(model: Session) -> list[Block]:

@@ -13,8 +13,9 @@ from findings import ATTACK, DATA, check_html, findings_of
 import graphspec as gs
 from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.records import read_json
+from graphspec.language.write import write_yaml
 from graphspec.show.html import html_of
-from graphspec.show.report.about import origins, yaml_of
+from graphspec.show.report.about import origins
 from graphspec.show.report.findings import Findings
 from specs import blobs, dense_spec
 
@@ -53,12 +54,12 @@ def test_commands_and_what_the_same_bits_need() -> None:
 def test_the_spec_reads_back_from_its_text(tmp_path: Path) -> None:
     spec = dense_spec(description=f"A text: {ATTACK} # 'quoted'", data=DATA)
     file = tmp_path / "spec.yaml"
-    file.write_text(yaml_of(spec), encoding="utf-8")
+    file.write_text(write_yaml(spec), encoding="utf-8")
     found = check(file)
     assert found.spec is not None
     assert found.spec.document == spec
-    assert "layers:\n" in yaml_of(spec)
-    assert "{name: hidden, type: Dense, units: 8, activation: relu}" in yaml_of(spec)
+    assert "layers:\n" in write_yaml(spec)
+    assert "{name: hidden, type: Dense, units: 8, activation: relu}" in write_yaml(spec)
 
 
 def test_a_run_has_the_hashes_of_its_files(tmp_path: Path) -> None:
