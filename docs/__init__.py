@@ -1,1 +1,1 @@
-"""What writes pages and pictures: ``python docs/make_vocabulary.py`` and ``python -m docs.pictures``."""
+"""What draws the pictures of the pages: ``python -m docs.pictures``."""

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 import graphspec as gs
 from benchmarks.scaling.__main__ import TABLES
+from tools.reference import complete
 
 DOCS = ROOT / "docs"
 KINDS = ("weight", "bias")
@@ -74,17 +75,18 @@ def test_every_block_of_yaml_is_a_spec_without_problems(page: str, line: int, te
     assert gs.validate(completed(text)) == [], f"docs/{page}:{line}"
 
 
-def anchors_of(page: Path) -> set[str]:
+def anchors_of(text: str) -> set[str]:
     """The anchors of the headings of a page."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    pages = sorted(DOCS.rglob("*.md"))
-    anchors = {page: anchors_of(page) for page in pages}
-    for page in pages:
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
+    texts |= {DOCS / name: text for name, text in complete({}).items()}  # as the site has them
+    anchors = {page: anchors_of(text) for page, text in texts.items()}
+    for page, text in texts.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
             path, _, anchor = target.partition("#")
             if "://" in target:
                 continue

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import pkgutil
 import re
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 from paths import ROOT
@@ -19,58 +17,62 @@ from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary import activations, metrics
 from graphspec.vocabulary.layers import LAYERS, Layer
 from graphspec.vocabulary.metrics import METRICS
+from tools import reference
 
 DOCS = ROOT / "docs"
 
 
-@pytest.fixture(scope="module")
-def vocabulary() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_vocabulary", DOCS / "make_vocabulary.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for dataclasses
-    spec.loader.exec_module(module)
-    return module
+def test_the_list_of_names_is_current() -> None:
+    assert reference.stored("vocabulary.md") == reference.index(), "run python -m tools.reference"
 
 
-@pytest.mark.slow
-def test_the_pages_are_current(vocabulary: ModuleType) -> None:
-    for path, text in vocabulary.written().items():
-        assert (DOCS / path).read_text(encoding="utf-8") == text, f"docs/{path}: run python docs/make_vocabulary.py"
-
-
-def test_every_file_of_layers_and_every_registry_is_on_one_page(vocabulary: ModuleType) -> None:
-    files = [file for page in vocabulary.PAGES.values() for file in page.families]
-    assert sorted(files) == sorted(vocabulary.families()), "PAGES of docs/make_vocabulary.py says what is on which page"
-    kinds = [kind for page in vocabulary.PAGES.values() for kind in page.kinds]
+def test_every_file_of_layers_and_every_registry_is_on_one_page() -> None:
+    files = [file for page in reference.PAGES.values() for file in page.families]
+    assert sorted(files) == sorted(reference.families()), "PAGES of tools/reference.py says what is on which page"
+    kinds = [kind for page in reference.PAGES.values() for kind in page.kinds]
     assert sorted([*kinds, "layer"]) == sorted(REGISTRIES)
-    assert {path.stem for path in (DOCS / "vocabulary").iterdir()} == vocabulary.PAGES.keys()
+    assert {path.stem for path in (DOCS / "vocabulary").iterdir()} == reference.PAGES.keys()
 
 
-def test_no_two_headings_of_a_page_have_one_anchor(vocabulary: ModuleType) -> None:
+def test_no_two_headings_of_a_page_have_one_anchor() -> None:
     """The second one would get a number, differently on GitHub and on the site: links to it would lead to the first."""
-    for name in vocabulary.PAGES:
-        text = (DOCS / "vocabulary" / f"{name}.md").read_text(encoding="utf-8")
-        anchors = [vocabulary.anchor(title) for title in re.findall(r"^#+ (.*)$", text, re.M)]
+    for name, text in reference.complete({}).items():
+        anchors = [
+            reference.anchor(title) for title in re.findall(r"^#+ (.*)$", re.sub(r"(?ms)^```.*?^```$", "", text), re.M)
+        ]
         assert len(anchors) == len(set(anchors)), name
 
 
-@pytest.mark.slow
-def test_what_people_wrote_stays(vocabulary: ModuleType) -> None:
-    page = vocabulary.page("merging", f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\nold", {})
-    assert page.startswith(f"# Title\n\nWords.\n\n{vocabulary.MARK}\n\n## Add\n")
-    assert "old" not in page
+def test_the_entries_follow_what_people_wrote() -> None:
+    page = reference.page("merging", f"# Title\n\nWords.\n\n{reference.MARK}\n", {"Add": {"Sum"}})
+    assert page.startswith("# Title\n\nWords.\n\n## Add\n\nThe sum of the inputs.")
+    assert "\nLowers to `Sum`.\n\n## Subtract\n" in page
     with pytest.raises(ValueError, match=r"docs/vocabulary/merging.md must begin with a title"):
-        vocabulary.page("merging", "", {})
+        reference.page("merging", "", {})
 
 
-def test_every_page_begins_with_an_example_and_a_picture(vocabulary: ModuleType) -> None:
-    for name in vocabulary.PAGES:
-        head = (DOCS / "vocabulary" / f"{name}.md").read_text(encoding="utf-8").partition(vocabulary.MARK)[0]
+def test_the_complete_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(reference, "lowered", dict)
+    monkeypatch.setattr(reference, "write_index", lambda: None)
+    reference.main(["-o", str(tmp_path / "out")])
+    written = {
+        p.relative_to(tmp_path / "out").as_posix(): p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.md")
+    }
+    assert written == reference.complete({})
+    assert "| `units` | required | " in written["vocabulary/basic.md"]
+    assert "### GS302: " in written["diagnostics.md"]
+    assert not any(reference.MARK in text or reference.CODES.search(text) for text in written.values())
+
+
+def test_every_page_begins_with_an_example_and_a_picture() -> None:
+    for name, page in reference.PAGES.items():
+        text = reference.stored(f"vocabulary/{name}.md")
+        head, _, rest = text.partition(reference.MARK)
+        assert rest == "\n", f"{name}: entries are not stored"
         assert re.match(r"# .+\n\n[A-Z`](?s:.+)\.\n\n```yaml\n", head), name
         shown = re.search(rf"^!\[.{{20,}}\]\(\.\./pictures/{name}\.svg\)$", head, re.M)
-        assert shown or vocabulary.of_operations(vocabulary.PAGES[name]), name
+        assert shown or reference.of_operations(page), name
 
 
 def test_every_argument_is_described() -> None:
@@ -85,9 +87,9 @@ def test_every_argument_is_described() -> None:
 
 
 @pytest.mark.slow
-def test_every_layer_is_known_by_what_it_lowers_to(vocabulary: ModuleType) -> None:
+def test_every_layer_is_known_by_what_it_lowers_to() -> None:
     """Layers without a golden case, or whose cases do not compile, would name no operators."""
-    found = vocabulary.lowered()
+    found = reference.lowered()
     unknown = {cls.__name__ for cls in REGISTRIES["layer"]} - found.keys()
     alone = {"Constant", "Onnx", "Parameter", "RelativePositionBias"}  # without a batch axis they are no heads
     kernels = {f"ops.{name}conv" for name in ("", "depthwise_", "separable_")} | {"ops.conv_transpose"}  # are inputs

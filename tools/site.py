@@ -1,9 +1,9 @@
 """Build the documentation as a site with search: ``python -m tools.site [-o FOLDER] [--pages-only]``.
 
 The pages are the Markdown files of the repository, which stay readable where they are. This tool copies them to one folder,
-changes the links between them, and writes the navigation from the lists of ``docs/README.md``, whose words name the pages.
-Zensical (``pip install ".[docs]"``) makes HTML of them. Links to other files of the repository get a copy of the file. Exits
-with 1 if a link leads nowhere.
+completes those of reference (`tools/reference.py`), changes the links between them, and writes the navigation from the
+lists of ``docs/README.md``, whose words name the pages. Zensical (``pip install ".[docs]"``) makes HTML of them. Links to
+other files of the repository get a copy of the file. Exits with 1 if a link leads nowhere.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
+
+from tools.reference import complete, lowered
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -65,13 +67,13 @@ def pages() -> dict[str, str]:
     return found
 
 
-def staged(name: str, places: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the text of a page for the site, and the other files that it needs: their places by their paths.
+def staged(name: str, places: dict[str, str], text: str | None = None) -> tuple[str, dict[str, str]]:
+    """Return the text of a page, by default its file's, for the site, and the places of the other files that it needs.
 
     Raises:
         ValueError: a link leads to nothing.
     """
-    text = (ROOT / name).read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8") if text is None else text
     words = words_of(places)
     needed: dict[str, str] = {}
     kept: list[str] = []
@@ -150,8 +152,9 @@ def title_of(name: str) -> str:
 def stage(folder: Path) -> None:
     """Write everything that Zensical needs into a folder: the pages, their pictures, and the configuration."""
     places, needed = pages(), dict[str, str]()
+    completed = {f"docs/{name}": text for name, text in complete(lowered()).items()}
     for name, place in places.items():
-        text, files = staged(name, places)
+        text, files = staged(name, places, completed.get(name))
         needed |= files
         write(folder / "pages" / place, text)
     for path in DOCS.rglob("*"):

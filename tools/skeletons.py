@@ -38,8 +38,8 @@ class Kind:
 _BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.graph.ir.graph import Value")
 _WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
 _VOCABULARY = (
-    "make the schema for editors and the pages of the vocabulary again:",
-    "$$ graphspec schema -o schemas/graphspec.schema.json && python docs/make_vocabulary.py",
+    "make the schema for editors and the list of names again:",
+    "$$ graphspec schema -o schemas/graphspec.schema.json && python -m tools.reference",
 )
 _NOT_KERAS = "if Keras does not have it: into NOT_KERAS of tests/support/golden_cases.py, and a comparison with NumPy"
 _ENTRY = (
@@ -94,7 +94,7 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
         _NOT_KERAS,
         "graphspec/vocabulary/layers/keras_names.py: remove $Name if it is there",
-        "docs/make_vocabulary.py: a new file of layers goes into PAGES, to the page that shows it",
+        "tools/reference.py: a new file of layers goes into PAGES, to the page that shows it",
         *_VOCABULARY,
         _CHANGELOG,
         "$$ pytest -n 0 tests/vocabulary/layers tests/golden tests/export tests/language tests/test_vocabulary.py",

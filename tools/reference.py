@@ -1,7 +1,9 @@
-"""Write `vocabulary.md` and the pages in `vocabulary/` from the registries: ``python docs/make_vocabulary.py``.
+"""Complete the pages of reference: ``python -m tools.reference [-o FOLDER]``, and `docs/vocabulary.md`.
 
-`vocabulary.md` lists all names. Each page in `vocabulary/` begins with a part that people write: what the family is for, an
-example, a picture. It ends at the line `MARK`; what follows is written here.
+The pages in `docs/vocabulary/` hold what people write: what a family is for, an example, a picture. In place of the
+line `MARK` come the entries of its classes, made from the registries. `docs/diagnostics.md` gets a table and the examples of
+``graphspec explain`` in place of each line `CODES`. ``python -m tools.site`` completes them for the site; the repository
+stores the beginnings only. `docs/vocabulary.md`, the list of all names, is stored: messages name it.
 
 The operators that a layer lowers to are those that its golden cases (`tests/golden/layers_*.json`) lower to, in
 inference, without those of an activation that a case asks for.
@@ -9,6 +11,7 @@ inference, without those of an activation that a case asks for.
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import re
@@ -22,7 +25,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from graphspec.base.codes import Code
 from graphspec.base.config import Config, Neutral, Registry
+from graphspec.base.explanations.pages import Block, explanation
 from graphspec.base.files import write_atomic
 from graphspec.engine.compiler.check import check
 from graphspec.export.targets import IR_OF_OPSET, OPSET
@@ -34,8 +39,9 @@ from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.keras_names import OPERATIONS
 from graphspec.vocabulary.operations.base import Operation
 
-HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "tests" / "golden"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GOLDEN = ROOT / "tests" / "golden"
 
 TABLE = {"shape": [3]}
 TEXT = {"shape": [1], "dtype": "string"}
@@ -78,7 +84,9 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 
-MARK = "<!-- What follows is written by docs/make_vocabulary.py. -->"
+MARK = "*Here the site lists every name with its arguments; `python -m tools.reference` writes that to `build/reference/`.*"
+"""What stands in the repository in place of the entries of a page."""
+CODES = re.compile(r"\*The codes (GS\d)xx with their examples: on the site, and by `graphspec explain`\.\*")
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ INTRODUCTION = """# Vocabulary
 Everything that a spec can name, by page. Each page shows what its family does in a picture, and lists the arguments. Names,
 arguments and defaults are those of Keras 3. Objects take a name or a mapping: `kernel_initializer: he_normal`,
 `kernel_regularizer: {type: L2, l2: 0.001}`. Operators that are newer than opset 17 are written in older ones where a file is
-for an older opset. Written by `docs/make_vocabulary.py`.
+for an older opset. Written by `python -m tools.reference`.
 """
 
 
@@ -153,7 +161,7 @@ def index() -> str:
 
 
 def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
-    """A page: what people wrote, up to the mark, and its entries.
+    """A page: what people wrote, up to the mark, and its entries, without operators if there are none.
 
     Raises:
         ValueError: nobody wrote the beginning.
@@ -163,10 +171,10 @@ def page(name: str, written: str, operators: dict[str, set[str]]) -> str:
         raise ValueError(f"docs/vocabulary/{name}.md must begin with a title and an introduction, and then '{MARK}'")
     if of_operations(PAGES[name]):
         tables = ("\n".join(table(family, operators)) for family in PAGES[name].families)
-        return "\n\n".join([head + MARK, *tables]) + "\n"
+        return "\n\n".join([head.rstrip("\n"), *tables]) + "\n"
     groups = groups_of(PAGES[name])
     level = "##" if len(groups) == 1 else "###"
-    parts = [head + MARK]
+    parts = [head]
     for kind, classes in groups.items():
         if len(groups) > 1:
             parts.append(f"## {TITLES[kind]}")
@@ -384,17 +392,69 @@ def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
             found[cls.__name__] |= {node.op for node in kept if node.owner == name}
 
 
-def written() -> dict[str, str]:
-    """What the pages should be, by their paths below `docs/`."""
-    operators = lowered()
-    found = {"vocabulary.md": index()}
-    for name in PAGES:
-        path = HERE / "vocabulary" / f"{name}.md"
-        old = path.read_text(encoding="utf-8") if path.exists() else ""
-        found[f"vocabulary/{name}.md"] = page(name, old, operators)
-    return found
+def diagnostics(text: str) -> str:
+    """The page of the codes with its tables and examples, one for each mark."""
+    return re.sub(CODES, lambda mark: f"{code_table(mark[1])}\n{code_examples(mark[1])}".rstrip("\n"), text)
+
+
+def code_table(group: str) -> str:
+    """The codes that begin with ``group``."""
+    rows = ["| code | problem | what to do |", "| --- | --- | --- |"]
+    for code in Code:
+        if code.startswith(group):
+            rows.append(f"| {code} | **{code.summary}.** {code.explanation} | {code.remedy} |")
+    return "\n".join(rows) + "\n"
+
+
+def code_examples(group: str) -> str:
+    """The wrong and the right example of each code that begins with ``group``."""
+    return "\n".join(code_example(code) for code in Code if code.startswith(group))
+
+
+def code_example(code: Code) -> str:
+    """What `graphspec explain` shows of a code."""
+    explained = explanation(code)
+    parts = [f"### {code}: {code.summary}\n"]
+    if explained.note:
+        parts.append(explained.note + "\n")
+    if explained.answer:
+        parts += ["Wrong:\n", *map(fenced, explained.example("wrong")), f"```text\n{explained.answer}```\n", "Right:\n"]
+    shown = [b for b in explained.example("right") if b.role == "right" or not b.file]
+    return "\n".join([*parts, *map(fenced, shown)])
+
+
+def fenced(block: Block) -> str:
+    """A block of Markdown; a file has its name above it."""
+    name = f"`{block.file}`\n\n" if block.file else ""
+    return f"{name}```{block.language}\n{block.text}```\n"
+
+
+def complete(operators: dict[str, set[str]]) -> dict[str, str]:
+    """The complete pages by their paths below `docs/`; ``operators``: those that each layer lowers to, :func:`lowered`."""
+    pages = {f"vocabulary/{name}.md": page(name, stored(f"vocabulary/{name}.md"), operators) for name in PAGES}
+    return pages | {"diagnostics.md": diagnostics(stored("diagnostics.md"))}
+
+
+def stored(name: str) -> str:
+    """A page of the repository."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def write_index() -> None:
+    """Write the list of names, which the repository stores."""
+    write_atomic(DOCS / "vocabulary.md", index())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "reference", help="build/reference")
+    output: Path = parser.parse_args(arguments).output
+    write_index()
+    for name, text in complete(lowered()).items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(output / name, text)
+    print(output)
 
 
 if __name__ == "__main__":
-    for path, text in written().items():
-        write_atomic(HERE / path, text)
+    main()
