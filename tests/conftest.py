@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 NUMERICS = ("engine/runtime", "graph", "models", "vocabulary/layers", "vocabulary/losses")
 """Folders whose results depend on the kernels: CI runs them with other kernels, too, and by two processes."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``-m "numerics and …"`` imports no other tests: they are half of them, in each process."""
+    if not config.option.markexpr.startswith("numerics") or not collection_path.is_relative_to(TESTS):
+        return None
+    folders = [TESTS / name for name in NUMERICS]
+    return None if any(collection_path in (f, *f.parents) or f in collection_path.parents for f in folders) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
