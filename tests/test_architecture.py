@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from shutil import copytree, ignore_patterns, rmtree
 
@@ -15,14 +16,8 @@ import networkx as nx
 import numpy as np
 import pytest
 from paths import ROOT
+from sources import FILES, PACKAGE, trees
 
-import graphspec
-
-PACKAGE = Path(graphspec.__file__).parent
-FILES = {
-    ".".join(["graphspec", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
-    for path in PACKAGE.rglob("*.py")
-}
 OPTIONAL = ("show", "foreign", "editor", "search")
 """Folders that the core works without."""
 FACES = ("api", "cli")
@@ -45,8 +40,9 @@ def imports(tree: ast.AST, *, eager: bool = False) -> Iterator[tuple[int, str]]:
             yield from imports(node, eager=eager)
 
 
-TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
-IMPORTS = {module: list(imports(tree)) for module, tree in TREES.items()}
+@cache
+def all_imports() -> dict[str, list[tuple[int, str]]]:
+    return {module: list(imports(tree)) for module, tree in trees().items()}
 
 
 def folder_of(module: str) -> str:
@@ -60,20 +56,22 @@ def circles(edges: Iterator[tuple[str, str]]) -> list[list[str]]:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert circles((m, other) for m, found in IMPORTS.items() for _, other in found) == []
+    assert circles((m, other) for m, found in all_imports().items() for _, other in found) == []
 
 
 def test_no_folders_import_each_other_in_a_circle() -> None:
     inner = [m for m in FILES if m != "graphspec"]
-    assert circles((folder_of(m), folder_of(other)) for m in inner for _, other in IMPORTS[m] if "." in other) == []
+    assert (
+        circles((folder_of(m), folder_of(other)) for m in inner for _, other in all_imports()[m] if "." in other) == []
+    )
 
 
 def test_the_core_imports_no_optional_folder() -> None:
     """Types, too; the faces import optional folders in functions and for types alone."""
     found = []
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         if module != "graphspec" and folder_of(module) not in OPTIONAL:
-            lines = imports(tree, eager=True) if folder_of(module) in FACES else iter(IMPORTS[module])
+            lines = imports(tree, eager=True) if folder_of(module) in FACES else iter(all_imports()[module])
             found += [f"{module}:{line} imports {other}" for line, other in lines if folder_of(other) in OPTIONAL]
     assert found == []
 
@@ -99,7 +97,7 @@ def test_the_readme_shows_the_folders_from_top_to_bottom() -> None:
     heights = {name: -k for k, row in enumerate(rows) for name in row}
     climbs = [
         f"{module}:{line} imports {other}"
-        for module, found in IMPORTS.items()
+        for module, found in all_imports().items()
         if folder_of(module) in heights
         for line, other in found
         if folder_of(other) != folder_of(module) and heights.get(folder_of(other), 1) >= heights[folder_of(module)]

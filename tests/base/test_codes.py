@@ -7,21 +7,19 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from sources import FILES, PACKAGE, trees
 
-import graphspec
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, ShapeError
 from tools.reference import diagnostics, stored
 
-PACKAGE = Path(graphspec.__file__).parent
-FILES = {
-    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if path.name != "codes.py"
-}
+
+def files() -> dict[str, ast.Module]:
+    """The modules but that of the codes, by their paths."""
+    paths = {module: path.relative_to(PACKAGE).as_posix() for module, path in FILES.items()}
+    return {paths[module]: tree for module, tree in trees().items() if not paths[module].endswith("codes.py")}
 
 
 def test_the_page_has_every_code() -> None:
@@ -66,7 +64,7 @@ def as_text(tree: ast.AST) -> Iterator[ast.Constant]:
 def test_codes_are_used_by_name() -> None:
     found = [
         f"graphspec/{file}:{node.lineno} has {node.value}: write Code.{Code(node.value).name}"
-        for file, tree in FILES.items()
+        for file, tree in files().items()
         for node in as_text(tree)
     ]
     assert not found, "\n".join(found)
@@ -87,7 +85,7 @@ def reported(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_every_code_is_reported_somewhere() -> None:
-    found = {code for tree in FILES.values() for code in reported(tree)}
+    found = {code for tree in files().values() for code in reported(tree)}
     assert found == set(Code)
 
 
@@ -204,7 +202,7 @@ def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
 @pytest.mark.slow
 def test_messages_are_predicates() -> None:
     """A subject is put in front of each, so it begins with a verb."""
-    every = {(file, *found) for file, tree in FILES.items() for found in messages(tree)}
+    every = {(file, *found) for file, tree in files().items() for found in messages(tree)}
     wrong = [f"graphspec/{file}:{line}: {text}" for file, line, text in every if text.split(" ")[0] not in VERBS]
     assert not wrong, "\n".join(sorted(wrong))
     assert len(every) > 400
