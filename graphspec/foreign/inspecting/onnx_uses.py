@@ -118,11 +118,7 @@ def _lowered(file: OnnxFile, sizes: tuple[int, ...]) -> Unfrozen:
 
 
 class _Sizes:
-    """The sizes of inputs: the first axis that varies, or is 1, has the rows.
-
-    Args:
-        sizes: what stands for other sizes that vary, by turns; names if there are none.
-    """
+    """The sizes of inputs: the first axis that varies, or is 1, has the rows; others have ``sizes`` by turns, or names."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self._sizes = sizes
