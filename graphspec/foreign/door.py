@@ -18,8 +18,7 @@ from graphspec.export.inspection import cut, foreign_record, inspect_file, total
 from graphspec.graph.onnx_session import sanitized
 
 Kind = Literal["keras", "weights"]
-KERAS = (".keras", ".h5", ".hdf5", ".json")
-"""Suffixes of models that Keras saved."""
+KERAS = (".keras", ".h5", ".hdf5", ".json")  # suffixes of models that Keras saved
 SAFETENSORS = ".safetensors"
 _KERAS_ROLES = frozenset(
     ["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]

@@ -123,8 +123,7 @@ class Step(NamedTuple):
 class Column(Config):
     """Base of the types of columns."""
 
-    vector: ClassVar[bool] = True
-    """Whether the column becomes a part of the record's vector."""
+    vector: ClassVar[bool] = True  # whether the column becomes a part of the record's vector
     sources: ClassVar[Mapping[str, str]] = {}
     """The keys of the column from which arguments of layers with another name come."""
 
@@ -141,8 +140,7 @@ class Column(Config):
         raise NotImplementedError
 
 
-COLUMNS: Registry[Column] = Registry("column type", "number")
-"""All types of columns by name."""
+COLUMNS: Registry[Column] = Registry("column type", "number")  # all types of columns by name
 OTHER_WORDS = {
     **dict.fromkeys(("float", "float32", "float64", "int", "integer", "numeric", "numerical", "continuous"), "number"),
     **dict.fromkeys(("categorical", "enum", "bool", "boolean", "int64", "ordinal"), "category"),
@@ -387,8 +385,7 @@ class Image(Column):
         ]
 
 
-MAX_CROSSED = 8
-"""The largest number of columns of a cross."""
+MAX_CROSSED = 8  # the largest number of columns of a cross
 EXAMPLE = "for example `columns: {age: number, job: category}`"
 
 
@@ -613,8 +610,7 @@ def _grown(value: Any, at: Tree) -> Tree:
 
 
 # Declare the inputs of the document and the nodes of its records.
-MAX_PARTS = 10_000
-"""The largest number of columns and crosses of a spec."""
+MAX_PARTS = 10_000  # the largest number of columns and crosses of a spec
 
 
 def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:

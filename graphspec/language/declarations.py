@@ -328,8 +328,7 @@ class Spec:
 # Durations: the step of a series, such as ``15min``, ``1month``, or 1 for times that are numbers.
 MICROSECONDS = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 """Units of a fixed length; a day is one of the calendar, so that it may have 23 hours."""
-MONTHS = {"month": 1, "y": 12}
-"""Units whose length the calendar gives."""
+MONTHS = {"month": 1, "y": 12}  # units whose length the calendar gives
 _FORM = re.compile(r"([1-9]\d{0,3})(" + "|".join([*MICROSECONDS, *MONTHS]) + ")")
 
 
@@ -372,16 +371,11 @@ class Every:
 
 
 # Suffixes of the arrays that belong to a head: a head's name and a suffix are the name of the array.
-WEIGHT = "_sample_weight"
-"""The weight of each row, or of each time step."""
-LENGTH = "_length"
-"""For CTC, the number of labels of each row."""
-STEPS = "_input_length"
-"""For CTC, the number of time steps of each row."""
-SUFFIXES = (WEIGHT, LENGTH, STEPS)
-"""The arrays that data may contain beside a head's targets."""
-LABEL = "_label"
-"""The labels of the predicted classes: an output of ONNX files and of ``graphspec predict``."""
+WEIGHT = "_sample_weight"  # the weight of each row, or of each time step
+LENGTH = "_length"  # for CTC, the number of labels of each row
+STEPS = "_input_length"  # for CTC, the number of time steps of each row
+SUFFIXES = (WEIGHT, LENGTH, STEPS)  # the arrays that data may contain beside a head's targets
+LABEL = "_label"  # the labels of the predicted classes: an output of ONNX files and of ``graphspec predict``
 
 
 # The values that the losses of heads read, and the names in ``Graph.loss_inputs`` of those that are no outputs.

@@ -16,8 +16,7 @@ from graphspec.vocabulary.losses import LOSSES
 if TYPE_CHECKING:
     from graphspec.vocabulary.layers.base import Layer, Number
 
-MAX_NAME = 255
-"""The longest name, in characters."""
+MAX_NAME = 255  # the longest name, in characters
 NAME_HINT = "write a node's name, or `name:k` for its output k"
 _NAME = re.compile(r"(?=.*\w)[\w.-]+")
 
@@ -95,8 +94,7 @@ class InputRef:
         self.state: Literal["new", "open", "done"] = "new" if known else "done"  # an error hides what is not known
 
 
-Named: TypeAlias = Item | InputRef
-"""What a name stands for."""
+Named: TypeAlias = Item | InputRef  # what a name stands for
 
 
 class Scope:
@@ -249,8 +247,7 @@ def suggest(scope: Scope, name: str) -> str | None:
 
 
 # The common namespace of inputs, nodes and heads.
-Position = tuple[Mark, str]
-"""A mark and a path."""
+Position = tuple[Mark, str]  # a mark and a path
 
 
 def claim(scope: Scope, name: str, item: Named, at: Position, kind: str, problems: Problems) -> None:

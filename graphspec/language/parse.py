@@ -45,8 +45,7 @@ _DATA = "for example `train: {file: rows.csv}`"
 _ORDER = "name the column of time, for example `order: time`"
 _FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
 _NO_DELIMITERS = '\n\r"\0'
-SOURCES = ("query", "file", "images", "texts")
-"""Keys that name rows; `query` and a database `file` go together."""
+SOURCES = ("query", "file", "images", "texts")  # keys that name rows; `query` and a database `file` go together
 
 
 _Filling = Literal["interpolate", "previous"]

@@ -206,10 +206,8 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
 
 
 # Load the text of a spec from a file, a pipe or a device, up to a limit.
-MAX_BYTES: Final = 16 * 2**20
-"""The largest file. A spec of 10,000 layers has about 2 MB."""
-MAX_LINES: Final = MAX_VALUES
-"""The largest number of lines."""
+MAX_BYTES: Final = 16 * 2**20  # the largest file. A spec of 10,000 layers has about 2 MB
+MAX_LINES: Final = MAX_VALUES  # the largest number of lines
 
 _FIRST = "`graphspec init` writes a first spec"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -276,8 +274,7 @@ def _specs_beside(path: Path) -> list[str]:
 
 
 # Read a text or a dict to a marked tree.
-MAX_PROBLEMS = 10_000
-"""Reading stops after this many problems, such as tags and duplicate keys."""
+MAX_PROBLEMS = 10_000  # reading stops after this many problems, such as tags and duplicate keys
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(

@@ -30,12 +30,10 @@ Schema = dict[str, Any]
 
 VARIABLE: Schema = {"$ref": "#/$defs/variable"}
 VARIABLE_DEFINITION: Schema = {"type": "string", "pattern": r"\$\{", "title": "variable"}
-HIDDEN: Schema = {"doNotSuggest": True}
-"""Accepted, but not offered: a keyword of yaml-language-server and of VS Code."""
+HIDDEN: Schema = {"doNotSuggest": True}  # accepted, but not offered: a keyword of yaml-language-server and of VS Code
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "true or false", "null": "null", "string": "text"}
 _ANNOTATIONS = ("title", "description", "default")
-_SHORTEST = 50
-"""The number of characters from which a repeated schema is worth a definition of its own."""
+_SHORTEST = 50  # the number of characters from which a repeated schema is worth a definition of its own
 
 
 def arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
@@ -245,14 +243,11 @@ NAMES = _names({"type": "string"})
 _ANY: Schema = {"description": "", "allOf": [True]}
 """An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
 compares titles and texts."""
-_MANY = 5
-"""The number of arguments that the text of a class lists."""
-_GROUP = 7
-"""The number of conditions from which one in front of them saves time."""
+_MANY = 5  # the number of arguments that the text of a class lists
+_GROUP = 7  # the number of conditions from which one in front of them saves time
 _ONNX = "onnx."
 """The names of ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %."""
-_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
-"""Arguments that this text leaves out."""
+_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")  # arguments that this text leaves out
 
 
 def paragraphs_of(cls: type) -> list[str]:

@@ -16,8 +16,7 @@ from graphspec.language.sections import mapping
 from graphspec.language.tree import Tree, describe, format_value, is_flag, not_allowed, type_hint, wrong_type
 
 KINDS = ("float", "int", "choice")
-MAX_SPACES = 200
-"""The most spaces of one search."""
+MAX_SPACES = 200  # the most spaces of one search
 _KEYS = {"float": ("float", "log", "step"), "int": ("int", "log", "step"), "choice": ("choice",)}
 _FORMS = "write `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [values]}`"
 

@@ -10,8 +10,7 @@ from typing import Literal, TypeAlias
 from graphspec.base.errors import Mark
 from graphspec.language.tree import Tree
 
-EXACT = 1e-9
-"""The part of a step by which bounds may miss a multiple of it: decimal numbers are not exact."""
+EXACT = 1e-9  # the part of a step by which bounds may miss a multiple of it: decimal numbers are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,7 @@ def endless(search: Search) -> list[tuple[Tree, str, str]]:
 
 
 # The values of spaces: what a trial puts into the spec, and what tells whether a space is possible.
-Chooser: TypeAlias = Callable[[Space], float]
-"""Chooses a number of a range, or the index of a value of a choice."""
+Chooser: TypeAlias = Callable[[Space], float]  # chooses a number of a range, or the index of a value of a choice
 
 
 def drawn(space: Space, choose: Chooser) -> Tree:

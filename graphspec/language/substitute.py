@@ -25,10 +25,8 @@ from graphspec.language.tree import (
 )
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_MAX_CHARACTERS = 2**25
-"""Characters that all substitutions inside text may insert."""
-_MAX_CYCLES = 100
-"""Cycles of variables that are reported."""
+_MAX_CHARACTERS = 2**25  # characters that all substitutions inside text may insert
+_MAX_CYCLES = 100  # cycles of variables that are reported
 _LARGE = "use variables for single values, and `repeat` or `blocks` for many nodes"
 
 

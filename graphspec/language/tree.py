@@ -15,16 +15,11 @@ from graphspec.base.synonyms.keys import number_hint, tuple_items
 Scalar: TypeAlias = "str | int | float | bool | None"
 Value: TypeAlias = "dict[str, Tree] | list[Tree] | Scalar"
 
-MAX_DEPTH = 100
-"""The deepest nesting of a document. Real specs have about ten levels."""
-MAX_VALUES = 400_000
-"""The largest number of values in a document after its aliases and variables are expanded."""
-MAX_KEY = 1024
-"""The longest key, in characters: YAML's limit for keys without ``?``."""
-MAX_TEXT = 65_536
-"""The longest text, in characters."""
-MAX_DIGITS = 600
-"""The longest number, in digits. Python may be configured to print only 640."""
+MAX_DEPTH = 100  # the deepest nesting of a document. Real specs have about ten levels
+MAX_VALUES = 400_000  # the largest number of values in a document after its aliases and variables are expanded
+MAX_KEY = 1024  # the longest key, in characters: YAML's limit for keys without ``?``
+MAX_TEXT = 65_536  # the longest text, in characters
+MAX_DIGITS = 600  # the longest number, in digits. Python may be configured to print only 640
 _MAX_PATH = 500  # characters of a path to which further keys are appended
 _MAX_QUOTED = 60  # characters of a value that a message quotes
 _LARGEST = 10**MAX_DIGITS

@@ -266,8 +266,7 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-_UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")
-"""Names that Keras gives."""
+_UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Keras gives
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"

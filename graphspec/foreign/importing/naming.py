@@ -212,8 +212,7 @@ def starts_later(names: Sequence[str]) -> bool:
 
 
 # Steps and blocks as the data of a spec, with the new names of all nodes.
-_FEW = 3
-"""Equal single nodes in a row become a repeat, from this number on."""
+_FEW = 3  # equal single nodes in a row become a repeat, from this number on
 
 
 class Emitter:

@@ -23,8 +23,7 @@ from graphspec.vocabulary.metrics.base import Metric
 # Arguments of layers and other objects as a person writes them: without defaults, in their shortest form.
 T = TypeVar("T", bound=Config)
 _NOISE = 5  # digits
-_IGNORED = NoEffect.__metadata__[0].description
-"""The description of arguments of Keras that have no effect here."""
+_IGNORED = NoEffect.__metadata__[0].description  # the description of arguments of Keras that have no effect here
 
 
 class Shortener:
@@ -181,8 +180,7 @@ def _forms(value: Any) -> Iterator[Any]:
 # The nodes of a plain spec with their sources as objects, in an order in which branches stay together.
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
 _TRUNK, _OF_SEQUENCES = 6, 3
-REPEAT = "repeat"
-"""The argument of a run: how many copies it has."""
+REPEAT = "repeat"  # the argument of a run: how many copies it has
 
 
 @dataclass(eq=False, slots=True)

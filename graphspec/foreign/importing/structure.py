@@ -17,11 +17,9 @@ from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
 # Regions of a list of nodes that could be a block: contiguous, with few inputs and one output.
-MAX_ENTRIES = 2
-"""Inputs of a block, at most."""
+MAX_ENTRIES = 2  # inputs of a block, at most
 _LONGEST = 256
-_WORK = 120_000
-"""Regions that are looked at, about: long networks get shorter ones."""
+_WORK = 120_000  # regions that are looked at, about: long networks get shorter ones
 _ALWAYS = 1 << 60
 
 

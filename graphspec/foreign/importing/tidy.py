@@ -27,8 +27,7 @@ from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 
-_USES, _LONG = 3, 30
-"""A mapping becomes a variable if it occurs so often and has so many characters."""
+_USES, _LONG = 3, 30  # a mapping becomes a variable if it occurs so often and has so many characters
 
 
 @dataclass(frozen=True)

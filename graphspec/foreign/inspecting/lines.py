@@ -16,8 +16,7 @@ from graphspec.graph.onnx_session import sanitized
 
 # Arrays of a file by module: ``layers.0.weight`` and ``layers.1.weight`` are one row, ``layers.{0..1}``.
 Shape = tuple[int, ...]
-MOST = 24
-"""Rows of a table; a file with more modules is told by the beginnings of their names."""
+MOST = 24  # rows of a table; a file with more modules is told by the beginnings of their names
 _NUMBER = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
 _SEPARATOR = re.compile(r"[./]")
 
@@ -91,8 +90,7 @@ def _start(module: str, depth: int) -> str:
     return module if len(ends) < depth else f"{module[: ends[depth - 1] + 1]}…"
 
 
-KEYS = 12
-"""Columns of the key of a line."""
+KEYS = 12  # columns of the key of a line
 _NAMED = 3  # names that a line lists
 _REASONS = 8  # reasons that are told
 _CLASSES = 40  # classes of layers that a line counts

@@ -20,8 +20,7 @@ from graphspec.vocabulary.onnx_files.part import FEEDS, needed_inputs, result_dt
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 from graphspec.vocabulary.onnx_files.unfreeze import Unfrozen, model_for_training, unfreeze
 
-MAX_BYTES = 1 << 28
-"""Bytes of a file up to which it is looked at whether its weights can train."""
+MAX_BYTES = 1 << 28  # bytes of a file up to which it is looked at whether its weights can train
 _SIZES = ((320,), (48, 320), (64,))  # what stands for sizes that vary if they cannot: of pictures, of lines, of steps
 _SHOWN = 4
 

@@ -43,8 +43,7 @@ _NO_WEIGHTS = (
     *("discretization", "preprocessing"),
 )
 _MANY_LEVELS = 30
-_GIVEN = re.compile(r"input(_layer)?(_\d+)?")
-"""Names of inputs that Keras gives; in a block they become `x`."""
+_GIVEN = re.compile(r"input(_layer)?(_\d+)?")  # names of inputs that Keras gives; in a block they become `x`
 
 
 @dataclass

@@ -10,8 +10,7 @@ from typing import Any
 from graphspec.foreign.keras_files.containers import Problems
 
 # The configuration of a model as layers, calls and references, whichever version of Keras wrote it.
-MODELS = ("Sequential", "Functional", "Model")
-"""Classes of Keras whose configuration contains their layers."""
+MODELS = ("Sequential", "Functional", "Model")  # classes of Keras whose configuration contains their layers
 _NO_OPERATIONS = ("InputLayer", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "Lambda")
 
 
