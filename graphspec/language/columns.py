@@ -151,7 +151,6 @@ OTHER_WORDS = {
 
 
 def _hint_of(name: str) -> str:
-    """Return a hint for an unknown type of a column."""
     if name in ("string", "str", "object"):
         return "write `category` for one of some values, or `text` for words"
     if (word := OTHER_WORDS.get(name.lower())) is not None:
@@ -472,7 +471,6 @@ def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[Part], boo
 
 
 def _column(record: str, name: str, columns: Tree, problems: Problems) -> Part:
-    """Return the input and the nodes of a column."""
     tree: Tree = columns.value[name]
     mark = columns.key_marks.get(name, tree.mark)
     before = len(problems.found)
@@ -528,7 +526,6 @@ def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
 
 
 def _cross(record: str, tree: Tree, columns: Mapping[str, Part], problems: Problems) -> Part:
-    """Return the nodes of a cross."""
     before = len(problems.found)
     subject = f"a cross of record '{record}'"
     is_list = isinstance(tree.value, list)
@@ -597,7 +594,6 @@ def _entry(
 
 
 def _grown(value: Any, at: Tree) -> Tree:
-    """Return the tree of a plain value with the position of ``at``."""
     marks = None
     if isinstance(value, dict):
         value = {key: _grown(child, at) for key, child in value.items()}
@@ -675,7 +671,6 @@ def _declare_record(
 
 
 def _declare_node(top: Scope, tree: Tree, label: str, at: Position, failed: bool, problems: Problems) -> Item:
-    """Declare a node of a record."""
     item = Item("node", tree.value["name"].value, top, tree)
     item.label, item.failed = label, failed
     item.sources = [InputRef(top, name) for name in tree.value["inputs"].value]

@@ -170,7 +170,6 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
 
 
 def _read_block(name: str, body: Tree, blocks: Tree, problems: Problems) -> Block:
-    """Read one definition and report its errors."""
     check_name("block name", name, partial(problems.key, blocks, name))
     empty = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
@@ -298,7 +297,6 @@ class _Expander:
         return Expanded(sections, nodes, checked, refs, heads, top, unused, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
-        """Return the values of ``vars``."""
         declared = self.tree.get("vars")
         if declared is None or declared.value is None:
             return {}
@@ -310,7 +308,6 @@ class _Expander:
         return self.substitution.variables(declared.value, {})
 
     def _fill(self, scope: Scope, layers: Tree) -> None:
-        """Build the items of ``scope`` from a list of entries."""
         layers = self.substitution.apply(layers, scope.variables)
         if not isinstance(layers.value, list):
             scope.incomplete = True
@@ -376,7 +373,6 @@ class _Expander:
         return item
 
     def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: list[InputRef | None]) -> Item:
-        """Build one item."""
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
@@ -392,7 +388,6 @@ class _Expander:
         return item
 
     def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
-        """Let ``name`` stand for ``item``."""
         at = entry.get("name")
         mark, path = (item.mark, entry.path) if at is None else (at.mark, at.path)
         claim(scope, name, item, (mark, path), "node", self.problems)
@@ -469,7 +464,6 @@ class _Expander:
         return self.substitution.variables(defaults, outer)
 
     def _params(self, item: Item, block: Block) -> dict[str, Tree]:
-        """Return the params of an instance. Unknown ones are reported."""
         params = item.tree.get("params")
         if params is None or (params.unknown and params.value is None):
             return {}
@@ -483,7 +477,6 @@ class _Expander:
         return {name: value for name, value in params.value.items() if name in block.params}
 
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
-        """Fill ``item`` with the nodes of ``block``."""
         item.failed = True
         for value in item.written.values():
             refuse(value, "inputs", self.problems)

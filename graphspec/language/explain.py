@@ -150,7 +150,6 @@ def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None
 
 @cache
 def _fields(cls: type[Config]) -> list[str]:
-    """Return the keys that ``cls`` accepts."""
     fields = [field.alias or name for name, field in cls.model_fields.items()]
     return [*fields, *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
 
@@ -250,7 +249,6 @@ class _Explanation:
         return next((f for name, f in self.cls.model_fields.items() if (f.alias or name) == key), None)
 
     def _accepts(self, key: str, value: Any) -> bool:
-        """Return whether the class accepts a value for a key."""
         try:
             self.cls.model_validate({key: value})
         except ValidationError as error:
@@ -258,13 +256,11 @@ class _Explanation:
         return True
 
     def _keys_hint(self) -> str:
-        """Return a hint that lists the keys, the required ones first."""
         fields = sorted(self.cls.model_fields.items(), key=lambda item: not item[1].is_required())
         names = [field.alias or name for name, field in fields]
         return f"its keys are {format_names(names)}" if names else "it takes no arguments"
 
     def _field_hint(self, key: str) -> str | None:
-        """Return a hint with the description and the default of a key."""
         if (field := self._field(key)) is None:
             return None
         parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
@@ -291,7 +287,6 @@ class _Explanation:
 
 
 def _problem(error: Mapping[str, Any], value: Tree | None) -> Problem:
-    """Return the problem that an error of pydantic stands for."""
     quoted = "" if value is None else f", not {describe(value)}"
     problem: Problem | None = error.get("ctx", {}).get("problem")
     if problem is not None:
@@ -339,12 +334,10 @@ def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Proble
 
 
 def _expected(error: Mapping[str, Any]) -> str:
-    """Return the type or the choices that an error of pydantic expects, in words."""
     return str(error["ctx"]["expected"]) if error["type"] == "literal_error" else _TYPES[error["type"]]
 
 
 def _requirement(error: Mapping[str, Any]) -> str:
-    """Return the requirement that a value violates, in words."""
     context = error.get("ctx", {})
     count = context.get("max_length", context.get("min_length"))
     s = "" if count == 1 else "s"

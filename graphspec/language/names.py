@@ -264,7 +264,6 @@ def claim(scope: Scope, name: str, item: Named, at: Position, kind: str, problem
 
 
 def _kind(item: Named) -> str:
-    """Return the kind of an item in messages."""
     if isinstance(item, InputRef):
         return "block input"
     if item.label:

@@ -110,7 +110,6 @@ def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
 
 
 def _in_sections(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
-    """Yield paths in ``inputs`` and ``outputs``."""
     for section, fields in (("inputs", [*InputKeys.model_fields]), ("outputs", [*HeadKeys.model_fields])):
         names = tree.mapping(section)
         if len(steps) > 1 and steps[0] in names and steps[1] in fields:
@@ -134,7 +133,6 @@ def _in_layers(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
 
 
 def _accepts(entry: Tree, key: str) -> bool:
-    """Return whether the layer of an entry has the argument ``key``."""
     cls = LAYERS.get(entry.text("type") or "")
     return cls is not None and key in cls.model_fields
 
@@ -154,7 +152,6 @@ def _named(hint: str | None) -> str | None:
 
 
 def _optimizer(tree: Tree) -> list[str]:
-    """Return the arguments of the document's optimizer."""
     section = tree.get("training")
     at = None if section is None else section.get("optimizer")
     name = None if at is None else at.text("type") or at.value
@@ -272,7 +269,6 @@ def _steps(tree: Tree) -> dict[str, str | int]:
 
 
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:
-    """Return ``tree`` with ``child`` at ``key``."""
     if isinstance(key, int):
         items = list(tree.value)
         items[key] = child

@@ -210,7 +210,6 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
 
 
 def _check_names(tree: Tree | None, kind: str, names: list[str], others: list[str], problems: Problems) -> None:
-    """Report keys of ``tree`` that are neither ``names`` nor ``others``."""
     if tree is None or not isinstance(tree.value, dict) or not names:
         return
     accepted = {*names, *others}
@@ -370,7 +369,6 @@ def parse_tree(tree: Tree, base: Path | None, problems: Problems | None = None) 
 
 
 def _check_document(tree: Tree, problems: Problems) -> None:
-    """Report unknown and missing keys of the document."""
     missing = [key for key in REQUIRED if key not in tree.value]
     meant: set[str] = set()
     for key in tree.value:
@@ -385,7 +383,6 @@ def _check_document(tree: Tree, problems: Problems) -> None:
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
-    """Return the spec with everything that is valid in the document."""
     empty = Tree({}, tree.mark)
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)

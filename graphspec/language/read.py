@@ -266,7 +266,6 @@ def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> Spe
 
 
 def _specs_beside(path: Path) -> list[str]:
-    """Return the specs in the folder of ``path``."""
     try:
         return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
     except OSError:

@@ -179,7 +179,6 @@ class _FastScanner(Scanner):
         return text
 
     def _check_length(self, pattern: re.Pattern[str], what: str) -> None:
-        """Raise if ``pattern`` matches more characters than a name may have."""
         reader = self.reader
         match = pattern.match(reader.buffer, reader.pointer)
         if match is not None and match.end() - match.start() > MAX_KEY:

@@ -217,7 +217,6 @@ def _text_of(value: Schema) -> str:
 
 
 def _slug(title: str) -> str:
-    """Return a title as part of a definition's name."""
     for sign, word in {"≥": "from", ">": "above", "≤": "to", "<": "below"}.items():
         title = title.replace(sign, word)
     return re.sub(r"[^\w.]+", "-", title).strip("-")
@@ -380,7 +379,6 @@ def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
 
 
 def _of_type(pattern: str) -> Schema:
-    """Return the condition of a mapping whose ``type`` has a pattern."""
     return {"properties": {"type": {"pattern": pattern}}}
 
 
@@ -432,7 +430,6 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
 
 
 def _search_schema() -> Schema:
-    """Return the schema of the section ``search``."""
     keys = section_schema(SearchKeys)
     paths = {"type": "object", "additionalProperties": reference("space"), "minProperties": 1}
     changed = {"space": paths, "objective": section_schema(ObjectiveKeys)}
@@ -577,7 +574,6 @@ def record_schema() -> Schema:
 
 
 def _mapping(value: Schema, description: str) -> Schema:
-    """Return the schema of a mapping from any keys to ``value``."""
     return {"type": "object", "additionalProperties": value, "description": description}
 
 

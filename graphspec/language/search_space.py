@@ -122,7 +122,6 @@ def drawn(space: Space, choose: Chooser) -> Tree:
 
 
 def _filled(tree: Tree, parts: dict[tuple[str | int, ...], Tree]) -> Tree:
-    """Return ``tree`` with parts replaced, which are at the given places."""
     if not parts:
         return tree
     if () in parts:

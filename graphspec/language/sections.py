@@ -323,7 +323,6 @@ def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] |
 
 
 def _no_name_hint(value: str) -> str:
-    """Return a hint for a text that cannot name a dimension."""
     if value == "N":
         return "do not write the batch axis"
     if means_null(value) or value.strip() in ("?", "*", "-1", "", "..."):

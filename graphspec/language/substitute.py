@@ -80,7 +80,6 @@ class Substitution:
         return Tree(None, tree.mark, path=tree.path, unknown=True)
 
     def _text(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
-        """Substitute the variables in a text."""
         text: str = tree.value
         pieces: list[str] = []
         end = length = 0
@@ -146,7 +145,6 @@ def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _used(tree: Tree) -> Iterator[str]:
-    """Yield the names of the variables in ``tree``."""
     if not tree.dynamic:
         return
     if isinstance(tree.value, str):

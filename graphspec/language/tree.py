@@ -195,7 +195,6 @@ def _pieces(value: Any) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    """Return a scalar in YAML notation."""
     if value is None:
         return "null"
     if isinstance(value, bool):

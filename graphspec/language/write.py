@@ -95,7 +95,6 @@ def text_lines(key: str, text: str, indent: str = "") -> list[str]:
 
 
 def _section(key: str, value: Any) -> Iterator[str]:
-    """Yield the lines of a section."""
     if key == "blocks" and isinstance(value, Mapping) and value:
         yield "blocks:"
         for name, block in value.items():
@@ -144,7 +143,6 @@ def _long(start: str, value: Mapping[str, Any] | Sequence[Any], indent: int | No
 
 
 def _item(indent: str, item: Any) -> Iterator[str]:
-    """Yield the lines of an item of a list."""
     line = f"{indent}- {flow(item)}"
     if len(line) <= WIDTH or not isinstance(item, Mapping | list | tuple) or not item:
         yield line

@@ -375,7 +375,6 @@ def _check_new(*paths: Path, overwrite: bool) -> None:
 
 
 def _import_keras(source: Path, weights_path: Path) -> Draft:
-    """Return the spec of a model that Keras saved, and its weights."""
     from safetensors.numpy import save
 
     from graphspec.foreign.keras_files.convert import convert
@@ -408,7 +407,6 @@ def _name_of(path: Path) -> str:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise UsageError unless a file has a kind that can be imported."""
     suffix = suffix_of(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file, such as model.keras")

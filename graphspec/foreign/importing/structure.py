@@ -318,7 +318,6 @@ class Structure:
         return default(step.kind, key) if step.word == "type" else ...
 
     def _saved(self, regions: Sequence[Region], columns: Sequence[_Column]) -> float:
-        """Return how many lines a block saves, about."""
         length = len(regions[0])
         defaults = [text_of(_first_plain(column.values)) for column in columns]
         lines, texts = 0.0, list[str]()
@@ -399,7 +398,6 @@ class Structure:
             self._join(number, block)
 
     def _replace(self, number: int, regions: list[Region], columns: list[_Column], block: Found) -> None:
-        """Replace the regions of a sequence by instances of a block."""
         sequence = self.sequences[number]
         renamed: dict[Step, Step] = {}
         inside = [(k, region) for k, region in enumerate(regions) if region.sequence == number]
@@ -494,7 +492,6 @@ def _most_saved(regions: Sequence[Region]) -> int:
 
 
 def _apart(regions: Sequence[Region]) -> list[Region]:
-    """Return regions that do not overlap."""
     apart: list[Region] = []
     for region in regions:  # by sequence and position
         if not apart or apart[-1].sequence != region.sequence or apart[-1].last < region.first:

@@ -283,7 +283,6 @@ def _matched(model: ModelDef, call: Call) -> list[Ref]:
 
 
 def _has_free_statistics(config: dict[str, Any]) -> bool:
-    """Return whether a model contains a batch normalization that is not frozen."""
     if config.get("trainable") is False:
         return False
     for item in config.get("layers", []):

@@ -249,7 +249,6 @@ def layer_arguments(layer: LayerDef, cls: type[Layer], notes: Notes) -> dict[str
 
 
 def _inner(outer: LayerDef, key: str, value: Mapping[str, Any], notes: Notes) -> Any:
-    """Return the layer or the cell inside another layer."""
     config = value["config"] if isinstance(value["config"], dict) else {}
     module, registered = str(value.get("module") or ""), str(value.get("registered_name") or "")
     name = str(value["class_name"])

@@ -201,7 +201,6 @@ class CallReader:
 
 
 def _tensors(value: Any) -> list[Any]:
-    """Return the tensors and the constants of an argument."""
     if isinstance(value, list | tuple) and any(True for _ in refs_in(value)):
         return [item for part in value for item in _tensors(part)]
     if isinstance(value, dict) and "class_name" not in value:

@@ -195,7 +195,6 @@ class NewWeights(WeightSource):
         return {layer.name: by_key[key] for layer, key in pairs if key in by_key}
 
     def _below(self, group: Any, place: str, part: str, level: int) -> list[Stored]:
-        """Return the arrays of a group and of the groups in it."""
         found: list[Stored] = []
         others: list[Stored] = []
         for name, member, is_group in self._file.members(group, place):
@@ -394,7 +393,6 @@ def _json(path: Path, problems: Problems) -> Saved:
 
 
 def _version(record: Any) -> str:
-    """Return the version of Keras that a record names."""
     found = record.get(KEY) if isinstance(record, dict) else None
     return found[:_MAX_VERSION] if isinstance(found, str) else ""
 
