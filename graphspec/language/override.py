@@ -20,7 +20,7 @@ from graphspec.vocabulary.layers import LAYERS
 # Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
 """Keys whose values are texts, never the short form of a mapping."""
-_CREATED = {
+_CREATED: dict[tuple[str, ...], tuple[str, ...]] = {
     (): ("description", "vars", "blocks", "training", "data"),
     ("data",): ("train", "validation", "test"),
     **{("data", part): ("inputs", "targets", "windows") for part in ("train", "test")},
