@@ -15,7 +15,6 @@ from graphspec.editor.names import Scope, scope_of, scopes
 from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.layer_entries import ENTRY_KEYS
-from graphspec.language.parse import REQUIRED
 from graphspec.language.schema import (
     BLOCK,
     NODE_KEYS,
@@ -34,7 +33,7 @@ from graphspec.language.schema import (
     section_schema,
     shown,
 )
-from graphspec.language.sections import InputKeys
+from graphspec.language.sections import REQUIRED, InputKeys
 from graphspec.vocabulary.layers import CELLS, LAYERS
 
 # What may stand at a place of a spec: the keys of a mapping, the values of a key, and what each means.

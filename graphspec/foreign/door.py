@@ -18,8 +18,7 @@ from graphspec.export.inspection import cut, foreign_record, inspect_file, total
 from graphspec.graph.onnx_session import sanitized
 
 Kind = Literal["keras", "weights"]
-KERAS = (".keras", ".h5", ".hdf5", ".json")
-"""Suffixes of models that Keras saved."""
+KERAS = (".keras", ".h5", ".hdf5", ".json")  # suffixes of models that Keras saved
 SAFETENSORS = ".safetensors"
 _KERAS_ROLES = frozenset(
     ["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]
@@ -45,16 +44,12 @@ def _is_model(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             text = file.read(_BEGINNING).decode(errors="replace")
-    except (OSError, ValueError):
+        before, _, rest = text.partition("{")
+        key, _ = json.JSONDecoder().raw_decode(rest.lstrip(" \t\r\n"))
+    except (OSError, ValueError, RecursionError):
         return False
-    at = text.find("{")
-    if at < 0 or text[:at].strip(" \t\r\n\ufeff"):
-        return False
-    try:
-        key, _ = json.JSONDecoder().raw_decode(text[at + 1 :].lstrip(" \t\r\n"))
-    except (ValueError, RecursionError):
-        return False
-    return key in ("class_name", "config", "module", "registered_name", "keras_version", "backend")
+    is_first = not before.strip(" \t\r\n\ufeff")
+    return is_first and key in ("class_name", "config", "module", "registered_name", "keras_version", "backend")
 
 
 def record_of(path: Path, kind: Kind | None) -> dict[str, Any]:

@@ -42,12 +42,7 @@ def operand_text(operand: Ref | Number | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InputDecl:
-    """An input. ``shape`` lacks the batch axis; axes that vary appear by name.
-
-    Attributes:
-        column: its column in data files, if that has another name.
-        description: what it is, for the readers of an exported file.
-    """
+    """An input. ``shape`` lacks the batch axis; axes that vary appear by name. ``column`` is its name in data files."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -60,30 +55,19 @@ class InputDecl:
 
 @dataclass(frozen=True, slots=True)
 class NodeDecl:
-    """A concrete node.
-
-    Attributes:
-        layer: None if the layer is wrong; the output of the node is then unknown.
-        inputs: None for each name that is unknown and has been reported.
-        written: the numbers, lists of numbers and nulls (absent inputs) among the inputs, by their positions.
-        share: the node whose weights it uses; ``layer`` is then the layer of that node.
-        call: Keras's call arguments, as lists of references.
-        within: for a node of a block, the entry of ``layers`` that instantiates the block.
-        options: Keras's call arguments that are true or false.
-        mark: the position of the first key of the node.
-    """
+    """A concrete node. A node of a block is ``within`` the entry of ``layers`` that instantiates it."""
 
     name: str
     type: str | None
-    layer: Layer | None
-    inputs: list[Ref | None]
-    share: str | None
+    layer: Layer | None  # None if the layer is wrong; the output of the node is then unknown
+    inputs: list[Ref | None]  # None for each name that is unknown and has been reported
+    share: str | None  # the node whose weights it uses; ``layer`` is then the layer of that node
     trainable: bool
-    call: dict[str, list[Ref | None]]
+    call: dict[str, list[Ref | None]]  # Keras's call arguments, as lists of references
     tree: Tree = field(repr=False, compare=False)
     within: Tree | None = field(default=None, repr=False, compare=False)
-    options: dict[str, bool] = field(default_factory=dict)
-    written: dict[int, Number | None] = field(default_factory=dict)
+    options: dict[str, bool] = field(default_factory=dict)  # Keras's call arguments that are true or false
+    written: dict[int, Number | None] = field(default_factory=dict)  # numbers and nulls among the inputs, by position
 
     def operands(self) -> list[Ref | Number | None]:
         """Return the inputs in their order, with the numbers among them."""
@@ -117,35 +101,24 @@ class HeadRefs:
 
 @dataclass(frozen=True, slots=True)
 class HeadDecl:
-    """A head.
-
-    Attributes:
-        class_weight: weights by class index.
-        scale: how the target is scaled for the loss.
-        statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
-        wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
-        description: what it is, for the readers of an exported file.
-        others: for a loss over pairs or triplets, the nodes after ``layer``.
-        target: the input or node with which the loss compares, instead of an array of the data.
-        target_gradient: whether the gradient flows into ``target``, too.
-    """
+    """A head."""
 
     name: str
     layer: Ref | None
     loss: Loss | None
     weight: float
     metrics: list[Metric]
-    class_weight: dict[int, float] | Literal["balanced"] | None
+    class_weight: dict[int, float] | Literal["balanced"] | None  # weights by class index
     labels: list[str] | None
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
-    wrong: bool = False
-    scale: Literal["standard"] | None = None
-    statistics: tuple[float, float] | None = None
-    description: str = ""
-    others: tuple[Ref | None, ...] = ()
-    target: Ref | None = None
-    target_gradient: bool = False
+    wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
+    scale: Literal["standard"] | None = None  # how the target is scaled for the loss
+    statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
+    description: str = ""  # what it is, for the readers of an exported file
+    others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
+    target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data
+    target_gradient: bool = False  # whether the gradient flows into ``target``, too
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
@@ -165,26 +138,14 @@ class HeadDecl:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file with initial weights.
+    """A file with initial weights."""
 
-    Attributes:
-        file: the file or the run directory, as the spec writes it.
-        node: the node or block instance whose weights they are; empty for the whole network.
-        map: pairs of patterns, of our names and of the file's.
-        layout: how the file names and stores weights.
-        allow_missing: patterns of the weights that may start new.
-    """
-
-    file: str
-    node: str = ""
-    map: tuple[tuple[str, str], ...] = ()
-    layout: Literal["keras", "torch"] = "keras"
-    allow_missing: tuple[str, ...] = ()
+    file: str  # the file or the run directory, as the spec writes it
+    node: str = ""  # the node or block instance whose weights they are; empty for the whole network
+    map: tuple[tuple[str, str], ...] = ()  # pairs of patterns, of our names and of the file's
+    layout: Literal["keras", "torch"] = "keras"  # how the file names and stores weights
+    allow_missing: tuple[str, ...] = ()  # patterns of the weights that may start new
     tree: Tree | None = field(default=None, repr=False, compare=False)
-
-    def of(self, node: str) -> WeightFile:
-        """Return the same file for another copy of the node."""
-        return replace(self, node=node)
 
     def written(self) -> str | dict[str, Any]:
         """Return the value as a spec writes it: the name alone, or a mapping without defaults."""
@@ -212,27 +173,17 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows over the rows of a table: ``length`` rows of the past, then ``horizon`` rows of the future.
-
-    Attributes:
-        stride: rows from the start of a window to the start of the next one.
-        group: the column that separates several series.
-        order: the column of time; None for the order of the rows.
-        format: how it writes dates; None for ISO 8601.
-        every: the step of time; None if it is not checked.
-        missing: how values are filled in that a series lacks: for all columns, or by column.
-        last: only the last window of each series is taken.
-    """
+    """Windows over the rows of a table: ``length`` rows of the past, then ``horizon`` rows of the future."""
 
     length: int
     horizon: int = 1
-    stride: int = 1
-    group: str | None = None
-    order: str | None = None
-    format: str | None = None
-    every: Every | None = None
-    missing: str | Mapping[str, str] | None = None
-    last: bool = False
+    stride: int = 1  # rows from the start of a window to the start of the next one
+    group: str | None = None  # the column that separates several series
+    order: str | None = None  # the column of time; None for the order of the rows
+    format: str | None = None  # how it writes dates; None for ISO 8601
+    every: Every | None = None  # the step of time; None if it is not checked
+    missing: str | Mapping[str, str] | None = None  # how missing values are filled in: for all columns, or by column
+    last: bool = False  # only the last window of each series is taken
 
     def filling(self, column: str) -> str | None:
         """Return how missing values of a column are filled in: ``interpolate``, ``previous``, or None."""
@@ -241,21 +192,13 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """How a table of text is read.
+    """How a table of text is read."""
 
-    Attributes:
-        delimiter: the character between the cells; None to find it in the header.
-        decimal: the decimal mark, ``.`` or ``,``: of all columns, or by column.
-        thousands: the mark between groups of three digits: of all columns, or by column; None for none.
-        strip: marks before or after a number that are not read, such as ``%``.
-        encoding: the encoding of the file.
-    """
-
-    delimiter: str | None = None
-    decimal: str | Mapping[str, str] = "."
-    thousands: str | Mapping[str, str] | None = None
-    strip: tuple[str, ...] = ()
-    encoding: str = "utf-8"
+    delimiter: str | None = None  # the character between the cells; None to find it in the header
+    decimal: str | Mapping[str, str] = "."  # the decimal mark, ``.`` or ``,``: of all columns, or by column
+    thousands: str | Mapping[str, str] | None = None  # the mark between groups of three digits, likewise, if any
+    strip: tuple[str, ...] = ()  # marks before or after a number that are not read, such as ``%``
+    encoding: str = "utf-8"  # the encoding of the file
 
     def marks(self, column: str) -> tuple[str, str | None]:
         """Return the decimal mark and the mark of thousands of a column."""
@@ -268,19 +211,7 @@ class TextForm:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """The source of the rows of one part: a file or a query, or for validation a split of the training rows.
-
-    Attributes:
-        query: a SELECT over the tables of ``file``, or over files that are named relative to ``folder``.
-        folder: the folder to which the query's names of files are relative, the spec's by default.
-        beside: the spec's folder: files that a query or a table names are in it or below it.
-        images, texts: a folder of pictures or of ``.txt`` files.
-        labelled: the files are in subfolders that have the names of their classes.
-        windows: windows over the rows are the rows of the data.
-        in_order: a split takes the last rows; ``by_time``, the last part of the windows' time.
-        allow: further folders in which the query's files may be.
-        form: how a table of text is read.
-    """
+    """The source of the rows of one part: a file or a query, or for validation a split of the training rows."""
 
     file: Path | None
     inputs: dict[str, str | list[str]] | None
@@ -289,17 +220,17 @@ class DataSource:
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
     drop_missing_targets: bool = False
-    query: str | None = None
-    folder: Path = field(default_factory=Path)
-    beside: Path = field(default_factory=Path)
-    images: Path | None = None
-    texts: Path | None = None
-    labelled: bool = False
-    windows: Windows | None = None
-    in_order: bool = False
+    query: str | None = None  # a SELECT over the tables of ``file``, or over files with names relative to ``folder``
+    folder: Path = field(default_factory=Path)  # the spec's by default
+    beside: Path = field(default_factory=Path)  # the spec's folder: what a query or a table names is in or below it
+    images: Path | None = None  # a folder of pictures
+    texts: Path | None = None  # a folder of ``.txt`` files
+    labelled: bool = False  # the files are in subfolders that have the names of their classes
+    windows: Windows | None = None  # windows over the rows are the rows of the data
+    in_order: bool = False  # a split takes the last rows; ``by_time``, the last part of the windows' time
     by_time: bool = False
-    allow: tuple[Path, ...] = ()
-    form: TextForm = TextForm()
+    allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
+    form: TextForm = TextForm()  # how a table of text is read
 
     @property
     def has_rows(self) -> bool:
@@ -324,8 +255,7 @@ class DataSource:
     def at(self, path: Path, *, texts: bool | None = None) -> DataSource:
         """Return the source with its rows in another file, or in a folder of texts or pictures like this one.
 
-        Args:
-            texts: whether the path is a folder of texts, or one text; False: pictures, or one picture.
+        ``texts``: whether the path is a folder of texts, or one text; False: pictures, or one picture.
         """
         key = "file" if texts is None and not path.is_dir() else "images"
         if key == "images" and (self.texts is not None if texts is None else texts):
@@ -398,8 +328,7 @@ class Spec:
 # Durations: the step of a series, such as ``15min``, ``1month``, or 1 for times that are numbers.
 MICROSECONDS = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 """Units of a fixed length; a day is one of the calendar, so that it may have 23 hours."""
-MONTHS = {"month": 1, "y": 12}
-"""Units whose length the calendar gives."""
+MONTHS = {"month": 1, "y": 12}  # units whose length the calendar gives
 _FORM = re.compile(r"([1-9]\d{0,3})(" + "|".join([*MICROSECONDS, *MONTHS]) + ")")
 
 
@@ -442,16 +371,11 @@ class Every:
 
 
 # Suffixes of the arrays that belong to a head: a head's name and a suffix are the name of the array.
-WEIGHT = "_sample_weight"
-"""The weight of each row, or of each time step."""
-LENGTH = "_length"
-"""For CTC, the number of labels of each row."""
-STEPS = "_input_length"
-"""For CTC, the number of time steps of each row."""
-SUFFIXES = (WEIGHT, LENGTH, STEPS)
-"""The arrays that data may contain beside a head's targets."""
-LABEL = "_label"
-"""The labels of the predicted classes: an output of ONNX files and of ``graphspec predict``."""
+WEIGHT = "_sample_weight"  # the weight of each row, or of each time step
+LENGTH = "_length"  # for CTC, the number of labels of each row
+STEPS = "_input_length"  # for CTC, the number of time steps of each row
+SUFFIXES = (WEIGHT, LENGTH, STEPS)  # the arrays that data may contain beside a head's targets
+LABEL = "_label"  # the labels of the predicted classes: an output of ONNX files and of ``graphspec predict``
 
 
 # The values that the losses of heads read, and the names in ``Graph.loss_inputs`` of those that are no outputs.

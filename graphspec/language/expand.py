@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from graphspec.base.codes import Code
@@ -17,10 +18,10 @@ from graphspec.language.names import (
     EntryKind,
     InputRef,
     Item,
+    Named,
     Scope,
-    bad_name,
+    check_name,
     claim,
-    is_name,
     locate,
     refuse,
     resolve,
@@ -29,7 +30,7 @@ from graphspec.language.names import (
     written_inputs,
 )
 from graphspec.language.substitute import Substitution
-from graphspec.language.tree import Tree, describe, format_cycle, format_names, intended_keys, item_name
+from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, wrong_type
 from graphspec.vocabulary.layers import LAYERS
 
 
@@ -37,15 +38,13 @@ from graphspec.vocabulary.layers import LAYERS
 def type_name(scope: Scope, entry: Tree) -> str:
     """Return the name of an entry's layer or block, for a share that of its owner; ``layer`` if it has none."""
     visited: list[str] = []
-    while (share := entry.get("share")) is not None and isinstance(share.value, str):
-        if share.value in scope.shared_types:
-            break
-        scope.shared_types[share.value] = "layer"  # preliminary, and final for a cycle of shares
-        visited.append(share.value)
-        owner = locate(scope, share.value)
-        entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
-    if share is not None and isinstance(share.value, str):
-        found = scope.shared_types[share.value]
+    while (share := entry.text("share")) is not None and share not in scope.shared_types:
+        scope.shared_types[share] = "layer"  # preliminary, and final for a cycle of shares
+        visited.append(share)
+        owner = locate(scope, share)
+        entry = owner.tree if isinstance(owner, Item) else scope.written.get(share, entry)
+    if share is not None:
+        found = scope.shared_types[share]
     else:
         at = entry.get("type") or entry.get("block")
         found = at.value if at is not None and isinstance(at.value, str) else "layer"
@@ -61,21 +60,11 @@ def starts_alone(scope: Scope, entry: Tree) -> bool:
     return layer is not None and layer.arity == (0, 0)
 
 
-def share_options(scope: Scope, entry: Tree) -> tuple[str, ...]:
-    """Return the keys of a share that are call arguments of its owner's layer, such as ``reverse``."""
-    if entry.get("share") is None:
-        return ()
-    layer = LAYERS.get(type_name(scope, entry))
-    return () if layer is None else layer.call_options
-
-
 # Resolve ``share``: nodes and block instances that use the weights of another one.
 def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
     """Set the owner of the weights of every share. A share of another share waits until that one is resolved.
 
-    Args:
-        pending: items of kind ``share``; ``build`` may append to it.
-        build: fills an item with the block of another instance.
+    ``build`` fills an item with the block of another instance, and may append to ``pending``.
     """
     waiting: dict[Item, list[Item]] = {}
     blocked_on: dict[Item, Item] = {}
@@ -94,7 +83,7 @@ def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], pr
 
 
 def _resolve(
-    item: Item, at: Tree, owner: Item | InputRef | None, build: Callable[[Item, Item], None], problems: Problems
+    item: Item, at: Tree, owner: Named | None, build: Callable[[Item, Item], None], problems: Problems
 ) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
@@ -111,14 +100,11 @@ def _resolve(
         if owner is not None:
             message = f"'{at.value}' is an input and has no weights to share"
             problems.value(at, Code.WRONG_SHARE, message, hint="name a node with weights")
-            return
-        if item.scope.incomplete:
-            return
-        output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
-        hint = "`share` names a node, not one of its outputs" if output else suggest(item.scope, at.value)
-        problems.value(
-            at, Code.WRONG_SHARE, f"'{item.name}' shares the weights of an unknown node '{at.value}'", hint=hint
-        )
+        elif not item.scope.incomplete:
+            output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
+            hint = "`share` names a node, not one of its outputs" if output else suggest(item.scope, at.value)
+            message = f"'{item.name}' shares the weights of an unknown node '{at.value}'"
+            problems.value(at, Code.WRONG_SHARE, message, hint=hint)
 
 
 def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
@@ -161,11 +147,7 @@ _MISSING = {
 
 @dataclass(slots=True)
 class Block:
-    """A block definition.
-
-    Attributes:
-        wrong: whether it cannot be instantiated because of a reported error.
-    """
+    """A block definition. ``wrong``: it cannot be instantiated because of a reported error."""
 
     name: str
     tree: Tree
@@ -175,61 +157,46 @@ class Block:
     outputs: Tree
     wrong: bool
 
-    def defaults(self, params: Mapping[str, Tree]) -> dict[str, Tree]:
-        """Return the defaults of the params that are missing in ``params`` of an instance."""
-        return {name: tree for name, tree in self.params.items() if name not in params}
-
 
 def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
     """Return the blocks by name. Errors in unused blocks are reported, too."""
     if tree is None or tree.value is None:
         return {}
     if not isinstance(tree.value, dict):
-        message = f"`blocks` must be a mapping of blocks, not {describe(tree)}"
-        problems.value(
-            tree, Code.WRONG_TYPE, message, hint="for example `name: {inputs: [x], layers: […], outputs: [y]}`"
-        )
+        hint = "for example `name: {inputs: [x], layers: […], outputs: [y]}`"
+        wrong_type(tree, "`blocks` must be a mapping of blocks", problems, hint)
         return {}
     return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
 
 
 def _read_block(name: str, body: Tree, blocks: Tree, problems: Problems) -> Block:
-    """Read one definition and report its errors."""
-    if not is_name(name):
-        message, hint = bad_name("block name", name)
-        problems.key(blocks, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    check_name("block name", name, partial(problems.key, blocks, name))
     empty = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
-        message = f"block '{name}' must be a mapping, not {describe(body)}"
-        problems.value(body, Code.WRONG_TYPE, message, hint="for example `{inputs: [x], layers: […], outputs: [y]}`")
+        hint = "for example `{inputs: [x], layers: […], outputs: [y]}`"
+        wrong_type(body, f"block '{name}' must be a mapping", problems, hint)
         return Block(name, body, {}, {}, empty, empty, True)
     for key in body.value:
         if key not in KEYS:
             hint = did_you_mean(key, KEYS) or f"the keys of a block are {', '.join(KEYS)}"
             problems.key(body, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of block '{name}'", hint=hint)
-    missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
+    missing = [key for key in _MISSING if key not in body.value]
     for key in set(missing) - intended_keys(body, KEYS):
         problems.node(body, Code.MISSING_KEY, f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])
     wrong = bool(missing)
-    params: dict[str, Tree] = {}
-    declared = body.get("params")
-    if declared is not None and declared.value is not None:
-        if isinstance(declared.value, dict):
-            params = declared.value
-        else:
-            message = f"`params` must be a mapping of defaults, not {describe(declared)}"
-            problems.value(declared, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
+    params = body.get("params") or Tree(None, body.mark)
+    if not isinstance(params.value, dict | None):
+        wrong_type(params, "`params` must be a mapping of defaults", problems, "for example `{units: 64}`")
     inputs = _input_names(body, name, problems)
     layers, outputs = body.get("layers") or empty, body.get("outputs") or empty
     if not isinstance(layers.value, list):
-        message = f"`layers` must be a list of nodes, not {describe(layers)}"
-        problems.value(layers, Code.WRONG_TYPE, message, hint="begin every node with `-`")
+        wrong_type(layers, "`layers` must be a list of nodes", problems, "begin every node with `-`")
         wrong = True
     if not isinstance(outputs.value, list | str):
-        message = f"`outputs` must be a list of names, not {describe(outputs)}"
-        problems.value(outputs, Code.WRONG_TYPE, message, hint=_MISSING["outputs"])
+        wrong_type(outputs, "`outputs` must be a list of names", problems, _MISSING["outputs"])
         wrong = True
-    return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
+    defaults = params.value if isinstance(params.value, dict) else {}
+    return Block(name, body, defaults, inputs or {}, layers, outputs, wrong or inputs is None)
 
 
 def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] | None:
@@ -241,12 +208,9 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     names: dict[str, Tree] = {}
     for item in items:
         if not isinstance(item.value, str):
-            message = f"`inputs` of block '{block}' must contain names, not {describe(item)}"
-            problems.value(item, Code.WRONG_TYPE, message, hint=_MISSING["inputs"])
+            wrong_type(item, f"`inputs` of block '{block}' must contain names", problems, _MISSING["inputs"])
             return None
-        if not is_name(item.value):
-            message, hint = bad_name(f"block '{block}': input name", item.value)
-            problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        check_name(f"block '{block}': input name", item.value, partial(problems.value, item))
         if item.value in names:
             message = f"block '{block}' has two inputs called '{item.value}'"
             problems.value(item, Code.DUPLICATE_NAME, message, hint="rename one of them")
@@ -255,38 +219,25 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
-MAX_NODES = 100_000
-"""The largest number of concrete nodes of a spec."""
+MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
 MAX_EXPANDED = 2_000_000
 """The largest number of values in all expanded entries of ``layers``. A block counts once per instance."""
-MAX_FULL_NAME = 1000
-"""The longest name of a block instance in blocks, ``outer/inner``, in characters."""
-MAX_NESTING = 40
-"""The deepest nesting of blocks."""
+MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
+MAX_NESTING = 40  # the deepest nesting of blocks
 
 
 @dataclass(slots=True)
 class Expanded:
-    """The flat spec.
+    """The flat spec."""
 
-    Attributes:
-        sections: the other sections of the document, with variables substituted.
-        nodes: the concrete nodes, in the order of the file.
-        unused: nodes of unused blocks, which are only checked.
-        refs: the inputs of each node, by its concrete name.
-        heads: the nodes of each head.
-        top, scopes: the names of the document, and those of unused blocks.
-        overflow: whether the spec is too large, which ends the expansion.
-    """
-
-    sections: dict[str, Tree]
-    nodes: list[Item]
-    unused: list[Item]
-    refs: dict[str, list[Ref | None]]
-    heads: dict[str, HeadRefs]
+    sections: dict[str, Tree]  # the other sections of the document, with variables substituted
+    nodes: list[Item]  # the concrete nodes, in the order of the file
+    unused: list[Item]  # nodes of unused blocks, which are only checked
+    refs: dict[str, list[Ref | None]]  # the inputs of each node, by its concrete name
+    heads: dict[str, HeadRefs]  # the nodes of each head
     top: Scope
-    scopes: list[Scope]
-    overflow: bool
+    scopes: list[Scope]  # those of unused blocks
+    overflow: bool  # whether the spec is too large, which ends the expansion
     problems: Problems = field(repr=False)
 
     @property
@@ -331,14 +282,11 @@ class _Expander:
         if outputs is not None and isinstance(outputs.value, dict):
             top.reserved.update(name for name, head in outputs.value.items() if head.get("layer") is not None)
         layers = self.tree.get("layers")
-        if layers is None:
-            top.incomplete = True
-        else:
+        top.incomplete = top.incomplete or layers is None
+        if layers is not None:
             self._fill(top, layers)
-        unused: list[Scope] = []
-        for name, block in self.blocks.items():
-            if name not in self.used and not block.wrong:
-                unused.append(self._build_unused(block))
+        blocks = [block for name, block in self.blocks.items() if name not in self.used and not block.wrong]
+        unused = [self._build_unused(block) for block in blocks]
         resolve_shares(self.pending, self._build_shared, self.problems)
         nodes = top.nodes()
         refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}
@@ -349,33 +297,29 @@ class _Expander:
         return Expanded(sections, nodes, checked, refs, heads, top, unused, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
-        """Return the values of ``vars``."""
         declared = self.tree.get("vars")
         if declared is None or declared.value is None:
             return {}
         if not isinstance(declared.value, dict):
-            message = f"`vars` must be a mapping, not {describe(declared)}"
-            self.problems.value(declared, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
+            wrong_type(declared, "`vars` must be a mapping", self.problems, "for example `{units: 64}`")
             return {}
         for name in declared.value:
-            if not is_name(name):
-                message, hint = bad_name("variable name", name)
-                self.problems.key(declared, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+            check_name("variable name", name, partial(self.problems.key, declared, name))
         return self.substitution.variables(declared.value, {})
 
-    # The entries of one scope
-
     def _fill(self, scope: Scope, layers: Tree) -> None:
-        """Build the items of ``scope`` from a list of entries."""
         layers = self.substitution.apply(layers, scope.variables)
         if not isinstance(layers.value, list):
             scope.incomplete = True
-            if layers.unknown:
-                return
-            message = f"`layers` must be a list of nodes, not {describe(layers)}"
-            self.problems.value(layers, Code.WRONG_TYPE, message, hint="begin every node with `-`")
+            if not layers.unknown:
+                wrong_type(layers, "`layers` must be a list of nodes", self.problems, "begin every node with `-`")
             return
-        if not self._has_room(scope, layers):
+        self._spend(layers, layers.size)  # the entries with their copies, before they are built
+        for entry in layers.value:
+            self.count += max(1, count_copies(entry))
+            self._spend(entry.get("repeat") or entry, 0)
+        scope.incomplete = scope.incomplete or self.overflow
+        if self.overflow:
             return
         for entry in layers.value:
             name, repeat = entry.get("name"), entry.get("repeat")
@@ -394,15 +338,6 @@ class _Expander:
             item = self._entry(scope, entry, above)
             above = above if starts_alone(scope, entry) else item
 
-    def _has_room(self, scope: Scope, layers: Tree) -> bool:
-        """Count the entries of a list with their copies before building them. Return whether they fit the limits."""
-        self._spend(layers, layers.size)
-        for entry in layers.value:
-            self.count += max(1, count_copies(entry))
-            self._spend(entry.get("repeat") or entry, 0)
-        scope.incomplete = scope.incomplete or self.overflow
-        return not self.overflow
-
     def _spend(self, at: Tree, values: int) -> None:
         """Count ``values``. Report the first excess of a limit at ``at``."""
         self.values += values
@@ -416,23 +351,20 @@ class _Expander:
         """Build the items of one entry and return the last one."""
         if not isinstance(entry.value, dict):
             if not entry.unknown:
-                message = f"a node must be a mapping, not {describe(entry)}"
-                self.problems.value(
-                    entry, Code.WRONG_TYPE, message, hint="for example `{name: y, type: Dense, units: 1}`"
-                )
+                hint = "for example `{name: y, type: Dense, units: 1}`"
+                wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
-        kind = entry_kind(entry, self.problems, share_options(scope, entry))
+        owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
+        kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
         written = {} if kind == "block" else written_inputs(entry)
         sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
-        for copy in range(copies or 1):
+        for copy in range(1, (copies or 1) + 1):
             if item is not None and sources:
                 sources = [InputRef(scope, item=item, mark=item.mark), *sources[1:]]
-            copy_name = (
-                (f"{name}_{copy + 1}" if copies else name) if name else scope.default_name(type_name(scope, entry))
-            )
+            copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
             item = self._item(scope, entry, kind, copy_name, sources)
             item.written = written
         assert item is not None
@@ -441,7 +373,6 @@ class _Expander:
         return item
 
     def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: list[InputRef | None]) -> Item:
-        """Build one item."""
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
@@ -457,10 +388,9 @@ class _Expander:
         return item
 
     def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
-        """Let ``name`` stand for ``item``."""
         at = entry.get("name")
-        path = entry.path if at is None else at.path
-        claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
+        mark, path = (item.mark, entry.path) if at is None else (at.mark, at.path)
+        claim(scope, name, item, (mark, path), "node", self.problems)
 
     def _sources(
         self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]
@@ -469,9 +399,18 @@ class _Expander:
         inputs = entry.get("inputs")
         if (inputs is None or inputs.value == []) and starts_alone(scope, entry):
             return []
-        if inputs is None:
-            return [self._default_source(scope, entry, above)]
-        return self._named(scope, inputs, "inputs", written)
+        if inputs is not None:
+            return self._named(scope, inputs, "inputs", written)
+        first = next(iter(scope.default_inputs.values())) if len(scope.default_inputs) == 1 else None
+        if (source := above or first) is not None:
+            return [InputRef(scope, item=source, mark=entry.first_key)]
+        if scope.default_inputs:
+            names = format_names(scope.default_inputs)
+            subject = f"'{name}' is the first node" if (name := entry.text("name")) else "this node is the first"
+            message = f"{subject} and there are {len(scope.default_inputs)} inputs: {names}"
+            hint = f"name one of them: `inputs: {next(iter(scope.default_inputs))}`"
+            self.problems.node(entry, Code.WRONG_INPUT_COUNT, message, hint=hint)
+        return [None]
 
     def _named(
         self, scope: Scope, at: Tree, key: str, written: Mapping[int, Tree] | None = None
@@ -481,34 +420,14 @@ class _Expander:
             return [None]
         names = at.value if isinstance(at.value, list) else [at]
         if not names:
-            hint = "name at least one node or input"
-            self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
-            return [None]
+            self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint="name at least one node or input")
         sources: list[InputRef | None] = []
         for value in (value for k, value in enumerate(names) if k not in (written or {})):
-            if isinstance(value.value, str):
-                sources.append(InputRef.named(scope, value))
-                continue
-            if not value.unknown:
+            is_text = isinstance(value.value, str)
+            sources.append(InputRef(scope, value) if is_text else None)
+            if not is_text and not value.unknown:
                 refuse(value, key, self.problems)
-            sources.append(None)
         return sources or [None]
-
-    def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> InputRef | None:
-        """Return the source of a node without ``inputs``: the node above, or the only input."""
-        if above is not None:
-            return InputRef(scope, item=above, mark=entry.first_key)
-        if len(scope.default_inputs) == 1:
-            return InputRef(scope, item=next(iter(scope.default_inputs.values())), mark=entry.first_key)
-        if scope.default_inputs:
-            names = format_names(scope.default_inputs)
-            subject = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
-            message = f"{subject} and there are {len(scope.default_inputs)} inputs: {names}"
-            hint = f"name one of them: `inputs: {next(iter(scope.default_inputs))}`"
-            self.problems.node(entry, Code.WRONG_INPUT_COUNT, message, hint=hint)
-        return None
-
-    # Blocks
 
     def _instantiate(self, item: Item) -> None:
         """Turn ``item`` into an instance of its block, or set ``failed`` if that is impossible."""
@@ -527,73 +446,60 @@ class _Expander:
                 self.loops.add(frozenset(loop))
                 message = f"block '{at.value}' contains itself: {' → '.join(loop)}"
                 self.problems.value(at, Code.RECURSIVE_BLOCK, message, hint="use `repeat` for copies in a row")
-            return
-        if len(stack) >= MAX_NESTING:
+        elif len(stack) >= MAX_NESTING:
             message = f"blocks are nested deeper than {MAX_NESTING} levels"
             self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="replace some of them by their nodes")
-            return
-        if len(item.full) > MAX_FULL_NAME:
+        elif len(item.full) > MAX_FULL_NAME:
             message = f"the names of nested blocks are longer than {MAX_FULL_NAME:,} characters in total"
             self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="give them shorter names")
-            return
-        self._spend(at, len(block.params) + len(block.inputs))
-        if self.overflow:
-            return
-        params = self._params(item, block)
-        self._build(item, block, self._inner_variables(block, params))
+        else:
+            self._spend(at, len(block.params) + len(block.inputs))
+            if not self.overflow:
+                self._build(item, block, self._inner_variables(block, self._params(item, block)))
 
     def _inner_variables(self, block: Block, params: dict[str, Tree]) -> Mapping[str, Tree]:
         """Return the variables inside a block: its params, which shadow the document's variables."""
         outer = ChainMap(params, cast("dict[str, Tree]", self.variables))
-        return self.substitution.variables(block.defaults(params), outer)
+        defaults = {name: tree for name, tree in block.params.items() if name not in params}
+        return self.substitution.variables(defaults, outer)
 
     def _params(self, item: Item, block: Block) -> dict[str, Tree]:
-        """Return the params of an instance. Unknown ones are reported."""
         params = item.tree.get("params")
         if params is None or (params.unknown and params.value is None):
             return {}
         if not isinstance(params.value, dict):
-            message = f"`params` must be a mapping, not {describe(params)}"
-            self.problems.value(params, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
+            wrong_type(params, "`params` must be a mapping", self.problems, "for example `{units: 64}`")
             return {}
-        for name in params.value:
-            if name not in block.params:
-                hint = did_you_mean(name, block.params) or (
-                    f"its params are {format_names(block.params)}" if block.params else "it has no params"
-                )
-                self.problems.key(
-                    params, name, Code.UNKNOWN_KEY, f"block '{block.name}' has no param '{name}'", hint=hint
-                )
+        for name in (name for name in params.value if name not in block.params):
+            every = f"its params are {format_names(block.params)}" if block.params else "it has no params"
+            message = f"block '{block.name}' has no param '{name}'"
+            self.problems.key(params, name, Code.UNKNOWN_KEY, message, hint=did_you_mean(name, block.params) or every)
         return {name: value for name, value in params.value.items() if name in block.params}
 
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
-        """Fill ``item`` with the nodes of ``block``."""
         item.failed = True
         for value in item.written.values():
             refuse(value, "inputs", self.problems)
         if block.wrong or item.written:
             return
         if len(item.sources) != len(block.inputs):
-            names = format_names(block.inputs)
-            takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
+            count, s = len(block.inputs), "" if len(block.inputs) == 1 else "s"
+            takes = f"{count} input{s} ({format_names(block.inputs)})"
             message = f"block '{block.name}' takes {takes}, but '{item.full}' has {len(item.sources)}"
-            hint = f"list {len(block.inputs)} name{'' if len(block.inputs) == 1 else 's'} in `inputs`"
             at = item.tree.get("inputs")
-            if at is None:
-                self.problems.node(item.tree, Code.WRONG_INPUT_COUNT, message, hint=hint)
-            else:
-                self.problems.value(at, Code.WRONG_INPUT_COUNT, message, hint=hint)
+            report = partial(self.problems.node, item.tree) if at is None else partial(self.problems.value, at)
+            report(Code.WRONG_INPUT_COUNT, message, hint=f"list {count} name{s} in `inputs`")
             return
         inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
         inner.outermost = item.scope.outermost or item.tree
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
-            bound = source or InputRef.unknown(inner, at.mark)
-            claim(inner, name, bound, at.mark, at.path, "block input", self.problems)
+            bound = source or InputRef(inner, mark=at.mark, known=False)
+            claim(inner, name, bound, (at.mark, at.path), "block input", self.problems)
             inner.default_inputs[name] = bound
         item.kind, item.inner, item.failed = "block", inner, False
         self._fill(inner, block.layers)
         outputs = self._named(inner, self.substitution.apply(block.outputs, variables), "outputs")
-        item.outputs = [source or InputRef.unknown(inner, block.outputs.mark) for source in outputs]
+        item.outputs = [source or InputRef(inner, mark=block.outputs.mark, known=False) for source in outputs]
 
     def _build_shared(self, item: Item, owner: Item) -> None:
         """Fill ``item`` with the block of the instance ``owner``, with the same params."""
@@ -604,7 +510,7 @@ class _Expander:
         """Return the scope of an unused block, built with its default params and unknown inputs."""
         scope = Scope("", self.variables, ())
         item = Item("node", block.name, scope, block.tree)
-        item.sources = [InputRef.unknown(scope, block.tree.mark) for _ in block.inputs]
+        item.sources = [InputRef(scope, mark=block.tree.mark, known=False) for _ in block.inputs]
         scope.items.append(item)
         self._build(item, block, self._inner_variables(block, {}))
         return scope

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry
@@ -19,7 +20,7 @@ from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
-from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, type_hint
+from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, not_allowed, type_hint
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.callbacks import CALLBACKS
 from graphspec.vocabulary.layers import CELLS, LAYERS
@@ -29,11 +30,7 @@ from graphspec.vocabulary.metrics import METRICS
 
 # Values that YAML tears apart inside braces: in ``{strides: (2, 2)}`` and ``{epochs: 1,000}`` the comma ends the value.
 def torn_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return hints by key for the values of a mapping that were torn apart, and empty hints for their rests.
-
-    Args:
-        values: the trees of a mapping in the order of the text. The rest of a torn value is a key without a value.
-    """
+    """Return hints by key for values, in the order of the text, that were torn apart; empty hints for their rests."""
     hints: dict[str, str] = {}
     owner, written = "", ""
     rests: list[str] = []
@@ -54,6 +51,7 @@ def torn_values(values: Mapping[str, Any]) -> dict[str, str]:
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
+Hints = Mapping[str, str]
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
@@ -90,21 +88,20 @@ _BOUNDS = {
 }
 
 
+def setting(default: Any, description: str) -> Any:
+    """Return the field of a key of the document. Hints and the JSON Schema show its description."""
+    return Field(default, description=description)
+
+
 def validate(
-    cls: type[C],
-    tree: Tree,
-    subject: str,
-    problems: Problems,
-    *,
-    without: Sequence[str] = (),
-    unknown_names: Mapping[str, str] | None = None,
+    cls: type[C], tree: Tree, subject: str, problems: Problems, without: Sequence[str] = (), hints: Hints | None = None
 ) -> C | None:
     """Return an instance of ``cls`` from the mapping ``tree``. Report what is wrong, and then return None.
 
     Args:
         subject: the mapping in messages, such as ``Dense 'hidden_1'``.
         without: keys to ignore, which are not fields of ``cls``.
-        unknown_names: by key, a better hint for an unknown name than the registry has.
+        hints: by key, a better hint for an unknown name than the registry has.
     """
     arguments: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
     unknown = {key for key, child in arguments.items() if child.unknown}
@@ -112,8 +109,7 @@ def validate(
     try:
         result = cls.model_validate(values)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        explain(errors, cls, tree, subject, problems, unknown=unknown, unknown_names=unknown_names)
+        _Explanation(cls, tree, subject, problems, hints or {}).report(error.errors(include_url=False), unknown)
         return None
     return None if unknown else result
 
@@ -129,60 +125,6 @@ def salvage(cls: type[C], tree: Tree) -> C:
                 continue
             valid[key] = child.plain()
     return cls.model_validate(valid)
-
-
-def explain(
-    errors: Errors,
-    cls: type[Config],
-    tree: Tree,
-    subject: str,
-    problems: Problems,
-    *,
-    unknown: set[str] | None = None,
-    unknown_names: Mapping[str, str] | None = None,
-) -> None:
-    """Report pydantic's ``errors`` about ``tree``, with one diagnostic per wrong value.
-
-    Args:
-        unknown: keys with an unknown value. They are not reported as missing.
-        unknown_names: by key, a hint for an unknown name.
-    """
-    fields = _fields(cls)
-    is_mapping = isinstance(tree.value, dict)
-    torn = torn_values(tree.value) if is_mapping else {}
-    synonyms = _key_synonyms(cls, tree)
-    excused = meant_keys(cls, tree, synonyms) | (unknown or set())
-    groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
-    for error in errors:
-        groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
-    hint: str | None
-    for key, group in groups.items():
-        error_type = group[0]["type"]
-        if key is None:
-            for error in group:
-                _explain_whole(error, cls, tree, subject, problems)
-        elif error_type == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
-            value = tree.value[str(key)]
-            text = f"`{key}` of {subject} cannot be {describe(value.plain())}: {neutral.reason}"
-            defaults = {name: field.default for name, field in cls.model_fields.items()}
-            hint = neutral.hint(defaults | tree.plain()) if callable(neutral.hint) else neutral.hint
-            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=hint or f"remove `{key}`")
-        elif error_type == "extra_forbidden" and torn.get(str(key)) == "":
-            continue  # the rest of a value that has been reported
-        elif error_type == "extra_forbidden":
-            hint = torn.get(str(key)) or cls.elsewhere.get(str(key)) or synonyms.get(str(key))
-            hint = hint or did_you_mean(str(key), fields) or _keys_hint(cls)
-            problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {subject}", hint=hint)
-        elif error_type == "missing" and len(group[0]["loc"]) == 1:
-            if key not in excused:
-                hint = _field_hint(cls, str(key))
-                problems.node(tree, Code.MISSING_KEY, f"{subject} needs `{key}`", subject=str(key), hint=hint)
-        else:
-            hint = torn.get(str(key)) or value_synonym(str(key), tree.value[str(key)].value)
-            default = (
-                _null_hint(cls, tree, str(key)) or _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
-            )
-            _explain_value(group, tree, subject, problems, hint, default, (unknown_names or {}).get(str(key)))
 
 
 def _key_synonyms(cls: type[Config], tree: Tree) -> dict[str, str]:
@@ -208,87 +150,152 @@ def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None
 
 @cache
 def _fields(cls: type[Config]) -> list[str]:
-    """Return the keys that ``cls`` accepts."""
     fields = [field.alias or name for name, field in cls.model_fields.items()]
     return [*fields, *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
 
 
-def _keys_hint(cls: type[Config]) -> str:
-    """Return a hint that lists the keys of ``cls``, the required ones first."""
-    fields = sorted(cls.model_fields.items(), key=lambda item: not item[1].is_required())
-    names = [field.alias or name for name, field in fields]
-    return f"its keys are {format_names(names)}" if names else "it takes no arguments"
+class _Explanation:
+    """Reports pydantic's errors about a mapping, one per wrong value. ``hints`` are those for unknown names, by key."""
 
+    def __init__(self, cls: type[Config], tree: Tree, subject: str, problems: Problems, hints: Hints) -> None:
+        self.cls, self.tree, self.subject, self.problems = cls, tree, subject, problems
+        self.hints = hints
+        self.torn = torn_values(tree.value) if isinstance(tree.value, dict) else {}
+        self.synonyms = _key_synonyms(cls, tree)
 
-def _field_hint(cls: type[Config], key: str) -> str | None:
-    """Return a hint with the description and the default of a key."""
-    field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
-    if field is None:
-        return None
-    parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
-    if not field.is_required() and isinstance(field.default, str | int | float):
-        parts.append(f"{format_value(field.default).strip(chr(39))} by default")
-    return f"`{key}`: {'; '.join(parts)}" if parts else None
+    def report(self, errors: Errors, unknown: Collection[str] = ()) -> None:
+        """Report the errors; keys with an ``unknown`` value are not reported as missing."""
+        excused = meant_keys(self.cls, self.tree, self.synonyms) | {*unknown}
+        groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
+        for error in errors:
+            groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
+        for at, group in groups.items():
+            key, error_type = str(at), group[0]["type"]
+            if at is None:
+                for error in group:
+                    self._whole(error)
+            elif error_type == "extra_forbidden":
+                self._extra(key)
+            elif error_type == "missing" and len(group[0]["loc"]) == 1:
+                if key not in excused:
+                    hint, message = self._field_hint(key), f"{self.subject} needs `{key}`"
+                    self.problems.node(self.tree, Code.MISSING_KEY, message, subject=key, hint=hint)
+            else:
+                self._value(key, group)
 
+    def _extra(self, key: str) -> None:
+        """Report a key that the class does not accept, or a value of one that it accepts without effect."""
+        if (neutral := self.cls.neutral.get(key)) is not None:
+            value = self.tree.value[key]
+            text = f"`{key}` of {self.subject} cannot be {describe(value.plain())}: {neutral.reason}"
+            defaults = {name: field.default for name, field in self.cls.model_fields.items()}
+            hint = neutral.hint(defaults | self.tree.plain()) if callable(neutral.hint) else neutral.hint
+            not_allowed(value, text, self.problems, hint or f"remove `{key}`")
+        elif self.torn.get(key) != "":  # else it is the rest of a value that has been reported
+            hint = self.torn.get(key) or self.cls.elsewhere.get(key) or self.synonyms.get(key)
+            hint = hint or did_you_mean(key, _fields(self.cls)) or self._keys_hint()
+            self.problems.key(self.tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of {self.subject}", hint=hint)
 
-def _bracket_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
-    """Return a hint to write a single value as a list, or None if ``cls`` does not accept that list."""
-    value = tree.value[key].plain()
-    if isinstance(value, list):
-        return None
-    try:
-        cls.model_validate({key: [value]})
-    except ValidationError as error:
-        if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
+    def _whole(self, error: Mapping[str, Any]) -> None:
+        """Report an error of the whole mapping: at the key that the error names, or else at the mapping."""
+        named: Problem | None = error.get("ctx", {}).get("problem")
+        key = None if named is None else named.key
+        value = None if key is None else self.tree.get(key)
+        problem = _problem(error, value)
+        text = f"{self.subject} {problem.message}" if key is None else f"`{key}` of {self.subject} {problem.message}"
+        hint = problem.hint or (None if key is None else self._field_hint(key))
+        if value is None:
+            self.problems.node(self.tree, problem.code, text, hint=hint, subject=problem.message)
+        else:
+            self.problems.value(value, problem.code, text, hint=hint)
+
+    def _value(self, key: str, group: Errors) -> None:
+        """Report the errors of one argument. For a union, only the deepest errors are reported."""
+        tree = self.tree.value[key]
+        hint = self.torn.get(key) or value_synonym(key, tree.value)
+        default = self._null_hint(key, tree) or self._bracket_hint(key, tree) or self._field_hint(key)
+        located = [(error, *_locate(self.tree, error["loc"])) for error in group]
+        deepest = max(steps for *_, steps in located)
+        by_name: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
+        tagged = any(len(error["loc"]) > 1 and isinstance(error["loc"][1], str) for error in group)
+        for error, value, name, steps in located:
+            if steps == deepest or not tagged:
+                by_name.setdefault(name, (value, []))[1].append(error)
+        for name, (value, errors) in by_name.items():
+            self._one(errors, value, name or key, hint if value is tree else None, default, self.hints.get(key))
+
+    def _one(
+        self, errors: Errors, value: Tree, name: str, hint: str | None, default: str | None, unknown_name: str | None
+    ) -> None:
+        """Report the errors of one value. ``hint`` is better than the error's own, ``default`` a last resort."""
+        chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
+        if chosen is not None and chosen["type"] == "nested":
+            kind, inner = chosen["ctx"]["kind"], chosen["ctx"]["name"]
+            cls = REGISTRIES[kind].get(inner)
+            assert cls is not None
+            _Explanation(cls, value, f"{inner} in {self.subject}", self.problems, {}).report(chosen["ctx"]["errors"])
+            return
+        if chosen is None:
+            problem = _wrong_type(errors, value, default)
+        else:
+            problem = _problem(errors[-1] if chosen["type"] == "missing" else chosen, value)
+        at = (None if problem.key is None else value.get(problem.key)) or value
+        if problem.code == Code.UNKNOWN_CLASS:
+            hint = unknown_name or problem.hint or hint
+        message = f"`{name}` of {self.subject} {problem.message}"
+        self.problems.value(at, problem.code, message, hint=hint or problem.hint or default)
+
+    def _field(self, key: str) -> FieldInfo | None:
+        return next((f for name, f in self.cls.model_fields.items() if (f.alias or name) == key), None)
+
+    def _accepts(self, key: str, value: Any) -> bool:
+        try:
+            self.cls.model_validate({key: value})
+        except ValidationError as error:
+            return all(found["loc"][:1] != (key,) for found in error.errors(include_url=False))
+        return True
+
+    def _keys_hint(self) -> str:
+        fields = sorted(self.cls.model_fields.items(), key=lambda item: not item[1].is_required())
+        names = [field.alias or name for name, field in fields]
+        return f"its keys are {format_names(names)}" if names else "it takes no arguments"
+
+    def _field_hint(self, key: str) -> str | None:
+        if (field := self._field(key)) is None:
             return None
-    text = "null" if means_null(value) else format_value(value) if isinstance(value, dict) else str(value)
-    return "put it into brackets" + (f": `[{text}]`" if len(text) <= 60 else "")
+        parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
+        if not field.is_required() and isinstance(field.default, str | int | float):
+            parts.append(f"{format_value(field.default).strip(chr(39))} by default")
+        return f"`{key}`: {'; '.join(parts)}" if parts else None
 
+    def _bracket_hint(self, key: str, tree: Tree) -> str | None:
+        """Return a hint to write a single value as a list, or None if the class does not accept that list."""
+        value = tree.plain()
+        if isinstance(value, list) or not self._accepts(key, [value]):
+            return None
+        text = "null" if means_null(value) else format_value(value) if isinstance(value, dict) else str(value)
+        return "put it into brackets" + (f": `[{text}]`" if len(text) <= 60 else "")
 
-def _null_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
-    """Return a hint for ``None`` and other words for null, or None for another value."""
-    value = tree.value[key].value
-    if not (value is None or means_null(value)):
-        return None
-    field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
-    try:
-        cls.model_validate({key: None})
-    except ValidationError as error:
-        if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
+    def _null_hint(self, key: str, tree: Tree) -> str | None:
+        """Return a hint for ``None`` and other words for null, or None for another value."""
+        if not (tree.value is None or means_null(tree.value)):
+            return None
+        if not self._accepts(key, None):
+            field = self._field(key)
             return None if field is None or field.is_required() else f"leave `{key}` out for the default"
-    return None if value is None else "write `null`, or leave it out"
-
-
-def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, subject: str, problems: Problems) -> None:
-    """Report an error of the whole mapping: at the key that the error names, or else at the mapping."""
-    key = _key(error)
-    value = None if key is None else tree.get(key)
-    problem = _problem(error, value)
-    text = f"{subject} {problem.message}" if key is None else f"`{key}` of {subject} {problem.message}"
-    hint = problem.hint or (None if key is None else _field_hint(cls, key))
-    if value is None:
-        problems.node(tree, problem.code, text, hint=hint, subject=problem.message)
-    else:
-        problems.value(value, problem.code, text, hint=hint)
-
-
-def _key(error: Mapping[str, Any]) -> str | None:
-    """Return the key that an error names, or None."""
-    problem: Problem | None = error.get("ctx", {}).get("problem")
-    return None if problem is None else problem.key
+        return None if tree.value is None else "write `null`, or leave it out"
 
 
 def _problem(error: Mapping[str, Any], value: Tree | None) -> Problem:
-    """Return the problem that an error of pydantic stands for."""
     quoted = "" if value is None else f", not {describe(value)}"
     problem: Problem | None = error.get("ctx", {}).get("problem")
-    if problem is None and error["type"] == "missing" and isinstance(key := error["loc"][-1], str):
+    if problem is not None:
+        return replace(problem, message=problem.message + quoted) if error["ctx"]["show_value"] else problem
+    if error["type"] == "missing" and isinstance(key := error["loc"][-1], str):
         return Problem(Code.MISSING_KEY, f"needs `{key}`")
-    if problem is None and error["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         return Problem(Code.UNKNOWN_KEY, "is no known key")
-    if problem is None:
-        return Problem(Code.VALUE_NOT_ALLOWED, _requirement(error) + quoted)
-    return replace(problem, message=problem.message + quoted) if error["ctx"]["show_value"] else problem
+    return Problem(Code.VALUE_NOT_ALLOWED, _requirement(error) + quoted)
 
 
 def _locate(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
@@ -306,72 +313,14 @@ def _locate(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
     return tree, name, steps
 
 
-def _explain_value(
-    group: Errors,
-    tree: Tree,
-    subject: str,
-    problems: Problems,
-    hint: str | None,
-    default: str | None,
-    unknown_name: str | None,
-) -> None:
-    """Report the errors of one argument. For a union, only the deepest errors are reported.
-
-    Args:
-        hint: a hint that is better than that of the error.
-        default: a hint if the error has none.
-        unknown_name: a hint for an unknown name.
-    """
-    located = [(error, *_locate(tree, error["loc"])) for error in group]
-    deepest = max(steps for *_, steps in located)
-    by_name: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
-    tagged = any(len(error["loc"]) > 1 and isinstance(error["loc"][1], str) for error in group)
-    for error, value, name, steps in located:
-        if steps == deepest or not tagged:
-            by_name.setdefault(name, (value, []))[1].append(error)
-    for name, (value, errors) in by_name.items():
-        whole = name or str(group[0]["loc"][0])
-        at_key = value is tree.get(str(group[0]["loc"][0]))
-        _explain_one(errors, value, whole, subject, problems, hint if at_key else None, default, unknown_name)
-
-
-def _explain_one(
-    errors: Errors,
-    value: Tree,
-    name: str,
-    subject: str,
-    problems: Problems,
-    hint: str | None = None,
-    default: str | None = None,
-    unknown_name: str | None = None,
-) -> None:
-    """Report the errors of one value. The hints are those of :func:`_explain_value`."""
-    chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
-    if chosen is not None and chosen["type"] == "nested":
-        kind, inner = chosen["ctx"]["kind"], chosen["ctx"]["name"]
-        cls = REGISTRIES[kind].get(inner)
-        assert cls is not None
-        explain(chosen["ctx"]["errors"], cls, value, f"{inner} in {subject}", problems)
-        return
-    if chosen is None:
-        problem = _wrong_type(errors, value, default)
-    else:
-        problem = _problem(errors[-1] if chosen["type"] == "missing" else chosen, value)
-    at = (None if problem.key is None else value.get(problem.key)) or value
-    if problem.code == Code.UNKNOWN_CLASS:
-        hint = unknown_name or problem.hint or hint
-    problems.value(at, problem.code, f"`{name}` of {subject} {problem.message}", hint=hint or problem.hint or default)
-
-
 def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Problem:
     """Return the problem of a value that has none of the accepted types and is none of the choices."""
     expected = list(dict.fromkeys(_expected(error) for error in errors))
     items = {error["loc"][-1] for error in errors if isinstance(error["loc"][-1], int)}
     one = expected[0].split()[-1]
     is_number = one in ("integer", "number")
-    if (
-        is_number and len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1
-    ):  # one value, or one per axis
+    is_single = len(expected) == 1 and not isinstance(value.value, list)
+    if is_number and len(items) > 1 and is_single:  # one value, or one per axis
         expected.append(f"a list of {len(items)} {one}s")
     elif is_number and expected[1:] == ["a list"]:
         expected[1] = f"a list of {one}s"
@@ -385,25 +334,24 @@ def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Proble
 
 
 def _expected(error: Mapping[str, Any]) -> str:
-    """Return the type or the choices that an error of pydantic expects, in words."""
     return str(error["ctx"]["expected"]) if error["type"] == "literal_error" else _TYPES[error["type"]]
 
 
 def _requirement(error: Mapping[str, Any]) -> str:
-    """Return the requirement that a value violates, in words."""
-    error_type, context = error["type"], error.get("ctx", {})
-    if error_type in _BOUNDS:
-        key, sign = _BOUNDS[error_type]
-        return f"must be {sign} {context[key]:g}"
-    if error_type in ("too_long", "too_short"):
-        count = context.get("max_length", context.get("min_length"))
-        return f"must have {'at least ' * (error_type == 'too_short')}{count} value{'' if count == 1 else 's'}"
-    if error_type == "missing":
-        return f"must have {error['loc'][-1] + 1} values"
-    if error_type == "string_too_short":
-        return "must not be empty" if context["min_length"] == 1 else f"must have {context['min_length']} characters"
-    if error_type == "string_too_long":
-        return f"must have {context['max_length']} character{'' if context['max_length'] == 1 else 's'}"
-    if error_type == "finite_number":
-        return "must be finite"
+    context = error.get("ctx", {})
+    count = context.get("max_length", context.get("min_length"))
+    s = "" if count == 1 else "s"
+    match error["type"]:
+        case "too_long" | "too_short" as kind:
+            return f"must have {'at least ' * (kind == 'too_short')}{count} value{s}"
+        case "missing":
+            return f"must have {error['loc'][-1] + 1} values"
+        case "string_too_short" | "string_too_long" as kind:
+            is_empty = kind == "string_too_short" and count == 1
+            return "must not be empty" if is_empty else f"must have {count} character{s}"
+        case "finite_number":
+            return "must be finite"
+        case kind if kind in _BOUNDS:
+            key, sign = _BOUNDS[kind]
+            return f"must be {sign} {context[key]:g}"
     return str(error["msg"]).replace("Input should", "must")

@@ -13,19 +13,18 @@ from graphspec.base.text import shell
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
-from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
+from graphspec.language.sections import KEYS, HeadKeys, InputKeys, TrainingKeys
+from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names
 from graphspec.vocabulary.layers import LAYERS
 
 # Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
 """Keys whose values are texts, never the short form of a mapping."""
-_CREATED = {
+_CREATED: dict[tuple[str, ...], tuple[str, ...]] = {
     (): ("description", "vars", "blocks", "training", "data"),
     ("data",): ("train", "validation", "test"),
-    ("data", "train"): ("inputs", "targets", "windows"),
+    **{("data", part): ("inputs", "targets", "windows") for part in ("train", "test")},
     ("data", "validation"): ("inputs", "targets", "split", "windows"),
-    ("data", "test"): ("inputs", "targets", "windows"),
 }
 """By the path of a mapping, the keys for which an override creates an empty mapping."""
 _REMOVED = (("data", "*"), ("data", "*", "*"), ("training", "*"), ("outputs", "*", "metrics"))
@@ -34,11 +33,7 @@ _MOST = 5  # paths that a message lists
 
 
 def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
-    """Return the mapping ``{type: NAME}`` for a value that is the short form ``NAME`` of an object, else None.
-
-    Args:
-        path: the keys from the document to the value.
-    """
+    """Return ``{type: NAME}`` for a value at ``path`` that is the short form ``NAME`` of an object, else None."""
     if not isinstance(tree.value, str) or path[-1] in _TEXTS:
         return None
     is_column = path[0] == "inputs" and "columns" in path
@@ -50,25 +45,14 @@ def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
 
 def is_removed(path: Sequence[str]) -> bool:
     """Return whether ``null`` at this path removes the key: one that the language does not require, and never null."""
-    return any(
-        len(path) == len(pattern) and all(p in ("*", key) for p, key in zip(pattern, path, strict=True))
-        for pattern in _REMOVED
-    )
-
-
-def is_optional(path: Sequence[str]) -> bool:
-    """Return whether a path of :func:`is_removed` names a key of the language, which need not be there."""
-    if path[0] == "training":
-        return path[-1] in TrainingKeys.model_fields
-    return path[-1] in _CREATED.get(tuple(path[:-1]), ()) or path[0] == "outputs"
+    alike = (pattern for pattern in _REMOVED if len(pattern) == len(path))
+    return any(all(p in ("*", key) for p, key in zip(pattern, path, strict=True)) for pattern in alike)
 
 
 def created(parent: Tree, path: Sequence[str], key: str, following: Sequence[str]) -> Tree | None:
-    """Return the mapping that an override creates for a missing ``key``, or None if the language has none there.
+    """Return the mapping that an override creates for a ``key`` that ``parent`` lacks; None if the language has none.
 
-    Args:
-        parent: the mapping that lacks the key, at ``path``.
-        following: the keys of the override below ``key``.
+    ``following`` are the keys of the override below ``key``.
     """
     if key in _CREATED.get(tuple(path), ()):
         return _mapping()
@@ -83,14 +67,12 @@ def _default_name(parent: Tree, path: Sequence[str], key: str) -> str | None:
     """Return the name of the object that ``key`` has if it is missing. An empty name: the key takes an object."""
     if tuple(path) == ("training",) and key == "optimizer":
         return "rmsprop"
-    kind = parent.get("type")
-    if path[:1] == ["layers"] and kind is not None and isinstance(kind.value, str):
-        cls = LAYERS.get(kind.value)
-        field = None if cls is None else cls.model_fields.get(key)
-        default = None if field is None else field.default
-        if isinstance(default, str) and any(default in registry.names() for registry in REGISTRIES.values()):
-            return default
-    return None
+    kind = parent.text("type")
+    cls = LAYERS.get(kind) if path[:1] == ["layers"] and kind is not None else None
+    field = None if cls is None else cls.model_fields.get(key)
+    default = None if field is None else field.default
+    is_name = isinstance(default, str) and any(default in registry.names() for registry in REGISTRIES.values())
+    return default if is_name else None
 
 
 def _mapping(name: str = "") -> Tree:
@@ -99,13 +81,7 @@ def _mapping(name: str = "") -> Tree:
 
 
 def corrected(tree: Tree, steps: Sequence[str], written: str) -> str | None:
-    """Return the options that were meant by a path that does not begin at the document, or None if nothing fits.
-
-    Args:
-        tree: the document.
-        steps: the path as it was given, such as ``learning_rate`` or ``hidden.units``.
-        written: the value as it was given.
-    """
+    """Return the options that were meant by a path that does not begin at the document: ``hidden.units``; or None."""
     homes = list(dict.fromkeys(_homes(tree, steps)))
     if not homes:
         return None
@@ -134,9 +110,8 @@ def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
 
 
 def _in_sections(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
-    """Yield paths in ``inputs`` and ``outputs``."""
     for section, fields in (("inputs", [*InputKeys.model_fields]), ("outputs", [*HeadKeys.model_fields])):
-        names = _keys(tree.get(section))
+        names = tree.mapping(section)
         if len(steps) > 1 and steps[0] in names and steps[1] in fields:
             yield f"{section}.{'.'.join(steps)}"
         elif len(steps) == 1 and steps[0] in fields:
@@ -147,7 +122,7 @@ def _in_layers(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
     """Yield paths in ``layers``: of the nodes that have the key, or else of those whose layers accept it."""
     layers = tree.get("layers")
     entries = layers.value if layers is not None and isinstance(layers.value, list) else []
-    named = {name: entry for entry in entries if (name := item_name(entry)) is not None}
+    named = {name: entry for entry in entries if (name := entry.text("name")) is not None}
     if len(steps) > 1:
         entry = named.get(steps[0])
         if entry is not None and (steps[1] in entry.value or _accepts(entry, steps[1])):
@@ -158,16 +133,13 @@ def _in_layers(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
 
 
 def _accepts(entry: Tree, key: str) -> bool:
-    """Return whether the layer of an entry has the argument ``key``."""
-    kind = entry.get("type")
-    cls = LAYERS.get(kind.value) if kind is not None and isinstance(kind.value, str) else None
+    cls = LAYERS.get(entry.text("type") or "")
     return cls is not None and key in cls.model_fields
 
 
 def _known(key: str, table: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the key of ``names`` that ``key`` is, or is called elsewhere."""
-    hint = None if key in names else found(key, table, names)
-    return key if key in names else _named(hint)
+    return key if key in names else _named(found(key, table, names))
 
 
 def _close(key: str, names: Sequence[str]) -> str | None:
@@ -180,42 +152,17 @@ def _named(hint: str | None) -> str | None:
 
 
 def _optimizer(tree: Tree) -> list[str]:
-    """Return the arguments of the document's optimizer."""
-    at, _ = tree.find(("training", "optimizer"))
-    name = None if at is None else at.value if isinstance(at.value, str) else (at.find(("type",))[0] or at).value
-    cls = OPTIMIZERS.get(name) if isinstance(name, str) else None
-    cls = cls or OPTIMIZERS.get("rmsprop")
+    section = tree.get("training")
+    at = None if section is None else section.get("optimizer")
+    name = None if at is None else at.text("type") or at.value
+    cls = (OPTIMIZERS.get(name) if isinstance(name, str) else None) or OPTIMIZERS.get("rmsprop")
     return [] if cls is None else [*cls.model_fields]
 
 
-def _keys(tree: Tree | None) -> list[str]:
-    return list(tree.value) if tree is not None and isinstance(tree.value, dict) else []
-
-
-_DOCUMENT = (
-    "graphspec",
-    "name",
-    "description",
-    "vars",
-    "inputs",
-    "blocks",
-    "layers",
-    "outputs",
-    "training",
-    "data",
-    "search",
-)
-
-
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:
-    """Return ``tree`` with one value replaced, added or removed. Shared parts stay unchanged elsewhere.
+    """Return ``tree`` with one value replaced, added or removed; UsageError if the override is malformed or leads nowhere.
 
-    Args:
-        text: ``key.path=VALUE``. ``null`` removes a part of ``data`` or a key of ``training``, which may be left out.
-        read_value: parses the value.
-
-    Raises:
-        UsageError: the override is malformed, or a part of its path does not exist.
+    Shared parts stay unchanged elsewhere. ``null`` removes what may be left out: a part of ``data``, a key of ``training``.
     """
     path, equals, written = text.partition("=")
     path = path.strip()
@@ -233,11 +180,7 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
 
 
 def replaced(tree: Tree, path: str, value: Tree, written: str) -> Tree:
-    """Return ``tree`` with ``value`` at a dotted path, see :func:`override`.
-
-    Args:
-        written: the value as messages quote it.
-    """
+    """Return ``tree`` with ``value`` at a dotted path, see :func:`override`; messages quote it as ``written``."""
     text = f"{path}={written}"
     steps = path.split(".")
     if len(steps) == 1 or (len(steps) == 2 and steps[0] == "training"):
@@ -245,14 +188,13 @@ def replaced(tree: Tree, path: str, value: Tree, written: str) -> Tree:
     try:
         changed = _replace(tree, steps, 0, value)
     except UsageError as error:
-        meant_elsewhere = None if steps[0] in _DOCUMENT else corrected(tree, steps, written.strip())
-        if meant_elsewhere is None:
+        meant = None if steps[0] in KEYS else corrected(tree, steps, written.strip())
+        if meant is None:
             raise
-        raise UsageError(f"--set {path}: there is no '{steps[0]}' in the spec; {meant_elsewhere}") from error
+        raise UsageError(f"--set {path}: there is no '{steps[0]}' in the spec; {meant}") from error
     if changed.depth > MAX_DEPTH or changed.size > MAX_VALUES:
-        excess = (
-            f"deeper than {MAX_DEPTH} levels" if changed.depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
-        )
+        is_deep = changed.depth > MAX_DEPTH
+        excess = f"deeper than {MAX_DEPTH} levels" if is_deep else f"larger than {MAX_VALUES:,} values"
         raise UsageError(f"--set {shorten(text)}: it makes the spec {excess}")
     return changed
 
@@ -260,7 +202,7 @@ def replaced(tree: Tree, path: str, value: Tree, written: str) -> Tree:
 def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
     """Raise UsageError for a key that has another place, such as ``epochs`` or ``training.learning_rate``."""
     parent = tree if len(steps) == 1 else tree.get("training")
-    if (len(steps) == 1 and steps[0] in _DOCUMENT) or (parent is not None and parent.get(steps[-1]) is not None):
+    if (len(steps) == 1 and steps[0] in KEYS) or (parent is not None and parent.get(steps[-1]) is not None):
         return
     meant = corrected(tree, steps[-1:], written.strip())
     if meant is None or (len(steps) > 1 and "training.optimizer." not in meant):
@@ -281,24 +223,30 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     keys = _steps(tree)
     # Names may contain dots: try the longest name first.
     for end in range(len(steps), at, -1):
-        found = keys.get(".".join(steps[at:end]))
-        if found is not None:
-            is_null = end == len(steps) and value.value is None and isinstance(tree.value, dict)
-            if is_null and is_removed([*steps[:at], str(found)]):
-                return _without(tree, str(found))
-            child: Tree = tree.find([found])[0] or value
-            return _with(tree, found, value if end == len(steps) else _replace(child, steps, end, value))
+        key = keys.get(".".join(steps[at:end]))
+        if key is not None and end < len(steps):
+            child: Tree = tree.find([key])[0] or value
+            return _with(tree, key, _replace(child, steps, end, value))
+        if key is not None:
+            if value.value is None and isinstance(tree.value, dict) and is_removed([*steps[:at], str(key)]):
+                return Tree({k: child for k, child in tree.value.items() if k != key}, tree.mark, tree.key_marks)
+            return _with(tree, key, value)
     step = steps[at]
     if isinstance(tree.value, dict):
         if at == len(steps) - 1:
-            is_absent = value.value is None and is_removed(steps) and is_optional(steps)
+            # a key of the language that need not be there
+            keys_here = TrainingKeys.model_fields if steps[0] == "training" else _CREATED.get(tuple(steps[:-1]), ())
+            is_known = step in keys_here or steps[0] == "outputs"
+            is_absent = value.value is None and is_removed(steps) and is_known
             return tree if is_absent else _with(tree, step, value)
         new = created(tree, steps[:at], step, steps[at + 1 :])
         if new is not None:
             return _with(tree, step, _replace(new, steps, at + 1, value))
     hint = did_you_mean(step, keys) or did_you_mean(".".join(steps[at : at + 2]), keys)
-    if hint is None and isinstance(tree.value, list) and (names := _names(keys)):
-        hint = f"there are {format_names(names)}"
+    if hint is None and isinstance(tree.value, list):
+        # the names of its parts, in its order
+        names = sorted((name for name in keys if not name.isdecimal()), key=keys.__getitem__)
+        hint = f"there are {format_names(names)}" if names else None
     if steps[: at + 1] == ["training", "callbacks"]:
         hint = "write --set 'training.callbacks=[{type: EarlyStopping, patience: 3}]'"
     inside = "" if at == 0 else f" in '{where}'"
@@ -310,29 +258,17 @@ def _steps(tree: Tree) -> dict[str, str | int]:
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}
     keys: dict[str, str | int] = {str(index): index for index in range(len(tree.value))}
-    kinds = [item if isinstance(item.value, str) else item.get("type") for item in tree.value]
-    types = [kind.value if kind is not None else None for kind in kinds]
+    types = [item.value if isinstance(item.value, str) else item.text("type") for item in tree.value]
     for index, (item, kind) in enumerate(zip(tree.value, types, strict=True)):
-        if isinstance(kind, str) and types.count(kind) == 1 and item_name(item) is None:  # a callback, a metric
+        if kind is not None and types.count(kind) == 1 and item.text("name") is None:  # a callback, a metric
             keys[kind] = index
     for index in reversed(range(len(tree.value))):
-        if name := item_name(tree.value[index]):
+        if name := tree.value[index].text("name"):
             keys[name] = index
     return keys
 
 
-def _names(keys: Mapping[str, str | int]) -> list[str]:
-    """Return the names of the parts of a list, in its order."""
-    return sorted((name for name in keys if not name.isdecimal()), key=lambda name: keys[name])
-
-
-def _without(tree: Tree, key: str) -> Tree:
-    """Return ``tree``, a mapping, without ``key``."""
-    return Tree({k: child for k, child in tree.value.items() if k != key}, tree.mark, tree.key_marks)
-
-
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:
-    """Return ``tree`` with ``child`` at ``key``."""
     if isinstance(key, int):
         items = list(tree.value)
         items[key] = child

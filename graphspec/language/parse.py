@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,43 +19,57 @@ from graphspec.base.synonyms import keys as synonyms
 from graphspec.base.synonyms.keys import DOCUMENT, found
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
 from graphspec.language.expand import Expanded, expand
-from graphspec.language.explain import validate
+from graphspec.language.explain import setting, validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
-from graphspec.language.names import InputRef, Item, bad_name, check_written, is_name, resolve
+from graphspec.language.names import Item, check_name, check_written, resolve_name
 from graphspec.language.read import read
 from graphspec.language.search import parse_search
-from graphspec.language.sections import mapping, of_items, parse_heads, parse_inputs, parse_training
-from graphspec.language.tree import Tree, describe, format_names, format_value, intended_keys, item_name, type_hint
+from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
+from graphspec.language.tree import (
+    Tree,
+    format_names,
+    format_value,
+    intended_keys,
+    is_flag,
+    not_allowed,
+    type_hint,
+    wrong_type,
+)
 from graphspec.vocabulary.layers import LAYERS, Layer
 from graphspec.vocabulary.layers.dates import check_format
 
 # Parse the section ``data``: where the rows of each part come from.
 PARTS = ("train", "validation", "test")
 _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
+_DATA = "for example `train: {file: rows.csv}`"
+_ORDER = "name the column of time, for example `order: time`"
+_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
+_NO_DELIMITERS = '\n\r"\0'
+SOURCES = ("query", "file", "images", "texts")  # keys that name rows; `query` and a database `file` go together
 
 
 _Filling = Literal["interpolate", "previous"]
+_Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class WindowKeys(Config):
     """Windows over the rows of a table in the order of time."""
 
-    length: PositiveInt = Field(description="Rows of the past that the inputs have.")
-    horizon: PositiveInt = Field(1, description="Rows of the future that the targets have.")
-    stride: PositiveInt = Field(1, description="Rows from the start of a window to the start of the next one.")
-    group: str | None = Field(None, description="The column that separates several series.")
-    order: str | None = Field(
-        None, description="The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
+    length: PositiveInt = setting(..., "Rows of the past that the inputs have.")
+    horizon: PositiveInt = setting(1, "Rows of the future that the targets have.")
+    stride: PositiveInt = setting(1, "Rows from the start of a window to the start of the next one.")
+    group: str | None = setting(None, "The column that separates several series.")
+    order: str | None = setting(
+        None, "The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
     )
-    format: Annotated[str, AfterValidator(check_format)] | None = Field(
-        None, description="How that column writes dates, such as `%d.%m.%Y %H:%M`."
+    format: Annotated[str, AfterValidator(check_format)] | None = setting(
+        None, "How that column writes dates, such as `%d.%m.%Y %H:%M`."
     )
-    every: str | int | None = Field(
-        None,
-        description="The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers.",
+    every: str | int | None = setting(
+        None, "The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers."
     )
-    missing: _Filling | dict[str, _Filling] | None = Field(
-        None, description="How missing values and steps are filled in: for all columns, or by column."
+    missing: _Filling | dict[str, _Filling] | None = setting(
+        None, "How missing values and steps are filled in: for all columns, or by column."
     )
 
 
@@ -65,65 +80,45 @@ Thousands = Literal[",", ".", " ", "'"]
 class DataKeys(Config):
     """The source of rows."""
 
-    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec; `visits/*.csv` names several.")
-    query: str | None = Field(
+    file: str | None = setting(None, f"{_KINDS}, relative to the spec; `visits/*.csv` names several.")
+    query: str | None = setting(
         None,
-        description=f"A SELECT over files that are named relative to the spec, or over the tables of a database file "
+        f"A SELECT over files that are named relative to the spec, or over the tables of a database file "
         f"({', '.join(DATABASES)}).",
     )
-    folder: str | None = Field(None, description="The folder of the query's files, by default the spec's.")
-    images: str | None = Field(None, description="A folder of pictures: columns `image`, `label` and `path`.")
-    texts: str | None = Field(None, description="A folder of `.txt` files: columns `text`, `label` and `path`.")
-    labels: Literal["folder"] | None = Field(
-        None, description="`folder`: the label of a file is the name of its subfolder."
+    folder: str | None = setting(None, "The folder of the query's files, by default the spec's.")
+    images: str | None = setting(None, "A folder of pictures: columns `image`, `label` and `path`.")
+    texts: str | None = setting(None, "A folder of `.txt` files: columns `text`, `label` and `path`.")
+    labels: Literal["folder"] | None = setting(None, "`folder`: the label of a file is the name of its subfolder.")
+    windows: Annotated[dict[str, Any], WithJsonSchema(WindowKeys.model_json_schema())] | None = setting(
+        None, "Windows over a series are the rows: inputs are the past, targets the future."
     )
-    windows: Annotated[dict[str, Any], WithJsonSchema(WindowKeys.model_json_schema())] | None = Field(
-        None, description="Windows over a series are the rows: inputs are the past, targets the future."
-    )
-    inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
-    targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
-    delimiter: str | None = Field(
-        None, description="The character between the cells of a table; by default the header shows it."
-    )
-    decimal: Literal[".", ","] | dict[str, Literal[".", ","]] = Field(
+    inputs: dict[str, str | list[str]] | None = setting(None, "Array or columns of each input.")
+    targets: dict[str, str | list[str]] | None = setting(None, "Array or columns of each head.")
+    delimiter: str | None = setting(None, "The character between the cells of a table; by default the header shows it.")
+    decimal: Literal[".", ","] | dict[str, Literal[".", ","]] = setting(
         ".",
-        description="`,`: numbers have decimal commas, as in `3,5` or `1.234,5`. Or a mark for each column that has another."
+        "`,`: numbers have decimal commas, as in `3,5` or `1.234,5`. Or a mark for each column that has another."
         " For tables of text (.csv, .tsv).",
     )
-    thousands: Thousands | dict[str, Thousands] | None = Field(
-        None,
-        description="The mark between groups of three digits, as in `1,234.5`; or one for each column that has one.",
+    thousands: Thousands | dict[str, Thousands] | None = setting(
+        None, "The mark between groups of three digits, as in `1,234.5`; or one for each column that has one."
     )
-    strip: list[Annotated[str, Field(min_length=1)]] = Field(
-        [], description="Marks that may stand before or after a number and are not read: with `%`, `12 %` is 12."
+    strip: list[Annotated[str, Field(min_length=1)]] = setting(
+        [], "Marks that may stand before or after a number and are not read: with `%`, `12 %` is 12."
     )
-    encoding: Encoding = Field("utf-8", description="The encoding of a file of text, also of .jsonl.")
-    drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
-
-
-_DATA = "for example `train: {file: rows.csv}`"
-
-
-_NO_DELIMITERS = '\n\r"\0'
-
-_Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+    encoding: Encoding = setting("utf-8", "The encoding of a file of text, also of .jsonl.")
+    drop_missing_targets: bool = setting(False, "Leave out rows without a target.")
 
 
 class ValidationKeys(DataKeys):
     """Validation rows: a file, or a part of the training rows."""
 
-    split: _Fraction | dict[Literal["last"], _Fraction] | None = Field(
-        None, description="Fraction of the training rows, chosen by the seed; `{last: 0.1}` are the last rows."
+    split: _Fraction | dict[Literal["last"], _Fraction] | None = setting(
+        None, "Fraction of the training rows, chosen by the seed; `{last: 0.1}` are the last rows."
     )
-    by: Literal["time"] | None = Field(
-        None, description="`time`: the split of windows takes the last part of the time."
-    )
-    stratify: str | None = Field(None, description="Head whose class proportions the split preserves.")
-
-
-_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
-SOURCES = ("query", "file", "images", "texts")
-"""Keys that name rows; `query` and a database `file` go together."""
+    by: Literal["time"] | None = setting(None, "`time`: the split of windows takes the last part of the time.")
+    stratify: str | None = setting(None, "Head whose class proportions the split preserves.")
 
 
 def parse_data(
@@ -132,12 +127,12 @@ def parse_data(
     """Return the valid data sources by part."""
     if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
         return {}
+    arrays = [head + suffix for head in heads for suffix in SUFFIXES]
     sources = {}
     for part, child in tree.value.items():
         if part not in PARTS:
-            hint = (
-                found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
-            )
+            hint = found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS)
+            hint = hint or f"the parts are {', '.join(PARTS)}"
             problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
         subject = f"`data.{part}`"
@@ -145,36 +140,32 @@ def parse_data(
             continue
         keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
         _check_names(child.get("inputs"), "input", inputs, [], problems)
-        _check_names(
-            child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
-        )
-        if keys is None or _is_wrong_source(child, keys, subject, heads, problems):
+        _check_names(child.get("targets"), "head", heads, arrays, problems)
+        if keys is None or _SourceCheck(child, keys, subject, problems).is_wrong(heads):
             continue
         windows = _windows(child.get("windows"), subject, problems)
         if keys.windows is None or windows is not None:
             sources[part] = _source(keys, windows, child, base or Path())
     if {"train", "validation"} <= sources.keys():
-        _check_times(sources["train"], sources["validation"], problems)
+        _check_times(sources["train"].windows, sources["validation"], problems)
     return sources
 
 
-def _check_times(train: DataSource, validation: DataSource, problems: Problems) -> None:
+def _check_times(windows: Windows | None, validation: DataSource, problems: Problems) -> None:
     """Report a split that does not suit the training rows: windows that are neighbours share values."""
-    tree, windows = validation.tree, train.windows
+    tree, by_time = validation.tree, validation.by_time
     if validation.split is None:
         return
-    if windows is None and validation.by_time:
-        hint = "for rows in the order of time write `split: {last: 0.2}`"
-        message = "`by` of `data.validation` needs `windows` of `data.train`"
-        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    if windows is not None and not validation.by_time:
-        hint = "add `by: time`: other splits share values between training and validation"
-        message = "`split` of `data.validation` needs `by` for windows"
-        problems.value(tree.value["split"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    if windows is not None and validation.by_time and windows.group is not None and windows.order is None:
-        hint = "name the column of time, for example `order: time`"
-        message = "`by` of `data.validation` needs `order` of the windows"
-        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    in_order = "for rows in the order of time write `split: {last: 0.2}`"
+    shared = "add `by: time`: other splits share values between training and validation"
+    grouped = windows is not None and windows.group is not None and windows.order is None
+    for wrong, key, what, hint in (
+        (by_time and windows is None, "by", "`windows` of `data.train`", in_order),
+        (not by_time and windows is not None, "split", "`by` for windows", shared),
+        (by_time and grouped, "by", "`order` of the windows", _ORDER),
+    ):
+        if wrong:
+            not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)
 
 
 def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | None:
@@ -187,180 +178,162 @@ def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | N
     if keys.every is not None and every is None:
         hint = "write a number and a unit: `15min`, `1h`, `1d`, `1w`, `1month` or `1y`; for times that are numbers, `1`"
         message = f"`every` of the windows of {subject} cannot be {format_value(keys.every)}"
-        problems.value(tree.value["every"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        not_allowed(tree.value["every"], message, problems, hint)
     for key in ("every", "format"):
         if getattr(keys, key) is not None and keys.order is None:
-            hint = "name the column of time, for example `order: time`"
-            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of windows needs `order`", hint=hint)
+            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of windows needs `order`", hint=_ORDER)
     return Windows(**keys.model_dump() | {"every": every})
 
 
 def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> DataSource:
-    split, stratify, in_order = None, None, False
-    if isinstance(keys, ValidationKeys):
-        in_order = keys.by is not None or isinstance(keys.split, dict)
-        split, stratify = keys.split["last"] if isinstance(keys.split, dict) else keys.split, keys.stratify
-    named = {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
+    split, by_time = getattr(keys, "split", None), getattr(keys, "by", None) is not None
+    files = {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
     return DataSource(
-        named.get("file"),
+        files.get("file"),
         keys.inputs,
         keys.targets,
-        split,
-        stratify,
+        split["last"] if isinstance(split, dict) else split,
+        getattr(keys, "stratify", None),
         tree,
         keys.drop_missing_targets,
         query=keys.query,
         folder=base if keys.folder is None else base / keys.folder,
         beside=base,
-        images=named.get("images"),
-        texts=named.get("texts"),
+        images=files.get("images"),
+        texts=files.get("texts"),
         labelled=keys.labels is not None,
         windows=windows,
-        in_order=in_order,
-        by_time=isinstance(keys, ValidationKeys) and keys.by is not None,
+        in_order=by_time or isinstance(split, dict),
+        by_time=by_time,
         form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 
 
-def _check_names(tree: Tree | None, kind: str, known: list[str], others: list[str], problems: Problems) -> None:
-    """Report keys of ``tree`` that are neither ``known`` names nor ``others``."""
-    if tree is None or not isinstance(tree.value, dict) or not known:
+def _check_names(tree: Tree | None, kind: str, names: list[str], others: list[str], problems: Problems) -> None:
+    if tree is None or not isinstance(tree.value, dict) or not names:
         return
-    accepted = {*known, *others}
-    for name in tree.value:
-        if name not in accepted:
-            hint = did_you_mean(name, known) or f"the {kind}s are {format_names(known)}"
-            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
+    accepted = {*names, *others}
+    for name in (name for name in tree.value if name not in accepted):
+        hint = did_you_mean(name, names) or f"the {kind}s are {format_names(names)}"
+        problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
 
 
-def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str], problems: Problems) -> bool:
-    """Report errors of a data source, and return whether there are any."""
-    before = len(problems.found)
-    named = [key for key in SOURCES if getattr(keys, key) is not None]
-    for key in ("file", "folder", "images", "texts"):
-        if "\0" in (getattr(keys, key) or ""):
-            message = f"`{key}` of {subject} is not a valid file name: it contains a null character"
-            problems.value(tree.value[key], Code.VALUE_NOT_ALLOWED, message, hint="remove it")
-    _check_split(tree, keys, subject, named, heads, problems)
-    _check_query(tree, keys, subject, problems)
-    _check_folders(tree, keys, subject, problems)
-    _check_text(tree, keys, subject, problems)
-    if len(named) > 1 and named != ["query", "file"]:
-        _refuse(tree, named[1], f"`{named[1]}` of {subject} cannot be used with `{named[0]}`", problems)
-    if keys.windows is not None and not {"file", "query"}.intersection(named):
-        hint = "windows are taken from the rows of a table"
-        problems.key(
-            tree, "windows", Code.VALUE_NOT_ALLOWED, f"`windows` of {subject} needs `file` or `query`", hint=hint
-        )
-    if keys.windows is not None and keys.drop_missing_targets:
-        hint = "fill in the missing values: without a row, the windows around it are gone"
-        _refuse(
-            tree,
-            "drop_missing_targets",
-            f"`drop_missing_targets` of {subject} cannot be used with `windows`",
-            problems,
-            hint,
-        )
-    if not named and keys.folder is None and getattr(keys, "split", None) is None:  # `folder` is told below
-        what = "`file` or `split`" if hasattr(keys, "split") else "`file`"
-        problems.node(tree, Code.MISSING_KEY, f"{subject} needs {what}", subject="file", hint=_FILE)
-    return len(problems.found) > before
+class _SourceCheck:
+    """Reports the contradictions of a source of rows."""
 
+    def __init__(self, tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
+        self.tree, self.keys, self.subject, self.problems = tree, keys, subject, problems
+        self.rows = [key for key in SOURCES if getattr(keys, key) is not None]
+        self.split: Any = getattr(keys, "split", None)
+        self.suffix = "" if keys.file is None else suffix_of(Path(keys.file))
 
-def _refuse(tree: Tree, key: str, message: str, problems: Problems, hint: str = "remove one of them") -> None:
-    problems.value(tree.value[key], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    def _wrong(self, key: str, message: str, hint: str) -> None:
+        not_allowed(self.tree.value[key], message, self.problems, hint)
 
+    def _excludes(self, key: str, other: str, hint: str = "remove one of them") -> None:
+        self._wrong(key, f"`{key}` of {self.subject} cannot be used with {other}", hint)
 
-def _check_split(
-    tree: Tree, keys: DataKeys, subject: str, named: list[str], heads: list[str], problems: Problems
-) -> None:
-    split: Any = getattr(keys, "split", None)
-    for key in ("stratify", "by"):
-        if getattr(keys, key, None) is not None and split is None:
-            hint = "set the fraction of the training rows, for example `split: 0.1`"
-            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of {subject} needs `split`", hint=hint)
-    if split is None:
-        return
-    if named:
-        _refuse(tree, "split", f"`split` of {subject} cannot be used with `{named[0]}`", problems)
-    in_order = "by" if getattr(keys, "by", None) is not None else "split" if isinstance(split, dict) else None
-    stratify = getattr(keys, "stratify", None)
-    if isinstance(split, dict) and not split:
-        hint = "for example `split: {last: 0.1}`"
-        problems.value(tree.value["split"], Code.MISSING_KEY, f"`split` of {subject} needs `last`", hint=hint)
-    elif isinstance(split, dict) and in_order == "by":
-        hint = "write `split: 0.2` for windows, `split: {last: 0.2}` for other rows"
-        _refuse(tree, "by", f"`by` of {subject} cannot be used with `last`", problems, hint)
-    if stratify is not None and in_order is not None:
-        hint = "rows that are split in their order have the classes that they have"
-        _refuse(tree, "stratify", f"`stratify` of {subject} cannot be used with a split in order", problems, hint)
-    if stratify is not None and heads and stratify not in heads:
-        hint = did_you_mean(stratify, heads) or f"the heads are {format_names(heads)}"
-        message = f"`stratify` of {subject} names an unknown head '{stratify}'"
-        problems.value(tree.value["stratify"], Code.UNKNOWN_NODE, message, hint=hint)
+    def _needs(self, key: str, what: str, hint: str) -> None:
+        self.problems.key(self.tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of {self.subject} needs {what}", hint=hint)
 
+    def _lacks(self, key: str, what: str, hint: str) -> None:
+        self.problems.node(self.tree, Code.MISSING_KEY, f"{self.subject} needs {what}", subject=key, hint=hint)
 
-def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
-    database = keys.file is not None and suffix_of(Path(keys.file)) in DATABASES
-    if database and keys.query is None:
-        hint = 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
-        problems.node(tree, Code.MISSING_KEY, f"{subject} needs `query`", subject="query", hint=hint)
-    if keys.query is not None and keys.file is not None and not database:
-        hint = (
-            f"name the file in the query: `SELECT … FROM '{keys.file}'`; `file` is a {' or '.join(DATABASES)} database"
-        )
-        _refuse(tree, "file", f"`file` of {subject} cannot be used with `query`", problems, hint)
-    if keys.folder is not None and keys.query is None:
-        hint = "other names are relative to the spec"
-        if not any(getattr(keys, key) is not None for key in SOURCES):
-            hint = (
-                "a folder of rows is `images: pictures` or `texts: reviews`, with `labels: folder` for its subfolders"
-            )
-        problems.key(tree, "folder", Code.VALUE_NOT_ALLOWED, f"`folder` of {subject} needs `query`", hint=hint)
+    def is_wrong(self, heads: list[str]) -> bool:
+        """Report what is wrong, and return whether anything is."""
+        before, keys = len(self.problems.found), self.keys
+        for key in ("file", "folder", "images", "texts"):
+            if "\0" in (getattr(keys, key) or ""):
+                message = f"`{key}` of {self.subject} is not a valid file name: it contains a null character"
+                self._wrong(key, message, "remove it")
+        self._check_split(heads)
+        self._check_query()
+        if keys.labels is not None and keys.images is None and keys.texts is None:
+            hint = "labels of a table are a column: `targets: {head: column}`"
+            self._needs("labels", "`images` or `texts`", hint)
+        self._check_text()
+        if len(self.rows) > 1 and self.rows != ["query", "file"]:
+            self._excludes(self.rows[1], f"`{self.rows[0]}`")
+        if keys.windows is not None and not {"file", "query"}.intersection(self.rows):
+            self._needs("windows", "`file` or `query`", "windows are taken from the rows of a table")
+        if keys.windows is not None and keys.drop_missing_targets:
+            hint = "fill in the missing values: without a row, the windows around it are gone"
+            self._excludes("drop_missing_targets", "`windows`", hint)
+        if not self.rows and keys.folder is None and self.split is None:  # `folder` is told by _check_query
+            self._lacks("file", "`file` or `split`" if hasattr(keys, "split") else "`file`", _FILE)
+        return len(self.problems.found) > before
 
+    def _check_split(self, heads: list[str]) -> None:
+        split, stratify, by = self.split, getattr(self.keys, "stratify", None), getattr(self.keys, "by", None)
+        if split is None:
+            for key in (key for key, value in (("stratify", stratify), ("by", by)) if value is not None):
+                hint = "set the fraction of the training rows, for example `split: 0.1`"
+                self._needs(key, "`split`", hint)
+            return
+        if self.rows:
+            self._excludes("split", f"`{self.rows[0]}`")
+        if isinstance(split, dict) and not split:
+            message = f"`split` of {self.subject} needs `last`"
+            hint = "for example `split: {last: 0.1}`"
+            self.problems.value(self.tree.value["split"], Code.MISSING_KEY, message, hint=hint)
+        elif isinstance(split, dict) and by is not None:
+            self._excludes("by", "`last`", "write `split: 0.2` for windows, `split: {last: 0.2}` for other rows")
+        if stratify is not None and (by is not None or isinstance(split, dict)):
+            hint = "rows that are split in their order have the classes that they have"
+            self._excludes("stratify", "a split in order", hint)
+        if stratify is not None and heads and stratify not in heads:
+            hint = did_you_mean(stratify, heads) or f"the heads are {format_names(heads)}"
+            message = f"`stratify` of {self.subject} names an unknown head '{stratify}'"
+            self.problems.value(self.tree.value["stratify"], Code.UNKNOWN_NODE, message, hint=hint)
 
-def _check_text(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
-    """Report how texts are read, where the rows are no table of text."""
-    suffix = "" if keys.file is None else suffix_of(Path(keys.file))
-    for key in ("delimiter", "decimal", "thousands", "strip", "encoding"):
-        given = getattr(keys, key) != DataKeys.model_fields[key].default
-        if given and not suffix.startswith((".csv", ".tsv", *([".jsonl"] if key == "encoding" else []))):
-            hint = "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
-            message = f"`{key}` of {subject} needs a `file` that ends in .csv or .tsv"
-            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    form = TextForm(None, keys.decimal, keys.thousands)
-    named = [set(given) for given in (form.decimal, form.thousands) if isinstance(given, dict)]
-    for column in sorted(set().union({""}, *named)):
-        decimal, thousands = form.marks(column)
-        if decimal == thousands:
-            of = f" of column '{column}'" if column else ""
-            message = f"`decimal` and `thousands`{of} of {subject} are both {decimal!r}"
-            hint = 'where columns differ, name them: `thousands: {price: ","}`'
-            problems.value(tree.value["thousands"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    for mark in keys.strip:
-        if re.search(r"[\d.,+\-\s']", mark):
-            message = f"`strip` of {subject} cannot contain {mark!r:.40}, which may be a part of a number"
-            problems.value(tree.value["strip"], Code.VALUE_NOT_ALLOWED, message, hint="marks such as `%` or `EUR`")
-    delimiter = keys.delimiter
-    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in _NO_DELIMITERS):
-        hint = 'one character, such as `";"` or `"\\t"`'
-        message = f"`delimiter` of {subject} cannot be {delimiter!r:.40}"
-        problems.value(tree.value["delimiter"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
-    elif delimiter is not None and delimiter == keys.decimal:
-        hint = "cells and decimals have different marks; cells in quotes may contain both"
-        message = f"`delimiter` and `decimal` of {subject} are both {delimiter!r}"
-        problems.value(tree.value["delimiter"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    def _check_query(self) -> None:
+        file, has_query, is_database = self.keys.file, self.keys.query is not None, self.suffix in DATABASES
+        if is_database and not has_query:
+            hint = 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
+            self._lacks("query", "`query`", hint)
+        if has_query and file is not None and not is_database:
+            databases = f"`file` is a {' or '.join(DATABASES)} database"
+            self._excludes("file", "`query`", f"name the file in the query: `SELECT … FROM '{file}'`; {databases}")
+        if self.keys.folder is not None and not has_query:
+            hint = "other names are relative to the spec"
+            if not self.rows:
+                hint = "a folder of rows is `images: pictures` or `texts: reviews`"
+                hint += ", with `labels: folder` for its subfolders"
+            self._needs("folder", "`query`", hint)
 
-
-def _check_folders(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
-    if keys.labels is not None and keys.images is None and keys.texts is None:
-        hint = "labels of a table are a column: `targets: {head: column}`"
-        message = f"`labels` of {subject} needs `images` or `texts`"
-        problems.key(tree, "labels", Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    def _check_text(self) -> None:
+        """Report how texts are read, where the rows are no table of text."""
+        keys, subject = self.keys, self.subject
+        for key in ("delimiter", "decimal", "thousands", "strip", "encoding"):
+            is_set = getattr(keys, key) != DataKeys.model_fields[key].default
+            if is_set and not self.suffix.startswith((".csv", ".tsv", *([".jsonl"] if key == "encoding" else []))):
+                hint = (
+                    "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
+                )
+                self._needs(key, "a `file` that ends in .csv or .tsv", hint)
+        form = TextForm(None, keys.decimal, keys.thousands)
+        columns = [set(marks) for marks in (form.decimal, form.thousands) if isinstance(marks, dict)]
+        for column in sorted(set().union({""}, *columns)):
+            decimal, thousands = form.marks(column)
+            if decimal == thousands:
+                of = f" of column '{column}'" if column else ""
+                message = f"`decimal` and `thousands`{of} of {subject} are both {decimal!r}"
+                self._wrong("thousands", message, 'where columns differ, name them: `thousands: {price: ","}`')
+        for mark in keys.strip:
+            if re.search(r"[\d.,+\-\s']", mark):
+                message = f"`strip` of {subject} cannot contain {mark!r:.40}, which may be a part of a number"
+                self._wrong("strip", message, "marks such as `%` or `EUR`")
+        cells = keys.delimiter
+        if cells is not None and (len(cells) != 1 or not cells.isascii() or cells in _NO_DELIMITERS):
+            message = f"`delimiter` of {subject} cannot be {cells!r:.40}"
+            self._wrong("delimiter", message, 'one character, such as `";"` or `"\\t"`')
+        elif cells is not None and cells == keys.decimal:
+            message = f"`delimiter` and `decimal` of {subject} are both {cells!r}"
+            hint = "cells and decimals have different marks; cells in quotes may contain both"
+            self._wrong("delimiter", message, hint)
 
 
 VERSION = 1
-REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
 _MISSING = {
     "graphspec": f"begin with `graphspec: {VERSION}`",
     "name": "write a name for the run directory and the ONNX graph",
@@ -368,24 +341,15 @@ _MISSING = {
     "layers": "for example `layers: [{name: y, type: Dense, units: 1}]`",
     "outputs": "name a node as a head: `outputs: {y: {loss: mean_squared_error}}`",
 }
-KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data", "search")
 
 
 def parse(
     source: str | os.PathLike[str] | Mapping[str, Any], sets: Sequence[str] = ()
 ) -> tuple[Spec | None, list[Diagnostic]]:
-    """Read, expand and parse a spec.
+    """Read, expand and parse a spec: a file's path or a dict, with overrides ``key.path=VALUE``.
 
-    Args:
-        source: a file's path, or a dict.
-        sets: overrides ``key.path=VALUE``.
-
-    Returns:
-        The spec with everything that is valid, and all problems sorted by position. The spec is None if the document
-        cannot be read or is too large.
-
-    Raises:
-        UsageError: an override is malformed or leads nowhere.
+    Return the spec with everything that is valid, and all problems sorted by position. The spec is None if the document
+    cannot be read or is too large. UsageError: an override is malformed or leads nowhere.
     """
     problems = Problems()
     try:
@@ -396,12 +360,7 @@ def parse(
 
 
 def parse_tree(tree: Tree, base: Path | None, problems: Problems | None = None) -> tuple[Spec | None, list[Diagnostic]]:
-    """Expand and parse a document that has been read, see :func:`parse`.
-
-    Args:
-        base: the folder of the spec; None for a dict.
-        problems: those of reading.
-    """
+    """Expand and parse a document that has been read, with the problems of reading, see :func:`parse`."""
     problems = problems or Problems()
     _check_document(tree, problems)
     expanded = expand(tree, problems)
@@ -410,7 +369,6 @@ def parse_tree(tree: Tree, base: Path | None, problems: Problems | None = None) 
 
 
 def _check_document(tree: Tree, problems: Problems) -> None:
-    """Report unknown and missing keys of the document."""
     missing = [key for key in REQUIRED if key not in tree.value]
     meant: set[str] = set()
     for key in tree.value:
@@ -425,14 +383,12 @@ def _check_document(tree: Tree, problems: Problems) -> None:
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
-    """Return the spec with everything that is valid in the document."""
     empty = Tree({}, tree.mark)
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
-    if name and not is_name(name):
-        message, hint = bad_name("`name`", name)
-        problems.value(sections["name"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if name:
+        check_name("`name`", name, partial(problems.value, sections["name"]))
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
     heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
@@ -464,8 +420,7 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
     if tree is None or tree.unknown:
         return
     if isinstance(tree.value, bool) or not isinstance(tree.value, int):
-        message = f"`graphspec` must be an integer, not {describe(tree)}"
-        problems.value(tree, Code.WRONG_TYPE, message, hint=f"write `graphspec: {VERSION}`")
+        wrong_type(tree, "`graphspec` must be an integer", problems, f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
         hint = f"write `graphspec: {VERSION}`, or use a newer graphspec"
         problems.value(tree, Code.UNKNOWN_VERSION, f"language version {tree.value} is not known", hint=hint)
@@ -475,13 +430,9 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
     if tree is None or tree.unknown:
         return None
     if not isinstance(tree.value, str):
-        message = f"`{key}` must be text, not {describe(tree)}"
-        problems.value(tree, Code.WRONG_TYPE, message, hint=type_hint(tree, "text") or "write text")
+        wrong_type(tree, f"`{key}` must be text", problems, type_hint(tree, "text") or "write text")
         return None
     return tree.value
-
-
-# Nodes
 
 
 def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) -> list[NodeDecl]:
@@ -491,17 +442,16 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
             layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems, blocks)
     for item in expanded.unused:
         _calls(item, problems)
-        check_written(item, LAYERS.get(_type((item.owner or item).tree) or ""), problems)
+        check_written(item, _class(item.owner or item), problems)
     nodes = []
     for item in expanded.nodes:
         owner = item.owner or item
-        layer = None if item.failed else layers.get(id(owner.tree))
-        written = check_written(item, LAYERS.get(_type(owner.tree) or ""), problems)
+        written = check_written(item, _class(owner), problems)
         nodes.append(
             NodeDecl(
                 name=item.full,
-                type=_type(owner.tree),
-                layer=layer,
+                type=owner.tree.text("type"),
+                layer=None if item.failed else layers.get(id(owner.tree)),
                 inputs=expanded.refs[item.full] if written is not None else [None],
                 share=None if item.owner is None else item.owner.full,
                 trainable=owner.trainable,
@@ -515,77 +465,50 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
     return nodes
 
 
-def _type(tree: Tree) -> str | None:
-    kind = tree.get("type")
-    return kind.value if kind is not None and isinstance(kind.value, str) else None
+def _class(item: Item) -> type[Layer] | None:
+    return LAYERS.get(item.tree.text("type") or "")
 
 
 def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer | None:
     """Return the layer of a node, or None if it is wrong. ``blocks`` are the names of the document's blocks."""
-    tree = item.tree
-    kind = _type(tree)
-    own = () if (known := LAYERS.get(kind or "")) is None else known.own_keys
-    trainable = tree.get("trainable") if "trainable" not in own else None
-    if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
-        message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
-        problems.value(
-            trainable,
-            Code.WRONG_TYPE,
-            message,
-            hint=type_hint(trainable, "true or false") or "write false to freeze it",
-        )
+    tree, cls = item.tree, _class(item)
+    kind = tree.text("type")
+    own = () if cls is None else cls.own_keys
+    if "trainable" not in own:
+        is_flag(tree.get("trainable"), f"`trainable` of '{item.full}'", problems, "write false to freeze it")
     if item.failed or kind is None:
         return None
     if kind in LAYERS.refused:
         reason, hint = LAYERS.refused[kind]
-        problems.value(
-            tree.value["type"], Code.VALUE_NOT_ALLOWED, f"{kind} '{item.full}' is refused: {reason}", hint=hint
-        )
+        not_allowed(tree.value["type"], f"{kind} '{item.full}' is refused: {reason}", problems, hint)
         return None
-    cls = LAYERS.get(kind)
     if cls is None:
         hint = unknown_layer_hint(tree, kind, blocks)
         problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*(k for k in ENTRY_KEYS if k not in own), *cls.call_arguments, *cls.call_options)
-    copied = item_name(tree) if tree.get("repeat") is not None else None  # an error concerns all copies
+    copied = tree.text("name") if tree.get("repeat") is not None else None  # an error concerns all copies
     name = item.full if copied is None else item.scope.prefix + copied
     return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
 
 
 def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
     """Return Keras's call arguments of a node as lists of references."""
-    cls = LAYERS.get(_type(item.tree) or "")
+    cls = _class(item)
     calls: dict[str, list[Ref | None]] = {}
     for key in cls.call_arguments if cls is not None else ():
         argument = item.tree.get(key)
         if argument is None or (argument.value is None and not argument.unknown):
             continue
-        refs: list[Ref | None] = []
-        for value in argument.value if isinstance(argument.value, list) else [argument]:
-            if isinstance(value.value, str):
-                refs.append(resolve(InputRef.named(item.scope, value), problems))
-                continue
-            refs.append(None)
-            if not value.unknown:
-                message = f"`{key}` of '{item.full}' must contain names of nodes, not {describe(value)}"
-                hint = "write a node's name, or `name:k` for its output k"
-                problems.value(value, Code.WRONG_TYPE, message, hint=hint)
-        calls[key] = refs
+        message = f"`{key}` of '{item.full}' must contain names of nodes"
+        names = argument.value if isinstance(argument.value, list) else [argument]
+        calls[key] = [resolve_name(item.scope, name, message, problems) for name in names]
     return calls
 
 
 def _options(item: Item, problems: Problems) -> dict[str, bool]:
     """Return Keras's call arguments of a node that are true or false."""
-    cls = LAYERS.get(_type((item.owner or item).tree) or "")
-    options: dict[str, bool] = {}
-    for key in cls.call_options if cls is not None else ():
-        value = item.tree.get(key)
-        if value is None or value.unknown:
-            continue
-        if not isinstance(value.value, bool):
-            message = f"`{key}` of '{item.full}' must be true or false, not {describe(value)}"
-            problems.value(value, Code.WRONG_TYPE, message, hint=type_hint(value, "true or false") or "write true")
-            continue
-        options[key] = value.value
-    return options
+    cls = _class(item.owner or item)
+    flags = {key: item.tree.get(key) for key in (cls.call_options if cls is not None else ())}
+    what = {key: f"`{key}` of '{item.full}'" for key in flags}
+    return {key: flag.value for key, flag in flags.items() if flag and is_flag(flag, what[key], problems, "write true")}

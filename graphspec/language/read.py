@@ -11,20 +11,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from ruamel.yaml import events as yaml
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 from ruamel.yaml.reader import ReaderError
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GivenText, Mark, Problems, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.base.errors import (
+    NOWHERE,
+    Diagnostic,
+    GivenText,
+    Mark,
+    Problems,
+    SourceFile,
+    SpecError,
+    did_you_mean,
+    shorten,
+)
 from graphspec.base.text import count_breaks, line_of
 from graphspec.language.override import override
 from graphspec.language.scan import ERRORS, events
@@ -41,16 +43,11 @@ from graphspec.language.tree import (
 )
 
 # Convert a spec from a dict to a marked tree with plain values. Everything else in the dict is reported.
-_MARK: Final = Mark("<dict>")
 _ALLOWED: Final = "a spec contains mappings, lists, text, numbers, true, false and null"
 
 
 def tree_from_dict(source: Mapping[Any, Any], problems: Problems) -> Tree:
-    """Return the tree of a dict.
-
-    Raises:
-        SpecError: the dict is too deep, contains itself, or is too large (GS110).
-    """
+    """Return the tree of a dict; SpecError (GS110) if it is too deep, contains itself, or is too large."""
     return _Converter(problems).convert(source, "", 0)
 
 
@@ -69,70 +66,63 @@ class _Converter:
             plain = _plain(value)
         except Exception as error:  # the methods of a user's class may raise anything
             return self._refuse(path, f"a {_type_name(value)} cannot be read: {type(error).__name__}")
-        if isinstance(plain, _Items):
-            return self._mapping(plain.values, path, depth)
+        if isinstance(plain, tuple):
+            return self._mapping(plain, path, depth)
         if isinstance(plain, list):
-            return Tree(
-                [self.convert(item, child_path(path, str(i)), depth + 1) for i, item in enumerate(plain)], _MARK
-            )
+            items = [self.convert(item, child_path(path, str(i)), depth + 1) for i, item in enumerate(plain)]
+            return Tree(items, NOWHERE)
         if plain is _UNSUPPORTED:
             return self._refuse(path, f"a spec cannot contain a {_type_name(value)}")
         if (message := scalar_problem(plain)) is not None:
-            self.problems.at(_MARK, Code.VALUE_NOT_ALLOWED, message, path=path, hint="write it shorter")
-            return Tree(None, _MARK, unknown=True)
-        return Tree(plain, _MARK)
+            return self._refuse(path, message, Code.VALUE_NOT_ALLOWED, "write it shorter")
+        return Tree(plain, NOWHERE)
 
-    def _mapping(self, items: list[tuple[Any, Any]], path: str, depth: int) -> Tree:
+    def _mapping(self, items: Iterable[tuple[Any, Any]], path: str, depth: int) -> Tree:
         children: dict[str, Tree] = {}
         for key, child in items:
             name = _key(key)
             if name is None:
-                message = f"a key must be a string, not {describe(key)}"
-                self.problems.at(_MARK, Code.WRONG_TYPE, message, path=child_path(path, describe(key)), hint="use text")
+                quoted = describe(key)
+                self._refuse(child_path(path, quoted), f"a key must be a string, not {quoted}", hint="use text")
             elif len(name) > MAX_KEY:
                 raise self._too_large(f"a key has {len(name):,} characters, at most {MAX_KEY:,}", path)
             elif (problem := scalar_problem(name)) is not None:
-                self.problems.at(_MARK, Code.VALUE_NOT_ALLOWED, problem, path=path, hint="use other text")
+                self._refuse(path, problem, Code.VALUE_NOT_ALLOWED, "use other text")
             elif name in children:
                 message = f"key '{name}' is given twice, as text and as a number"
-                self.problems.at(
-                    _MARK, Code.DUPLICATE_KEY, message, path=child_path(path, name), hint="remove one of them"
-                )
+                self._refuse(child_path(path, name), message, Code.DUPLICATE_KEY, "remove one of them")
             else:
                 children[name] = self.convert(child, child_path(path, name), depth + 1)
-        return Tree(children, _MARK, dict.fromkeys(children, _MARK))
+        return Tree(children, NOWHERE, dict.fromkeys(children, NOWHERE))
 
-    def _refuse(self, path: str, message: str) -> Tree:
-        self.problems.at(_MARK, Code.WRONG_TYPE, message, path=path, hint=_ALLOWED)
-        return Tree(None, _MARK, unknown=True)
+    def _refuse(self, path: str, message: str, code: str = Code.WRONG_TYPE, hint: str = _ALLOWED) -> Tree:
+        """Report a value, and return an unknown one in its place."""
+        self.problems.at(NOWHERE, code, message, path=path, hint=hint)
+        return Tree(None, NOWHERE, unknown=True)
 
     @staticmethod
     def _too_large(message: str, path: str) -> SpecError:
         hint = "real specs have about ten levels and short keys"
-        return SpecError([Diagnostic(Code.DOCUMENT_TOO_LARGE, message, _MARK.file, path=path, hint=hint)])
-
-
-class _Items:
-    """The keys and values of a mapping."""
-
-    def __init__(self, values: list[tuple[Any, Any]]) -> None:
-        self.values = values
+        return fail(NOWHERE.file, message, code=Code.DOCUMENT_TOO_LARGE, path=path, hint=hint)
 
 
 _UNSUPPORTED: Final = object()
 
 
 def _plain(value: Any) -> Any:
-    """Return a builtin scalar, a list, or :class:`_Items`; ``_UNSUPPORTED`` for other objects."""
+    """Return a builtin scalar, a list, a mapping as a tuple of pairs, or ``_UNSUPPORTED`` for other objects.
+
+    Of endless iterables it is one item more than a spec may contain, so that they are reported as too large.
+    """
     if value is None or isinstance(value, bool):
         return value
     for kind in (str, int, float):
         if isinstance(value, kind):
             return value if type(value) is kind else _exactly(kind, value)
     if isinstance(value, Mapping):
-        return _Items([(key, child) for key, child in _limited(value.items())])
+        return tuple((key, child) for key, child in islice(value.items(), MAX_VALUES + 1))
     if isinstance(value, list | tuple):
-        return list(_limited(value))
+        return [*islice(value, MAX_VALUES + 1)]
     if isinstance(value, os.PathLike):
         path = os.fspath(value)
         return _exactly(str, path) if isinstance(path, str) else _UNSUPPORTED
@@ -145,11 +135,6 @@ def _plain(value: Any) -> Any:
 def _exactly(kind: type, value: Any) -> Any:
     """Return an instance of a subclass as a builtin, ignoring the methods of the subclass."""
     return {str: str.__str__, int: int.__int__, float: float.__float__}[kind](value)
-
-
-def _limited(items: Iterable[Any]) -> Iterator[Any]:
-    """Yield at most one item more than a spec may contain, so that endless iterables are reported as too large."""
-    return islice(items, MAX_VALUES + 1)
 
 
 def _key(key: Any) -> str | None:
@@ -206,27 +191,25 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
         bracket = "{" if match[1] == "}" else "["
         hint = f"insert a comma before it, or close the '{bracket}' of line {start}"
     if position is not None:
-        line = line_of(text, position.line + 1) or ""
-        if re.search(r"""(?<!["'$])\$\{""", line):
+        text_of_line = line_of(text, position.line + 1) or ""
+        if re.search(r"""(?<!["'$])\$\{""", text_of_line):
             hint = 'put quotes around a variable inside braces: "${x}"'
-        elif "\t" in line[: position.column + 1]:
+        elif "\t" in text_of_line[: position.column + 1]:
             hint = "indent with spaces, not with tabs"
         elif "mapping values are not allowed" in message:
             hint = "check the indentation; put quotes around text that contains ': '"
         elif "cannot start any token" in message:
             hint = "put quotes around text that begins with this character"
     hint = hint or "check indentation, quotes and brackets here and in the lines above"
-    if position is None:
-        return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, hint=hint)
-    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, position.line + 1, position.column + 1, hint=hint)
+    line, column = (None, None) if position is None else (position.line + 1, position.column + 1)
+    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
 
 
 # Load the text of a spec from a file, a pipe or a device, up to a limit.
-MAX_BYTES: Final = 16 * 2**20
-"""The largest file. A spec of 10,000 layers has about 2 MB."""
-MAX_LINES: Final = MAX_VALUES
-"""The largest number of lines."""
+MAX_BYTES: Final = 16 * 2**20  # the largest file. A spec of 10,000 layers has about 2 MB
+MAX_LINES: Final = MAX_VALUES  # the largest number of lines
 
+_FIRST = "`graphspec init` writes a first spec"
 _SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFSOCK: "a socket"}
 
@@ -237,15 +220,14 @@ def fail(file: str, message: str, *, line: int | None = None, column: int | None
 
 
 def load(file: str) -> SourceFile:
-    """Read a file once and return its name with its text. ``/dev/stdin``, named pipes and process substitution work, too.
+    """Read a file once and return its name with its text, also of ``/dev/stdin`` and of pipes, whose writer it waits for.
 
-    Reading from a pipe waits for its writer.
-
-    Raises:
-        SpecError: the file cannot be read or is not text (GS101), or it is too large (GS110).
+    SpecError: it cannot be read or is not text (GS101), or it is too large (GS110).
     """
     if isinstance(file, GivenText):
-        return _given(file)
+        if len(file.text) > MAX_BYTES:
+            raise _too_large(file, f"the text has {len(file.text) / 2**20:.0f} MiB")
+        return file
     path = Path(file)
     try:
         status = path.stat()
@@ -260,7 +242,7 @@ def load(file: str) -> SourceFile:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        hint = did_you_mean(file, _specs_beside(path)) or "`graphspec init` writes a first spec"
+        hint = did_you_mean(file, _specs_beside(path)) or _FIRST
         raise fail(file, f"no such file: {shorten(file)!r}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -268,34 +250,9 @@ def load(file: str) -> SourceFile:
     if max(size, len(data)) > MAX_BYTES:
         much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
         raise _too_large(file, f"the file has {much} MiB")
-    return SourceFile(file, _decoded(file, data))
-
-
-def _too_large(file: str, size: str) -> SpecError:
-    text = f"{size}, but a spec has at most {MAX_BYTES // 2**20}"
-    return fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? store data in separate files")
-
-
-def _given(file: GivenText) -> GivenText:
-    """Return a text that is no file, unless it is too large."""
-    if len(file.text) > MAX_BYTES:
-        raise _too_large(file, f"the text has {len(file.text) / 2**20:.0f} MiB")
-    return file
-
-
-def _specs_beside(path: Path) -> list[str]:
-    """Return the specs in the folder of ``path``."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # UTF-16 has a byte-order mark
     try:
-        return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
-    except OSError:
-        return []
-
-
-def _decoded(file: str, data: bytes) -> str:
-    """Decode UTF-8, or UTF-16 with a byte-order mark."""
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return data.decode(encoding)
+        return SourceFile(file, data.decode(encoding))
     except UnicodeDecodeError as error:
         head = data[: error.start].decode(encoding, "ignore")
         line, column = line_and_column(head, len(head))
@@ -303,21 +260,20 @@ def _decoded(file: str, data: bytes) -> str:
         raise fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
 
 
-def check_lines(file: str, text: str) -> None:
-    """Refuse a text with too many lines. Every line takes time, even an empty one.
+def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> SpecError:
+    hint = "is it a spec? store data in separate files"
+    return fail(file, f"{size}, but a spec has at most {most}", code=Code.DOCUMENT_TOO_LARGE, hint=hint)
 
-    Raises:
-        SpecError: GS110.
-    """
-    if (lines := count_breaks(text)) > MAX_LINES:
-        message = f"the document has {lines:,} lines, but a spec has at most {MAX_LINES:,}"
-        hint = "is it a spec? store data in separate files"
-        raise fail(file, message, code=Code.DOCUMENT_TOO_LARGE, line=None, hint=hint)
+
+def _specs_beside(path: Path) -> list[str]:
+    try:
+        return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
+    except OSError:
+        return []
 
 
 # Read a text or a dict to a marked tree.
-MAX_PROBLEMS = 10_000
-"""Reading stops after this many problems, such as tags and duplicate keys."""
+MAX_PROBLEMS = 10_000  # reading stops after this many problems, such as tags and duplicate keys
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(
@@ -362,11 +318,7 @@ def read(
 
 
 def read_value(text: str, file: str) -> Tree:
-    """Return the tree of a YAML value that is not in a file, such as one of the command line. Its marks have no line.
-
-    Raises:
-        SpecError: the text is not YAML.
-    """
+    """Return the tree of a YAML value that is not in a file, such as one of the command line. Its marks have no line."""
     problems = Problems()
     tree = _Builder(file, problems, without_lines=True).build(text or "null")
     problems.check()
@@ -378,12 +330,12 @@ class _Open:
 
     __slots__ = ("anchor", "key", "key_mark", "marks", "start", "unknown", "value")
 
-    def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, anchor: str | None) -> None:
+    def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, unknown: bool) -> None:
         self.value: Any = value
-        self.start, self.anchor, self.unknown = start, anchor, False
+        self.start, self.anchor, self.unknown = start, start.anchor, unknown
         self.marks: dict[str, Mark] = {}
         self.key: str | None = None
-        self.key_mark: Mark | None = None
+        self.key_mark = NOWHERE
 
 
 class _Builder:
@@ -396,43 +348,39 @@ class _Builder:
         self.count = 0
 
     def build(self, text: str) -> Tree:
-        """Return the tree of the only document in ``text``."""
-        check_lines(self.file, text)
+        """Return the tree of the only document in ``text``. Every line takes time, even an empty one."""
+        if (lines := count_breaks(text)) > MAX_LINES:
+            raise _too_large(self.file, f"the document has {lines:,} lines", f"{MAX_LINES:,}")
         top: Tree | None = None
         for event in self._events(text):
             tree: Tree
-            if isinstance(event, ScalarEvent):
-                mark = self._mark(event)
+            if isinstance(event, yaml.ScalarEvent):
                 if self._expects_key():
-                    self._set_key(event, mark)
+                    self._set_key(event)
                     continue
-                before = len(self.problems.found)
+                before, mark = len(self.problems.found), self._mark(event)
                 value = self._scalar(event, mark)
                 tree = Tree(value, mark, unknown=len(self.problems.found) > before)
-                self._remember(event.anchor, tree)
-            elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+                if event.anchor is not None:
+                    self.anchors[event.anchor] = tree
+            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 self._open(event)
                 continue
-            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 tree = self._close(event)
-            elif isinstance(event, AliasEvent):
-                if self._expects_key():
-                    raise self._stop(
-                        event, Code.WRONG_TYPE, "a key must be a string, not an alias", "replace the alias by its text"
-                    )
+            elif isinstance(event, yaml.AliasEvent):
                 tree = self._alias(event)
-            elif isinstance(event, DocumentStartEvent) and top is not None:
-                raise self._stop(
-                    event, Code.UNREADABLE_DOCUMENT, "a second document begins here", "one file holds one spec"
-                )
+            elif isinstance(event, yaml.DocumentStartEvent) and top is not None:
+                hint = "one file holds one spec"
+                raise self._stop(event, "a second document begins here", hint, Code.UNREADABLE_DOCUMENT)
             else:
                 continue
-            if not self.stack:
-                top = tree
-            else:
+            if self.stack:
                 self._add(tree)
+            else:
+                top = tree
         if top is None:
-            raise fail(self.file, "the file is empty", line=1, column=1, hint="`graphspec init` writes a first spec")
+            raise fail(self.file, "the file is empty", line=1, column=1, hint=_FIRST)
         return top
 
     def _events(self, text: str) -> Iterator[Any]:
@@ -455,71 +403,66 @@ class _Builder:
         steps = [entry.key if isinstance(entry.value, dict) else str(len(entry.value)) for entry in self.stack]
         return ".".join(step for step in steps if step is not None)
 
-    def _stop(self, event: Any, code: str, message: str, hint: str | None = None) -> SpecError:
+    def _report(self, mark: Mark, code: str, message: str, hint: str | None) -> None:
+        self.problems.at(mark, code, message, path=self._path(), hint=hint)
+
+    def _stop(self, event: Any, message: str, hint: str, code: str = Code.DOCUMENT_TOO_LARGE) -> SpecError:
         """Return the error that stops reading, with all problems found before."""
-        self.problems.at(self._mark(event), code, message, path=self._path(), hint=hint)
+        self._report(self._mark(event), code, message, hint)
         return SpecError(self.problems.found)
 
-    def _too_deep(self, event: Any) -> SpecError:
-        text = f"the document is deeper than {MAX_DEPTH} levels"
-        return self._stop(
-            event, Code.DOCUMENT_TOO_LARGE, text, "real specs have about ten levels; is a bracket not closed?"
-        )
+    def _check_depth(self, event: Any, levels: int) -> None:
+        if levels > MAX_DEPTH:
+            hint = "real specs have about ten levels; is a bracket not closed?"
+            raise self._stop(event, f"the document is deeper than {MAX_DEPTH} levels", hint)
 
     def _expects_key(self) -> bool:
         """Return whether the next event is a key of a mapping."""
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
-    def _set_key(self, event: Any, mark: Mark) -> None:
+    def _set_key(self, event: Any) -> None:
         text: str = event.value
+        mark = self._mark(event)
         if len(text) > MAX_KEY:
             message = f"a key has {len(text):,} characters, at most {MAX_KEY:,}"
-            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, message, "is a quotation mark not closed?")
+            raise self._stop(event, message, "is a quotation mark not closed?")
         before = len(self.problems.found)
         value = self._scalar(event, mark)
-        entry = self.stack[-1]
         if value is None and len(self.problems.found) > before:
             value = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = text
         if not isinstance(value, str):
-            message = f"a key must be a string, not {describe(value)}"
-            self.problems.at(
-                mark,
-                Code.WRONG_TYPE,
-                message,
-                path=child_path(self._path(), text or "null"),
-                hint="put quotes around it",
-            )
+            if isinstance(value, bool) or not isinstance(value, int):
+                path = child_path(self._path(), text or "null")
+                message = f"a key must be a string, not {describe(value)}"
+                self.problems.at(mark, Code.WRONG_TYPE, message, path=path, hint="put quotes around it")
             value = text
-        entry.key, entry.key_mark = value, mark
+        self.stack[-1].key, self.stack[-1].key_mark = value, mark
 
     def _open(self, event: Any) -> None:
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
         if self._expects_key():
-            word = "mapping" if isinstance(event, MappingStartEvent) else "list"
             hint = "check the indentation; put quotes around text that begins with a bracket"
-            if isinstance(event, MappingStartEvent) and event.flow_style:
+            if is_mapping and event.flow_style:
                 hint = 'put quotes around a variable inside braces: "${x}"'
-            raise self._stop(event, Code.WRONG_TYPE, f"a key must be a string, not a {word}", hint)
+            message = f"a key must be a string, not a {'mapping' if is_mapping else 'list'}"
+            raise self._stop(event, message, hint, Code.WRONG_TYPE)
         before = len(self.problems.found)
         self._check_tag(event, None)
         unknown = len(self.problems.found) > before
-        if len(self.stack) >= MAX_DEPTH:
-            raise self._too_deep(event)
+        self._check_depth(event, len(self.stack) + 1)
         self._count(event, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
-        self.stack.append(_Open({} if isinstance(event, MappingStartEvent) else [], event, event.anchor))
-        self.stack[-1].unknown = unknown
+        self.stack.append(_Open({} if is_mapping else [], event, unknown))
 
     def _close(self, event: Any) -> Tree:
         entry = self.stack.pop()
-        start = entry.start
-        mark = self._mark(start, event.end_mark)
-        if not start.flow_style and entry.marks:
+        mark = self._mark(entry.start, event.end_mark)
+        if not entry.start.flow_style and entry.marks:
             mark = next(iter(entry.marks.values()))
         tree = Tree(entry.value, mark, entry.marks, unknown=entry.unknown)
-        self._remember(entry.anchor, tree)
+        if entry.anchor is not None:
+            self.anchors[entry.anchor] = tree
         return tree
 
     def _add(self, tree: Tree) -> None:
@@ -527,32 +470,28 @@ class _Builder:
         if isinstance(entry.value, list):
             entry.value.append(tree)
             return
-        assert entry.key is not None
-        assert entry.key_mark is not None
-        if entry.key in entry.value:
-            first = entry.marks[entry.key].line
+        key = entry.key or ""
+        if key in entry.value:
+            first = entry.marks[key].line
             where = "" if first is None else f"; first at line {first}"
-            message = f"key '{entry.key}' is given twice{where}"
-            self.problems.at(entry.key_mark, Code.DUPLICATE_KEY, message, path=self._path(), hint="remove one of them")
+            self._report(entry.key_mark, Code.DUPLICATE_KEY, f"key '{key}' is given twice{where}", "remove one of them")
         else:
-            entry.value[entry.key], entry.marks[entry.key] = tree, entry.key_mark
+            entry.value[key], entry.marks[key] = tree, entry.key_mark
         entry.key = None
-
-    def _remember(self, anchor: str | None, tree: Tree) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = tree
 
     def _alias(self, event: Any) -> Tree:
         name = event.anchor
+        if self._expects_key():
+            message = "a key must be a string, not an alias"
+            raise self._stop(event, message, "replace the alias by its text", Code.WRONG_TYPE)
         if name not in self.anchors:
             hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
-            raise self._stop(event, Code.UNREADABLE_DOCUMENT, f"no anchor '&{name}' precedes this alias", hint)
+            raise self._stop(event, f"no anchor '&{name}' precedes this alias", hint, Code.UNREADABLE_DOCUMENT)
         tree = self.anchors[name]
         if tree is None:
             text = f"alias '*{name}' is inside its own anchor and never ends"
-            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "replace the alias by a value")
-        if len(self.stack) + tree.depth > MAX_DEPTH:
-            raise self._too_deep(event)
+            raise self._stop(event, text, "replace the alias by a value")
+        self._check_depth(event, len(self.stack) + tree.depth)
         self._count(event, tree.size)
         return tree
 
@@ -560,30 +499,23 @@ class _Builder:
         self.count += values
         if len(self.problems.found) > MAX_PROBLEMS:
             text = f"there are more than {MAX_PROBLEMS:,} problems before this line: reading stops here"
-            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "fix these first")
+            raise self._stop(event, text, "fix these first")
         if self.count > MAX_VALUES:
             text = f"the document has more than {MAX_VALUES:,} values after its aliases are expanded"
-            raise self._stop(
-                event,
-                Code.DOCUMENT_TOO_LARGE,
-                text,
-                "use fewer aliases, and `repeat` or `blocks` for many nodes",
-            )
+            raise self._stop(event, text, "use fewer aliases, and `repeat` or `blocks` for many nodes")
 
     def _check_tag(self, event: Any, value: Any) -> str | None:
         """Return the short tag of an event in the core schema. Report other tags, which would construct objects."""
         tag = event.tag
         if tag is None or tag == "!":
-            return "str" if tag == "!" and isinstance(event, ScalarEvent) else None
+            return "str" if tag == "!" and isinstance(event, yaml.ScalarEvent) else None
         name = str(tag).removeprefix("tag:yaml.org,2002:")
         expected = _CORE_TAGS.get(name) if name != tag else None
-        kind = type(value) if isinstance(event, ScalarEvent) else dict if isinstance(event, MappingStartEvent) else list
+        kind = {yaml.MappingStartEvent: dict, yaml.SequenceStartEvent: list}.get(type(event)) or type(value)
         if expected is None or not (expected is str or kind is expected or (expected is float and kind is int)):
             written = f"!!{name}" if name != tag else name
             text = f"tag '{written}' is not allowed: a spec contains only plain values"
-            self.problems.at(
-                self._mark(event), Code.UNREADABLE_DOCUMENT, text, path=self._path(), hint="remove the tag"
-            )
+            self._report(self._mark(event), Code.UNREADABLE_DOCUMENT, text, "remove the tag")
             return None
         return name
 
@@ -594,11 +526,10 @@ class _Builder:
         try:
             value = text if event.style is not None else plain_value(text)
         except ValueError as error:
-            hint = "put quotes around it if it is text"
-            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, str(error), path=self._path(), hint=hint)
+            self._report(mark, Code.VALUE_NOT_ALLOWED, str(error), "put quotes around it if it is text")
             return None
         if (message := scalar_problem(value)) is not None:
-            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="shorten or remove it")
+            self._report(mark, Code.VALUE_NOT_ALLOWED, message, "shorten or remove it")
             return None
         if event.ctag is not None:
             tag = self._check_tag(event, value)
@@ -615,11 +546,7 @@ def joined(text: str) -> str:
 
 
 def plain_value(text: str) -> Scalar:
-    """Return the value of a plain scalar by the core schema of YAML 1.2.
-
-    Raises:
-        ValueError: the number has too many digits.
-    """
+    """Return the value of a plain scalar by the core schema of YAML 1.2; ValueError if a number has too many digits."""
     if text in _NULL:
         return None
     if text in _BOOL:

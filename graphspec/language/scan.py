@@ -62,10 +62,7 @@ ERRORS: Final = (YAMLError, ValueError, IndexError, KeyError, AssertionError, Ov
 
 
 def scanner(text: str, *, tolerant: bool = False) -> tuple[Any, dict[int, str]]:
-    """Return a scanner of a text, which has ``peek_token`` and ``get_token``, and a table that translates its scalars.
-
-    Only a tolerant scanner raises nothing.
-    """
+    """Return a scanner and a table that translates its scalars. Only a tolerant scanner raises nothing."""
     if tolerant:
         text = Reader.NON_PRINTABLE.sub("?", text)
     text, back = _prepared(text)
@@ -75,11 +72,7 @@ def scanner(text: str, *, tolerant: bool = False) -> tuple[Any, dict[int, str]]:
 
 
 def events(text: str) -> Iterator[Any]:
-    """Yield the events of a stream.
-
-    Raises:
-        YAMLError: the text is not YAML; or another one of ``ERRORS``.
-    """
+    """Yield the events of a stream. What is not YAML raises one of ``ERRORS``."""
     text, back = _prepared(text)
     parsed = _yaml(_FastScanner).parse(text)
     if not back:
@@ -143,8 +136,6 @@ class _FastScanner(Scanner):
         self.reader = loader.reader
         super().__init__(loader=loader)
 
-    # Tokens
-
     def check_token(self, *choices: Any) -> bool:
         if not self.tokens or self.possible_simple_keys:
             while self.need_more_tokens():
@@ -178,8 +169,6 @@ class _FastScanner(Scanner):
         self.unwind_indent(self.reader.column)
         return self.fetch_plain()
 
-    # Runs of characters
-
     def _consume(self, pattern: re.Pattern[str], limit: int | None = None) -> str:
         """Consume and return what ``pattern`` matches at the current position, at most ``limit`` characters."""
         reader = self.reader
@@ -190,12 +179,10 @@ class _FastScanner(Scanner):
         return text
 
     def _check_length(self, pattern: re.Pattern[str], what: str) -> None:
-        """Raise if ``pattern`` matches more characters than a name may have."""
         reader = self.reader
         match = pattern.match(reader.buffer, reader.pointer)
         if match is not None and match.end() - match.start() > MAX_KEY:
-            text = f"found {what} of more than {MAX_KEY} characters"
-            raise ScannerError(None, None, text, reader.get_mark())
+            raise ScannerError(None, None, f"found {what} of more than {MAX_KEY} characters", reader.get_mark())
 
     def scan_anchor(self, TokenClass: Any) -> Any:
         self._check_length(_WORD, "an anchor or alias")
@@ -224,8 +211,6 @@ class _FastScanner(Scanner):
 
     def scan_line_break(self) -> Any:
         return super().scan_line_break() if self.reader.peek() in _BREAKS else ""
-
-    # Plain scalars
 
     def scan_plain(self) -> Any:
         reader = self.reader
@@ -269,8 +254,6 @@ class _FastScanner(Scanner):
         """Fold a line break and the empty lines after it, as in a plain or quoted scalar."""
         return [first, *breaks] if first != "\n" else breaks or [" "]
 
-    # Quoted scalars
-
     def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
         text = self._consume(_DOUBLE if double else _SINGLE)
         if not double:
@@ -300,8 +283,6 @@ class _FastScanner(Scanner):
                 return breaks
             breaks.append(self.scan_line_break())
         return super().scan_flow_scalar_breaks(double, start_mark)
-
-    # Block scalars
 
     def scan_block_scalar(self, style: Any, rt: bool | None = False) -> Any:
         reader = self.reader
@@ -355,8 +336,7 @@ class _FastScanner(Scanner):
             breaks.append(self.scan_line_break())
             end = reader.get_mark()
         if 0 < first < most:
-            text = "more indented follow up line than first in a block scalar"
-            raise ScannerError(text, reader.get_mark())
+            raise ScannerError("more indented follow up line than first in a block scalar", reader.get_mark())
         return breaks, most, end
 
     def scan_block_scalar_breaks(self, indent: int) -> Any:
@@ -413,9 +393,8 @@ class _TolerantScanner(_FastScanner):
         mark = self.reader.get_mark()
         for _ in range(count):
             self.remove_possible_simple_key()
-            self.tokens.append(
-                (FlowMappingEndToken if self.flow_context.pop() == "{" else FlowSequenceEndToken)(mark, mark)
-            )
+            kind = FlowMappingEndToken if self.flow_context.pop() == "{" else FlowSequenceEndToken
+            self.tokens.append(kind(mark, mark))
 
     def _rest(self, style: str | None) -> Any:
         """Return the rest of the line, or up to the next sign of a mapping or list in brackets, as a scalar."""

@@ -9,18 +9,19 @@ conditions follows the names, so that one ``pattern`` refuses unknown ones, with
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
 from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.parse import REQUIRED, VERSION, DataKeys, ValidationKeys
+from graphspec.language.parse import VERSION, DataKeys, ValidationKeys
 from graphspec.language.search import ObjectiveKeys, SearchKeys
-from graphspec.language.sections import WEIGHT_FILE, HeadKeys, InputKeys, TrainingKeys
+from graphspec.language.sections import REQUIRED, WEIGHT_FILE, HeadKeys, InputKeys, TrainingKeys
 from graphspec.vocabulary.callbacks.logging import Refused
 from graphspec.vocabulary.layers import CELLS, LAYERS
 
@@ -29,12 +30,10 @@ Schema = dict[str, Any]
 
 VARIABLE: Schema = {"$ref": "#/$defs/variable"}
 VARIABLE_DEFINITION: Schema = {"type": "string", "pattern": r"\$\{", "title": "variable"}
-HIDDEN: Schema = {"doNotSuggest": True}
-"""Accepted, but not offered: a keyword of yaml-language-server and of VS Code."""
+HIDDEN: Schema = {"doNotSuggest": True}  # accepted, but not offered: a keyword of yaml-language-server and of VS Code
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "true or false", "null": "null", "string": "text"}
 _ANNOTATIONS = ("title", "description", "default")
-_SHORTEST = 50
-"""The number of characters from which a repeated schema is worth a definition of its own."""
+_SHORTEST = 50  # the number of characters from which a repeated schema is worth a definition of its own
 
 
 def arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
@@ -42,21 +41,16 @@ def arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
     generated = cls.model_json_schema()
     required = generated.get("required", [])
     only = {field.alias or name: _only(field.metadata) for name, field in cls.model_fields.items()}
-    found = {}
-    for key, value in generated.get("properties", {}).items():
-        core = compact(value) if only[key] is None else _constant(only[key])
-        found[key] = {**core, **_text(value, key in required)}
+    properties = generated.get("properties", {})
+    found = {key: (only[key] or compact(value)) | _text(value, key in required) for key, value in properties.items()}
     return found, required
 
 
-def _only(metadata: Sequence[Any]) -> Only | None:
-    """Return the validator of an argument with one allowed value, or None."""
-    return next((found for item in metadata if isinstance(found := getattr(item, "func", None), Only)), None)
-
-
-def _constant(only: Only | None) -> Schema:
-    """Return the schema of an argument with one allowed value. An editor does not offer it."""
-    assert only is not None
+def _only(metadata: Sequence[Any]) -> Schema | None:
+    """Return the schema of an argument with one allowed value, which an editor does not offer; None for others."""
+    only = next((found for item in metadata if isinstance(found := getattr(item, "func", None), Only)), None)
+    if only is None:
+        return None
     return {"title": f"only {shown(only.allowed)}", "const": only.allowed, "errorMessage": only.message, **HIDDEN}
 
 
@@ -99,10 +93,10 @@ def compact(value: Schema) -> Schema:
     merged: Schema = {key: item for member in scalars for key, item in member.items() if key != "type"}
     if kinds:
         types = [*types, *(name for name in ("string", "object") if name not in types)]
-        merged["allOf"] = [{"$ref": f"#/$defs/{kind['x-kind']}"} for kind in kinds]
+        merged["allOf"] = [reference(kind["x-kind"]) for kind in kinds]
     elif not others and not texts:
         types.append("string")
-        merged |= {"pattern": VARIABLE_DEFINITION["pattern"], "errorMessage": f"Expected {title}."}
+        merged |= {**_PATTERN, "errorMessage": f"Expected {title}."}
     types.sort(key=lambda name: name == "null")  # editors complete a key with a value of the first type
     one: Schema = {"type": types if len(types) > 1 else types[0], **merged} if types else {}
     if not others:
@@ -129,9 +123,8 @@ def _members(value: Schema) -> list[Schema]:
         value["minItems"] = value.pop("minLength")
     if isinstance(value.get("properties"), dict):
         required = value.get("required", [])
-        value["properties"] = {
-            key: {**compact(child), **_text(child, key in required)} for key, child in value["properties"].items()
-        }
+        properties = value["properties"].items()
+        value["properties"] = {key: compact(child) | _text(child, key in required) for key, child in properties}
     for key in ("items", "additionalProperties"):
         if isinstance(value.get(key), dict):
             value[key] = compact(value[key])
@@ -156,80 +149,67 @@ def _words(member: Schema) -> str:
 
 
 def share(schema: Schema) -> None:
-    """Move repeated schemas of arguments to ``$defs``: first types without texts, then whole arguments."""
+    """Move repeated schemas of arguments to ``$defs``: types without texts, whole arguments, then types inside them."""
     definitions: Schema = schema["$defs"]
-    found = [(key, argument) for part in list(_properties(schema)) for key, argument in part.items()]
-    counts = Counter(_text_of(_core(argument)) for _, argument in found)
-    names: dict[str, str] = {}
-    for _, argument in found:
-        core = _core(argument)
-        text = _text_of(core)
-        if counts[text] > 1 and len(text) >= _SHORTEST:
-            if text not in names:
-                names[text] = _free(definitions, _slug(argument["title"]))
-                definitions[names[text]] = core
-            texts = {key: value for key, value in argument.items() if key in ("description", "default")}
-            argument.clear()
-            argument |= {"$ref": f"#/$defs/{names[text]}", **texts}
-    counts = Counter(_text_of(argument) for _, argument in found)
+    properties = [child for key, child in _walk(schema) if key == "properties"]
+    found = [(key, one) for part in properties for key, one in part.items() if isinstance(one, dict) and "title" in one]
+    whole = [argument for _, argument in found]
+    _move(definitions, whole, lambda part, _: _slug(part["title"]), {}, without=("description", "default"))
     keys = Counter((_text_of(argument), key) for key, argument in found)
-    names.clear()
-    for _, argument in found:
-        text = _text_of(argument)
-        if counts[text] > 1 and len(text) >= _SHORTEST:
-            if text not in names:
-                key = max((key for other, key in keys if other == text), key=lambda key: keys[text, key])
-                names[text] = _free(definitions, key)
-                definitions[names[text]] = dict(argument)
-            argument.clear()
-            argument["$ref"] = f"#/$defs/{names[text]}"
-    _share_parts(schema)
 
+    def usual_key(_: Schema, text: str) -> str:
+        return str(max((key for other, key in keys if other == text), key=lambda key: keys[text, key]))
 
-def _share_parts(schema: Schema) -> None:
-    """Move repeated types inside arguments, such as the items of lists, to ``$defs``."""
-    definitions: Schema = schema["$defs"]
+    _move(definitions, whole, usual_key, {})
+    parts = [
+        part
+        for key, child in _walk(schema, inner_first=True)
+        for part in ([child] if key == "items" else child if key == "anyOf" else [])
+        if isinstance(part, dict) and "title" in part and "const" not in part
+    ]
     known = {_text_of(value): name for name, value in definitions.items()}
-    found = list(_parts(schema))
-    counts = Counter(_text_of(part) for part in found)
-    for part in found:
-        text = _text_of(part)
+    _move(definitions, parts, lambda part, _: _slug(part["title"]), known)
+
+
+def _move(
+    definitions: Schema,
+    parts: Sequence[Schema],
+    name: Callable[[Schema, str], str],
+    known: dict[str, str],
+    without: Sequence[str] = (),
+) -> None:
+    """Replace repeated parts by references to definitions; ``without`` are keys that stay beside the reference.
+
+    ``name`` names the definition of a part, from it and its text; ``known`` are names of definitions by their texts.
+    """
+
+    def core(part: Schema) -> Schema:
+        return {key: value for key, value in part.items() if key not in without}
+
+    counts = Counter(_text_of(core(part)) for part in parts)
+    for part in parts:
+        text = _text_of(core(part))
         if len(text) < _SHORTEST or (counts[text] == 1 and text not in known):
             continue
         if text not in known:
-            known[text] = _free(definitions, _slug(part["title"]))
-            definitions[known[text]] = dict(part)
+            wanted = name(part, text)
+            free = (wanted if k == 1 else f"{wanted}-{k}" for k in itertools.count(1))
+            known[text] = next(one for one in free if one not in definitions)
+            definitions[known[text]] = core(part)
+        rest = {key: part[key] for key in part if key in without}
         part.clear()
-        part["$ref"] = f"#/$defs/{known[text]}"
+        part |= {**reference(known[text]), **rest}
 
 
-def _parts(value: Any) -> Iterator[Schema]:
-    """Yield the titled items of lists and alternatives of a type in a schema, the inner ones first."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            yield from _parts(child)
-            parts = [child] if key == "items" else child if key == "anyOf" else []
-            yield from (part for part in parts if isinstance(part, dict) and "title" in part and "const" not in part)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _parts(child)
-
-
-def _properties(value: Any) -> Iterator[dict[str, Schema]]:
-    """Return the properties of all mappings in a schema, if they have titles: arguments."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            if key == "properties":
-                yield {name: item for name, item in child.items() if isinstance(item, dict) and "title" in item}
-            yield from _properties(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _properties(child)
-
-
-def _core(argument: Schema) -> Schema:
-    """Return an argument without its description and its default."""
-    return {key: value for key, value in argument.items() if key not in ("description", "default")}
+def _walk(value: Any, *, inner_first: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of all mappings in a schema, each with its value, before or after those in the value."""
+    items = [("", child) for child in value] if isinstance(value, list) else []
+    for key, child in value.items() if isinstance(value, dict) else items:
+        if not inner_first:
+            yield key, child
+        yield from _walk(child, inner_first=inner_first)
+        if inner_first:
+            yield key, child
 
 
 def _text_of(value: Schema) -> str:
@@ -237,46 +217,36 @@ def _text_of(value: Schema) -> str:
 
 
 def _slug(title: str) -> str:
-    """Return a title as part of a definition's name."""
     for sign, word in {"≥": "from", ">": "above", "≤": "to", "<": "below"}.items():
         title = title.replace(sign, word)
     return re.sub(r"[^\w.]+", "-", title).strip("-")
 
 
-def _free(definitions: Schema, name: str) -> str:
-    """Return a name that no definition has: ``name``, ``name-2`` and so on."""
-    count, free = 1, name
-    while free in definitions:
-        count += 1
-        free = f"{name}-{count}"
-    return free
-
-
 # Schemas of the classes of a registry: their names with texts, and the arguments that a ``type`` has.
+_PATTERN = {"pattern": VARIABLE_DEFINITION["pattern"]}
 OPTION: Schema = {
     "title": "true or false",
     "type": ["boolean", "string"],
-    "pattern": VARIABLE_DEFINITION["pattern"],
+    **_PATTERN,
     "errorMessage": "Expected true or false.",
     "description": "Keras's call argument. Default: false.",
 }
-NAMES: Schema = {
-    "anyOf": [
-        {"type": "string", "title": "name"},
-        {"type": "array", "title": "list of names", "items": {"type": "string"}, "minItems": 1},
-    ]
-}
+
+
+def _names(items: Schema) -> Schema:
+    named = {"type": "string", "title": "name"}
+    return {"anyOf": [named, {"type": "array", "title": "list of names", "items": items, "minItems": 1}]}
+
+
+NAMES = _names({"type": "string"})
 _ANY: Schema = {"description": "", "allOf": [True]}
 """An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
 compares titles and texts."""
-_MANY = 5
-"""The number of arguments that the text of a class lists."""
-_GROUP = 7
-"""The number of conditions from which one in front of them saves time."""
+_MANY = 5  # the number of arguments that the text of a class lists
+_GROUP = 7  # the number of conditions from which one in front of them saves time
 _ONNX = "onnx."
 """The names of ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %."""
-_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
-"""Arguments that this text leaves out."""
+_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")  # arguments that this text leaves out
 
 
 def paragraphs_of(cls: type) -> list[str]:
@@ -368,17 +338,14 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
             for name in (primary, *others):
                 about = f"Another name of {primary}." if name != primary and name.lower() == alike else text
                 names.append({"enum": [name], "title": name, "enumDescriptions": [about]})
-    variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
-    return {"if": variable, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
+    return {"if": _PATTERN, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
 
 
-def known_schema(registry: Registry[Any]) -> Schema:
+def _known_schema(registry: Registry[Any]) -> Schema:
     """Return the condition of a known name. Editors cannot suggest one, and all names would make a long message."""
     names = [name for cls in accepted(registry) for name in _aliases(registry, cls)]
-    return {
-        "pattern": _exactly(names),
-        "errorMessage": f"There is no {registry.kind} of this name; `graphspec validate` suggests one.",
-    }
+    message = f"There is no {registry.kind} of this name; `graphspec validate` suggests one."
+    return {"pattern": _exactly(names), "errorMessage": message}
 
 
 def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
@@ -412,7 +379,6 @@ def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
 
 
 def _of_type(pattern: str) -> Schema:
-    """Return the condition of a mapping whose ``type`` has a pattern."""
     return {"properties": {"type": {"pattern": pattern}}}
 
 
@@ -432,31 +398,20 @@ def common(registry: Registry[Any]) -> dict[str, Neutral]:
         key: meaning
         for key, meaning in first.neutral.items()
         if all(cls.neutral.get(key) == meaning for cls in others)
-        and (not meaning.values or all(not _has_field(cls, key) for cls in (first, *others)))
+        # an argument of a class, other than a key of nodes that is one in this class alone
+        and not (
+            meaning.values
+            and any(key in cls.model_fields and key not in getattr(cls, "own_keys", ()) for cls in (first, *others))
+        )
     }
-
-
-def _has_field(cls: type[Config], key: str) -> bool:
-    """Return whether a key is an argument of a class, other than a key of nodes that is one in this class alone."""
-    return key in cls.model_fields and key not in getattr(cls, "own_keys", ())
-
-
-def definitions_of(kind: str, registry: Registry[Any]) -> Schema:
-    """Return the definitions of the classes by name; operations of one signature have one, with the first one's name."""
-    classes = [cls for cls in accepted(registry) if not is_operation(registry, cls)]
-    found = {f"{kind}.{primary_name(registry, cls)}": _typed(registry, cls) for cls in classes}
-    firsts = [(group[0], registry.get(group[0])) for group in signatures(registry)]
-    return found | {f"{kind}.{name}": _typed(registry, cls) for name, cls in firsts if cls is not None}
 
 
 def signatures(registry: Registry[Any]) -> list[list[str]]:
     """Return the names of the operations that have arguments, those with equal ones together."""
     groups: dict[str, list[str]] = {}
     for cls in accepted(registry):
-        if is_operation(registry, cls) and cls.model_fields:
-            name = primary_name(registry, cls)
-            if name.startswith(_ONNX):
-                continue
+        name = primary_name(registry, cls)
+        if is_operation(registry, cls) and cls.model_fields and not name.startswith(_ONNX):
             typed = {key: value for key, value in _typed(registry, cls).items() if key != "title"}
             groups.setdefault(f"{name.partition('.')[0]} {json.dumps(typed, sort_keys=True)}", []).append(name)
     return list(groups.values())
@@ -465,10 +420,8 @@ def signatures(registry: Registry[Any]) -> list[list[str]]:
 def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
     """Return the schema of the arguments of ``cls``; the mapping around them forbids all other keys."""
     properties, required = arguments(cls)
-    calls = {
-        key: {**NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
-        for key in getattr(cls, "call_arguments", ())
-    }
+    nodes = {**NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
+    calls = {key: dict(nodes) for key in getattr(cls, "call_arguments", ())}
     calls |= {key: dict(OPTION) for key in getattr(cls, "call_options", ())}  # `share` changes each on its own
     shared = common(registry)
     own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in shared}
@@ -476,11 +429,10 @@ def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
     return {**typed, "required": required} if required else typed
 
 
-# The JSON Schema of the section ``search`` and of spaces.
-def search_schema(keys: Schema, objective: Schema) -> Schema:
-    """Return the schema of the section ``search``, from those of its keys and of its objective's."""
-    paths = {"type": "object", "additionalProperties": {"$ref": "#/$defs/space"}, "minProperties": 1}
-    changed = {"space": paths, "objective": objective}
+def _search_schema() -> Schema:
+    keys = section_schema(SearchKeys)
+    paths = {"type": "object", "additionalProperties": reference("space"), "minProperties": 1}
+    changed = {"space": paths, "objective": section_schema(ObjectiveKeys)}
     texts = {key: {"description": keys["properties"][key]["description"]} for key in changed}
     return {**keys, "properties": keys["properties"] | {key: changed[key] | texts[key] for key in changed}}
 
@@ -489,45 +441,39 @@ def space_schema() -> Schema:
     """Return the schema of a space of values."""
     log = {"type": "boolean", "description": "Whether equal ratios are equally likely, not equal differences."}
 
-    def numbers(kind: str) -> Schema:
+    def numbers(key: str, kind: str) -> Schema:
         bounds = {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
-        text = "The lowest and the highest value; both are included."
-        key = "int" if kind == "integer" else "float"
+        bounds["description"] = "The lowest and the highest value; both are included."
         step = {"type": kind, "exclusiveMinimum": 0, "description": "The distance of neighbours."}
-        keys = {key: {**bounds, "description": text}, "log": log, "step": step}
-        return {"title": key, "type": "object", "properties": keys, "required": [key], "additionalProperties": False}
+        return _closed({key: bounds, "log": log, "step": step}, [key], title=key)
 
     text = "The values. A mapping in it may contain spaces, which only exist if it is chosen."
-    values = {"choice": {"type": "array", "minItems": 1, "description": text}}
-    choice = {"title": "choice", "type": "object", "properties": values, "required": ["choice"]}
-    return {"anyOf": [numbers("number"), numbers("integer"), {**choice, "additionalProperties": False}]}
+    choice = _closed({"choice": {"type": "array", "minItems": 1, "description": text}}, ["choice"], title="choice")
+    return {"anyOf": [numbers("float", "number"), numbers("int", "integer"), choice]}
+
+
+def _closed(properties: Schema, required: Sequence[str] = (), **more: str) -> Schema:
+    """Return the schema of a mapping with these keys and no others."""
+    needed = {"required": [*required]} if required else {}
+    return {**more, "type": "object", "properties": properties, **needed, "additionalProperties": False}
+
+
+def _about(text: str, value: Schema) -> Schema:
+    return {**value, "description": text}
 
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
-_NUMBER: Schema = {"type": ["number", "string"], "pattern": VARIABLE_DEFINITION["pattern"]}
-_INPUTS: Schema = {
-    "anyOf": [
-        {"type": "string", "title": "name"},
-        {
-            "type": "array",
-            "title": "list of names",
-            "items": {
-                "anyOf": [{"type": ["string", "number", "null"]}, {"type": "array", "items": _NUMBER, "minItems": 1}]
-            },
-            "minItems": 1,
-        },
-    ]
-}
+_NUMBERS: Schema = {"type": "array", "items": {"type": ["number", "string"], **_PATTERN}, "minItems": 1}
 NODE_KEYS: dict[str, Schema] = {
     "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
     "inputs": {
-        **_INPUTS,
+        **_names({"anyOf": [{"type": ["string", "number", "null"]}, _NUMBERS]}),
         "description": "One name or a list: inputs, nodes, or `node:k` for output k. Default: the node above. "
         "Operations take numbers, too.",
     },
     "trainable": {
         "type": ["boolean", "string", "array"],
-        "pattern": VARIABLE_DEFINITION["pattern"],
+        **_PATTERN,
         "errorMessage": "Expected true or false.",
         "default": True,
         "description": "`false` freezes the weights. Default: true. Of an ONNX file it says what trains.",
@@ -535,7 +481,7 @@ NODE_KEYS: dict[str, Schema] = {
     "repeat": {
         "type": ["integer", "string"],
         "minimum": 1,
-        "pattern": VARIABLE_DEFINITION["pattern"],
+        **_PATTERN,
         "errorMessage": "Expected an integer.",
         "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
@@ -547,28 +493,18 @@ BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 
 def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a spec."""
-    definitions: Schema = {
-        "variable": VARIABLE_DEFINITION,
-        "node": _node(),
-        "block": block_schema(),
-        "space": space_schema(),
-    }
+    definitions = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": block_schema(), "space": space_schema()}
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
         definitions[f"{kind}-name"] = names_schema(kind, registry)
-        definitions[f"{kind}-known"] = known_schema(registry)
+        definitions[f"{kind}-known"] = _known_schema(registry)
         definitions[f"{kind}-arguments"] = arguments_schema(kind, registry)
-        definitions |= definitions_of(kind, registry)
-    made: Schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "graphspec",
-        "description": "A neural network as data.",
-        "type": "object",
-        "properties": document_properties(),
-        "required": list(REQUIRED),
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
+        names = [primary_name(registry, cls) for cls in accepted(registry) if not is_operation(registry, cls)]
+        names += [group[0] for group in signatures(registry)]  # operations of one signature have one definition
+        definitions |= {f"{kind}.{name}": _typed(registry, cls) for name in names if (cls := registry.get(name))}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "graphspec"}
+    head["description"] = "A neural network as data."
+    made: Schema = {**_closed(document_properties(), REQUIRED, **head), "$defs": definitions}
     made = json.loads(json.dumps(made))  # a tree of its own: `share` changes it in place
     share(made)
     return made
@@ -576,49 +512,37 @@ def schema() -> Schema:
 
 def document_properties() -> dict[str, Schema]:
     """Return the schemas of the keys of the document."""
+    heads = {**section_schema(HeadKeys), "type": ["object", "null"]}
+    parts = {
+        "train": _about("Training rows.", section_schema(DataKeys)),
+        "validation": _about("Rows for validation during training.", section_schema(ValidationKeys)),
+        "test": _about("Rows for the final evaluation.", section_schema(DataKeys)),
+    }
+    nodes = {"type": "array", "items": reference("node")}
     return {
         "graphspec": {"const": VERSION, "description": "Version of the language."},
         "name": {**_NAME, "description": "Names the run directory and the ONNX graph."},
         "description": {"type": "string", "description": "What the network is for."},
         "vars": {"type": "object", "description": "Variables: `${x}` anywhere below."},
         "inputs": _mapping(_input_or_record(), "Inputs by name, without the batch axis; or records."),
-        "blocks": _mapping({"$ref": "#/$defs/block"}, "Groups of layers that are instantiated with params."),
-        "layers": {
-            "type": "array",
-            "items": {"$ref": "#/$defs/node"},
-            "description": "The nodes; each reads the node above it unless it has `inputs`.",
-        },
-        "outputs": _mapping(
-            {**section_schema(HeadKeys), "type": ["object", "null"]},
-            "The heads; a head has the name of its node unless it has `layer`.",
-        ),
-        "training": {**section_schema(TrainingKeys), "description": "How the heads are trained."},
-        "data": {
-            "type": "object",
-            "properties": {
-                "train": {**section_schema(DataKeys), "description": "Training rows."},
-                "validation": {**section_schema(ValidationKeys), "description": "Rows for validation during training."},
-                "test": {**section_schema(DataKeys), "description": "Rows for the final evaluation."},
-            },
-            "additionalProperties": False,
-            "description": "The sources of the rows.",
-        },
-        "search": search_schema(section_schema(SearchKeys), section_schema(ObjectiveKeys)),
+        "blocks": _mapping(reference("block"), "Groups of layers that are instantiated with params."),
+        "layers": _about("The nodes; each reads the node above it unless it has `inputs`.", nodes),
+        "outputs": _mapping(heads, "The heads; a head has the name of its node unless it has `layer`."),
+        "training": _about("How the heads are trained.", section_schema(TrainingKeys)),
+        "data": _about("The sources of the rows.", _closed(parts)),
+        "search": _search_schema(),
     }
 
 
 def section_schema(cls: type[Config]) -> Schema:
     """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
     properties, required = arguments(cls)
-    closed: Schema = {"title": _title(cls), "type": "object", "properties": properties, "additionalProperties": False}
+    # the name of a section of the document: ``TrainingKeys`` are of `training`
+    title = {"HeadKeys": "head", "DataKeys": "data source"}.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
+    closed: Schema = {"title": title, "type": "object", "properties": properties, "additionalProperties": False}
     closed |= {"description": paragraphs[0]} if (paragraphs := paragraphs_of(cls))[0] else {}
     closed |= neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
     return closed if not required else {**closed, "required": required}
-
-
-def _title(cls: type[Config]) -> str:
-    """Return the name of a section of the document: ``TrainingKeys`` are of `training`."""
-    return {"HeadKeys": "head", "DataKeys": "data source"}.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
 
 
 def _input_or_record() -> Schema:
@@ -628,19 +552,15 @@ def _input_or_record() -> Schema:
     keys = given["properties"]
     both = {**given, "properties": {**keys, "columns": columns_schema()}}
     decided = {"type": "object", "anyOf": [{"required": [key]} for key in keys]}
-    return {
-        "type": "object",
-        "if": _has("columns"),
-        "then": record_schema(),
-        "else": {"if": decided, "then": given, "else": both},
-    }
+    alone = {"if": decided, "then": given, "else": both}
+    return {"type": "object", "if": _has("columns"), "then": record_schema(), "else": alone}
 
 
 def columns_schema() -> Schema:
     """Return the schema of the columns of a record."""
     text = arguments(RecordKeys)[0]["columns"]["description"]
-    column = {"type": ["string", "object"], "allOf": [{"$ref": "#/$defs/column"}]}
-    pattern = {"pattern": VARIABLE_DEFINITION["pattern"], "errorMessage": "Expected a mapping of columns."}
+    column = {"type": ["string", "object"], "allOf": [reference("column")]}
+    pattern = {**_PATTERN, "errorMessage": "Expected a mapping of columns."}
     return {"type": ["object", "string"], "additionalProperties": column, **pattern, "description": text}
 
 
@@ -654,7 +574,6 @@ def record_schema() -> Schema:
 
 
 def _mapping(value: Schema, description: str) -> Schema:
-    """Return the schema of a mapping from any keys to ``value``."""
     return {"type": "object", "additionalProperties": value, "description": description}
 
 
@@ -676,7 +595,8 @@ def _node() -> Schema:
     copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat", "weights")}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
     kinds = {"type": "string", "allOf": [reference("layer-name")]}
-    layer = {"title": "layer", "properties": {"type": kinds, **copies}, **neutral(_of_nodes())}
+    idle = {key: meaning for key, meaning in common(LAYERS).items() if key not in NODE_KEYS}
+    layer = {"title": "layer", "properties": {"type": kinds, **copies}, **neutral(idle)}
     layer["allOf"] = [reference("layer-arguments")]
     undecided = {
         "properties": {"type": kinds, "block": BLOCK, "share": SHARE},
@@ -691,11 +611,7 @@ def _node() -> Schema:
         "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
         "then": {"title": "share", "properties": {"share": SHARE, **options}},
-        "else": {
-            "if": _has("block"),
-            "then": instance,
-            "else": {"if": _has("type"), "then": layer, "else": undecided},
-        },
+        "else": {"if": _has("block"), "then": instance, "else": {"if": _has("type"), "then": layer, "else": undecided}},
         "unevaluatedProperties": False,
     }
 
@@ -705,27 +621,15 @@ def _has(key: str) -> Schema:
     return {"type": "object", "required": [key]}
 
 
-def _of_nodes() -> dict[str, Neutral]:
-    """Return the keys that every layer accepts without effect, and that a node does not define."""
-    return {key: neutral for key, neutral in common(LAYERS).items() if key not in NODE_KEYS}
-
-
 def block_schema() -> Schema:
     """Return the schema of a block definition."""
-    return {
-        "title": "block",
-        "type": "object",
-        "properties": {
-            "description": {"type": "string", "description": "What the block is for."},
-            "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
-            "inputs": {**NAMES, "description": "Names of the block's inputs."},
-            "layers": {"type": "array", "items": {"$ref": "#/$defs/node"}, "description": "The block's nodes."},
-            "outputs": {
-                **NAMES,
-                "description": "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k.",
-            },
-        },
-        "required": ["inputs", "layers", "outputs"],
-        "additionalProperties": False,
-        "description": "Layers that can be instantiated. They see the block's inputs, params, vars and each other.",
+    outputs = "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k."
+    keys = {
+        "description": {"type": "string", "description": "What the block is for."},
+        "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
+        "inputs": _about("Names of the block's inputs.", NAMES),
+        "layers": _about("The block's nodes.", {"type": "array", "items": reference("node")}),
+        "outputs": _about(outputs, NAMES),
     }
+    text = "Layers that can be instantiated. They see the block's inputs, params, vars and each other."
+    return _about(text, _closed(keys, ["inputs", "layers", "outputs"], title="block"))

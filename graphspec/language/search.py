@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from math import floor, isfinite
 from typing import Any, Literal
 
-from pydantic import Field
-
 from graphspec.base.codes import Code
-from graphspec.base.config import Config, PositiveInt
+from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import Problems, did_you_mean
-from graphspec.language.explain import salvage, validate
+from graphspec.language.explain import salvage, setting, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping
-from graphspec.language.tree import Tree, describe, format_value, type_hint
+from graphspec.language.tree import Tree, describe, format_value, is_flag, not_allowed, type_hint, wrong_type
 
 KINDS = ("float", "int", "choice")
-MAX_SPACES = 200
-"""The most spaces of one search."""
+MAX_SPACES = 200  # the most spaces of one search
 _KEYS = {"float": ("float", "log", "step"), "int": ("int", "log", "step"), "choice": ("choice",)}
 _FORMS = "write `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [values]}`"
 
@@ -26,25 +24,25 @@ _FORMS = "write `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [value
 class ObjectiveKeys(Config):
     """What a search optimizes."""
 
-    metric: str = Field("val_loss", description="A column of `history.csv`.")
-    goal: Literal["max", "min"] | None = Field(
-        None, description="`max` or `min`; by default as the metric says: a loss is minimized, an accuracy maximized."
+    metric: str = setting("val_loss", "A column of `history.csv`.")
+    goal: Literal["max", "min"] | None = setting(
+        None, "`max` or `min`; by default as the metric says: a loss is minimized, an accuracy maximized."
     )
 
 
 class SearchKeys(Config):
     """A search for good settings: `graphspec search` trains one run for each trial. `train` ignores it."""
 
-    space: dict[str, Any] = Field(description="By path, as in `--set`: the values that trials may take.")
-    trials: PositiveInt | None = Field(
-        None, description="The number of trials: 20 by default, and the whole grid for `sampler: grid`."
+    space: dict[str, Any] = setting(..., "By path, as in `--set`: the values that trials may take.")
+    trials: PositiveInt | None = setting(
+        None, "The number of trials: 20 by default, and the whole grid for `sampler: grid`."
     )
-    objective: dict[str, Any] | None = Field(None, description="What is optimized: `val_loss` by default.")
-    sampler: Literal["tpe", "random", "grid"] = Field(
-        "tpe", description="How values are chosen: `tpe` learns from earlier trials and needs the extra `search`."
+    objective: dict[str, Any] | None = setting(None, "What is optimized: `val_loss` by default.")
+    sampler: Literal["tpe", "random", "grid"] = setting(
+        "tpe", "How values are chosen: `tpe` learns from earlier trials and needs the extra `search`."
     )
-    prune: Literal["none", "median", "hyperband"] = Field(
-        "none", description="Which trials end early: those that are worse than others were at the same epoch."
+    prune: Literal["none", "median", "hyperband"] = setting(
+        "none", "Which trials end early: those that are worse than others were at the same epoch."
     )
 
 
@@ -71,47 +69,37 @@ def parse_search(tree: Tree, problems: Problems) -> Search | None:
     if len([*found.spaces()]) > MAX_SPACES:
         assert space is not None
         text = f"`space` contains more than {MAX_SPACES} spaces"
-        problems.value(space, Code.VALUE_NOT_ALLOWED, text, hint="search fewer settings at a time")
+        not_allowed(space, text, problems, "search fewer settings at a time")
     for wrong, message, hint in endless(found) if keys.sampler == "grid" else ():
-        problems.value(wrong, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        not_allowed(wrong, message, problems, hint)
     return None if len(problems.found) > before else found
 
 
 def _settings(tree: Tree, problems: Problems) -> list[Setting]:
     settings: list[Setting] = []
     if not tree.value:
-        problems.value(tree, Code.VALUE_NOT_ALLOWED, "`space` is empty: there is nothing to search", hint=_FORMS)
+        not_allowed(tree, "`space` is empty: there is nothing to search", problems, _FORMS)
     for path, child in tree.value.items():
-        mark = tree.key_marks.get(path, child.mark)
+        refuse = partial(problems.key, tree, path, Code.VALUE_NOT_ALLOWED)
         later = next((s.path for s in settings if s.path.startswith(f"{path}.")), None)
         if later is not None:
-            text = f"'{path}' replaces '{later}' above it"
-            problems.key(tree, path, Code.VALUE_NOT_ALLOWED, text, hint=f"write '{path}' first, or only one of them")
+            refuse(f"'{path}' replaces '{later}' above it", hint=f"write '{path}' first, or only one of them")
         if path.partition(".")[0] == "search":
-            text = f"'{path}' is not a setting of a network or its training"
-            problems.key(tree, path, Code.VALUE_NOT_ALLOWED, text, hint="remove it")
+            refuse(f"'{path}' is not a setting of a network or its training", hint="remove it")
         elif path == "training.workers":
-            text = "'training.workers' cannot be searched: a trial runs in one process"
-            problems.key(
-                tree, path, Code.VALUE_NOT_ALLOWED, text, hint="remove it; `graphspec search -j 2` runs two trials"
-            )
+            hint = "remove it; `graphspec search -j 2` runs two trials"
+            refuse("'training.workers' cannot be searched: a trial runs in one process", hint=hint)
         elif not is_space(child):
             if not child.unknown:
-                text = f"'{path}' must be a space of values, not {describe(child)}"
-                near = _meant(child)
-                problems.value(child, Code.WRONG_TYPE, text, hint=near or _FORMS)
+                hint = _FORMS
+                if isinstance(child.value, dict):
+                    hint = next(filter(None, (did_you_mean(key, KINDS) for key in child.value)), _FORMS)
+                elif isinstance(child.value, list) and child.value:
+                    hint = f"write `{{choice: {format_value(child.plain())}}}`"
+                wrong_type(child, f"'{path}' must be a space of values", problems, hint)
         elif (space := _space(child, path, problems)) is not None:
-            settings.append(Setting(path, mark, space))
+            settings.append(Setting(path, tree.key_marks.get(path, child.mark), space))
     return settings
-
-
-def _meant(tree: Tree) -> str | None:
-    """Return a hint for a mapping or a list that is nearly a space."""
-    if isinstance(tree.value, list) and tree.value:
-        return f"write `{{choice: {format_value(tree.plain())}}}`"
-    if isinstance(tree.value, dict):
-        return next((hint for key in tree.value if (hint := did_you_mean(key, KINDS)) is not None), None)
-    return None
 
 
 def is_space(tree: Tree) -> bool:
@@ -121,33 +109,26 @@ def is_space(tree: Tree) -> bool:
 
 def _space(tree: Tree, name: str, problems: Problems) -> Space | None:
     kind = next(kind for kind in KINDS if kind in tree.value)
-    wrong = [key for key in tree.value if key not in _KEYS[kind]]
-    for key in wrong:
-        hint = did_you_mean(key, _KEYS[kind]) or f"the keys of {_articled(kind)} space are {', '.join(_KEYS[kind])}"
-        problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of the space '{name}'", hint=hint)
-    if kind == "choice":
-        return _choice(tree, name, problems)
-    return _range(tree, name, problems, integer=kind == "int")
-
-
-def _articled(kind: str) -> str:
-    return f"an {kind}" if kind == "int" else f"a {kind}"
+    for key in (key for key in tree.value if key not in _KEYS[kind]):
+        every = f"the keys of {with_article(kind)} space are {', '.join(_KEYS[kind])}"
+        message = f"unknown key '{key}' of the space '{name}'"
+        problems.key(tree, key, Code.UNKNOWN_KEY, message, hint=did_you_mean(key, _KEYS[kind]) or every)
+    return _choice(tree, name, problems) if kind == "choice" else _range(tree, name, problems, integer=kind == "int")
 
 
 def _choice(tree: Tree, name: str, problems: Problems) -> Choice | None:
-    given = tree.value["choice"]
-    if not isinstance(given.value, list) or not given.value:
-        if not given.unknown:
-            text = f"`choice` of '{name}' must be a list of values, not {describe(given)}"
-            problems.value(given, Code.WRONG_TYPE, text, hint="for example `{choice: [relu, gelu]}`")
+    values = tree.value["choice"]
+    if not isinstance(values.value, list) or not values.value:
+        if not values.unknown:
+            hint = "for example `{choice: [relu, gelu]}`"
+            wrong_type(values, f"`choice` of '{name}' must be a list of values", problems, hint)
         return None
-    labels = [_label(item) for item in given.value]
+    labels = [_label(item) for item in values.value]
     unique = [t if labels.count(t) == 1 else f"{t} {k + 1}" for k, t in enumerate(labels)]
     items = []
-    for k, (label, item) in enumerate(zip(unique, given.value, strict=True)):
-        if any(item.plain() == other.plain() and type(item.value) is type(other.value) for other in given.value[:k]):
-            text = f"`choice` of '{name}' contains {describe(item)} twice"
-            problems.value(item, Code.VALUE_NOT_ALLOWED, text, hint="remove one of them")
+    for k, (label, item) in enumerate(zip(unique, values.value, strict=True)):
+        if any(item.plain() == other.plain() and type(item.value) is type(other.value) for other in values.value[:k]):
+            not_allowed(item, f"`choice` of '{name}' contains {describe(item)} twice", problems, "remove one of them")
         inner = [
             (loc, space)
             for loc, found in _inside(item, ())
@@ -158,9 +139,8 @@ def _choice(tree: Tree, name: str, problems: Problems) -> Choice | None:
 
 
 def _label(tree: Tree) -> str:
-    kind = tree.get("type")
-    if kind is not None and isinstance(kind.value, str):
-        return kind.value
+    if (kind := tree.text("type")) is not None:
+        return kind
     text = tree.value if isinstance(tree.value, str) else format_value(tree)
     return text if len(text) <= 24 else f"{text[:23]}…"
 
@@ -169,39 +149,35 @@ def _inside(tree: Tree, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str 
     """Yield the outermost spaces in a value, with their places."""
     if is_space(tree):
         yield loc, tree
-    elif isinstance(tree.value, dict):
-        for key, child in tree.value.items():
-            yield from _inside(child, (*loc, key))
-    elif isinstance(tree.value, list):
-        for k, child in enumerate(tree.value):
-            yield from _inside(child, (*loc, k))
+        return
+    steps = tree.value if isinstance(tree.value, dict) else range(len([*tree.children()]))
+    for step, child in zip(steps, tree.children(), strict=True):
+        yield from _inside(child, (*loc, step))
 
 
 def _range(tree: Tree, name: str, problems: Problems, *, integer: bool) -> Range | None:
     kind, before = "int" if integer else "float", len(problems.found)
-    given, log, step = tree.value[kind], tree.get("log"), tree.get("step")
-    if not isinstance(given.value, list) or len(given.value) != 2:
-        if not given.unknown:
-            text = f"`{kind}` of '{name}' must be a list of two bounds, not {describe(given)}"
-            problems.value(given, Code.WRONG_TYPE, text, hint=f"write `{kind}: [low, high]`; both bounds are included")
+    bounds, log, step = tree.value[kind], tree.get("log"), tree.get("step")
+    if not isinstance(bounds.value, list) or len(bounds.value) != 2:
+        if not bounds.unknown:
+            hint = f"write `{kind}: [low, high]`; both bounds are included"
+            wrong_type(bounds, f"`{kind}` of '{name}' must be a list of two bounds", problems, hint)
         return None
     noun = "an integer" if integer else "a number"
-    for bound in (*given.value, *([] if step is None else [step])):
+    for bound in (*bounds.value, *([] if step is None else [step])):
         if not _is_number(bound.value, integer) and not bound.unknown:
             what = "`step`" if bound is step else "a bound"
-            text = f"{what} of '{name}' must be {noun}, not {describe(bound)}"
-            problems.value(bound, Code.WRONG_TYPE, text, hint=type_hint(bound, noun) or f"write {noun}")
-    if log is not None and not isinstance(log.value, bool) and not log.unknown:
-        text = f"`log` of '{name}' must be true or false, not {describe(log)}"
-        problems.value(log, Code.WRONG_TYPE, text, hint=type_hint(log, "true or false") or "write true or false")
+            hint = type_hint(bound, noun) or f"write {noun}"
+            wrong_type(bound, f"{what} of '{name}' must be {noun}", problems, hint)
+    is_flag(log, f"`log` of '{name}'", problems, "write true or false")
     if len(problems.found) > before or tree.unknown:
         return None
-    low, high = (bound.value if integer else float(bound.value) for bound in given.value)
+    low, high = (bound.value if integer else float(bound.value) for bound in bounds.value)
     by = None if step is None else step.value if integer else float(step.value)
     found = Range(name, low, high, integer, log is not None and log.value is True, by, tree)
     if (wrong := _contradiction(found)) is not None:
         at, text, hint = wrong
-        problems.value(tree.get(at) or given, Code.VALUE_NOT_ALLOWED, text, hint=hint)
+        not_allowed(tree.get(at) or bounds, text, problems, hint)
         return None
     return found
 

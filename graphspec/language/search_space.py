@@ -10,19 +10,14 @@ from typing import Literal, TypeAlias
 from graphspec.base.errors import Mark
 from graphspec.language.tree import Tree
 
-EXACT = 1e-9
-"""The part of a step by which bounds may miss a multiple of it: decimal numbers are not exact."""
+EXACT = 1e-9  # the part of a step by which bounds may miss a multiple of it: decimal numbers are not exact
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included.
+    """Numbers from ``low`` to ``high``, both included, a ``step`` apart if there is one.
 
-    Attributes:
-        name: unique among the spaces of a search.
-        log: whether equal ratios are equally likely, not equal differences.
-        step: the distance of neighbours; None for all numbers.
-        tree: the mapping that declares it.
+    ``log``: equal ratios are equally likely, not equal differences. The name is unique in a search; ``tree`` declares it.
     """
 
     name: str
@@ -62,12 +57,7 @@ Space: TypeAlias = Range | Choice
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value of a choice.
-
-    Attributes:
-        label: tells it from the other values.
-        inner: the spaces in it, each with its place: the keys and indices that lead to it.
-    """
+    """A value of a choice, its label, and the spaces in it, each with its place: the keys and indices that lead to it."""
 
     label: str
     tree: Tree = field(repr=False, compare=False)
@@ -85,11 +75,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The section ``search``.
-
-    Attributes:
-        goal: None if the metric decides.
-    """
+    """The section ``search``. Without ``goal`` the metric decides."""
 
     settings: tuple[Setting, ...]
     trials: int | None
@@ -123,8 +109,7 @@ def endless(search: Search) -> list[tuple[Tree, str, str]]:
 
 
 # The values of spaces: what a trial puts into the spec, and what tells whether a space is possible.
-Chooser: TypeAlias = Callable[[Space], float]
-"""Chooses a number of a range, or the index of a value of a choice."""
+Chooser: TypeAlias = Callable[[Space], float]  # chooses a number of a range, or the index of a value of a choice
 
 
 def drawn(space: Space, choose: Chooser) -> Tree:
@@ -137,7 +122,6 @@ def drawn(space: Space, choose: Chooser) -> Tree:
 
 
 def _filled(tree: Tree, parts: dict[tuple[str | int, ...], Tree]) -> Tree:
-    """Return ``tree`` with parts replaced, which are at the given places."""
     if not parts:
         return tree
     if () in parts:
@@ -162,13 +146,9 @@ def probes(space: Space) -> Iterator[tuple[Tree, Tree]]:
             yield bound, Tree(number, bound.mark, path=bound.path)
         return
     for item in space.items:
-        first = {loc: drawn(inner, _first) for loc, inner in item.inner}
+        lowest = {loc: drawn(inner, lambda one: getattr(one, "low", 0)) for loc, inner in item.inner}
         if not item.inner:
             yield item.tree, item.tree
         for loc, inner in item.inner:
             for place, value in probes(inner):
-                yield place, _filled(item.tree, first | {loc: value})
-
-
-def _first(space: Space) -> float:
-    return space.low if isinstance(space, Range) else 0
+                yield place, _filled(item.tree, lowest | {loc: value})

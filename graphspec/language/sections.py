@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
@@ -17,12 +18,16 @@ from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
 from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training, WeightFile
-from graphspec.language.explain import meant_keys, salvage, validate
+from graphspec.language.explain import meant_keys, salvage, setting, validate
 from graphspec.language.names import Item, Scope
-from graphspec.language.tree import Tree, describe, format_names, intended_keys, type_hint
+from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, type_hint, wrong_type
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric
+
+REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
+KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data", "search")
+"""The keys of the document."""
 
 # Hints for names of losses that mean another loss for every head: ``crossentropy``, ``nll``, ``CrossEntropyLoss``.
 _BY_HEAD = frozenset(
@@ -40,32 +45,24 @@ _ANY = (
 
 
 def loss_hint(loss: object, node: Tree | None) -> str | None:
-    """Return a hint for the name of a cross-entropy, by the units and the activation of the head's node.
-
-    Args:
-        loss: the value of ``loss``: a name, or a mapping with ``type``.
-        node: the entry of the node, if it is known.
-    """
+    """Return a hint for the name of a cross-entropy, by the units and the activation of the head's node, if it is known."""
     name = loss.get("type") if isinstance(loss, dict) else loss
     if not isinstance(name, str) or (folded := fold(name).removesuffix("loss")) not in _BY_HEAD:
         return None
     units, activation, subject = _answer(node)
-    if folded in _LOGITS or folded in ("binary", "sigmoid") or units == 1 or activation == "sigmoid":
-        if activation == "sigmoid":
-            return "did you mean 'binary_crossentropy'?"
-        if activation is None and (folded in _LOGITS or units is not None):
-            return (
-                f"{subject} has no activation: write `{{type: binary_crossentropy, from_logits: true}}`, or "
-                "binary_crossentropy and `activation: sigmoid`"
-            )
+    better, its_activation = "sparse_categorical_crossentropy", "softmax"
+    is_binary = folded in _LOGITS or folded in ("binary", "sigmoid") or units == 1 or activation == "sigmoid"
+    if is_binary:
+        better, its_activation = "binary_crossentropy", "sigmoid"
+    if activation is None and (units is not None or folded in _LOGITS):
+        return (
+            f"{subject} has no activation: write `{{type: {better}, from_logits: true}}`, or {better} and "
+            f"`activation: {its_activation}`"
+        )
+    if is_binary:
         return "did you mean 'binary_crossentropy'?"
     if activation == "softmax":
         return "did you mean 'sparse_categorical_crossentropy'? for one-hot targets, categorical_crossentropy"
-    if units is not None and activation is None:
-        return (
-            f"{subject} has no activation: write `{{type: sparse_categorical_crossentropy, from_logits: true}}`, or "
-            "sparse_categorical_crossentropy and `activation: softmax`"
-        )
     return _ANY
 
 
@@ -73,16 +70,18 @@ def _answer(node: Tree | None) -> tuple[int | None, str | None, str]:
     """Return the units and the folded activation of a node, each None if unknown or missing, and its name."""
     if node is None or not isinstance(node.value, dict):
         return None, None, "the head"
-    values = {key: child.value for key, child in node.value.items()}
-    units, activation = values.get("units", values.get("filters")), values.get("activation")
-    if isinstance(activation, dict):
-        activation = activation["type"].value if "type" in activation else None
-    if values.get("type") in ("Softmax", "softmax"):
-        activation = "softmax"
-    name = values.get("name")
-    subject = f"'{name}'" if isinstance(name, str) else "the head"
-    is_linear = not isinstance(activation, str) or fold(activation) in ("linear", "none")
-    return units if isinstance(units, int) else None, None if is_linear else fold(str(activation)), subject
+    units = node.get("units") or node.get("filters")
+    activation = node.get("activation")
+    word = None if activation is None else activation.text("type") or activation.value
+    if node.text("type") in ("Softmax", "softmax"):
+        word = "softmax"
+    name = node.text("name")
+    is_linear = not isinstance(word, str) or fold(word) in ("linear", "none")
+    return (
+        units.value if units is not None and isinstance(units.value, int) else None,
+        None if is_linear else fold(str(word)),
+        "the head" if name is None else f"'{name}'",
+    )
 
 
 # Files with weights that exist already: ``training.initial_weights``, and ``weights`` of a node or a block instance.
@@ -92,98 +91,79 @@ EXAMPLE = "name a file, `weights.safetensors`, or write `{file: weights.safetens
 class WeightKeys(Config):
     """Weights that exist already."""
 
-    file: str = Field(description="A file .safetensors or .npz, or a run directory; relative to the spec.")
-    map: dict[str, str] = Field(
-        {},
-        description="Our names to the file's, by patterns: `encoder/*: bert.encoder.*`. `*` is any text; the first match "
-        "wins.",
+    file: str = setting(..., "A file .safetensors or .npz, or a run directory; relative to the spec.")
+    map: dict[str, str] = setting(
+        {}, "Our names to the file's, by patterns: `encoder/*: bert.encoder.*`. `*` is any text; the first match wins."
     )
-    layout: Literal["keras", "torch"] = Field(
-        "keras", description="How the file names and stores weights: as graphspec and Keras, or as PyTorch."
+    layout: Literal["keras", "torch"] = setting(
+        "keras", "How the file names and stores weights: as graphspec and Keras, or as PyTorch."
     )
-    allow_missing: list[str] = Field(
-        [],
-        description="Patterns of weights that start new if the file lacks them, or has them in another shape.",
+    allow_missing: list[str] = setting(
+        [], "Patterns of weights that start new if the file lacks them, or has them in another shape."
     )
 
 
-_PATTERNS: dict[str, Any] = {
-    "file": {"type": "string"},
-    "map": {"type": "object", "additionalProperties": {"type": "string"}},
+_TEXT = {"type": "string"}
+_FORMS: dict[str, Any] = {
+    "file": _TEXT,
+    "map": {"type": "object", "additionalProperties": _TEXT},
     "layout": {"enum": ["keras", "torch"]},
-    "allow_missing": {"type": "array", "items": {"type": "string"}},
+    "allow_missing": {"type": "array", "items": _TEXT},
 }
-_DESCRIBED = {k: {**v, "description": WeightKeys.model_fields[k].description} for k, v in _PATTERNS.items()}
+_DESCRIBED = {k: {**v, "description": WeightKeys.model_fields[k].description} for k, v in _FORMS.items()}
 _MAPPING = {"type": "object", "properties": _DESCRIBED, "required": ["file"], "additionalProperties": False}
 WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}
 """The JSON Schema of a file of weights: its name, or a mapping."""
 
 
 def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -> WeightFile | None:
-    """Return the file of weights that a value names; None if the value is wrong, which is reported.
-
-    Args:
-        node: the node or block instance whose weights they are; empty for the whole network.
-        subject: the value in messages.
-    """
+    """Return the file of weights of a node, or of the whole network, that a value names; None if it is wrong."""
     if tree.unknown or tree.value is None:
         return None
     if isinstance(tree.value, str):
         return WeightFile(tree.value, node, tree=tree)
+    if isinstance(tree.value, list):
+        hint = "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
+        not_allowed(tree, f"{subject} cannot be arrays: it names a file", problems, hint)
+        return None
     if not isinstance(tree.value, dict):
-        if isinstance(tree.value, list):
-            hint = (
-                "name a file with them, or write them as initial values: `kernel_initializer: {type: Array, value: …}`"
-            )
-            problems.value(tree, Code.VALUE_NOT_ALLOWED, f"{subject} cannot be arrays: it names a file", hint=hint)
-            return None
-        text = f"{subject} must be a name or a mapping, not {describe(tree)}"
-        problems.value(tree, Code.WRONG_TYPE, text, hint=type_hint(tree, "text") or EXAMPLE)
+        wrong_type(tree, f"{subject} must be a name or a mapping", problems, type_hint(tree, "text") or EXAMPLE)
         return None
     keys = validate(WeightKeys, tree, subject, problems)
-    if keys is None or not _patterns_fit(keys.map, tree, subject, problems):
+    if keys is None:
+        return None
+    unfit = [(ours, theirs) for ours, theirs in keys.map.items() if theirs.count("*") > ours.count("*")]
+    for ours, theirs in unfit:
+        text = f"`map` of {subject} has '{theirs}' for '{ours}', with more `*` than that"
+        hint = "each `*` of the file's name stands for the text of one in ours"
+        not_allowed(tree.value["map"].value[ours], text, problems, hint)
+    if unfit:
         return None
     return WeightFile(keys.file, node, tuple(keys.map.items()), keys.layout, tuple(keys.allow_missing), tree=tree)
 
 
-def _patterns_fit(given: dict[str, str], tree: Tree, subject: str, problems: Problems) -> bool:
-    """Report patterns with fewer stars than their replacements."""
-    fits = True
-    for ours, theirs in given.items():
-        if theirs.count("*") > ours.count("*"):
-            fits = False
-            text = f"`map` of {subject} has '{theirs}' for '{ours}', with more `*` than that"
-            hint = "each `*` of the file's name stands for the text of one in ours"
-            problems.value(tree.value["map"].value[ours], Code.VALUE_NOT_ALLOWED, text, hint=hint)
-    return fits
-
-
 def of_items(top: Scope, unused: Sequence[Scope], problems: Problems) -> list[WeightFile]:
     """Return the files that nodes and block instances name; those of unused blocks are only checked."""
-    parsed: dict[int, WeightFile | None] = {}
-
-    def read(item: Item, tree: Tree) -> WeightFile | None:
-        if id(tree) not in parsed:  # all copies of an entry share one tree
-            parsed[id(tree)] = parse_weight_file(tree, item.full, f"`weights` of '{item.full}'", problems)
-        found = parsed[id(tree)]
-        return None if found is None else found.of(item.full)
-
-    used = [found for item, tree in _named(top) if (found := read(item, tree)) is not None]
-    for scope in unused:
-        for item, tree in _named(scope):
-            read(item, tree)
+    files: dict[int, WeightFile | None] = {}
+    used = []
+    for scope in (top, *unused):
+        for item, tree in _with_weights(scope):
+            if id(tree) not in files:  # all copies of an entry share one tree
+                files[id(tree)] = parse_weight_file(tree, item.full, f"`weights` of '{item.full}'", problems)
+            if scope is top and (file := files[id(tree)]) is not None:
+                used.append(replace(file, node=item.full))
     return used
 
 
-def _named(scope: Scope) -> Iterator[tuple[Item, Tree]]:
+def _with_weights(scope: Scope) -> Iterator[tuple[Item, Tree]]:
     """Yield the items with ``weights`` of their own; those of shared instances are of their owners."""
     for item in scope.items:
-        if "share" in (item.tree.value if isinstance(item.tree.value, dict) else ()):
+        if item.tree.get("share") is not None:
             continue
         if item.kind != "input" and (tree := item.tree.get("weights")) is not None:
             yield item, tree
         if item.inner is not None:
-            yield from _named(item.inner)
+            yield from _with_weights(item.inner)
 
 
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -209,14 +189,12 @@ class InputKeys(Config):
         "input_tensor": Neutral((None,), "a spec contains no tensors"),
     }
 
-    shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
-        None, description=SHAPE
+    shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = setting(None, SHAPE)
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = setting(
+        "float32", "Data type of the values."
     )
-    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = Field(
-        "float32", description="Data type of the values."
-    )
-    column: str | None = Field(None, description="The name in files, if it is not the input's name.")
-    description: str = Field("", description="What it is, in which unit: the exported file has this text.")
+    column: str | None = setting(None, "The name in files, if it is not the input's name.")
+    description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 
 INPUT_KEYS = (*InputKeys.model_fields, "columns")
@@ -225,29 +203,26 @@ INPUT_KEYS = (*InputKeys.model_fields, "columns")
 class HeadKeys(Config):
     """A head: a node that is trained and exported, or a term of the loss."""
 
-    layer: str | list[str] | None = Field(
+    layer: str | list[str] | None = setting(
         None,
-        description="The node, by default the node with the head's name; `node:k` for output k. A list for losses over "
+        "The node, by default the node with the head's name; `node:k` for output k. A list for losses over "
         "pairs and triplets.",
     )
-    loss: named(LOSSES, Loss | None) = Field(None, description="A loss; without it the head is not trained.")  # type: ignore[valid-type]
-    target: str | None = Field(
-        None, description="An input or a node with which the loss compares, instead of an array of the data."
+    loss: named(LOSSES, Loss | None) = setting(None, "A loss; without it the head is not trained.")  # type: ignore[valid-type]
+    target: str | None = setting(
+        None, "An input or a node with which the loss compares, instead of an array of the data."
     )
-    target_gradient: bool = Field(False, description="Whether the gradient flows into `target`, too.")
-    weight: FiniteWeight = Field(1.0, description="The head's weight in the total loss.")
-    metrics: list[named(METRICS, Metric)] = Field([], description="Metrics of this head.")  # type: ignore[valid-type]
-    class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = Field(
-        None, description="Weight of each class, or `balanced` = N / (K · count)."
+    target_gradient: bool = setting(False, "Whether the gradient flows into `target`, too.")
+    weight: FiniteWeight = setting(1.0, "The head's weight in the total loss.")
+    metrics: list[named(METRICS, Metric)] = setting([], "Metrics of this head.")  # type: ignore[valid-type]
+    class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = setting(
+        None, "Weight of each class, or `balanced` = N / (K · count)."
     )
-    labels: list[str] | None = Field(
-        None, description="Class names; the exported model then has an output `<head>_label`."
+    labels: list[str] | None = setting(None, "Class names; the exported model then has an output `<head>_label`.")
+    scale: Literal["standard"] | None = setting(
+        None, "`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit."
     )
-    scale: Literal["standard"] | None = Field(
-        None,
-        description="`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit.",
-    )
-    description: str = Field("", description="What it is, in which unit: the exported file has this text.")
+    description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 
 class TrainingKeys(Config):
@@ -256,34 +231,29 @@ class TrainingKeys(Config):
     optimizer: named(OPTIMIZERS, Optimizer) = Field(  # type: ignore[valid-type]
         default_factory=lambda: OPTIMIZERS.parse("rmsprop"), description="An optimizer, `rmsprop` by default."
     )
-    epochs: PositiveInt = Field(1, description="Passes over the training rows.")
-    batch_size: PositiveInt = Field(32, description="Rows per step.")
-    shuffle: bool = Field(True, description="Shuffle the rows before each epoch.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
-        0, description="Determines weights, shuffling, dropout and splits."
-    )
-    combine: Literal["mean", "sum"] = Field("mean", description="How the losses of the heads are combined.")
-    callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
-    workers: PositiveInt | Literal["auto", "mpi"] = Field(
+    epochs: PositiveInt = setting(1, "Passes over the training rows.")
+    batch_size: PositiveInt = setting(32, "Rows per step.")
+    shuffle: bool = setting(True, "Shuffle the rows before each epoch.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = setting(0, "Determines weights, shuffling, dropout and splits.")
+    combine: Literal["mean", "sum"] = setting("mean", "How the losses of the heads are combined.")
+    callbacks: list[named(CALLBACKS, Callback)] = setting([], "Callbacks.")  # type: ignore[valid-type]
+    workers: PositiveInt | Literal["auto", "mpi"] = setting(
         1,
-        description=(
-            "Processes that share each batch; `auto` measures whether one or one per core is faster; `mpi`: the processes "
-            "that `mpiexec` or `srun` started."
-        ),
+        "Processes that share each batch; `auto` measures whether one or one per core is faster; `mpi`: the processes "
+        "that `mpiexec` or `srun` started.",
     )
-    shards: Literal[2, 4, 8, 16, 32, 64] | None = Field(
-        None,
-        description="Parts of each batch that are computed separately: results then do not depend on the number of workers.",
+    shards: Literal[2, 4, 8, 16, 32, 64] | None = setting(
+        None, "Parts of each batch that are computed separately: results then do not depend on the number of workers."
     )
-    initial_weights: Annotated[Any, WithJsonSchema(WEIGHT_FILE)] = Field(
-        None, description="A file or a run with the weights to start from: its name, or a mapping."
+    initial_weights: Annotated[Any, WithJsonSchema(WEIGHT_FILE)] = setting(
+        None, "A file or a run with the weights to start from: its name, or a mapping."
     )
 
 
 def mapping(tree: Tree, subject: str, problems: Problems, hint: str | None = None) -> bool:
     """Return whether ``tree`` is a mapping; report it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
-        problems.value(tree, Code.WRONG_TYPE, f"{subject} must be a mapping, not {describe(tree)}", hint=hint)
+        wrong_type(tree, f"{subject} must be a mapping", problems, hint)
     return isinstance(tree.value, dict)
 
 
@@ -292,7 +262,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
     if not mapping(tree, "`inputs`", problems, "for example `x: {shape: [13]}`"):
         return {}
     if not tree.value and not tree.unknown:
-        problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="for example `x: {shape: [13]}`")
+        not_allowed(tree, "`inputs` is empty", problems, "for example `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
         subject = f"input '{name}'"
@@ -318,8 +288,7 @@ def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...
         return (1,) if texts else None
     if texts and isinstance(shape.value, list) and len(shape.value) != 1:
         message = f"input '{name}' has {len(shape.value)} axes, but texts have one"
-        hint = "write `[1]` for one text per row, or `[null]` for several"
-        problems.value(shape, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        not_allowed(shape, message, problems, "write `[1]` for one text per row, or `[null]` for several")
         return None
     return _shape(name, shape, problems)
 
@@ -330,37 +299,30 @@ def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] |
         return None
     shape: list[int | str] = []
     before = len(problems.found)
+    varies = "write null for a size that varies"
     if len(tree.value) > _MAX_AXES:
         message = f"input '{name}' has {len(tree.value)} axes, at most {_MAX_AXES}"
-        problems.value(tree, Code.VALUE_NOT_ALLOWED, message, hint="join some of them")
+        not_allowed(tree, message, problems, "join some of them")
     for axis, item in enumerate(tree.value, 1):
-        value = item.value
+        value, dimension = item.value, f"a dimension of input '{name}'"
         if value is None and not item.unknown:
             shape.append(f"{name}_{axis}")
         elif isinstance(value, int) and not isinstance(value, bool):
             shape.append(value)
-            if value < 1:
-                message = f"a dimension of input '{name}' must be at least 1, not {value}"
-                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="write null for a size that varies")
-            elif value > MAX_SIZE:
-                message = f"a dimension of input '{name}' must be at most {MAX_SIZE}, not {value}"
-                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="write null for a size that varies")
+            if not 1 <= value <= MAX_SIZE:
+                limit = "at least 1" if value < 1 else f"at most {MAX_SIZE}"
+                not_allowed(item, f"{dimension} must be {limit}, not {value}", problems, varies)
         elif isinstance(value, str):
             shape.append(value)
             if value == "N" or means_null(value) or not re.fullmatch(r"[^\W\d]\w*", value):
-                hint = _no_name_hint(value)
-                problems.value(
-                    item, Code.VALUE_NOT_ALLOWED, f"'{value}' cannot name a dimension of input '{name}'", hint=hint
-                )
+                not_allowed(item, f"'{value}' cannot name {dimension}", problems, _no_name_hint(value))
         elif not item.unknown:
-            message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
-            hint = type_hint(item, "an integer") or "write null for a size that varies"
-            problems.value(item, Code.WRONG_TYPE, message, hint=hint)
+            hint = type_hint(item, "an integer") or varies
+            wrong_type(item, f"{dimension} must be an integer, null or a word", problems, hint)
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 
 def _no_name_hint(value: str) -> str:
-    """Return a hint for a text that cannot name a dimension."""
     if value == "N":
         return "do not write the batch axis"
     if means_null(value) or value.strip() in ("?", "*", "-1", "", "..."):
@@ -371,57 +333,40 @@ def _no_name_hint(value: str) -> str:
 def parse_heads(
     tree: Tree, refs: dict[str, HeadRefs], problems: Problems, nodes: Mapping[str, Tree] | None = None
 ) -> dict[str, HeadDecl]:
-    """Return the heads by name, with everything that is valid.
-
-    Args:
-        refs: the nodes of each head.
-        nodes: the entries of the nodes by their concrete names, for hints.
-    """
-    if not mapping(tree, "`outputs`", problems, "for example `y: {loss: mean_squared_error}`"):
+    """Return the heads by name, with everything that is valid. ``nodes`` are the entries of nodes, for hints."""
+    example = "for example `y: {loss: mean_squared_error}`"
+    if not mapping(tree, "`outputs`", problems, example):
         return {}
     if not tree.value:
-        problems.value(
-            tree, Code.VALUE_NOT_ALLOWED, "`outputs` is empty", hint="for example `y: {loss: mean_squared_error}`"
-        )
+        not_allowed(tree, "`outputs` is empty", problems, example)
     heads = {}
     for name, child in tree.value.items():
-        subject = f"head '{name}'"
+        subject, found = f"head '{name}'", refs.get(name, HeadRefs())
         body = Tree({}, child.mark, path=child.path) if child.value is None and not child.unknown else child
-        hint = f"for example `{name}: {{loss: mean_squared_error}}`"
         keys = None
-        if mapping(body, subject, problems, hint):
-            ref, loss = refs.get(name, HeadRefs()).layers[0], body.get("loss")
-            better = (
-                None if loss is None else loss_hint(loss.plain(), None if ref is None else (nodes or {}).get(ref.name))
-            )
-            keys = validate(HeadKeys, body, subject, problems, unknown_names={} if better is None else {"loss": better})
+        if mapping(body, subject, problems, f"for example `{name}: {{loss: mean_squared_error}}`"):
+            ref, loss = found.layers[0], body.get("loss")
+            node = None if ref is None else (nodes or {}).get(ref.name)
+            better = None if loss is None else loss_hint(loss.plain(), node)
+            keys = validate(HeadKeys, body, subject, problems, hints=None if better is None else {"loss": better})
         wrong = keys is None
         keys = keys or salvage(HeadKeys, body)
         before = len(problems.found)
         weights = _class_weight(name, keys, body, problems)
-        mark = tree.key_marks.get(name, child.mark)
-        found = refs.get(name, HeadRefs())
-        heads[name] = HeadDecl(
-            name=name,
-            layer=found.layers[0],
-            loss=keys.loss,
-            weight=keys.weight,
-            metrics=list(keys.metrics),
-            class_weight=weights,
-            labels=keys.labels,
-            scale=keys.scale,
-            description=keys.description,
-            mark=mark,
-            tree=body,
-            wrong=wrong or len(problems.found) > before,
-            others=found.layers[1:],
-            target=found.target,
-            target_gradient=keys.target_gradient,
-        )
+        rest = {
+            "name": name,
+            "layer": found.layers[0],
+            "others": found.layers[1:],
+            "target": found.target,
+            "class_weight": weights,
+            "mark": tree.key_marks.get(name, child.mark),
+            "tree": body,
+            "wrong": wrong or len(problems.found) > before,
+        }
+        heads[name] = HeadDecl(**dict(keys) | rest)
     if heads and all(head.only_trained and not head.wrong for head in heads.values()):
         text = "all heads are for training only: the network has no output to predict or to export"
-        hint = "add a head without a loss, for example `embedding: {layer: …}`"
-        problems.value(tree, Code.VALUE_NOT_ALLOWED, text, hint=hint)
+        not_allowed(tree, text, problems, "add a head without a loss, for example `embedding: {layer: …}`")
     return heads
 
 
@@ -446,13 +391,10 @@ def _class_weight(
         elif re.fullmatch(r"[0-9]{1,9}", key):
             weights[int(key)] = weight
         else:
-            hint = did_you_mean(key, labels) or "a class is an integer from 0" + (
-                f", or {format_names(labels)}" if labels else ""
-            )
-            relation = "is not a label of" if labels else "is not a class of"
-            problems.key(
-                at, key, Code.CLASSES_MISMATCH, f"'{key}' in `class_weight` {relation} head '{head}'", hint=hint
-            )
+            among = f", or {format_names(labels)}" if labels else ""
+            hint = did_you_mean(key, labels) or f"a class is an integer from 0{among}"
+            message = f"'{key}' in `class_weight` is not a {'label' if labels else 'class'} of head '{head}'"
+            problems.key(at, key, Code.CLASSES_MISMATCH, message, hint=hint)
     return weights
 
 
@@ -465,20 +407,9 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         if keys is not None:
             _check_shards(keys, tree, problems)
     keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
-    given = None if tree is None else tree.get("initial_weights")
-    return Training(
-        optimizer=keys.optimizer,
-        epochs=keys.epochs,
-        batch_size=keys.batch_size,
-        shuffle=keys.shuffle,
-        seed=keys.seed,
-        combine=keys.combine,
-        callbacks=list(keys.callbacks),
-        workers=keys.workers,
-        shards=keys.shards,
-        initial_weights=None if given is None else parse_weight_file(given, "", "`initial_weights`", problems),
-        tree=tree,
-    )
+    weights = None if tree is None else tree.get("initial_weights")
+    file = None if weights is None else parse_weight_file(weights, "", "`initial_weights`", problems)
+    return Training(**dict(keys) | {"initial_weights": file, "tree": tree})
 
 
 def _check_shards(keys: TrainingKeys, tree: Tree, problems: Problems) -> None:
@@ -487,17 +418,10 @@ def _check_shards(keys: TrainingKeys, tree: Tree, problems: Problems) -> None:
     if shards is None:
         return
     if isinstance(workers, int) and shards % workers:
+        *some, last = (str(1 << k) for k in range(shards.bit_length()))  # numbers of workers that divide the shards
         text = f"{shards} shards cannot be divided equally among {workers} workers"
-        hint = f"write {_choices(shards)} for `workers`"
-        problems.value(tree.value["workers"], Code.VALUE_NOT_ALLOWED, text, hint=hint)
+        not_allowed(tree.value["workers"], text, problems, f"write {', '.join(some)} or {last} for `workers`")
     if shards > keys.batch_size:
         text = f"a batch of {count(keys.batch_size, 'row')} cannot be cut into {shards} shards"
         smaller = f", or at most {1 << (keys.batch_size.bit_length() - 1)} shards" if keys.batch_size > 1 else ""
-        hint = f"use a `batch_size` of at least {shards}{smaller}"
-        problems.value(tree.value["shards"], Code.VALUE_NOT_ALLOWED, text, hint=hint)
-
-
-def _choices(shards: int) -> str:
-    """Return the numbers of workers that can divide the shards."""
-    numbers = [str(1 << k) for k in range(shards.bit_length())]
-    return f"{', '.join(numbers[:-1])} or {numbers[-1]}"
+        not_allowed(tree.value["shards"], text, problems, f"use a `batch_size` of at least {shards}{smaller}")

@@ -13,13 +13,20 @@ from typing import cast
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problems, did_you_mean
-from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, format_cycle, format_value
+from graphspec.language.tree import (
+    MAX_DEPTH,
+    MAX_TEXT,
+    MAX_VALUES,
+    Tree,
+    describe,
+    format_cycle,
+    format_value,
+    not_allowed,
+)
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_MAX_CHARACTERS = 2**25
-"""Characters that all substitutions inside text may insert."""
-_MAX_CYCLES = 100
-"""Cycles of variables that are reported."""
+_MAX_CHARACTERS = 2**25  # characters that all substitutions inside text may insert
+_MAX_CYCLES = 100  # cycles of variables that are reported
 _LARGE = "use variables for single values, and `repeat` or `blocks` for many nodes"
 
 
@@ -32,23 +39,17 @@ class Substitution:
 
     def variables(self, definitions: Mapping[str, Tree], outer: Mapping[str, Tree]) -> Mapping[str, Tree]:
         """Return ``outer`` extended by ``definitions``, which may use each other and the variables of ``outer``."""
-        uses = {
-            name: [
-                used
-                for used in dict.fromkeys(_used(tree))
-                if used in definitions and not (used == name and name in outer)
-            ]
-            for name, tree in definitions.items()
-        }
+        uses: dict[str, list[str]] = {}
+        for name, tree in definitions.items():
+            visible = definitions.keys() - ({name} & outer.keys())
+            uses[name] = [used for used in dict.fromkeys(_used(tree)) if used in visible]
         written: dict[str, Tree] = {}
         known = ChainMap(written, cast("dict[str, Tree]", outer))
         for name, loop in _ordered(uses):
             if loop and self.cycles < _MAX_CYCLES:
                 self.cycles += 1
                 message = f"variables depend on each other in a cycle: {format_cycle(loop)}"
-                self.problems.value(
-                    definitions[loop[0]], Code.VALUE_NOT_ALLOWED, message, hint="give one of them a value"
-                )
+                not_allowed(definitions[loop[0]], message, self.problems, "give one of them a value")
             for member in loop:
                 written[member] = Tree(None, definitions[member].mark, path=definitions[member].path, unknown=True)
             if not loop and name not in written:
@@ -67,10 +68,11 @@ class Substitution:
         else:
             changed = Tree([self.apply(child, known) for child in tree.value], tree.mark, None, tree.path)
         if changed.size > MAX_VALUES or changed.depth > MAX_DEPTH:
-            return self._unknown(
-                tree, Code.DOCUMENT_TOO_LARGE, "the variables in this value make it too deep or large", _LARGE
-            )
+            return self._too_large(tree, "the variables in this value make it too deep or large")
         return changed
+
+    def _too_large(self, tree: Tree, message: str) -> Tree:
+        return self._unknown(tree, Code.DOCUMENT_TOO_LARGE, message, _LARGE)
 
     def _unknown(self, tree: Tree, code: str, message: str, hint: str | None = None) -> Tree:
         """Report a problem of ``tree`` and return an unknown value in its place."""
@@ -78,7 +80,6 @@ class Substitution:
         return Tree(None, tree.mark, path=tree.path, unknown=True)
 
     def _text(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
-        """Substitute the variables in a text."""
         text: str = tree.value
         pieces: list[str] = []
         end = length = 0
@@ -94,31 +95,27 @@ class Substitution:
             name = match.group(1).strip()
             variable = known.get(name)
             if variable is None:
+                message = f"unknown variable '{name}' in {format_value(text)}"
                 hint = did_you_mean(name, known) or "define it under `vars`"
-                return self._unknown(
-                    tree, Code.UNKNOWN_VARIABLE, f"unknown variable '{name}' in {format_value(text)}", hint
-                )
+                return self._unknown(tree, Code.UNKNOWN_VARIABLE, message, hint)
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
             if match.group() == text:
                 self.values += variable.size
                 if self.values > 10 * MAX_VALUES:
-                    return self._unknown(tree, Code.DOCUMENT_TOO_LARGE, "variables make the document too large", _LARGE)
+                    return self._too_large(tree, "variables make the document too large")
                 result = Tree(variable.value, tree.mark, variable.key_marks, tree.path)
                 result.origin = variable.origin or variable.mark
                 return result
             if isinstance(variable.value, dict | list):
                 message = f"variable '{name}' is {describe(variable)}, which cannot be part of a text"
-                return self._unknown(
-                    tree, Code.WRONG_TYPE, message, f"write `${{{name}}}` without other text to keep its type"
-                )
+                hint = f"write `${{{name}}}` without other text to keep its type"
+                return self._unknown(tree, Code.WRONG_TYPE, message, hint)
             pieces.append(variable.value if isinstance(variable.value, str) else format_value(variable.value))
             length += len(pieces[-1])
             self.characters += len(pieces[-1])
             if length > MAX_TEXT or self.characters > _MAX_CHARACTERS:
-                return self._unknown(
-                    tree, Code.DOCUMENT_TOO_LARGE, "the variables in this text make it too long", _LARGE
-                )
+                return self._too_large(tree, "the variables in this text make it too long")
         return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
 
 
@@ -148,7 +145,6 @@ def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _used(tree: Tree) -> Iterator[str]:
-    """Yield the names of the variables in ``tree``."""
     if not tree.dynamic:
         return
     if isinstance(tree.value, str):

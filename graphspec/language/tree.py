@@ -8,21 +8,18 @@ from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
-from graphspec.base.errors import Mark, did_you_mean, shorten
+from graphspec.base.codes import Code
+from graphspec.base.errors import Mark, Problems, did_you_mean, shorten
 from graphspec.base.synonyms.keys import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
+Value: TypeAlias = "dict[str, Tree] | list[Tree] | Scalar"
 
-MAX_DEPTH = 100
-"""The deepest nesting of a document. Real specs have about ten levels."""
-MAX_VALUES = 400_000
-"""The largest number of values in a document after its aliases and variables are expanded."""
-MAX_KEY = 1024
-"""The longest key, in characters: YAML's limit for keys without ``?``."""
-MAX_TEXT = 65_536
-"""The longest text, in characters."""
-MAX_DIGITS = 600
-"""The longest number, in digits. Python may be configured to print only 640."""
+MAX_DEPTH = 100  # the deepest nesting of a document. Real specs have about ten levels
+MAX_VALUES = 400_000  # the largest number of values in a document after its aliases and variables are expanded
+MAX_KEY = 1024  # the longest key, in characters: YAML's limit for keys without ``?``
+MAX_TEXT = 65_536  # the longest text, in characters
+MAX_DIGITS = 600  # the longest number, in digits. Python may be configured to print only 640
 _MAX_PATH = 500  # characters of a path to which further keys are appended
 _MAX_QUOTED = 60  # characters of a value that a message quotes
 _LARGEST = 10**MAX_DIGITS
@@ -32,35 +29,21 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Tree:
     """One value of a document. Trees may share parts (aliases, variables): never change one in place.
 
-    Attributes:
-        value: a scalar, a list of trees, or a dict of trees.
-        mark: the position of the value.
-        key_marks: for a mapping, the position of each key.
-        path: the dotted keys from the top. An item of a list appears by its ``name``, else by its index.
-        size: the number of values in it, including itself.
-        depth: the number of levels below it.
-        dynamic: whether it may contain a variable. Substitution skips all other trees.
-        origin: the position of the value's definition, if it came from a variable.
-        unknown: whether it depends on an error that has been reported, such as an unknown variable. Further problems of it
-            are not reported.
+    ``size`` is the number of values in it with itself, ``depth`` that of levels below it. ``dynamic``: it may contain a
+    variable; substitution skips others. ``unknown``: it depends on an error that has been reported, such as an unknown
+    variable. Further problems of it are not reported.
     """
 
     __slots__ = ("depth", "dynamic", "key_marks", "mark", "origin", "path", "size", "unknown", "value")
 
     def __init__(
-        self,
-        value: dict[str, Tree] | list[Tree] | Scalar,
-        mark: Mark,
-        key_marks: dict[str, Mark] | None = None,
-        path: str = "",
-        *,
-        unknown: bool = False,
+        self, value: Value, mark: Mark, key_marks: dict[str, Mark] | None = None, path: str = "", unknown: bool = False
     ) -> None:
-        self.value: Any = value
-        self.mark = mark
-        self.key_marks: dict[str, Mark] = key_marks or {}
-        self.path = path
-        self.origin: Mark | None = None
+        self.value: Any = value  # a scalar, a list of trees, or a dict of trees
+        self.mark = mark  # the position of the value
+        self.key_marks: dict[str, Mark] = key_marks or {}  # for a mapping, the position of each key
+        self.path = path  # the dotted keys from the top. An item of a list appears by its ``name``, else by its index
+        self.origin: Mark | None = None  # the position of the value's definition, if it came from a variable
         self.size, self.depth, self.dynamic, self.unknown = 1, 0, False, unknown
         for child in self.children():
             self.size += child.size
@@ -72,14 +55,22 @@ class Tree:
 
     def children(self) -> Iterator[Tree]:
         """Yield the values of a mapping or the items of a list."""
-        if isinstance(self.value, dict):
-            yield from self.value.values()
-        elif isinstance(self.value, list):
-            yield from self.value
+        if isinstance(self.value, dict | list):
+            yield from self.value.values() if isinstance(self.value, dict) else self.value
 
     def get(self, key: str) -> Tree | None:
         """Return the value under ``key``; None if this is not a mapping or lacks the key."""
         return self.value.get(key) if isinstance(self.value, dict) else None
+
+    def text(self, key: str) -> str | None:
+        """Return the text under ``key``; None if there is none."""
+        child = self.get(key)
+        return child.value if child is not None and isinstance(child.value, str) else None
+
+    def mapping(self, key: str) -> dict[str, Tree]:
+        """Return the mapping under ``key``; an empty one if there is none."""
+        child = self.get(key)
+        return child.value if child is not None and isinstance(child.value, dict) else {}
 
     def plain(self) -> Any:
         """Return the plain Python value."""
@@ -124,12 +115,8 @@ class Tree:
         if self.path:
             return self
         self.path = path
-        if isinstance(self.value, dict):
-            for key, child in self.value.items():
-                child.set_paths(child_path(path, key))
-        elif isinstance(self.value, list):
-            for index, child in enumerate(self.value):
-                child.set_paths(child_path(path, item_name(child) or str(index)))
+        for key, child in self.value.items() if isinstance(self.value, dict) else enumerate(self.children()):
+            child.set_paths(child_path(path, key if isinstance(key, str) else child.text("name") or str(key)))
         return self
 
 
@@ -140,10 +127,21 @@ def child_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def item_name(item: Tree) -> str | None:
-    """Return the ``name`` of a list item, or None if it is not a mapping with a name."""
-    name = item.get("name")
-    return name.value if name is not None and isinstance(name.value, str) else None
+def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
+    """Report a value that has another type (GS104). ``message`` says which it must have."""
+    problems.value(tree, Code.WRONG_TYPE, f"{message}, not {describe(tree)}", hint=hint)
+
+
+def not_allowed(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
+    """Report a value that has the right type and is wrong (GS105)."""
+    problems.value(tree, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+
+
+def is_flag(tree: Tree | None, what: str, problems: Problems, otherwise: str) -> bool:
+    """Return whether a value is true or false. Report one that is neither, with a hint."""
+    if tree is not None and not tree.unknown and not isinstance(tree.value, bool):
+        wrong_type(tree, f"{what} must be true or false", problems, type_hint(tree, "true or false") or otherwise)
+    return tree is not None and not tree.unknown and isinstance(tree.value, bool)
 
 
 def scalar_problem(value: Any) -> str | None:
@@ -197,7 +195,6 @@ def _pieces(value: Any) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    """Return a scalar in YAML notation."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -22,11 +22,9 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 def write_yaml(data: Mapping[str, Any], *, schema: str | None = None, notes: Sequence[str] = ()) -> str:
-    """Return the text of a spec; reading it gives ``data`` again.
+    """Return the text of a spec, whose reading gives ``data`` again; ``notes`` become comments at the top.
 
-    Args:
-        schema: the path of the JSON Schema, for editors.
-        notes: sentences that become comments at the top.
+    ``schema`` is the path of the JSON Schema, for editors.
     """
     lines = [] if schema is None else [f"# yaml-language-server: $schema={schema}"]
     for note in notes:
@@ -74,38 +72,29 @@ def number(value: float) -> str:
     digits, e, exponent = repr(value).partition("e")
     if not e:
         return digits
-    return (
-        f"{digits if '.' in digits else f'{digits}.0'}e{'-' if exponent[0] == '-' else '+'}{int(exponent.lstrip('+-'))}"
-    )
+    digits += "" if "." in digits else ".0"
+    return f"{digits}e{int(exponent):+d}"
 
 
 def quoted(text: str) -> str:
     """Return text in double quotes. Characters that do not print are escaped."""
-    return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() else _escape(ord(c))) for c in text) + '"'
-
-
-def _escape(code: int) -> str:
-    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
+    escapes = ((c, f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else f"\\U{ord(c):08x}") for c in text)
+    return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() else escape) for c, escape in escapes) + '"'
 
 
 def text_lines(key: str, text: str, indent: str = "") -> list[str]:
     """Return the lines of a key with a text: plain, quoted, or folded if it is a long sentence."""
-    plain = (
-        _SENTENCE.fullmatch(text) and text.isprintable() and text == text.strip() and text.lower() not in _WORDS_OF_YAML
-    )
+    plain = _SENTENCE.fullmatch(text) and text.isprintable() and text == text.strip()
+    plain = plain and text.lower() not in _WORDS_OF_YAML
     line = f"{indent}{key}: {text if plain else flow(text)}"
     words = text.split(" ")
     if len(line) <= WIDTH or not text.isprintable() or not all(words) or max(map(len, words)) > WIDTH // 2:
         return [line]
-    deeper = f"{indent}  "
-    wrap = textwrap.wrap(
-        text, WIDTH, initial_indent=deeper, subsequent_indent=deeper, break_on_hyphens=False, break_long_words=False
-    )
-    return [f"{indent}{key}: >-", *wrap]
+    folded = textwrap.wrap(text, WIDTH - len(indent) - 2, break_on_hyphens=False, break_long_words=False)
+    return [f"{indent}{key}: >-", *(f"{indent}  {one}" for one in folded)]
 
 
 def _section(key: str, value: Any) -> Iterator[str]:
-    """Yield the lines of a section."""
     if key == "blocks" and isinstance(value, Mapping) and value:
         yield "blocks:"
         for name, block in value.items():
@@ -123,11 +112,7 @@ def _section(key: str, value: Any) -> Iterator[str]:
 
 
 def _entry(start: str, value: Any, indent: int | None = None) -> Iterator[str]:
-    """Yield the lines of a value behind ``start``: one line if it fits.
-
-    Args:
-        indent: the column of the key, if ``start`` is more than the key: ``- name:``.
-    """
+    """Yield the lines of a value behind ``start``: one line if it fits. ``indent`` is the key's column in ``- name:``."""
     line = f"{start} {flow(value)}"
     if isinstance(value, str):
         head = start[:-1]
@@ -158,7 +143,6 @@ def _long(start: str, value: Mapping[str, Any] | Sequence[Any], indent: int | No
 
 
 def _item(indent: str, item: Any) -> Iterator[str]:
-    """Yield the lines of an item of a list."""
     line = f"{indent}- {flow(item)}"
     if len(line) <= WIDTH or not isinstance(item, Mapping | list | tuple) or not item:
         yield line

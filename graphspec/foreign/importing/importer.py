@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from graphspec.engine.compiler.check import Checked, check
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.ir.graph import Graph, Node, Param, Value
+from graphspec.graph.ir.graph import Graph, Param, Value
 from graphspec.graph.onnx_session import sanitized
+from graphspec.language.sections import KEYS
 from graphspec.language.write import WIDTH, write_yaml
 from graphspec.vocabulary.onnx_files.part import our_dtype
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
@@ -42,12 +44,9 @@ _NODE = "net"
 
 @dataclass(frozen=True)
 class Draft:
-    """A file as the data of a spec.
+    """A file as the data of a spec, which names the file ``name``: its weights, or the ONNX file itself.
 
-    Attributes:
-        name: the file that the spec names: its weights, or the ONNX file itself.
-        content: what to write beside the spec under this name; None if there is nothing to write.
-        notes: what the reader of the spec should know.
+    ``content`` is what to write beside the spec under this name, if anything.
     """
 
     data: dict[str, Any]
@@ -61,8 +60,7 @@ class Draft:
 def import_onnx(source: Path, folder: Path, name: str) -> Draft:
     """Return the spec of an ONNX file for a spec called ``name`` in ``folder``.
 
-    Raises:
-        SpecError: the file is not valid (GS801), or can neither be trained nor run in a spec (GS802).
+    SpecError: the file is not valid (GS801), or can neither be trained nor run in a spec (GS802).
     """
     inside = source.resolve().is_relative_to(folder.resolve())
     path = source.resolve().relative_to(folder.resolve()).as_posix() if inside else source.name
@@ -71,22 +69,17 @@ def import_onnx(source: Path, folder: Path, name: str) -> Draft:
         inputs = [_Input(port, k) for k, port in enumerate(file.inputs)]
     except ProblemError as error:
         raise SpecError([Diagnostic.of("the file", error.problem, Mark(str(source)))]) from None
-    drafts = _Drafts(file, path, source.parent if not inside else folder, name, inputs)
-    data, checked, notes = drafts.found(str(source))
+    data, checked, notes = _Drafts(file, path, source.parent if not inside else folder, name, inputs).found(str(source))
     spec, lowered = checked.require()
     return Draft(data, spec, lowered, path, None if inside else file.data, tuple(notes))
 
 
 class _Input:
-    """An input of the file and its entry in the spec.
-
-    Attributes:
-        at: the axis of the rows of a batch.
-    """
+    """An input of the file and its entry in the spec; ``at`` is the axis of the rows of a batch."""
 
     def __init__(self, port: Port, index: int) -> None:
         self.port = port
-        self.name = re.sub(r"[^\w.-]+", "_", port.name).strip("_") or f"input_{index}"
+        self.name = _name_of_port(port, f"input_{index}")
         shape = port.shape
         if not port.dtype or shape is None or not shape:
             text = f"has the input {port}, which has no batch axis"
@@ -107,22 +100,28 @@ class _Input:
         return any(not isinstance(d, int) for k, d in enumerate(self.port.shape or ()) if k != self.at)
 
 
+def _name_of_port(port: Port, otherwise: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", port.name).strip("_") or otherwise
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Return a name that is free: ``name``, or with a number behind it."""
+    return next(n for k in count() if (n := f"{name}_{k}" if k else name) not in taken)
+
+
 class _Drafts:
     """Specs for a file, from the best one on: trained, frozen; with open sizes, with fixed ones."""
 
     def __init__(self, file: OnnxFile, path: str, base: Path, name: str, inputs: Sequence[_Input]) -> None:
         self.file, self.path, self.base, self.name, self.inputs = file, path, base, name, inputs
+        self.node = _free(_NODE, {each.name for each in inputs})
 
     def found(self, source: str) -> tuple[dict[str, Any], Checked, list[str]]:
-        """Return the data of the best spec, what checking it found, and notes.
-
-        Raises:
-            SpecError: there is none.
-        """
+        """Return the data of the best spec, what checking it found, and notes; SpecError if there is none."""
         reasons: list[Diagnostic] = []
         for trainable in (True, False):
             last: Diagnostic | None = None
-            for size in self._sizes():
+            for size in (None, *(_SIZES if any(each.open for each in self.inputs) else ())):
                 data = self._data(trainable, size)
                 checked = check(data, base=self.base)
                 errors = [d for d in checked.errors if d.path != "outputs"]  # there are no heads yet
@@ -136,22 +135,14 @@ class _Drafts:
             reasons.append(last)
         raise SpecError([Diagnostic(d.code, d.message, source, hint=d.hint) for d in reasons])
 
-    def _sizes(self) -> Iterator[int | None]:
-        yield None
-        if any(i.open for i in self.inputs):
-            yield from _SIZES
-
     def _data(self, trainable: bool, size: int | None) -> dict[str, Any]:
         """Return a spec without heads."""
         layers: list[dict[str, Any]] = []
-        given = []
-        for each in self.inputs:
-            given.append(each.name)
-            if each.at:
-                given[-1] = f"{each.name}_turned"
-                axes = [*range(1, each.at + 1), 0, *range(each.at + 1, len(each.port.shape or ()))]
-                layers.append({"name": given[-1], "type": "ops.transpose", "axes": axes, "inputs": each.name})
-        node: dict[str, Any] = {"name": self._free(_NODE), "type": "Onnx", "file": self.path}
+        for each in (each for each in self.inputs if each.at):
+            axes = [*range(1, each.at + 1), 0, *range(each.at + 1, len(each.port.shape or ()))]
+            layers.append({"name": f"{each.name}_turned", "type": "ops.transpose", "axes": axes, "inputs": each.name})
+        given = [f"{each.name}_turned" if each.at else each.name for each in self.inputs]
+        node: dict[str, Any] = {"name": self.node, "type": "Onnx", "file": self.path}
         if trainable:
             node["trainable"] = True
         if len(given) > 1 or layers:
@@ -159,43 +150,35 @@ class _Drafts:
         inputs = {each.name: each.entry(size) for each in self.inputs}
         return {"graphspec": 1, "name": self.name, "inputs": inputs, "layers": [*layers, node], "outputs": {}}
 
-    def _free(self, name: str) -> str:
-        taken = {i.name for i in self.inputs}
-        return next(n for k in range(len(taken) + 1) if (n := name if not k else f"{name}_{k}") not in taken)
-
     def _with_heads(self, data: dict[str, Any], lowered: Lowered) -> tuple[dict[str, Any], list[str]]:
         """Return a spec with a head for each output of the file that has rows, and notes on the others."""
-        layers, node = list(data["layers"]), data["layers"][-1]["name"]
+        layers, node = list(data["layers"]), self.node
         values: Sequence[Value] = lowered.outputs[node] or ()
         taken = {i.name for i in self.inputs} | {entry["name"] for entry in layers}
         outputs: dict[str, Any] = {}
         notes = []
         for k, (port, value) in enumerate(zip(self.file.outputs, values, strict=True)):
             source = node if len(values) == 1 else f"{node}:{k}"
-            head = re.sub(r"[^\w.-]+", "_", port.name).strip("_") or f"output_{k}"
-            head = next(h for n in range(len(taken) + 1) if (h := head if not n else f"{head}_{n}") not in taken)
+            head = _free(_name_of_port(port, f"output_{k}"), taken)
             if not has_rows(value.shape):
                 notes.append(f"The output '{sanitized(port.name)}' is the same for all rows: it is left out.")
                 continue
             at = value.shape.index("N") if "N" in value.shape else 0
             taken.add(head)
+            outputs[head] = {} if at else {"layer": source}
             if at:
                 axes = [at, *range(at), *range(at + 1, value.rank)]
                 layers.append({"name": head, "type": "ops.transpose", "axes": axes, "inputs": source})
-                outputs[head] = {}
-            else:
-                outputs[head] = {"layer": source}
         return {**data, "layers": layers, "outputs": outputs}, notes
 
     def _notes(self, lowered: Lowered, trainable: bool, size: int | None, reasons: Sequence[Diagnostic]) -> list[str]:
         notes = []
         if trainable:
-            trained = [p for p in lowered.graph.params.values() if p.trainable]
-            count = sum(p.size for p in trained)
-            several = "tensors of the file train" if len(trained) != 1 else "tensor of the file trains"
-            notes.append(f"{len(trained):,} {several}: {count:,} numbers. A list of names trains some of them.")
+            sizes = [p.size for p in lowered.graph.params.values() if p.trainable]
+            several = "tensors of the file train" if len(sizes) != 1 else "tensor of the file trains"
+            notes.append(f"{len(sizes):,} {several}: {sum(sizes):,} numbers. A list of names trains some of them.")
         else:
-            why = reasons[0].message.removeprefix(f"Onnx '{self._free(_NODE)}' ")
+            why = reasons[0].message.removeprefix(f"Onnx '{self.node}' ")
             notes.append(f"The file is frozen: it {why}.")
         if size is not None:
             names = ", ".join(f"'{i.name}'" for i in self.inputs if i.open)
@@ -207,23 +190,19 @@ class _Drafts:
 
 # Compare two graphs by what they compute: the names of nodes may differ, and independent nodes may change places.
 def difference(one: Graph, other: Graph, renamed: Callable[[str], str]) -> str | None:
-    """Return the first difference between two graphs, or None.
-
-    Args:
-        renamed: the name in ``other`` of a weight of ``one``.
-    """
+    """Return the first difference between two graphs, or None. ``renamed`` names a weight of ``one`` in ``other``."""
     if one.inputs.keys() != other.inputs.keys():
         return f"inputs {[*one.inputs]}, not {[*other.inputs]}"
-    if {renamed(name) for name in one.params} != other.params.keys():
-        lost = sorted({renamed(name) for name in one.params} ^ other.params.keys())
+    if lost := sorted({renamed(name) for name in one.params} ^ other.params.keys()):
         return f"weights {', '.join(lost[:3])}"
+    pairs: list[tuple[Value | None, Value | None]] = []
     for key in ("outputs", "loss_inputs"):
-        if getattr(one, key).keys() != getattr(other, key).keys():
-            return f"{key} {[*getattr(one, key)]}, not {[*getattr(other, key)]}"
+        ours, theirs = getattr(one, key), getattr(other, key)
+        if ours.keys() != theirs.keys():
+            return f"{key} {[*ours]}, not {[*theirs]}"
+        pairs += [(value, theirs[name]) for name, value in ours.items()]
     if len(one.penalties) != len(other.penalties):
         return f"{len(one.penalties)} penalties, not {len(other.penalties)}"
-    pairs = [(v, other.outputs[name]) for name, v in one.outputs.items()]
-    pairs += [(v, other.loss_inputs[name]) for name, v in one.loss_inputs.items()]
     return _Pairs(renamed).walk(pairs)
 
 
@@ -234,25 +213,22 @@ class _Pairs:
         self.renamed = renamed
         self.seen: dict[str, str] = {}
 
-    def walk(self, pairs: list[tuple[Value | None, Value | None]] | list[tuple[Value, Value]]) -> str | None:
+    def walk(self, stack: list[tuple[Value | None, Value | None]]) -> str | None:
         """Compare pairs and everything before them; return the first difference."""
-        stack: list[tuple[Value | None, Value | None]] = list(pairs)
         while stack:
             a, b = stack.pop()
             if a is None or b is None:
                 if (only := a or b) is not None:
                     return f"{only.name} is missing"
-                continue
-            if a.name in self.seen:
-                if self.seen[a.name] != b.name:
-                    return f"{a.name} is {self.seen[a.name]} and {b.name}"
-                continue
-            self.seen[a.name] = b.name
-            if (found := self._values(a, b)) is not None:
-                return found
-            stack.append((a.mask, b.mask))
-            if a.node is not None and b.node is not None:
-                stack += zip(a.node.inputs, b.node.inputs, strict=True)
+            elif a.name not in self.seen:
+                self.seen[a.name] = b.name
+                if (found := self._values(a, b)) is not None:
+                    return found
+                stack.append((a.mask, b.mask))
+                if a.node is not None and b.node is not None:
+                    stack += zip(a.node.inputs, b.node.inputs, strict=True)
+            elif self.seen[a.name] != b.name:
+                return f"{a.name} is {self.seen[a.name]} and {b.name}"
         return None
 
     def _values(self, a: Value, b: Value) -> str | None:
@@ -264,17 +240,15 @@ class _Pairs:
             return f"weight {a.name} is not {b.name}"
         if not equal(a.data, b.data):
             return f"constant {a.name} is not {b.name}"
-        if a.node is not None and b.node is not None and not _nodes(a.node, b.node):
-            return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
+        if a.node is not None and b.node is not None:
+            is_alike = a.node.op == b.node.op and len(a.node.inputs) == len(b.node.inputs)
+            if not is_alike or not equal(a.node.attrs, b.node.attrs):
+                return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
         return None
 
     def _params(self, a: Param, b: Param) -> bool:
         keys = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
         return self.renamed(a.name) == b.name and all(equal(getattr(a, key), getattr(b, key)) for key in keys)
-
-
-def _nodes(a: Node, b: Node) -> bool:
-    return a.op == b.op and len(a.inputs) == len(b.inputs) and equal(a.attrs, b.attrs)
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -292,21 +266,19 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-_UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")
-"""Names that Keras gives."""
+_UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Keras gives
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"
 _OTHERS = {
     ".pb": "a SavedModel of TensorFlow: load it with Keras, and `model.save('net.keras')`; or make an ONNX file of it",
     ".tflite": "a file for TensorFlow Lite, which has lost its layers: import the model that it was made from",
-    ".pkl": "a pickle, which runs code when it is read: save the model in another format",
-    ".pickle": "a pickle, which runs code when it is read: save the model in another format",
-    ".joblib": "a pickle, which runs code when it is read: save the model in another format",
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".joblib"), "a pickle, which runs code when it is read: save the model in another format"
+    ),
     ".safetensors": "weights without a network: write the spec, and name the file under `training: {initial_weights: …}`",
     ".npz": "arrays without a network: write the spec, and use arrays as `{type: Array, file: …}`",
-    ".yaml": "a spec already",
-    ".yml": "a spec already",
+    **dict.fromkeys((".yaml", ".yml"), "a spec already"),
 }
 """What other files are, and what to do with them."""
 
@@ -340,8 +312,8 @@ class Import:
         graph, layers = self.lowered.graph, len(self.spec.nodes)
         lines = [f"{self.path}: {layers:,} layer{'s' * (layers != 1)}, {self.parameters:,} parameters"]
         if self.weights_path is not None:
-            count = len(graph.params)
-            lines.append(f"{self.weights_path}: {count:,} array{'s' * (count != 1)}, the initial weights")
+            arrays = len(graph.params)
+            lines.append(f"{self.weights_path}: {arrays:,} array{'s' * (arrays != 1)}, the initial weights")
         for word, values in (("input", graph.inputs), ("output", graph.outputs)):
             lines += [f"{word} {name}: {v.dtype} {show(v.shape)}" for name, v in values.items()]
         return [*lines, *(f"note: {note}" for note in self.notes)]
@@ -375,20 +347,17 @@ def import_file(
     if spec_path.suffix.lower() not in (".yaml", ".yml"):
         raise UsageError(f"{spec_path}: a spec is YAML; use a name that ends in .yaml")
     weights_path = spec_path.with_suffix(".safetensors")
-    existing = [str(p) for p in (spec_path, weights_path) if os.path.lexists(p)]
-    if existing and not overwrite:
-        raise UsageError(
-            f"{' and '.join(existing)} exist{'s' * (len(existing) == 1)}; `--overwrite` replaces what exists"
-        )
+    _check_new(spec_path, weights_path, overwrite=overwrite)
     if suffix_of(source) == ".onnx":
         draft = import_onnx(source, spec_path.parent, _name_of(spec_path))
     else:
         draft = _import_keras(source, weights_path)
     beside = spec_path.parent / draft.name
-    if draft.content is not None and os.path.lexists(beside) and not overwrite:
-        raise UsageError(f"{beside} exists; `--overwrite` replaces what exists")
+    if draft.content is not None:
+        _check_new(beside, overwrite=overwrite)
     named = None if schema is None else schema(spec_path)
-    text = write_yaml(_in_order(draft.data), schema=named, notes=draft.notes) + _data_comment(draft.spec, draft.lowered)
+    data = {key: draft.data[key] for key in (*KEYS, *draft.data) if key in draft.data}
+    text = write_yaml(data, schema=named, notes=draft.notes) + _data_comment(draft.spec, draft.lowered)
     with written_in_parts(spec_path) as write:
         write(text.encode())
         if draft.content is not None:  # the spec appears after the other file, or not at all
@@ -398,8 +367,14 @@ def import_file(
     return Import(spec_path, weights_path if has_weights else None, draft.spec, draft.lowered, draft.notes)
 
 
+def _check_new(*paths: Path, overwrite: bool) -> None:
+    existing = [str(path) for path in paths if os.path.lexists(path)]
+    if existing and not overwrite:
+        verb = "exists" if len(existing) == 1 else "exist"
+        raise UsageError(f"{' and '.join(existing)} {verb}; `--overwrite` replaces what exists")
+
+
 def _import_keras(source: Path, weights_path: Path) -> Draft:
-    """Return the spec of a model that Keras saved, and its weights."""
     from safetensors.numpy import save
 
     from graphspec.foreign.keras_files.convert import convert
@@ -409,7 +384,7 @@ def _import_keras(source: Path, weights_path: Path) -> Draft:
     arrays = _arrays(converted.weights, lowered, tidied, str(source))
     data = tidied.data
     if _UNNAMED.fullmatch(str(data.get("name"))):
-        data = {**data, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", weights_path.stem).strip("_.-") or "network"}
+        data = {**data, "name": _name_of(weights_path)}
     content = None
     if arrays:
         data = {**data, "training": {"initial_weights": weights_path.name, **data.get("training", {})}}
@@ -432,7 +407,6 @@ def _name_of(path: Path) -> str:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise UsageError unless a file has a kind that can be imported."""
     suffix = suffix_of(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file, such as model.keras")
@@ -452,8 +426,7 @@ def _check_kind(path: Path) -> None:
 def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
     """Return the readable spec, checked, with its graph: the most readable one whose graph is that of the plain data.
 
-    Raises:
-        SpecError: the network that the file describes is wrong.
+    SpecError: the network that the file describes is wrong.
     """
     plain = check(data)
     if plain.errors or plain.lowered is None:
@@ -471,16 +444,11 @@ def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
 
 
 def _arrays(weights: Mapping[str, Any], lowered: Lowered, tidied: Tidied, file: str) -> dict[str, Array]:
-    """Return the weights by their new names.
-
-    Raises:
-        SpecError: they are not those of the network.
-    """
+    """Return the weights by their new names; SpecError if they are not those of the network."""
     arrays = {tidied.weight(name): np.asarray(array, np.float32) for name, array in weights.items()}
     params = lowered.graph.params
-    problems = [
-        f"it has no weights '{name}' {show(p.shape)}" for name, p in params.items() if arrays and name not in arrays
-    ]
+    lost = [name for name in params if arrays and name not in arrays]
+    problems = [f"it has no weights '{name}' {show(params[name].shape)}" for name in lost]
     problems += [f"its weights '{name}' belong to no layer" for name in arrays if name not in params]
     for name, array in arrays.items():
         if name in params and array.shape != params[name].shape:
@@ -489,9 +457,3 @@ def _arrays(weights: Mapping[str, Any], lowered: Lowered, tidied: Tidied, file: 
         hint = "save the model again, with its weights"
         raise SpecError([Diagnostic(Code.INVALID_FILE, text, file, hint=hint) for text in problems])
     return {name: arrays[name] for name in params} if arrays else {}
-
-
-def _in_order(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sections in the order in which people write them."""
-    order = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
-    return {key: data[key] for key in (*order, *data) if key in data}

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase
+from types import MappingProxyType
 from typing import Any
 
 from graphspec.foreign.importing.steps import REPEAT, Found, Param, Scope, Source, Step
@@ -24,11 +25,7 @@ from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
 
 _STEMS = {
-    "BatchNormalization": "norm",
-    "LayerNormalization": "norm",
-    "GroupNormalization": "norm",
-    "RMSNormalization": "norm",
-    "UnitNormalization": "norm",
+    **{f"{kind}Normalization": "norm" for kind in ("Batch", "Layer", "Group", "RMS", "Unit")},
     "DepthwiseConv": "depthwise",
     "SeparableConv": "separable",
     "ConvTranspose": "up",
@@ -65,31 +62,24 @@ class Names:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = set(taken)
 
-    def claim(self, name: str, *, number: bool = False) -> str:
-        """Return a free name: ``name``, or with ``number`` or if it is taken, with a number behind it."""
-        found, k = f"{name}_1" if number else name, 1
-        while found in self.taken:
-            k += 1
-            found = f"{name}_{k}"
-        self.taken.add(found)
-        return found
+    def claim(self, name: str, *, number: bool = False, copies: int = 0) -> str:
+        """Return a name that is free, also with the numbers of its copies.
+
+        It is ``name``, or with ``number`` or if it is taken, with a number behind it.
+        """
+        first = f"{name}_1" if number else name
+        return self._first(itertools.chain([first], (f"{name}_{k}" for k in itertools.count(2))), copies)
 
     def claim_lettered(self, name: str) -> str:
         """Return a free name: ``name``, or with a letter behind it."""
-        letters = (f"_{letter}" for letter in ascii_lowercase[1:])
-        ends = itertools.chain([""], letters, (f"_{number}" for number in itertools.count(1)))
-        found = next(name + end for end in ends if name + end not in self.taken)
-        self.taken.add(found)
-        return found
+        letters = (f"{name}_{letter}" for letter in ascii_lowercase[1:])
+        return self._first(itertools.chain([name], letters, (f"{name}_{k}" for k in itertools.count(1))), 0)
 
-    def claim_run(self, name: str, copies: int, *, number: bool = False) -> str:
-        """Return a name that is free with all numbers of its copies."""
-        found, k = f"{name}_1" if number else name, 1
-        while not self.taken.isdisjoint((found, *(f"{found}_{n + 1}" for n in range(copies)))):
-            k += 1
-            found = f"{name}_{k}"
-        self.taken.update((found, *(f"{found}_{n + 1}" for n in range(copies))))
-        return found
+    def _first(self, names: Iterable[str], copies: int) -> str:
+        groups = ([name, *(f"{name}_{n + 1}" for n in range(copies))] for name in names)
+        group = next(group for group in groups if self.taken.isdisjoint(group))
+        self.taken.update(group)
+        return group[0]
 
 
 def stem(step: Step) -> str:
@@ -122,15 +112,9 @@ def name_blocks(blocks: Sequence[Found], taken: Iterable[str]) -> None:
 def _own_name(block: Found) -> str:
     """Return the last word that the names of the instances have in common, without numbers; "" if there is none."""
     found = Counter[str]()
-    for instance in block.instances:
-        if instance.part is None or not instance.part.members:
-            continue
-        for word in reversed(prefix_of(instance)):
-            if letters := re.sub(r"\d+[a-z]?$", "", word):
-                found[letters] += 1
-                break
-        else:
-            found[""] += 1
+    for instance, _ in block.filled():
+        letters = (re.sub(r"\d+[a-z]?$", "", word) for word in reversed(prefix_of(instance)))
+        found[next(filter(None, letters), "")] += 1
     return found.most_common(1)[0][0] if found else ""
 
 
@@ -154,50 +138,36 @@ def _what_it_does(block: Found) -> str:
     plain = [step for step in block.steps if step.part is None]
     if len(plain) < len(block.steps):
         return "part"
-    if any(_is_larger(step.arguments.get("strides")) for step in plain):
-        return "down"
+    if any(isinstance(strides := step.arguments.get("strides"), int) and strides > 1 for step in plain):
+        return "down"  # strides leave pixels out
     block.is_chain = True
     return "_".join(list(dict.fromkeys(map(stem, plain)))[:_IN_A_NAME])
 
 
-def _is_larger(strides: Any) -> bool:
-    """Return whether strides leave pixels out."""
-    return isinstance(strides, int) and strides > 1
-
-
 def name_inside(block: Found) -> dict[Step, str]:
     """Return the names of the steps of a block: what the names of its instances have behind their common words."""
-    from graphspec.foreign.importing.structure import entry_name
-
     names = Names(entry_name(k) for k in range(block.entries))
     counts = Counter(map(stem, block.steps))
     found: dict[Step, str] = {}
     for k, step in sorted(enumerate(block.steps), key=lambda item: REPEAT in item[1].arguments):
-        name = _inner_name(block, k)
-        if REPEAT in step.arguments:
-            copies = (len(i.part.members[k].copies) for i in block.instances if i.part is not None and i.part.members)
-            found[step] = names.claim_run(name or stem(step), max(copies, default=1))
-        elif name:
-            found[step] = names.claim(name)
-        else:
-            found[step] = names.claim(stem(step), number=counts[stem(step)] > 1)
+        name, copies, is_run = _inner_name(block, k), 0, REPEAT in step.arguments
+        if is_run:
+            copies = max((len(members[k].copies) for _, members in block.filled()), default=1)
+        is_one_of_many = not name and not is_run and counts[stem(step)] > 1
+        found[step] = names.claim(name or stem(step), number=is_one_of_many, copies=copies)
     return found
 
 
 def _inner_name(block: Found, k: int) -> str:
     seen = Counter[str]()
-    for instance in block.instances:
-        if instance.part is None or not instance.part.members:
-            continue
-        prefix = prefix_of(instance)
-        member = instance.part.members[k]
-        if not prefix:
-            seen[""] += 1
-            continue
+    for instance, members in block.filled():
+        prefix, member = prefix_of(instance), members[k]
         own = prefix_of(member) if member.part is not None else () if is_automatic(member) else words(member.name)
-        rest = list(own[len(prefix) :])
+        rest = list(own[len(prefix) :]) if prefix else []
+        if all(word.isdigit() for word in rest):
+            rest = []
         while rest and rest[0].isdigit():
-            rest = [*rest[1:], rest[0]] if any(not word.isdigit() for word in rest) else []
+            rest = [*rest[1:], rest[0]]
         seen["_".join(rest)] += 1
     name, count = seen.most_common(1)[0] if seen else ("", 0)
     return name if name and name[0].isalpha() and 2 * count > sum(seen.values()) else ""
@@ -242,16 +212,11 @@ def starts_later(names: Sequence[str]) -> bool:
 
 
 # Steps and blocks as the data of a spec, with the new names of all nodes.
-_FEW = 3
-"""Equal single nodes in a row become a repeat, from this number on."""
+_FEW = 3  # equal single nodes in a row become a repeat, from this number on
 
 
 class Emitter:
-    """Writes scopes and the blocks that were found in them.
-
-    Attributes:
-        names: the names of steps in their own scope.
-    """
+    """Writes scopes and the blocks that were found in them. ``names`` are those of steps in their own scope."""
 
     def __init__(self, blocks: Sequence[Found], taken: Iterable[str]) -> None:
         self.blocks = blocks
@@ -292,7 +257,7 @@ class Emitter:
         names = Names((*inputs, *(self.names[run[0]] for run in runs if len(run) == 1)))
         for run in runs:
             if len(run) > 1:
-                base = names.claim_run(run_name([self.names[step] for step in run]) or self.names[run[0]], len(run))
+                base = names.claim(run_name([self.names[step] for step in run]) or self.names[run[0]], copies=len(run))
                 self._name_copies(run, base)
         entries = self._entries(runs, None)
         params = {param.name: _plain(param.default) for param in block.params}
@@ -303,14 +268,14 @@ class Emitter:
     def _name_run(self, run: list[Step], names: Names, counts: Mapping[str, int]) -> None:
         first = run[0]
         if first.part is None:
-            names.taken -= {step.name for step in run}
             old = [step.name for step in run]
-            self._name_copies(run, names.claim_run(run_name(old) or first.name, len(run)))
+            names.taken -= set(old)
+            self._name_copies(run, names.claim(run_name(old) or first.name, copies=len(run)))
             return
         old = ["_".join(prefix_of(step)) for step in first.copies]
         base = (old[0] if starts_later(old) else run_name(old)) if all(old) else ""
         number = not base and counts[stem(first)] > 1
-        self.names[first] = names.claim_run(base or stem(first), len(first.copies), number=number)
+        self.names[first] = names.claim(base or stem(first), copies=len(first.copies), number=number)
 
     def _name_copies(self, run: list[Step], base: str) -> None:
         for k, step in enumerate(run):
@@ -318,6 +283,7 @@ class Emitter:
 
     def _entries(self, runs: list[list[Step]], only: str | None) -> list[dict[str, Any]]:
         ends = {run[-1]: self.names[run[-1]].rpartition("_")[0] for run in runs if len(run) > 1}
+        owners = {step.name: self.names[step] for run in runs for step in run if step.part is None}
         entries: list[dict[str, Any]] = []
         above: Step | str | None = only
         for run in runs:
@@ -328,10 +294,11 @@ class Emitter:
                 entry["block"] = block.name
                 if REPEAT in first.arguments:
                     entry[REPEAT] = _plain(first.arguments[REPEAT])
-                params = {p.name: _plain(v) for p, v in _values(first) if text_of(v) != text_of(p.default)}
+                pairs = ((param, first.arguments[str(k)]) for k, param in enumerate(block.params))
+                params = {p.name: _plain(v) for p, v in pairs if text_of(v) != text_of(p.default)}
                 entry |= {"params": params} if params else {}
             else:
-                entry[first.word] = self.names.get(self._owner(first, runs)) or first.kind
+                entry[first.word] = owners.get(first.kind, first.kind) if first.word == "share" else first.kind
                 given = {key: _plain(value) for key, value in _in_order(first).items()}
                 entry |= ({"params": given} if given else {}) if first.word == "block" else given
             entry |= {"trainable": False} if first.frozen else {}
@@ -339,7 +306,7 @@ class Emitter:
             if REPEAT in entry:
                 entry[REPEAT] = entry.pop(REPEAT)
             for key, values in first.sources.items():
-                written = [self._text(value, ends) for value in values]
+                written = [self.text(value, ends) for value in values]
                 if key == "inputs" and (first.alone or _is_chain(values, above)):
                     continue
                 entry[key] = written if len(written) != 1 else written[0]
@@ -347,12 +314,8 @@ class Emitter:
             above = None if first.alone else last  # a node that skips one names what it reads
         return entries
 
-    def _owner(self, step: Step, runs: list[list[Step]]) -> Any:
-        if step.word != "share":
-            return None
-        return next((other for run in runs for other in run if other.part is None and other.name == step.kind), None)
-
-    def _text(self, value: Any, ends: Mapping[Step, str]) -> Any:
+    def text(self, value: Any, ends: Mapping[Step, str] = MappingProxyType({})) -> Any:
+        """Return a source as a spec writes it; other values as they are. ``ends`` are the names of runs, by their ends."""
         if not isinstance(value, Source):
             return value
         name = value.of if isinstance(value.of, str) else ends.get(value.of) or self.names[value.of]
@@ -366,11 +329,6 @@ def _plain(value: Any) -> Any:
     return "${" + value.name + "}" if isinstance(value, Param) else value
 
 
-def _values(instance: Step) -> list[tuple[Param, Any]]:
-    assert instance.part is not None
-    return [(param, instance.arguments[str(k)]) for k, param in enumerate(instance.part.block.params)]
-
-
 def _in_order(step: Step) -> dict[str, Any]:
     """Return the arguments in the order of the layer's own."""
     layer = LAYERS.get(step.kind) if step.word == "type" else None
@@ -380,26 +338,18 @@ def _in_order(step: Step) -> dict[str, Any]:
 
 def _is_chain(values: Sequence[Any], above: Step | str | None) -> bool:
     """Return whether inputs are what a node reads without ``inputs``."""
-    return (
-        len(values) == 1
-        and isinstance(values[0], Source)
-        and values[0].of is not None
-        and (values[0].of is above if isinstance(above, Step) else values[0].of == above)
-        and values[0].output == 0
-    )
+    if len(values) != 1 or not isinstance(values[0], Source) or values[0].output:
+        return False
+    of = values[0].of
+    return of is not None and (of is above if isinstance(above, Step) else of == above)
 
 
 def _equal_runs(steps: Sequence[Step]) -> list[list[Step]]:
     """Return the steps; single nodes that are equal, follow each other and have no names of their own are together."""
     runs: list[list[Step]] = []
     for step in steps:
-        if (
-            runs
-            and step.part is None
-            and is_automatic(step)
-            and is_automatic(runs[-1][-1])
-            and follows(runs[-1][-1], step)
-        ):
+        before = runs[-1][-1] if runs and step.part is None and is_automatic(step) else None
+        if before is not None and is_automatic(before) and follows(before, step):
             runs[-1].append(step)
         else:
             runs.append([step])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial, reduce
+from graphlib import CycleError, TopologicalSorter
+from operator import or_
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,8 +23,7 @@ from graphspec.vocabulary.metrics.base import Metric
 # Arguments of layers and other objects as a person writes them: without defaults, in their shortest form.
 T = TypeVar("T", bound=Config)
 _NOISE = 5  # digits
-_IGNORED = NoEffect.__metadata__[0].description
-"""The description of arguments of Keras that have no effect here."""
+_IGNORED = NoEffect.__metadata__[0].description  # the description of arguments of Keras that have no effect here
 
 
 class Shortener:
@@ -31,7 +31,6 @@ class Shortener:
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
-        self.defaults: dict[tuple[str, str], Any] = {}
 
     def layer(self, kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a layer: those that are no defaults, each in its shortest form."""
@@ -43,25 +42,33 @@ class Shortener:
             self.known[key] = shorten(cls, {name: _rounded(value) for name, value in arguments.items()})
         return dict(self.known[key])
 
-    def default(self, kind: str, argument: str) -> Any:
-        """Return the default of a layer's argument as a spec writes it; Ellipsis if there is none that a spec can write."""
-        at = kind, argument
-        if at not in self.defaults:
-            self.defaults[at] = _default(kind, argument)
-        return self.defaults[at]
+
+@cache
+def default(kind: str, argument: str) -> Any:
+    """Return the default of a layer's argument as a spec writes it; Ellipsis if there is none that a spec can write."""
+    cls = LAYERS.get(kind)
+    field = None if cls is None else next((f for n, f in cls.model_fields.items() if (f.alias or n) == argument), None)
+    if field is None or field.is_required():
+        return ...
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, tuple):
+        value = list(value)
+        value = next(_forms(value), value)
+    return value if value is None or isinstance(value, str | int | float | list) else ...
 
 
 def shorten(cls: type[Config], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that give an equal object of ``cls``; as they are if they are not valid."""
     short = dict(arguments)
     fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+    make = partial(_make, cls)
     for key in arguments:
-        same = _equality(partial(_make, cls), short)
+        same = _equality(make, short)
         if same is None:
             return dict(arguments)
         rest = {k: v for k, v in short.items() if k != key}
         without_effect = key in fields and fields[key].description == _IGNORED
-        if same(rest) or (without_effect and _equality(partial(_make, cls), rest)) or _means_default(cls, key, short):
+        if same(rest) or (without_effect and _equality(make, rest)) or _means_default(cls, key, short):
             short = rest
         else:
             short[key] = _shortest(short[key], partial(_with, short, key, same))
@@ -161,36 +168,19 @@ def _shortest(value: Any, accepts: Callable[[Any], bool]) -> Any:
 
 def _forms(value: Any) -> Iterator[Any]:
     """Yield shorter forms of a value, the shortest first."""
-    if (
-        isinstance(value, list)
-        and value
-        and isinstance(value[0], int | list)
-        and all(item == value[0] for item in value)
-    ):
-        if isinstance(value[0], list) and value[0] and all(item == value[0][0] for item in value[0]):
-            yield value[0][0]
-        yield value[0]
-
-
-def _default(kind: str, argument: str) -> Any:
-    cls = LAYERS.get(kind)
-    field = None if cls is None else next((f for n, f in cls.model_fields.items() if (f.alias or n) == argument), None)
-    if field is None or field.is_required():
-        return ...
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, tuple):
-        value = list(value)
-        value = next(_forms(value), value)
-    return value if value is None or isinstance(value, str | int | float | list) else ...
+    if not isinstance(value, list) or not value or any(item != value[0] for item in value):
+        return
+    first = value[0]
+    if isinstance(first, list) and first and all(item == first[0] for item in first):
+        yield first[0]
+    if isinstance(first, int | list):
+        yield first
 
 
 # The nodes of a plain spec with their sources as objects, in an order in which branches stay together.
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
-
-
 _TRUNK, _OF_SEQUENCES = 6, 3
-REPEAT = "repeat"
-"""The argument of a run: how many copies it has."""
+REPEAT = "repeat"  # the argument of a run: how many copies it has
 
 
 @dataclass(eq=False, slots=True)
@@ -219,26 +209,17 @@ class Part:
 
 @dataclass(eq=False, slots=True)
 class Step:
-    """An entry of ``layers``.
-
-    Attributes:
-        kind: the type of the layer; with ``word`` ``block`` or ``share`` the name of that.
-        arguments: without ``inputs`` and arguments that name other nodes.
-        sources: the inputs, and by further keys the arguments that name nodes; numbers and null stand for themselves.
-        fixed: whether it keeps its name and its place: a head, or a step whose weights another one uses.
-        part: for an instance of a block that was found, the steps that it replaces.
-        copies: for a run, the equal instances of a found block that follow each other; `part` is then that of the first.
-    """
+    """An entry of ``layers``. Of a run of equal instances, ``part`` is that of the first."""
 
     word: str
-    kind: str
+    kind: str  # the type of the layer; with ``word`` ``block`` or ``share`` the name of that
     name: str
-    arguments: dict[str, Any]
-    sources: dict[str, list[Any]]
+    arguments: dict[str, Any]  # without ``inputs`` and arguments that name other nodes
+    sources: dict[str, list[Any]]  # the inputs, and arguments that name nodes; numbers and null stand for themselves
     frozen: bool = False
-    fixed: bool = False
-    part: Part | None = None
-    copies: list[Step] = field(default_factory=list)
+    fixed: bool = False  # whether it keeps its name and its place: a head, or a step whose weights another one uses
+    part: Part | None = None  # for an instance of a block that was found, the steps that it replaces
+    copies: list[Step] = field(default_factory=list)  # for a run, the equal instances of a found block in a row
 
     @property
     def alone(self) -> bool:
@@ -254,11 +235,9 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Found:
-    """A block that was found: its steps, whose arguments may be parameters.
+    """A block that was found: its steps, whose arguments may be parameters, and how many inputs it has (``entries``).
 
-    Attributes:
-        entries: the number of inputs.
-        is_chain: whether its name lists its steps.
+    ``is_chain``: its name lists its steps.
     """
 
     steps: list[Step]
@@ -267,6 +246,10 @@ class Found:
     name: str = ""
     instances: list[Step] = field(default_factory=list)
     is_chain: bool = False
+
+    def filled(self) -> Iterator[tuple[Step, list[Step]]]:
+        """Yield the instances that stand for steps, with these."""
+        yield from ((one, one.part.members) for one in self.instances if one.part is not None and one.part.members)
 
 
 @dataclass(eq=False, slots=True)
@@ -289,16 +272,11 @@ def read_scope(
     shortener: Shortener,
     ranks: Mapping[str, int],
 ) -> Scope:
-    """Read the entries of ``layers``, with ``outputs`` the names that are read from outside.
-
-    Args:
-        ranks: the number of axes of nodes, where it is known.
-    """
+    """Read the entries of ``layers``, of which ``outputs`` are read from outside. ``ranks`` are known numbers of axes."""
     by_name: dict[str, Step | str] = {name: name for name in inputs}
     names = tuple(by_name)
-    written = list(entries)
     steps: list[Step] = []
-    for entry in written:
+    for entry in entries:
         step = _step(entry, shortener, ranks.get(entry.get("name", "")))
         if step.name in by_name:
             raise UnreadableError(step.name)
@@ -318,24 +296,20 @@ def read_scope(
 
 def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> Step:
     word = next((word for word in ("share", "block", "type") if word in entry), None)
-    if word is None or not isinstance(entry.get("name"), str) or not {"repeat"}.isdisjoint(entry):
+    if word is None or not isinstance(entry.get("name"), str) or REPEAT in entry:
         raise UnreadableError(str(entry.get("name")))
     kind = entry[word]
     given = {k: v for k, v in entry.items() if k not in _NODE}
     ends = ([-1],) if rank is None else ([-1], rank - 1, [rank - 1])
-    if given.get("axis") in ends and shortener.default(kind, "axis") == -1:
+    if given.get("axis") in ends and default(kind, "axis") == -1:
         given["axis"] = -1  # Keras counts from the front in its files
     if rank == _OF_SEQUENCES and given.get("attention_axes") in (1, [1]):
         del given["attention_axes"]  # all axes between the batch and the features
     layer = LAYERS.get(kind) if word == "type" else None
-    sources: dict[str, list[Any]] = {}
-    written = entry.get("inputs", [])
-    sources["inputs"] = list(written) if isinstance(written, list) else [written]
-    for key in layer.call_arguments if layer is not None else ():
-        if key in given:
-            value = given.pop(key)
-            sources[key] = list(value) if isinstance(value, list) else [value]
-    options = {k: given.pop(k) for k in (layer.call_options if layer is not None else ()) if k in given}
+    calls, flags = (layer.call_arguments, layer.call_options) if layer is not None else ((), ())
+    written = {"inputs": entry.get("inputs", [])} | {key: given.pop(key) for key in calls if key in given}
+    sources = {key: list(value) if isinstance(value, list) else [value] for key, value in written.items()}
+    options = {key: given.pop(key) for key in flags if key in given}
     arguments = shortener.layer(kind, given) if word == "type" else {**given, **entry.get("params", {})}
     if entry.get("weights") is not None:
         arguments["weights"] = entry["weights"]
@@ -373,32 +347,14 @@ def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
 
 
 def _before(steps: list[Step]) -> dict[Step, int]:
-    """Return for each step a bit for each step on which it depends, itself included.
-
-    Raises:
-        UnreadableError: there is a cycle.
-    """
-    readers: dict[Step, list[Step]] = {step: [] for step in steps}
-    missing = dict.fromkeys(steps, 0)
-    for step in steps:
-        for source in step.read():
-            if isinstance(source.of, Step):
-                readers[source.of].append(step)
-                missing[step] += 1
+    """Return for each step a bit for each step on which it depends, and for itself; UnreadableError for a cycle."""
+    read = {step: [source.of for source in step.read() if isinstance(source.of, Step)] for step in steps}
     found: dict[Step, int] = {}
-    ready = deque(step for step in steps if not missing[step])
-    while ready:
-        step = ready.popleft()
-        bits = 1 << len(found)
-        for source in step.read():
-            bits |= found[source.of] if isinstance(source.of, Step) else 0
-        found[step] = bits
-        for reader in readers[step]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                ready.append(reader)
-    if len(found) < len(steps):
-        raise UnreadableError("a cycle")
+    try:
+        for step in TopologicalSorter(read).static_order():
+            found[step] = reduce(or_, (found[source] for source in read[step]), 1 << len(found))
+    except CycleError:
+        raise UnreadableError("a cycle") from None
     return found
 
 

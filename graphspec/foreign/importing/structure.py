@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -10,17 +11,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Shortener, Source, Step
+from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Source, Step, default
 from graphspec.language.names import snake_case
 from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
 # Regions of a list of nodes that could be a block: contiguous, with few inputs and one output.
-MAX_ENTRIES = 2
-"""Inputs of a block, at most."""
+MAX_ENTRIES = 2  # inputs of a block, at most
 _LONGEST = 256
-_WORK = 120_000
-"""Regions that are looked at, about: long networks get shorter ones."""
+_WORK = 120_000  # regions that are looked at, about: long networks get shorter ones
 _ALWAYS = 1 << 60
 
 
@@ -48,16 +47,11 @@ class Tokens:
         """Return a token each for kinds, for kinds with words, and for kinds with all arguments."""
         if step not in self.known:
             kind = step.word, step.kind, step.frozen
-            words = {k: v for k, v in step.arguments.items() if not is_size(v)}
-            self.known[step] = (
-                self._number(kind),
-                self._number((kind, text_of(words))),
-                self._number((kind, text_of(step.arguments), "all")),
-            )
+            words = text_of({k: v for k, v in step.arguments.items() if not is_size(v)})
+            keys = kind, (kind, words), (kind, text_of(step.arguments), "all")
+            one, two, three = (self.numbers.setdefault(key, len(self.numbers)) for key in keys)
+            self.known[step] = one, two, three
         return self.known[step]
-
-    def _number(self, key: Any) -> int:
-        return self.numbers.setdefault(key, len(self.numbers))
 
 
 def is_size(value: Any) -> bool:
@@ -180,16 +174,8 @@ def words(name: str) -> tuple[str, ...]:
 
 def common(names: Iterable[str]) -> tuple[str, ...]:
     """Return the words that all names begin with."""
-    found: tuple[str, ...] | None = None
-    for name in names:
-        parts = words(name)
-        if found is None:
-            found = parts
-        while found and parts[: len(found)] != found:
-            found = found[:-1]
-        if not found:
-            return ()
-    return found or ()
+    columns = zip(*map(words, names), strict=False)
+    return tuple(column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def named(step: Step) -> list[str]:
@@ -240,28 +226,20 @@ class _Column:
     values: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Regions that become instances of a block, and its parameters."""
-
-    regions: list[Region]
-    columns: list[_Column]
-
-
 class Structure:
     """The steps of a document and of its blocks, and the blocks that are found in them."""
 
-    def __init__(self, scopes: Sequence[Scope], shortener: Shortener) -> None:
-        self.scopes, self.shortener = scopes, shortener
+    def __init__(self, scopes: Sequence[Scope]) -> None:
+        self.scopes = scopes
         self.blocks: list[Found] = []
         self.tokens = Tokens()
 
     def find(self) -> None:
         """Make blocks as long as they save lines."""
         for _ in range(_ROUNDS):
-            if (choice := self._best()) is None:
+            if (best := self._best()) is None:
                 return
-            self._make(choice)
+            self._make(*best)
 
     def in_order(self) -> list[Found]:
         """Return the blocks in the order in which the scopes use them, each after those that it contains."""
@@ -282,13 +260,12 @@ class Structure:
         """The steps of the scopes, then those of each block that was found."""
         return [*(scope.steps for scope in self.scopes), *(block.steps for block in self.blocks)]
 
-    def _best(self) -> _Choice | None:
+    def _best(self) -> tuple[list[Region], list[_Column]] | None:
+        """Return regions that become instances of a block, and its parameters."""
         sequences = self.sequences
         outside = [*(scope.outputs for scope in self.scopes), *([Source(block.steps[-1])] for block in self.blocks)]
         groups = alike(sequences, outside, self.tokens)
-        bounds = sorted(
-            (((len(regions) - 1) * key[2] - _LINES_OF_A_BLOCK, key) for key, regions in groups.items()), reverse=True
-        )
+        bounds = sorted(((_most_saved(regions), key) for key, regions in groups.items()), reverse=True)
         best, most = None, 0.0
         seen: set[tuple[int, ...]] = set()
         for bound, key in bounds:
@@ -298,25 +275,18 @@ class Structure:
                 continue
             regions = _apart(groups[key])
             mark = tuple(x for r in regions for x in (r.sequence, r.first, r.last))
-            if (
-                len(regions) < 2
-                or ((len(regions) - 1) * key[2] - _LINES_OF_A_BLOCK) * _MOST_BONUS <= most
-                or mark in seen
-            ):
+            if len(regions) < 2 or _most_saved(regions) * _MOST_BONUS <= most or mark in seen:
                 continue
             seen.add(mark)
-            for chosen in self._chosen(regions):
-                columns = self._columns(chosen)
-                if columns is None or (saved := self._saved(chosen, columns)) < _LEAST:
-                    continue
-                if (score := saved * self._bonus(chosen)) > most:
-                    best, most = _Choice(chosen, columns), score
+            inside = [region for region in regions if is_within(self._steps(region))]
+            if len(regions) / 2 <= len(inside) < len(regions) and len(inside) > 1:
+                regions = inside  # names say that most of them, but not all, are within a unit
+            columns = self._columns(regions)
+            if columns is None or (saved := self._saved(regions, columns)) < _LEAST:
+                continue
+            if (score := saved * self._bonus(regions)) > most:
+                best, most = (regions, columns), score
         return best
-
-    def _chosen(self, regions: list[Region]) -> Iterator[list[Region]]:
-        """Yield the regions; if names say that most of them, but not all, are within a unit, only those."""
-        inside = [region for region in regions if is_within(self._steps(region))]
-        yield inside if len(regions) / 2 <= len(inside) < len(regions) and len(inside) > 1 else regions
 
     def _steps(self, region: Region) -> list[Step]:
         return self.sequences[region.sequence][region.first : region.last + 1]
@@ -345,17 +315,16 @@ class Structure:
             return step.arguments[key]
         if key == REPEAT:
             return 1
-        return self.shortener.default(step.kind, key) if step.word == "type" else ...
+        return default(step.kind, key) if step.word == "type" else ...
 
     def _saved(self, regions: Sequence[Region], columns: Sequence[_Column]) -> float:
-        """Return how many lines a block saves, about."""
         length = len(regions[0])
         defaults = [text_of(_first_plain(column.values)) for column in columns]
-        lines = 0.0
+        lines, texts = 0.0, list[str]()
         for k, region in enumerate(regions):
-            if k and self._continues(regions, k) and all(_same(c.values[k], c.values[k - 1]) for c in columns):
+            before, texts = texts, [text_of(column.values[k]) for column in columns]
+            if k and self._continues(regions, k) and texts == before:
                 continue
-            texts = [text_of(column.values[k]) for column in columns]
             others = [text for text, default in zip(texts, defaults, strict=True) if text != default]
             width = _BARE + sum(map(len, others)) + _KEY * len(others)
             lines += 1 + _OF_A_VALUE * len(others) + (len(region.entries) - 1) * _OF_AN_INPUT
@@ -382,64 +351,59 @@ class Structure:
             factor += _FORK
         if _has_weights(steps[0]) and not _has_weights(steps[-1]):
             factor += _STARTS
-        if any(_is_merge(step) for step in steps[-2:]):
+        if any(len(step.sources.get("inputs", ())) > 1 for step in steps[-2:]):
             factor += _ENDS
         if any(REPEAT in step.arguments for step in steps[:-1]) and steps[-1].part is None:
             factor -= _CUT  # what follows a run begins something new
         if not is_within(steps):
             factor -= _CUT
-        together = sum(self._is_named(region) for region in regions) / len(regions)
-        factor += _NAMED * together
-        return factor
+        return factor + _NAMED * (sum(self._is_named(region) for region in regions) / len(regions))
 
     def _is_named(self, region: Region) -> bool:
         sequence = self.sequences[region.sequence]
         around = [sequence[k] for k in (region.first - 1, region.last + 1) if 0 <= k < len(sequence)]
         return belongs_together(self._steps(region), around)
 
-    def _make(self, choice: _Choice) -> None:
-        """Make a block of the chosen regions, and replace them by its instances."""
-        first = choice.regions[0]
+    def _make(self, regions: list[Region], columns: list[_Column]) -> None:
+        """Make a block of the regions, and replace them by its instances."""
+        first = regions[0]
         template = self._steps(first)
         inside = {step: k for k, step in enumerate(template)}
         copies = [replace(step, arguments=dict(step.arguments), sources={}) for step in template]
         places = {entry: k for k, entry in enumerate(first.entries)}
         for step, copy in zip(template, copies, strict=True):
             for key, values in step.sources.items():
-                copy.sources[key] = [
-                    value
-                    if not isinstance(value, Source)
-                    else Source(copies[inside[value.of]], value.output)
-                    if value.of in inside and isinstance(value.of, Step)
-                    else Source(entry_name(places[value.of, value.output]))
-                    for value in values
-                ]
-        params = [Param(_first_plain(column.values)) for column in choice.columns]
-        for param, column in zip(params, choice.columns, strict=True):
+                copy.sources[key] = listed = []
+                for value in values:
+                    if not isinstance(value, Source):
+                        listed.append(value)
+                    elif isinstance(value.of, Step) and value.of in inside:
+                        listed.append(Source(copies[inside[value.of]], value.output))
+                    else:
+                        listed.append(Source(entry_name(places[value.of, value.output])))
+        params = [Param(_first_plain(column.values)) for column in columns]
+        for param, column in zip(params, columns, strict=True):
             for k, key, item in column.places:
-                if item is None:
-                    copies[k].arguments[key] = param
-                else:
-                    listed = list(self._value(template[k], key))
-                    listed[item] = param
-                    copies[k].arguments[key] = listed
+                copies[k].arguments[key] = param
+                if item is not None:
+                    before = self._value(template[k], key)
+                    copies[k].arguments[key] = [*before[:item], param, *before[item + 1 :]]
         block = Found(copies, len(first.entries), params)
         for copy in copies:
             if copy.part is not None:
                 copy.part, copy.copies = Part(copy.part.block, []), []
         self.blocks.append(block)
-        for number in sorted({region.sequence for region in choice.regions}):
-            self._replace(number, choice, block)
+        for number in sorted({region.sequence for region in regions}):
+            self._replace(number, regions, columns, block)
             self._join(number, block)
 
-    def _replace(self, number: int, choice: _Choice, block: Found) -> None:
-        """Replace the regions of a sequence by instances of a block."""
+    def _replace(self, number: int, regions: list[Region], columns: list[_Column], block: Found) -> None:
         sequence = self.sequences[number]
         renamed: dict[Step, Step] = {}
-        chosen = [(k, region) for k, region in enumerate(choice.regions) if region.sequence == number]
-        for k, region in reversed(chosen):
+        inside = [(k, region) for k, region in enumerate(regions) if region.sequence == number]
+        for k, region in reversed(inside):
             members = sequence[region.first : region.last + 1]
-            values = {f"{n}": column.values[k] for n, column in enumerate(choice.columns)}
+            values = {f"{n}": column.values[k] for n, column in enumerate(columns)}
             sources = [Source(of, output) for of, output in region.entries]
             new = Step("block", f"\0{id(block)}", "", values, {"inputs": sources}, part=Part(block, members))
             block.instances.append(new)
@@ -471,9 +435,7 @@ class Structure:
     def _members(self, number: int) -> Iterator[list[Step]]:
         """Yield what the instances of a block stand for, if the sequence is a block's: they change with it."""
         if number >= len(self.scopes):
-            for instance in self.blocks[number - len(self.scopes)].instances:
-                if instance.part is not None and instance.part.members:
-                    yield instance.part.members
+            yield from (members for _, members in self.blocks[number - len(self.scopes)].filled())
 
     def _redirect(self, number: int, renamed: Mapping[Step, Step]) -> None:
         """Let everything that reads a step read the one that stands in its place."""
@@ -524,18 +486,17 @@ _FORK, _STARTS, _ENDS, _NAMED, _CUT = 0.15, 0.08, 0.05, 0.4, 0.3
 _MOST_BONUS = 1 + _FORK + _STARTS + _ENDS + _NAMED
 
 
+def _most_saved(regions: Sequence[Region]) -> int:
+    """Return the lines that a block of equally long regions saves at most."""
+    return (len(regions) - 1) * len(regions[0]) - _LINES_OF_A_BLOCK
+
+
 def _apart(regions: Sequence[Region]) -> list[Region]:
-    """Return regions that do not overlap."""
-    chosen: list[Region] = []
+    apart: list[Region] = []
     for region in regions:  # by sequence and position
-        if chosen and chosen[-1].sequence == region.sequence and chosen[-1].last >= region.first:
-            continue
-        chosen.append(region)
-    return chosen
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or text_of(one) == text_of(other)
+        if not apart or apart[-1].sequence != region.sequence or apart[-1].last < region.first:
+            apart.append(region)
+    return apart
 
 
 def _first_plain(values: Sequence[Any]) -> Any:
@@ -549,11 +510,9 @@ def _first_plain(values: Sequence[Any]) -> Any:
 def _differing(values: Sequence[Any]) -> int | None:
     """Return the place where lists differ, if it is one and they have several items of one kind: a channel of a shape."""
     first = values[0]
-    if (
-        not isinstance(first, list)
-        or len(first) < 2
-        or any(not isinstance(v, list) or len(v) != len(first) for v in values)
-    ):
+    if not isinstance(first, list) or any(not isinstance(v, list) or len(v) != len(first) for v in values):
+        return None
+    if len(first) < 2:
         return None
     places = [k for k in range(len(first)) if len({text_of(value[k]) for value in values}) > 1]
     return places[0] if len(places) == 1 else None
@@ -567,11 +526,6 @@ def _resolved(value: Any) -> Any:
 
 def _has_weights(step: Step) -> bool:
     """Return whether a step has a kernel, as a convolution does."""
-    steps: Iterator[Step] = iter([step]) if step.part is None else iter(step.part.block.steps)
-    first = next(steps)
+    first = step if step.part is None else step.part.block.steps[0]
     layer = LAYERS.get(first.kind) if first.word == "type" else None
     return first.part is not None or (layer is not None and "bias_initializer" in layer.model_fields)
-
-
-def _is_merge(step: Step) -> bool:
-    return len(step.sources.get("inputs", ())) > 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.foreign.importing.naming import Emitter
+from graphspec.foreign.importing.naming import Emitter, Names
 from graphspec.foreign.importing.steps import (
     REPEAT,
     Scope,
@@ -20,22 +20,19 @@ from graphspec.foreign.importing.steps import (
 )
 from graphspec.foreign.importing.structure import Structure, text_of
 from graphspec.graph.optimizers import OPTIMIZERS
+from graphspec.language.declarations import LABEL, SUFFIXES
 from graphspec.language.names import snake_case
+from graphspec.language.sections import KEYS
 from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 
-_USES, _LONG = 3, 30
-"""A mapping becomes a variable if it occurs so often and has so many characters."""
+_USES, _LONG = 3, 30  # a mapping becomes a variable if it occurs so often and has so many characters
 
 
 @dataclass(frozen=True)
 class Tidied:
-    """A spec as a person would write it.
-
-    Attributes:
-        renamed: the new path of each node whose name has changed, by its old path.
-    """
+    """A spec as a person would write it; ``renamed`` has the new paths of nodes whose names changed, by the old ones."""
 
     data: dict[str, Any]
     renamed: dict[str, str]
@@ -50,27 +47,26 @@ class Tidied:
 
 
 def tidy(data: Mapping[str, Any], *, structure: bool = True, ranks: Mapping[str, int] | None = None) -> Tidied:
-    """Return a plain spec without defaults, with blocks for what it repeats.
+    """Return a plain spec without defaults, with blocks for what it repeats if ``structure`` is wanted.
 
-    Args:
-        data: every node has ``name``, ``type`` (or ``block``, ``share``), ``inputs`` and any arguments.
-        structure: whether to look for blocks.
-        ranks: the number of axes of nodes, where it is known: an axis at the end is then -1.
+    Every node of ``data`` has a name, ``type``, ``block`` or ``share``, ``inputs`` and any arguments. ``ranks`` are known
+    numbers of axes of nodes: an axis at the end is then -1.
     """
     short = dict(data)
     if "outputs" in data:
         short["outputs"] = {name: _head(head) for name, head in data["outputs"].items()}
     if "training" in data:
-        short["training"] = _training(data["training"])
+        training = short["training"] = dict(data["training"])
+        if "optimizer" in training:
+            training["optimizer"] = shorten_object(OPTIMIZERS, rounded(training["optimizer"]))
     try:
         layers, blocks, renamed = _layers(data, structure, ranks or {})
     except UnreadableError:
         return Tidied(short, {})
     short["layers"] = layers
     variables = _variables(layers, blocks, {*data.get("vars", {})})
-    order = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
     found = {**short, "vars": {**data.get("vars", {}), **variables}, "blocks": blocks}
-    keys = [*(key for key in order if found.get(key)), *(key for key in found if key not in order)]
+    keys = [*(key for key in KEYS if found.get(key)), *(key for key in found if key not in KEYS)]
     return Tidied({key: found[key] for key in keys}, renamed)
 
 
@@ -80,33 +76,24 @@ def _layers(
     shortener = Shortener()
     heads = {name: head.get("layer", name) for name, head in data["outputs"].items()}
     targets = [head["target"] for head in data["outputs"].values() if isinstance(head.get("target"), str)]
-    ends = [end for layer in (*heads.values(), *targets) for end in (layer if isinstance(layer, list) else [layer])]
+    ends = [end for layer in (*heads.values(), *targets) for end in _list(layer)]
     top = read_scope(data["layers"], data["inputs"], ends, shortener, ranks)
     for source in top.outputs:
         if isinstance(source.of, Step):
             source.of.fixed = True
     given: dict[str, Scope] = {}
     for name, block in data.get("blocks", {}).items():
-        outputs = block["outputs"] if isinstance(block["outputs"], list) else [block["outputs"]]
-        given[name] = read_scope(block["layers"], _list(block["inputs"]), outputs, shortener, {})
-    found = Structure([top, *given.values()], shortener)
+        given[name] = read_scope(block["layers"], _list(block["inputs"]), _list(block["outputs"]), shortener, {})
+    found = Structure([top, *given.values()])
     if structure:
         found.find()
     emitter = Emitter(found.in_order(), given)
-    reserved = {
-        f"{head}{end}" for head in heads for end in ("", "_label", "_length", "_input_length", "_sample_weight")
-    }
+    reserved = {f"{head}{end}" for head in heads for end in ("", LABEL, *SUFFIXES)}
     layers = emitter.scope(top, reserved - {s.name for s in top.steps})
-    blocks: dict[str, dict[str, Any]] = {}
-    for block in emitter.blocks:
-        blocks[block.name] = emitter.block(block)
+    blocks = {block.name: emitter.block(block) for block in emitter.blocks}
     for name, scope in given.items():
-        old = data["blocks"][name]
-        blocks[name] = {**old, "layers": emitter.scope(scope, ())}
-        ends = [emitter.names[s.of] if isinstance(s.of, Step) else s.of for s in scope.outputs]
-        blocks[name]["outputs"] = [
-            f"{n}:{s.output}" if s.output else n for n, s in zip(ends, scope.outputs, strict=True)
-        ]
+        entries = emitter.scope(scope, ())
+        blocks[name] = {**data["blocks"][name], "layers": entries, "outputs": list(map(emitter.text, scope.outputs))}
     return layers, blocks, dict(_renamed(top, given, emitter))
 
 
@@ -150,13 +137,6 @@ def _head(head: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in short.items() if value is not None and value != []}
 
 
-def _training(training: Mapping[str, Any]) -> dict[str, Any]:
-    short = dict(training)
-    if "optimizer" in short:
-        short["optimizer"] = shorten_object(OPTIMIZERS, rounded(short["optimizer"]))
-    return short
-
-
 def rounded(value: Any) -> Any:
     """Return a value with numbers of float32 in their shortest form: Keras keeps 0.001 as 0.0010000000474974513."""
     if isinstance(value, Mapping):
@@ -177,16 +157,11 @@ def _variables(layers: list[Any], blocks: Mapping[str, Any], taken: set[str]) ->
             if isinstance(value, dict) and "type" in value and len(flow(value)) >= _LONG and "${" not in flow(value):
                 places.setdefault(text_of(value), []).append((entry, key))
     params = {param for block in blocks.values() for param in block.get("params", {})}
+    names = Names(taken | params)
     found: dict[str, Any] = {}
-    for uses in places.values():
-        if len(uses) < _USES:
-            continue
+    for uses in (uses for uses in places.values() if len(uses) >= _USES):
         value = uses[0][0][uses[0][1]]
-        stem = name = snake_case(value["type"])
-        number = 1
-        while name in found or name in taken or name in params:
-            number += 1
-            name = f"{stem}_{number}"
+        name = names.claim(snake_case(value["type"]))
         found[name] = value
         for entry, key in uses:
             entry[key] = "${" + name + "}"

@@ -29,22 +29,18 @@ _CONTAINERS = {b"PK": "keras", b"\x89H": "h5"}
 def keras_record(path: Path) -> dict[str, Any]:
     """Return the record of a file ``.keras``, ``.h5`` or ``.json``.
 
-    Raises:
-        SpecError: GS801, the file is invalid; GS802, it has no model.
-        UsageError: it cannot be read, or pyfive is not installed.
+    SpecError: it is invalid (GS801), or has no model (GS802). UsageError: it cannot be read, or pyfive is not installed.
     """
     problems = Problems(path.name)
     with opened(path, problems) as saved:
         model = read_model(saved.config, saved.place, problems)
         if any(d.code == Code.INVALID_FILE for d in problems.found):
             problems.check()
-        arrays = list(_arrays(saved))
-        made_by = f"Keras {saved.version}" if saved.version else "Keras"
-        training = _training(saved.training)
+        weights = totals(_arrays(saved))
     imported, reasons = _imported(path)
-    network = _network(imported)
+    network = None if imported is None else network_record(*check(imported.data, draws=False).require())
+    outputs = [_declared(ref.layer, None, "") for ref in refs_in(model.outputs)]
     layers = Counter(_classes(model.layers and saved.config))
-    models = sum(count for name, count in layers.items() if name in MODELS) - 1
     with path.open("rb") as file:
         container = _CONTAINERS.get(file.read(2), "json")
     return foreign_record(
@@ -52,14 +48,14 @@ def keras_record(path: Path) -> dict[str, Any]:
         "keras",
         model.name,
         container=container,
-        made_by=sanitized(made_by),
+        made_by=sanitized(f"Keras {saved.version}" if saved.version else "Keras"),
         inputs=_inputs(model) if network is None else network["inputs"],
-        outputs=_outputs(model) if network is None else network["outputs"],
+        outputs=outputs if network is None else network["outputs"],
         parameters=None if network is None else network["parameters"],
         layers=[{"class": name, "count": n} for name, n in layers.most_common() if name not in MODELS],
-        models=models,
-        weights=totals(arrays),
-        training=training,
+        models=sum(count for name, count in layers.items() if name in MODELS) - 1,
+        weights=weights,
+        training=_training(saved.training),
         uses=[
             {
                 "use": "import",
@@ -73,27 +69,16 @@ def keras_record(path: Path) -> dict[str, Any]:
 
 
 def _imported(path: Path) -> tuple[Imported | None, list[dict[str, Any]]]:
-    """Return the converted model, or what is not supported, each with its place.
-
-    Raises:
-        SpecError: GS801, the file is invalid.
-    """
+    """Return the converted model, or what is not supported, each with its place; SpecError (GS801) for an invalid file."""
     try:
         return convert(path), []
     except SpecError as error:
         if any(d.code != Code.UNSUPPORTED_FILE for d in error.diagnostics):
             raise
+        found = error.diagnostics
         return None, [
-            {"code": str(d.code), "place": d.path or None, "message": d.message, "hint": d.hint}
-            for d in error.diagnostics
+            {"code": str(d.code), "place": d.path or None, "message": d.message, "hint": d.hint} for d in found
         ]
-
-
-def _network(imported: Imported | None) -> dict[str, Any] | None:
-    if imported is None:
-        return None
-    spec, lowered = check(imported.data, draws=False).require()
-    return network_record(spec, lowered)
 
 
 def _arrays(saved: Saved) -> Iterator[tuple[str, int, int]]:
@@ -107,14 +92,10 @@ def _arrays(saved: Saved) -> Iterator[tuple[str, int, int]]:
         group, place, level = stack.pop()
         for name, found, is_group in file.members(group, place):
             at = f"{place}/{name}"
-            if (
-                is_group
-                and level < Budget.GROUP_LEVELS
-                and name not in _OF_OPTIMIZERS
-                and file.address(found) not in seen
-            ):
-                seen.add(file.address(found))
-                stack.append((found, at, level + 1))
+            if is_group and level < Budget.GROUP_LEVELS and name not in _OF_OPTIMIZERS:
+                if (address := file.address(found)) not in seen:
+                    seen.add(address)
+                    stack.append((found, at, level + 1))
             elif not is_group:
                 shape, dtype = file.shape(found), file.dtype(found, at)
                 elements = math.prod(shape)
@@ -146,10 +127,6 @@ def _inputs(model: ModelDef) -> list[dict[str, Any]]:
         sizes = [d if isinstance(d, int) else None for d in shape] if isinstance(shape, list) else None
         found.append(_declared(ref.layer, sizes, dtype if isinstance(dtype, str) else ""))
     return found
-
-
-def _outputs(model: ModelDef) -> list[dict[str, Any]]:
-    return [_declared(ref.layer, None, "") for ref in refs_in(model.outputs)]
 
 
 def _declared(name: str, shape: list[int | None] | None, dtype: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from graphspec.base.arrays.memory import human
@@ -15,63 +16,65 @@ from graphspec.graph.onnx_session import sanitized
 
 # Arrays of a file by module: ``layers.0.weight`` and ``layers.1.weight`` are one row, ``layers.{0..1}``.
 Shape = tuple[int, ...]
-MOST = 24
-"""Rows of a table; a file with more modules is told by the beginnings of their names."""
+MOST = 24  # rows of a table; a file with more modules is told by the beginnings of their names
 _NUMBER = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
 _SEPARATOR = re.compile(r"[./]")
 
 
 @dataclass
 class Modules:
-    """Modules whose names differ in numbers alone, with the same arrays.
+    """Modules whose names differ in numbers alone: the first name, and the numbers in each.
 
-    Attributes:
-        name: the name; numbers that differ are ``{first..last}``, or ``*`` if some between are missing.
-        count: how many modules.
-        arrays: the ends of the names of their arrays, each with its dtype and shape; None if they are not alike.
-        total: arrays in all of them.
-        elements: numbers in all of them.
+    ``arrays`` are the ends of the arrays' names, with dtypes and shapes; None if they are not alike.
     """
 
-    name: str
-    count: int = 0
-    arrays: tuple[tuple[str, str, Shape], ...] | None = None
-    total: int = 0
-    elements: int = 0
-
-
-@dataclass
-class _Found:
     pattern: str
+    arrays: tuple[tuple[str, str, Shape], ...] | None
     numbers: list[tuple[int, ...]] = field(default_factory=list)
     total: int = 0
     elements: int = 0
 
+    @property
+    def name(self) -> str:
+        """The name; numbers that differ are ``{first..last}``, or ``*`` if some between are missing."""
+        places: Iterator[set[int]] = (set(column) for column in zip(*self.numbers, strict=True))
+        return _NUMBER.sub(lambda match: _range(next(places), match[0]), self.pattern)
+
+    @property
+    def count(self) -> int:
+        """How many modules."""
+        return len(self.numbers)
+
 
 def modules(arrays: Iterable[tuple[str, str, Shape, int]], most: int = MOST) -> list[Modules]:
-    """Return the table of arrays, each given as name, dtype, shape and number of elements: at most ``most`` rows."""
+    """Return the table of arrays, each given as name, dtype, shape and number of elements: at most ``most`` rows.
+
+    If there are more, rows are modules with the same beginning: the longest of which there are at most ``most``.
+    """
     leaves: dict[str, list[tuple[str, str, Shape, int]]] = {}
     for name, dtype, shape, elements in arrays:
         at = max(name.rfind("."), name.rfind("/"))
         leaves.setdefault(name[: max(at, 0)], []).append((name[at + 1 :], dtype, shape, elements))
-    found: dict[tuple[str, tuple[tuple[str, str, Shape], ...]], _Found] = {}
-    for module, parts in leaves.items():
-        alike = tuple(part[:3] for part in parts)
-        one = found.setdefault((_NUMBER.sub("#", module), alike), _Found(module))
-        one.numbers.append(tuple(map(int, _NUMBER.findall(module))))
-        one.total += len(parts)
-        one.elements += sum(part[3] for part in parts)
-    if len(found) <= most:
-        return [
-            Modules(_named(one), len(one.numbers), alike, one.total, one.elements) for (_, alike), one in found.items()
-        ]
-    return _by_beginning(leaves, most)
 
+    def grouped(start: Callable[[str], str], *, is_whole: bool) -> list[Modules]:
+        rows: dict[Any, Modules] = {}
+        for module, parts in leaves.items():
+            begin, alike = start(module), tuple(part[:3] for part in parts) if is_whole else None
+            row = rows.setdefault((_NUMBER.sub("#", begin), alike), Modules(begin, alike))
+            row.numbers.append(tuple(map(int, _NUMBER.findall(begin))))
+            row.total += len(parts)
+            row.elements += sum(part[3] for part in parts)
+        return list(rows.values())
 
-def _named(found: _Found) -> str:
-    """Return the name of modules with ranges in the place of numbers."""
-    places: Iterator[set[int]] = (set(column) for column in zip(*found.numbers, strict=True))
-    return _NUMBER.sub(lambda match: _range(next(places), match[0]), found.pattern)
+    chosen = grouped(str, is_whole=True)
+    if len(chosen) <= most:
+        return chosen
+    for depth in range(1, 8):
+        rows = grouped(partial(_start, depth=depth), is_whole=False)
+        if depth > 1 and (len(rows) > most or len(rows) == len(chosen)):
+            break
+        chosen = rows
+    return chosen
 
 
 def _range(values: set[int], text: str) -> str:
@@ -81,38 +84,13 @@ def _range(values: set[int], text: str) -> str:
     return f"{{{low}..{high}}}" if len(values) == high - low + 1 else "*"
 
 
-def _by_beginning(leaves: dict[str, list[tuple[str, str, Shape, int]]], most: int) -> list[Modules]:
-    """Return rows of modules with the same beginning: the longest of which there are at most ``most``."""
-    chosen: dict[str, Modules] = {}
-    for depth in range(1, 8):
-        rows: dict[str, Modules] = {}
-        numbers: dict[str, _Found] = {}
-        for module, parts in leaves.items():
-            start = _start(module, depth)
-            key = _NUMBER.sub("#", start)
-            row = rows.setdefault(key, Modules(start))
-            numbers.setdefault(key, _Found(start)).numbers.append(tuple(map(int, _NUMBER.findall(start))))
-            row.count += 1
-            row.total += len(parts)
-            row.elements += sum(part[3] for part in parts)
-        if chosen and len(rows) > most:
-            break
-        for key, row in rows.items():
-            row.name = _named(numbers[key])
-        if len(rows) == len(chosen) and depth > 1:
-            break
-        chosen = rows
-    return list(chosen.values())
-
-
 def _start(module: str, depth: int) -> str:
     """Return the first ``depth`` parts of a name, with a mark if there are more."""
     ends = [match.start() for match in _SEPARATOR.finditer(module)]
     return module if len(ends) < depth else f"{module[: ends[depth - 1] + 1]}…"
 
 
-KEYS = 12
-"""Columns of the key of a line."""
+KEYS = 12  # columns of the key of a line
 _NAMED = 3  # names that a line lists
 _REASONS = 8  # reasons that are told
 _CLASSES = 40  # classes of layers that a line counts
@@ -123,7 +101,7 @@ def arrays_lines(arrays: Sequence[Mapping[str, Any]], width: int | None) -> Iter
     known = [a for a in arrays if a["shape"] is not None]
     if not arrays:
         return
-    usual = max({a["dtype"] for a in known}, key=lambda t: sum(a["dtype"] == t for a in known)) if known else ""
+    usual = max(dict.fromkeys(a["dtype"] for a in known), key=lambda t: sum(a["dtype"] == t for a in known), default="")
     yield f"arrays of {usual}" if usual else "arrays"
     for row in modules((a["name"], a["dtype"], tuple(a["shape"]), a["elements"]) for a in known):
         name = sanitized(row.name, 200) or "(no module)"
@@ -133,10 +111,8 @@ def arrays_lines(arrays: Sequence[Mapping[str, Any]], width: int | None) -> Iter
 def _parts(row: Modules, usual: str) -> str:
     if row.arrays is None:
         return f"{count(row.total, 'array')} of {row.elements:,} numbers"
-    parts = [
-        f"{sanitized(name)} {'' if dtype == usual else f'{dtype} '}{show(shape)}"
-        for name, dtype, shape in row.arrays[:12]
-    ]
+    listed = row.arrays[:12]
+    parts = [f"{sanitized(name)} {f'{dtype} ' * (dtype != usual)}{show(shape)}" for name, dtype, shape in listed]
     more = [f"… ({len(row.arrays) - len(parts)} more)"] if len(parts) < len(row.arrays) else []
     return ", ".join([*parts, *more])
 
@@ -178,36 +154,27 @@ def keras_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from uses_lines(record["uses"])
 
 
-_POSSIBLE = {
-    "initial_weights": "a network can start from it",
-    "import": "it can be imported",
-    "frozen": "it can be a frozen layer",
-    "unfrozen": "its weights can train",
+_USES = {
+    "initial_weights": ("a network can start from it", "no network can start from it"),
+    "import": ("it can be imported", "it cannot be imported"),
+    "frozen": ("it can be a frozen layer", "it cannot be a layer"),
+    "unfrozen": ("its weights can train", "its weights cannot train"),
 }
-_IMPOSSIBLE = {
-    "initial_weights": "no network can start from it",
-    "import": "it cannot be imported",
-    "frozen": "it cannot be a layer",
-    "unfrozen": "its weights cannot train",
-}
+"""What is said of a use that is possible, and of one that is not."""
 
 
 def uses_lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield what can be done with a file here, and why not."""
-    key = "here"
-    for use in uses:
-        if use["possible"]:
-            yield key, f"{_POSSIBLE[use['use']]}: `{use['how']}`"
-            yield from (("", text) for text in _more(use))
-        else:
-            yield key, f"{_IMPOSSIBLE[use['use']]}:"
+    for k, use in enumerate(uses):
+        possible, impossible = _USES[use["use"]]
+        yield "" if k else "here", f"{possible}: `{use['how']}`" if use["possible"] else f"{impossible}:"
+        yield from (("", text) for text in (_more(use) if use["possible"] else ()))
         reasons = use["reasons"]
         for reason in reasons[:_REASONS]:
             place = f"{reason['place']}: " if reason["place"] else ""
             yield "", f"- {place}{reason['message']}"
         if len(reasons) > _REASONS:
             yield "", f"- and {len(reasons) - _REASONS} more; `--json` has all"
-        key = ""
 
 
 def _more(use: Mapping[str, Any]) -> Iterator[str]:
@@ -241,11 +208,8 @@ def record_lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield from wrapped(f"{record['file']}: {kinds[record.get('container') or record['kind']]}{named}", width, indent=2)
     if record["description"]:
         yield from wrapped(f"  {record['description']}", width, indent=2)
-    for title in ("inputs", "outputs"):
-        if title not in record:
-            continue
-        yield ""
-        yield title
+    for title in (title for title in ("inputs", "outputs") if title in record):
+        yield from ("", title)
         for declared in record[title]:
             yield from _value(declared, width)
     yield from _example(record.get("example"), width)
@@ -317,10 +281,8 @@ def _of_run(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "trained", f"{count(record['epochs'], 'epoch')}, seed {record['run'].get('seed', '?')}"
     files = ", ".join(f"{name} {human(size)}" for name, size in record["files"].items())
     yield "size", f"{human(record['bytes'])}: {files}"
-    yield (
-        "export",
-        f"for {_target_range(record['targets'])}" if record["targets"] else "no target has all its operators",
-    )
+    targets = record["targets"]
+    yield "export", f"for {_target_range(targets)}" if targets else "no target has all its operators"
     yield from _spec(record["spec"])
 
 
@@ -337,7 +299,11 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     producer = " ".join(filter(None, (record["producer"]["name"], record["producer"]["version"])))
     yield "made by", producer or "an unnamed program"
     yield from _operators(record)
-    yield from _runs_on(record["runs_on"])
+    who = record["runs_on"]
+    versions = f"onnxruntime {who['onnxruntime']} or later: {', '.join(who['packages'])}"
+    yield "runs on", versions if who["onnxruntime"] else "no plain onnxruntime"
+    targets = [f"targets: {_target_range(who['targets'])}"] if who["targets"] else []
+    yield from (("", text) for text in (*targets, *who["notes"]))
     trainable = any(use["use"] == "unfrozen" and use["possible"] for use in record.get("uses", ()))
     yield "graphspec", _runtime(record["runtime"], trainable)
     if record["kind"] == "onnx":
@@ -373,17 +339,6 @@ def _operators(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"local functions: {', '.join(record['functions'])}"
 
 
-def _runs_on(who: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if who["onnxruntime"]:
-        yield "runs on", f"onnxruntime {who['onnxruntime']} or later: {', '.join(who['packages'])}"
-    else:
-        yield "runs on", "no plain onnxruntime"
-    if who["targets"]:
-        yield "", f"targets: {_target_range(who['targets'])}"
-    for note in who["notes"]:
-        yield "", note
-
-
 def _target_range(names: list[str]) -> str:
     """Return a list of targets, the versions as a range."""
     versions = [name for name in names if name.startswith("ort-")]
@@ -392,10 +347,8 @@ def _target_range(names: list[str]) -> str:
 
 
 def _runtime(kernels: Mapping[str, list[str]], trainable: bool) -> str:
-    if kernels["lacks"] and trainable:
-        return f"its runtime computes {', '.join(kernels['lacks'])} by other operators"
-    if kernels["lacks"]:
-        return f"its runtime lacks {', '.join(kernels['lacks'])}"
+    if lacks := ", ".join(kernels["lacks"]):
+        return f"its runtime computes {lacks} by other operators" if trainable else f"its runtime lacks {lacks}"
     if kernels["by_onnxruntime"]:
         return f"its runtime has all operators; it leaves {', '.join(kernels['by_onnxruntime'])} to onnxruntime"
     return "its runtime has all operators"
@@ -403,14 +356,12 @@ def _runtime(kernels: Mapping[str, list[str]], trainable: bool) -> str:
 
 def _proof(proof: Mapping[str, Any]) -> str:
     batches, heads = proof.get("batches"), proof.get("max_abs_difference")
-    parts = ["equal to graphspec's runtime"]
-    parts.append(f"under onnxruntime {proof.get('onnxruntime', '?')}")
+    text = f"equal to graphspec's runtime under onnxruntime {proof.get('onnxruntime', '?')}"
     if isinstance(batches, list):
-        parts.append(f"at batch sizes {', '.join(map(str, batches))}")
-    parts.append(f"on {proof.get('rows', '?')}")
+        text += f" at batch sizes {', '.join(map(str, batches))}"
+    text += f" on {proof.get('rows', '?')}"
     if proof.get("unusual_rows"):
-        parts.append(f"and {proof['unusual_rows']} unusual rows")
-    text = " ".join(map(str, parts))
+        text += f" and {proof['unusual_rows']} unusual rows"
     if isinstance(heads, dict):
         found = sorted(((v, k) for k, v in heads.items() if isinstance(v, int | float)), reverse=True)
         text += "; largest difference: " + ", ".join(f"{name} {value:.1e}" for value, name in found[:_HEADS])
@@ -422,9 +373,8 @@ def _quantized(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     proof, metrics = said.get("proof_of_float32"), said.get("metrics")
     yield "quantized", f"{said.get('kind', '?')}: {said.get('method', '?')}"
     if isinstance(metrics, dict):
-        pairs = [
-            (name, pair.get("before"), pair.get("after")) for name, pair in metrics.items() if isinstance(pair, dict)
-        ]
+        named = ((name, pair) for name, pair in metrics.items() if isinstance(pair, dict))
+        pairs = [(name, pair.get("before"), pair.get("after")) for name, pair in named]
         numbers = [(n, a, b) for n, a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
         if numbers:
             changes = ", ".join(f"{name} {a:.4g} → {b:.4g}" for name, a, b in numbers[:_HEADS])

@@ -20,8 +20,7 @@ from graphspec.vocabulary.onnx_files.part import FEEDS, needed_inputs, result_dt
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 from graphspec.vocabulary.onnx_files.unfreeze import Unfrozen, model_for_training, unfreeze
 
-MAX_BYTES = 1 << 28
-"""Bytes of a file up to which it is looked at whether its weights can train."""
+MAX_BYTES = 1 << 28  # bytes of a file up to which it is looked at whether its weights can train
 _SIZES = ((320,), (48, 320), (64,))  # what stands for sizes that vary if they cannot: of pictures, of lines, of steps
 _SHOWN = 4
 
@@ -118,11 +117,7 @@ def _lowered(file: OnnxFile, sizes: tuple[int, ...]) -> Unfrozen:
 
 
 class _Sizes:
-    """The sizes of inputs: the first axis that varies, or is 1, has the rows.
-
-    Args:
-        sizes: what stands for other sizes that vary, by turns; names if there are none.
-    """
+    """The sizes of inputs: the first axis that varies, or is 1, has the rows; others have ``sizes`` by turns, or names."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self._sizes = sizes

@@ -31,48 +31,38 @@ from graphspec.base.text import printable
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
-# What is wrong with a file of Keras's, or cannot be taken from it: all of it, each with its place in the file.
-
 
 @dataclass
 class Problems:
-    """Collects the problems of a file, and raises them together.
+    """Collects what is wrong with a file, or cannot be taken from it, each with its place in the file.
 
-    Attributes:
-        file: the name of the file, as messages show it.
+    What is noted is returned as an error with everything found so far: raise it if the file is unreadable from here on.
     """
 
     file: str
     found: list[Diagnostic] = field(default_factory=list)
 
-    def invalid(self, place: str, message: str, hint: str | None = None) -> None:
+    def invalid(self, place: str, message: str, hint: str | None = None) -> SpecError:
         """Note what makes the file invalid (GS801)."""
-        self._add(Code.INVALID_FILE, place, message, hint or "save the model again with Keras, or get the file again")
+        hint = hint or "save the model again with Keras, or get the file again"
+        return self._add(Code.INVALID_FILE, place, message, hint)
 
-    def unsupported(self, place: str, message: str, hint: str) -> None:
+    def unsupported(self, place: str, message: str, hint: str) -> SpecError:
         """Note what a sound file has that a spec cannot say (GS802)."""
-        self._add(Code.UNSUPPORTED_FILE, place, message, hint)
-
-    def fail(self, place: str, message: str, hint: str | None = None) -> SpecError:
-        """Note what makes the file unreadable from here on, and return the error with everything found so far."""
-        self.invalid(place, message, hint)
-        return SpecError(self.found)
+        return self._add(Code.UNSUPPORTED_FILE, place, message, hint)
 
     def check(self) -> None:
-        """Raise everything found.
-
-        Raises:
-            SpecError: something was found.
-        """
+        """Raise everything found, as SpecError."""
         if self.found:
             raise SpecError(self.found)
 
-    def _add(self, code: Code, place: str, message: str, hint: str) -> None:
+    def _add(self, code: Code, place: str, message: str, hint: str) -> SpecError:
         if len(self.found) < Budget.PROBLEMS:
             text = printable(shorten(message, 600))
             found = Diagnostic(code, text, self.file, path=printable(shorten(place, 300)), hint=printable(hint))
             if found not in self.found:
                 self.found.append(found)
+        return SpecError(self.found)
 
 
 # JSON from a file of another program: bounded, without duplicate keys, and never evaluated.
@@ -92,23 +82,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
-    """Return the value of a JSON text.
-
-    Raises:
-        SpecError: GS801, it is no JSON, is too large or too deep, or an object has a key twice.
-    """
+    """Return the value of a JSON text; GS801 if it is none, is too large or too deep, or an object has a key twice."""
     if len(text) > Budget.CONFIG:
-        raise problems.fail(
-            place, f"{place} has {len(text):,} bytes, more than the {Budget.CONFIG:,} of any configuration"
-        )
+        limit = f"more than the {Budget.CONFIG:,} of any configuration"
+        raise problems.invalid(place, f"{place} has {len(text):,} bytes, {limit}")
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except _DuplicateKeyError as error:
-        raise problems.fail(place, f"{place} has an object with the key '{error}' twice") from None
+        raise problems.invalid(place, f"{place} has an object with the key '{error}' twice") from None
     except RecursionError:
-        raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels") from None
+        raise problems.invalid(place, f"{place} has more than {Budget.LEVELS} levels") from None
     except ValueError as error:
-        raise problems.fail(place, f"{place} is no JSON: {error}") from None
+        raise problems.invalid(place, f"{place} is no JSON: {error}") from None
     _bound(found, place, problems)
     return found
 
@@ -117,17 +102,14 @@ def _bound(found: Any, place: str, problems: Problems) -> None:
     """Raise GS801 if a value has too many levels or values."""
     level, count = [found], 0
     for _ in range(Budget.LEVELS):
-        level = [
-            child
-            for value in level
-            for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
-        ]
+        parts = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [child for part in parts if not isinstance(part, str | int | float | None) for child in part]
         count += len(level)
         if count > Budget.VALUES:
-            raise problems.fail(place, f"{place} has more than {Budget.VALUES:,} values")
+            raise problems.invalid(place, f"{place} has more than {Budget.VALUES:,} values")
         if not level:
             return
-    raise problems.fail(place, f"{place} has more than {Budget.LEVELS} levels")
+    raise problems.invalid(place, f"{place} has more than {Budget.LEVELS} levels")
 
 
 # The parts of a ``.keras`` file: a ZIP archive whose entries are read by name, and never unpacked to paths.
@@ -137,15 +119,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Archive:
-    """A ``.keras`` file.
-
-    Args:
-        path: the file.
-        problems: where problems are noted.
-
-    Raises:
-        SpecError: GS801, it is no sound archive.
-    """
+    """A ``.keras`` file; GS801 if it is no sound archive."""
 
     def __init__(self, path: Path, problems: Problems) -> None:
         self._problems = problems
@@ -153,44 +127,29 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error) as error:
-            raise problems.fail("", f"it is no sound ZIP archive: {error}") from None
+            raise problems.invalid("", f"it is no sound ZIP archive: {error}") from None
         if len(entries) > Budget.ENTRIES:
-            raise problems.fail("", f"the archive has {len(entries):,} entries, more than {Budget.ENTRIES:,}")
+            raise problems.invalid("", f"the archive has {len(entries):,} entries, more than {Budget.ENTRIES:,}")
         twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
         if twice:
-            raise problems.fail(twice[0], f"the archive has two entries '{twice[0]}'")
-        self._entries = {entry.filename: entry for entry in entries}
+            raise problems.invalid(twice[0], f"the archive has two entries '{twice[0]}'")
+        self.entries = {entry.filename: entry for entry in entries}
 
-    def __enter__(self) -> Archive:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._zip.close()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._entries
-
-    @property
-    def names(self) -> list[str]:
-        """The names of all entries."""
-        return list(self._entries)
-
     def read(self, name: str, limit: int) -> bytes:
-        """Return the content of a small entry.
-
-        Raises:
-            SpecError: GS801, it has more than ``limit`` bytes, or is damaged.
-        """
+        """Return the content of a small entry; GS801 if it has more than ``limit`` bytes, or is damaged."""
         if (size := self._checked(name).file_size) > limit:
-            raise self._problems.fail(name, f"{name} has {size:,} bytes, more than {limit:,}")
+            raise self._problems.invalid(name, f"{name} has {size:,} bytes, more than {limit:,}")
         with self.open(name) as file:
             return bytes(file.read())
 
     def open(self, name: str) -> IO[bytes]:
         """Return the content of an entry as a file with random access; the checksum has been compared.
 
-        Raises:
-            SpecError: GS801, the entry is damaged, encrypted, or grows too much.
+        GS801: the entry is damaged, encrypted, or grows too much.
         """
         entry = self._checked(name)
         file: IO[Any] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
@@ -208,19 +167,19 @@ class Archive:
             file.close()
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
                 raise  # a full disk is no fault of the file; an offset before its beginning is
-            raise self._problems.fail(name, f"{name} cannot be unpacked: {error}") from None
+            raise self._problems.invalid(name, f"{name} cannot be unpacked: {error}") from None
         file.seek(0)
         return file
 
     def _checked(self, name: str) -> zipfile.ZipInfo:
-        entry = self._entries[name]
+        entry = self.entries[name]
         if entry.flag_bits & 1:
-            raise self._problems.fail(name, f"{name} is encrypted")
+            raise self._problems.invalid(name, f"{name} is encrypted")
         if entry.compress_type not in _METHODS:
-            raise self._problems.fail(name, f"{name} is compressed by the unusual method {entry.compress_type}")
+            raise self._problems.invalid(name, f"{name} is compressed by the unusual method {entry.compress_type}")
         if entry.file_size > max(Budget.SMALL, Budget.RATIO * entry.compress_size):
             sizes = f"{entry.compress_size:,} bytes, which claim to be {entry.file_size:,}"
-            raise self._problems.fail(name, f"{name} has {sizes}: more than any weights can be compressed")
+            raise self._problems.invalid(name, f"{name} has {sizes}: more than any weights can be compressed")
         return entry
 
 
@@ -274,16 +233,7 @@ class _Counted(io.RawIOBase):
 
 
 class Hdf5:
-    """An open HDF5 file.
-
-    Args:
-        file: the file.
-        place: its name in messages.
-
-    Raises:
-        UsageError: pyfive is not installed.
-        SpecError: GS801, it is no sound file.
-    """
+    """An open HDF5 file, with its name in messages; GS801 if it is not sound, UsageError if pyfive is not installed."""
 
     def __init__(self, file: IO[bytes], place: str, problems: Problems) -> None:
         try:
@@ -309,26 +259,23 @@ class Hdf5:
     def members(self, group: Any, place: str) -> Iterator[tuple[str, Any, bool]]:
         """Yield the members of a group: name, object, and whether it is a group. Links elsewhere are refused."""
         if not self.is_group(group):
-            raise self._problems.fail(place, f"{place} is an array, not a group")
+            raise self._problems.invalid(place, f"{place} is an array, not a group")
         names = self._tried(lambda: sorted(str(name) for name in group), place)
         self._groups += 1
         if self._groups > Budget.GROUPS:
-            raise self._problems.fail(place, f"{self.place} has more than {Budget.GROUPS:,} groups")
+            raise self._problems.invalid(place, f"{self.place} has more than {Budget.GROUPS:,} groups")
         for name in names:
-            found = self._tried(lambda name=name: self._member(group, name), f"{place}/{name}")
-            yield name, found, isinstance(found, self._kinds[0])
+            found = self._tried(partial(self._member, group, name), f"{place}/{name}")
+            yield name, found, self.is_group(found)
 
     def find(self, group: Any, path: str) -> Any:
         """Return the object at a path below a group; None if there is none."""
-        found = group
         for name in path.split("/"):
-            if not isinstance(found, self._kinds[0]):
+            if not self.is_group(group):
                 return None
-            here = found
-            if name not in self._tried(lambda here=here: set(here), path):
-                return None
-            found = self._tried(lambda here=here, name=name: self._member(here, name), path)
-        return found
+            has_member = self._tried(lambda here=group, name=name: name in set(here), path)
+            group = self._tried(partial(self._member, group, name), path) if has_member else None
+        return group
 
     def is_group(self, found: Any) -> bool:
         """Return whether an object is a group."""
@@ -346,7 +293,7 @@ class Hdf5:
         found = tuple(int(n) for n in dataset.shape)
         if len(found) > Budget.AXES:
             place = f"{self.place}{dataset.name}"
-            raise self._problems.fail(place, f"{place} has {len(found)} axes, more than {Budget.AXES}")
+            raise self._problems.invalid(place, f"{place} has {len(found)} axes, more than {Budget.AXES}")
         return found
 
     def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:
@@ -360,25 +307,22 @@ class Hdf5:
     def array(self, dataset: Any, place: str) -> Array:
         """Return the numbers of a dataset as float32 (integers and bools as they are).
 
-        Raises:
-            SpecError: GS801, it is larger than the file; GS802, its numbers are compressed, or are none.
+        GS801: it is larger than the file; GS802: its numbers are compressed, or are none.
         """
         shape, kind = self.shape(dataset), self.dtype(dataset, place)
         if self._tried(lambda: dataset.id.layout_class, place) not in _CONTIGUOUS:
             text = f"the weight {place} is stored in pieces or compressed, which Keras does not do"
-            self._problems.unsupported(place, text, "save the model again with Keras")
-            raise SpecError(self._problems.found)
+            raise self._problems.unsupported(place, text, "save the model again with Keras")
         if kind.kind not in "fiub" or kind.itemsize > 8:
-            self._problems.unsupported(place, f"the weight {place} has the dtype {kind}", "weights are numbers")
-            raise SpecError(self._problems.found)
+            raise self._problems.unsupported(place, f"the weight {place} has the dtype {kind}", "weights are numbers")
         if math.prod(shape) * kind.itemsize > self._file.size:
-            raise self._problems.fail(place, f"the weight {place} of shape {shape} is larger than its file")
+            raise self._problems.invalid(place, f"the weight {place} of shape {shape} is larger than its file")
         found = self._tried(lambda: np.asarray(dataset[()]), place)
         half = self._tried(lambda: dataset.attrs.get("dtype"), place)
         if _text(half) == "bfloat16" and found.dtype.itemsize == 2:
             found = (found.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if found.shape != shape:
-            raise self._problems.fail(place, f"the weight {place} of shape {shape} has the values of {found.shape}")
+            raise self._problems.invalid(place, f"the weight {place} of shape {shape} has the values of {found.shape}")
         return np.array(found, np.float32, order="C") if found.dtype.kind == "f" else found
 
     def _member(self, group: Any, name: str) -> Any:
@@ -408,11 +352,11 @@ class Hdf5:
         except SpecError:
             raise
         except MemoryError:
-            raise self._problems.fail(place, f"{self.place} declares more than fits into memory") from None
+            raise self._problems.invalid(place, f"{self.place} declares more than fits into memory") from None
         except Exception as error:
             reason = "a part of it does not have its form" if isinstance(error, AssertionError) else str(error)
             reason = reason.splitlines()[0][:_MAX_REASON] if reason else type(error).__name__
-            raise self._problems.fail(place, f"{self.place} is no sound HDF5 file: {reason}") from None
+            raise self._problems.invalid(place, f"{self.place} is no sound HDF5 file: {reason}") from None
 
 
 def _attribute_value(read: Any, kind: Any, buffer: bytes, count: int, offset: int) -> Any:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.config import Registry
 from graphspec.base.errors import Diagnostic
+from graphspec.foreign.keras_files import layers, operations
 from graphspec.foreign.keras_files.containers import Problems
-from graphspec.foreign.keras_files.layers import (
-    READS_IDS,
-    SPECIAL,
-    Names,
-    Notes,
-    arguments,
-    at_every_step,
-    input_entry,
-    is_kerass_own,
-    is_object,
-    layer_arguments,
-    layer_class,
-    policy_name,
-    reads_only_ids,
-    valid,
-)
+from graphspec.foreign.keras_files.layers import Names, Notes
 from graphspec.foreign.keras_files.model_config import (
     MODELS,
     Call,
@@ -39,20 +25,10 @@ from graphspec.foreign.keras_files.model_config import (
     refs_in,
     simple_class,
 )
-from graphspec.foreign.keras_files.operations import (
-    CLASSES,
-    CallReader,
-    as_keras,
-    inferred_masks,
-    makes_masks,
-    operation_entry,
-    takes_masks_off,
-)
 from graphspec.foreign.keras_files.saved import Saved, add_state, opened, taken
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 
@@ -67,19 +43,14 @@ _NO_WEIGHTS = (
     *("discretization", "preprocessing"),
 )
 _MANY_LEVELS = 30
-_GIVEN = re.compile(r"input(_layer)?(_\d+)?")
-"""Names of inputs that Keras gives; in a block they become `x`."""
+_GIVEN = re.compile(r"input(_layer)?(_\d+)?")  # names of inputs that Keras gives; in a block they become `x`
 
 
 @dataclass
 class Document:
-    """What the scopes of a spec share.
+    """What the scopes of a spec share: the blocks by name, and for messages the place in the file of each block's nodes.
 
-    Attributes:
-        masked: whether anything makes a mask. Operations drop it, where layers such as Add pass it on.
-        blocks: the blocks by name, each as its value in a spec.
-        places: for messages, the place in the file of each node, by its name within its block.
-        state: the arguments that layers have learnt, by the identity of the layer.
+    ``masked``: something makes a mask. Operations drop it, where layers such as Add pass it on.
     """
 
     notes: Notes
@@ -90,36 +61,23 @@ class Document:
 
 
 class Scope:
-    """Converts one model.
+    """Converts one model, the spec or a ``block``; with ``inference`` it is called with ``training=False``.
 
-    Args:
-        frozen: whether an outer model is frozen.
-        inference: whether the model is called with ``training=False``.
-        block: the name of the block; empty for the spec.
-        timed: whether a TimeDistributed wraps the model: it then applies each of its layers.
+    ``timed``: a TimeDistributed wraps the model, and then applies each of its layers.
     """
 
     def __init__(
-        self,
-        document: Document,
-        model: ModelDef,
-        names: Names,
-        *,
-        inference: bool = False,
-        block: str = "",
-        path: tuple[int, ...] = (),
-        models: tuple[ModelDef, ...] = (),
-        timed: bool = False,
+        self, document: Document, model: ModelDef, names: Names, block: str = "", models: tuple[ModelDef, ...] = ()
     ) -> None:
-        self.timed = timed
         self.document, self.model, self.names, self.notes = document, model, names, document.notes
-        self.inference, self.block = inference, block
-        self.path, self.models = path, (*models, model)
+        self.block, self.models = block, (*models, model)
+        self.inference = self.timed = False
+        self.path: tuple[int, ...] = ()
         self.entries: list[dict[str, Any]] = []
         self.owners: list[Owner] = []
         self.layers = {layer.name: layer for layer in model.layers}
         self.positions = {layer.name: k for k, layer in enumerate(model.layers)}
-        self.masks = inferred_masks(model)
+        self.masks = operations.inferred_masks(model)
         self._calls: dict[tuple[str, int], str] = {}
         self._owner_names: dict[str, str] = {}
 
@@ -142,61 +100,55 @@ class Scope:
 
     def text(self, ref: Ref) -> str:
         """Return the name of a tensor in the spec."""
-        name = self._calls.get((ref.layer, ref.call), valid(ref.layer))
+        name = self._calls.get((ref.layer, ref.call), layers.valid(ref.layer))
         return name if ref.output == 0 else f"{name}:{ref.output}"
 
     def _ordered(self) -> Iterator[tuple[LayerDef, int]]:
         """Yield the calls, each behind those that it reads, else in the order of the file."""
         done: set[tuple[str, int]] = set()
-        for layer in self.model.layers:
-            for k in range(len(layer.calls)):
-                stack = [(layer.name, k)]
-                open_: set[tuple[str, int]] = set()
-                while stack:
-                    at = stack[-1]
-                    if at in done:
-                        stack.pop()
-                        continue
-                    needed = [] if at in open_ else [(r.layer, r.call) for r in self.layers[at[0]].calls[at[1]].refs()]
-                    if at[1] > 0 and at not in open_:
-                        needed.append((at[0], at[1] - 1))  # the first call owns the weights
-                    open_.add(at)
-                    missing = [other for other in needed if other not in done and other not in open_]
-                    if missing:
-                        stack += reversed(missing)
-                        continue
-                    stack.pop()
-                    done.add(at)
-                    yield self.layers[at[0]], at[1]
+        stack = [(layer.name, k) for layer in reversed(self.model.layers) for k in reversed(range(len(layer.calls)))]
+        seen: set[tuple[str, int]] = set()
+        while stack:
+            name, k = at = stack[-1]
+            needed: list[tuple[str, int]] = []
+            if at not in seen:
+                needed = [(ref.layer, ref.call) for ref in self.layers[name].calls[k].refs()]
+                needed += [(name, k - 1)] if k > 0 else []  # the first call owns the weights
+            seen.add(at)
+            if missing := [other for other in needed if other not in seen]:
+                stack += reversed(missing)
+                continue
+            stack.pop()
+            if at not in done:
+                done.add(at)
+                yield self.layers[name], k
 
     def _convert_call(self, layer: LayerDef, k: int) -> None:
         call = layer.calls[k]
-        if self.timed and (layer.is_operation or layer.class_name in CLASSES):
-            text = f"'{layer.name}' is a function in a model that a TimeDistributed wraps"
-            self.notes.problems.unsupported(layer.place, text, "write it as a layer, and save the model again")
+        is_own = layers.is_kerass_own(layer.module, "")
+        if self.timed and (layer.is_operation or layer.class_name in operations.CLASSES):
+            text = "is a function in a model that a TimeDistributed wraps"
+            self.notes.refuse(layer, text, "write it as a layer, and save the model again")
             self._add(layer, k, None)
-        elif layer.class_name in CLASSES:
-            found = as_keras(layer, call)
+        elif layer.class_name in operations.CLASSES:
+            found = operations.as_keras(layer, call)
             if found is None:
-                function = layer.config.get("function")
-                text = f"'{layer.name}' is the function {function} of TensorFlow, which a spec cannot have"
-                self.notes.problems.unsupported(layer.place, text, "write it with layers, and save the model again")
-            self._add(layer, k, found and operation_entry(*found, self.text, self.notes, plain=True))
-        elif layer.is_operation and is_kerass_own(layer.module, ""):
-            entry = operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
+                text = f"is the function {layer.config.get('function')} of TensorFlow, which a spec cannot have"
+                self.notes.refuse(layer, text, "write it with layers, and save the model again")
+            self._add(layer, k, found and operations.operation_entry(*found, self.text, self.notes, plain=True))
+        elif layer.is_operation and is_own:
+            entry = operations.operation_entry(layer, call, self.text, self.notes, plain=self.document.masked)
             self._add(layer, k, entry)
         elif layer.is_model:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
         elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
             self._convert_model(layer, k, call, layer.config["layer"], timed=True)
+        elif layer.class_name in layers.SPECIAL and is_own and LAYERS.get(layer.class_name) is None:
+            *others, last = layers.SPECIAL[layer.class_name](layer, [self.text(ref) for ref in call.refs()], self.names)
+            self.entries += others
+            self._add(layer, k, last)
         else:
-            special = SPECIAL.get(layer.class_name)
-            if special is not None and is_kerass_own(layer.module, "") and LAYERS.get(layer.class_name) is None:
-                entries = special(layer, [self.text(ref) for ref in call.refs()], self.names)
-                self.entries += entries[:-1]
-                self._add(layer, k, entries[-1])
-            else:
-                self._convert_layer(layer, k, call)
+            self._convert_layer(layer, k, call)
 
     def _add(self, layer: LayerDef, k: int, entry: dict[str, Any] | None) -> str:
         """Add an entry under the layer's name, and return the name."""
@@ -210,9 +162,7 @@ class Scope:
 
     def _add_constants(self, name: str, entry: dict[str, Any]) -> None:
         """Write arrays among the inputs of an entry, which are more than a list of numbers, as nodes of their own."""
-        inputs = entry.get("inputs")
-        if not isinstance(inputs, list):
-            return
+        inputs = entry["inputs"] if isinstance(entry.get("inputs"), list) else []
         for k, value in enumerate(inputs):
             if isinstance(value, list) and any(isinstance(item, list) for item in value):
                 made = self.names.new(f"{name}_constant")
@@ -220,25 +170,22 @@ class Scope:
                 inputs[k] = made
 
     def _convert_layer(self, layer: LayerDef, k: int, call: Call) -> None:
-        cls = layer_class(layer, self.notes)
+        cls = layers.layer_class(layer, self.notes)
         if cls is None:
             self._add(layer, k, None)
             return
-        reader = CallReader(layer, cls, call, self.text, self.masks, self.notes)
+        reader = operations.CallReader(layer, cls, call, self.text, self.masks, self.notes)
         inputs, options = reader.inputs(), reader.options()
-        if cls.__name__ in READS_IDS and inputs:
+        if cls.__name__ in layers.READS_IDS and inputs:
             inputs = [self._as_ids(layer, call, inputs[0])]
         training = False if self.inference and reader.training is None else reader.training
         family = cls.__module__.rpartition(".")[2]
-        if training is True and _acts_in_training(cls, family):
-            text = f"'{layer.name}' is called with `training=True`: it acts at inference, too"
-            self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
-        if (
-            training is False
-            and family in _RANDOM
-            and cls.__name__ not in ("ActivityRegularization", "Sampling")
-            and inputs
-        ):
+        kind = cls.__name__
+        if training is True and (family in _RANDOM or kind in ("BatchNormalization", "SpectralNormalization")):
+            text = "is called with `training=True`: it acts at inference, too"
+            self.notes.refuse(layer, text, "call it without `training`, and save the model again")
+        is_idle = training is False and family in _RANDOM and kind not in ("ActivityRegularization", "Sampling")
+        if is_idle and inputs:
             self._calls[layer.name, k] = inputs[0]
             self.notes.say(f"{layer.name} is left out: the model calls it with `training=False`, where it does nothing")
             return
@@ -246,22 +193,20 @@ class Scope:
         if first is not None and family not in _NO_WEIGHTS:
             if options:
                 keys = ", ".join(f"`{key}`" for key in options)
-                text = f"'{layer.name}' is called again with {keys}, which a node with shared weights cannot have"
-                self.notes.problems.unsupported(
-                    layer.place, text, "call the layer once with it, or give it no such argument"
-                )
+                text = f"is called again with {keys}, which a node with shared weights cannot have"
+                self.notes.refuse(layer, text, "call the layer once with it, or give it no such argument")
             self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
             return
-        entry = layer_arguments(layer, cls, self.notes) | options
+        entry = layers.layer_arguments(layer, cls, self.notes) | options
         if training is False:
             entry |= {key: 0.0 for key in ("dropout", "recurrent_dropout") if entry.get(key)}
         if self.timed:
-            entry = at_every_step(layer, entry, len(inputs), self.notes)
-        is_fixed = training is False and cls.__name__ == "BatchNormalization"
-        if is_fixed and layer.config.get("trainable", True):
+            entry = layers.at_every_step(layer, entry, len(inputs), self.notes)
+        is_fixed, trainable = training is False and kind == "BatchNormalization", layer.config.get("trainable", True)
+        if is_fixed and trainable:
             text = "batch normalizations that are called with `training=False` are frozen: their gamma and beta, too"
             self.notes.say(text)
-        if layer.config.get("trainable", True) is False or is_fixed:
+        if trainable is False or is_fixed:
             entry["trainable"] = False
         name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
         self._owner_names.setdefault(layer.name, name)
@@ -274,8 +219,8 @@ class Scope:
         source = None if ref is None else self.layers.get(ref.layer)
         dtype = None if ref is None else ref.dtype
         if source is not None and source.is_input:
-            dtype = policy_name(source.config.get("dtype"))
-            if not self.block and reads_only_ids(source.name, self.model):
+            dtype = layers.policy_name(source.config.get("dtype"))
+            if not self.block and layers.reads_only_ids(source.name, self.model):
                 dtype = "int64"
         if dtype is None or not dtype.startswith(("float", "bfloat")):
             return name
@@ -286,9 +231,7 @@ class Scope:
     def _convert_model(self, layer: LayerDef, k: int, call: Call, raw: Any, *, timed: bool = False) -> None:
         """Add an instance of the block of a nested model; the first call makes the block.
 
-        Args:
-            raw: the model's configuration.
-            timed: whether the layer is a TimeDistributed around the model.
+        ``raw`` is the model's configuration; ``timed``: the layer is a TimeDistributed around the model.
         """
         first = self._owner_names.get(layer.name)
         training = call.kwargs.get("training")
@@ -302,7 +245,7 @@ class Scope:
             text = f"the model '{layer.name}' is called with `training=True`: it acts at inference, too"
             self.notes.problems.unsupported(layer.place, text, "call it without `training`, and save the model again")
         if len(self.models) > _MANY_LEVELS:
-            raise self.notes.problems.fail(layer.place, f"models are nested {_MANY_LEVELS} times and more")
+            raise self.notes.problems.invalid(layer.place, f"models are nested {_MANY_LEVELS} times and more")
         place = layer.place if self.block else f"{self.model.place}: '{layer.name}'"
         model = read_model(raw, place, self.notes.problems)
         if timed and layer.config.get("trainable") is False:
@@ -315,61 +258,40 @@ class Scope:
             self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
             return
         block = self.document.block_names.new(layer.name)
-        inner = Scope(
-            self.document,
-            model,
-            Names(),
-            inference=inference,
-            block=block,
-            path=(*self.path, self.positions[layer.name]),
-            models=self.models,
-            timed=timed or self.timed,
-        )
+        inner = Scope(self.document, model, Names(), block, self.models)
+        inner.inference, inner.timed = inference, timed or self.timed
+        inner.path = (*self.path, self.positions[layer.name])
         names = inner.name_inputs()
         inner.convert()
-        self.document.blocks[block] = {
-            "inputs": names,
-            "layers": inner.entries,
-            "outputs": [inner.text(ref) for ref in refs_in(model.outputs)],
-        }
-        entry: dict[str, Any] = {"block": block}
-        if not model.trainable:
-            entry["trainable"] = False
-        name = self._add(layer, k, entry | {"inputs": _one_or_list(inputs)})
+        outputs = [inner.text(ref) for ref in refs_in(model.outputs)]
+        self.document.blocks[block] = {"inputs": names, "layers": inner.entries, "outputs": outputs}
+        frozen = {} if model.trainable else {"trainable": False}
+        name = self._add(layer, k, {"block": block} | frozen | {"inputs": _one_or_list(inputs)})
         self._owner_names[layer.name] = name
         self.owners += [Owner(o.layer, f"{name}/{o.node}", o.path, o.models) for o in inner.owners]
 
 
 def _matched(model: ModelDef, call: Call) -> list[Ref]:
     """Return the tensors that a nested model is called with, in the order of its inputs."""
-    given = (
-        call.args[0]
-        if call.args
-        else next((v for key, v in call.kwargs.items() if key not in ("mask", "training")), None)
-    )
-    if isinstance(given, dict):
+    named = (value for key, value in call.kwargs.items() if key not in ("mask", "training"))
+    first = next(iter((*call.args, *named)), None)
+    if isinstance(first, dict):
         keys = sorted(model.inputs) if isinstance(model.inputs, dict) else [ref.layer for ref in refs_in(model.inputs)]
-        if set(keys) <= set(given):
-            return [ref for key in keys for ref in refs_in(given[key])]
-    return list(refs_in(list(call.args) if len(call.args) > 1 else given))
+        if set(keys) <= set(first):
+            return [ref for key in keys for ref in refs_in(first[key])]
+    return list(refs_in(list(call.args) if len(call.args) > 1 else first))
 
 
 def _has_free_statistics(config: dict[str, Any]) -> bool:
-    """Return whether a model contains a batch normalization that is not frozen."""
     if config.get("trainable") is False:
         return False
-    layers = [
-        item for item in config.get("layers", []) if isinstance(item, dict) and isinstance(item.get("config"), dict)
-    ]
-    return any(
-        (item.get("class_name") == "BatchNormalization" and item["config"].get("trainable") is not False)
-        or _has_free_statistics(item["config"])
-        for item in layers
-    )
-
-
-def _acts_in_training(cls: type[Layer], family: str) -> bool:
-    return family in _RANDOM or cls.__name__ in ("BatchNormalization", "SpectralNormalization")
+    for item in config.get("layers", []):
+        inner = item.get("config") if isinstance(item, dict) else None
+        if isinstance(inner, dict):
+            is_free = item.get("class_name") == "BatchNormalization" and inner.get("trainable") is not False
+            if is_free or _has_free_statistics(inner):
+                return True
+    return False
 
 
 def _one_or_list(inputs: Sequence[Any]) -> Any:
@@ -381,14 +303,10 @@ _LEARNS_ANYWAY = "the head is answered and exported, but not trained until it ha
 
 
 def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: Sequence[str], notes: Notes) -> None:
-    """Add what a configuration of training says to a spec's heads and ``training``.
+    """Add what a ``compile_config`` or ``training_config`` says to a spec's heads and ``training``.
 
-    What a spec cannot have is no problem of the network: it is left out, and a note says so.
-
-    Args:
-        config: ``compile_config`` or ``training_config``; None for a model that was never compiled.
-        heads: the heads of the spec, in the order of the model's outputs.
-        keys: Keras's names of these outputs.
+    What a spec cannot have is no problem of the network: it is left out, and a note says so. ``keys`` are Keras's names of
+    the heads, in the order of the model's outputs.
     """
     if not isinstance(config, dict) or (not config.get("loss") and not config.get("optimizer")):
         notes.say("the model was saved without a loss: it predicts and exports; to train it, give a head a `loss`")
@@ -416,12 +334,10 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
             entry["metrics"] = [m for k, m in enumerate(found) if m not in found[:k]]
     training = data.setdefault("training", {})
     optimizer = config.get("optimizer", config.get("optimizer_config"))
-    if is_object(optimizer) and simple_class(optimizer["class_name"]).startswith("LossScaleOptimizer"):
-        inner = optimizer["config"].get("inner_optimizer") if isinstance(optimizer["config"], dict) else None
+    if layers.is_object(optimizer) and simple_class(optimizer["class_name"]).startswith("LossScaleOptimizer"):
         notes.say("the LossScaleOptimizer is left out: training is in float32")
-        optimizer = inner
-    made = _entry(OPTIMIZERS, optimizer, "the optimizer", notes)
-    if made is not None:
+        optimizer = optimizer["config"].get("inner_optimizer") if isinstance(optimizer["config"], dict) else None
+    if (made := _entry(OPTIMIZERS, optimizer, "the optimizer", notes)) is not None:
         training["optimizer"] = made
     if trained > 1:
         training["combine"] = "sum"
@@ -432,13 +348,11 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
 def _by_head(value: Any, keys: Sequence[str], *, lists: bool = False, whole: bool = False) -> dict[str, Any]:
     """Return a setting by output: Keras takes one for all, a list in their order, or a dict by name.
 
-    Args:
-        lists: whether the setting of one output is a list itself.
-        whole: whether one setting counts for every output.
+    ``lists``: the setting of one output is a list itself; ``whole``: one setting counts for every output.
     """
     if value is None:
         return {}
-    if isinstance(value, dict) and not is_object(value):
+    if isinstance(value, dict) and not layers.is_object(value):
         return {key: value[key] for key in keys if key in value}
     if isinstance(value, list):
         if lists and (len(keys) == 1 or not any(isinstance(item, list) for item in value)):
@@ -465,13 +379,12 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
             return name
         notes.say(f"{what} is left out: '{value}' is none of a spec's")
         return None
-    if is_object(value):
+    if layers.is_object(value):
         name, config = simple_class(value["class_name"]), value["config"]
-        if isinstance(config, dict) and is_object(config.get("fn")):  # MeanMetricWrapper, LossFunctionWrapper
-            return _entry(registry, config["fn"], what, notes)
-        if isinstance(config, dict) and isinstance(config.get("fn"), str) and registry.get(name) is None:
-            return _entry(registry, config["fn"], what, notes)
-        if not is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or "")):
+        wrapped = config.get("fn") if isinstance(config, dict) else None  # of MeanMetricWrapper, LossFunctionWrapper
+        if layers.is_object(wrapped) or (isinstance(wrapped, str) and registry.get(name) is None):
+            return _entry(registry, wrapped, what, notes)
+        if not layers.is_kerass_object(value):
             notes.say(f"{what} is left out: {name if name != 'function' else config} is not Keras's but code")
             return None
         if name == "function" and isinstance(config, str):
@@ -479,7 +392,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
         cls = registry.get(name)
         if cls is not None and isinstance(config, dict):
             inner = Notes(Problems(notes.problems.file), notes.said)
-            found = {"type": name} | arguments(cls, config, what, inner)
+            found = {"type": name} | layers.arguments(cls, config, what, inner)
             for problem in inner.problems.found:
                 notes.say(f"{problem.message}; it is left out")
             return {key: v for key, v in found.items() if not (key == "name" and v in (None, snake_case(name)))}
@@ -489,12 +402,9 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
 
 @dataclass(frozen=True)
 class Imported:
-    """A converted model.
+    """A converted model: a spec as YAML would have it, weights by ``<node>/<role>``, notes of what differs from the file.
 
-    Attributes:
-        data: a spec, as YAML would have it. Every node has its name, its type, its inputs and all arguments.
-        weights: arrays by ``<node>/<role>``; empty for a configuration alone.
-        notes: sentences about what is another than in the file.
+    Every node has its name, its type, its inputs and all arguments. A configuration alone has no weights.
     """
 
     data: dict[str, Any]
@@ -505,35 +415,31 @@ class Imported:
 def convert(path: str | Path) -> Imported:
     """Return a model that Keras 2 or 3 saved as ``.keras``, ``.h5`` or ``model.to_json()``. No code of it runs.
 
-    Raises:
-        SpecError: GS801, the file is invalid; GS802, a spec cannot have parts of it: all of them, each with its place.
-        UsageError: the file cannot be read, or pyfive is not installed.
+    SpecError: GS801, the file is invalid; GS802, a spec cannot have parts of it: all of them, each with its place.
+    UsageError: the file cannot be read, or pyfive is not installed.
     """
     path = Path(path)
     problems = Problems(path.name)
-    notes = Notes(problems)
     with opened(path, problems) as saved:
-        return _converted(saved, path, notes)
+        return _converted(saved, Notes(problems))
 
 
-def _converted(saved: Saved, path: Path, notes: Notes) -> Imported:
-    problems = notes.problems
-    raw = saved.config
+def _converted(saved: Saved, notes: Notes) -> Imported:
+    problems, raw = notes.problems, saved.config
     _check_class(raw, saved.place, problems)
     model = read_model(raw, saved.place, problems)
-    document = Document(notes, makes_masks(raw))
-    if document.masked and takes_masks_off(raw):
-        notes.say(
-            "Keras takes the mask off what MultiHeadAttention reads, so that other layers may see none; in the spec all do"
-        )
+    masked, is_taken_off = operations.masks_of(raw)
+    document = Document(notes, masked)
+    if masked and is_taken_off:
+        text = "Keras takes the mask off what MultiHeadAttention reads, so that other layers may see none"
+        notes.say(f"{text}; in the spec all do")
     scope = Scope(document, model, Names())
     heads = _heads(model, scope)
-    inputs = scope.name_inputs()
+    names = scope.name_inputs()
     scope.convert()
-    layers = {layer.name: layer for layer in model.layers}
-    data: dict[str, Any] = {"graphspec": 1, "name": valid(model.name), "inputs": {}}
-    for name, ref in zip(inputs, refs_in(model.inputs), strict=True):
-        data["inputs"][name] = input_entry(layers[ref.layer], model, notes)
+    inputs = zip(names, refs_in(model.inputs), strict=True)
+    entries = {name: layers.input_entry(scope.layers[ref.layer], model, notes) for name, ref in inputs}
+    data: dict[str, Any] = {"graphspec": 1, "name": layers.valid(model.name), "inputs": entries}
     if document.blocks:
         data["blocks"] = document.blocks
     data["layers"] = scope.entries
@@ -544,10 +450,9 @@ def _converted(saved: Saved, path: Path, notes: Notes) -> Imported:
             text = scope.names.new(f"{text}_out")
             scope.entries.append({"name": text, "type": "Identity", "inputs": scope.text(ref)})
         data["outputs"][head] = {} if text == head else {"layer": text}
-    if not model.trainable:
-        for entry in scope.entries:
-            if "share" not in entry:
-                entry["trainable"] = False
+    for entry in scope.entries if not model.trainable else ():
+        if "share" not in entry:
+            entry["trainable"] = False
     add_state(scope.owners, scope.entries, document.blocks, saved, notes)
     problems.check()
     add_training(data, saved.training, list(heads), [key for key, _ in heads.values()], notes)
@@ -564,8 +469,8 @@ def _check_class(raw: Any, place: str, problems: Problems) -> None:
     """Note that the model is of a class of its own. Its layers are read if the file has them."""
     if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str):
         return
-    name, module = raw["class_name"], str(raw.get("module") or "")
-    if simple_class(name) in MODELS and is_kerass_own(module, str(raw.get("registered_name") or "")):
+    name = raw["class_name"]
+    if simple_class(name) in MODELS and layers.is_kerass_object(raw):
         return
     hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
     problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
@@ -579,19 +484,15 @@ def _heads(model: ModelDef, scope: Scope) -> dict[str, tuple[str, Ref]]:
         named = [(str(key), ref) for key, ref in model.outputs.items()]
     else:
         named = [(ref.layer, ref) for ref in refs_in(model.outputs)]
-    free = Names(valid(ref.layer) for ref in refs_in(model.inputs))
+    free = Names(layers.valid(ref.layer) for ref in refs_in(model.inputs))
     found: dict[str, tuple[str, Ref]] = {}
+    tensors: set[tuple[str, int, int]] = set()
     for key, ref in named:
-        head = free.new(key)
+        head, tensor = free.new(key), (ref.layer, ref.call, ref.output)
         found[head] = (key, ref)
-        if (
-            head != valid(ref.layer)
-            or ref.output
-            or ref.call
-            or (ref.layer, ref.call, ref.output)
-            in [(r.layer, r.call, r.output) for h, (_, r) in found.items() if h != head]
-        ):
+        if head != layers.valid(ref.layer) or ref.output or ref.call or tensor in tensors:
             scope.names.taken.add(head)  # no node may have the name of a head that is another one
+        tensors.add(tensor)
     return found
 
 
@@ -601,13 +502,11 @@ def _checked(data: dict[str, Any], document: Document, notes: Notes) -> Lowered:
 
     for _ in range(3):
         checked = check(data)
-        wrong = [d for d in checked.errors if _leave_out(d, data, notes)]
-        if not wrong:
+        if not [d for d in checked.errors if _leave_out(d, data, notes)]:
             break
     for diagnostic in checked.errors:
-        place = _place(diagnostic, document)
         hint = diagnostic.hint or "change the layer, and save the model again"
-        notes.problems.unsupported(place, diagnostic.message, hint)
+        notes.problems.unsupported(_place(diagnostic, document), diagnostic.message, hint)
     notes.problems.check()
     return checked.require()[1]
 
@@ -621,11 +520,9 @@ def _leave_out(diagnostic: Diagnostic, data: dict[str, Any], notes: Notes) -> bo
     head = data["outputs"].get(keys[0]) if section == "outputs" and keys else None
     if not head:
         return False
-    key = keys[1] if len(keys) > 1 else ""
-    key = re.sub(r"\[\d+\]$", "", key)
-    removed = [
-        k for k in ("loss", "metrics", "weight") if (k == key or key not in head) and head.pop(k, None) is not None
-    ]
+    key = re.sub(r"\[\d+\]$", "", keys[1] if len(keys) > 1 else "")
+    wrong = [k for k in ("loss", "metrics", "weight") if k == key or key not in head]
+    removed = [k for k in wrong if head.pop(k, None) is not None]
     if "loss" in removed:
         head.pop("metrics", None)
         head.pop("weight", None)
@@ -636,42 +533,31 @@ def _leave_out(diagnostic: Diagnostic, data: dict[str, Any], notes: Notes) -> bo
 
 def _place(diagnostic: Diagnostic, document: Document) -> str:
     """Return the place in the file of what a diagnostic of the spec is about."""
-    path = diagnostic.path
-    block = ""
-    if path.startswith("blocks."):
-        _, block, path = path.split(".", 2) if path.count(".") > 1 else ("", "", path)
+    path, block = diagnostic.path, ""
+    if path.startswith("blocks.") and path.count(".") > 1:
+        _, block, path = path.split(".", 2)
     name = path.partition(".")[2]
-    candidates = [
-        places for (inside, node), places in document.places.items() if inside == block and _leads(name, node)
-    ]
-    return max(candidates, key=len, default=diagnostic.path)
-
-
-def _leads(path: str, node: str) -> bool:
-    return path == node or path.startswith((f"{node}.", f"{node}/", f"{node}["))
+    places = (
+        place
+        for (inside, node), place in document.places.items()
+        if inside == block and (name == node or name.startswith((f"{node}.", f"{node}/", f"{node}[")))
+    )
+    return max(places, key=len, default=diagnostic.path)
 
 
 def _drop_idle_flags(data: dict[str, Any], lowered: Lowered) -> None:
     """Remove ``trainable: false`` where there is nothing to freeze."""
     heads = {name.rpartition("/")[0] for name in lowered.graph.params}
     owners = {"/".join(head.split("/")[: k + 1]) for head in heads for k in range(head.count("/") + 1)}
-    for entry in data["layers"]:
-        if entry.get("trainable") is False and entry["name"] not in owners and "block" not in entry:
-            del entry["trainable"]
-    _drop_in_blocks(data, data["layers"], "", owners, set())
+    done: set[str] = set()
 
+    def visit(entries: list[dict[str, Any]], prefix: str) -> None:
+        for entry in entries:
+            block, name = entry.get("block"), f"{prefix}{entry['name']}"
+            if block is None and entry.get("trainable") is False and name not in owners:
+                del entry["trainable"]
+            elif block is not None and block not in done:
+                done.add(block)
+                visit(data["blocks"][block]["layers"], f"{name}/")
 
-def _drop_in_blocks(
-    data: Mapping[str, Any], entries: list[dict[str, Any]], prefix: str, owners: set[str], done: set[str]
-) -> None:
-    for entry in entries:
-        block = entry.get("block")
-        if block is None or block in done:
-            continue
-        done.add(block)
-        inner = data["blocks"][block]["layers"]
-        full = f"{prefix}{entry['name']}/"
-        for node in inner:
-            if node.get("trainable") is False and "block" not in node and f"{full}{node['name']}" not in owners:
-                del node["trainable"]
-        _drop_in_blocks(data, inner, full, owners, done)
+    visit(data["layers"], "")

@@ -45,7 +45,7 @@ def valid(name: str) -> str:
 
 
 # Objects of a configuration, such as initializers, as values of a spec: ``{class_name, config}`` → ``{type, …}``.
-_KERAS = ("keras", "tensorflow", "tf_keras", "tensorflow_addons", "builtins")
+_KERAS = ("keras", "tensorflow", "tf_keras", "tensorflow_addons", "builtins", "keras_hub", "keras_nlp", "keras_cv")
 _KIND_OF: tuple[tuple[str, Registry[Any]], ...] = (
     ("initializer", INITIALIZERS),
     ("regularizer", REGULARIZERS),
@@ -59,12 +59,7 @@ _CONSTANTS = ("__tuple__", "__numpy__", "__tensor__", "__bytes__", "TensorShape"
 
 @dataclass
 class Notes:
-    """What a conversion says besides its result.
-
-    Attributes:
-        problems: what the file has and a spec cannot say.
-        said: what is another than in Keras, or was left out, in whole sentences.
-    """
+    """What a conversion says besides its result: problems, and sentences on what is not as in Keras, or was left out."""
 
     problems: Problems
     said: list[str] = field(default_factory=list)
@@ -74,13 +69,19 @@ class Notes:
         if text not in self.said:
             self.said.append(text)
 
+    def refuse(self, layer: LayerDef, predicate: str, hint: str) -> None:
+        """Note what a layer has and a spec cannot say, by a predicate of the layer."""
+        self.problems.unsupported(layer.place, f"'{layer.name}' {predicate}", hint)
+
 
 def is_kerass_own(module: str, registered: str) -> bool:
     """Return whether an object is from Keras (or KerasHub), not from the code of whoever saved the file."""
-    package = module.partition(".")[0]
-    return (not module or package in _KERAS or package in ("keras_hub", "keras_nlp", "keras_cv")) and not (
-        registered.startswith("Custom>")
-    )
+    return (not module or module.partition(".")[0] in _KERAS) and not registered.startswith("Custom>")
+
+
+def is_kerass_object(value: Mapping[str, Any]) -> bool:
+    """Return :func:`is_kerass_own` of a serialized object."""
+    return is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or ""))
 
 
 def is_object(value: Any) -> bool:
@@ -102,15 +103,10 @@ def constant(value: Any) -> Any:
     return value
 
 
-def registry_of(key: str) -> Registry[Any] | None:
-    """Return the registry of the objects that an argument takes; None if it takes none."""
-    return next((registry for word, registry in _KIND_OF if key.endswith(word)), None)
-
-
 def argument(key: str, value: Any, place: str, notes: Notes) -> Any:
     """Return an argument as a value of a spec; what cannot be one is noted as a problem."""
     value = constant(value)
-    registry = registry_of(key)
+    registry = next((registry for word, registry in _KIND_OF if key.endswith(word)), None)
     if registry is not None and isinstance(value, str):
         return value if registry.get(value) or not registry.get(snake_case(value)) else snake_case(value)
     if not is_object(value):
@@ -121,27 +117,25 @@ def argument(key: str, value: Any, place: str, notes: Notes) -> Any:
 def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, notes: Notes) -> Any:
     """Return an object as ``{type: …}`` with its arguments, or as its name if it is a function."""
     name, config = simple_class(value["class_name"]), value["config"]
-    module, registered = str(value.get("module") or ""), str(value.get("registered_name") or "")
-    if name == "__lambda__" or (name == "function" and not is_kerass_own(module, registered)):
+    is_own = is_kerass_object(value)
+    if name == "__lambda__" or (name == "function" and not is_own):
         said = config if isinstance(config, str) else "a function"
         hint = "a file may not contain code: use a function of Keras, and save it again"
         notes.problems.unsupported(place, f"{place} is Python code: {said}", hint)
         return None
     if name == "function":
         return str(config)
-    kind = registry.kind if registry else "object"
-    cls = None
-    if registry is not None:
-        cls = registry.get(name) or registry.get(snake_case(name)) or registry.get(_ACTIVATION_LAYERS.get(name, ""))
-    if cls is None or not is_kerass_own(module, registered) or not isinstance(config, dict):
-        hint = "use one of Keras's, and save the model again"
+    names = (name, snake_case(name), _ACTIVATION_LAYERS.get(name, "")) if registry is not None else ()
+    classes = [cls for word in names if registry is not None and (cls := registry.get(word))]
+    if not classes or not is_own or not isinstance(config, dict):
         if registry is INITIALIZERS:  # weights have their values
             notes.say(f"{place}: the initializer {name} is left out; the weights come from the file")
             return None
-        notes.problems.unsupported(place, f"{place} is {name}, no {kind} of a spec", hint)
+        text = f"{place} is {name}, no {registry.kind if registry else 'object'} of a spec"
+        notes.problems.unsupported(place, text, "use one of Keras's, and save the model again")
         return None
     named = name if registry is not None and registry.get(name) else _ACTIVATION_LAYERS.get(name, snake_case(name))
-    return {"type": named} | arguments(cls, config, place, notes)
+    return {"type": named} | arguments(classes[0], config, place, notes)
 
 
 def arguments(cls: type[Config], config: Mapping[str, Any], place: str, notes: Notes) -> dict[str, Any]:
@@ -204,7 +198,7 @@ def check_dtype(layer: LayerDef, notes: Notes) -> None:
     policy = str(dtype.get("class_name")) if isinstance(dtype, dict) else ""
     if "uant" in policy or name.startswith(_QUANTIZED):
         hint = "save the model before it is quantized; `graphspec export --quantize int8` quantizes the file"
-        notes.problems.unsupported(layer.place, f"'{layer.name}' has quantized weights ({name})", hint)
+        notes.refuse(layer, f"has quantized weights ({name})", hint)
     elif name in _IN_FLOAT32:
         notes.say(f"the file computes in {name}, the spec in float32")
 
@@ -213,14 +207,11 @@ def layer_class(layer: LayerDef, notes: Notes) -> type[Layer] | None:
     """Return our class of a layer; None if there is none, which is noted."""
     name = _RENAMED.get(layer.class_name, simple_class(layer.class_name))
     if not is_kerass_own(layer.module, layer.registered) or layer.class_name.startswith("Custom>"):
-        text = f"'{layer.name}' is of the class {name}, which is not one of Keras's but code"
-        notes.problems.unsupported(layer.place, text, _OWN_CODE)
+        notes.refuse(layer, f"is of the class {name}, which is not one of Keras's but code", _OWN_CODE)
         return None
     if name in _OTHER_BINS:
-        text = (
-            f"'{layer.name}' hashes by SipHash or FarmHash, {name} of a spec by MurmurHash3: the bins would be others"
-        )
-        notes.problems.unsupported(layer.place, text, "use StringLookup, or train again with the spec's hashing")
+        text = f"hashes by SipHash or FarmHash, {name} of a spec by MurmurHash3: the bins would be others"
+        notes.refuse(layer, text, "use StringLookup, or train again with the spec's hashing")
         return None
     if name == "ThresholdedReLU":
         return LAYERS.get("ReLU")
@@ -228,7 +219,7 @@ def layer_class(layer: LayerDef, notes: Notes) -> type[Layer] | None:
     if found is None:
         reason, hint = LAYERS.refused.get(name, ("it is no layer of a spec", _OWN_CODE))
         said = "is Python code" if name == "Lambda" else f"is {name}, which a spec cannot have: {reason}"
-        notes.problems.unsupported(layer.place, f"'{layer.name}' {said}", _OWN_CODE if name == "Lambda" else hint)
+        notes.refuse(layer, said, _OWN_CODE if name == "Lambda" else hint)
     return found
 
 
@@ -241,26 +232,23 @@ def layer_arguments(layer: LayerDef, cls: type[Layer], notes: Notes) -> dict[str
     renamed = _OLD_KEYS.get(name, {})
     config = {renamed.get(key, key): value for key, value in config.items()}
     if config.get("stateful") is True:
-        text = f"'{layer.name}' is stateful: its result depends on earlier batches, which a graph does not store"
-        notes.problems.unsupported(layer.place, text, "save it with `stateful=False`; states may be inputs and outputs")
+        text = "is stateful: its result depends on earlier batches, which a graph does not store"
+        notes.refuse(layer, text, "save it with `stateful=False`; states may be inputs and outputs")
         config["stateful"] = False
     if name == "ThresholdedReLU":
-        config = {"threshold": config.get("theta", 1.0)}
-        name = "ReLU"
+        name, config = "ReLU", {"threshold": config.get("theta", 1.0)}
     axis = constant(config.get("axis"))
     if name in _ONE_AXIS and isinstance(axis, list) and len(axis) == 1:  # Keras 2
         config["axis"] = axis[0]
     inner = {key: config.pop(key) for key in ("layer", "backward_layer", "cell") if is_object(config.get(key))}
     found = {"type": name} | arguments(cls, config, layer.place, notes)
-    for key, value in inner.items():
-        found[key] = _inner(layer, key, value, notes)
+    found |= {key: _inner(layer, key, value, notes) for key, value in inner.items()}
     if name == "Bidirectional" and _is_mirror(inner.get("layer"), inner.get("backward_layer")):
         found.pop("backward_layer", None)
     return found
 
 
 def _inner(outer: LayerDef, key: str, value: Mapping[str, Any], notes: Notes) -> Any:
-    """Return the layer or the cell inside another layer."""
     config = value["config"] if isinstance(value["config"], dict) else {}
     module, registered = str(value.get("module") or ""), str(value.get("registered_name") or "")
     name = str(value["class_name"])
@@ -269,7 +257,7 @@ def _inner(outer: LayerDef, key: str, value: Mapping[str, Any], notes: Notes) ->
         return _cell(layer, notes)
     if name in MODELS:
         hint = "apply the layers of the model one by one, each in a TimeDistributed, and save the model again"
-        notes.problems.unsupported(outer.place, f"'{outer.name}' wraps the model '{layer.name}'", hint)
+        notes.refuse(outer, f"wraps the model '{layer.name}'", hint)
         return None
     cls = layer_class(layer, notes)
     return None if cls is None else layer_arguments(layer, cls, notes)
@@ -279,26 +267,23 @@ def _cell(layer: LayerDef, notes: Notes) -> Any:
     name = simple_class(layer.class_name)
     cls: type[Config] | None = CELLS.get(name) if is_kerass_own(layer.module, layer.registered) else None
     if cls is None:
-        text = f"'{layer.name}' is the cell {name}, which is not one of Keras's but code"
-        notes.problems.unsupported(layer.place, text, "use LSTMCell, GRUCell, SimpleRNNCell or StackedRNNCells")
+        text = f"is the cell {name}, which is not one of Keras's but code"
+        notes.refuse(layer, text, "use LSTMCell, GRUCell, SimpleRNNCell or StackedRNNCells")
         return None
     config = {key: value for key, value in layer.config.items() if key not in _DROPPED}
     cells = config.pop("cells", None)
     found = {"type": name} | arguments(cls, config, layer.place, notes)
     if isinstance(cells, list):
-        made = [
-            LayerDef(
-                f"cells[{k}]",
-                str(c["class_name"]),
-                c["config"],
-                f"{layer.place}: cells[{k}]",
-                str(c.get("module") or ""),
-            )
-            for k, c in enumerate(cells)
-            if is_object(c) and isinstance(c["config"], dict)
-        ]
-        found["cells"] = [_cell(cell, notes) for cell in made]
+        found["cells"] = []
+        for k, cell in enumerate(cells):
+            if is_object(cell) and isinstance(cell["config"], dict):
+                at, module = f"cells[{k}]", str(cell.get("module") or "")
+                inner = LayerDef(at, str(cell["class_name"]), cell["config"], f"{layer.place}: {at}", module)
+                found["cells"].append(_cell(inner, notes))
     return found
+
+
+_NO_DIFFERENCE = ("name", "seed", "shared_object_id", "go_backwards")
 
 
 def _is_mirror(forward: Any, backward: Any) -> bool:
@@ -308,11 +293,7 @@ def _is_mirror(forward: Any, backward: Any) -> bool:
 
     def compared(value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                k: compared(v)
-                for k, v in value.items()
-                if k not in ("name", "seed", "shared_object_id", "go_backwards")
-            }
+            return {k: compared(v) for k, v in value.items() if k not in _NO_DIFFERENCE}
         return [compared(item) for item in value] if isinstance(value, list) else value
 
     ahead, back = forward["config"], backward["config"]
@@ -327,9 +308,7 @@ _DTYPES = {
     **dict.fromkeys(("float32", "float16", "bfloat16", "float64"), "float32"),
     **dict.fromkeys(("int8", "int16", "int32", "uint16"), "int32"),
     **dict.fromkeys(("int64", "uint32"), "int64"),
-    "uint8": "uint8",
-    "bool": "bool",
-    "string": "string",
+    **{dtype: dtype for dtype in ("uint8", "bool", "string")},
 }
 READS_IDS = ("Embedding", "IntegerLookup", "ReversibleEmbedding", "TokenAndPositionEmbedding")
 """Layers that need integers, where Keras takes floats, too."""
@@ -337,32 +316,25 @@ READS_IDS = ("Embedding", "IntegerLookup", "ReversibleEmbedding", "TokenAndPosit
 
 def input_entry(layer: LayerDef, model: ModelDef, notes: Notes) -> dict[str, Any]:
     """Return the value of an input: its shape without the batch, and its dtype."""
-    config = layer.config
+    config, subject = layer.config, f"the input '{layer.name}'"
+    name = policy_name(config.get("dtype"))
     shape = config.get("batch_shape") or config.get("batch_input_shape")
-    sizes: list[Any] | None
-    if isinstance(shape, list) and len(shape) > 1:
-        sizes = shape[1:]
-    elif isinstance(shape, list) and len(shape) == 1:
-        sizes = [1] if policy_name(config.get("dtype")) == "string" else []  # a text of a row has the shape [1]
-    else:
-        given = config.get("shape")
-        sizes = given if isinstance(given, list) else None
-    if sizes is None or not all(n is None or (isinstance(n, int) and n > 0) for n in sizes):
-        notes.problems.unsupported(layer.place, f"the input '{layer.name}' has no shape", "give it one, and save again")
+    sizes = config.get("shape")
+    if isinstance(shape, list) and shape:
+        sizes = shape[1:] or ([1] if name == "string" else [])  # a text of a row has the shape [1]
+    if not isinstance(sizes, list) or not all(n is None or (isinstance(n, int) and n > 0) for n in sizes):
+        notes.problems.unsupported(layer.place, f"{subject} has no shape", "give it one, and save again")
         sizes = [None]
     if isinstance(shape, list) and shape and shape[0] is not None:
         notes.say(f"input '{layer.name}' has a batch of {shape[0]} rows in the file; in the spec the batch is free")
     for key in ("ragged", "optional"):
         if config.get(key) is True:
-            text = f"the input '{layer.name}' is {key}"
-            notes.problems.unsupported(layer.place, text, f"save the model without `{key}`")
+            notes.problems.unsupported(layer.place, f"{subject} is {key}", f"save the model without `{key}`")
     if config.get("sparse") is True:
         notes.say(f"input '{layer.name}' is sparse in the file; the spec's is dense")
-    name = policy_name(config.get("dtype"))
-    dtype = _DTYPES.get(name)
-    if dtype is None:
-        notes.problems.unsupported(layer.place, f"the input '{layer.name}' has the dtype {name}", "use another one")
-        dtype = "float32"
+    if name not in _DTYPES:
+        notes.problems.unsupported(layer.place, f"{subject} has the dtype {name}", "use another one")
+    dtype = _DTYPES.get(name, "float32")
     if dtype == "float32" and reads_only_ids(layer.name, model):
         dtype = "int64"
         notes.say(f"input '{layer.name}' is of ids: its dtype is int64, where the file has {name}")
@@ -384,11 +356,8 @@ Entries = list[dict[str, Any]]
 def _scaled_sum(layer: LayerDef, inputs: Sequence[str], names: Names) -> Entries:
     """Return ``a + b * scale``, of InceptionResNetV2."""
     scaled = names.new(f"{layer.name}_scaled")
-    scale = layer.config.get("scale", 1.0)
-    return [
-        {"name": scaled, "type": "Rescaling", "scale": scale, "inputs": inputs[-1]},
-        {"type": "Add", "inputs": [inputs[0], scaled]},
-    ]
+    product = {"name": scaled, "type": "Rescaling", "scale": layer.config.get("scale", 1.0), "inputs": inputs[-1]}
+    return [product, {"type": "Add", "inputs": [inputs[0], scaled]}]
 
 
 SPECIAL: dict[str, Callable[[LayerDef, Sequence[str], Names], Entries]] = {"CustomScaleLayer": _scaled_sum}
@@ -407,7 +376,7 @@ def at_every_step(layer: LayerDef, entry: dict[str, Any], count: int, notes: Not
         axis = entry.get("axis", -1)
         return entry | {"axis": axis if axis < 0 else axis + 1}
     if count > 1:
-        text = f"'{layer.name}' has {count} inputs in a model that a TimeDistributed wraps"
-        notes.problems.unsupported(layer.place, text, "apply the layers of the model one by one, and save it again")
+        text = f"has {count} inputs in a model that a TimeDistributed wraps"
+        notes.refuse(layer, text, "apply the layers of the model one by one, and save it again")
     frozen = {"trainable": entry.pop("trainable")} if "trainable" in entry else {}
     return {"type": "TimeDistributed", "layer": entry} | frozen

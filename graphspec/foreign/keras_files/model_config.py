@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphspec.base.errors import SpecError
 from graphspec.foreign.keras_files.containers import Problems
 
 # The configuration of a model as layers, calls and references, whichever version of Keras wrote it.
-MODELS = ("Sequential", "Functional", "Model")
-"""Classes of Keras whose configuration contains their layers."""
+MODELS = ("Sequential", "Functional", "Model")  # classes of Keras whose configuration contains their layers
 _NO_OPERATIONS = ("InputLayer", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "Lambda")
 
 
@@ -31,9 +29,8 @@ class Ref:
 class Call:
     """A call of a layer: arguments with references in the places of tensors.
 
-    Attributes:
-        is_old: whether Keras 2 wrote it. Its ``training`` counts; that of Keras 3 is what the layer had while the model
-            was made, and ``fit`` and ``predict`` replace it.
+    If Keras 2 wrote it, its ``training`` counts; that of Keras 3 is what the layer had while the model was made, and ``fit``
+    and ``predict`` replace it.
     """
 
     args: tuple[Any, ...] = ()
@@ -47,13 +44,9 @@ class Call:
 
 @dataclass
 class LayerDef:
-    """A layer of a model.
+    """A layer of a model, with its calls: the first one creates the weights.
 
-    Attributes:
-        place: where it is in the file, for messages.
-        module: the module that it is from; empty in files of Keras 2 and in ``.h5``.
-        registered: the name under which a custom class was registered; empty for Keras's own.
-        calls: its calls, in order; the first one creates the weights.
+    ``module`` is empty in files of Keras 2 and in ``.h5``, ``registered`` for Keras's own classes.
     """
 
     name: str
@@ -85,12 +78,7 @@ class LayerDef:
 
 @dataclass
 class ModelDef:
-    """A model: its layers, inputs and outputs.
-
-    Attributes:
-        inputs: references to its InputLayers: one, or a list or dict of them.
-        outputs: references to what it returns: one, or lists and dicts of them.
-    """
+    """A model: its layers, its inputs (references to InputLayers: one, or a list or dict of them), and what it returns."""
 
     name: str
     layers: list[LayerDef]
@@ -100,19 +88,10 @@ class ModelDef:
     trainable: bool = True
     is_sequential: bool = False
 
-    def layer(self, name: str) -> LayerDef | None:
-        """Return the layer of this name."""
-        return next((layer for layer in self.layers if layer.name == name), None)
-
 
 @dataclass
 class Owner:
-    """A layer of the file whose weights a node of the spec has.
-
-    Attributes:
-        node: the node's name, with those of the instances before it.
-        path: the positions of the layer in its model, and of the models around it.
-    """
+    """A layer of the file whose weights a node of the spec has, with its position in its model and in those around it."""
 
     layer: LayerDef
     node: str
@@ -149,40 +128,34 @@ MAX_LAYERS = 20_000
 
 
 def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
-    """Return the model of ``{"class_name": "Functional", "config": {…}}``.
+    """Return the model of ``{"class_name": "Functional", "config": {…}}``, which messages call ``place``.
 
-    Args:
-        place: what messages call the place of the configuration.
-
-    Raises:
-        SpecError: GS801, it is no configuration of a model; GS802, the model is code.
+    SpecError: it is no configuration of a model (GS801), or the model is code (GS802).
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("config"), dict | list):
-        raise problems.fail(place, f"{place} is no configuration of a Keras model: it needs `class_name` and `config`")
+        text = f"{place} is no configuration of a Keras model: it needs `class_name` and `config`"
+        raise problems.invalid(place, text)
     config = raw["config"] if isinstance(raw["config"], dict) else {"layers": raw["config"]}
     layers = config.get("layers")
     if not isinstance(layers, list):
         name = simple_class(str(raw.get("class_name")))
-        if name not in ("Sequential", "Functional", "Model"):
+        if name not in MODELS:
             text = f"{place} is a {name}, a class whose network is Python code"
-            problems.unsupported(place, text, "save a functional model: `keras.Model(inputs, model.call(inputs))`")
-            raise SpecError(problems.found)
-        raise problems.fail(
-            place, f"{place} is no configuration of a Sequential or Functional model: it has no `layers`"
-        )
+            hint = "save a functional model: `keras.Model(inputs, model.call(inputs))`"
+            raise problems.unsupported(place, text, hint)
+        text = f"{place} is no configuration of a Sequential or Functional model: it has no `layers`"
+        raise problems.invalid(place, text)
     if len(layers) > MAX_LAYERS:
-        raise problems.fail(place, f"{place} has {len(layers):,} layers, more than {MAX_LAYERS:,}")
+        raise problems.invalid(place, f"{place} has {len(layers):,} layers, more than {MAX_LAYERS:,}")
     found = [_layer(item, k, place, problems) for k, item in enumerate(layers)]
     if twice := [name for name, count in Counter(layer.name for layer in found).items() if count > 1]:
-        raise problems.fail(place, f"{place} has two layers '{min(twice)}'")
+        raise problems.invalid(place, f"{place} has two layers '{min(twice)}'")
     name = str(config.get("name") or raw.get("name") or "model")
-    trainable = config.get("trainable", True) is not False
+    model = ModelDef(name, found, None, None, place, config.get("trainable", True) is not False)
     if "input_layers" in config or "output_layers" in config:
-        model = ModelDef(name, found, None, None, place, trainable)
-        _functional(model, layers, config, problems)
+        _connect(model, layers, config, problems)
     else:
-        model = _sequential(name, found, raw, config, place, problems)
-        model.trainable = trainable
+        _chain(model, raw, config, problems)
     _check_refs(model, problems)
     return model
 
@@ -190,36 +163,25 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
 def _layer(item: Any, k: int, place: str, problems: Problems) -> LayerDef:
     at = f"{place}: layers[{k}]"
     if not isinstance(item, dict) or not isinstance(item.get("class_name"), str):
-        raise problems.fail(at, f"{at} has no `class_name`")
-    class_name = item["class_name"]
-    config = item.get("config")
+        raise problems.invalid(at, f"{at} has no `class_name`")
+    class_name, config, registered = item["class_name"], item.get("config"), item.get("registered_name")
     if isinstance(config, list) and class_name == "Sequential":
         config = {"layers": config}
     config = config if isinstance(config, dict) else {}
     name = item.get("name") or config.get("name")
     if not isinstance(name, str):
         name = f"{class_name.lower()}_{k}"
-    registered = item.get("registered_name")
-    return LayerDef(
-        name,
-        class_name,
-        config,
-        f"{at} '{name}' ({class_name})",
-        str(item.get("module") or ""),
-        registered if isinstance(registered, str) else "",
-        raw=item,
-    )
+    place, module = f"{at} '{name}' ({class_name})", str(item.get("module") or "")
+    registered = registered if isinstance(registered, str) else ""
+    return LayerDef(name, class_name, config, place, module, registered, raw=item)
 
 
-def _functional(model: ModelDef, layers: list[Any], config: dict[str, Any], problems: Problems) -> None:
+def _connect(model: ModelDef, layers: list[Any], config: dict[str, Any], problems: Problems) -> None:
     for item, layer in zip(layers, model.layers, strict=True):
         nodes = item.get("inbound_nodes") or []
         if not isinstance(nodes, list):
-            raise problems.fail(layer.place, f"the calls of '{layer.name}' are no list")
-        if layer.is_input:
-            layer.calls = [Call()]
-            continue
-        layer.calls = [_call(node, layer, problems) for node in nodes]
+            raise problems.invalid(layer.place, f"the calls of '{layer.name}' are no list")
+        layer.calls = [Call()] if layer.is_input else [_call(node, layer, problems) for node in nodes]
     model.inputs = _structure(config.get("input_layers"), f"{model.place}: input_layers", problems)
     model.outputs = _structure(config.get("output_layers"), f"{model.place}: output_layers", problems)
     _count_from_zero(model)
@@ -234,19 +196,13 @@ def _count_from_zero(model: ModelDef) -> None:
     nested = {layer.name: layer for layer in model.layers if layer.is_model}
     if not nested:
         return
-    reads = [ref for layer in model.layers for call in layer.calls for ref in call.refs()]
     ends = list(refs_in(model.outputs))
-    shifted = set()
-    for name, layer in nested.items():
-        if any(call.is_old for call in layer.calls):
-            counted = [ref.call for ref in [*reads, *ends] if ref.layer == name]
-            if counted and min(counted) > 0:
-                shifted.add(name)
-    if shifted:
-        for layer in model.layers:
-            layer.calls = [
-                Call(_shifted(call.args, shifted), _shifted(call.kwargs, shifted), call.is_old) for call in layer.calls
-            ]
+    reads = [*(ref for layer in model.layers for call in layer.calls for ref in call.refs()), *ends]
+    old = {name for name, layer in nested.items() if any(call.is_old for call in layer.calls)}
+    shifted = {name for name in old if min((ref.call for ref in reads if ref.layer == name), default=0) > 0}
+    for layer in model.layers if shifted else ():
+        parts = [(_shifted(call.args, shifted), _shifted(call.kwargs, shifted), call.is_old) for call in layer.calls]
+        layer.calls = [Call(*part) for part in parts]
     functional = {n for n, layer in nested.items() if layer.class_name != "Sequential" and n not in shifted}
     functional -= {ref.layer for ref in ends if ref.call == 0}
     model.outputs = _shifted(model.outputs, shifted | functional)
@@ -278,7 +234,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
             if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
                 options |= {key: _old_value(value) for key, value in entry[3].items()}
         return Call((refs[0] if len(refs) == 1 else refs,), options, is_old=True)
-    raise problems.fail(layer.place, f"a call of '{layer.name}' is not readable: {str(node)[:80]}")
+    raise problems.invalid(layer.place, f"a call of '{layer.name}' is not readable: {str(node)[:80]}")
 
 
 def _old_ref(entry: Any, layer: LayerDef, problems: Problems) -> Any:
@@ -286,7 +242,7 @@ def _old_ref(entry: Any, layer: LayerDef, problems: Problems) -> Any:
     if found is None and isinstance(entry, list) and len(entry) > 2 and entry[0] == "_CONSTANT_VALUE":
         return entry[2]
     if found is None:
-        raise problems.fail(layer.place, f"an input of '{layer.name}' is not readable: {str(entry)[:80]}")
+        raise problems.invalid(layer.place, f"an input of '{layer.name}' is not readable: {str(entry)[:80]}")
     return found
 
 
@@ -337,13 +293,12 @@ def _structure(value: Any, place: str, problems: Problems) -> Any:
         return [_structure(item, place, problems) for item in value]
     if isinstance(value, dict):
         return {key: _structure(item, place, problems) for key, item in value.items()}
-    raise problems.fail(place, f"{place} is not readable: {str(value)[:80]}")
+    raise problems.invalid(place, f"{place} is not readable: {str(value)[:80]}")
 
 
-def _sequential(
-    name: str, layers: list[LayerDef], raw: dict[str, Any], config: dict[str, Any], place: str, problems: Problems
-) -> ModelDef:
-    """Return a chain; without an InputLayer the shape is that with which the model was built."""
+def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problems: Problems) -> None:
+    """Connect the layers of a Sequential model; without an InputLayer the shape is that with which it was built."""
+    layers, place = model.layers, model.place
     if layers and not layers[0].is_input:
         first = layers[0].config
         shape = first.get("batch_input_shape") or first.get("batch_shape") or config.get("build_input_shape")
@@ -355,20 +310,20 @@ def _sequential(
             shape = start.get("batch_shape") or start.get("batch_input_shape") if isinstance(start, dict) else None
         if not isinstance(shape, list):
             hint = "build it with `keras.Input(shape)` as the first layer, or call it once, and save it again"
-            problems.unsupported(place, f"the model '{name}' was saved before its input had a shape", hint)
+            problems.unsupported(place, f"the model '{model.name}' was saved before its input had a shape", hint)
             shape = [None, None]
         dtype = first.get("dtype") if first.get("batch_input_shape") else None
         taken = {layer.name for layer in layers}
         free = next(n for n in ("input", *(f"input_{k}" for k in range(1, len(layers) + 2))) if n not in taken)
         start_config = {"batch_shape": shape, "dtype": dtype or _dtype_for(layers[0]), "name": free}
-        layers = [LayerDef(free, "InputLayer", start_config, f"{place}: '{name}'"), *layers]
+        model.layers = [LayerDef(free, "InputLayer", start_config, f"{place}: '{model.name}'"), *layers]
     previous: Ref | None = None
-    for layer in layers:
+    for layer in model.layers:
         layer.calls = [Call((previous,) if previous else ())]
         previous = Ref(layer.name)
     if previous is None:
-        raise problems.fail(place, f"the model '{name}' has no layers")
-    return ModelDef(name, layers, Ref(layers[0].name), previous, place, is_sequential=True)
+        raise problems.invalid(place, f"the model '{model.name}' has no layers")
+    model.inputs, model.outputs, model.is_sequential = Ref(model.layers[0].name), previous, True
 
 
 def _dtype_for(layer: LayerDef) -> str:
@@ -382,9 +337,10 @@ def _check_refs(model: ModelDef, problems: Problems) -> None:
     calls = {layer.name: len(layer.calls) for layer in model.layers}
     wanted = [(ref, layer.place) for layer in model.layers for call in layer.calls for ref in call.refs()]
     wanted += [(ref, model.place) for ref in refs_in([model.inputs, model.outputs])]
+    error = None
     for ref, place in wanted:
         if ref.call >= calls.get(ref.layer, 0):
             said = f"call {ref.call} of " if ref.layer in calls else ""
-            problems.invalid(place, f"{place} reads {said}'{ref.layer}', which the model does not have")
-    if any(ref.call >= calls.get(ref.layer, 0) for ref, _ in wanted):
-        problems.check()  # what follows relies on them
+            error = problems.invalid(place, f"{place} reads {said}'{ref.layer}', which the model does not have")
+    if error is not None:
+        raise error  # what follows relies on them

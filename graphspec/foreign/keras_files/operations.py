@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,7 @@ def key_text(key: Any) -> str | None:
 def _part(part: Any) -> str | None:
     if part is None:
         return "None"
-    if isinstance(part, bool):
-        return None
-    if isinstance(part, int):
+    if _is_integer(part):
         return str(part)
     if not isinstance(part, dict):
         return None
@@ -40,10 +38,14 @@ def _part(part: Any) -> str | None:
     if part.get("class_name") != "__slice__" or not isinstance(config, dict):
         return None
     ends = [config.get(name) for name in ("start", "stop", "step")]
-    if any(not (end is None or (isinstance(end, int) and not isinstance(end, bool))) for end in ends):
+    if not all(end is None or _is_integer(end) for end in ends):
         return None
     start, stop, step = ("" if end is None else str(end) for end in ends)
     return f"{start}:{stop}" + (f":{step}" if step else "")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 # Which nodes of a model only pass on masks that a spec infers again.
@@ -65,18 +67,20 @@ def inferred_masks(model: ModelDef) -> set[str]:
         return set()
     masks = set(operations) - {ref.layer for ref in refs_in(model.outputs)}
     while True:
-        used = {
-            ref.layer
-            for layer in model.layers
-            if layer.name not in masks
-            for call in layer.calls
-            for ref in _data_of(call)
-        }
+        readers = [call for layer in model.layers if layer.name not in masks for call in layer.calls]
+        data = [(*call.args, *(v for key, v in call.kwargs.items() if key not in MASK_KEYS)) for call in readers]
+        used = {ref.layer for ref in refs_in(data)}
         if not (used & masks):
             break
         masks -= used
-    starts = set(_starts(model))
-    ours = {name for name in masks if any(_is_start(call, starts) for call in operations[name].calls)}
+    starts = {  # the tensors with which masks are computed, and the numbers with which they are compared
+        (ref.layer, ref.call, ref.output, value)
+        for layer in model.layers
+        if (value := _compared_with(layer)) is not None
+        for call in layer.calls
+        for ref in refs_in(call.args)
+    }
+    ours = {name for name in masks if any(_compared(call) in starts for call in operations[name].calls)}
     alike = {name for name in masks if operations[name].class_name in _SAME_FOR_ALL}
     while True:  # what Keras's layers compute from masks
         more = set[str]()
@@ -89,40 +93,16 @@ def inferred_masks(model: ModelDef) -> set[str]:
         ours |= more
 
 
-def makes_masks(raw: Any) -> bool:
-    """Return whether a configuration, or a model within it, has an Embedding with ``mask_zero`` or a Masking."""
-    return any(item.get("mask_zero") is True or item.get("class_name") == "Masking" for item in _mappings(raw))
-
-
-def takes_masks_off(raw: Any) -> bool:
-    """Return whether there is a layer that removes the masks of its inputs, for other layers as well."""
-    return any(item.get("class_name") == "MultiHeadAttention" for item in _mappings(raw))
-
-
-def _mappings(raw: Any) -> Iterator[dict[str, Any]]:
-    stack = [raw]
+def masks_of(raw: Any) -> tuple[bool, bool]:
+    """Return whether a model makes masks, by Masking or an Embedding with ``mask_zero``, and whether a layer drops them."""
+    makes, takes, stack = False, False, [raw]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            yield item
-            stack += item.values()
-        elif isinstance(item, list):
-            stack += item
-
-
-def _data_of(call: Call) -> Iterator[Ref]:
-    """Yield the references of a call that are no masks."""
-    yield from refs_in([*call.args, *(value for key, value in call.kwargs.items() if key not in MASK_KEYS)])
-
-
-def _starts(model: ModelDef) -> Iterator[tuple[str, int, int, float]]:
-    """Yield the tensors with which masks are computed, and the number with which they are compared."""
-    for layer in model.layers:
-        value = _compared_with(layer)
-        if value is not None:
-            for call in layer.calls:
-                for ref in refs_in(call.args):
-                    yield ref.layer, ref.call, ref.output, value
+            makes = makes or item.get("mask_zero") is True or item.get("class_name") == "Masking"
+            takes = takes or item.get("class_name") == "MultiHeadAttention"
+        stack += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return makes, takes
 
 
 def _compared_with(layer: LayerDef) -> float | None:
@@ -132,11 +112,11 @@ def _compared_with(layer: LayerDef) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _is_start(call: Call, starts: set[tuple[str, int, int, float]]) -> bool:
-    if len(call.args) != 2 or not isinstance(call.args[0], Ref) or not isinstance(call.args[1], int | float):
-        return False
-    ref = call.args[0]
-    return (ref.layer, ref.call, ref.output, float(call.args[1])) in starts
+def _compared(call: Call) -> tuple[str, int, int, float] | None:
+    match call.args:
+        case (Ref() as ref, int() | float() as value):
+            return ref.layer, ref.call, ref.output, float(value)
+    return None
 
 
 # The arguments of a layer's call as the ``inputs`` and the keys of a node.
@@ -145,11 +125,10 @@ _ATTENTION = (
     *("return_attention_scores", "training", "use_causal_mask"),
 )
 _RECURRENT = ("sequences", "initial_state", "mask", "training")
+_ATTEND_LISTS = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")
 _POSITIONS = {
-    "MultiHeadAttention": _ATTENTION,
-    "GroupQueryAttention": _ATTENTION,
-    "Attention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
-    "AdditiveAttention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
+    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), _ATTENTION),
+    **dict.fromkeys(("Attention", "AdditiveAttention"), _ATTEND_LISTS),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"), _RECURRENT),
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _RECURRENT),
     "ReversibleEmbedding": ("inputs", "reverse"),
@@ -160,28 +139,15 @@ _INPUTS = ("inputs", "sequences", "query", "value", "key", "input", "x", "images
 
 
 class CallReader:
-    """Reads one call.
-
-    Args:
-        text: the name of a tensor in the spec.
-        masks: the operations whose results a spec infers again.
-    """
+    """Reads one call. ``text`` names a tensor in the spec; ``masks`` are operations whose results a spec infers again."""
 
     def __init__(
-        self,
-        layer: LayerDef,
-        cls: type[Layer],
-        call: Call,
-        text: Callable[[Ref], str],
-        masks: Iterable[str],
-        notes: Notes,
+        self, layer: LayerDef, cls: type[Layer], call: Call, text: Callable[[Ref], str], masks: set[str], notes: Notes
     ) -> None:
-        self._layer, self._cls, self._text, self._masks, self._notes = layer, cls, text, set(masks), notes
-        names = _POSITIONS.get(cls.__name__, ("inputs", "training"))
-        self._given: dict[str, Any] = {}
-        for k, value in enumerate(call.args):
-            self._given[names[k] if k < len(names) else f"argument {k}"] = value
-        self._given |= call.kwargs
+        self._layer, self._cls, self._text, self._masks, self._notes = layer, cls, text, masks, notes
+        self._parameters = _POSITIONS.get(cls.__name__, ("inputs", "training"))
+        names = [*self._parameters, *(f"argument {k}" for k in range(len(self._parameters), len(call.args)))]
+        self._given: dict[str, Any] = dict(zip(names, call.args, strict=False)) | call.kwargs
         training = self._given.pop("training", None)
         self.training: bool | None = training if isinstance(training, bool) else None
         if not call.is_old and self.training is not None:
@@ -198,62 +164,48 @@ class CallReader:
         if any(not isinstance(item, Ref) for item in values):
             if self._cls.takes_numbers:
                 return [self._text(item) if isinstance(item, Ref) else constant(item) for item in values]
-            text = f"'{self._layer.name}' is called with numbers, not only with tensors of the network"
-            self._notes.problems.unsupported(self._layer.place, text, "use `keras.ops` for sums with numbers")
+            text = "is called with numbers, not only with tensors of the network"
+            self._notes.refuse(self._layer, text, "use `keras.ops` for sums with numbers")
         found = [item for item in values if isinstance(item, Ref)]
-        if self._cls.__name__ in _POSITIONS and "sequences" in _POSITIONS[self._cls.__name__] and len(found) > 1:
+        if self._parameters is _RECURRENT and len(found) > 1:
             self._given["initial_state"] = found[1:]  # Keras 2 writes the states behind the sequence
             found = found[:1]
         if not found:
             self._notes.problems.invalid(self._layer.place, f"a call of '{self._layer.name}' has no input")
         names = [self._text(ref) for ref in found]
-        if self._is_attention() and len(names) == 3 and names[1] == names[2]:
+        if self._parameters in (_ATTENTION, _ATTEND_LISTS) and len(names) == 3 and names[1] == names[2]:
             names.pop()  # the key is the value
         return names
 
     def options(self) -> dict[str, Any]:
         """Return the call's other arguments as keys of the node."""
-        found = {}
+        found: dict[str, Any] = {}
         for key, value in self._given.items():
-            if key in _INPUTS or value is None or value is False or value == {} or _is_nothing(value):
+            is_nothing = isinstance(value, list) and all(item is None for item in value)
+            if key in _INPUTS or value is None or value is False or value == {} or is_nothing:
                 continue
             refs = list(refs_in(value))
             if key in MASK_KEYS and all(ref.layer in self._masks for ref in refs):
                 continue
-            kept = self._option(key, value, refs)
-            if kept is None:
-                text = f"'{self._layer.name}' is called with `{key}`, which {self._cls.__name__} of a spec cannot have"
-                hint = (
-                    "a mask comes from Embedding with `mask_zero` or from Masking" if "mask" in key else "leave it out"
-                )
-                self._notes.problems.unsupported(self._layer.place, text, f"{hint}, and save the model again")
+            if key in self._cls.call_arguments and refs:
+                names = [self._text(ref) for ref in refs]
+                found[key] = names[0] if len(names) == 1 and key not in ("initial_state", "mask") else names
+            elif (key in self._cls.call_options or key in self._cls.model_fields) and not refs:
+                found[key] = value
             else:
-                found[key] = kept
+                masks = "a mask comes from Embedding with `mask_zero` or from Masking"
+                text = f"is called with `{key}`, which {self._cls.__name__} of a spec cannot have"
+                hint = masks if "mask" in key else "leave it out"
+                self._notes.refuse(self._layer, text, f"{hint}, and save the model again")
         return found
-
-    def _option(self, key: str, value: Any, refs: list[Ref]) -> Any:
-        if key in self._cls.call_arguments and refs:
-            names = [self._text(ref) for ref in refs]
-            return names[0] if len(names) == 1 and key not in ("initial_state", "mask") else names
-        if (key in self._cls.call_options or key in self._cls.model_fields) and not refs:
-            return value
-        return None
-
-    def _is_attention(self) -> bool:
-        return self._cls.__name__ in ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
 
 
 def _tensors(value: Any) -> list[Any]:
-    """Return the tensors and the constants of an argument."""
     if isinstance(value, list | tuple) and any(True for _ in refs_in(value)):
         return [item for part in value for item in _tensors(part)]
     if isinstance(value, dict) and "class_name" not in value:
         return [item for key in sorted(value) for item in _tensors(value[key])]
     return [] if value is None else [value]
-
-
-def _is_nothing(value: Any) -> bool:
-    return isinstance(value, list) and all(item is None for item in value)
 
 
 _NAMES = {
@@ -299,32 +251,29 @@ def operation_entry(
 ) -> dict[str, Any] | None:
     """Return the entry of an operation, without its name; None if there is none, which is noted.
 
-    Args:
-        text: the name of a tensor in the spec.
-        plain: whether the model has masks. An operation then stays one, since it drops the mask as in Keras.
+    ``plain``: the model has masks. An operation then stays one, since it drops the mask as in Keras.
     """
     name = _NAMES.get(layer.class_name) or snake_case(layer.class_name)
     cls = LAYERS.get("GetItem" if name == "get_item" else f"ops.{name}") or LAYERS.get(f"ops.image.{name}")
     if cls is None or not issubclass(cls, Operation):
-        reason, hint = LAYERS.refused.get(
-            f"ops.{name}", ("there is no such operation", "write it with other operations")
-        )
-        text_ = f"'{layer.name}' is keras.ops.{name}, which a spec cannot have: {reason}"
-        notes.problems.unsupported(layer.place, text_, hint)
+        unknown = ("there is no such operation", "write it with other operations")
+        reason, hint = LAYERS.refused.get(f"ops.{name}", unknown)
+        notes.refuse(layer, f"is keras.ops.{name}, which a spec cannot have: {reason}", hint)
         return None
-    given = _by_parameter(name, cls, call)
+    parameters = _PARAMETERS.get(name) or tuple(cls.input_names())
+    given: dict[str, Any] = dict(zip(_plain(parameters), call.args, strict=False)) | call.kwargs
+    if len(parameters) == 1 and parameters[0].startswith("*"):
+        given = {parameters[0][1:]: call.args[0] if len(call.args) == 1 else list(call.args)} | call.kwargs
     if name == "get_item":
         key = key_text(given.get("key"))
         if key is None or not isinstance(given.get("x"), Ref):
-            notes.problems.unsupported(
-                layer.place, f"'{layer.name}' takes a part that depends on values", "use `ops.take`, and save again"
-            )
+            notes.refuse(layer, "takes a part that depends on values", "use `ops.take`, and save again")
             return None
         return {"type": "GetItem", "key": key, "inputs": text(given["x"])}
     if not plain and (readable := _readable(name, given, text)) is not None:
         return readable
-    names = [n.lstrip("*").rstrip("?") for n in cls.input_names()]
-    inputs = [_input(item, text) for key in names if key in given for item in _flat(given.pop(key))]
+    values = [item for key in _plain(cls.input_names()) if key in given for item in _flat(given.pop(key))]
+    inputs = [text(value) if isinstance(value, Ref) else constant(value) for value in values]
     while inputs and inputs[-1] is None:
         inputs.pop()
     options = _options(layer, cls, given, notes)
@@ -332,23 +281,14 @@ def operation_entry(
     return {"type": f"ops.{type_}"} | options | {"inputs": inputs[0] if len(inputs) == 1 else inputs}
 
 
-def _by_parameter(name: str, cls: type[Operation], call: Call) -> dict[str, Any]:
-    """Return the arguments of the call by the names of Keras's parameters."""
-    names = _PARAMETERS.get(name) or tuple(cls.input_names())
-    if len(names) == 1 and names[0].startswith("*"):
-        only = names[0][1:]
-        values = list(call.args)
-        return {only: values[0] if len(values) == 1 else values} | call.kwargs
-    return dict(zip((n.lstrip("*").rstrip("?") for n in names), call.args, strict=False)) | call.kwargs
+def _plain(names: Iterable[str]) -> list[str]:
+    """Return the names of parameters without the marks of lists, ``*``, and of those that may be left out, ``?``."""
+    return [name.lstrip("*").rstrip("?") for name in names]
 
 
 def _flat(value: Any) -> list[Any]:
     """Return the tensors of a list of them; a list of numbers is one constant."""
     return list(value) if isinstance(value, list) and any(True for _ in refs_in(value)) else [value]
-
-
-def _input(value: Any, text: Callable[[Ref], str]) -> Any:
-    return text(value) if isinstance(value, Ref) else constant(value)
 
 
 def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
@@ -364,8 +304,8 @@ def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes
         if key in fields or f"{key}_" in fields:
             found[key] = _DTYPES.get(value, value) if key == "dtype" and isinstance(value, str) else value
         elif value not in (None, False, [], {}, *_NEUTRAL.get(key, ())) and not (key == "dtype" and value == "float32"):
-            text = f"'{layer.name}' has `{key}: {str(value)[:60]}`, which {cls.__name__} cannot have"
-            notes.problems.unsupported(layer.place, text, f"leave `{key}` out, and save the model again")
+            text = f"has `{key}: {str(value)[:60]}`, which {cls.__name__} cannot have"
+            notes.refuse(layer, text, f"leave `{key}` out, and save the model again")
     return found
 
 
@@ -374,19 +314,14 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
     values = list(given.values())
     refs = [value for value in values if isinstance(value, Ref)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if (
-        len(refs) == 1
-        and len(numbers) == 1
-        and len(values) == 2
-        and refs[0].dtype in ("float32", "float16", "bfloat16")
-    ):
-        number = float(numbers[0])
-        if isinstance(values[0], Ref) and name in _WITH_NUMBER and (number or "divide" not in name):
-            return {"type": "Rescaling"} | _WITH_NUMBER[name](number) | {"inputs": text(refs[0])}
-        if name in ("add", "multiply"):
-            return {"type": "Rescaling"} | _WITH_NUMBER[name](number) | {"inputs": text(refs[0])}
+    is_pair = len(values) == 2 and len(refs) == len(numbers) == 1
+    if is_pair and refs[0].dtype in ("float32", "float16", "bfloat16"):
+        number, inputs = float(numbers[0]), {"inputs": text(refs[0])}
+        is_first = isinstance(values[0], Ref) and name in _WITH_NUMBER and (number or "divide" not in name)
+        if is_first or name in ("add", "multiply"):
+            return {"type": "Rescaling"} | _WITH_NUMBER[name](number) | inputs
         if name == "subtract":
-            return {"type": "Rescaling", "scale": -1.0, "offset": number, "inputs": text(refs[0])}
+            return {"type": "Rescaling", "scale": -1.0, "offset": number} | inputs
     same = len(refs) == 2 and refs[0].shape is not None and refs[0].shape == refs[1].shape
     if len(values) == 2 and same and refs[0].dtype == refs[1].dtype and name in _MERGING:
         return {"type": _MERGING[name], "inputs": [text(ref) for ref in refs]}
@@ -397,53 +332,33 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
 CLASSES = ("TFOpLambda", "SlicingOpLambda")
 _BINARY = {
     "__operators__.add": "Add",
-    "math.add": "Add",
-    "math.subtract": "Subtract",
-    "math.multiply": "Multiply",
+    **{f"math.{name}": name.title() for name in ("add", "subtract", "multiply", "maximum", "minimum")},
+    **{f"math.{name}": name.title() for name in ("greater", "less", "equal")},
     "math.truediv": "TrueDivide",
     "math.divide": "TrueDivide",
     "math.pow": "Power",
-    "math.maximum": "Maximum",
-    "math.minimum": "Minimum",
     "math.floormod": "Mod",
-    "math.greater": "Greater",
-    "math.less": "Less",
-    "math.equal": "Equal",
     "math.not_equal": "NotEqual",
     "linalg.matmul": "Matmul",
 }
+_OF_MATH = (
+    *("square", "sqrt", "rsqrt", "exp", "log", "abs", "negative", "sin", "cos"),
+    *("sigmoid", "tanh", "round", "floor", "ceil", "sign", "log1p", "softplus"),
+)
+_OF_NN = ("relu", "relu6", "softmax", "sigmoid", "silu", "elu", "selu", "softplus", "tanh", "gelu")
 _UNARY = {
-    **{
-        f"math.{name}": name.title()
-        for name in ("square", "sqrt", "rsqrt", "exp", "log", "abs", "negative", "sin", "cos")
-    },
-    **{
-        f"math.{name}": name.title()
-        for name in ("sigmoid", "tanh", "round", "floor", "ceil", "sign", "log1p", "softplus")
-    },
-    **{
-        f"nn.{name}": name.title()
-        for name in ("relu", "relu6", "softmax", "sigmoid", "silu", "elu", "selu", "softplus", "tanh")
-    },
+    **{f"math.{name}": name.title() for name in _OF_MATH},
+    **{f"nn.{name}": name.title() for name in _OF_NN},
     "nn.swish": "Silu",
     "nn.leaky_relu": "LeakyRelu",
-    "nn.gelu": "Gelu",
-    "math.reduce_mean": "Mean",
-    "math.reduce_sum": "Sum",
-    "math.reduce_max": "Max",
-    "math.reduce_min": "Min",
+    **{f"math.reduce_{name}": name.title() for name in ("mean", "sum", "max", "min")},
     "math.argmax": "Argmax",
     "math.l2_normalize": "Normalize",
-    "reshape": "Reshape",
-    "transpose": "Transpose",
     "expand_dims": "ExpandDims",
-    "squeeze": "Squeeze",
-    "cast": "Cast",
-    "concat": "Concatenate",
-    "stack": "Stack",
-    "tile": "Tile",
-    "clip_by_value": "Clip",
     "one_hot": "OneHot",
+    **{name: name.title() for name in ("reshape", "transpose", "squeeze", "cast", "stack", "tile")},
+    "concat": "Concatenate",
+    "clip_by_value": "Clip",
 }
 _RENAMED = {
     "perm": "axes",
@@ -453,7 +368,6 @@ _RENAMED = {
     "multiples": "repeats",
     "clip_value_min": "x_min",
     "clip_value_max": "x_max",
-    "approximate": "approximate",
 }
 _TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
 _IDLE = ("name", "validate_indices", "output_type")
@@ -463,22 +377,22 @@ def as_keras(layer: LayerDef, call: Call) -> tuple[LayerDef, Call] | None:
     """Return a function of TensorFlow as an operation of Keras and its call; None for one that is not known."""
     if layer.class_name == "SlicingOpLambda" or layer.config.get("function") == "__operators__.getitem":
         spec = call.kwargs.get("slice_spec")
-        key = [_slice(part) for part in spec] if isinstance(spec, list) else spec
+        key = spec
+        if isinstance(spec, list):
+            key = [{"class_name": "__slice__", "config": part} if _is_slice(part) else part for part in spec]
         return replace(layer, class_name="GetItem", config={}), Call((call.args[0], key))
     function = str(layer.config.get("function"))
     name = _BINARY.get(function) or _UNARY.get(function)
     if name is None:
         return None
     kwargs = {key: value for key, value in call.kwargs.items() if key not in _IDLE}
-    others = [
-        kwargs.pop(key) for key in _TENSORS if key in kwargs and (function in _BINARY or _has_tensor(kwargs[key]))
-    ]
+    is_binary = function in _BINARY
+    others = [kwargs.pop(key) for key in _TENSORS if key in kwargs and (is_binary or _has_tensor(kwargs[key]))]
     config = {_RENAMED.get(key, key): value for key, value in kwargs.items() if value not in (None, False)}
     first = call.args[0]
     if name == "Normalize":
-        config.setdefault("axis", -1)
         config.pop("epsilon", None)
-    if name == "Softmax":
+    if name in ("Normalize", "Softmax"):
         config.setdefault("axis", -1)
     args = (first,) if isinstance(first, list) else (first, *others)
     return replace(layer, class_name=name, config=config), Call(args)
@@ -488,7 +402,5 @@ def _has_tensor(value: Any) -> bool:
     return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(item, Ref) for item in value))
 
 
-def _slice(part: Any) -> Any:
-    if isinstance(part, dict) and {"start", "stop", "step"} >= part.keys() and part:
-        return {"class_name": "__slice__", "config": part}
-    return part
+def _is_slice(part: Any) -> bool:
+    return isinstance(part, dict) and {"start", "stop", "step"} >= part.keys() and bool(part)

@@ -6,20 +6,21 @@ Keras 3 stores weights in another form than `.h5` files.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.base.budget import Budget
-from graphspec.base.errors import SpecError, UsageError
+from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
 from graphspec.foreign.keras_files.layers import Notes
-from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, Owner, simple_class
+from graphspec.foreign.keras_files.model_config import ModelDef, Owner, simple_class
 from graphspec.language.names import snake_case
 
 if TYPE_CHECKING:
@@ -29,12 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stored:
-    """An array of the file.
+    """An array of the file, and the part of the layer that has it: ``forward``, ``query``; empty for its own.
 
-    Attributes:
-        part: the part of the layer that has it, as the roles of a spec begin: ``forward``, ``query``; empty for its own.
-        role: its name, if the file says so: ``kernel``.
-        place: where it is, for messages.
+    ``role`` is its name if the file says so: ``kernel``.
     """
 
     part: str
@@ -44,14 +42,22 @@ class Stored:
     source: Any
 
 
-class WeightSource(Protocol):
-    """A file with weights."""
+class WeightSource:
+    """An HDF5 file with weights."""
+
+    def __init__(self, file: Hdf5) -> None:
+        self._file = file
 
     def arrays(self, owner: Owner) -> list[Stored]:
-        """Return the arrays of a layer, in the order of the file."""
+        """Return the arrays of a layer, in the order of the file, each with the part of the layer that has it."""
+        raise NotImplementedError
+
+    def group(self, owner: Owner) -> tuple[Any, str] | None:
+        """Return the group of a layer, and its place; None if the file has none."""
 
     def read(self, stored: Stored) -> Array:
-        """Return the numbers."""
+        """Return the numbers of an array."""
+        return self._file.array(stored.source, stored.place)
 
 
 _SAME_ROLE = {"depthwise_kernel": "kernel", "u": "vector_u", "sn_u": "vector_u", "running_mean": "moving_mean"}
@@ -61,28 +67,23 @@ def taken(
     owners: Sequence[Owner], params: Mapping[str, Param], source: WeightSource, problems: Problems
 ) -> dict[str, Array]:
     """Return the weights of all nodes. Missing ones, others, and those of another shape are problems (GS801)."""
-    by_node: dict[str, dict[str, Param]] = {}
-    nodes = sorted((owner.node for owner in owners), key=len, reverse=True)
-    known = set(nodes)
+    by_node: dict[str, dict[str, Param]] = {owner.node: {} for owner in owners}
     for name, param in params.items():
         parts = name.split("/")
-        node = next((n for k in range(len(parts) - 1, 0, -1) if (n := "/".join(parts[:k])) in known), None)
+        node = next((n for k in range(len(parts) - 1, 0, -1) if (n := "/".join(parts[:k])) in by_node), None)
         if node is not None:
-            by_node.setdefault(node, {})[name[len(node) + 1 :]] = param
+            by_node[node][name[len(node) + 1 :]] = param
     found: dict[str, Array] = {}
     for owner in owners:
-        wanted = by_node.get(owner.node, {})
-        if not wanted:
-            continue
-        arrays = source.arrays(owner)
-        pairs = _matched(owner, wanted, arrays, problems)
+        wanted = by_node[owner.node]
+        pairs = _matched(owner, wanted, source.arrays(owner), problems) if wanted else {}
         for role, stored in pairs.items():
-            param = wanted[role]
-            if tuple(param.shape) != stored.shape:
-                text = f"'{owner.node}/{role}' needs the shape {param.shape}, {stored.place} has {stored.shape}"
+            name, shape = f"{owner.node}/{role}", wanted[role].shape
+            if tuple(shape) != stored.shape:
+                text = f"'{name}' needs the shape {shape}, {stored.place} has {stored.shape}"
                 problems.invalid(owner.layer.place, text)
             else:
-                found[f"{owner.node}/{role}"] = source.read(stored)
+                found[name] = source.read(stored)
     return found
 
 
@@ -95,12 +96,11 @@ def _matched(
         text = f"'{owner.layer.name}' has {have} in the file, and needs {len(wanted)}: {', '.join(wanted)}"
         problems.invalid(owner.layer.place, text)
         return {}
-    named = {_full(stored): stored for stored in arrays if stored.role}
+    named = {_joined(stored.part, _SAME_ROLE.get(stored.role, stored.role)): stored for stored in arrays if stored.role}
     if named.keys() == wanted.keys():
         return named
-    parts = {_part(role) for role in wanted}
     found: dict[str, Stored] = {}
-    for part in parts:
+    for part in {_part(role) for role in wanted}:
         own = [stored for stored in arrays if stored.part == part]
         roles = _in_kerass_order([role for role in wanted if _part(role) == part], wanted)
         if len(own) != len(roles):
@@ -122,27 +122,18 @@ def _part(role: str) -> str:
     return role.rpartition("/")[0]
 
 
-def _full(stored: Stored) -> str:
-    role = _SAME_ROLE.get(stored.role, stored.role)
-    return f"{stored.part}/{role}" if stored.part else role
+def _joined(part: str, name: str) -> str:
+    return "/".join(piece for piece in (part, name) if piece)
 
 
 # Weights as Keras 3 stores them, in ``model.weights.h5``: a group for each layer, by its class and its position.
+_DENSE = {"query": "query", "key": "key", "value": "value", "output": "attention_output", "gate": "gate"}
 _PARTS = {
     "forward_layer": "forward",
     "backward_layer": "backward",
-    "query_dense": "query",
-    "_query_dense": "query",
-    "key_dense": "key",
-    "_key_dense": "key",
-    "value_dense": "value",
-    "_value_dense": "value",
-    "output_dense": "attention_output",
-    "_output_dense": "attention_output",
-    "gate_dense": "gate",
-    "_gate_dense": "gate",
     "cell": "",
     "layer": "",
+    **{f"{mark}{name}_dense": part for mark in ("", "_") for name, part in _DENSE.items()},
 }
 _IGNORED = re.compile(r".*seed_generator|_?dropout.*|_softmax|optimizer|.*_metrics|.*_loss_tracker")
 _MAX_LEVELS = 12
@@ -150,20 +141,15 @@ _FOLDERS = ("layers", "_layer_checkpoint_dependencies", "layer/layers", "layer/_
 """Where a model has its layers; a TimeDistributed has its model in ``layer``."""
 
 
-class NewWeights:
-    """The weights of a ``.keras`` file or of a ``.weights.h5`` file.
-
-    Args:
-        file: the HDF5 file.
-    """
+class NewWeights(WeightSource):
+    """The weights of a ``.keras`` file or of a ``.weights.h5`` file."""
 
     def __init__(self, file: Hdf5) -> None:
-        self._file = file
+        super().__init__(file)
         self._by_model: dict[tuple[int, ...], dict[str, tuple[Any, str]]] = {}
         self._cells: list[str] = []
 
     def arrays(self, owner: Owner) -> list[Stored]:
-        """Return the arrays of a layer, each with the part of the layer that has it."""
         found = self.group(owner)
         self._cells = _cell_keys(owner.layer.config)
         stored = [] if found is None else self._below(*found, "", 0)
@@ -172,22 +158,16 @@ class NewWeights:
             stored = [item for item in stored if item not in own[:-1]]  # the kernel is there twice
         return stored
 
-    def read(self, stored: Stored) -> Array:
-        """Return the numbers of an array."""
-        return self._file.array(stored.source, stored.place)
-
     def group(self, owner: Owner) -> tuple[Any, str] | None:
-        """Return the group of a layer, and its place; None if the file has none."""
-        group, place = self._file.root, self._file.place
-        for level, position in enumerate(owner.path):
+        found: tuple[Any, str] | None = (self._file.root, self._file.place)
+        for level, (position, model) in enumerate(zip(owner.path, owner.models, strict=False)):
             path = owner.path[:level]
-            if path not in self._by_model:
-                self._by_model[path] = self._layers(group, owner.models[level], place)
-            found = self._by_model[path].get(owner.models[level].layers[position].name)
             if found is None:
                 return None
-            group, place = found
-        return group, place
+            if path not in self._by_model:
+                self._by_model[path] = self._layers(found[0], model, found[1])
+            found = self._by_model[path].get(model.layers[position].name)
+        return found
 
     def _layers(self, group: Any, model: ModelDef, place: str) -> dict[str, tuple[Any, str]]:
         """Return the groups of a model's layers by the names of the layers.
@@ -200,7 +180,6 @@ class NewWeights:
             return {}
         inside = self._file.find(group, folder)
         by_key, by_name = {}, {}
-        names: list[str] = []
         for key, found, is_group in self._file.members(inside, f"{place}/{folder}"):
             if is_group:
                 by_key[key] = (found, f"{place}/{folder}/{key}")
@@ -208,14 +187,14 @@ class NewWeights:
                 name = self._file.attribute(variables, "name", key) if variables is not None else None
                 if isinstance(name, str):
                     by_name[name] = by_key[key]
-                    names.append(name)
-        if len(set(names)) == len(by_key):
+        if len(by_name) == len(by_key):
             return by_name
-        keys = _keys(model)
-        return {layer: by_key[key] for layer, key in keys.items() if key in by_key}
+        layers = [x for x in model.layers if not x.is_operation and not (model.is_sequential and x.is_input)]
+        kinds = ["Functional" if x.class_name == "Model" else x.class_name for x in layers]
+        pairs = zip(layers, _group_names(kinds), strict=True)
+        return {layer.name: by_key[key] for layer, key in pairs if key in by_key}
 
     def _below(self, group: Any, place: str, part: str, level: int) -> list[Stored]:
-        """Return the arrays of a group and of the groups in it."""
         found: list[Stored] = []
         others: list[Stored] = []
         for name, member, is_group in self._file.members(group, place):
@@ -235,87 +214,56 @@ class NewWeights:
         return [*others, *found] if level == 0 else [*found, *others]
 
 
-def _keys(model: ModelDef) -> dict[str, str]:
-    """Return the names of the groups of all layers, as Keras counts them."""
-    counts: dict[str, int] = {}
-    found = {}
-    for layer in _counted(model):
-        base = snake_case(_class_name(layer))
-        counts[base] = counts.get(base, -1) + 1
-        found[layer.name] = base if counts[base] == 0 else f"{base}_{counts[base]}"
-    return found
-
-
-def _counted(model: ModelDef) -> list[LayerDef]:
-    return [layer for layer in model.layers if not layer.is_operation and not (model.is_sequential and layer.is_input)]
-
-
-def _class_name(layer: LayerDef) -> str:
-    return "Functional" if layer.class_name == "Model" else simple_class(layer.class_name)
+def _group_names(classes: Iterable[str]) -> Iterator[str]:
+    """Yield the names that Keras gives to the groups of layers of these classes, as it counts them."""
+    counts = Counter[str]()
+    for name in classes:
+        base = snake_case(simple_class(name))
+        yield base if not counts[base] else f"{base}_{counts[base]}"
+        counts[base] += 1
 
 
 def _cell_keys(config: Any) -> list[str]:
     """Return the names of the groups of stacked cells, in their order."""
-    cell = config.get("cell") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return []
+    cell, layer = config.get("cell"), config.get("layer")
     inner = cell.get("config") if isinstance(cell, dict) else None
     cells = inner.get("cells") if isinstance(inner, dict) else None
     if isinstance(cells, list):
-        counts: dict[str, int] = {}
-        found = []
-        for item in cells:
-            base = snake_case(simple_class(item.get("class_name", ""))) if isinstance(item, dict) else ""
-            counts[base] = counts.get(base, -1) + 1
-            found.append(base if counts[base] == 0 else f"{base}_{counts[base]}")
-        return found
-    layer = config.get("layer") if isinstance(config, dict) else None
+        return [*_group_names(item.get("class_name", "") if isinstance(item, dict) else "" for item in cells)]
     return _cell_keys(layer.get("config")) if isinstance(layer, dict) else []
 
 
-def _joined(part: str, name: str) -> str:
-    return "/".join(piece for piece in (part, name) if piece)
-
-
 # Weights as ``.h5`` files store them: a group for each layer of the model, with a list of the names of its weights.
-_ATTENTION_PARTS = ("query", "key", "value", "attention_output", "gate")
+class OldWeights(WeightSource):
+    """The weights of a ``.h5`` file, in the group ``weights``."""
 
-
-class OldWeights:
-    """The weights of a ``.h5`` file.
-
-    Args:
-        file: the HDF5 file.
-        group: its group of weights.
-    """
-
-    def __init__(self, file: Hdf5, group: Any) -> None:
-        self._file, self._group = file, group
+    def __init__(self, file: Hdf5, weights: Any) -> None:
+        super().__init__(file)
+        self._weights = weights
         self._lists: dict[str, list[tuple[str, Any]]] = {}
 
     def arrays(self, owner: Owner) -> list[Stored]:
-        """Return the arrays of a layer, by name. Those of a nested model are in the group of the outermost model."""
-        outer = owner.models[0].layers[owner.path[0]].name
-        listed = self._listed(outer)
-        if len(owner.path) > 1:
-            listed = [(name, found) for name, found in listed if owner.layer.name in _folders(name)]
+        outer = owner.models[0].layers[owner.path[0]].name  # those of a nested model are in the group of the outermost
         stored = []
-        for name, found in listed:
-            folders = _folders(name)
-            if len(owner.path) == 1 or owner.layer.name not in folders:
-                inside = folders
-            else:
-                inside = folders[len(folders) - folders[::-1].index(owner.layer.name) :]
-            stored.append(
-                Stored(_part_in(inside, name), _role(name), self._file.shape(found), f"{outer}/{name}", found)
-            )
-        return _numbered(stored)
-
-    def read(self, stored: Stored) -> Array:
-        """Return the numbers of an array."""
-        return self._file.array(stored.source, stored.place)
+        for name, found in self._listed(outer):
+            *folders, last = name.split("/")
+            if len(owner.path) > 1:
+                if owner.layer.name not in folders:
+                    continue
+                folders = folders[len(folders) - folders[::-1].index(owner.layer.name) :]
+            role, shape = re.sub(r":\d+$", "", last), self._file.shape(found)
+            stored.append(Stored(_part_in(folders), role, shape, f"{outer}/{name}", found))
+        if len({(item.part, item.role) for item in stored}) < len(
+            stored
+        ):  # stacked cells: their order says which is which
+            return [replace(item, role="") for item in stored]
+        return stored
 
     def _listed(self, layer: str) -> list[tuple[str, Any]]:
         if layer not in self._lists:
-            group = self._file.find(self._group, layer)
+            group = self._file.find(self._weights, layer)
             names = [] if group is None else names_in(self._file, group, "weight_names", layer)
             found = [(name, self._file.find(group, name)) for name in names]
             self._lists[layer] = [(n, d) for n, d in found if d is not None and not self._file.is_group(d)]
@@ -335,28 +283,12 @@ def names_in(file: Hdf5, group: Any, name: str, place: str) -> list[str]:
     return names
 
 
-def _folders(name: str) -> list[str]:
-    return name.split("/")[:-1]
-
-
-def _role(name: str) -> str:
-    return re.sub(r":\d+$", "", name.rpartition("/")[2])
-
-
-def _part_in(folders: list[str], name: str) -> str:
+def _part_in(folders: list[str]) -> str:
     """Return the part of a layer from the folders of a weight's name: ``forward_lstm`` → ``forward``."""
     for folder in folders:
         if folder.startswith(("forward_", "backward_")):
             return folder.partition("_")[0]
-    return folders[-1] if folders and folders[-1] in _ATTENTION_PARTS else ""
-
-
-def _numbered(stored: list[Stored]) -> list[Stored]:
-    """Return arrays without roles where names repeat (stacked cells): their order then says which is which."""
-    names = {(item.part, item.role) for item in stored}
-    if len(names) == len(stored):
-        return stored
-    return [Stored(item.part, "", item.shape, item.place, item.source) for item in stored]
+    return folders[-1] if folders and folders[-1] in _DENSE.values() else ""
 
 
 # A file as a whole.
@@ -364,31 +296,18 @@ CONFIG, WEIGHTS, METADATA, KEY = "config.json", "model.weights.h5", "metadata.js
 _MAX_VERSION = 40
 
 
-def _no_asset(_: str) -> str | None:
-    return None
-
-
 @dataclass
 class Saved:
-    """A saved model.
+    """A saved model: its configuration, with what it was compiled, and its weights; messages call it ``place``.
 
-    Attributes:
-        config: the configuration of the model.
-        place: what messages call it.
-        training: with what the model was compiled; None if it was not.
-        weights: None for a configuration alone.
-        asset: the text of a file in the archive's ``assets``, by its path there; None if there is none.
-        names: the names of the entries of the archive.
-        version: the version of Keras that saved it; empty if it is not known.
-        file: the file with the weights; None for a configuration alone.
+    ``asset`` returns the text of a file in the archive, if there is one. A configuration alone has no weights and no file.
     """
 
     config: Any
     place: str
     training: Any = None
     weights: WeightSource | None = None
-    asset: Callable[[str], str | None] = _no_asset
-    names: tuple[str, ...] = ()
+    asset: Callable[[str], str | None] = lambda _: None
     version: str = ""
     file: Hdf5 | None = None
 
@@ -397,15 +316,12 @@ class Saved:
 def opened(path: Path, problems: Problems) -> Iterator[Saved]:
     """Open a file by its content, whatever its name.
 
-    Raises:
-        UsageError: it cannot be opened, or pyfive is not installed.
-        SpecError: GS801, GS802.
+    UsageError: it cannot be opened, or pyfive is not installed. SpecError: GS801, GS802.
     """
     if path.is_dir():
         if (path / "saved_model.pb").exists():
             text = "a SavedModel is a graph of TensorFlow with its code, and not the layers of a model"
-            problems.unsupported("", text, "load it with Keras 2, and save it as `.keras` or `.h5`")
-            raise SpecError(problems.found)
+            raise problems.unsupported("", text, "load it with Keras 2, and save it as `.keras` or `.h5`")
         raise UsageError(f"{path} is a folder, not a file of Keras's")
     if path.exists() and not path.is_file():  # a pipe has no end
         raise UsageError(f"{path} is not a regular file")
@@ -415,7 +331,7 @@ def opened(path: Path, problems: Problems) -> Iterator[Saved]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     if start.startswith(b"PK"):
-        with Archive(path, problems) as archive:
+        with closing(Archive(path, problems)) as archive:
             yield from _archive(archive, problems)
     elif start == MAGIC:
         yield from _hdf5(path, problems)
@@ -424,53 +340,45 @@ def opened(path: Path, problems: Problems) -> Iterator[Saved]:
 
 
 def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
-    if CONFIG not in archive:
+    if CONFIG not in archive.entries:
         hint = "it needs `config.json` and `model.weights.h5`: save the model with `model.save('net.keras')`"
-        raise problems.fail("", "it is a ZIP archive, but no model that Keras saved", hint)
+        raise problems.invalid("", "it is a ZIP archive, but no model that Keras saved", hint)
     config = parse_json(archive.read(CONFIG, Budget.CONFIG), CONFIG, problems)
     training = config.get("compile_config") if isinstance(config, dict) else None
 
     def asset(name: str) -> str | None:
-        if name not in archive:
+        if name not in archive.entries:
             return None
         try:
             return archive.read(name, Budget.CONFIG).decode("utf-8")
         except UnicodeDecodeError:
-            raise problems.fail(name, f"{name} is no text in UTF-8") from None
+            raise problems.invalid(name, f"{name} is no text in UTF-8") from None
 
-    metadata = parse_json(archive.read(METADATA, Budget.CONFIG), METADATA, problems) if METADATA in archive else None
-    saved = Saved(config, CONFIG, training, None, asset, tuple(archive.names), _version(metadata))
-    if WEIGHTS not in archive:
-        if any(name.endswith(".weights.h5") for name in archive.names):
-            text = "the weights are in several files"
-            problems.unsupported(WEIGHTS, text, "save the model again without `max_shard_size`")
-            raise SpecError(problems.found)
-        raise problems.fail(WEIGHTS, f"the archive has no {WEIGHTS}")
-    file = Hdf5(archive.open(WEIGHTS), WEIGHTS, problems)
-    try:
-        saved.weights, saved.file = NewWeights(file), file
-        yield saved
-    finally:
-        file.close()
+    metadata = (
+        parse_json(archive.read(METADATA, Budget.CONFIG), METADATA, problems) if METADATA in archive.entries else None
+    )
+    if WEIGHTS not in archive.entries and any(name.endswith(".weights.h5") for name in archive.entries):
+        hint = "save the model again without `max_shard_size`"
+        raise problems.unsupported(WEIGHTS, "the weights are in several files", hint)
+    if WEIGHTS not in archive.entries:
+        raise problems.invalid(WEIGHTS, f"the archive has no {WEIGHTS}")
+    with closing(Hdf5(archive.open(WEIGHTS), WEIGHTS, problems)) as file:
+        yield Saved(config, CONFIG, training, NewWeights(file), asset, _version(metadata), file)
 
 
 def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
-    file = Hdf5(path.open("rb"), path.name, problems)
-    try:
+    with closing(Hdf5(path.open("rb"), path.name, problems)) as file:
         text = file.attribute(file.root, "model_config", path.name)
         if not isinstance(text, str):
             hint = "it has weights alone: save the whole model with `model.save`, or `model.to_json()` beside it"
-            problems.unsupported("", "the file has no configuration of a model", hint)
-            raise SpecError(problems.found)
+            raise problems.unsupported("", "the file has no configuration of a model", hint)
         config = parse_json(text, "model_config", problems)
         trained = file.attribute(file.root, "training_config", path.name)
         training = parse_json(trained, "training_config", problems) if isinstance(trained, str) else None
         group = file.find(file.root, "model_weights")
-        saved = Saved(config, "model_config", training, OldWeights(file, file.root if group is None else group))
-        saved.version, saved.file = _version({KEY: file.attribute(file.root, KEY, path.name)}), file
-        yield saved
-    finally:
-        file.close()
+        weights = OldWeights(file, file.root if group is None else group)
+        version = _version({KEY: file.attribute(file.root, KEY, path.name)})
+        yield Saved(config, "model_config", training, weights, version=version, file=file)
 
 
 def _json(path: Path, problems: Problems) -> Saved:
@@ -478,14 +386,13 @@ def _json(path: Path, problems: Problems) -> Saved:
         text = file.read(min(path.stat().st_size, Budget.CONFIG) + 1)
     if not text.lstrip().startswith(b"{"):
         hint = "Keras saves `.keras` and `.h5` files; `model.to_json()` is the network alone"
-        raise problems.fail("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)
+        raise problems.invalid("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)
     config = parse_json(text, path.name, problems)
     training = config.get("compile_config") if isinstance(config, dict) else None
     return Saved(config, path.name, training, version=_version(config))
 
 
 def _version(record: Any) -> str:
-    """Return the version of Keras that a record names."""
     found = record.get(KEY) if isinstance(record, dict) else None
     return found[:_MAX_VERSION] if isinstance(found, str) else ""
 
@@ -501,11 +408,9 @@ def add_state(
     """Add what the layers of a file have learnt to the entries of their nodes."""
     for owner in owners:
         entry = _entry(owner.node, entries, blocks)
-        if entry is None:
-            continue
-        if owner.layer.class_name == "Normalization":
+        if entry is not None and owner.layer.class_name == "Normalization":
             _add_statistics(owner, entry, saved, notes)
-        elif owner.layer.class_name in _LOOKUPS:
+        elif entry is not None and owner.layer.class_name in _LOOKUPS:
             _add_vocabulary(owner, entry, saved, notes)
 
 
@@ -521,23 +426,14 @@ def _entry(node: str, entries: Sequence[dict[str, Any]], blocks: dict[str, Any])
 def _add_statistics(owner: Owner, entry: dict[str, Any], saved: Saved, notes: Notes) -> None:
     if entry.get("mean") is not None or saved.weights is None:
         return
-    arrays = [item for item in saved.weights.arrays(owner) if _is_statistic(item)]
+    arrays = [item for item in saved.weights.arrays(owner) if item.role in ("", "mean", "variance")][:2]
     if len(arrays) < 2:
         return
-    if any(np.prod(item.shape, dtype=float) > _MAX_STATISTICS for item in arrays[:2]):
-        raise (
-            SpecError(notes.problems.found)
-            if notes.problems.found
-            else notes.problems.fail(
-                owner.layer.place, f"'{owner.layer.name}' has statistics of shape {arrays[0].shape}"
-            )
-        )
-    mean, variance = (saved.weights.read(item) for item in arrays[:2])
-    entry["mean"], entry["variance"] = _numbers(mean), _numbers(variance)
-
-
-def _is_statistic(item: Stored) -> bool:
-    return item.role in ("", "mean", "variance")
+    if any(np.prod(item.shape, dtype=float) > _MAX_STATISTICS for item in arrays):
+        notes.problems.check()
+        text = f"'{owner.layer.name}' has statistics of shape {arrays[0].shape}"
+        raise notes.problems.invalid(owner.layer.place, text)
+    entry["mean"], entry["variance"] = (_numbers(saved.weights.read(item)) for item in arrays)
 
 
 def _numbers(array: Any) -> Any:
@@ -549,13 +445,11 @@ def _numbers(array: Any) -> Any:
 def _add_vocabulary(owner: Owner, entry: dict[str, Any], saved: Saved, notes: Notes) -> None:
     entry.pop("vocabulary_size", None)
     path = entry.pop("vocabulary") if isinstance(entry.get("vocabulary"), str) else None
-    if entry.get("vocabulary") is None:
-        found = _asset(owner, saved)
-        if found is not None:
-            entry["vocabulary"] = _tokens(found, owner, notes)
+    if entry.get("vocabulary") is None and (text := _asset(owner, saved)) is not None:
+        entry["vocabulary"] = _tokens(text, owner, notes)
     if entry.get("vocabulary") is None and path is not None:  # of the machine that saved the model
-        text = f"'{owner.layer.name}' takes its vocabulary from the file '{path}', which is not in the model"
-        notes.problems.unsupported(owner.layer.place, text, "save the model again as `.keras`, which holds the words")
+        text = f"takes its vocabulary from the file '{path}', which is not in the model"
+        notes.refuse(owner.layer, text, "save the model again as `.keras`, which holds the words")
     if entry.get("vocabulary") is None and saved.weights is not None:
         notes.say(f"'{owner.layer.name}' has no vocabulary in the file: it learns one from the training rows")
     if owner.layer.class_name == "TextVectorization":
@@ -577,13 +471,9 @@ def _tokens(text: str, owner: Owner, notes: Notes) -> list[Any]:
 
 def _asset(owner: Owner, saved: Saved) -> str | None:
     """Return the text of the vocabulary in the archive: its folder is the layer's group of weights."""
-    group = getattr(saved.weights, "group", None)
-    found = None if group is None else group(owner)
+    found = None if saved.weights is None else saved.weights.group(owner)
     if found is None:
         return None
     folder = found[1].partition("/")[2]
-    for inner in ("", "/_lookup_layer"):
-        text = saved.asset(f"assets/{folder}{inner}/vocabulary.txt")
-        if text is not None:
-            return text
-    return None
+    texts = (saved.asset(f"assets/{folder}{inner}/vocabulary.txt") for inner in ("", "/_lookup_layer"))
+    return next((text for text in texts if text is not None), None)

@@ -13,8 +13,8 @@ from graphspec.base.synonyms import keys
 from graphspec.base.synonyms import keys as sections
 from graphspec.base.synonyms.keys import found, key_synonym
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.parse import KEYS as DOCUMENT_KEYS
 from graphspec.language.parse import PARTS, DataKeys, ValidationKeys
+from graphspec.language.sections import KEYS as DOCUMENT_KEYS
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.vocabulary.losses import LOSSES
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.foreign.importing.steps import Shortener, shorten_object
+from graphspec.foreign.importing.steps import Shortener, default, shorten_object
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.vocabulary.losses import LOSSES
 
@@ -56,10 +56,9 @@ def test_arguments_of_layers(kind: str, given: dict[str, Any], short: dict[str, 
 
 
 def test_defaults_are_plain_values() -> None:
-    shortener = Shortener()
-    assert shortener.default("Conv2D", "strides") == 1
-    assert shortener.default("Conv2D", "activation") is None
-    assert shortener.default("Conv2D", "filters") is ...
+    assert default("Conv2D", "strides") == 1
+    assert default("Conv2D", "activation") is None
+    assert default("Conv2D", "filters") is ...
 
 
 def test_losses_and_optimizers() -> None:

@@ -29,4 +29,4 @@ def test_a_file_with_a_million_problems_reports_some() -> None:
         problems.unsupported(f"layers[{k}]", f"layer {k} is \x1b[31m code {'x' * k}", "leave it out")
     assert len(problems.found) == Budget.PROBLEMS
     assert "\x1b" not in problems.found[0].message
-    assert isinstance(problems.fail("", "the file ends"), SpecError)
+    assert isinstance(problems.invalid("", "the file ends"), SpecError)
