@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.base.arguments import Called
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problem, did_you_mean
-from graphspec.base.synonyms.names import OTHERWISE, fold, synonym
+from graphspec.base.synonyms.names import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -114,7 +114,7 @@ class Config(BaseModel, metaclass=Called):
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in
-    ``graphspec/base/synonyms/keys.py``."""
+    ``graphspec/base/synonyms/keys.toml``."""
     in_float64: ClassVar[frozenset[str]] = frozenset()
     """Arguments that may be larger than float32, since the graph has a number that is computed from them."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
@@ -301,7 +301,7 @@ class Registry(Generic[T]):
         found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
         if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
             return f"there are {', '.join(primary)}"
-        return found or (OTHERWISE.get(self.kind) if name else None)
+        return found or (otherwise(self.kind) if name else None)
 
     def _hint_type(self, value: Mapping[str, Any]) -> str | None:
         """Return a hint for a mapping that lacks ``type``."""
