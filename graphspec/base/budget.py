@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 
+def demand(condition: object, why: str) -> None:
+    """Raise ValueError unless what a file says is sound; ``why`` tells what is wrong with it."""
+    if not condition:
+        raise ValueError(why)
+
+
 class Budget:
     """The bounds, by kind of file. What exceeds one is refused before memory is taken for it."""
 

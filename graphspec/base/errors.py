@@ -24,11 +24,12 @@ from typing import Any, Literal, Protocol, Self
 from graphspec.base.codes import Code
 from graphspec.base.near_names import bounded_search as bounded_search
 from graphspec.base.near_names import did_you_mean as did_you_mean
-from graphspec.base.rendering import SHOWN as SHOWN
-from graphspec.base.rendering import Listed, own_lines
+from graphspec.base.rendering import COLUMNS, own_lines, render, render_html
 from graphspec.base.text import printable
 
 Severity = Literal["error", "warning"]
+SHOWN = 100
+"""The largest number of diagnostics that are printed; the number of further ones follows."""
 _MAX_TEXT = 2000
 """Characters of a message, a path or a hint; longer ones are cut, since they may quote long values."""
 
@@ -189,7 +190,7 @@ class Diagnostic:
         return replace(self, severity="warning")
 
 
-class Diagnostics(Listed[Diagnostic]):
+class Diagnostics(list[Diagnostic]):
     """A list of diagnostics. A notebook shows it as the command line does, with excerpts of the source.
 
     Example::
@@ -197,6 +198,35 @@ class Diagnostics(Listed[Diagnostic]):
         found = gs.validate("specs/penguins.yaml")
         print(found)  # the text of the command line; `found == []` if there are none
     """
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, colour: bool = False, wrap: bool = False) -> str:
+        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint.
+
+        Args:
+            wrap: whether sentences end at about 100 columns, for people; programs read whole lines.
+        """
+        rendered = render(self.shown(), colour=colour, width=COLUMNS if wrap else None)
+        return "\n\n".join(filter(None, [rendered, self._more()]))
+
+    def shown(self) -> list[Diagnostic]:
+        """Return those that are printed: of very many, the errors come first."""
+        first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
+        return sorted(first, key=Diagnostic.sort_key)
+
+    def _more(self) -> str:
+        return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Let IPython show the text in place of a list of records."""
+        printer.text(self.text(wrap=True) if self else "[]")
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<pre>no problems</pre>"
+        return render_html(self.shown()) + (f"<pre>{self._more()}</pre>" if self._more() else "")
 
 
 class GraphspecError(Exception):
@@ -376,13 +406,9 @@ class Problems:
 
     def value(self, tree: Place, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
         """Report at a value. If it came from a variable, the hint names the position of its definition."""
-        if tree.origin is not None:
-            source = (
-                f"the value is set at line {tree.origin.line}" if tree.origin.line else "the value is set elsewhere"
-            )
-            if tree.origin.file == "--set":
-                source = "the value is set by --set"
-            hint = f"{hint}; {source}" if hint else source
+        if origin := tree.origin:
+            place = "by --set" if origin.file == SET else f"at line {origin.line}" if origin.line else "elsewhere"
+            hint = f"{hint}; the value is set {place}" if hint else f"the value is set {place}"
         self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
 
     def key(self, tree: Place, key: str, code: str, message: str, *, hint: str | None = None) -> None:

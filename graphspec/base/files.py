@@ -81,10 +81,10 @@ def is_folder(path: Path) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether ``path`` is a regular file. The result is False for an invalid file name, too."""
+    """Return whether ``path`` is a regular file; False for an invalid name: too long, or with a null character."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # the name is too long or contains a null character
+    except (OSError, ValueError):
         return False
 
 
@@ -116,18 +116,10 @@ def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None
         target = _target(path)
         if before is not None and not os.access(target, os.W_OK):
             raise PermissionError(EACCES, os.strerror(EACCES))
-        temporary = _temporary(target.parent)
-        try:
-            with _created(temporary, 0o666 if before is None else 0o600) as descriptor:
-                yield partial(_write_all, descriptor)
-                if before is not None:
-                    _copy_owner_and_mode(descriptor, before)
-                os.fsync(descriptor)
-            temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        with _created(_temporary(target.parent), 0o666 if before is None else 0o600, target) as descriptor:
+            yield partial(_write_all, descriptor)
+            if before is not None:
+                _copy_owner_and_mode(descriptor, before)
 
 
 def create(path: Path, text: str) -> None:
@@ -137,18 +129,8 @@ def create(path: Path, text: str) -> None:
         FileExistsError: a file or link of that name exists; it stays unchanged.
         OSError: the file cannot be written. No incomplete file remains.
     """
-    with _marked_as_writing(path):
-        created = False
-        try:
-            with _created(path, 0o666) as descriptor:
-                created = True
-                _write_all(descriptor, text.encode())
-                os.fsync(descriptor)
-        except BaseException:
-            if created:
-                with suppress(OSError):
-                    path.unlink()
-            raise
+    with _marked_as_writing(path), _created(path, 0o666) as descriptor:
+        _write_all(descriptor, text.encode())
 
 
 def write_at(path: Path, start: int, data: bytes) -> int:
@@ -243,13 +225,13 @@ def remove_leftovers(folder: Path) -> None:
 
 def why_not_writable(path: Path) -> str | None:
     """Return why a file cannot be written, or None if no obstacle is known in advance."""
-    status = _status(path)
-    if status is not None and stat.S_ISDIR(status.st_mode):
-        return f"{path} is a folder; name a file"
-    if status is not None and not os.access(path, os.W_OK):
-        return f"{path} may not be written"
-    if status is not None and not stat.S_ISREG(status.st_mode):
-        return None
+    if (status := _status(path)) is not None:
+        if stat.S_ISDIR(status.st_mode):
+            return f"{path} is a folder; name a file"
+        if not os.access(path, os.W_OK):
+            return f"{path} may not be written"
+        if not stat.S_ISREG(status.st_mode):
+            return None
     folder = _target(path).parent
     if not folder.is_dir():
         return f"there is no folder {folder if path.is_symlink() else path.parent}"
@@ -283,13 +265,24 @@ def _temporary(folder: Path) -> Path:
 
 
 @contextmanager
-def _created(path: Path, mode: int) -> Iterator[int]:
-    """Open a new file and yield its descriptor. Fail if a file or link exists. The umask applies to ``mode``."""
+def _created(path: Path, mode: int, final: Path | None = None) -> Iterator[int]:
+    """Yield the descriptor of a new file, which replaces ``final`` at the end; an incomplete one is removed.
+
+    Fail if a file or link exists. The umask applies to ``mode``.
+    """
     descriptor = os.open(path, os.O_WRONLY | _NEW, mode)
     try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if final is not None:
+            path.replace(final)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -312,9 +305,7 @@ def _special(path: Path, mode: int) -> Iterator[int]:
 
 def _copy_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
     """Give the new file the owner and the permissions of the old one, as far as the system allows."""
-    if hasattr(os, "fchown"):
-        with suppress(OSError):
-            os.fchown(descriptor, before.st_uid, before.st_gid)
-    if hasattr(os, "fchmod"):
-        with suppress(OSError):
-            os.fchmod(descriptor, before.st_mode & 0o777)
+    with suppress(OSError, AttributeError):  # Windows lacks both functions
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    with suppress(OSError, AttributeError):
+        os.fchmod(descriptor, before.st_mode & 0o777)
