@@ -190,8 +190,7 @@ def texts(name: str, value: Any, expected: str) -> list[str]:
 def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that answers unknown keywords of a call with a sentence, and too many or too few arguments too.
 
-    Args:
-        advice: for keywords that Keras has, what to do instead.
+    For keywords that Keras has, ``advice`` says what to do instead.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -148,12 +148,7 @@ _FEW_NAMES = 60
 
 
 class Registry(Generic[T]):
-    """The classes of one kind, by all names that Keras has for them.
-
-    Args:
-        kind: the kind of the classes in messages: ``"layer"``, ``"loss"``, …
-        example: a name that hints mention.
-    """
+    """The classes of one kind, by all names that Keras has for them. ``example`` is a name that hints mention."""
 
     def __init__(self, kind: str, example: str) -> None:
         self.kind = kind
@@ -187,12 +182,9 @@ class Registry(Generic[T]):
         self._made[prefix] = module
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that registers a class under ``names`` (default: the class's name).
+        """Return a class decorator that registers a class under ``names`` (default: the class's name), the first is primary.
 
-        The first name is the primary one.
-
-        Raises:
-            ValueError: a name is in use, or the table of names lacks a class of graphspec.
+        A name that is in use is a ValueError, and so is a table of names that lacks a class of graphspec.
         """
 
         def register(cls: type[T]) -> type[T]:
@@ -212,8 +204,7 @@ class Registry(Generic[T]):
     def row(self, names: Sequence[str], make: Callable[[], type[T]]) -> None:
         """Register a class of a table under ``names``. It is made when one of them is first looked up.
 
-        Raises:
-            ValueError: a name is in use, or the table of names lacks it.
+        A name that is in use, or that the table of names lacks, is a ValueError.
         """
         for name in names:
             if name not in self._modules:
@@ -241,11 +232,7 @@ class Registry(Generic[T]):
         return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
 
     def attribute(self, package: str, name: str) -> type[T]:
-        """Return the class that ``from package import name`` imports.
-
-        Raises:
-            AttributeError: there is none; a name that Keras has gets the reason.
-        """
+        """Return the class that ``from package import name`` imports. A name that Keras has gets the reason."""
         families = {module.rpartition(".")[2] for module in self._modules.values()}
         if not name.startswith("_") and name not in families:  # a module would hide the class once it is imported
             snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

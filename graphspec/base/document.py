@@ -37,11 +37,7 @@ BREAK = Span(" ", "br")
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawing inside a text or a cell: SVG or an image, whose own texts are escaped.
-
-    Attributes:
-        about: what it shows, for faces that draw nothing.
-    """
+    """SVG or an image inside a text or a cell, with its texts escaped; ``about`` says what it shows."""
 
     markup: str
     about: str = ""
@@ -57,12 +53,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a table.
-
-    Attributes:
-        share: its length, as a part of the longest one.
-        against: whether it stands for a negative value.
-    """
+    """A bar of a table: a ``share`` of the longest one, ``against`` for a negative value."""
 
     share: float
     against: bool = False
@@ -70,12 +61,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Spark:
-    """Values over time in a cell of a table.
-
-    Attributes:
-        ends: the lowest and the highest value of the scale.
-        log: whether the scale is logarithmic.
-    """
+    """Values over time in a cell of a table, on a scale between two ``ends``, which may be logarithmic."""
 
     values: Sequence[float]
     ends: tuple[float, float]
@@ -269,11 +255,7 @@ Block = Text | Heading | Items | Facts | Table | Code | Figure | Legend | Group 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document.
-
-    Attributes:
-        id: its anchor, a word.
-    """
+    """A part of a document; ``id`` is its anchor, a word."""
 
     id: str
     title: str

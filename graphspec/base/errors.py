@@ -205,8 +205,7 @@ class Diagnostics(list[Diagnostic]):
     def text(self, *, colour: bool = False, wrap: bool = False) -> str:
         """Return the text of the command line: each diagnostic with its excerpt, nodes and hint.
 
-        Args:
-            wrap: whether sentences end at about 100 columns, for people; programs read whole lines.
+        With ``wrap``, sentences end at about 100 columns, for people; programs read whole lines.
         """
         rendered = render(self.shown(), colour=colour, width=COLUMNS if wrap else None)
         return "\n\n".join(filter(None, [rendered, self._more()]))
@@ -282,11 +281,7 @@ class SpecError(GraphspecError):
 
 
 class ProblemError(GraphspecError):
-    """A :class:`Problem` of a subject that only the caller knows.
-
-    Args:
-        code, message, hint, key: see :class:`Problem`.
-    """
+    """A :class:`Problem` of a subject that only the caller knows."""
 
     def __init__(self, code: str, message: str, hint: str | None = None, *, key: str | None = None) -> None:
         super().__init__(message)
@@ -383,11 +378,7 @@ class Problems:
         self._wrong: set[tuple[object, ...]] = set()
 
     def check(self) -> None:
-        """Raise everything found.
-
-        Raises:
-            SpecError: something was found.
-        """
+        """Raise a SpecError of everything that was collected."""
         if self.found:
             raise SpecError(self.found)
 

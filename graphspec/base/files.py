@@ -91,10 +91,8 @@ def is_regular(path: Path) -> bool:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Replace a file by ``content`` (text as UTF-8). Readers see the old file or the new one, even after a crash.
 
-    An existing file keeps its permissions. A file without write permission is not replaced.
-
-    Raises:
-        OSError: the folder is missing or the file cannot be written. No temporary file remains.
+    An existing file keeps its permissions. A file without write permission is not replaced. After an OSError, such as for a
+    missing folder, no temporary file remains.
     """
     data = content.encode() if isinstance(content, str) else memoryview(content)
     with written_in_parts(path) as write:
@@ -123,12 +121,7 @@ def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None
 
 
 def create(path: Path, text: str) -> None:
-    """Write a new file.
-
-    Raises:
-        FileExistsError: a file or link of that name exists; it stays unchanged.
-        OSError: the file cannot be written. No incomplete file remains.
-    """
+    """Write a new file; one that exists, or a link, stays unchanged. After an error no incomplete file remains."""
     with _marked_as_writing(path), _created(path, 0o666) as descriptor:
         _write_all(descriptor, text.encode())
 
@@ -136,10 +129,8 @@ def create(path: Path, text: str) -> None:
 def write_at(path: Path, start: int, data: bytes) -> int:
     """Truncate a file to ``start`` bytes, append ``data``, and return its new size.
 
-    If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``.
-
-    Raises:
-        OSError: the file cannot be written. A regular file is truncated to ``start`` again, if possible.
+    If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``. After an
+    error a regular file is truncated to ``start`` again, if possible.
     """
     with _marked_as_writing(path):
         before = _status(path)
@@ -165,15 +156,9 @@ def write_at(path: Path, start: int, data: bytes) -> int:
 
 @contextmanager
 def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[bytes]]:
-    """Open a file of ``nbytes`` bytes to be mapped into memory.
+    """Open a file of ``nbytes`` bytes to be mapped into memory: a new or emptied one, or what it contains.
 
     Its space is reserved: a map of a file with holes ends the process if the disk is full.
-
-    Args:
-        new: create the file, or empty it; else keep what it contains.
-
-    Raises:
-        OSError: the file cannot be opened, or there is too little space.
     """
     with _marked_as_writing(path), path.open("w+b" if new else "r+b") as file:
         if nbytes and hasattr(os, "posix_fallocate"):
@@ -187,10 +172,8 @@ def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[byte
 def new_folder(path: Path) -> Iterator[Path]:
     """Create a folder with files: yield a temporary folder, which gets its name ``path`` when the context ends.
 
-    After an error nothing remains. A killed process leaves the temporary folder (:func:`remove_leftovers`).
-
-    Raises:
-        OSError: a folder cannot be created, or ``path`` exists.
+    After an error, such as if ``path`` exists, nothing remains. A killed process leaves the temporary folder
+    (:func:`remove_leftovers`).
     """
     make_folder(path.parent)
     with _marked_as_writing(path):

@@ -32,11 +32,7 @@ _SPARKS = (8, 20)  # columns of values over time
 
 
 def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
-    """Yield the lines of blocks.
-
-    Args:
-        width: the columns of the terminal; None for a file or a pipe, which gets everything in one line.
-    """
+    """Yield the lines of blocks for a terminal of ``width`` columns; None for files and pipes, where nothing is cut."""
     for block in blocks:
         match block:
             case Text(content=content) | Heading(content=content):

@@ -105,11 +105,7 @@ def wrapped(text: str, width: int | None, *, indent: int = 0, start: int = 0) ->
     """Break ``text`` between words into lines of at most ``width`` columns; the second and later ones are indented.
 
     Code in backticks and names in quotes stay whole where they fit into a line. A longer word stays whole: a path or a
-    command can then be copied.
-
-    Args:
-        width: None for one line.
-        start: the columns that something else takes in the first line.
+    command can then be copied. Something else takes ``start`` columns of the first line.
     """
     if width is None:
         return [text]

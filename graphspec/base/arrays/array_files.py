@@ -65,11 +65,7 @@ class ArrayFile:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> Array:
-        """Return the values.
-
-        Raises:
-            ProblemError: GS501, they cannot be read.
-        """
+        """Return the values; raise GS501 if they cannot be read."""
         with _problems(self.path.name), _opened(self.path, self.member) as file:
             _skip(file, self.at)
             values = np.empty(self.shape, self.dtype, order="F" if self.by_columns else "C")
@@ -110,10 +106,7 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
 def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
     """Return the arrays of a file ``.npz`` or ``.safetensors`` by name; of one with an unknown dtype, the dtype.
 
-    Only descriptions are read.
-
-    Raises:
-        ProblemError: GS501, the file cannot be read; GS504, it contains Python objects.
+    Only descriptions are read. A file that cannot be read is GS501, one with Python objects GS504.
     """
     with _problems(path.name):
         if path.name.lower().endswith(".npz"):
@@ -130,11 +123,7 @@ def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
 
 
 def metadata_in(path: Path) -> dict[str, str]:
-    """Return the texts about a file ``.safetensors``, by key.
-
-    Raises:
-        ProblemError: GS501, the file cannot be read.
-    """
+    """Return the texts about a file ``.safetensors``, by key; raise GS501 if it cannot be read."""
     with _problems(path.name), path.open("rb") as file:
         return _texts(_header_of(file, path.stat().st_size)[0])
 

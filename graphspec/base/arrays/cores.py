@@ -40,10 +40,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     """Return the cores that Linux's control groups, of both versions, give this process; None for no limit.
 
     The limits of all parents of its group hold, too. In a container the path of the group may be that of the host, while
-    its files are at the top.
-
-    Args:
-        root: the folder with ``proc`` and ``sys``.
+    its files are at the top. ``root`` is the folder with ``proc`` and ``sys``.
     """
     limits, lines = list[float](), list[str]()
     with suppress(OSError):

@@ -144,11 +144,7 @@ class MappedFile:
         os.close(self.fd)
 
     def check(self) -> None:
-        """Check that nobody has written to the file since it was mapped.
-
-        Raises:
-            SpecError: GS501, the size or the modification time has changed.
-        """
+        """Raise GS501 if somebody has written to the file since it was mapped: its size or time has changed."""
         if _state(self.fd) != self._state:
             text = f"data file '{self.name}' was changed while it was in use"
             hint = "write the new data to another file and rename that: the file in use then stays unchanged"

@@ -78,8 +78,7 @@ class Pictures:
 def in_chunks(arrays: Iterable[Any], rows: Array | int, most: int) -> Iterator[slice | Array]:
     """Yield at most ``most`` rows at a time, whose pictures have one size: slices, or indices if pictures differ in size.
 
-    Args:
-        rows: the indices of the rows, or their number, for all.
+    ``rows`` are the indices of the rows, or their number, for all.
     """
     packed = [array for array in arrays if isinstance(array, Pictures)]
     if not packed:

@@ -43,11 +43,7 @@ class Strings:
 
     @classmethod
     def of(cls, array: Any) -> Strings:
-        """Pack a list or an array of ``str`` (dtype ``object`` or ``U``).
-
-        Raises:
-            TextError: GS504, a text has half a character, which UTF-8 does not represent.
-        """
+        """Pack a list or an array of ``str`` (dtype ``object`` or ``U``); half a character is GS504."""
         array = array if isinstance(array, np.ndarray) else np.array(array, object)
         builder = StringsBuilder(array.shape[1:])
         per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
@@ -96,8 +92,7 @@ class Strings:
     def select(self, rows: Array, builder: StringsBuilder | None = None) -> Strings:
         """Return the packed texts of rows: an array of indices, or a mask.
 
-        Args:
-            builder: an empty builder that receives the texts; by default, they are packed in memory.
+        They go into ``builder``, an empty one; by default they are packed in memory.
         """
         rows = self._rows(np.asarray(rows))
         builder = StringsBuilder(self.shape[1:]) if builder is None else builder
@@ -206,15 +201,12 @@ class StringsBuilder:
         return len(self._offsets) - 1
 
     def add(self, data: Array, offsets: Array, valid: Array | None = None) -> None:
-        """Append the texts of Arrow buffers, in row-major order.
+        """Append the texts of Arrow buffers, in row-major order; raise GS504 if the bytes are not UTF-8.
 
         Args:
             data: UTF-8 bytes.
             offsets: where each text begins in ``data``, and where the last one ends.
             valid: a mask; texts that are not valid are empty. All are valid by default.
-
-        Raises:
-            TextError: GS504, the bytes are not UTF-8.
         """
         lengths = np.diff(offsets)
         if not len(lengths):
@@ -228,11 +220,7 @@ class StringsBuilder:
         self.add_valid(data, lengths)
 
     def add_texts(self, texts: Sequence[str]) -> None:
-        """Append texts, in row-major order.
-
-        Raises:
-            TextError: GS504, a text has half a character, which UTF-8 does not represent.
-        """
+        """Append texts, in row-major order; raise GS504 for half a character, which UTF-8 does not represent."""
         whole = "".join(texts)
         try:
             data = np.frombuffer(whole.encode(), np.uint8)

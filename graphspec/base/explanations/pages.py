@@ -37,13 +37,7 @@ _NEAR = 3  # codes that an unknown one may mean
 
 @dataclass(frozen=True)
 class Block:
-    """A file or the commands of an example.
-
-    Attributes:
-        language: the language of a Markdown block, such as ``yaml``; ``sh`` for commands.
-        role: ``wrong``, ``right``, ``both`` or ``answer``.
-        file: the name of the file; empty for commands and the answer.
-    """
+    """A file of an example, or its commands (``language: sh``), which have no ``file``; see the top for the roles."""
 
     language: str
     role: str
@@ -53,12 +47,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Explanation:
-    """An explained code.
-
-    Attributes:
-        note: what the blocks do not say; often empty.
-        blocks: the examples, in the order in which they are shown.
-    """
+    """An explained code: its examples in the order in which they are shown, and a note on what they do not say."""
 
     code: Code
     note: str

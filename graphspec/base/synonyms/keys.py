@@ -87,9 +87,8 @@ def _folded(key: str) -> str:
 def key_synonym(key: str, classes: Sequence[str], *known: Collection[str]) -> str | None:
     """Return a hint for an unknown ``key``, or None if it is no synonym.
 
-    Args:
-        classes: the names of the class and its bases, the class first.
-        known: keys that the class accepts. Those of the first collection are preferred.
+    ``classes`` are the names of the class and its bases, the class first; ``known`` are keys that the class accepts, those
+    of the first collection preferred.
     """
     chosen = [tables()[name] for name in classes if name in tables()]
     hints = (hint for names in known for table in chosen if (hint := hint_in(table, key, names)) is not None)

@@ -90,18 +90,24 @@ class BinaryAccuracy(_Share):
         return correct
 
 
+class _OfClasses(_Share):
+    """Base of those that compare classes."""
+
+    by_class = True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred)
+
+
 @METRICS.add("CategoricalAccuracy", "categorical_accuracy")
-class CategoricalAccuracy(_Share):
+class CategoricalAccuracy(_OfClasses):
     """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    label, by_class = "categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
+    label = "categorical_accuracy"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
@@ -109,17 +115,14 @@ class CategoricalAccuracy(_Share):
 
 
 @METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(_Share):
+class SparseCategoricalAccuracy(_OfClasses):
     """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    label, by_class = "sparse_categorical_accuracy", True
+    label = "sparse_categorical_accuracy"
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
@@ -144,23 +147,21 @@ def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
 
 
 def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
-    if found := check_classes(metric, y_pred):
-        return found
     classes = y_pred.shape[-1]
-    if isinstance(classes, int) and k >= classes:
-        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
-    return []
+    problems = check_classes(metric, y_pred)
+    if problems or not isinstance(classes, int) or k < classes:
+        return problems
+    return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(_Share):
+class TopKCategoricalAccuracy(_OfClasses):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    label, by_class = "top_k_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+    label = "top_k_categorical_accuracy"
     k: K = 5
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -171,7 +172,7 @@ class TopKCategoricalAccuracy(_Share):
 
 
 @METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(_Share):
+class SparseTopKCategoricalAccuracy(_OfClasses):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
 
     With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
@@ -179,7 +180,7 @@ class SparseTopKCategoricalAccuracy(_Share):
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    label, by_class = "sparse_top_k_categorical_accuracy", True
+    label = "sparse_top_k_categorical_accuracy"
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     k: K = 5
     from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")

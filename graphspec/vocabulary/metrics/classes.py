@@ -54,17 +54,12 @@ class FScore(Metric):
         None, description="A larger value is positive; null: the largest value of a row is."
     )
 
-    def squared_beta(self) -> float:
-        """Return β²."""
-        raise NotImplementedError
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := check_fixed(self, y_pred):
             return found
         if self.threshold is None and units(y_pred) == 1:
-            return self.error(
-                "uses the largest value of a row, but the head has only one value", "set `threshold: 0.5`"
-            )
+            text = "uses the largest value of a row, but the head has only one value"
+            return self.error(text, "set `threshold: 0.5`")
         return [] if self.average else check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
@@ -96,7 +91,7 @@ class FScore(Metric):
     def finish(self, counters: Array) -> float | Array:
         tp, fp, fn = counters.sum(1, keepdims=True) if self.average == "micro" else counters
         precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
-        square = self.squared_beta()
+        square = getattr(self, "beta", 1.0) ** 2
         scores: Array = (1 + square) * precision * recall / (square * precision + recall + EPSILON)
         if self.average is None:
             return scores
@@ -119,9 +114,6 @@ class F1Score(FScore):
 
     label = "f1_score"
 
-    def squared_beta(self) -> float:
-        return 1.0
-
 
 @METRICS.add("FBetaScore", "f_beta_score")
 class FBetaScore(FScore):
@@ -137,9 +129,6 @@ class FBetaScore(FScore):
 
     label = "fbeta_score"
     beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
-
-    def squared_beta(self) -> float:
-        return self.beta**2
 
 
 # The confusion matrix, and the overlaps of predicted and true classes that are computed from it.
@@ -239,8 +228,7 @@ class _Chosen(Overlap):
 
     @model_validator(mode="after")
     def _ids(self) -> _Chosen:
-        wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
-        if wrong:
+        if wrong := [k for k in self.target_class_ids if not 0 <= k < self.classes()]:
             text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
             raise invalid(text, hint, key="target_class_ids", show_value=True)
         return self
@@ -274,11 +262,9 @@ class _Segments(Overlap):
             return []
         if found := check_axis(self, self.axis, y_pred):
             return found
-        if (classes := y_pred.shape[self.axis]) != self.num_classes:
-            return self.error(
-                f"has {self.num_classes} classes, but the head has {classes}", "use the same number for both"
-            )
-        return []
+        classes = y_pred.shape[self.axis]
+        text = f"has {self.num_classes} classes, but the head has {classes}"
+        return [] if classes == self.num_classes else self.error(text, "use the same number for both")
 
     def class_axis(self, y_pred: Value) -> int | None:
         return None if self.sparse_y_pred else self.axis % y_pred.rank

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import Field
 
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
@@ -20,6 +20,7 @@ from graphspec.vocabulary.metrics.base import (
     Direction,
     Metric,
     MetricState,
+    add_row,
     check_axis,
     check_classes,
     check_classifies,
@@ -142,17 +143,10 @@ _MEAN_OF = {  # names, the name in the logs, and what follows "Mean of" in the d
 }
 
 
-def _mean_of(loss: type[Loss], name: str, label: str, text: str) -> type[OfLoss]:
-    signs = ", -1 (or 0) and 1" if issubclass(loss, classes.Margin) else ""
-    shapes = f"head (N, …, units), targets of the same shape{signs}. Masked rows do not count."
-    doc = f"Mean of {text}\n\nShapes: {shapes}"
-    made = create_model(name, __base__=OfLoss, __module__=__name__, __doc__=doc)
-    made.of, made.label = loss, label
-    return made
-
-
 for _loss, (_names, _label, _text) in _MEAN_OF.items():
-    METRICS.row(_names.split(), partial(_mean_of, _loss, _names.split()[0], _label, _text))
+    _signs = ", -1 (or 0) and 1" if issubclass(_loss, classes.Margin) else ""
+    _shapes = f"head (N, …, units), targets of the same shape{_signs}. Masked rows do not count."
+    add_row(_names, OfLoss, f"Mean of {_text}\n\nShapes: {_shapes}", of=_loss, label=_label)
 if not TYPE_CHECKING:
     __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
@@ -183,10 +177,8 @@ class CosineSimilarity(Along):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := super().check_shape(y_pred):
             return found
-        if y_pred.shape[self.axis] == 1:
-            text = f"compares directions along axis {self.axis}, but the head has only one value there"
-            return self.warning(text, "use `mae` or `mse`")
-        return []
+        text = f"compares directions along axis {self.axis}, but the head has only one value there"
+        return self.warning(text, "use `mae` or `mse`") if y_pred.shape[self.axis] == 1 else []
 
     def finish(self, counters: Array) -> float | Array:
         return float(divide(-counters[0], counters[1]))  # the loss is -1 for equal directions
@@ -271,14 +263,13 @@ class CrossentropyOfLoss(Metric):
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
         family, axis = matching(loss, y_pred), getattr(loss, "axis", None)
         axis = axis if isinstance(axis, int) else -1  # overlap losses have several axes or null
-        name, logits = self.key, loss is not None and has_logits(loss)
+        own: dict[str, Any] = {"name": self.key, "from_logits": loss is not None and has_logits(loss)}
         if family == "binary":
-            return BinaryCrossentropy(name=name, from_logits=logits)
+            return BinaryCrossentropy(**own)
         if family == "categorical":
-            return CategoricalCrossentropy(name=name, from_logits=logits, axis=axis).resolve(loss, y_pred)
+            return CategoricalCrossentropy(**own, axis=axis).resolve(loss, y_pred)
         ignored = getattr(loss, "ignore_class", None)
-        sparse = SparseCategoricalCrossentropy(name=name, from_logits=logits, ignore_class=ignored, axis=axis)
-        return sparse.resolve(loss, y_pred)
+        return SparseCategoricalCrossentropy(**own, ignore_class=ignored, axis=axis).resolve(loss, y_pred)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
         return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
@@ -289,14 +280,13 @@ _FOLLOWS = "use `crossentropy`, which follows the loss"
 
 def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     """Return a GS403 warning if only one of metric and loss expects logits."""
-    expects_logits: bool = metric.from_logits
-    if expects_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
+    if metric.from_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
         return []
-    if expects_logits:
-        text = f"expects logits, but {type(loss).__name__} expects probabilities"
-        return metric.warning(text, "set `from_logits: false` in the metric")  # type: ignore[no-any-return]
-    text = f"expects probabilities, but {type(loss).__name__} expects logits"
-    return metric.warning(text, "set `from_logits: true` in the metric")  # type: ignore[no-any-return]
+    own, other, value = (
+        ("logits", "probabilities", "false") if metric.from_logits else ("probabilities", "logits", "true")
+    )
+    text = f"expects {own}, but {type(loss).__name__} expects {other}"
+    return metric.warning(text, f"set `from_logits: {value}` in the metric")  # type: ignore[no-any-return]
 
 
 @METRICS.add("BinaryCrossentropy", "binary_crossentropy", "bce", "BCE")

@@ -163,11 +163,7 @@ class Onnx(Layer):
             raise ShapeError(problem.code, text, problem.hint, key=problem.key) from None
 
     def _ports(self, file: OnnxFile, names: tuple[str, ...], inputs: Sequence[Value | None]) -> list[Port]:
-        """Return the inputs of the file that are fed, one for each value of ``inputs`` that is not None.
-
-        Raises:
-            ShapeError: GS203, there are too few or too many.
-        """
+        """Return the inputs of the file that are fed: one for each value that is not None; a wrong number is GS203."""
         from graphspec.vocabulary.onnx_files.part import needed_inputs
 
         needed = needed_inputs(file, names)

@@ -26,13 +26,7 @@ _VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
 
 class Field(NamedTuple):
-    """A field of a message.
-
-    Attributes:
-        number: its number in the schema.
-        span: the position of its content; empty for an integer 0.
-        is_bytes: whether it is a text, bytes, a message, or packed numbers.
-    """
+    """A field: its number, the position of its content (empty for an integer 0), and whether that is bytes."""
 
     number: int
     span: Span
@@ -40,21 +34,13 @@ class Field(NamedTuple):
 
 
 class Fields:
-    """Reads the fields of messages in one file.
-
-    Args:
-        most: the largest number of fields that are read in all.
-    """
+    """Reads the fields of messages in one file, at most ``most`` in all."""
 
     def __init__(self, content: mmap.mmap, most: int) -> None:
         self.content, self._left, self._most = content, most, most
 
     def __call__(self, span: Span) -> Iterator[Field]:
-        """Yield the fields of a message.
-
-        Raises:
-            ValueError: it is damaged, or the file has too many fields.
-        """
+        """Yield the fields of a message; raise ValueError if it is damaged, or the file has too many fields."""
         position, stop = span
         while position < stop:
             self._left -= 1
@@ -229,12 +215,7 @@ class ModelFile:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Read a file.
-
-    Raises:
-        SpecError: GS703, it is not an ONNX model, is truncated, or contradicts itself.
-        OSError: it does not exist, or cannot be read.
-    """
+    """Read a file; raise GS703 if it is not an ONNX model, is truncated, or contradicts itself."""
     try:
         return declarations(path)
     except ValueError as error:
@@ -242,13 +223,9 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
-    """Read a file as :func:`read_model_file` does.
+    """Read a file; raise ValueError, whose message is a predicate, if it cannot be read as a model.
 
-    Args:
-        kind: what messages say that a damaged file is not.
-
-    Raises:
-        ValueError: it cannot be read as a model; the message is a predicate.
+    Messages say of a damaged file that it is not ``kind``.
     """
     size = path.stat().st_size
     why = "is not a regular file" if not path.is_file() else "is empty" if size == 0 else None
@@ -564,7 +541,7 @@ def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, i
     Args:
         needs: what each node reads.
         maker: the node that computes a value.
-        done: nodes that depend on no cycle; those that are found are added.
+        done: nodes that depend on no cycle; more are added.
     """
     path: list[tuple[int, Iterator[str]]] = [] if start in done else [(start, iter(needs[start]))]
     on_path = {start}

@@ -24,11 +24,7 @@ SECONDS = 60.0
 
 
 def loaded(model: Any, *, optimised: bool = True) -> Any:
-    """Return onnxruntime's session of a model, with one thread.
-
-    Raises:
-        ProblemError: GS802, onnxruntime does not load it.
-    """
+    """Return onnxruntime's session of a model, with one thread; raise GS802 if it cannot be loaded."""
     try:
         return session(model.SerializeToString(), 1, optimised=optimised)
     except Exception as error:  # onnxruntime's exceptions have no common class
@@ -37,11 +33,7 @@ def loaded(model: Any, *, optimised: bool = True) -> Any:
 
 
 def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
-    """Return all outputs of a session.
-
-    Raises:
-        TimeoutError: onnxruntime has not computed them within ``seconds``, and was stopped.
-    """
+    """Return all outputs of a session; stop it, and raise TimeoutError, if they take longer than ``seconds``."""
     from onnxruntime import RunOptions
 
     options, late = RunOptions(), list[bool]()
@@ -297,11 +289,7 @@ class Part:
         return 0 if self.content is None else self.content.opset
 
     def require(self) -> OnnxFile:
-        """Return the file.
-
-        Raises:
-            RunError: GS603, its content is not there.
-        """
+        """Return the file; raise GS603 if its content is not there."""
         if self.content is None:
             text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
             raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
@@ -310,11 +298,8 @@ class Part:
     def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Spliced:
         """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
 
-        Args:
-            inputs, outputs: the names of what it reads and computes in the other graph.
-
-        Raises:
-            ProblemError: GS802, the file cannot be converted to this opset.
+        ``inputs`` and ``outputs`` are the names of what it reads and computes in the other graph. A file that cannot be
+        converted is GS802.
         """
         from onnx import helper
 
@@ -386,14 +371,9 @@ class Part:
         return {"file": self.file, "sha256": self.sha256} | named
 
     def run(self, feeds: Sequence[Array], seconds: float | None = None) -> list[Array]:
-        """Compute the outputs of a batch, by one thread.
+        """Compute the outputs of a batch, by one thread; raise GS605 if onnxruntime cannot.
 
-        Args:
-            seconds: how long this may take: a file may have loops without an end. None for no limit.
-
-        Raises:
-            RunError: GS605, onnxruntime cannot compute them.
-            TimeoutError: it takes longer.
+        A file may have loops without an end: after ``seconds``, if set, a TimeoutError is raised.
         """
         self.require()
         named = {f"x{k}": array for k, array in enumerate(feeds)}
@@ -415,11 +395,7 @@ class Part:
 
 
 def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Port, str]]) -> Part:
-    """Return the part of a file that computes ``outputs``.
-
-    Args:
-        inputs: the inputs that are fed, each with the dtype of its feed.
-    """
+    """Return the part of a file that computes ``outputs`` from ``inputs``, each with the dtype of its feed."""
     return Part(file.name, file.sha256, outputs, tuple((port.name, dtype) for port, dtype in inputs), file)
 
 
@@ -464,8 +440,7 @@ _DTYPES = {"float": "float32", "double": "float64"}
 def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
     """Return the dtypes of values in a file, as onnxruntime infers them.
 
-    Raises:
-        ProblemError: GS802, onnxruntime does not load the file, or a value is no tensor.
+    A file that it does not load, or a value that is no tensor, is GS802.
     """
     from onnx import ModelProto, ValueInfoProto
 

@@ -137,11 +137,7 @@ class _Graphs:
         self._nodes = 0
 
     def check(self, graph: Any, around: Collection[str], depth: int) -> None:
-        """Check a graph.
-
-        Args:
-            around: the values of the graphs around it, which it may read.
-        """
+        """Check a graph, which may read the values of the graphs ``around`` it."""
         if depth > Budget.DEPTH:
             raise _unsound(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
         self._nodes += len(graph.node)
@@ -252,11 +248,9 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A sound file.
+    """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``.
 
     Attributes:
-        name: its name in the spec.
-        sha256: the hash of :attr:`data`.
         data: the model in one piece, with the weights of other files.
         inputs, outputs: what it declares; inputs with an initializer are weights.
     """
@@ -281,11 +275,7 @@ class OnnxFile:
         return opset_of(self.model)
 
     def chosen(self, output: str | tuple[str, ...] | None) -> tuple[str, ...]:
-        """Return the names of the values that are meant: any in the file, by default its outputs.
-
-        Raises:
-            ProblemError: GS201, the file has no such value.
-        """
+        """Return the values that are meant: any in the file (else GS201), by default its outputs."""
         names = (
             tuple(p.name for p in self.outputs) if output is None else (output,) if isinstance(output, str) else output
         )
@@ -347,11 +337,7 @@ def opset_of(model: Any) -> int:
 
 
 def at_opset(model: Any, opset: int) -> Any:
-    """Return a model with ONNX's operators of a newer ``opset``, by ONNX's own converter.
-
-    Raises:
-        ProblemError: GS802, it cannot be converted.
-    """
+    """Return a model with ONNX's operators of a newer ``opset``, by ONNX's own converter; raise GS802 if it fails."""
     from onnx import version_converter
 
     if opset_of(model) == opset:

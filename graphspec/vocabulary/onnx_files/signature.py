@@ -53,8 +53,7 @@ class Size:
 class Tensor:
     """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
 
-    Attributes:
-        value: the hash of a constant; empty for what varies.
+    ``value`` is the hash of a constant; empty for what varies.
     """
 
     dtype: str
@@ -73,11 +72,7 @@ class Signature:
         return f"{len(self.inputs)} → {len(self.outputs)}"
 
     def types(self, shapes: Sequence[Shape]) -> tuple[Type, ...]:
-        """Return the types of the outputs for inputs of these shapes.
-
-        Raises:
-            ShapeError: GS302, the shapes do not fit.
-        """
+        """Return the types of the outputs for inputs of these shapes; raise GS302 if they do not fit."""
         known: dict[str, Dim] = {}
         for k, (tensor, shape) in enumerate(zip(self.inputs, shapes, strict=True)):
             fits = len(tensor.sizes) == len(shape)
@@ -160,13 +155,9 @@ def _hash(array: Array | None) -> str:
 
 
 def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
-    """Return the signature of a part for inputs with these sizes.
+    """Return the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
 
-    Args:
-        constants: the arrays of inputs that are constants.
-
-    Raises:
-        ShapeError: GS802, the file cannot be computed for them, or mixes rows. GS305, a size varies that must be fixed.
+    A file that cannot be computed for them, or mixes rows, is GS802; a size that varies and must be fixed is GS305.
     """
     return _Search(part, inputs, constants).found()
 
@@ -391,11 +382,7 @@ class Known:
 
 @dataclass
 class Record:
-    """What a run and an exported file say of a file.
-
-    Attributes:
-        signatures: what was found by running it, for each use.
-    """
+    """What a run and an exported file say of a file: its hash and size, and the signatures that running it has shown."""
 
     sha256: str
     nbytes: int
@@ -419,11 +406,7 @@ class Record:
     def known(self, values: Sequence[Value], name: str, part: Part | None = None) -> Known:
         """Return the signature for these inputs, and the part; it is found by running it if it is not known.
 
-        Args:
-            part: the part of the file; None if its content is not there.
-
-        Raises:
-            ShapeError: the part cannot be computed for them, or its content would be needed.
+        Without the content of the file ``part`` is None, and only what is known can be returned.
         """
         inputs = template(values)
         found = next((s for s in self.signatures if s.inputs == inputs), None)

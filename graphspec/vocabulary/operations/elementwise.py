@@ -12,13 +12,13 @@ from pydantic import Field
 
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
-from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
+from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.operations.base import (
     Axis,
     Function,
+    add_row,
     floats,
     is_integer,
-    made,
     number,
     numbers,
     operation,
@@ -126,12 +126,8 @@ def _logical_not(g: Builder, x: Value) -> Value:
     return ~x if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
 
 
-def _fmax(g: Builder, a: Value, b: Value) -> Value:
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Max(a, b)))
-
-
-def _fmin(g: Builder, a: Value, b: Value) -> Value:
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Min(a, b)))
+def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
+    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.emit(op, (a, b), {})))
 
 
 ROWS: dict[str, tuple[Function, str]] = {
@@ -159,8 +155,14 @@ ROWS: dict[str, tuple[Function, str]] = {
     "heaviside": (binary(_heaviside), "0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."),
     "logaddexp": (binary(_logaddexp, numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
     "logaddexp2": (binary(_logaddexp2), "``log₂(2^x1 + 2^x2)``, which does not overflow."),
-    "fmax": (binary(_fmax), "The larger of each pair, float32; of a NaN and a number, the number."),
-    "fmin": (binary(_fmin), "The smaller of each pair, float32; of a NaN and a number, the number."),
+    "fmax": (
+        binary(partial(_of_numbers, "Max")),
+        "The larger of each pair, float32; of a NaN and a number, the number.",
+    ),
+    "fmin": (
+        binary(partial(_of_numbers, "Min")),
+        "The smaller of each pair, float32; of a NaN and a number, the number.",
+    ),
     "equal": (binary("Equal", promoted), "Whether the elements of each pair are equal, bool."),
     "not_equal": (binary(lambda g, a, b: ~g.Equal(a, b), promoted), "Whether the elements of each pair differ, bool."),
     "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
@@ -270,8 +272,7 @@ def clip(
     x = number(g, x)
     integers = is_integer(x) and float(x_min).is_integer() and float(x_max).is_integer()
     x = x if integers else as_float(g, x)
-    low, high = (g.constant(int(bound) if integers else bound, x.dtype) for bound in (x_min, x_max))
-    return g.Clip(x, low, high)
+    return g.Clip(x, *(g.constant(int(bound) if integers else bound, x.dtype) for bound in (x_min, x_max)))
 
 
 @operation
@@ -286,8 +287,7 @@ def nan_to_num(
     """X with numbers in place of NaN and infinities."""
     if not x.type.is_float:
         return x
-    largest = g.constant(_LARGEST, "float32")
-    smallest = g.constant(-_LARGEST, "float32")
+    largest, smallest = (g.constant(bound, "float32") for bound in (_LARGEST, -_LARGEST))
     high = largest if posinf is None else g.constant(posinf, "float32")
     low = smallest if neginf is None else g.constant(neginf, "float32")
     x = g.Where(g.IsNaN(x), g.constant(nan, "float32"), x)
@@ -299,30 +299,16 @@ Dtype = Annotated[
 ]
 
 
-def filled(g: Builder, X: Value, value: float, dtype: str | None) -> Value:
-    """Emit a tensor of the shape of X with equal elements."""
-    dtype = dtype or number(g, X).dtype if X.dtype != "bool" else dtype or "bool"
-    return g.Expand(g.constant(np.asarray(value).astype(dtype), dtype), g.Shape(X))
+def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Value:
+    """Emit a tensor of the shape of x with equal elements."""
+    dtype = dtype or (number(g, x).dtype if x.dtype != "bool" else "bool")
+    return g.Expand(g.constant(np.asarray(fill_value).astype(dtype), dtype), g.Shape(x))
 
 
-@operation
-def zeros_like(g: Builder, x: Value, *, dtype: Dtype = None) -> Value:
-    """Zeros in the shape of x."""
-    return filled(g, x, 0, dtype)
-
-
-@operation
-def ones_like(g: Builder, x: Value, *, dtype: Dtype = None) -> Value:
-    """Ones in the shape of x."""
-    return filled(g, x, 1, dtype)
-
-
-@operation
-def full_like(
-    g: Builder, x: Value, *, fill_value: Annotated[float, Field(description="The elements.")], dtype: Dtype = None
-) -> Value:
-    """One number in the shape of x."""
-    return filled(g, x, fill_value, dtype)
+FILL = {"fill_value": (Annotated[float, Field(description="The elements.")], ...)}
+add_row(__name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)})
+add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
+add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
 
 
 @operation
@@ -385,7 +371,6 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 """The sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_function, _text) in ROWS.items():
-    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, module=__name__))
+    add_row(__name__, _name, _function, _text)
 for _name, (_text, _arguments) in ACTIVATION_ROWS.items():
-    _function = partial(activated, _name)
-    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))
+    add_row(__name__, _name, partial(activated, _name), _text, _arguments)

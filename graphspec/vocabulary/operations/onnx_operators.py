@@ -63,10 +63,9 @@ def make(name: str) -> type[Operation] | None:
 
 
 def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Value | tuple[Value, ...]:
-    """Emit one operator. Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
+    """Emit one operator, except for what would train in the exported file too.
 
-    Raises:
-        ShapeError: the operator would train in the exported file too.
+    Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
     """
     if name == "BatchNormalization" and attributes["training_mode"]:
         learnt = all(X is not None and X.kind == "param" for X in inputs[3:5])

@@ -26,11 +26,7 @@ __all__ = ["Unfrozen", "Weight", "lower_model", "model_for_training", "unfreeze"
 
 @lru_cache(maxsize=4)
 def model_for_training(file: OnnxFile) -> Any:
-    """Return the model of a file with the operators of our opset, or newer ones that it has itself.
-
-    Raises:
-        ShapeError: it cannot be converted.
-    """
+    """Return the model of a file with the operators of our opset, or newer ones that it has itself."""
     try:
         return file.model if file.opset >= OPSET else at_opset(file.model, OPSET)
     except ProblemError as error:

@@ -52,11 +52,7 @@ def part_of(node: Any) -> str:
 
 
 def batch_size(model_inputs: Mapping[str, Any], inputs: Mapping[str, Value]) -> int | None:
-    """Return the number of rows that a file fixes for a batch; None if it leaves it open.
-
-    Args:
-        model_inputs: the ``ValueInfoProto`` of the file's inputs, by name.
-    """
+    """Return the number of rows that the inputs of a file, by name, fix for a batch; None if they leave it open."""
     for name, X in inputs.items():
         dims = model_inputs[name].type.tensor_type.shape.dim
         if "N" in X.shape and len(dims) == X.rank and (size := dims[X.shape.index("N")].dim_value) > 0:
@@ -120,8 +116,7 @@ def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> b
 def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
     """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
 
-    Args:
-        fixed: whether X is constant in the file, though it may be a weight here.
+    X may be ``fixed``: constant in the file, though a weight here.
     """
     rows = like.shape[axis]
     if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:

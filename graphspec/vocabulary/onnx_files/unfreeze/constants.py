@@ -129,11 +129,7 @@ def kind_of(op: str) -> type[Op]:
 def fold(
     op: str, inputs: Sequence[Constant | None], attributes: Sequence[Any], outputs: Sequence[str], opset: int
 ) -> list[Array] | None:
-    """Return the outputs of a node on constants; None if they would be too large, or if the node fails.
-
-    Args:
-        attributes: the ``AttributeProto`` of the node.
-    """
+    """Return the outputs of a node on constants; None if they would be too large, or if the node fails."""
     if any(c is not None and (c.size > _LARGEST or c.dtype == STRING) for c in inputs) or _size(op, inputs) > _LARGEST:
         return None
     from onnx import helper

@@ -50,12 +50,7 @@ _SHOWN = 4  # nodes of one operator in a message
 
 @dataclass(frozen=True)
 class Unfrozen:
-    """A file in the graph.
-
-    Attributes:
-        outputs: the values of the chosen outputs.
-        weights: the table of what trains, and of the constants that could.
-    """
+    """The chosen outputs of a file in the graph, and the table of what trains, and of the constants that could."""
 
     outputs: tuple[Value, ...]
     weights: tuple[Weight, ...]

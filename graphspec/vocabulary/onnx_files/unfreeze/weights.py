@@ -76,11 +76,7 @@ class Weights:
         return any(fnmatchcase(name, p) for p in self.patterns or ())
 
     def value(self, tensor: Constant, reader: str, *, slot: bool, kernel: bool = False) -> Value:
-        """Return the value of a constant, a weight if ``slot`` is the place of one.
-
-        Args:
-            kernel: whether it is the kernel of a convolution.
-        """
+        """Return the value of a constant, perhaps the ``kernel`` of a convolution; a weight if it is in a ``slot``."""
         if tensor.trains or (slot and self.patterns is None and tensor.is_float and tensor.size > 0):
             return self.weight(tensor, reader, kernel=kernel)
         if tensor not in self.constants:
