@@ -79,17 +79,15 @@ class Spliced:
     ir_version: int = 0
 
 
-def needed_nodes(model: Any, outputs: Iterable[str]) -> list[Any]:
-    """Return the nodes of the main graph that ``outputs`` depend on, in their order."""
-    maker = {name: k for k, node in enumerate(model.graph.node) for name in node.output if name}
-    found: set[int] = set()
-    stack = [maker[name] for name in outputs if name in maker]
-    while stack:
-        k = stack.pop()
-        if k not in found:
-            found.add(k)
-            stack += [maker[name] for name in read_by(model.graph.node[k]) if name in maker]
-    return [model.graph.node[k] for k in sorted(found)]
+def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+    """Return the nodes of a graph that ``outputs`` depend on, in their order; in a sound file each is behind its inputs."""
+    wanted = set(outputs)
+    chosen = []
+    for node in reversed(nodes):
+        if wanted.intersection(filter(None, node.output)):
+            chosen.append(node)
+            wanted |= read_by(node)
+    return chosen[::-1]
 
 
 def read_by(node: Any) -> set[str]:
@@ -121,7 +119,7 @@ def splice(
     from onnx import helper
 
     found = Spliced()
-    nodes = needed_nodes(model, [name for name, _ in outputs])
+    nodes = needed_nodes(model.graph.node, [name for name, _ in outputs])
     read = set[str]().union(*(read_by(node) for node in nodes), (name for name, _ in outputs))
     names = {name: f"{prefix}/{name}" for name in _defined(model.graph)} | dict(inputs)
     computed = {name for node in nodes for name in node.output}
@@ -401,7 +399,7 @@ def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Por
 
 def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
     """Return the inputs of a file that ``outputs`` depend on, in its order."""
-    read = set[str]().union(*(read_by(node) for node in needed_nodes(file.model, outputs)), outputs)
+    read = set[str]().union(*(read_by(node) for node in needed_nodes(file.model.graph.node, outputs)), outputs)
     return [port for port in file.inputs if port.name in read]
 
 
@@ -450,7 +448,7 @@ def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
     model = ModelProto()
     model.CopyFrom(file.model)
     del model.graph.output[:], model.graph.value_info[:]
-    nodes = needed_nodes(file.model, names)
+    nodes = needed_nodes(file.model.graph.node, names)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.output.extend(ValueInfoProto(name=name) for name in names)

@@ -17,6 +17,8 @@ from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
+from graphspec.vocabulary.onnx_files.part import needed_nodes
+from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
     as_declared,
@@ -82,7 +84,7 @@ class Lowering:
         """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor.name, of_tensor(tensor.name, tensor, stored=True))
-        for node in needed(graph.node, outputs):
+        for node in needed_nodes(graph.node, outputs):
             found = self.node(node, scope)
             scope.update({name: v for name, v in zip(node.output, found, strict=False) if name})
         return [scope[name] for name in outputs]
@@ -241,7 +243,7 @@ def unfreeze(
     weights = Weights(g, patterns)
     weights.check_patterns(float_names(graph))
     lowering = Lowering(
-        g, opset_of(model), weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
+        g, opset_of(model) or OPSET, weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
     )
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
@@ -263,11 +265,6 @@ def unfreeze(
     return Unfrozen(found, tuple(weights.table()))
 
 
-def opset_of(model: Any) -> int:
-    """Return the version of ONNX's own operators."""
-    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), OPSET)
-
-
 def supported(op: str) -> bool:
     """Return whether an operator of ONNX's own domain can be unfrozen."""
     return op in HANDLERS or (op in OPS and OPS[op].exported and OPS[op].has_kernel and not OPS[op].domain)
@@ -282,31 +279,16 @@ def _to_float(node: Any) -> bool:
     return any(a.name == "to" and a.i in _FLOATS for a in node.attribute)
 
 
-def _graphs(node: Any) -> Iterable[Any]:
-    return (a.g for a in node.attribute if a.HasField("g"))
-
-
 def reads_of(node: Any) -> Iterable[str]:
     """Yield the names of all tensors that a node reads, those of its branches too."""
     yield from (name for name in node.input if name)
-    stack = list(_graphs(node))
+    stack = list(subgraphs(node))
     while stack:
         graph = stack.pop()
         yield from (v.name for v in graph.output)
         for inner in graph.node:
             yield from (name for name in inner.input if name)
-            stack.extend(_graphs(inner))
-
-
-def needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
-    """Return the nodes that ``outputs`` depend on, in their order: a sound file has them in topological order."""
-    wanted = set(outputs)
-    found = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            found.append(node)
-            wanted.update(reads_of(node))
-    return found[::-1]
+            stack.extend(subgraphs(inner))
 
 
 def count_readers(graph: Any) -> Mapping[str, int]:
@@ -325,7 +307,7 @@ def float_names(graph: Any) -> list[str]:
         inner = stack.pop()
         found += [t.name for t in inner.initializer if t.data_type in _FLOATS]
         for node in inner.node:
-            stack.extend(_graphs(node))
+            stack.extend(subgraphs(node))
             if node.op_type == "Constant" and any(
                 a.t.data_type in _FLOATS for a in node.attribute if a.name == "value"
             ):
