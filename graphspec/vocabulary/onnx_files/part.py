@@ -16,7 +16,15 @@ from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, at_opset, subgraphs, unsupported
+from graphspec.vocabulary.onnx_files.reading import (
+    OnnxFile,
+    Port,
+    at_opset,
+    copy_of,
+    subgraphs,
+    unsupported,
+    weight_names,
+)
 
 # onnxruntime's session of a part of a file.
 SECONDS = 60.0
@@ -141,34 +149,21 @@ def splice(
             found.constants.append(_copy(tensor, names[tensor.name]))
     for sparse in model.graph.sparse_initializer:
         if sparse.values.name in read:
-            copy = type(sparse)()
-            copy.CopyFrom(sparse)
-            copy.values.name = names[sparse.values.name]
-            found.sparse.append(copy)
-    used = domains_of(nodes)
+            found.sparse.append(copy_of(sparse))
+            found.sparse[-1].values.name = names[sparse.values.name]
+    used = {domain for domain, _ in operators_of(nodes)} - {""}
     found.domains = {o.domain: int(o.version) for o in model.opset_import if o.domain in used}
-    unknown = {
-        name for node in nodes if node.domain not in ("", "ai.onnx", "ai.onnx.ml") for name in node.output if name
-    }
+    known = "", "ai.onnx", "ai.onnx.ml"
+    unknown = {name for node in nodes if node.domain not in known for name in node.output if name}
     for info in model.graph.value_info:
-        if info.name in unknown and info.name in computed and info.type.tensor_type.elem_type:
+        if info.name in unknown and info.type.tensor_type.elem_type:
             found.infos.append(_typed(names[info.name], info))
     found.ir_version = _ir_version(found)
     return found
 
 
-def domains_of(nodes: Iterable[Any]) -> set[str]:
-    """Return the domains of the operators, also in the graphs inside them, without ONNX's own."""
-    found: set[str] = set()
-    for node in nodes:
-        found.add(node.domain)
-        for graph in subgraphs(node):
-            found |= domains_of(graph.node)
-    return found - {"", "ai.onnx"}
-
-
 def operators_of(nodes: Iterable[Any]) -> set[tuple[str, str]]:
-    """Return domain and name of all operators, also in the graphs inside them."""
+    """Return domain and name of all operators, also in the graphs inside them; ONNX's own domain is empty."""
     found: set[tuple[str, str]] = set()
     for node in nodes:
         found.add(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
@@ -178,9 +173,8 @@ def operators_of(nodes: Iterable[Any]) -> set[tuple[str, str]]:
 
 
 def _defined(graph: Any) -> set[str]:
-    found = {v.name for v in graph.input} | {t.name for t in graph.initializer}
-    found |= {t.values.name for t in graph.sparse_initializer}
-    return found | {name for node in graph.node for name in node.output if name}
+    computed = {name for node in graph.node for name in node.output if name}
+    return {v.name for v in graph.input} | {*weight_names(graph)} | computed
 
 
 def _tensor_of(node: Any) -> Any:
@@ -190,8 +184,7 @@ def _tensor_of(node: Any) -> Any:
 
 
 def _copy(tensor: Any, name: str) -> Any:
-    copy = type(tensor)()
-    copy.CopyFrom(tensor)
+    copy = copy_of(tensor)
     copy.name = name
     copy.ClearField("doc_string")
     return copy
@@ -207,33 +200,25 @@ def _typed(name: str, info: Any) -> Any:
 
 
 def _renamed(node: Any, names: Mapping[str, str], prefix: str, default: str) -> Any:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    copy.name = f"{prefix}/{node.name or default}"
-    copy.ClearField("doc_string")
-    copy.input[:] = [names.get(name, name) if name else "" for name in node.input]
-    copy.output[:] = [names.get(name, name) if name else "" for name in node.output]
+    copy = _copy(node, f"{prefix}/{node.name or default}")
+    copy.input[:] = [_new_name(names, name) for name in node.input]
+    copy.output[:] = [_new_name(names, name) for name in node.output]
     for graph in subgraphs(copy):
         _rename_inside(graph, names, f"{prefix}/{node.name or default}")
     return copy
 
 
+def _new_name(names: Mapping[str, str], name: str) -> str:
+    return names.get(name, name) if name else ""
+
+
 def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     """Rename the values of a graph in a node, in place; it may read those of the graphs around it."""
     names = {**around, **{name: f"{prefix}/{name}" for name in _defined(graph)}}
-
-    def rename(name: str) -> str:
-        return names.get(name, name) if name else ""
-
-    for value in (*graph.input, *graph.output):
-        value.name = rename(value.name)
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
-    for sparse in graph.sparse_initializer:
-        sparse.values.name = rename(sparse.values.name)
-    del graph.value_info[:]
-    del graph.quantization_annotation[:]
-    graph.ClearField("doc_string")
+    for each in (*graph.input, *graph.output, *graph.initializer, *(s.values for s in graph.sparse_initializer)):
+        each.name = _new_name(names, each.name)
+    for key in ("value_info", "quantization_annotation", "doc_string"):
+        graph.ClearField(key)
     nodes = [_renamed(node, names, prefix, f"{node.op_type}_{k}") for k, node in enumerate(graph.node)]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -288,10 +273,10 @@ class Part:
 
     def require(self) -> OnnxFile:
         """Return the file; raise GS603 if its content is not there."""
-        if self.content is None:
-            text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
-            raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
-        return self.content
+        if self.content is not None:
+            return self.content
+        text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
+        raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
 
     def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Spliced:
         """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
@@ -341,29 +326,17 @@ class Part:
             helper.make_tensor_value_info(new, _element_type(our_dtype(kinds[name])), None)
             for name, new in zip(self.outputs, names[1], strict=True)
         ]
-        graph = helper.make_graph(
-            found.nodes,
-            "file",
-            inputs,
-            outputs,
-            found.constants,
-            value_info=found.infos,
-            sparse_initializer=found.sparse,
-        )
+        rest = {"value_info": found.infos, "sparse_initializer": found.sparse}
+        graph = helper.make_graph(found.nodes, "file", inputs, outputs, found.constants, **rest)
         imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in found.domains.items())]
-        model = helper.make_model(
-            graph, opset_imports=imports, ir_version=max(file.model.ir_version, found.ir_version, 8)
-        )
-        return model
+        ir_version = max(file.model.ir_version, found.ir_version, 8)
+        return helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
 
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, such as its licence and its maker, with its name and hash."""
         model = self.require().model
-        own = {
-            "producer": model.producer_name,
-            "domain": model.domain,
-            "doc": model.doc_string or model.graph.doc_string,
-        }
+        doc = model.doc_string or model.graph.doc_string
+        own = {"producer": model.producer_name, "domain": model.domain, "doc": doc}
         texts = {entry.key: entry.value for entry in list(model.metadata_props)[:_MOST_TEXTS]}
         named = {key: text[:_LONGEST_TEXT] for key, text in (own | texts).items() if text}
         return {"file": self.file, "sha256": self.sha256} | named
@@ -376,10 +349,8 @@ class Part:
         self.require()
         named = {f"x{k}": array for k, array in enumerate(feeds)}
         try:
-            if seconds is None:
-                values: list[Array] = _session(self).run(None, named)
-            else:
-                values = run_for(_session(self), named, seconds)
+            runner = _session(self)
+            values: list[Array] = runner.run(None, named) if seconds is None else run_for(runner, named, seconds)
         except TimeoutError:
             raise
         except Exception as error:
@@ -416,10 +387,8 @@ def result_dtype(dtype: str) -> str | None:
 def _element_type(dtype: str) -> int:
     from onnx import TensorProto, helper
 
-    if dtype == "string":
-        return int(TensorProto.STRING)
-    if dtype == "bfloat16":
-        return int(TensorProto.BFLOAT16)
+    if dtype in ("string", "bfloat16"):
+        return int(TensorProto.DataType.Value(dtype.upper()))
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
@@ -440,25 +409,22 @@ def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
 
     A file that it does not load, or a value that is no tensor, is GS802.
     """
-    from onnx import ModelProto, ValueInfoProto
+    from onnx import ValueInfoProto
 
     known = {port.name: port.dtype for port in (*file.outputs, *file.inputs) if port.dtype}
     if all(name in known for name in names):
         return {name: known[name] for name in names}
-    model = ModelProto()
-    model.CopyFrom(file.model)
-    del model.graph.output[:], model.graph.value_info[:]
-    nodes = needed_nodes(file.model.graph.node, names)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model = copy_of(file.model)
+    del model.graph.output[:], model.graph.value_info[:], model.graph.node[:]
+    model.graph.node.extend(needed_nodes(file.model.graph.node, names))
     model.graph.output.extend(ValueInfoProto(name=name) for name in names)
-    found = {}
+    dtypes = {}
     for output in loaded(model, optimised=False).get_outputs():
         kind = output.type.removeprefix("tensor(").removesuffix(")")
         if not output.type.startswith("tensor("):
             raise unsupported(f"has '{output.name}', which is no tensor but {output.type}", "choose another output")
-        found[output.name] = _DTYPES.get(kind, kind)
-    return found
+        dtypes[output.name] = _DTYPES.get(kind, kind)
+    return dtypes
 
 
 @lru_cache(maxsize=8)
@@ -484,9 +450,8 @@ def multiply_adds(part: Part, shapes: Shapes) -> int:
     wanted = {name for node in products for name in (*node.input, *node.output[:1]) if name and name not in weights}
     wanted -= {value.name for value in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(ValueInfoProto(name=name) for name in sorted(wanted))
-    feeds = {
-        f"x{k}": _zeros(shape, dtype) for k, (shape, (_, dtype)) in enumerate(zip(shapes, part.inputs, strict=True))
-    }
+    fed = enumerate(zip(shapes, part.inputs, strict=True))
+    feeds = {f"x{k}": _zeros(shape, dtype) for k, (shape, (_, dtype)) in fed}
     try:
         runner = loaded(model, optimised=False)
         values = run_for(runner, feeds, SECONDS)

@@ -334,6 +334,13 @@ def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     return of_bytes(name, _in_one_piece(data, path.parent, folder))
 
 
+def copy_of(message: Any) -> Any:
+    """Return a copy of a message of protobuf."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
 def opset_of(model: Any) -> int:
     """Return the version of ONNX's own operators that a model names; 0 if it names none."""
     return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)

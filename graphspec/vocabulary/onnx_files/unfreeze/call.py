@@ -132,11 +132,9 @@ def _constant(X: Value) -> bool:
         v = stack.pop()
         if v.kind in ("input", "target"):
             return False
-        if v.name in seen:
-            continue
-        seen.add(v.name)
-        if v.node is not None and v.node.op not in ("Shape", "Size"):
+        if v.name not in seen and v.node is not None and v.node.op not in ("Shape", "Size"):
             stack.extend(u for u in v.node.inputs if u is not None)
+        seen.add(v.name)
     return True
 
 
@@ -163,9 +161,13 @@ class Call:
     batch_statistics: bool
     flattened: Flattened
 
+    def known(self, k: int) -> Known:
+        """Return what stands for an input; None if it is absent."""
+        return self.given[k] if k < len(self.given) else None
+
     def value(self, k: int) -> Value | None:
         """Return an input as a value of the graph; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
+        known = self.known(k)
         if not isinstance(known, Constant):
             return known
         with outside(self.g):
@@ -186,8 +188,7 @@ class Call:
 
     def constant(self, k: int, what: str) -> Constant | None:
         """Return an input that must be constant; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
-        if isinstance(known, Value):
+        if isinstance(known := self.known(k), Value):
             raise refuse(f"computes its {what}, which must be constant")
         return known
 
@@ -195,17 +196,14 @@ class Call:
         """Return the attributes by name, in our form."""
         from onnx import helper
 
-        found: dict[str, Any] = {}
-        for attribute in self.node.attribute:
-            value = helper.get_attribute_value(attribute)
-            if attribute.name in ("to", "dtype"):
-                value = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
-            elif isinstance(value, bytes):
-                value = value.decode(errors="replace")
-            elif isinstance(value, list | tuple):
-                value = tuple(v.decode(errors="replace") if isinstance(v, bytes) else v for v in value)
-            found[attribute.name] = value
-        return found
+        def ours(name: str, value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return tuple(ours("", v) for v in value)
+            if name in ("to", "dtype"):
+                return our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
+            return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+        return {a.name: ours(a.name, helper.get_attribute_value(a)) for a in self.node.attribute}
 
     def used(self, k: int) -> bool:
         """Return whether the file names the output ``k``."""
@@ -239,13 +237,11 @@ def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: An
         ones = isinstance(value, tuple) and name == "dilations" and set(value) <= {1}
         if not (ones or value in _NEUTRAL.get(name, ()) or value == _default(op, name)):
             raise refuse(f"has {name} {value!r}, which is not available in training")
-    given = call.values() if inputs is None else list(inputs)
-    types_known = call.g.emit(op, given, attributes)
-    found = types_known if isinstance(types_known, tuple) else (types_known,)
-    for k in range(len(found), len(call.node.output)):
-        if call.used(k):
-            raise refuse(f"has output {k}, which is not available in training")
-    return found
+    outputs = call.g.emit(op, call.values() if inputs is None else list(inputs), attributes)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    if more := [k for k in range(len(outputs), len(call.node.output)) if call.used(k)]:
+        raise refuse(f"has output {more[0]}, which is not available in training")
+    return outputs  # type: ignore[no-any-return]
 
 
 def _default(op: str, attribute: str) -> Any:
@@ -253,7 +249,6 @@ def _default(op: str, attribute: str) -> Any:
     from onnx import defs, helper
 
     declared = defs.get_schema(op).attributes.get(attribute) if defs.has(op) else None
-    if declared is None or not declared.default_value.name:
-        return None
-    value = helper.get_attribute_value(declared.default_value)
+    known = declared is not None and declared.default_value.name
+    value = helper.get_attribute_value(declared.default_value) if known else None
     return value.decode() if isinstance(value, bytes) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,10 +118,8 @@ class Lowering:
         name = node.output[0]
         if attribute.name == "value":
             return self._stored(name, of_tensor(name, value, stored=True))
-        if attribute.name in ("value_float", "value_floats"):
-            return self._stored(name, of_array(name, np.array(value, np.float32), stored=True))
-        if attribute.name in ("value_int", "value_ints"):
-            return self._stored(name, of_array(name, np.array(value, np.int64), stored=True))
+        if dtype := {"value_float": np.float32, "value_int": np.int64}.get(attribute.name.removesuffix("s")):
+            return self._stored(name, of_array(name, np.array(value, dtype), stored=True))
         self.refused.append(node)
         return None
 
@@ -207,10 +205,10 @@ class Lowering:
         """Raise one error with all nodes that have no operator here, by operator."""
         if not self.refused:
             return
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for node in self.refused:
-            found.setdefault(operator_of(node), []).append(name_of(node))
-        parts = [f"{op} ({_listed(names)})" for op, names in found.items()]
+            names.setdefault(operator_of(node), []).append(name_of(node))
+        parts = [f"{op} ({_listed(of_op)})" for op, of_op in names.items()]
         raise refuse(f"cannot be trained: its file has operators without a gradient here: {', '.join(parts)}")
 
     def check_rows(self, nodes: Sequence[Node]) -> None:
@@ -221,9 +219,8 @@ class Lowering:
             first = learning[0]
             shapes = ", ".join(show(v.shape) for v in first.inputs if v is not None)
             origin = self.origins.get(first.name, f"'{first.name}'")
-            text = f"has node {origin} in its file, which mixes the rows of a batch, of shape {shapes}"
-            text += ": a batch size or an order of axes is fixed in it" if self.batch else ""
-            raise refuse(text)
+            why = ": a batch size or an order of axes is fixed in it" if self.batch else ""
+            raise refuse(f"has node {origin} in its file, which mixes the rows of a batch, of shape {shapes}{why}")
 
 
 def unfreeze(
@@ -293,26 +290,20 @@ def reads_of(node: Any) -> Iterable[str]:
 
 def count_readers(graph: Any) -> Mapping[str, int]:
     """Return how many nodes read each tensor."""
-    found: dict[str, int] = {}
-    for node in graph.node:
-        for name in reads_of(node):
-            found[name] = found.get(name, 0) + 1
-    return found
+    return Counter(name for node in graph.node for name in reads_of(node))
 
 
 def float_names(graph: Any) -> list[str]:
     """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
-    found, stack = [], [graph]
+    names, stack = [], [graph]
     while stack:
         inner = stack.pop()
-        found += [t.name for t in inner.initializer if t.data_type in _FLOATS]
+        names += [t.name for t in inner.initializer if t.data_type in _FLOATS]
         for node in inner.node:
             stack.extend(subgraphs(node))
-            if node.op_type == "Constant" and any(
-                a.t.data_type in _FLOATS for a in node.attribute if a.name == "value"
-            ):
-                found.append(node.output[0])
-    return found
+            kinds = [a.t.data_type for a in node.attribute if a.name == "value" and node.op_type == "Constant"]
+            names += [node.output[0] for kind in kinds if kind in _FLOATS]
+    return names
 
 
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16
