@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
@@ -50,25 +49,15 @@ def invalid(
     return PydanticCustomError(code.value, "{message}", context)
 
 
-@dataclass(frozen=True, slots=True)
-class Only:
-    """A validator for an argument of Keras that accepts one value only."""
+def only(allowed: Any, reason: str, hint: str = "leave it out") -> Callable[[Any], Any]:
+    """Return a validator for an argument of Keras that accepts one value only."""
 
-    allowed: Any
-    """The accepted value."""
-    message: str
-    """The problem of every other value."""
-    hint: str
-
-    def __call__(self, value: Any) -> Any:
-        if value != self.allowed:
-            raise invalid(self.message, self.hint)
+    def check(value: Any) -> Any:
+        if value != allowed:
+            raise invalid(f"must be {json.dumps(allowed)}, since {reason}", hint)
         return value
 
-
-def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
-    """Return a validator for an argument of Keras that accepts one value only."""
-    return Only(allowed, f"must be {json.dumps(allowed)}, since {reason}", hint)
+    return check
 
 
 class Neutral(NamedTuple):
@@ -131,11 +120,9 @@ class Config(BaseModel, metaclass=Called):
     def model_post_init(self, _: Any) -> None:
         """Refuse numbers that float32, the dtype of all computation, cannot represent."""
         for name, value in self.__dict__.items():
-            if (
-                name not in self.in_float64
-                and type(value) in (float, tuple)
-                and (wrong := _beyond_float32(value)) is not None
-            ):
+            if name in self.in_float64 or type(value) not in (float, tuple):
+                continue
+            if (wrong := _beyond_float32(value)) is not None:
                 key = type(self).model_fields[name].alias or name
                 hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
                 raise invalid("must fit float32", hint, key=key, show_value=True)
@@ -313,30 +300,23 @@ class Registry(Generic[T]):
             name, arguments, key = value, {}, None
         elif isinstance(value, dict):
             if not isinstance(value.get("type"), str):
-                raise invalid(
-                    f"needs `type`, the name of {with_article(self.kind)}",
-                    self._hint_type(value),
-                    code=Code.MISSING_KEY,
-                )
+                text = f"needs `type`, the name of {with_article(self.kind)}"
+                raise invalid(text, self._hint_type(value), code=Code.MISSING_KEY)
             name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
         else:
-            text, hint = (
-                f"must be the name of {with_article(self.kind)} or a mapping with its `type`",
-                f"for example `{self.example}`",
-            )
-            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+            text = f"must be the name of {with_article(self.kind)} or a mapping with its `type`"
+            raise invalid(text, f"for example `{self.example}`", code=Code.WRONG_TYPE, show_value=True)
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]
             raise invalid(f"names {name}, which is refused: {reason}", hint, key=key)
         if cls is None:
-            text, found = f"names an unknown {self.kind} '{name}'", self.suggest(name)
-            raise invalid(text, found, code=Code.UNKNOWN_CLASS, key=key)
+            text = f"names an unknown {self.kind} '{name}'"
+            raise invalid(text, self.suggest(name), code=Code.UNKNOWN_CLASS, key=key)
         try:
             return cls.model_validate(arguments)
         except ValidationError as error:
-            inner = error.errors(include_url=False)
-            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
+            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": error.errors(include_url=False)}
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
 
 

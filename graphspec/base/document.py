@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, dataclass_transform
 
 UNDEFINED = "–"
 """The text of a value that is not defined; it sorts behind all others."""
 
 
-@dataclass(frozen=True)
-class Span:
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class _Part:
+    """Base: a class that is derived from this one is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Span(_Part):
     """A part of a text with a meaning.
 
     Attributes:
@@ -35,32 +42,28 @@ BREAK = Span(" ", "br")
 """A line break inside a cell."""
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(_Part):
     """SVG or an image inside a text or a cell, with its texts escaped; ``about`` says what it shows."""
 
     markup: str
     about: str = ""
 
 
-@dataclass(frozen=True)
-class Rest:
+class Rest(_Part):
     """The rest of a long text, which a page shows when its title is chosen."""
 
     title: str
     text: str
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(_Part):
     """A bar of a table: a ``share`` of the longest one, ``against`` for a negative value."""
 
     share: float
     against: bool = False
 
 
-@dataclass(frozen=True)
-class Spark:
+class Spark(_Part):
     """Values over time in a cell of a table, on a scale between two ``ends``, which may be logarithmic."""
 
     values: Sequence[float]
@@ -72,8 +75,7 @@ Inline = str | Span | Drawing | Rest | Bar | Spark | tuple["Inline", ...]
 """A text: plain, with a meaning, or several parts."""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(_Part):
     """A cell of a table that is more than its text.
 
     Attributes:
@@ -88,8 +90,7 @@ class Cell:
     style: str = ""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(_Part):
     """A column of a table.
 
     Attributes:
@@ -114,16 +115,14 @@ class Column:
     wrap: bool = False
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(_Part):
     """A row of a table whose row has attributes: ``data`` are names and values that the page's scripts read."""
 
     cells: Sequence[Inline | Cell]
     data: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(_Part):
     """A table. The first cell of a row is its header.
 
     Attributes:
@@ -152,16 +151,14 @@ class Table:
         return [Column(column) if isinstance(column, str) else column for column in self.columns]
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(_Part):
     """A paragraph; ``kind`` is a class of the page's styles, such as ``note`` or ``warning``."""
 
     content: Inline
     kind: str = ""
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(_Part):
     """A heading inside a section."""
 
     content: Inline
@@ -169,8 +166,7 @@ class Heading:
     id: str = ""
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(_Part):
     """A list; ``indent`` is what a terminal puts before the further lines of an entry."""
 
     entries: Sequence[Inline]
@@ -178,16 +174,14 @@ class Items:
     indent: int = 4
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(_Part):
     """Values with their names."""
 
     entries: Sequence[tuple[Inline, Inline | Cell]]
     kind: str = "values"
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(_Part):
     """Text to copy, letter by letter; with ``name``, a page has a button that copies it."""
 
     text: str
@@ -195,8 +189,7 @@ class Code:
     label: str = ""
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(_Part):
     """A drawing with a title, and what stands below it."""
 
     title: str
@@ -204,47 +197,41 @@ class Figure:
     below: Sequence[Block] = ()
 
 
-@dataclass(frozen=True)
-class Legend:
+class Legend(_Part):
     """What the colours and strokes of lines mean: ``(class, text)`` of each."""
 
     entries: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(_Part):
     """Blocks that belong together; ``kind`` says how a page arranges them: ``beside``, ``charts``, ``head``."""
 
     kind: str
     blocks: Sequence[Block]
 
 
-@dataclass(frozen=True)
-class Folded:
+class Folded(_Part):
     """Blocks that a page shows when their title is chosen."""
 
     title: str
     blocks: Sequence[Block]
 
 
-@dataclass(frozen=True)
-class Tabs:
+class Tabs(_Part):
     """Parts of which a page shows one at a time: ``(id, title, blocks)`` of each; ``label`` says what they are."""
 
     label: str
     parts: Sequence[tuple[str, str, Sequence[Block]]]
 
 
-@dataclass(frozen=True)
-class Cards:
+class Cards(_Part):
     """Records beside each other, each one some blocks."""
 
     kind: str
     cards: Sequence[Sequence[Block]]
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(_Part):
     """What only a page has, such as a button or a slider: markup whose texts are escaped."""
 
     markup: str
@@ -253,8 +240,7 @@ class Element:
 Block = Text | Heading | Items | Facts | Table | Code | Figure | Legend | Group | Folded | Tabs | Cards | Element
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(_Part):
     """A part of a document; ``id`` is its anchor, a word."""
 
     id: str

@@ -78,12 +78,13 @@ def terminal_width(stream: TextIO) -> int | None:
             columns = os.get_terminal_size(stream.fileno()).columns or 80
         except (OSError, ValueError, AttributeError):  # a terminal without a size, or a stream without a descriptor
             columns = 80
-    return max(columns, _NARROWEST) - (0 if _has_ellipsis(stream) else _ASCII_ROOM)
+    return max(columns, _NARROWEST) - (0 if _has(stream, "…") else _ASCII_ROOM)
 
 
-def _has_ellipsis(stream: TextIO) -> bool:
+def _has(stream: TextIO, text: str) -> bool:
+    """Return whether the encoding of ``stream`` has the characters of a text."""
     try:
-        "…".encode(getattr(stream, "encoding", None) or "utf-8")
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeError, LookupError):
         return False
     return True
@@ -201,13 +202,12 @@ def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = (), gap: int =
     table = [[str(cell) for cell in row] for row in rows]
     right_aligned = set(right)
     widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
-    space = " " * gap
-    return [space.join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
 
+    def padded(k: int, cell: str) -> str:
+        space = " " * (widths[k] - display_width(cell))
+        return space + cell if k in right_aligned else cell + space
 
-def _padded(cell: str, width: int, right: bool) -> str:
-    space = " " * (width - display_width(cell))
-    return space + cell if right else cell + space
+    return [(" " * gap).join(padded(k, cell) for k, cell in enumerate(row)).rstrip() for row in table]
 
 
 # Sparklines: a series of values as one short word of blocks, such as ``█▅▃▂▁▁``.
@@ -260,8 +260,4 @@ def _block(values: Sequence[float], scale: Scale) -> str:
 
 def can_show(stream: TextIO) -> bool:
     """Return whether the encoding of ``stream`` has all the blocks."""
-    try:
-        (BLOCKS + _GAP).encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return _has(stream, BLOCKS + _GAP)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr, create_model
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry
+from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary.losses.base import Targets, gives_probabilities, producer
@@ -387,6 +387,7 @@ def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | Non
     """Register a metric of a table; its class is made when one of its ``names`` is first looked up.
 
     Args:
+        base: the class that it is derived from, or several.
         text: its docstring.
         fields: the arguments that ``base`` lacks: a type and a default each.
         facts: class attributes. The name in the logs is the second name by default.
@@ -394,9 +395,8 @@ def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | Non
     name, label, *_ = names.split()
 
     def make() -> type[Metric]:
-        cls: type[Metric] = create_model(
-            name, __base__=base, __module__=base.__module__, __doc__=text, **(fields or {})
-        )
+        module = as_tuple(base)[0].__module__
+        cls: type[Metric] = create_model(name, __base__=base, __module__=module, __doc__=text, **(fields or {}))
         for key, value in ({"label": label} | facts).items():
             setattr(cls, key, value)
         return cls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from graphspec.vocabulary.metrics.base import (
     METRICS,
     TARGET_NAMES,
     Metric,
+    add_row,
     check_axis,
     check_classifies,
     check_fixed,
@@ -298,54 +300,25 @@ class _Sparse(_Segments):
         return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
 
 
-@METRICS.add("IoU", "io_u")
-class IoU(_Chosen, _Sparse):
-    """Intersection over union ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+_HEAD = "Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets"
+_SPARSE = f"""{_HEAD} (N, …), class ids, or one-hot with
+``sparse_y_true: false``. Masked rows do not count.
 
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
-    ``sparse_y_true: false``. Masked rows do not count.
-
-    Source: Jaccard, 1901.
-    """
-
-    label = "io_u"
-
-
-@METRICS.add("MeanIoU", "mean_io_u")
-class MeanIoU(_Sparse):
-    """Intersection over union ``tp / (tp + fp + fn)``, the mean over all classes.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
-    ``sparse_y_true: false``. Masked rows do not count.
-
-    Source: Jaccard, 1901.
-    """
-
-    label = "mean_io_u"
-
-
-@METRICS.add("OneHotIoU", "one_hot_io_u")
-class OneHotIoU(_Chosen, _Segments):
-    """IoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
-    count.
-    """
-
-    label = "one_hot_io_u"
-    instead = "use `IoU` with `sparse_y_pred: false`"
-
-
-@METRICS.add("OneHotMeanIoU", "one_hot_mean_io_u")
-class OneHotMeanIoU(_Segments):
-    """MeanIoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over all classes.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
-    count.
-    """
-
-    label = "one_hot_mean_io_u"
-    instead = "use `MeanIoU` with `sparse_y_pred: false`"
+Source: Jaccard, 1901."""
+_ONE_HOT = f"{_HEAD} (N, …, classes), one-hot. Masked rows do not\ncount."
+_CHOSEN, _ALL = "the mean over the classes ``target_class_ids``.\n\n", "the mean over all classes.\n\n"
+_IOU = "``tp / (tp + fp + fn)``, "
+add_row("IoU io_u", (_Chosen, _Sparse), f"Intersection over union {_IOU}{_CHOSEN}{_SPARSE}")
+add_row("MeanIoU mean_io_u", _Sparse, f"Intersection over union {_IOU}{_ALL}{_SPARSE}")
+for _names, _base, _averaged in (
+    ("IoU io_u", (_Chosen, _Segments), _CHOSEN),
+    ("MeanIoU mean_io_u", _Segments, _ALL),
+):
+    _name, _label = _names.split()
+    _text = f"{_name} for one-hot targets: {_IOU}{_averaged}{_ONE_HOT}"
+    add_row(f"OneHot{_name} one_hot_{_label}", _base, _text, instead=f"use `{_name}` with `sparse_y_pred: false`")
+if not TYPE_CHECKING:
+    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("BinaryIoU", "binary_io_u")

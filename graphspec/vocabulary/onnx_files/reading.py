@@ -98,7 +98,7 @@ def check_sound(model: Any) -> None:
         for node in function.node:
             _check_names(node)
     _check_functions(model)
-    _Graphs().check(model.graph, frozenset(), 0)
+    _check_graph(model.graph, frozenset(), 0)
 
 
 def node_name(node: Any) -> str:
@@ -151,54 +151,47 @@ def _check_tensor(tensor: Any) -> None:
         _sound(needed == stored, f"{subject} needs {needed:,} bytes, but has {stored:,}")
 
 
-class _Graphs:
-    """Checks the graphs of one model, from the outside in."""
+def _check_graph(graph: Any, around: Collection[str], depth: int) -> None:
+    """Check a graph, which may read the values of the graphs ``around`` it."""
+    _sound(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+    inputs, weights = [v.name for v in graph.input], weight_names(graph)
+    _refuse_twice(inputs, "it has two inputs")
+    _refuse_twice(weights, "it has two weights")
+    known = {*around, *inputs, *weights}
+    made: dict[str, int] = {}
+    _check_texts(*inputs, *(v.name for v in graph.output))
+    for k, node in enumerate(graph.node):
+        _check_names(node)
+        if not node.op_type:
+            raise _unsound(f"{node_name(node)} has no operator")
+        for name in filter(None, node.output):
+            if name in made or name in inputs or name in weights:
+                raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
+            made[name] = k
+    for name in (*known, *made):
+        if len(name) > Budget.NAME:
+            raise _unsound(f"it has a name of {len(name):,} characters")
+    _check_order(graph.node, made, known, depth)
+    known |= made.keys()
+    for v in graph.output:
+        _sound(v.name in known, f"nothing computes its output '{sanitized(v.name)}'")
 
-    def __init__(self) -> None:
-        self._nodes = 0
 
-    def check(self, graph: Any, around: Collection[str], depth: int) -> None:
-        """Check a graph, which may read the values of the graphs ``around`` it."""
-        _sound(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
-        self._nodes += len(graph.node)
-        _sound(self._nodes <= Budget.NODES, f"it has more than {Budget.NODES:,} nodes")
-        inputs, weights = [v.name for v in graph.input], weight_names(graph)
-        _refuse_twice(inputs, "it has two inputs")
-        _refuse_twice(weights, "it has two weights")
-        known = {*around, *inputs, *weights}
-        made: dict[str, int] = {}
-        _check_texts(*inputs, *(v.name for v in graph.output))
-        for k, node in enumerate(graph.node):
-            _check_names(node)
-            if not node.op_type:
-                raise _unsound(f"{node_name(node)} has no operator")
-            for name in filter(None, node.output):
-                if name in made or name in inputs or name in weights:
-                    raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
-                made[name] = k
-        for name in (*known, *made):
-            if len(name) > Budget.NAME:
-                raise _unsound(f"it has a name of {len(name):,} characters")
-        self._check_order(graph.node, made, known, depth)
-        known |= made.keys()
-        for v in graph.output:
-            _sound(v.name in known, f"nothing computes its output '{sanitized(v.name)}'")
-
-    def _check_order(self, nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
-        ready = set(known)
-        for k, node in enumerate(nodes):
-            for name in filter(None, node.input):
-                if name in ready:
-                    continue
-                if name not in made:
-                    raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
-                if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
-                    shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
-                    raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
-                raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
-            for graph in subgraphs(node):
-                self.check(graph, ready, depth + 1)
-            ready.update(filter(None, node.output))
+def _check_order(nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
+    ready = set(known)
+    for k, node in enumerate(nodes):
+        for name in filter(None, node.input):
+            if name in ready:
+                continue
+            if name not in made:
+                raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
+            if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
+                shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
+                raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
+            raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
+        for graph in subgraphs(node):
+            _check_graph(graph, ready, depth + 1)
+        ready.update(filter(None, node.output))
 
 
 def _refuse_twice(names: Sequence[str], what: str) -> None:

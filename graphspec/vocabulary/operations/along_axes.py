@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -222,16 +222,14 @@ def ordered(g: Builder, X: Value, axis: int) -> tuple[Value, Value]:
     return values, places
 
 
-@operation
-def sort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
-    """The elements along the axis in ascending order."""
-    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[0]
+def _sorted(which: int, g: Builder, x: Value, *, axis: int) -> Value:
+    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[which]
 
 
-@operation
-def argsort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
-    """The places of the elements along the axis in ascending order, int64; equal ones keep their order."""
-    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[1]
+_IN_ORDER = "along the axis in ascending order"
+add_row(__name__, "sort", partial(_sorted, 0), f"The elements {_IN_ORDER}.", {"axis": (Axis, -1)})
+_text = f"The places of the elements {_IN_ORDER}, int64; equal ones keep their order."
+add_row(__name__, "argsort", partial(_sorted, 1), _text, {"axis": (Axis, -1)})
 
 
 @operation
@@ -493,8 +491,7 @@ def isin(g: Builder, x1: Value, x2: Value) -> Value:
     """Whether each element of x1 is one of the numbers of x2, bool."""
     a, b = numbers(g, x1, x2)
     same = g.Equal(g.Unsqueeze(a, g.constant([a.rank])), g.reshape(b, [-1]))
-    found = g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0)
-    return g.Cast(found, to="bool")
+    return g.Cast(g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0), to="bool")
 
 
 @operation
@@ -565,7 +562,7 @@ Method = Annotated[
 ]
 
 
-def _quantile(g: Builder, x: Value, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
+def _quantile(g: Builder, x: Value, *, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
     X, axes = as_float(g, x), axes_of(axis, x)
     parts = np.atleast_1d(np.asarray(q, np.float64))
     need(bool(((parts >= 0) & (parts <= 1)).all()), "has parts outside 0 to 1", code=Code.VALUE_NOT_ALLOWED, key="q")
@@ -581,21 +578,17 @@ def _quantile(g: Builder, x: Value, q: float | tuple[float, ...], axis: Axes, me
     return found if isinstance(q, tuple) else g.Squeeze(found, g.constant([0]))
 
 
-@operation
-def quantile(
-    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
-) -> Value:
-    """The element below which a part ``q`` of the elements is, over axes of fixed size, float32."""
-    return _quantile(g, x, q, axis, method, keepdims)
+def _percentile(g: Builder, x: Value, *, q: float | tuple[float, ...], **how: Any) -> Value:
+    return _quantile(g, x, q=tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100, **how)
 
 
-@operation
-def percentile(
-    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
-) -> Value:
-    """The element below which ``q`` percent of the elements are, over axes of fixed size, float32."""
-    share = tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100
-    return _quantile(g, x, share, axis, method, keepdims)
+QUANTILES: dict[str, tuple[Function, str]] = {
+    "quantile": (_quantile, "The element below which a part ``q`` of the elements is"),
+    "percentile": (_percentile, "The element below which ``q`` percent of the elements are"),
+}
+for _name, (_function, _text) in QUANTILES.items():
+    _how = {"q": (Quantile, ...), "axis": (Axes, None), "method": (Method, "linear"), "keepdims": (KeepDims, False)}
+    add_row(__name__, _name, _function, f"{_text}, over axes of fixed size, float32.", _how)
 
 
 @operation

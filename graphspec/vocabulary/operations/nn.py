@@ -37,14 +37,10 @@ if TYPE_CHECKING:
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 EPSILON = 1e-7
 """Keras's ``epsilon``."""
-Sizes = Annotated[
-    PositiveInt | tuple[PositiveInt, ...], FROM_LIST, Field(description="One integer, or one for each spatial axis.")
-]
-Steps = Annotated[
-    PositiveInt | tuple[PositiveInt, ...] | None,
-    FROM_LIST,
-    Field(description="The step of the window, one integer or one for each spatial axis; null for its size."),
-]
+Each = PositiveInt | tuple[PositiveInt, ...]
+_STEP = "The step of the window, one integer or one for each spatial axis"
+Sizes = Annotated[Each, FROM_LIST, Field(description="One integer, or one for each spatial axis.")]
+Steps = Annotated[Each | None, FROM_LIST, Field(description=f"{_STEP}; null for its size.")]
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
 ]
@@ -96,11 +92,9 @@ def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Val
 def moments(g: Builder, x: Value, *, axes: Axes, keepdims: KeepDims = False) -> tuple[Value, Value]:
     """The mean and the variance over axes."""
     x, over = as_float(g, x), axes_of(axes, x)
-    mean, variance = mean_and_variance(g, x, over)
-    if keepdims:
-        return mean, variance
-    removed = g.constant(over)
-    return g.Squeeze(mean, removed), g.Squeeze(variance, removed)
+    both = mean_and_variance(g, x, over)
+    removed = None if keepdims else g.constant(over)
+    return both if removed is None else (g.Squeeze(both[0], removed), g.Squeeze(both[1], removed))
 
 
 @operation
@@ -270,18 +264,9 @@ def space_to_depth(g: Builder, x: Value, *, block_size: Block, data_format: Layo
 
 
 # Convolutions and attention of ``keras.ops``: kernels are inputs, such as a Parameter times a mask.
-Strides = Annotated[
-    PositiveInt | tuple[PositiveInt, ...],
-    FROM_LIST,
-    Field(description="The step of the window, one integer or one for each spatial axis."),
-]
-Dilations = Annotated[
-    PositiveInt | tuple[PositiveInt, ...],
-    FROM_LIST,
-    Field(description="The distance between the window's elements, one integer or one for each spatial axis."),
-]
-
-
+_GAP = "The distance between the window's elements, one integer or one for each spatial axis."
+Strides = Annotated[Each, FROM_LIST, Field(description=f"{_STEP}.")]
+Dilations = Annotated[Each, FROM_LIST, Field(description=_GAP)]
 WINDOW_ARGUMENTS: dict[str, Any] = {
     "strides": (Strides, 1),
     "padding": (Padding, "valid"),
@@ -302,9 +287,8 @@ def _spatial(x: Value, kernel: Value) -> int:
 def _each(sizes: int | tuple[int, ...], rank: int, key: str) -> tuple[int, ...]:
     """Return one number for each spatial axis."""
     listed = (sizes,) * rank if isinstance(sizes, int) else sizes
-    need(
-        len(listed) == rank, f"has {len(listed)} numbers for {rank} spatial axes", code=Code.VALUE_NOT_ALLOWED, key=key
-    )
+    text = f"has {len(listed)} numbers for {rank} spatial axes"
+    need(len(listed) == rank, text, code=Code.VALUE_NOT_ALLOWED, key=key)
     return listed
 
 
@@ -363,6 +347,10 @@ def separable_conv(
     return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
 
 
+_ADDED = Field(description="Added to the size of the output; null for Keras's size.")
+OutputPadding = Annotated[Natural | tuple[Natural, ...] | None, FROM_LIST, _ADDED]
+
+
 @operation
 def conv_transpose(
     g: Builder,
@@ -371,11 +359,7 @@ def conv_transpose(
     *,
     strides: Strides = 1,
     padding: Padding = "valid",
-    output_padding: Annotated[
-        Natural | tuple[Natural, ...] | None,
-        FROM_LIST,
-        Field(description="Added to the size of the output; null for Keras's size."),
-    ] = None,
+    output_padding: OutputPadding = None,
     data_format: DataFormat = None,
     dilation_rate: Dilations = 1,
 ) -> Value:
@@ -525,10 +509,8 @@ def resize(
     data_format: DataFormat = None,
 ) -> Value:
     """Images of another size, as the layer Resizing."""
-    layer = Resizing(
-        height=size[0], width=size[1], interpolation=interpolation, antialias=antialias, data_format=data_format
-    )
-    return layer.lower(g, images)
+    how: dict[str, Any] = {"interpolation": interpolation, "antialias": antialias, "data_format": data_format}
+    return Resizing(height=size[0], width=size[1], **how).lower(g, images)
 
 
 @image

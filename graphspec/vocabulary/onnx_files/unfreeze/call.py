@@ -241,7 +241,7 @@ def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: An
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     if more := [k for k in range(len(outputs), len(call.node.output)) if call.used(k)]:
         raise refuse(f"has output {more[0]}, which is not available in training")
-    return outputs  # type: ignore[no-any-return]
+    return outputs
 
 
 def _default(op: str, attribute: str) -> Any:
@@ -249,6 +249,7 @@ def _default(op: str, attribute: str) -> Any:
     from onnx import defs, helper
 
     declared = defs.get_schema(op).attributes.get(attribute) if defs.has(op) else None
-    known = declared is not None and declared.default_value.name
-    value = helper.get_attribute_value(declared.default_value) if known else None
+    if declared is None or not declared.default_value.name:
+        return None
+    value = helper.get_attribute_value(declared.default_value)
     return value.decode() if isinstance(value, bytes) else value
