@@ -262,11 +262,13 @@ class _Reader:
                     graphs += 1
                     self._graph(part.span)
                 case 8:
-                    parts = {p.number: p for p in read(part.span)}
-                    domain = self._name(parts[1]) if 1 in parts else ""
-                    found.opsets["" if domain == "ai.onnx" else domain] = read.number(parts[2]) if 2 in parts else 0
+                    domain, version = self._entry(part.span)
+                    found.opsets["" if domain == "ai.onnx" else domain] = read.number(version) if version else 0
                 case 14:
-                    self._metadata(part.span)
+                    self._metadata_left -= part.span[1] - part.span[0]
+                    demand(self._metadata_left >= 0, f"it has metadata of more than {Budget.METADATA >> 20} MiB")
+                    key, text = self._entry(part.span)
+                    found.metadata[key] = read.text(text, Budget.METADATA) if text else ""
                 case 25:
                     self._function(part.span)
         demand(graphs == 1, f"it has {graphs or 'no'} graph{'s' if graphs else ''}")
@@ -274,12 +276,10 @@ class _Reader:
         demand(found.ir_version >= 1, "it names no IR version")
         return found
 
-    def _metadata(self, span: Span) -> None:
-        texts = {p.number: p for p in self._fields(span)}
-        self._metadata_left -= span[1] - span[0]
-        demand(self._metadata_left >= 0, f"it has metadata of more than {Budget.METADATA >> 20} MiB")
-        key = self._name(texts[1]) if 1 in texts else ""
-        self._found.metadata[key] = self._fields.text(texts[2], Budget.METADATA) if 2 in texts else ""
+    def _entry(self, span: Span) -> tuple[str, Field | None]:
+        """Return the key of a message, its first field, and the second one, its value."""
+        parts = {p.number: p for p in self._fields(span)}
+        return self._name(parts[1]) if 1 in parts else "", parts.get(2)
 
     def _function(self, span: Span) -> None:
         self._found.foreign = "local functions"
@@ -409,10 +409,10 @@ class _Reader:
 
     def _sparse(self, span: Span) -> Weight:
         self._found.foreign = "sparse weights"
-        values = next((p for p in self._fields(span) if p.number == 1), None)
-        if values is None:
-            raise ValueError("a sparse weight has no values")
-        return self._weight(values.span)
+        for p in self._fields(span):
+            if p.number == 1:
+                return self._weight(p.span)
+        raise ValueError("a sparse weight has no values")
 
     def _declared(self, span: Span) -> Declared:
         name, doc, kind, dtype, shape = "", "", "opaque", "", None
