@@ -14,7 +14,6 @@ class Code(StrEnum):
     """The kind of a problem. A member is equal to its text, such as ``"GS105"``."""
 
     # GS1: the document.
-
     UNREADABLE_DOCUMENT = "GS101"
     UNKNOWN_KEY = "GS102"
     MISSING_KEY = "GS103"
@@ -28,7 +27,6 @@ class Code(StrEnum):
     UNKNOWN_CLASS = "GS111"
 
     # GS2: the graph.
-
     UNKNOWN_NODE = "GS201"
     CYCLE = "GS202"
     WRONG_INPUT_COUNT = "GS203"
@@ -37,7 +35,6 @@ class Code(StrEnum):
     WRONG_SHARE = "GS206"
 
     # GS3: shapes.
-
     WRONG_RANK = "GS301"
     SHAPES_DIFFER = "GS302"
     WINDOW_TOO_LARGE = "GS303"
@@ -49,7 +46,6 @@ class Code(StrEnum):
     NO_TRAINING_KERNEL = "GS309"
 
     # GS4: heads.
-
     ACTIVATION_MISMATCH = "GS401"
     LOSS_MISMATCH = "GS402"
     METRIC_MISMATCH = "GS403"
@@ -57,7 +53,6 @@ class Code(StrEnum):
     CLASSES_MISMATCH = "GS405"
 
     # GS5: data.
-
     UNREADABLE_FILE = "GS501"
     MISSING_ARRAY = "GS502"
     WRONG_ARRAY_SHAPE = "GS503"
@@ -76,7 +71,6 @@ class Code(StrEnum):
     IRREGULAR_STEPS = "GS516"
 
     # GS6: the run.
-
     NOT_FINITE = "GS601"
     NOT_ENOUGH_MEMORY = "GS602"
     DAMAGED_RUN = "GS603"
@@ -85,14 +79,12 @@ class Code(StrEnum):
     RANKS_DIFFER = "GS606"
 
     # GS7: export.
-
     EXPORT_DIFFERS = "GS701"
     UNAVAILABLE_OPERATOR = "GS702"
     UNREADABLE_MODEL = "GS703"
     QUANTIZATION_LOSS = "GS704"
 
     # GS8: files of other programs.
-
     INVALID_FILE = "GS801"
     UNSUPPORTED_FILE = "GS802"
 

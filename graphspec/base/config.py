@@ -79,8 +79,7 @@ class Neutral(NamedTuple):
 ANY_VALUE = Neutral()
 
 
-FLOAT32_LIMIT = 3.4028235677973366e38
-"""The smallest number that float32 rounds to infinity."""
+FLOAT32_LIMIT = 3.4028235677973366e38  # the smallest number that float32 rounds to infinity
 
 
 def _beyond_float32(value: Any) -> float | None:
@@ -128,8 +127,7 @@ class Config(BaseModel, metaclass=Called):
                 raise invalid("must fit float32", hint, key=key, show_value=True)
 
 
-_FEW = 15
-"""Classes that a hint lists."""
+_FEW = 15  # classes that a hint lists
 _FEW_NAMES = 60
 """Names that a registry of a few classes may have; classes of larger ones are not imported to be listed."""
 
@@ -351,20 +349,15 @@ def as_tuple(value: V | tuple[V, ...] | None) -> tuple[V, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-MAX_SIZE = 2**31 - 1
-"""The largest size that a spec may contain. It keeps products of two sizes below 2⁶³."""
+MAX_SIZE = 2**31 - 1  # the largest size that a spec may contain. It keeps products of two sizes below 2⁶³.
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Ints = Annotated[tuple[int, ...], FROM_LIST]
-"""A list of integers."""
-IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
-"""One integer, or a list of integers (axes)."""
-Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]
-"""One axis, or several."""
-FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
-"""One number, or a list of numbers."""
+Ints = Annotated[tuple[int, ...], FROM_LIST]  # a list of integers
+IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]  # one integer, or a list of integers (axes)
+Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]  # one axis, or several
+FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]  # one number, or a list of numbers
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
 """One integer for both spatial axes, or one for each."""
 Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, dataclass_transform
 
-UNDEFINED = "–"
-"""The text of a value that is not defined; it sorts behind all others."""
+UNDEFINED = "–"  # the text of a value that is not defined; it sorts behind all others
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -38,8 +37,7 @@ class Span(_Part):
     link: str = ""
 
 
-BREAK = Span(" ", "br")
-"""A line break inside a cell."""
+BREAK = Span(" ", "br")  # a line break inside a cell
 
 
 class Drawing(_Part):

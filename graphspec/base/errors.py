@@ -28,10 +28,8 @@ from graphspec.base.rendering import COLUMNS, own_lines, render, render_html
 from graphspec.base.text import printable
 
 Severity = Literal["error", "warning"]
-SHOWN = 100
-"""The largest number of diagnostics that are printed; the number of further ones follows."""
-_MAX_TEXT = 2000
-"""Characters of a message, a path or a hint; longer ones are cut, since they may quote long values."""
+SHOWN = 100  # the largest number of diagnostics that are printed; the number of further ones follows
+_MAX_TEXT = 2000  # characters of a message, a path or a hint; longer ones are cut, since they may quote long values
 
 
 class SourceFile(str):
@@ -65,9 +63,8 @@ class Mark:
     length: int = 1
 
 
-NOWHERE = Mark("<dict>")
+NOWHERE = Mark("<dict>")  # the position of everything that was not read from a text
 SET = "--set"  # the file of values from the command line
-"""The position of everything that was not read from a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,7 @@ class NodeRef:
     def origin(self) -> str:
         """Where the node comes from: ``from Conv2D at line 6, padding: same``."""
         text = f"from {self.type}" if self.type and self.type != "input" else "input"
-        if self.line is not None:
-            text += f" at line {self.line}"
+        text += "" if self.line is None else f" at line {self.line}"
         return f"{text}, {self.note}" if self.note else text
 
     def describe(self) -> str:
@@ -212,8 +208,8 @@ class Diagnostics(list[Diagnostic]):
 
     def shown(self) -> list[Diagnostic]:
         """Return those that are printed: of very many, the errors come first."""
-        first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
-        return sorted(first, key=Diagnostic.sort_key)
+        errors_first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))
+        return sorted(errors_first[:SHOWN], key=Diagnostic.sort_key)
 
     def _more(self) -> str:
         return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""

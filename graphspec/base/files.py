@@ -20,11 +20,9 @@ from typing import IO
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
-DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
-"""Suffixes of data files."""
+DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)  # suffixes of data files
 SQLITE = ".sqlite"
-DATABASES = (".duckdb", SQLITE)
-"""Suffixes of database files, of which a query chooses rows."""
+DATABASES = (".duckdb", SQLITE)  # suffixes of database files, of which a query chooses rows
 
 
 def suffix_of(path: Path) -> str:
@@ -35,8 +33,7 @@ def suffix_of(path: Path) -> str:
 
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
-CACHE = ".graphspec-cache"
-"""The folder beside run directories that keeps prepared rows."""
+CACHE = ".graphspec-cache"  # the folder beside run directories that keeps prepared rows
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW

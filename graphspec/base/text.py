@@ -13,10 +13,8 @@ from typing import Any, NamedTuple, TextIO
 _BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
 _HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
-_NARROWEST = 40
-"""Columns of a terminal; a narrower one is treated as this wide."""
-_ASCII_ROOM = 4
-"""Columns that stay free where ``…`` becomes ``...``, at the start and the end of a line."""
+_NARROWEST = 40  # columns of a terminal; a narrower one is treated as this wide
+_ASCII_ROOM = 4  # columns that stay free where ``…`` becomes ``...``, at the start and the end of a line
 _UNIT = re.compile(r"`[^`\n]*`\S*|'[^'\n]{0,60}'[^\s']*|\S+")
 """What a line is not broken in: code in backticks, a name in quotes, a word."""
 

@@ -18,8 +18,7 @@ ONE_THREAD = dict.fromkeys((*_VARIABLES, "VECLIB_MAXIMUM_THREADS"), "1")
 
 def threads_set() -> int | None:
     """Return the number of threads that the user has set, by the first of the variables; None if none is set."""
-    values = (os.environ.get(name) for name in ONE_THREAD)
-    given = next((value for value in values if value), None)
+    given = next((value for name in ONE_THREAD if (value := os.environ.get(name))), None)
     number = re.match(r"\s*(\d{1,4})", given or "")  # OpenMP allows `4,2`
     return None if given is None else max(1, int(number[1])) if number else 1
 

@@ -121,8 +121,7 @@ def explanation(code: Code) -> Explanation:
     page = files("graphspec.base.explanations").joinpath(f"{code[:3].lower()}.md").read_text(encoding="utf-8")
     section = next(found[2] for found in _SECTION.finditer(page) if found[1] == code)
     blocks = tuple(Block(m[1], m[2], m[3] or "", m[4]) for m in _BLOCK.finditer(section))
-    note = " ".join(_BLOCK.sub("", section).split())
-    return Explanation(code, note, blocks)
+    return Explanation(code, " ".join(_BLOCK.sub("", section).split()), blocks)
 
 
 def find(text: str) -> Code | None:

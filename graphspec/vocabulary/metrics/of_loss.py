@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 class OfLoss(Average):
     """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
-    of: ClassVar[type[Loss]]
-    """The loss."""
+    of: ClassVar[type[Loss]]  # the loss
     direction: ClassVar[Direction | None] = "down"
 
     def start(self, y_pred: Value, compute: Compute) -> MetricState:

@@ -166,8 +166,7 @@ class Counted(Thresholded):
 class _Count(Counted):
     """Base: one of the four counts."""
 
-    index: ClassVar[int]
-    """The index of the count in (tp, fp, tn, fn)."""
+    index: ClassVar[int]  # the index of the count in (tp, fp, tn, fn)
 
     def scores(self, *counts: Array) -> Array:
         return counts[self.index]
@@ -249,10 +248,8 @@ class _Point(Thresholded):
     """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
 
     instead = "set `class_id`"
-    best: ClassVar[str]
-    """The score that is the result."""
-    given: ClassVar[str]
-    """The score that is required, and the argument that says how much of it."""
+    best: ClassVar[str]  # the score that is the result
+    given: ClassVar[str]  # the score that is required, and the argument that says how much of it
     num_thresholds: Annotated[int, Field(ge=1, le=MAX_THRESHOLDS)] = Field(
         200, description="The number of thresholds, evenly spaced from 0 to 1."
     )

@@ -27,8 +27,7 @@ from graphspec.vocabulary.onnx_files.reading import (
 )
 
 # onnxruntime's session of a part of a file.
-SECONDS = 60.0
-"""How long a file may compute a few rows; one with a loop that never ends is stopped."""
+SECONDS = 60.0  # how long a file may compute a few rows; one with a loop that never ends is stopped
 
 
 def loaded(model: Any, *, optimised: bool = True) -> Any:

@@ -233,8 +233,7 @@ def _check_functions(model: Any) -> None:
     size(model.graph.node, (), 0)
 
 
-OLDEST_OPSET = 7
-"""The oldest opset that onnxruntime promises to compute."""
+OLDEST_OPSET = 7  # the oldest opset that onnxruntime promises to compute
 _SHOWN = 8  # values of a list in a message
 
 
@@ -323,8 +322,7 @@ def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     if not 0 < size <= Budget.WEIGHTS:
         text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {Budget.WEIGHTS / 2**30:.0f} are read"
         raise invalid(text)
-    data = _content(path)
-    return of_bytes(name, _in_one_piece(data, path.parent, folder))
+    return of_bytes(name, _in_one_piece(_content(path), path.parent, folder))
 
 
 def copy_of(message: Any) -> Any:

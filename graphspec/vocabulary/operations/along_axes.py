@@ -482,8 +482,7 @@ def cdist(g: Builder, x1: Value, x2: Value) -> Value:
     """The distances of all pairs of points on the last axis: (…, a, d), (…, b, d) → (…, a, b), float32."""
     a, b = as_float(g, x1), as_float(g, x2)
     apart = g.Unsqueeze(a, g.constant([a.rank - 1])) - g.Unsqueeze(b, g.constant([b.rank - 2]))
-    rank = max(a.rank, b.rank) + 1
-    return g.ReduceL2(apart, axes=(rank - 1,), keepdims=0)
+    return g.ReduceL2(apart, axes=(max(a.rank, b.rank),), keepdims=0)
 
 
 @operation

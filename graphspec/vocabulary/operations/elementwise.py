@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Value
 
 _LARGEST = 3.4028234663852886e38
-Formula = str | Callable[..., "Value"]
-"""An operator, or a function of the builder and the inputs."""
+Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs
 
 
 def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) -> Value:
@@ -242,8 +241,7 @@ def isclose(
     """Whether ``|x1 - x2| ≤ atol + rtol · |x2|``, bool; equal infinities are close."""
     a, b = as_float(g, x1), as_float(g, x2)
     limit = abs(b) * rtol + atol
-    finite = abs(b) <= _LARGEST
-    return (finite & (abs(a - b) <= limit)) | g.Equal(a, b)
+    return ((abs(b) <= _LARGEST) & (abs(a - b) <= limit)) | g.Equal(a, b)
 
 
 @operation

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Value
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
-EPSILON = 1e-7
-"""Keras's ``epsilon``."""
+EPSILON = 1e-7  # Keras's ``epsilon``
 Each = PositiveInt | tuple[PositiveInt, ...]
 _STEP = "The step of the window, one integer or one for each spatial axis"
 Sizes = Annotated[Each, FROM_LIST, Field(description="One integer, or one for each spatial axis.")]
@@ -121,8 +120,7 @@ def rms_normalization(
 ) -> Value:
     """``x / √(mean of x² + epsilon)`` over axes, times ``scale``."""
     x = as_float(g, x)
-    power = g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1)
-    y = x / g.Sqrt(power + epsilon)
+    y = x / g.Sqrt(g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1) + epsilon)
     return y if scale is None else y * as_float(g, scale)
 
 
@@ -236,8 +234,7 @@ def sparse_categorical_crossentropy(
     at = normalize_axis(axis, x.rank)
     if target.rank == x.rank and target.shape[-1] == 1:
         target = g.Squeeze(target, g.constant([target.rank - 1]))
-    chosen = hot(g, target, x.fixed(at), at)
-    weighted = chosen * log_probabilities(g, x, at, from_logits)
+    weighted = hot(g, target, x.fixed(at), at) * log_probabilities(g, x, at, from_logits)
     return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
@@ -258,8 +255,7 @@ def space_to_depth(g: Builder, x: Value, *, block_size: Block, data_format: Layo
     y = g.SpaceToDepth(channels_first(g, x, 2, data_format), blocksize=block_size)
     if data_format == "channels_last":
         return from_channels_first(g, y, data_format)
-    count = y.fixed(1)
-    order = np.arange(count).reshape(block_size**2, -1).T.reshape(-1)
+    order = np.arange(y.fixed(1)).reshape(block_size**2, -1).T.reshape(-1)
     return g.Gather(y, g.constant(order), axis=1)
 
 

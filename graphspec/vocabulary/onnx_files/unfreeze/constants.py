@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 _FLOATS = frozenset(["float16", "float32", "float64", "bfloat16"])
-_LARGEST = 1 << 26
-"""Elements of a tensor that is computed while the file is read."""
+_LARGEST = 1 << 26  # elements of a tensor that is computed while the file is read
 
 
 FROZEN = "leave `trainable` out: the frozen file runs as it is"

@@ -85,8 +85,7 @@ class Lowering:
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor.name, of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):
-            found = self.node(node, scope)
-            scope.update({name: v for name, v in zip(node.output, found, strict=False) if name})
+            scope.update({k: v for k, v in zip(node.output, self.node(node, scope), strict=False) if k})
         return [scope[name] for name in outputs]
 
     def _stored(self, name: str, tensor: Constant) -> Constant:

@@ -113,8 +113,7 @@ def _by_column(X: Value) -> bool:
     return X.kind in ("param", "constant") and (X.rank <= 1 or (X.rank == 2 and X.shape[0] == 1))
 
 
-_NEAR = 1e-6
-"""Constants of files are rounded to float32, and some are written with six digits."""
+_NEAR = 1e-6  # constants of files are rounded to float32, and some are written with six digits
 
 
 def whole_activation(g: Builder, made: Value) -> Value:
