@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
@@ -49,15 +50,23 @@ def invalid(
     return PydanticCustomError(code.value, "{message}", context)
 
 
-def only(allowed: Any, reason: str, hint: str = "leave it out") -> Callable[[Any], Any]:
-    """Return a validator for an argument of Keras that accepts one value only."""
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A validator for an argument of Keras that accepts one value only; ``message`` is the problem of every other one."""
 
-    def check(value: Any) -> Any:
-        if value != allowed:
-            raise invalid(f"must be {json.dumps(allowed)}, since {reason}", hint)
+    allowed: Any
+    message: str
+    hint: str
+
+    def __call__(self, value: Any) -> Any:
+        if value != self.allowed:
+            raise invalid(self.message, self.hint)
         return value
 
-    return check
+
+def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
+    """Return a validator for an argument of Keras that accepts one value only."""
+    return Only(allowed, f"must be {json.dumps(allowed)}, since {reason}", hint)
 
 
 class Neutral(NamedTuple):
@@ -288,22 +297,19 @@ class Registry(Generic[T]):
     def parse(self, value: Any) -> Any:
         """Return an instance for a name, a mapping with ``type``, or an instance.
 
-        Raises:
-            PydanticCustomError: a problem (see :func:`invalid`), or ``nested``. The context of ``nested`` contains the
-                ``errors`` of the inner model, each with its ``loc`` relative to this value.
+        A problem is raised as by :func:`invalid`, or as a PydanticCustomError ``nested``, whose context has the ``errors``
+        of the inner model, each with its ``loc`` relative to this value.
         """
         if value is None or isinstance(value, Config):  # the field's type decides whether null is allowed
             return value
-        if isinstance(value, str):
-            name, arguments, key = value, {}, None
-        elif isinstance(value, dict):
-            if not isinstance(value.get("type"), str):
-                text = f"needs `type`, the name of {with_article(self.kind)}"
-                raise invalid(text, self._hint_type(value), code=Code.MISSING_KEY)
-            name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
-        else:
+        if not isinstance(value, str | dict):
             text = f"must be the name of {with_article(self.kind)} or a mapping with its `type`"
             raise invalid(text, f"for example `{self.example}`", code=Code.WRONG_TYPE, show_value=True)
+        key = None if isinstance(value, str) else "type"
+        arguments = dict(value) if isinstance(value, dict) else {"type": value}
+        if not isinstance(name := arguments.pop("type", None), str):
+            text = f"needs `type`, the name of {with_article(self.kind)}"
+            raise invalid(text, self._hint_type(value), code=Code.MISSING_KEY)
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]

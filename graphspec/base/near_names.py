@@ -30,10 +30,9 @@ def _may_compare(name: str, known: Collection[str]) -> bool:
         return False
     budget[0] -= len(known)
     cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
-    if cost > budget[0]:
-        return False
-    budget[0] -= cost
-    return True
+    is_allowed = cost <= budget[0]
+    budget[0] -= cost if is_allowed else 0
+    return is_allowed
 
 
 def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:

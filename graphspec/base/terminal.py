@@ -93,16 +93,16 @@ def fitted(table: Table, width: int | None) -> tuple[list[str], list[str]]:
         ranked = sorted((k for k in shown if columns[k].drop), key=lambda k: columns[k].drop)
         spare = [k for k in ranked if grid.room(k) >= over]
         if spare:
-            grid.shorten(spare[-1], over)
+            grid.widths[spare[-1]] -= over
         elif ranked:
             shown.remove(ranked[0])
             left_out.append(plain(columns[ranked[0]].name))
         else:
             elastic = [k for k in shown if grid.is_elastic(k)]
             for k in elastic:
-                grid.shorten(k, min(grid.room(k), -(-over // len(elastic))))
+                grid.widths[k] -= min(grid.room(k), -(-over // len(elastic)))
             for k in sorted(shown, key=lambda k: -columns[k].least):
-                grid.shorten(k, min(grid.room(k), max(grid.width(shown) - width, 0)))
+                grid.widths[k] -= min(grid.room(k), max(grid.width(shown) - width, 0))
             break
     lines = grid.lines(shown, width)
     if table.rule:
@@ -135,8 +135,7 @@ class _Grid:
 
     def room(self, k: int) -> int:
         """Return how many columns of the terminal a column can give."""
-        elastic = next((each for row in self.rows if (each := _elastic(row[k]))), None)
-        if elastic:
+        if elastic := next((each for row in self.rows if (each := _elastic(row[k]))), None):
             least = max(elastic[1][0], display_width(self.header[k]) if self.header else 0)
             return max(self.widths[k] - least, 0)
         return max(self.widths[k] - self.columns[k].least, 0) if self.columns[k].cut else 0
@@ -144,9 +143,6 @@ class _Grid:
     def is_elastic(self, k: int) -> bool:
         """Return whether a column has bars or values over time, which take any width."""
         return any(_elastic(row[k]) for row in self.rows)
-
-    def shorten(self, k: int, by: int) -> None:
-        self.widths[k] -= by
 
     def lines(self, shown: Sequence[int], width: int | None) -> list[str]:
         """Return the lines of the header and the rows."""

@@ -179,8 +179,7 @@ def map_of(array: Array) -> np.memmap[Any, Any] | None:
 
 def mapped_files(arrays: Iterable[Array]) -> list[MappedFile]:
     """Return the files that these arrays map, each once."""
-    files = {id(f): f for a in arrays if (f := getattr(map_of(a), "source", None)) is not None}
-    return list(files.values())
+    return list({id(f): f for a in arrays if (f := getattr(map_of(a), "source", None)) is not None}.values())
 
 
 def describe_map(array: Array) -> dict[str, Any] | None:
@@ -188,12 +187,15 @@ def describe_map(array: Array) -> dict[str, Any] | None:
     owner = map_of(array)
     if owner is None or owner.mode not in ("r", "r+") or owner.filename is None:
         return None
-    offset = owner.offset + array.ctypes.data - owner.ctypes.data
-    file = os.path.abspath(owner.filename)  # noqa: PTH100 (a path may be bytes or text)
-    layout = {"dtype": array.dtype.str, "shape": list(array.shape), "strides": list(array.strides)}
     source: MappedFile | None = getattr(owner, "source", None)
-    fd = None if source is None or sys.platform == "win32" else source.fd
-    return {"file": os.fsdecode(file), "fd": fd, "offset": offset, **layout}
+    return {
+        "file": os.fsdecode(os.path.abspath(owner.filename)),  # noqa: PTH100 (a path may be bytes or text)
+        "fd": None if source is None or sys.platform == "win32" else source.fd,
+        "offset": owner.offset + array.ctypes.data - owner.ctypes.data,
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "strides": list(array.strides),
+    }
 
 
 def open_map(where: Mapping[str, Any]) -> Array:

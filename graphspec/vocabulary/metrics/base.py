@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr, create_model
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Metric")
 
 
-class Compute(Protocol):
-    """Compute the outputs of a graph in float64 from arrays, named like the graph's inputs and targets."""
+Compute = Callable[[Callable[[], "Graph"], Mapping[str, "Array"]], dict[str, "Array"]]
+"""Computes the outputs of a graph in float64 from arrays, named like the graph's inputs and targets.
 
-    def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs by name. ``make`` builds the graph; it is called once per set of array shapes."""
-
-
+Its first argument builds the graph; it is called once per set of array shapes.
+"""
 Direction = Literal["up", "down"]
 _PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
 TARGET_NAMES: dict[Targets, str] = {
@@ -158,9 +156,8 @@ class Metric(Config):
 
     def check_size(self, counters: tuple[int, ...]) -> list[Problem]:
         """Return GS403 if the counters would need too much memory."""
-        if (count := prod(counters)) <= MAX_COUNTERS:
-            return []
-        return self.error(f"needs {count:,} counters, at most {MAX_COUNTERS:,}", "measure fewer classes")
+        text = f"needs {prod(counters):,} counters, at most {MAX_COUNTERS:,}"
+        return self.error(text, "measure fewer classes") if prod(counters) > MAX_COUNTERS else []
 
     def check_class_axis(self, y_pred: Value, loss: Loss) -> list[Problem]:
         """Return GS403 unless the metric and the loss have the classes on the same axis."""

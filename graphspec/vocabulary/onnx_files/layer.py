@@ -131,7 +131,7 @@ class Onnx(Layer):
 
     def _unfrozen(self, g: Builder, inputs: Sequence[Value | None]) -> Value | tuple[Value, ...]:
         """Return the chosen values, computed by operators of the graph."""
-        from graphspec.vocabulary.onnx_files.unfreeze import lower_model, model_for_training
+        from graphspec.vocabulary.onnx_files.unfreeze import model_for_training, unfreeze
 
         file = self._content
         if file is None:
@@ -139,8 +139,9 @@ class Onnx(Layer):
             raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
         names, pairs = self._fed(file, inputs)
         fed = {port.name: value for port, value in pairs}
+        patterns = None if isinstance(self.trainable, bool) else self.trainable
         model, statistics = model_for_training(file), self.batch_statistics
-        outputs = lower_model(g, model, fed, names, self.trainable, batch_statistics=statistics)
+        outputs = unfreeze(g, model, fed, names, patterns, batch_statistics=statistics).outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _fed(self, file: OnnxFile, inputs: Sequence[Value | None]) -> tuple[tuple[str, ...], list[tuple[Port, Value]]]:

@@ -43,24 +43,19 @@ def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Arra
     """Return all outputs of a session; stop it, and raise TimeoutError, if they take longer than ``seconds``."""
     from onnxruntime import RunOptions
 
-    options, late = RunOptions(), list[bool]()
-
-    def stop() -> None:
-        late.append(True)
-        options.terminate = True
-
-    timer = Timer(seconds, stop)
+    options = RunOptions()
+    timer = Timer(seconds, setattr, (options, "terminate", True))
     timer.daemon = True
     timer.start()
     try:
         values: list[Array] = found.run(None, dict(feeds), options)
+        return values
     except Exception:
-        if late:
+        if options.terminate:
             raise TimeoutError from None
         raise
     finally:
         timer.cancel()
-    return values
 
 
 # The part of an ONNX file that computes chosen values, with other names, so that it fits into another graph.
@@ -109,12 +104,7 @@ def read_by(node: Any) -> set[str]:
     return found
 
 
-def splice(
-    model: Any,
-    prefix: str,
-    inputs: Mapping[str, str],
-    outputs: Sequence[tuple[str, str]],
-) -> Spliced:
+def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence[tuple[str, str]]) -> Spliced:
     """Return the nodes that compute ``outputs``. All other values are named ``<prefix>/<name>``.
 
     Constants become initializers, which every runtime and tool shows as such.
@@ -126,8 +116,9 @@ def splice(
     from onnx import helper
 
     found = Spliced()
-    nodes = needed_nodes(model.graph.node, [name for name, _ in outputs])
-    read = set[str]().union(*(read_by(node) for node in nodes), (name for name, _ in outputs))
+    chosen = [name for name, _ in outputs]
+    nodes = needed_nodes(model.graph.node, chosen)
+    read = set[str]().union(*map(read_by, nodes), chosen)
     names = {name: f"{prefix}/{name}" for name in _defined(model.graph)} | dict(inputs)
     computed = {name for node in nodes for name in node.output}
     for name, new in outputs:
@@ -369,7 +360,7 @@ def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Por
 
 def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
     """Return the inputs of a file that ``outputs`` depend on, in its order."""
-    read = set[str]().union(*(read_by(node) for node in needed_nodes(file.model.graph.node, outputs)), outputs)
+    read = set[str]().union(*map(read_by, needed_nodes(file.model.graph.node, outputs)), outputs)
     return [port for port in file.inputs if port.name in read]
 
 

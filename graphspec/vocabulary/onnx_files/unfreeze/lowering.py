@@ -213,9 +213,8 @@ class Lowering:
     def check_rows(self, nodes: Sequence[Node]) -> None:
         """Raise :class:`ShapeError` if a node lets the rows of a batch influence each other."""
         rows = RowAxes(nodes)
-        learning = [n for n in rows.mixing if not (n.op == "BatchNormalization" and n.attrs.get("training_mode"))]
-        if learning:
-            first = learning[0]
+        mixing = (n for n in rows.mixing if not (n.op == "BatchNormalization" and n.attrs.get("training_mode")))
+        if first := next(mixing, None):
             shapes = ", ".join(show(v.shape) for v in first.inputs if v is not None)
             origin = self.origins.get(first.name, f"'{first.name}'")
             why = ": a batch size or an order of axes is fixed in it" if self.batch else ""
@@ -231,7 +230,14 @@ def unfreeze(
     *,
     batch_statistics: bool = False,
 ) -> Unfrozen:
-    """Lower ``outputs`` of a file of opset 17 or newer; see :func:`graphspec.vocabulary.onnx_files.unfreeze.lower_model`."""
+    """Lower the nodes of a file that ``outputs`` need; ShapeErrors name the file's nodes.
+
+    Args:
+        model: an ``onnx.ModelProto`` of opset 17 or newer, without local functions and external data.
+        inputs: a value for each input that ``outputs`` need, by its name in the file.
+        patterns: the names of the tensors that train, with ``*``; None for all tensors in the places of weights.
+        batch_statistics: whether BatchNormalization normalizes by the batch in training, and moves its statistics.
+    """
     graph = model.graph
     if graph.sparse_initializer:
         raise refuse("cannot be trained: its file has sparse weights")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Array, Layout, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, refuse
@@ -171,7 +170,9 @@ class Weights:
         """Raise :class:`ShapeError` for a pattern that names no tensor of the file."""
         for pattern in self.patterns or ():
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise no_match(pattern, names)
+                shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4]) + (", …" if len(names) > 4 else "")
+                text = f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name"
+                raise refuse(text, f"its weights are {shown}; `trainable: true` trains all of them")
 
 
 def _scales_or_shifts(kind: type[Op]) -> bool:
@@ -211,13 +212,3 @@ def _moved(Y: Value, X: Value, axis: int) -> int | None:
         a, b = X.shape[axis], Y.shape[axis]  # channels that were in groups
         return axis if a == b or (isinstance(a, int) and isinstance(b, int) and a > 0 and b % a == 0) else None
     return None
-
-
-def no_match(pattern: str, names: Collection[str]) -> ShapeError:
-    """Return the error of a pattern that names no tensor."""
-    shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4])
-    return refuse(
-        f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name",
-        f"its weights are {shown}{', …' if len(names) > 4 else ''}; `trainable: true` trains all of them",
-        key="trainable",
-    )
