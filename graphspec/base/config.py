@@ -308,8 +308,8 @@ class Registry(Generic[T]):
         key = None if isinstance(value, str) else "type"
         arguments = dict(value) if isinstance(value, dict) else {"type": value}
         if not isinstance(name := arguments.pop("type", None), str):
-            text = f"needs `type`, the name of {with_article(self.kind)}"
-            raise invalid(text, self._hint_type(value), code=Code.MISSING_KEY)
+            text, hint = f"needs `type`, the name of {with_article(self.kind)}", self._hint_type(dict(value))
+            raise invalid(text, hint, code=Code.MISSING_KEY)
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]

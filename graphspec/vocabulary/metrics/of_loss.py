@@ -101,51 +101,26 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
 
 
 # Errors of heads that predict numbers, and the coefficient of determination.
-_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant."
-_MEAN_OF = {  # names, the name in the logs, and what follows "Mean of" in the docstring
-    regression.MeanSquaredError: (
-        "MeanSquaredError mean_squared_error mse MSE",
-        "mean_squared_error",
-        "``(y_pred - y_true)²`` over all units and rows.",
-    ),
-    regression.MeanAbsoluteError: (
-        "MeanAbsoluteError mean_absolute_error mae MAE",
-        "mean_absolute_error",
-        "``|y_pred - y_true|`` over all units and rows.",
-    ),
-    regression.MeanAbsolutePercentageError: (
-        "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
-        "mean_absolute_percentage_error",
-        "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.",
-    ),
+_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant"
+_MEAN_OF: dict[type[Loss], tuple[str, str]] = {  # names besides those of the loss, and what follows "Mean of"
+    regression.MeanSquaredError: ("mse MSE", "``(y_pred - y_true)²`` {}"),
+    regression.MeanAbsoluteError: ("mae MAE", "``|y_pred - y_true|`` {}"),
+    regression.MeanAbsolutePercentageError: ("mape MAPE", "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` {}"),
     regression.MeanSquaredLogarithmicError: (
-        "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE",
-        "mean_squared_logarithmic_error",
-        "``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.",
+        "msle MSLE",
+        "``(log(1 + y_pred) - log(1 + y_true))²`` {}; both are at least 1e-7",
     ),
-    regression.LogCosh: (
-        "LogCoshError log_cosh_error log_cosh",
-        "logcosh",
-        "``log cosh(y_pred - y_true)`` over all units and rows.",
-    ),
-    regression.Poisson: (
-        "Poisson poisson",
-        "poisson",
-        "``y_pred - y_true · log(y_pred + 1e-7)`` over all units and rows.\n\n" + _LIKELIHOOD,
-    ),
-    classes.Hinge: ("Hinge hinge", "hinge", "``max(1 - y_true · y_pred, 0)`` over all units and rows."),
-    classes.SquaredHinge: (
-        "SquaredHinge squared_hinge",
-        "squared_hinge",
-        "``max(1 - y_true · y_pred, 0)²`` over all units and rows.",
-    ),
+    regression.Poisson: ("", f"``y_pred - y_true · log(y_pred + 1e-7)`` {{}}.\n\n{_LIKELIHOOD}"),
+    classes.Hinge: ("", "``max(1 - y_true · y_pred, 0)`` {}"),
+    classes.SquaredHinge: ("", "``max(1 - y_true · y_pred, 0)²`` {}"),
 }
-
-
-for _loss, (_names, _label, _text) in _MEAN_OF.items():
+_SHAPES = "Shapes: head (N, …, units), targets of the same shape"
+for _loss, (_names, _text) in _MEAN_OF.items():
     _signs = ", -1 (or 0) and 1" if issubclass(_loss, classes.Margin) else ""
-    _shapes = f"head (N, …, units), targets of the same shape{_signs}. Masked rows do not count."
-    add_row(_names, OfLoss, f"Mean of {_text}\n\nShapes: {_shapes}", of=_loss, label=_label)
+    _text = f"Mean of {_text.format('over all units and rows')}.\n\n{_SHAPES}{_signs}. Masked rows do not count."
+    add_row(f"{_loss.__name__} {_loss.label} {_names}", OfLoss, _text, of=_loss)
+_text = f"Mean of ``log cosh(y_pred - y_true)`` over all units and rows.\n\n{_SHAPES}. Masked rows do not count."
+add_row("LogCoshError log_cosh_error log_cosh", OfLoss, _text, of=regression.LogCosh, label="logcosh")
 if not TYPE_CHECKING:
     __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 

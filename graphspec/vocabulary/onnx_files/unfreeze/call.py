@@ -138,7 +138,7 @@ def _constant(X: Value) -> bool:
     return True
 
 
-Known = Constant | Value | None
+Known = Constant | Value | None  # what stands for a tensor of the file; None if no node that can be lowered computes it
 Found = Sequence[Known]
 
 

@@ -21,6 +21,7 @@ from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
+    Known,
     as_declared,
     batch_size,
     emit,
@@ -45,8 +46,6 @@ from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
 
-Known = Constant | Value | None
-"""What stands for a tensor of the file; None if a node that cannot be lowered computes it."""
 _SHOWN = 4  # nodes of one operator in a message
 
 
