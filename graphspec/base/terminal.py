@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from graphspec.base.document import (
-    Bar,
-    Block,
-    Cards,
-    Cell,
-    Code,
-    Column,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Items,
-    Row,
-    Spark,
-    Table,
-    Tabs,
-    Text,
-    plain,
-)
+from graphspec.base import document
+from graphspec.base.document import Bar, Block, Cell, Column, Inline, Row, Spark, Table, plain
 from graphspec.base.text import Scale, display_width, printable, shorten_end, shorten_middle, sparkline, wrapped
 
 _BARS = (4, 30)  # columns of the longest bar
@@ -35,26 +16,26 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
     """Yield the lines of blocks for a terminal of ``width`` columns; None for files and pipes, where nothing is cut."""
     for block in blocks:
         match block:
-            case Text(content=content) | Heading(content=content):
+            case document.Text(content=content) | document.Heading(content=content):
                 yield from paragraph(plain(content), width)
-            case Items(entries=entries, indent=indent):
+            case document.Items(entries=entries, indent=indent):
                 for entry in entries:
                     yield from paragraph(plain(entry), width, indent, "  ")
-            case Facts(entries=entries):
+            case document.Facts(entries=entries):
                 yield from table_lines(Table([Column(cut="middle"), Column(wrap=True)], entries), width)
             case Table():
                 yield from table_lines(block, width)
-            case Code(text=text):
+            case document.Code(text=text):
                 yield from printable(text).split("\n")
-            case Figure(title=title, drawing=drawing, below=below):
+            case document.Figure(title=title, drawing=drawing, below=below):
                 yield from paragraph(f"{title}: {drawing.about}", width)
                 yield from lines_of(below, width)
-            case Group(blocks=inner) | Folded(blocks=inner):
+            case document.Group(blocks=inner) | document.Folded(blocks=inner):
                 yield from lines_of(inner, width)
-            case Cards(cards=cards):
+            case document.Cards(cards=cards):
                 for card in cards:
                     yield from lines_of(card, width)
-            case Tabs(parts=parts):
+            case document.Tabs(parts=parts):
                 for _, title, inner in parts:
                     yield title
                     yield from lines_of(inner, width)

@@ -142,9 +142,8 @@ def near(text: str) -> list[Code]:
             close = [code for code in Code if code.startswith(name[:3])]
         return close[:_NEAR]
     word = re.sub(r"[^A-Z]+", " ", name).strip().lower()
-    told = [
-        code for code in Code if word and (word in code.summary.lower() or word in code.name.lower().replace("_", " "))
-    ]
+    texts = {code: (code.summary.lower(), code.name.lower().replace("_", " ")) for code in Code}
+    told = [code for code, (summary, name) in texts.items() if word and (word in summary or word in name)]
     if not told and (hint := did_you_mean(text.strip(), [code.summary for code in Code], quote="")):
         told = [code for code in Code if code.summary in hint]
     return told[:_NEAR]

@@ -73,10 +73,8 @@ def value_synonym(key: str, value: Any) -> str | None:
 @cache
 def tables() -> Mapping[str, Mapping[str, str]]:
     """Return the synonyms by the name of a class, or of one that it is derived from: as written, and folded."""
-    return {
-        name: {_folded(key): target for key, target in table.items()} | dict(table)
-        for name, table in tables_of("keys").items()
-    }
+    raw = tables_of("keys").items()
+    return {name: {_folded(key): target for key, target in table.items()} | dict(table) for name, table in raw}
 
 
 def _folded(key: str) -> str:

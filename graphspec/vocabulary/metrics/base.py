@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr, create_model
@@ -28,6 +28,7 @@ Compute = Callable[[Callable[[], "Graph"], Mapping[str, "Array"]], dict[str, "Ar
 Its first argument builds the graph; it is called once per set of array shapes.
 """
 Direction = Literal["up", "down"]
+Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 _PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
 TARGET_NAMES: dict[Targets, str] = {
     "ids": "class ids",

@@ -15,6 +15,7 @@ from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_proba
 from graphspec.vocabulary.metrics.base import (
     METRICS,
     TARGET_NAMES,
+    Ignored,
     Metric,
     add_row,
     check_axis,
@@ -195,7 +196,6 @@ class ConfusionMatrix(Metric):
 
 NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
 Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
-Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
 SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
 

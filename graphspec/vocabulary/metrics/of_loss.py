@@ -18,6 +18,7 @@ from graphspec.vocabulary.metrics.base import (
     Average,
     Compute,
     Direction,
+    Ignored,
     Metric,
     MetricState,
     add_row,
@@ -256,11 +257,10 @@ def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     """Return a GS403 warning if only one of metric and loss expects logits."""
     if metric.from_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
         return []
-    own, other, value = (
-        ("logits", "probabilities", "false") if metric.from_logits else ("probabilities", "logits", "true")
-    )
+    own, other = ("logits", "probabilities") if metric.from_logits else ("probabilities", "logits")
     text = f"expects {own}, but {type(loss).__name__} expects {other}"
-    return metric.warning(text, f"set `from_logits: {value}` in the metric")  # type: ignore[no-any-return]
+    hint = f"set `from_logits: {str(not metric.from_logits).lower()}` in the metric"
+    return metric.warning(text, hint)  # type: ignore[no-any-return]
 
 
 @METRICS.add("BinaryCrossentropy", "binary_crossentropy", "bce", "BCE")
@@ -313,9 +313,7 @@ class SparseCategoricalCrossentropy(_Categorical):
 
     label, of = "sparse_categorical_crossentropy", crossentropy.SparseCategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-    ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
-        None
-    )
+    ignore_class: Ignored = None
 
 
 @METRICS.add("KLDivergence", "kl_divergence")

@@ -178,9 +178,9 @@ COUNTS = (
     ("TrueNegatives true_negatives", "up", "at or below the threshold with the target 0"),
     ("FalseNegatives false_negatives", "down", "at or below the threshold with a nonzero target"),
 )
-_OF_THE_SAME_SHAPE = "Shapes: head (N, …, units), targets of the same shape"
+_SAME_SHAPE = "Shapes: head (N, …, units), targets of the same shape"
 for _index, (_names, _direction, _which) in enumerate(COUNTS):
-    _shapes = f"{_OF_THE_SAME_SHAPE}; one result per threshold. Masked rows do not count."
+    _shapes = f"{_SAME_SHAPE}; one result per threshold. Masked rows do not count."
     add_row(_names, _Count, f"The number of values {_which}.\n\n{_shapes}", index=_index, direction=_direction)
 
 
@@ -230,13 +230,13 @@ RETRIEVALS = {
     "Recall recall": (3, "nonzero targets whose value is above the threshold: ``tp / (tp + fn)``"),
 }
 for _names, (_index, _which) in RETRIEVALS.items():
-    _shapes = f"{_OF_THE_SAME_SHAPE}, zero or nonzero; with ``class_id`` or ``top_k`` also class\nids (N, …)."
+    _shapes = f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` or ``top_k`` also class\nids (N, …)."
     _shapes += " One result per threshold. Masked rows do not count."
     add_row(_names, _Retrieval, f"The fraction of the {_which}.\n\n{_shapes}", wrong=_index)
 
 
 # Areas under curves, and points on curves, from the confusion counts at many thresholds.
-MAX_THRESHOLDS = 1_000_000  # thresholds that one metric may evaluate
+MOST = 1_000_000  # thresholds that one metric may evaluate
 
 
 def _even(count: int) -> Array:
@@ -250,7 +250,7 @@ class _Point(Thresholded):
     instead = "set `class_id`"
     best: ClassVar[str]  # the score that is the result
     given: ClassVar[str]  # the score that is required, and the argument that says how much of it
-    num_thresholds: Annotated[int, Field(ge=1, le=MAX_THRESHOLDS)] = Field(
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = Field(
         200, description="The number of thresholds, evenly spaced from 0 to 1."
     )
     class_id: ClassId = None
@@ -291,9 +291,7 @@ for _best, _given, _text in (
 ):
     _names = f"{_best.title()}At{_given.title()} {_best}_at_{_given}"
     _text = f"The largest {_best} over all thresholds at which the {_given} is at least ``{_given}``.\n\n{_text}"
-    _text += (
-        f"{_OF_THE_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
-    )
+    _text += f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
     _fields = {_given: (Rate, Field(description=f"The required {_given}."))}
     add_row(_names, _Point, _text, fields=_fields, best=_best, given=_given)
 if not TYPE_CHECKING:
@@ -317,9 +315,7 @@ class AUC(Metric):
 
     label = "auc"
     instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
-    num_thresholds: Annotated[int, Field(ge=2, le=MAX_THRESHOLDS, description="The number of points of the curve.")] = (
-        200
-    )
+    num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
         "interpolation",

@@ -108,9 +108,8 @@ def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> lis
 
 def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> bool:
     """Return whether ``sizes`` are ``shape``, with the fixed ``batch`` for N, and perhaps one -1."""
-    return len(shape) == len(sizes) and all(
-        d in (e, -1) or (e == "N" and d == batch) for d, e in zip(sizes, shape, strict=True)
-    )
+    pairs = list(zip(sizes, shape, strict=False))
+    return len(shape) == len(sizes) and all(d in (e, -1) or (e == "N" and d == batch) for d, e in pairs)
 
 
 def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:

@@ -243,9 +243,8 @@ def unfreeze(
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
     weights.check_patterns(float_names(graph))
-    lowering = Lowering(
-        g, opset_of(model) or OPSET, weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
-    )
+    opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
+    lowering = Lowering(g, opset, weights, batch, batch_statistics, count_readers(graph))
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
     with g.part("inputs"):
