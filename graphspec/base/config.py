@@ -306,10 +306,11 @@ class Registry(Generic[T]):
             text = f"must be the name of {with_article(self.kind)} or a mapping with its `type`"
             raise invalid(text, f"for example `{self.example}`", code=Code.WRONG_TYPE, show_value=True)
         key = None if isinstance(value, str) else "type"
-        arguments = dict(value) if isinstance(value, dict) else {"type": value}
-        if not isinstance(name := arguments.pop("type", None), str):
-            text, hint = f"needs `type`, the name of {with_article(self.kind)}", self._hint_type(dict(value))
-            raise invalid(text, hint, code=Code.MISSING_KEY)
+        arguments: dict[str, Any] = {"type": value} if isinstance(value, str) else dict(value)
+        if not isinstance(arguments.get("type"), str):
+            text = f"needs `type`, the name of {with_article(self.kind)}"
+            raise invalid(text, self._hint_type(arguments), code=Code.MISSING_KEY)
+        name = arguments.pop("type")
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]

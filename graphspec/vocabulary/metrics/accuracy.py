@@ -11,16 +11,8 @@ from pydantic import Field
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import Targets, producer
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Average,
-    Metric,
-    check_classes,
-    check_classifies,
-    check_threshold,
-    ids,
-    matching,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
@@ -39,10 +31,10 @@ class AccuracyOfLoss(Metric):
     label = "accuracy"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return _FAMILY[matching(loss, y_pred)](name=self.key)
+        return _FAMILY[base.matching(loss, y_pred)](name=self.key)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+        return base.check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 class _Share(Average):
@@ -83,7 +75,7 @@ class BinaryAccuracy(_Share):
     threshold: float = Field(0.5, description="A larger value predicts 1.")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_threshold(self, self.threshold, loss)
+        return base.check_threshold(self, self.threshold, loss)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = (y_pred > self.threshold) == y_true

@@ -12,27 +12,8 @@ from pydantic import Field, model_validator
 from graphspec.base.config import Ints, Positive, PositiveInt, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    TARGET_NAMES,
-    Ignored,
-    Metric,
-    add_row,
-    check_axis,
-    check_classifies,
-    check_fixed,
-    check_results,
-    check_threshold,
-    dense,
-    divide,
-    from_end,
-    has_logits,
-    ids,
-    one_each,
-    rows,
-    targets_of,
-    units,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Ignored, Metric, add_row, divide, rows, units
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
@@ -58,15 +39,15 @@ class FScore(Metric):
     )
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        if found := check_fixed(self, y_pred):
+        if found := base.check_fixed(self, y_pred):
             return found
         if self.threshold is None and units(y_pred) == 1:
             text = "uses the largest value of a row, but the head has only one value"
             return self.error(text, "set `threshold: 0.5`")
-        return [] if self.average else check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
+        return [] if self.average else base.check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if self.threshold is not None and has_logits(loss):
+        if self.threshold is not None and base.has_logits(loss):
             text = f"compares the head's values with {self.threshold:g}, but they are logits"
             return self.warning(text, "end the head in a sigmoid, with `from_logits: false` in the loss")
         if self.threshold is None and loss.binary:
@@ -77,13 +58,13 @@ class FScore(Metric):
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
         if self.average is not None:
             return None
-        return one_each("class", y_pred) if labels is None else list(labels)
+        return base.one_each("class", y_pred) if labels is None else list(labels)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
         return (3, units(y_pred))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
-        y_true, y_pred = rows(dense(y_true, y_pred)).astype(np.float64), rows(y_pred)
+        y_true, y_pred = rows(base.dense(y_true, y_pred)).astype(np.float64), rows(y_pred)
         if self.threshold is None:
             positive = (y_pred >= y_pred.max(-1, keepdims=True)) & (np.abs(y_pred) > 1e-9)
         else:
@@ -168,14 +149,14 @@ class ConfusionMatrix(Metric):
         return []
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_fixed(self, y_pred)
+        return base.check_fixed(self, y_pred)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if found := check_classifies(self, y_pred, loss):
+        if found := base.check_classifies(self, y_pred, loss):
             return found
         if units(y_pred) == 1:
-            return check_threshold(self, self.threshold, loss)
-        if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
+            return base.check_threshold(self, self.threshold, loss)
+        if base.targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
             text = f"counts one class per row, but with {type(loss).__name__} several may apply"
             return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
         return []
@@ -187,7 +168,7 @@ class ConfusionMatrix(Metric):
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
             return pairs(y_true > 0.5, y_pred > self.threshold, 2)
-        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else ids(y_true, y_pred)
+        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else base.ids(y_true, y_pred)
         return pairs(t, y_pred.argmax(-1), y_pred.shape[-1])
 
     def finish(self, counters: Array) -> float | Array:
@@ -251,7 +232,7 @@ class _Segments(Overlap):
         return self.num_classes
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return from_end(self, y_pred)
+        return base.from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.sparse_y_pred:
@@ -262,7 +243,7 @@ class _Segments(Overlap):
                 text = f"expects class ids, but the head outputs the values of a {op.activation}"
                 return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
             return []
-        if found := check_axis(self, self.axis, y_pred):
+        if found := base.check_axis(self, self.axis, y_pred):
             return found
         classes = y_pred.shape[self.axis]
         text = f"has {self.num_classes} classes, but the head has {classes}"
@@ -292,11 +273,11 @@ class _Sparse(_Segments):
         return y_true if self.sparse_y_true else super().true_ids(y_true)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        targets = targets_of(loss)
+        targets = base.targets_of(loss)
         if self.sparse_y_true == (targets == "ids") or (self.sparse_y_true and self.sparse_y_pred):
             return []
-        text = f"expects {TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
-        text += f", but the targets of {type(loss).__name__} are {TARGET_NAMES[targets]}"
+        text = f"expects {base.TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
+        text += f", but the targets of {type(loss).__name__} are {base.TARGET_NAMES[targets]}"
         return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
 
 
@@ -340,7 +321,7 @@ class BinaryIoU(_Chosen):
         return 2
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_threshold(self, self.threshold, loss)
+        return base.check_threshold(self, self.threshold, loss)
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         return pairs(y_true, y_pred >= self.threshold, 2)

@@ -13,30 +13,8 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
 from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Average,
-    Compute,
-    Direction,
-    Ignored,
-    Metric,
-    MetricState,
-    add_row,
-    check_axis,
-    check_classes,
-    check_classifies,
-    check_fixed,
-    check_results,
-    divide,
-    from_end,
-    has_logits,
-    matching,
-    one_each,
-    rows,
-    total,
-    units,
-    visible,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -47,9 +25,9 @@ class OfLoss(Average):
     """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
     of: ClassVar[type[Loss]]  # the loss
-    direction: ClassVar[Direction | None] = "down"
+    direction: ClassVar[base.Direction | None] = "down"
 
-    def start(self, y_pred: Value, compute: Compute) -> MetricState:
+    def start(self, y_pred: Value, compute: base.Compute) -> base.MetricState:
         return _MeanOfLoss(self, y_pred, self.of(**self.model_dump(exclude={"name"})), compute)
 
 
@@ -59,16 +37,16 @@ class Along(OfLoss):
     axis: Axis = -1
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return from_end(self, y_pred)
+        return base.from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_axis(self, self.axis, y_pred)
+        return base.check_axis(self, self.axis, y_pred)
 
 
-class _MeanOfLoss(MetricState):
+class _MeanOfLoss(base.MetricState):
     """The state of the mean of a loss."""
 
-    def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: Compute) -> None:
+    def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: base.Compute) -> None:
         super().__init__(metric, y_pred)
         self._loss, self._compute = loss, compute
 
@@ -79,9 +57,9 @@ class _MeanOfLoss(MetricState):
         y_true = y_true.reshape([int(d) for d in target.shape])  # (N,) and (N, 1) are compatible
         feeds = {"y_true": y_true, "y_pred": y_pred}
         outputs = self._compute(lambda: values_of(self._loss, head, target), feeds)
-        values = visible(outputs["values"], mask)
+        values = base.visible(outputs["values"], mask)
         if "counts" in outputs:
-            values = values[visible(outputs["counts"], mask)]
+            values = values[base.visible(outputs["counts"], mask)]
         return total(values)
 
 
@@ -176,16 +154,16 @@ class R2Score(Metric):
     num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        found = check_fixed(self, y_pred)
+        found = base.check_fixed(self, y_pred)
         if found or self.class_aggregation:
             return found
-        return check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
+        return base.check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
 
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
-        return None if self.class_aggregation else one_each("output", y_pred)
+        return None if self.class_aggregation else base.one_each("output", y_pred)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
-        return (4, units(y_pred))
+        return (4, base.units(y_pred))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         y_true, y_pred = (rows(y).astype(np.float64) for y in (y_true, y_pred))
@@ -220,7 +198,7 @@ class CategoricalHinge(OfLoss):
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred, "use `hinge`")
+        return base.check_classes(self, y_pred, "use `hinge`")
 
 
 # Cross-entropies and divergences between targets and predicted probabilities.
@@ -236,9 +214,9 @@ class CrossentropyOfLoss(Metric):
     direction = "down"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        family, axis = matching(loss, y_pred), getattr(loss, "axis", None)
+        family, axis = base.matching(loss, y_pred), getattr(loss, "axis", None)
         axis = axis if isinstance(axis, int) else -1  # overlap losses have several axes or null
-        own: dict[str, Any] = {"name": self.key, "from_logits": loss is not None and has_logits(loss)}
+        own: dict[str, Any] = {"name": self.key, "from_logits": loss is not None and base.has_logits(loss)}
         if family == "binary":
             return BinaryCrossentropy(**own)
         if family == "categorical":
@@ -247,7 +225,7 @@ class CrossentropyOfLoss(Metric):
         return SparseCategoricalCrossentropy(**own, ignore_class=ignored, axis=axis).resolve(loss, y_pred)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+        return base.check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 _FOLLOWS = "use `crossentropy`, which follows the loss"
@@ -255,7 +233,7 @@ _FOLLOWS = "use `crossentropy`, which follows the loss"
 
 def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     """Return a GS403 warning if only one of metric and loss expects logits."""
-    if metric.from_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
+    if metric.from_logits == base.has_logits(loss) or not hasattr(loss, "from_logits"):
         return []
     own, other = ("logits", "probabilities") if metric.from_logits else ("probabilities", "logits")
     text = f"expects {own}, but {type(loss).__name__} expects {other}"
@@ -347,8 +325,8 @@ class Correlation(Metric):
         if self.axis in (0, -y_pred.rank):
             if y_pred.rank > 2:
                 return self.error("needs a head (batch, units) to correlate along the batch", "use `axis: -1`")
-            return check_fixed(self, y_pred)
-        if found := check_axis(self, self.axis, y_pred):
+            return base.check_fixed(self, y_pred)
+        if found := base.check_axis(self, self.axis, y_pred):
             return found
         if y_pred.shape[self.axis] == 1:
             text = f"correlates the values of a row along axis {self.axis}, but there is only one value"
@@ -356,7 +334,7 @@ class Correlation(Metric):
         return []
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
-        return (6, units(y_pred)) if self.axis == 0 else (2,)
+        return (6, base.units(y_pred)) if self.axis == 0 else (2,)
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         x, y = y_true.astype(np.float64), y_pred.astype(np.float64)
@@ -432,7 +410,7 @@ class Mean(Average):
         return []
 
     def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
-        return total(visible(y_pred, mask))
+        return total(base.visible(y_pred, mask))
 
 
 @METRICS.add("Sum", "sum")

@@ -12,19 +12,8 @@ from pydantic import Field, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Targets
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Metric,
-    add_row,
-    check_classes,
-    check_fixed,
-    dense,
-    divide,
-    has_logits,
-    rows,
-    units,
-    width,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Metric, add_row, dense, divide, rows, units, width
 from graphspec.vocabulary.metrics.of_loss import check_logits
 
 if TYPE_CHECKING:
@@ -112,7 +101,7 @@ class Thresholded(Metric):
         raise NotImplementedError
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if has_logits(loss):
+        if base.has_logits(loss):
             text = "compares the head's values with thresholds from 0 to 1, but they are logits"
             return self.warning(text, "end the head in a sigmoid or softmax, with `from_logits: false` in the loss")
         return []
@@ -346,7 +335,9 @@ class AUC(Metric):
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         hint = "leave `multi_label` out"
-        if found := check_fixed(self, y_pred) or (check_classes(self, y_pred, hint) if self.multi_label else []):
+        if found := base.check_fixed(self, y_pred) or (
+            base.check_classes(self, y_pred, hint) if self.multi_label else []
+        ):
             return found
         count = units(y_pred)
         if self.num_labels not in (None, count):

@@ -16,15 +16,8 @@ from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.reading import (
-    OnnxFile,
-    Port,
-    at_opset,
-    copy_of,
-    subgraphs,
-    unsupported,
-    weight_names,
-)
+from graphspec.vocabulary.onnx_files import reading
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, copy_of, subgraphs, weight_names
 
 # onnxruntime's session of a part of a file.
 SECONDS = 60.0  # how long a file may compute a few rows; one with a loop that never ends is stopped
@@ -386,8 +379,8 @@ def _element_type(dtype: str) -> int:
 def _converted(file: OnnxFile, opset: int) -> Any:
     if file.opset > opset:
         text = f"'{file.name}' has opset {file.opset}, newer than {opset}"
-        raise unsupported(text, f"use opset {file.opset} or newer")
-    return file.model if not file.opset else at_opset(file.model, opset)
+        raise reading.unsupported(text, f"use opset {file.opset} or newer")
+    return file.model if not file.opset else reading.at_opset(file.model, opset)
 
 
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -412,7 +405,8 @@ def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
     for output in loaded(model, optimised=False).get_outputs():
         kind = output.type.removeprefix("tensor(").removesuffix(")")
         if not output.type.startswith("tensor("):
-            raise unsupported(f"has '{output.name}', which is no tensor but {output.type}", "choose another output")
+            text = f"has '{output.name}', which is no tensor but {output.type}"
+            raise reading.unsupported(text, "choose another output")
         dtypes[output.name] = _DTYPES.get(kind, kind)
     return dtypes
 

@@ -15,20 +15,8 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations.base import (
-    Axes,
-    Axis,
-    AxisOrNone,
-    Function,
-    KeepDims,
-    add_row,
-    is_integer,
-    number,
-    numbers,
-    operation,
-    promoted,
-    truth,
-)
+from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, add_row, number, numbers, operation
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -138,8 +126,8 @@ REDUCTIONS: dict[str, tuple[Reduction, str]] = {
     "min": (extreme("ReduceMin"), "The smallest element over axes. Equal ones share the gradient."),
     "amax": (extreme("ReduceMax"), "The largest element over axes, as ``ops.max``."),
     "amin": (extreme("ReduceMin"), "The smallest element over axes, as ``ops.min``."),
-    "any": (extreme("ReduceMax", truth), "Whether an element over axes is not 0, bool."),
-    "all": (extreme("ReduceMin", truth), "Whether no element over axes is 0, bool."),
+    "any": (extreme("ReduceMax", base.truth), "Whether an element over axes is not 0, bool."),
+    "all": (extreme("ReduceMin", base.truth), "Whether no element over axes is 0, bool."),
     "var": (variance, "The variance over axes: the mean squared distance from the mean, float32."),
     "std": (
         lambda g, x, axes, keepdims: g.Sqrt(variance(g, x, axes, keepdims)),
@@ -175,7 +163,7 @@ for _name, (_reduction, _text) in REDUCTIONS.items():
 @operation
 def count_nonzero(g: Builder, x: Value, *, axis: Axes = None) -> Value:
     """The number of elements over axes that are not 0, int64."""
-    return total(g, number(g, truth(g, x)), axes_of(axis, x), False)
+    return total(g, number(g, base.truth(g, x)), axes_of(axis, x), False)
 
 
 def _where_extreme(op: str, g: Builder, x: Value, *, axis: int | None, keepdims: bool) -> Value:
@@ -196,7 +184,7 @@ for _name, _op, _word in (("argmax", "ArgMax", "largest"), ("argmin", "ArgMin", 
 def as_indices(g: Builder, X: Value) -> Value:
     """Return integers as int64; other inputs are no indices (GS306)."""
     hint = "convert them with `ops.cast`, dtype int64"
-    sound = is_integer(X) and not X.type.is_string
+    sound = base.is_integer(X) and not X.type.is_string
     need(sound, f"needs integers as indices, got {X.type}", code=Code.WRONG_DTYPE, hint=hint)
     return cast_to(g, X, "int64")
 
@@ -543,7 +531,7 @@ def _trace(g: Builder, x: Value, **where: int) -> Value:
     return g.ReduceSum(line, g.constant([line.rank - 1]), keepdims=0)
 
 
-DIAGONALS: dict[str, tuple[Function, str]] = {
+DIAGONALS: dict[str, tuple[base.Function, str]] = {
     "diagonal": (_diagonal, "The diagonal over two axes of fixed size, as a new last axis."),
     "trace": (_trace, "The sum of the diagonal over two axes of fixed size."),
 }
@@ -581,7 +569,7 @@ def _percentile(g: Builder, x: Value, *, q: float | tuple[float, ...], **how: An
     return _quantile(g, x, q=tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100, **how)
 
 
-QUANTILES: dict[str, tuple[Function, str]] = {
+QUANTILES: dict[str, tuple[base.Function, str]] = {
     "quantile": (_quantile, "The element below which a part ``q`` of the elements is"),
     "percentile": (_percentile, "The element below which ``q`` percent of the elements are"),
 }
@@ -595,7 +583,7 @@ def select(g: Builder, *inputs: Value) -> Value:
     """Where the first condition is true, the first choice, else by the second one: conditions, as many choices; then 0."""
     count = len(inputs) // 2
     need(len(inputs) == 2 * count, "needs as many choices as conditions", code=Code.WRONG_INPUT_COUNT, key="inputs")
-    choices = promoted(g, *inputs[count:])
+    choices = base.promoted(g, *inputs[count:])
     found = g.constant(0, choices[0].dtype)
     for condition, choice in zip(inputs[:count][::-1], choices[::-1], strict=True):
         found = g.Where(cast_to(g, condition, "bool"), choice, found)
@@ -632,7 +620,7 @@ def slice_update(
     start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
 ) -> Value:
     """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
-    x, part = promoted(g, inputs, updates)
+    x, part = base.promoted(g, inputs, updates)
     need(len(start_indices) == x.rank == part.rank, "needs a number for each axis", key="start_indices")
     before, after, inside = [0] * x.rank, [0] * x.rank, np.ones([1] * x.rank, bool)
     for k, start in enumerate(start_indices):

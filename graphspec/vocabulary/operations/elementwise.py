@@ -13,19 +13,8 @@ from pydantic import Field
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
 from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations.base import (
-    Axis,
-    Function,
-    add_row,
-    floats,
-    is_integer,
-    number,
-    numbers,
-    operation,
-    promoted,
-    truth,
-    truths,
-)
+from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.operations.base import Axis, Function, add_row, is_integer, number, numbers, operation, truth
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -40,7 +29,7 @@ def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) 
     return found
 
 
-def unary(formula: Formula, cast: Callable[..., list[Value]] = floats, **attributes: Any) -> Function:
+def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> Function:
     """Return the function of one input: the formula of the ``cast`` input."""
 
     def function(g: Builder, x: Value) -> Value:
@@ -49,7 +38,7 @@ def unary(formula: Formula, cast: Callable[..., list[Value]] = floats, **attribu
     return function
 
 
-def binary(formula: Formula, cast: Callable[..., list[Value]] = floats, of_bools: str | None = None) -> Function:
+def binary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, of_bools: str | None = None) -> Function:
     """Return the function of two inputs: the formula of both ``cast``, or the operator ``of_bools`` of two bools."""
 
     def function(g: Builder, x1: Value, x2: Value) -> Value:
@@ -130,11 +119,11 @@ def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
 
 
 ROWS: dict[str, tuple[Function, str]] = {
-    "add": (binary("Add", promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
+    "add": (binary("Add", base.promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
     "subtract": (binary("Sub", numbers), "``x1 - x2``."),
-    "multiply": (binary("Mul", promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
-    "maximum": (binary("Max", promoted, of_bools="Or"), "The larger of each pair."),
-    "minimum": (binary("Min", promoted, of_bools="And"), "The smaller of each pair."),
+    "multiply": (binary("Mul", base.promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
+    "maximum": (binary("Max", base.promoted, of_bools="Or"), "The larger of each pair."),
+    "minimum": (binary("Min", base.promoted, of_bools="And"), "The smaller of each pair."),
     "divide": (binary("Div"), "``x1 / x2``, float32."),
     "true_divide": (binary("Div"), "``x1 / x2``, float32, as ``ops.divide``."),
     "divide_no_nan": (binary(_divide_no_nan), "``x1 / x2``, float32; 0 where ``x2`` is 0."),
@@ -162,15 +151,18 @@ ROWS: dict[str, tuple[Function, str]] = {
         binary(partial(_of_numbers, "Min")),
         "The smaller of each pair, float32; of a NaN and a number, the number.",
     ),
-    "equal": (binary("Equal", promoted), "Whether the elements of each pair are equal, bool."),
-    "not_equal": (binary(lambda g, a, b: ~g.Equal(a, b), promoted), "Whether the elements of each pair differ, bool."),
+    "equal": (binary("Equal", base.promoted), "Whether the elements of each pair are equal, bool."),
+    "not_equal": (
+        binary(lambda g, a, b: ~g.Equal(a, b), base.promoted),
+        "Whether the elements of each pair differ, bool.",
+    ),
     "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
     "greater_equal": (binary("GreaterOrEqual", numbers), "Whether ``x1 ≥ x2``, bool."),
     "less": (binary("Less", numbers), "Whether ``x1 < x2``, bool."),
     "less_equal": (binary("LessOrEqual", numbers), "Whether ``x1 ≤ x2``, bool."),
-    "logical_and": (binary("And", truths), "Whether both are not 0, bool."),
-    "logical_or": (binary("Or", truths), "Whether one of both is not 0, bool."),
-    "logical_xor": (binary("Xor", truths), "Whether exactly one of both is not 0, bool."),
+    "logical_and": (binary("And", base.truths), "Whether both are not 0, bool."),
+    "logical_or": (binary("Or", base.truths), "Whether one of both is not 0, bool."),
+    "logical_xor": (binary("Xor", base.truths), "Whether exactly one of both is not 0, bool."),
     "abs": (_absolute, "``|x|``."),
     "absolute": (_absolute, "``|x|``, as ``ops.abs``."),
     "fabs": (unary("Abs"), "``|x|``, float32."),
@@ -226,7 +218,7 @@ ROWS: dict[str, tuple[Function, str]] = {
 @operation
 def where(g: Builder, condition: Value, x1: Value, x2: Value) -> Value:
     """``x1`` where the condition is not 0, else ``x2``."""
-    return g.Where(truth(g, condition), *promoted(g, x1, x2))
+    return g.Where(truth(g, condition), *base.promoted(g, x1, x2))
 
 
 @operation

@@ -16,17 +16,11 @@ from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
+from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.layers.images import Resizing
 from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
-from graphspec.vocabulary.layers.spatial import (
-    DataFormat,
-    channels_first,
-    from_channels_first,
-    need_spatial,
-    of_rank,
-    window,
-)
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
 from graphspec.vocabulary.operations.along_axes import axes_of
 from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation, operation_with
 
@@ -57,7 +51,7 @@ def over_space(form: str, g: Builder, inputs: Value, *, data_format: DataFormat,
     for key, each in sizes.items():
         fits = not isinstance(each, tuple) or len(each) == rank
         need(fits, f"has {len(each or ())} sizes for {rank} spatial axes", code=Code.VALUE_NOT_ALLOWED, key=key)
-    pooled: Value = of_rank(form, rank)(data_format=data_format, **sizes).lower(g, inputs)
+    pooled: Value = spatial.of_rank(form, rank)(data_format=data_format, **sizes).lower(g, inputs)
     return pooled
 
 
@@ -364,7 +358,7 @@ def conv_transpose(
     x = channels_first(g, as_float(g, inputs), rank, data_format)
     channels, into = x.fixed(1), kernel.fixed(rank + 1)
     need_sizes(into == channels, f"has a kernel for {into} channels, but {channels}")
-    layer = of_rank("Conv{}DTranspose", rank)(
+    layer = spatial.of_rank("Conv{}DTranspose", rank)(
         filters=kernel.fixed(rank),
         kernel_size=tuple(kernel.fixed(k) for k in range(rank)),
         strides=_each(strides, rank, "strides"),
@@ -512,7 +506,7 @@ def resize(
 @image
 def rgb_to_grayscale(g: Builder, images: Value, *, data_format: DataFormat = None) -> Value:
     """``0.2989 · red + 0.587 · green + 0.114 · blue``, one channel."""
-    need_spatial(images, 2, data_format)
+    spatial.need_spatial(images, 2, data_format)
     axis = 1 if data_format == "channels_first" else 3
     channels = images.fixed(axis)
     need(channels == 3, f"needs 3 channels, got {channels}", code=Code.SIZES_DO_NOT_FIT, key="data_format")
@@ -537,7 +531,7 @@ def borders(size: int, numbers: Sequence[int | None], sign: int, axis: str) -> t
 
 def bordered(word: str, g: Builder, images: Value, *, data_format: DataFormat, **numbers: int | None) -> Value:
     """Emit images with more rows and columns (``padding``), or fewer (``cropping``)."""
-    need_spatial(images, 2, data_format)
+    spatial.need_spatial(images, 2, data_format)
     first, sign = 2 if data_format == "channels_first" else 1, 1 if word == "padding" else -1
     sides = (first, "height", "top", "bottom"), (first + 1, "width", "left", "right")
     pairs = [
@@ -574,7 +568,7 @@ def extract_patches(
     data_format: DataFormat = None,
 ) -> Value:
     """Patches as channels: (batch, h, w, c) → (batch, h′, w′, height · width · c), pixel by pixel."""
-    need_spatial(images, 2, data_format)
+    spatial.need_spatial(images, 2, data_format)
     first = data_format == "channels_first"
     x = g.transpose(images, [0, 2, 3, 1]) if first else images
     steps = size if strides is None else strides

@@ -15,17 +15,9 @@ from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import LAYERS
+from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.along_axes import axes_of, placed
-from graphspec.vocabulary.operations.base import (
-    Axes,
-    Axis,
-    AxisOrNone,
-    add_row,
-    layer_class,
-    number,
-    operation,
-    promoted,
-)
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -437,4 +429,4 @@ def _sliced(g: Builder, x: Value, slices: Sequence[tuple[int, slice]]) -> Value:
     return g.Slice(x, *map(g.constant, columns))
 
 
-GetItem = LAYERS.add("GetItem")(layer_class("GetItem", get_item))
+GetItem = LAYERS.add("GetItem")(base.layer_class("GetItem", get_item))
