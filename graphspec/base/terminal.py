@@ -79,7 +79,7 @@ def fitted(table: Table, width: int | None) -> tuple[list[str], list[str]]:
             shown.remove(ranked[0])
             left_out.append(plain(columns[ranked[0]].name))
         else:
-            elastic = [k for k in shown if grid.is_elastic(k)]
+            elastic = [k for k in shown if any(_elastic(row[k]) for row in rows)]  # they take any width
             for k in elastic:
                 grid.widths[k] -= min(grid.room(k), -(-over // len(elastic)))
             for k in sorted(shown, key=lambda k: -columns[k].least):
@@ -120,10 +120,6 @@ class _Grid:
             least = max(elastic[1][0], display_width(self.header[k]) if self.header else 0)
             return max(self.widths[k] - least, 0)
         return max(self.widths[k] - self.columns[k].least, 0) if self.columns[k].cut else 0
-
-    def is_elastic(self, k: int) -> bool:
-        """Return whether a column has bars or values over time, which take any width."""
-        return any(_elastic(row[k]) for row in self.rows)
 
     def lines(self, shown: Sequence[int], width: int | None) -> list[str]:
         """Return the lines of the header and the rows."""

@@ -118,12 +118,15 @@ def made(
     """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
     cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
     cls.function = staticmethod(function)
-    inputs = inputs_of(function)
-    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    cls.arity = (max(needed, 1), None if variadic else len(inputs))
-    cls.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
+    cls.arity = arity_of(inputs_of(function))
+    cls.integers = frozenset(k for k, p in enumerate(inputs_of(function)) if p.name in ("indices", "segment_ids"))
     return cls
+
+
+def arity_of(inputs: Sequence[inspect.Parameter]) -> tuple[int, int | None]:
+    """Return the least and the largest number of inputs."""
+    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
+    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
 
 
 # Dtypes: Keras's promotion, with all integers as int64.

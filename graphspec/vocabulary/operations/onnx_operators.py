@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from types import UnionType
@@ -15,7 +14,7 @@ from graphspec.base.config import FROM_LIST
 from graphspec.graph.kernels.context import need
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import REQUIRED, declared_attributes
-from graphspec.vocabulary.operations.base import Operation
+from graphspec.vocabulary.operations.base import Operation, arity_of, inputs_of
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -57,7 +56,7 @@ def make(name: str) -> type[Operation] | None:
     made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
     made.function = staticmethod(partial(emit, op.__name__))
     made.signed_by = staticmethod(_signature(op))
-    made.arity = _arity(op)
+    made.arity = arity_of(inputs_of(_signature(op)))
     made.takes_strings = op.takes_texts
     return made
 
@@ -79,21 +78,9 @@ def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Val
 
 def _signature(op: type[Op]) -> Callable[..., Any]:
     """Return the function whose parameters behind the first one are the inputs: ``infer`` may share one for all arities."""
-    if not _variadic(op.infer) or not op.has_kernel:
-        return op.infer
     own = partial(op.bind, None)
-    return op.infer if _variadic(own) else own
-
-
-def _variadic(function: Callable[..., Any]) -> bool:
-    return any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
-
-
-def _arity(op: type[Op]) -> tuple[int, int | None]:
-    """Return the least and the largest number of inputs of an operator."""
-    _, *inputs = inspect.signature(_signature(op)).parameters.values()
-    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
-    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
+    is_shared = op.has_kernel and arity_of(inputs_of(op.infer))[1] is None
+    return own if is_shared and arity_of(inputs_of(own))[1] is not None else op.infer
 
 
 def _argument(kind: Any) -> Any:

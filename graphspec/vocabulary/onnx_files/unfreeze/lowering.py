@@ -131,7 +131,8 @@ class Lowering:
             return None
         if any(c.trains for c in fixed):
             return None
-        if node.op_type == "Cast" and fixed[0].is_float and _to_float(node):
+        kinds = {a.i for a in node.attribute if a.name == "to" and node.op_type == "Cast"}
+        if fixed[0].is_float and not kinds.isdisjoint(_FLOATS):
             return [fixed[0]]
         listed = [c if isinstance(c, Constant) else None for c in given]
         arrays = constants.fold(node.op_type, listed, node.attribute, node.output, self.opset)
@@ -237,7 +238,8 @@ def unfreeze(
     weights = Weights(g, patterns)
     weights.check_patterns(float_names(graph))
     opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
-    lowering = Lowering(g, opset, weights, batch, batch_statistics, count_readers(graph))
+    readers = Counter(name for node in graph.node for name in reads_of(node))
+    lowering = Lowering(g, opset, weights, batch, batch_statistics, readers)
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
     with g.part("inputs"):
@@ -268,10 +270,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
-def _to_float(node: Any) -> bool:
-    return any(a.name == "to" and a.i in _FLOATS for a in node.attribute)
-
-
 def reads_of(node: Any) -> Iterable[str]:
     """Yield the names of all tensors that a node reads, those of its branches too."""
     yield from (name for name in node.input if name)
@@ -282,11 +280,6 @@ def reads_of(node: Any) -> Iterable[str]:
         for inner in graph.node:
             yield from (name for name in inner.input if name)
             stack.extend(subgraphs(inner))
-
-
-def count_readers(graph: Any) -> Mapping[str, int]:
-    """Return how many nodes read each tensor."""
-    return Counter(name for node in graph.node for name in reads_of(node))
 
 
 def float_names(graph: Any) -> list[str]:
