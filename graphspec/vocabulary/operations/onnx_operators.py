@@ -78,9 +78,9 @@ def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Val
 
 def _signature(op: type[Op]) -> Callable[..., Any]:
     """Return the function whose parameters behind the first one are the inputs: ``infer`` may share one for all arities."""
-    own = partial(op.bind, None)
     is_shared = op.has_kernel and arity_of(inputs_of(op.infer))[1] is None
-    return own if is_shared and arity_of(inputs_of(own))[1] is not None else op.infer
+    own = partial(op.bind, None) if is_shared else op.infer
+    return op.infer if arity_of(inputs_of(own))[1] is None else own
 
 
 def _argument(kind: Any) -> Any:
