@@ -27,14 +27,12 @@ class Span(_Part):
     Attributes:
         kind: ``code``, ``b``, ``strong``, ``mark``, or a class of the page's styles, or both: ``strong best``. A terminal
             shows the text alone.
-        tip: what the pointer shows on a page.
-        link: where it leads on a page.
     """
 
     text: str
     kind: str = ""
-    tip: str = ""
-    link: str = ""
+    tip: str = ""  # what the pointer shows on a page
+    link: str = ""  # where it leads on a page
 
 
 BREAK = Span(" ", "br")  # a line break inside a cell
@@ -74,42 +72,31 @@ Inline = str | Span | Drawing | Rest | Bar | Spark | tuple["Inline", ...]
 
 
 class Cell(_Part):
-    """A cell of a table that is more than its text.
-
-    Attributes:
-        order: what the cell is sorted by; None for its text.
-        kind: how it looks, such as ``wrong``.
-        style: a value that the page's styles read, such as ``--s:0.50``.
-    """
+    """A cell of a table that is more than its text."""
 
     content: Inline
-    order: float | str | None = None
-    kind: str = ""
-    style: str = ""
+    order: float | str | None = None  # what the cell is sorted by; None for its text
+    kind: str = ""  # how it looks, such as ``wrong``
+    style: str = ""  # a value that the page's styles read, such as ``--s:0.50``
 
 
 class Column(_Part):
     """A column of a table.
 
     Attributes:
-        kind: ``number`` for cells that are aligned at the right, or another class of the page's styles.
-        fixed: whether readers cannot sort by it.
-        span: the number of columns of cells below the header.
-        cut: where a narrow terminal shortens its cells; None for never.
         least, most: the columns of a terminal that it takes at least, if it is shortened, and at most.
-        drop: a rank: a narrow terminal leaves out the column with the lowest rank first; 0 for never.
         wrap: whether the cells of this column, the last one, are wrapped, or have lines of their own where less than
             ``least`` columns are left.
     """
 
     name: Inline = ""
-    kind: str = ""
-    fixed: bool = False
-    span: int = 1
-    cut: Literal["middle", "end"] | None = None
+    kind: str = ""  # ``number`` for cells that are aligned at the right, or another class of the page's styles
+    fixed: bool = False  # whether readers cannot sort by it
+    span: int = 1  # the number of columns of cells below the header
+    cut: Literal["middle", "end"] | None = None  # where a narrow terminal shortens its cells; None for never
     least: int = 8
     most: int | None = None
-    drop: int = 0
+    drop: int = 0  # a rank: a narrow terminal leaves out the column with the lowest rank first; 0 for never
     wrap: bool = False
 
 
@@ -124,25 +111,21 @@ class Table(_Part):
     """A table. The first cell of a row is its header.
 
     Attributes:
-        caption: what it shows.
-        label: what it is, for readers who go through a page by keyboard; the caption by default.
-        sort: whether readers can sort it.
         kind, id: the class and the id of the table on a page; ``frame`` is the class of what it scrolls in.
         gap, indent: spaces between the columns of a terminal, and before its lines.
-        rule: whether a line is drawn below the header.
     """
 
     columns: Sequence[Column | str]
     rows: Sequence[Row | Sequence[Inline | Cell]]
-    caption: str = ""
-    label: str = ""
-    sort: bool = False
+    caption: str = ""  # what it shows
+    label: str = ""  # what it is, for readers who go through a page by keyboard; the caption by default
+    sort: bool = False  # whether readers can sort it
     kind: str = ""
     id: str = ""
     frame: str = ""
     gap: int = 2
     indent: int = 0
-    rule: bool = False
+    rule: bool = False  # whether a line is drawn below the header
 
     def described(self) -> list[Column]:
         """Return the columns, those that are given by name alone, too."""

@@ -345,17 +345,12 @@ class RunError(GraphspecError):
 
 
 class Place(Protocol):
-    """A value of a document with its position, such as a :class:`graphspec.language.tree.Tree`.
-
-    Attributes:
-        origin: the position of the value's definition, if it came from a variable.
-        key_marks: for a mapping, the position of each key.
-    """
+    """A value of a document with its position, such as a :class:`graphspec.language.tree.Tree`."""
 
     mark: Mark
     path: str
-    origin: Mark | None
-    key_marks: dict[str, Mark]
+    origin: Mark | None  # the position of the value's definition, if it came from a variable
+    key_marks: dict[str, Mark]  # for a mapping, the position of each key
 
     @property
     def first_key(self) -> Mark:

@@ -43,22 +43,15 @@ _SAFETENSORS = {
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array in a file.
-
-    Attributes:
-        member: its name in an archive of zip.
-        at: where its values begin, in the file or the member.
-        by_columns: whether the first axis is the fastest in memory, as in Fortran.
-        halves: whether the values are the upper halves of float32, bfloat16.
-    """
+    """An array in a file."""
 
     path: Path
-    member: str | None
-    at: int
+    member: str | None  # its name in an archive of zip
+    at: int  # where its values begin, in the file or the member
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    by_columns: bool = False
-    halves: bool = False
+    by_columns: bool = False  # whether the first axis is the fastest in memory, as in Fortran
+    halves: bool = False  # whether the values are the upper halves of float32, bfloat16
 
     @property
     def nbytes(self) -> int:

@@ -124,12 +124,11 @@ class Declared:
     """An input or output.
 
     Attributes:
-        kind: ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``.
         dtype, shape: of a tensor; a size is a number, a symbol, or None if it is unknown. The shape is None if the rank is.
     """
 
     name: str
-    kind: str = "tensor"
+    kind: str = "tensor"  # ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``
     dtype: str = ""
     shape: tuple[int | str | None, ...] | None = None
     doc: str = ""
@@ -142,7 +141,6 @@ class Weight:
     Attributes:
         external: the file that has its bytes, the offset and the length (None: the rest of the file); None for a weight
             in the model itself.
-        span: the position of the tensor in the model file.
     """
 
     name: str
@@ -151,7 +149,7 @@ class Weight:
     elements: int
     nbytes: int
     external: tuple[str, int, int | None] | None = None
-    span: Span = (0, 0)
+    span: Span = (0, 0)  # the position of the tensor in the model file
 
 
 @dataclass
@@ -160,8 +158,6 @@ class ModelFile:
 
     Attributes:
         operators: how many nodes by domain and name, those of subgraphs and local functions, too.
-        foreign: what only files of other programs have, or None: a loop, too, which may run forever.
-        merged: what graphspec writes only for specs with a layer Onnx, or None.
     """
 
     nbytes: int = 0
@@ -180,8 +176,8 @@ class ModelFile:
     functions: list[str] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
     subgraphs: int = 0
-    foreign: str | None = None
-    merged: str | None = None
+    foreign: str | None = None  # what only files of other programs have, or None: a loop, too, which may run forever
+    merged: str | None = None  # what graphspec writes only for specs with a layer Onnx, or None
 
     @property
     def has_external_data(self) -> bool:

@@ -61,17 +61,15 @@ class Spliced:
     """A part of a file, in protobuf messages.
 
     Attributes:
-        infos: the element types of values that ONNX cannot infer.
         domains: the versions of the domains of its operators, without ONNX's own.
-        ir_version: the oldest that has its element types.
     """
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
     sparse: list[Any] = field(default_factory=list)
-    infos: list[Any] = field(default_factory=list)
+    infos: list[Any] = field(default_factory=list)  # the element types of values that ONNX cannot infer
     domains: dict[str, int] = field(default_factory=dict)
-    ir_version: int = 0
+    ir_version: int = 0  # the oldest that has its element types
 
 
 def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
@@ -233,17 +231,13 @@ class Part:
     """A part of a file, with the types that it is fed.
 
     Attributes:
-        file: the name of the file in the spec.
-        sha256: the hash of its content.
-        outputs: the file's values that are computed.
-        inputs: the file's inputs that are fed, each with the dtype of its feed.
         content: the file; None if only its hash and types are known: then nothing can be computed.
     """
 
-    file: str
-    sha256: str
-    outputs: tuple[str, ...]
-    inputs: tuple[tuple[str, str], ...]
+    file: str  # the name of the file in the spec
+    sha256: str  # the hash of its content
+    outputs: tuple[str, ...]  # the file's values that are computed
+    inputs: tuple[tuple[str, str], ...]  # the file's inputs that are fed, each with the dtype of its feed
     content: OnnxFile | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:

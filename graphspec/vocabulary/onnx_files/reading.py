@@ -242,12 +242,11 @@ class Port:
     """An input or an output that a file declares.
 
     Attributes:
-        dtype: ``float32``, ``int64``, ``string``, …; empty for what is no tensor.
         shape: a size is a number, a symbol, or None if it is unknown; None if the rank is unknown.
     """
 
     name: str
-    dtype: str
+    dtype: str  # ``float32``, ``int64``, ``string``, …; empty for what is no tensor
     shape: tuple[int | str | None, ...] | None
 
     def __str__(self) -> str:
@@ -260,13 +259,12 @@ class OnnxFile:
     """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``.
 
     Attributes:
-        data: the model in one piece, with the weights of other files.
         inputs, outputs: what it declares; inputs with an initializer are weights.
     """
 
     name: str
     sha256: str
-    data: bytes = field(repr=False)
+    data: bytes = field(repr=False)  # the model in one piece, with the weights of other files
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 

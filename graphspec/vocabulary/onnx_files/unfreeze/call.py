@@ -143,20 +143,15 @@ Found = Sequence[Known]
 
 @dataclass
 class Call:
-    """A node of the file with what stands for its inputs.
-
-    Attributes:
-        slots: the inputs that are weights if they are constant.
-        batch: the number of rows that the file fixes for a batch; None if it leaves it open.
-    """
+    """A node of the file with what stands for its inputs."""
 
     g: Builder
     node: Any
     given: list[Known]
     weights: Weights
-    slots: frozenset[int]
+    slots: frozenset[int]  # the inputs that are weights if they are constant
     opset: int
-    batch: int | None
+    batch: int | None  # the number of rows that the file fixes for a batch; None if it leaves it open
     batch_statistics: bool
     flattened: Flattened
 

@@ -38,25 +38,20 @@ class Constant:
     """A tensor of the file that depends on no input.
 
     Attributes:
-        name: its name in the file.
-        dtype: ours: every float is float32.
-        read: returns the array.
         source: the tensor that this one is in another shape or order, or a part of, if it is that.
         again: emits that change, given the value of ``source``.
-        readers: how many nodes read it.
         stored: whether it is an initializer or the output of a node Constant: what a file calls its weights.
-        trains: whether a pattern of the spec has chosen it.
     """
 
-    name: str
-    dtype: str
+    name: str  # its name in the file
+    dtype: str  # ours: every float is float32
     shape: tuple[int, ...]
-    read: Callable[[], Array] = field(repr=False)
+    read: Callable[[], Array] = field(repr=False)  # returns the array
     source: Constant | None = field(default=None, repr=False)
     again: Callable[[Any], Any] | None = field(default=None, repr=False)
-    readers: int = 1
+    readers: int = 1  # how many nodes read it
     stored: bool = False
-    trains: bool = False
+    trains: bool = False  # whether a pattern of the spec has chosen it
 
     @cached_property
     def array(self) -> Array:

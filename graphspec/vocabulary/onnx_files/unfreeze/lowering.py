@@ -52,22 +52,16 @@ class Unfrozen:
 
 @dataclass
 class Lowering:
-    """The state of the lowering of one file.
-
-    Attributes:
-        batch: the number of rows that the file declares for its inputs; None if it is open.
-        refused: the nodes that have no operator here.
-        origins: the nodes of the file by the nodes of the graph.
-    """
+    """The state of the lowering of one file."""
 
     g: Builder
     opset: int
     weights: Weights
-    batch: int | None
+    batch: int | None  # the number of rows that the file declares for its inputs; None if it is open
     batch_statistics: bool
     readers: Mapping[str, int]
-    refused: list[Any] = field(default_factory=list)
-    origins: dict[str, str] = field(default_factory=dict)
+    refused: list[Any] = field(default_factory=list)  # the nodes that have no operator here
+    origins: dict[str, str] = field(default_factory=dict)  # the nodes of the file by the nodes of the graph
 
     def __post_init__(self) -> None:
         self.flattened = Flattened(self.g)

@@ -26,18 +26,12 @@ _ROOTS = frozenset(["Sqrt", "Reciprocal"])
 
 @dataclass(frozen=True)
 class Weight:
-    """A row of the table of what trains.
+    """A row of the table of what trains."""
 
-    Attributes:
-        name: the tensor's name in the file.
-        role: the weight's name behind ``<node>/``; empty for a constant.
-        reader: the node that reads it first, with its operator.
-    """
-
-    name: str
-    role: str
+    name: str  # the tensor's name in the file
+    role: str  # the weight's name behind ``<node>/``; empty for a constant
     shape: tuple[int, ...]
-    reader: str
+    reader: str  # the node that reads it first, with its operator
 
     @property
     def trains(self) -> bool:
