@@ -43,7 +43,7 @@ else:
 
 def _wrong_call(cls: Any, error: ValidationError) -> UsageError:
     """Return the error of a call with wrong arguments: all of them."""
-    found: dict[str, str] = {}
+    texts_of: dict[str, str] = {}
     for wrong in error.errors(include_url=False):
         loc = wrong["loc"]
         name = str(loc[0]) if loc else ""
@@ -60,8 +60,8 @@ def _wrong_call(cls: Any, error: ValidationError) -> UsageError:
             value = f", not {wrong['input']!a}" if isinstance(wrong["input"], str | int | float) and name else ""
             text = (f"`{name}` of " if name else "") + f"{cls.__name__} {what.replace('valid ', '')}{value}"
             text += f"; {problem.hint}" if problem is not None and problem.hint is not None else ""
-        found.setdefault(name, text)
-    return UsageError("; ".join(found.values()))
+        texts_of.setdefault(name, text)
+    return UsageError("; ".join(texts_of.values()))
 
 
 T = TypeVar("T", bound=str)

@@ -57,9 +57,9 @@ class Pictures:
         return Pictures(np.concatenate(parts), self.sizes[places], self.shape[3])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        found = np.empty(len(self), object)
-        found[:] = [self[k] for k in range(len(self))]
-        return found
+        listed = np.empty(len(self), object)
+        listed[:] = [self[k] for k in range(len(self))]
+        return listed
 
     def astype(self, dtype: Any, copy: bool = True) -> Pictures:
         """Return the pictures with elements of another dtype."""

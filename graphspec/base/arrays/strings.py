@@ -119,9 +119,9 @@ class Strings:
         return np.where(rows < 0, rows + len(self), rows)
 
     def _shaped(self, texts: list[str], rows: int) -> Array:
-        found = np.empty(len(texts), object)
-        found[:] = texts
-        return found.reshape(rows, *self.shape[1:])
+        array = np.empty(len(texts), object)
+        array[:] = texts
+        return array.reshape(rows, *self.shape[1:])
 
     def _range(self, start: int, stop: int) -> list[str]:
         """Return the texts of consecutive rows: they are decoded at once, and then cut."""
@@ -152,8 +152,8 @@ class Strings:
             texts = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
             return np.frombuffer(b"".join(texts), np.uint8)
         befores = np.cumsum(lengths) - lengths
-        found: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
-        return found
+        joined: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
+        return joined
 
     def _bounds(self, rows: Array) -> tuple[Array, Array]:
         """Return where each text of rows begins and ends."""

@@ -236,41 +236,41 @@ class _Reader:
 
     def __init__(self, content: mmap.mmap) -> None:
         self._fields, self._size = Fields(content, Budget.FIELDS), len(content)
-        self._found, self._names, self._metadata_left = ModelFile(nbytes=len(content)), Budget.NAMES, Budget.METADATA
+        self._model, self._names, self._metadata_left = ModelFile(nbytes=len(content)), Budget.NAMES, Budget.METADATA
 
     def model(self) -> ModelFile:
-        found, read, graphs = self._found, self._fields, 0
+        model, read, graphs = self._model, self._fields, 0
         for part in read((0, self._size)):
             match part.number:
                 case 1:
-                    found.ir_version = read.number(part)
+                    model.ir_version = read.number(part)
                 case 2:
-                    found.producer = self._name(part)
+                    model.producer = self._name(part)
                 case 3:
-                    found.producer_version = self._name(part)
+                    model.producer_version = self._name(part)
                 case 4:
-                    found.domain = self._name(part)
+                    model.domain = self._name(part)
                 case 5:
-                    found.model_version = read.number(part)
+                    model.model_version = read.number(part)
                 case 6:
-                    found.doc = read.text(part, Budget.TEXT)
+                    model.doc = read.text(part, Budget.TEXT)
                 case 7:
                     graphs += 1
                     self._graph(part.span)
                 case 8:
                     domain, version = self._entry(part.span)
-                    found.opsets["" if domain == "ai.onnx" else domain] = read.number(version) if version else 0
+                    model.opsets["" if domain == "ai.onnx" else domain] = read.number(version) if version else 0
                 case 14:
                     self._metadata_left -= part.span[1] - part.span[0]
                     demand(self._metadata_left >= 0, f"it has metadata of more than {Budget.METADATA >> 20} MiB")
                     key, text = self._entry(part.span)
-                    found.metadata[key] = read.text(text, Budget.METADATA) if text else ""
+                    model.metadata[key] = read.text(text, Budget.METADATA) if text else ""
                 case 25:
                     self._function(part.span)
         demand(graphs == 1, f"it has {graphs or 'no'} graph{'s' if graphs else ''}")
-        demand(found.opsets, "it names no opset")
-        demand(found.ir_version >= 1, "it names no IR version")
-        return found
+        demand(model.opsets, "it names no opset")
+        demand(model.ir_version >= 1, "it names no IR version")
+        return model
 
     def _entry(self, span: Span) -> tuple[str, Field | None]:
         """Return the key of a message, its first field, and the second one, its value."""
@@ -278,7 +278,7 @@ class _Reader:
         return self._name(parts[1]) if 1 in parts else "", parts.get(2)
 
     def _function(self, span: Span) -> None:
-        self._found.foreign = "local functions"
+        self._model.foreign = "local functions"
         name = domain = ""
         for p in self._fields(span):
             if p.number == 1:
@@ -287,34 +287,34 @@ class _Reader:
                 domain = self._name(p)
             elif p.number == 7:
                 self._node(p.span, 0)
-        self._found.functions.append(f"{domain}.{name}" if domain else name)
+        self._model.functions.append(f"{domain}.{name}" if domain else name)
 
     def _graph(self, span: Span) -> None:
         """Read the main graph: declarations and weights before the nodes, which may stand anywhere."""
-        found, nodes, inputs = self._found, list[Span](), list[Declared]()
+        model, nodes, inputs = self._model, list[Span](), list[Declared]()
         for p in self._fields(span):
             match p.number:
                 case 1:
                     nodes.append(p.span)
                 case 2:
-                    found.name = self._name(p)
+                    model.name = self._name(p)
                 case 5:
-                    found.weights.append(self._weight(p.span))
+                    model.weights.append(self._weight(p.span))
                 case 10:
-                    found.doc = found.doc or self._fields.text(p, Budget.TEXT)
+                    model.doc = model.doc or self._fields.text(p, Budget.TEXT)
                 case 11:
                     inputs.append(self._declared(p.span))
                 case 12:
-                    found.outputs.append(self._declared(p.span))
+                    model.outputs.append(self._declared(p.span))
                 case 15:
-                    found.weights.append(self._sparse(p.span))
-        given = {weight.name for weight in found.weights}
-        found.inputs = [declared for declared in inputs if declared.name not in given]
+                    model.weights.append(self._sparse(p.span))
+        given = {weight.name for weight in model.weights}
+        model.inputs = [declared for declared in inputs if declared.name not in given]
         known = given | {declared.name for declared in inputs}
         made = [self._node(node, 0) for node in nodes]
         check_order(made, known)
         known.update(*(results for _, results in made))
-        for declared in found.outputs:
+        for declared in model.outputs:
             demand(declared.name in known, f"nothing computes its output '{sanitized(declared.name)}'")
 
     def _node(self, span: Span, depth: int) -> tuple[list[str], list[str]]:
@@ -334,35 +334,35 @@ class _Reader:
                     graphs += self._attribute(p.span)
         demand(operator, "a node has no operator")
         domain = "" if domain == "ai.onnx" else domain
-        self._found.operators[domain, operator] += 1
+        self._model.operators[domain, operator] += 1
         if domain and (operator not in OPS or OPS[operator].domain != domain):
-            self._found.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
+            self._model.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
         for graph in graphs:
             self._inner(graph, depth + 1)
             if operator == "If" and not domain:  # only a branch cannot run forever
-                self._found.merged = "a graph inside If"
+                self._model.merged = "a graph inside If"
             else:
-                self._found.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
+                self._model.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
         return [name for name in needs if name], [name for name in results if name]
 
     def _inner(self, span: Span, depth: int) -> None:
         """Read a graph inside a node, such as a branch; it may read values of the graphs around it."""
         demand(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
-        self._found.subgraphs += 1
+        self._model.subgraphs += 1
         for p in self._fields(span):
             if p.number == 1:
                 self._node(p.span, depth)
             elif p.number == 5:
-                self._found.weights.append(self._weight(p.span))
+                self._model.weights.append(self._weight(p.span))
             elif p.number == 15:
-                self._found.foreign = "sparse weights"
+                self._model.foreign = "sparse weights"
 
     def _attribute(self, span: Span) -> Iterable[Span]:
         """Add the tensors of an attribute to the weights, and return its graphs."""
         graphs = []
         for p in self._fields(span):
             if p.number in (5, 10):
-                self._found.weights.append(self._weight(p.span))
+                self._model.weights.append(self._weight(p.span))
             elif p.number in (6, 11):
                 graphs.append(p.span)
         return graphs
@@ -373,7 +373,7 @@ class _Reader:
         for p in read(span):
             length = p.span[1] - p.span[0]
             if p.number in (13, 14) and length:
-                self._found.foreign = "weights in other files"
+                self._model.foreign = "weights in other files"
             match p.number:
                 case 1:
                     shape += read.numbers(p, Budget.RANK)
@@ -404,7 +404,7 @@ class _Reader:
         return Weight(name, dtype, tuple(shape), elements, nbytes if bits else stored, external, span)
 
     def _sparse(self, span: Span) -> Weight:
-        self._found.foreign = "sparse weights"
+        self._model.foreign = "sparse weights"
         for p in self._fields(span):
             if p.number == 1:
                 return self._weight(p.span)

@@ -32,7 +32,7 @@ def loaded(model: Any, *, optimised: bool = True) -> Any:
         raise ProblemError(Code.UNSUPPORTED_FILE, text, hint) from None
 
 
-def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
+def run_for(runner: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
     """Return all outputs of a session; stop it, and raise TimeoutError, if they take longer than ``seconds``."""
     from onnxruntime import RunOptions
 
@@ -41,7 +41,7 @@ def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Arra
     timer.daemon = True
     timer.start()
     try:
-        values: list[Array] = found.run(None, dict(feeds), options)
+        values: list[Array] = runner.run(None, dict(feeds), options)
         return values
     except Exception:
         if options.terminate:
@@ -85,14 +85,14 @@ def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
 
 def read_by(node: Any) -> set[str]:
     """Return the values of the graph around it that a node reads, also in the graphs inside it."""
-    found = set(filter(None, node.input))
+    names = set(filter(None, node.input))
     for graph in subgraphs(node):
         inside = {v.name for v in graph.input} | {t.name for t in graph.initializer}
         for inner in graph.node:
-            found |= read_by(inner) - inside
+            names |= read_by(inner) - inside
             inside.update(inner.output)
-        found |= {v.name for v in graph.output} - inside
-    return found
+        names |= {v.name for v in graph.output} - inside
+    return names
 
 
 def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence[tuple[str, str]]) -> Spliced:
@@ -106,7 +106,7 @@ def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence
     """
     from onnx import helper
 
-    found = Spliced()
+    piece = Spliced()
     chosen = [name for name, _ in outputs]
     nodes = needed_nodes(model.graph.node, chosen)
     read = set[str]().union(*map(read_by, nodes), chosen)
@@ -116,41 +116,41 @@ def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence
         if name in computed and names[name].startswith(f"{prefix}/"):
             names[name] = new
         else:  # an input, a weight, or a value that is asked for twice
-            found.nodes.append(helper.make_node("Identity", [names[name]], [new], name=f"{new}/Identity"))
-    last, found.nodes = found.nodes, []
+            piece.nodes.append(helper.make_node("Identity", [names[name]], [new], name=f"{new}/Identity"))
+    last, piece.nodes = piece.nodes, []
     kept = set(dict(outputs).values())
     for k, node in enumerate(nodes):
         if (tensor := _tensor_of(node)) is not None and names[node.output[0]] not in kept:
-            found.constants.append(_copy(tensor, names[node.output[0]]))
+            piece.constants.append(_copy(tensor, names[node.output[0]]))
         else:
-            found.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
-    found.nodes += last
+            piece.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
+    piece.nodes += last
     for tensor in model.graph.initializer:
         if tensor.name in read and tensor.name not in inputs:
-            found.constants.append(_copy(tensor, names[tensor.name]))
+            piece.constants.append(_copy(tensor, names[tensor.name]))
     for sparse in model.graph.sparse_initializer:
         if sparse.values.name in read:
-            found.sparse.append(copy_of(sparse))
-            found.sparse[-1].values.name = names[sparse.values.name]
+            piece.sparse.append(copy_of(sparse))
+            piece.sparse[-1].values.name = names[sparse.values.name]
     used = {domain for domain, _ in operators_of(nodes)} - {""}
-    found.domains = {o.domain: int(o.version) for o in model.opset_import if o.domain in used}
+    piece.domains = {o.domain: int(o.version) for o in model.opset_import if o.domain in used}
     known = "", "ai.onnx", "ai.onnx.ml"
     unknown = {name for node in nodes if node.domain not in known for name in node.output if name}
     for info in model.graph.value_info:
         if info.name in unknown and info.type.tensor_type.elem_type:
-            found.infos.append(_typed(names[info.name], info))
-    found.ir_version = _ir_version(found)
-    return found
+            piece.infos.append(_typed(names[info.name], info))
+    piece.ir_version = _ir_version(piece)
+    return piece
 
 
 def operators_of(nodes: Iterable[Any]) -> set[tuple[str, str]]:
     """Return domain and name of all operators, also in the graphs inside them; ONNX's own domain is empty."""
-    found: set[tuple[str, str]] = set()
+    operators: set[tuple[str, str]] = set()
     for node in nodes:
-        found.add(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
+        operators.add(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
         for graph in subgraphs(node):
-            found |= operators_of(graph.node)
-    return found
+            operators |= operators_of(graph.node)
+    return operators
 
 
 def _defined(graph: Any) -> set[str]:
@@ -205,9 +205,9 @@ def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     graph.node.extend(nodes)
 
 
-def _ir_version(found: Spliced) -> int:
-    kinds = {tensor.data_type for tensor in found.constants}
-    kinds |= {a.i for node in found.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
+def _ir_version(piece: Spliced) -> int:
+    kinds = {tensor.data_type for tensor in piece.constants}
+    kinds |= {a.i for node in piece.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
     return max((ir for ir, new in _NEWER_TYPES.items() if kinds & set(new)), default=0)
 
 
@@ -281,9 +281,9 @@ class Part:
             wanted.append((name, inner))
             if inner != new:
                 after.append(helper.make_node("Cast", [inner], [new], name=f"{new}/Cast", to=_element_type(ours)))
-        found = splice(model, prefix, fed, wanted)
-        found.nodes = [*before, *found.nodes, *after]
-        return found
+        piece = splice(model, prefix, fed, wanted)
+        piece.nodes = [*before, *piece.nodes, *after]
+        return piece
 
     def model(self, opset: int = 0) -> Any:
         """Return the part as a model of its own, whose inputs are ``x0``, ``x1``, … and whose outputs ``y0`` and so on."""
@@ -292,7 +292,7 @@ class Part:
         file = self.require()
         opset = max(opset, file.opset)
         names = [f"x{k}" for k in range(len(self.inputs))], [f"y{k}" for k in range(len(self.outputs))]
-        found = self.spliced("file", *names, opset)
+        piece = self.spliced("file", *names, opset)
         kinds = element_types(file, self.outputs)
         ranks = {port.name: None if port.shape is None else [None] * len(port.shape) for port in file.inputs}
         inputs = [
@@ -303,10 +303,10 @@ class Part:
             helper.make_tensor_value_info(new, _element_type(our_dtype(kinds[name])), None)
             for name, new in zip(self.outputs, names[1], strict=True)
         ]
-        rest = {"value_info": found.infos, "sparse_initializer": found.sparse}
-        graph = helper.make_graph(found.nodes, "file", inputs, outputs, found.constants, **rest)
-        imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in found.domains.items())]
-        ir_version = max(file.model.ir_version, found.ir_version, 8)
+        rest = {"value_info": piece.infos, "sparse_initializer": piece.sparse}
+        graph = helper.make_graph(piece.nodes, "file", inputs, outputs, piece.constants, **rest)
+        imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in piece.domains.items())]
+        ir_version = max(file.model.ir_version, piece.ir_version, 8)
         return helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
 
     def metadata(self) -> dict[str, str]:

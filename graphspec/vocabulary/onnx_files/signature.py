@@ -162,7 +162,7 @@ def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | Non
 
     A file that cannot be computed for them, or mixes rows, is GS802; a size that varies and must be fixed is GS305.
     """
-    return _Search(part, inputs, constants).found()
+    return _Search(part, inputs, constants).signature()
 
 
 class _Search:
@@ -171,7 +171,7 @@ class _Search:
         self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
         self._seen: dict[tuple[int, ...], list[Array]] = {}
 
-    def found(self) -> Signature:
+    def signature(self) -> Signature:
         base = self._base()
         first = self._run(base)
         for array in first:
@@ -210,17 +210,17 @@ class _Search:
 
     def _changed(self, base: Mapping[str, int], name: str) -> dict[int, list[Array]]:
         """Return the outputs for other values of one size, by value."""
-        found = {}
+        outputs = {}
         for step in (-1, 1, 3) if name == ROWS else _STEPS:
             sizes = {**base, name: base[name] + step}
             try:
-                found[sizes[name]] = self._run(sizes)
+                outputs[sizes[name]] = self._run(sizes)
             except RunError as error:
                 if name == ROWS:
                     raise self._one_row(f"({error.message})") from None
                 text = f"needs a fixed size: it can be computed for {base[name]}, but not for {sizes[name]}"
                 raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"{_FIXED_SIZES} (batch aside)") from None
-        return found
+        return outputs
 
     def _fitted(
         self,
@@ -370,8 +370,8 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain values."""
-        found = sorted((s.to_json() for s in self.signatures), key=str)
-        return {"sha256": self.sha256, "bytes": self.nbytes, "signatures": found}
+        signatures = sorted((s.to_json() for s in self.signatures), key=str)
+        return {"sha256": self.sha256, "bytes": self.nbytes, "signatures": signatures}
 
     @classmethod
     def of_json(cls, record: Any) -> Record:
@@ -389,17 +389,17 @@ class Record:
         Without the content of the file ``part`` is None, and only what is known can be returned.
         """
         inputs = template(values)
-        found = next((s for s in self.signatures if s.inputs == inputs), None)
+        signature = next((s for s in self.signatures if s.inputs == inputs), None)
         if part is None:
-            if found is None:
+            if signature is None:
                 text = f"is used with inputs of other shapes than before, and '{name}' is not there"
                 raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
             dtypes = tuple((f"input {k}", t.dtype) for k, t in enumerate(inputs))
-            part = Part(name, self.sha256, tuple(f"output {k}" for k in range(len(found.outputs))), dtypes)
-        elif found is None or len(found.outputs) != len(part.outputs):
-            found = _search(part, inputs, values)
-            self.signatures.append(found)
-        return Known(part, found)
+            part = Part(name, self.sha256, tuple(f"output {k}" for k in range(len(signature.outputs))), dtypes)
+        elif signature is None or len(signature.outputs) != len(part.outputs):
+            signature = _search(part, inputs, values)
+            self.signatures.append(signature)
+        return Known(part, signature)
 
 
 def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> Signature:

@@ -226,8 +226,8 @@ def median(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = Fals
     X, axes = as_float(g, x), axes_of(axis, x)
     values, at, count = ordered_over(g, X, axes)
     middle = g.Gather(values, g.constant([(count - 1) // 2, count // 2]), axis=at)
-    found = g.ReduceMean(middle, axes=(at,), keepdims=0)
-    return g.Unsqueeze(found, g.constant(sorted(axes))) if keepdims and axes else found
+    middle_value = g.ReduceMean(middle, axes=(at,), keepdims=0)
+    return g.Unsqueeze(middle_value, g.constant(sorted(axes))) if keepdims and axes else middle_value
 
 
 @operation
@@ -558,11 +558,11 @@ def _quantile(g: Builder, x: Value, *, q: float | tuple[float, ...], axis: Axes,
     low, high = np.floor(places).astype(np.int64), np.ceil(places).astype(np.int64)
     weights = {"linear": places - low, "lower": 0 * places, "higher": 0 * places + 1, "midpoint": 0 * places + 0.5}
     below, above = (g.Gather(values, g.constant(k), axis=at) for k in (low, high))
-    found = below + (above - below) * np.asarray(weights[method], np.float32)
-    found = g.transpose(found, [at, *range(at)])
+    quantiles = below + (above - below) * np.asarray(weights[method], np.float32)
+    quantiles = g.transpose(quantiles, [at, *range(at)])
     if keepdims and axes:
-        found = g.Unsqueeze(found, g.constant([k + 1 for k in sorted(axes)]))
-    return found if isinstance(q, tuple) else g.Squeeze(found, g.constant([0]))
+        quantiles = g.Unsqueeze(quantiles, g.constant([k + 1 for k in sorted(axes)]))
+    return quantiles if isinstance(q, tuple) else g.Squeeze(quantiles, g.constant([0]))
 
 
 def _percentile(g: Builder, x: Value, *, q: float | tuple[float, ...], **how: Any) -> Value:
@@ -584,10 +584,10 @@ def select(g: Builder, *inputs: Value) -> Value:
     count = len(inputs) // 2
     need(len(inputs) == 2 * count, "needs as many choices as conditions", code=Code.WRONG_INPUT_COUNT, key="inputs")
     choices = base.promoted(g, *inputs[count:])
-    found = g.constant(0, choices[0].dtype)
+    chosen = g.constant(0, choices[0].dtype)
     for condition, choice in zip(inputs[:count][::-1], choices[::-1], strict=True):
-        found = g.Where(cast_to(g, condition, "bool"), choice, found)
-    return found
+        chosen = g.Where(cast_to(g, condition, "bool"), choice, chosen)
+    return chosen
 
 
 @operation

@@ -70,10 +70,10 @@ class Constant:
 
     def root(self) -> Constant:
         """Return the stored tensor that this one is made of; itself if there is none."""
-        found = self
-        while found.source is not None:
-            found = found.source
-        return found
+        tensor = self
+        while tensor.source is not None:
+            tensor = tensor.source
+        return tensor
 
     def ints(self) -> list[int]:
         """Return the elements as integers."""
@@ -93,14 +93,14 @@ def our_dtype(name: str) -> str:
 
 def as_ours(array: Any) -> Array:
     """Return an array with floats as float32."""
-    found: Array = np.asarray(array)
-    return found.astype(np.float32) if our_dtype(found.dtype.name) == "float32" else found
+    ours: Array = np.asarray(array)
+    return ours.astype(np.float32) if our_dtype(ours.dtype.name) == "float32" else ours
 
 
 def of_array(name: str, array: Any, **more: Any) -> Constant:
     """Return the constant of an array."""
-    found = as_ours(array)
-    return Constant(name, our_dtype(found.dtype.name), found.shape, lambda: found, **more)
+    ours = as_ours(array)
+    return Constant(name, our_dtype(ours.dtype.name), ours.shape, lambda: ours, **more)
 
 
 def of_tensor(name: str, tensor: onnx.TensorProto, **more: Any) -> Constant:

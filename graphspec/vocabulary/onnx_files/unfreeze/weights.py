@@ -139,20 +139,20 @@ class Weights:
 
     def follow(self, op: str, inputs: Sequence[Value | Constant | None], slots: Collection[int], Y: Value) -> None:
         """Note where the channels of a node's output are."""
-        found = None
+        place = None
         known = [(v, self.channels[v.name]) for v in inputs if isinstance(v, Value) and v.name in self.channels]
         scale = next((v for k in slots if k < len(inputs) and isinstance(v := inputs[k], Constant)), None)
         kind = kind_of(op)
         if kind.channels is not None:
-            found = kind.channels + (Y.rank if kind.channels < 0 else 0)
+            place = kind.channels + (Y.rank if kind.channels < 0 else 0)
         elif _scales_or_shifts(kind) and scale is not None:
-            found = Y.rank - len(scale.shape) + _longest(scale.shape)
+            place = Y.rank - len(scale.shape) + _longest(scale.shape)
         elif kind.keeps_channels or kind.elementwise:
-            found = next((axis for v, axis in known if v.rank == Y.rank), None)
+            place = next((axis for v, axis in known if v.rank == Y.rank), None)
         elif known and Y.node is not None:
-            found = _moved(Y, *known[0])
-        if found is not None:
-            self.channels[Y.name] = found
+            place = _moved(Y, *known[0])
+        if place is not None:
+            self.channels[Y.name] = place
 
     def table(self) -> list[Weight]:
         """Return what trains, then the constants that could have, in the order of the file."""
