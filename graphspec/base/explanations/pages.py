@@ -14,8 +14,7 @@ from difflib import SequenceMatcher
 from importlib.resources import files
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean
-from graphspec.base.rendering import render
+from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean, render
 from graphspec.base.text import wrapped
 
 GROUPS = {
@@ -80,7 +79,7 @@ class Explanation:
     def rendered_answer(
         self, *, colour: bool = False, width: int | None = None, spell: Callable[[str], str] = str
     ) -> str:
-        """Return the answer as a terminal shows it; the arguments are those of :func:`graphspec.base.rendering.render`."""
+        """Return the answer as a terminal shows it; the arguments are those of :func:`graphspec.base.errors.render`."""
         sources = {b.file: b.text for b in self.example("wrong") if b.file}
         answer = _diagnostic(self.answer)
         if answer.file:
