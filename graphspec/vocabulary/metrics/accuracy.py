@@ -40,6 +40,9 @@ class AccuracyOfLoss(Metric):
 class _Share(Average):
     """Base of the metrics that are the share of right answers."""
 
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred) if self.by_class else []
+
     def parts_of(self, counters: Array) -> tuple[Array, Array]:
         return counters[:1], counters[1:]
 
@@ -82,24 +85,15 @@ class BinaryAccuracy(_Share):
         return correct
 
 
-class _OfClasses(_Share):
-    """Base of those that compare classes."""
-
-    by_class = True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
-
-
 @METRICS.add("CategoricalAccuracy", "categorical_accuracy")
-class CategoricalAccuracy(_OfClasses):
+class CategoricalAccuracy(_Share):
     """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    label = "categorical_accuracy"
+    label, by_class = "categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
@@ -107,13 +101,13 @@ class CategoricalAccuracy(_OfClasses):
 
 
 @METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(_OfClasses):
+class SparseCategoricalAccuracy(_Share):
     """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    label = "sparse_categorical_accuracy"
+    label, by_class = "sparse_categorical_accuracy", True
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
@@ -147,13 +141,14 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(_OfClasses):
+class TopKCategoricalAccuracy(_Share):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    label = "top_k_categorical_accuracy"
+    label, by_class = "top_k_categorical_accuracy", True
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
     k: K = 5
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -164,7 +159,7 @@ class TopKCategoricalAccuracy(_OfClasses):
 
 
 @METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(_OfClasses):
+class SparseTopKCategoricalAccuracy(_Share):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
 
     With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
@@ -172,7 +167,7 @@ class SparseTopKCategoricalAccuracy(_OfClasses):
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    label = "sparse_top_k_categorical_accuracy"
+    label, by_class = "sparse_top_k_categorical_accuracy", True
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     k: K = 5
     from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")
