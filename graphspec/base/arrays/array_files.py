@@ -156,15 +156,15 @@ def converted(array: Array, dtype: Dtype | None) -> Array:
     return result
 
 
-def refuse_values(found: ArrayFile) -> None:
+def refuse_values(array: ArrayFile) -> None:
     """Raise the problem of :func:`converted` if the values of a file are not numbers of float32; they are read once."""
-    stat = found.path.stat()
-    _refuse_values(found, (stat.st_mtime_ns, stat.st_size))
+    stat = array.path.stat()
+    _refuse_values(array, (stat.st_mtime_ns, stat.st_size))
 
 
 @lru_cache(maxsize=256)
-def _refuse_values(found: ArrayFile, _: tuple[int, int]) -> None:
-    converted(found.read(), "float32")
+def _refuse_values(array: ArrayFile, _: tuple[int, int]) -> None:
+    converted(array.read(), "float32")
 
 
 _DAMAGED = (
@@ -232,8 +232,8 @@ def _of_numpy(file: IO[bytes], size: int, path: Path, member: str | None) -> Arr
     shape, by_columns, dtype = header(content)
     if dtype.hasobject:
         raise ProblemError(Code.LOSSY_CONVERSION, "contains Python objects, which are pickles and are never read")
-    found = ArrayFile(path, member, content.tell(), tuple(shape), dtype, bool(by_columns))
-    return _whole(found, size - found.at)
+    array = ArrayFile(path, member, content.tell(), tuple(shape), dtype, bool(by_columns))
+    return _whole(array, size - array.at)
 
 
 def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
@@ -288,16 +288,16 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members of an archive by the names of their arrays."""
     listed = archive.infolist()
     demand(len(listed) <= Budget.ARRAYS, f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
-    found: dict[str, zipfile.ZipInfo] = {}
+    by_name: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         name = entry.filename.removesuffix(".npy")
-        demand(name not in found, f"it has '{name}' twice")
+        demand(name not in by_name, f"it has '{name}' twice")
         demand(entry.compress_type in _METHODS, f"'{name}' is packed by the unusual method {entry.compress_type}")
         claim = f"'{name}' claims {entry.file_size:,} bytes, packed into {entry.compress_size:,}"
         demand(entry.file_size <= Budget.DEFLATED * (entry.compress_size + 1), claim)
-        found[name] = entry
-    _check_names(found)
-    return found
+        by_name[name] = entry
+    _check_names(by_name)
+    return by_name
 
 
 def _place(entry: Any) -> tuple[int, int]:
@@ -334,7 +334,7 @@ def _sizes(value: Any, what: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _whole(found: ArrayFile, size: int) -> ArrayFile:
+def _whole(array: ArrayFile, size: int) -> ArrayFile:
     """Return the array if the file has ``size`` bytes for it; else raise ValueError."""
-    demand(min(found.shape, default=0) >= 0 and found.nbytes == size, "its shape and its size differ")
-    return found
+    demand(min(array.shape, default=0) >= 0 and array.nbytes == size, "its shape and its size differ")
+    return array

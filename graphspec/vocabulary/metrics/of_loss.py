@@ -154,9 +154,9 @@ class R2Score(Metric):
     num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        found = base.check_fixed(self, y_pred)
-        if found or self.class_aggregation:
-            return found
+        problems = base.check_fixed(self, y_pred)
+        if problems or self.class_aggregation:
+            return problems
         return base.check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
 
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:

@@ -25,8 +25,8 @@ Formula = str | Callable[..., "Value"]  # an operator, or a function of the buil
 
 
 def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) -> Value:
-    found: Value = g.emit(formula, inputs, attributes) if isinstance(formula, str) else formula(g, *inputs)
-    return found
+    value: Value = g.emit(formula, inputs, attributes) if isinstance(formula, str) else formula(g, *inputs)
+    return value
 
 
 def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> Function:

@@ -586,6 +586,6 @@ def extract_patches(
     width = padded.fixed(2)
     at = rows[:, None, :, None] * width + columns[None, :, None, :]  # h′, w′, height, width
     flat = g.reshape(padded, [g.size(padded, 0), padded.fixed(1) * width, padded.fixed(3)])
-    found = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
-    y = g.reshape(found, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
+    gathered = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
+    y = g.reshape(gathered, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
     return g.transpose(y, [0, 3, 1, 2]) if first else y

@@ -72,8 +72,8 @@ def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Val
             "needs a Parameter for the mean and one for the variance, which training moves, if it has training_mode 1"
         )
         need(learnt, text, code=Code.VALUE_NOT_ALLOWED, hint="or use the layer BatchNormalization", key="training_mode")
-    found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
-    return found
+    outputs: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
+    return outputs
 
 
 def _signature(op: type[Op]) -> Callable[..., Any]:
@@ -87,8 +87,8 @@ def _argument(kind: Any) -> Any:
     """Return the type of an attribute as one of an argument: a sequence is a tuple, made from a list."""
     parts = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     lists = [part for part in parts if get_origin(part) is Sequence]
-    found: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
-    return Annotated[found, FROM_LIST] if lists else found
+    union: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
+    return Annotated[union, FROM_LIST] if lists else union
 
 
 def _plain(default: Any) -> Any:
