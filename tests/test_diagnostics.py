@@ -22,8 +22,7 @@ from paths import ROOT, TESTS
 
 from graphspec.api.validation import check_further
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, UsageError
-from graphspec.base.rendering import render, render_json
+from graphspec.base.errors import Diagnostic, UsageError, render, render_json
 from graphspec.engine.compiler.check import check
 
 HERE = TESTS / "diagnostics"

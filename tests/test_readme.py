@@ -11,7 +11,7 @@ from commands import graphspec
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.base.rendering import render
+from graphspec.base.errors import render
 from graphspec.cli.schema import schema_text
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

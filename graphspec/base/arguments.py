@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from graphspec.base.errors import Problem, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
+from graphspec.base.text import count
 
 # Calls of the vocabulary's classes from Python: wrong arguments get a sentence.
 if TYPE_CHECKING:  # type checkers know the arguments of a call from the fields
@@ -32,20 +30,20 @@ else:
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             required = [f.alias or name for name, f in cls.model_fields.items() if f.is_required()]
             if len(args) > len(required):
-                first = next(iter(cls.model_fields), None)
-                example = f"`{cls.__name__}({first}=…)`" if first is not None else f"`{cls.__name__}()`"
-                raise UsageError(f"give the arguments of {cls.__name__} by name, such as {example}")
-            if twice := next((name for name, _ in zip(required, args, strict=False) if name in kwargs), None):
+                example = f"{first}=…" if (first := next(iter(cls.model_fields), "")) else ""
+                raise UsageError(f"give the arguments of {cls.__name__} by name, such as `{cls.__name__}({example})`")
+            by_place = dict(zip(required, args, strict=False))
+            if twice := next((name for name in by_place if name in kwargs), None):
                 raise UsageError(f"`{twice}` of {cls.__name__} is given twice")
             try:
-                return super().__call__(**dict(zip(required, args, strict=False)), **kwargs)
+                return super().__call__(**by_place, **kwargs)
             except ValidationError as error:
                 raise _wrong_call(cls, error) from None
 
 
 def _wrong_call(cls: Any, error: ValidationError) -> UsageError:
     """Return the error of a call with wrong arguments: all of them."""
-    found: dict[str, str] = {}
+    texts_of: dict[str, str] = {}
     for wrong in error.errors(include_url=False):
         loc = wrong["loc"]
         name = str(loc[0]) if loc else ""
@@ -57,19 +55,13 @@ def _wrong_call(cls: Any, error: ValidationError) -> UsageError:
         elif wrong["type"] == "missing" and len(loc) == 1:
             text = f"{cls.__name__} needs `{name}`"
         else:
-            name = name or (problem.key if problem is not None and problem.key is not None else "")
-            what = (
-                wrong["msg"]
-                .replace("Input should", "must")
-                .replace("a valid integer", "an integer")
-                .replace("valid ", "")
-            )
+            name = name or (problem and problem.key) or ""
+            what = wrong["msg"].replace("Input should", "must").replace("a valid integer", "an integer")
             value = f", not {wrong['input']!a}" if isinstance(wrong["input"], str | int | float) and name else ""
-            text = f"`{name}` of {cls.__name__} {what}{value}" if name else f"{cls.__name__} {what}"
-            if problem is not None and problem.hint is not None:
-                text += f"; {problem.hint}"
-        found.setdefault(name, text)
-    return UsageError("; ".join(found.values()))
+            text = (f"`{name}` of " if name else "") + f"{cls.__name__} {what.replace('valid ', '')}{value}"
+            text += f"; {problem.hint}" if problem is not None and problem.hint is not None else ""
+        texts_of.setdefault(name, text)
+    return UsageError("; ".join(texts_of.values()))
 
 
 T = TypeVar("T", bound=str)
@@ -89,12 +81,12 @@ def positive_int(name: str, value: Any, default: int) -> int:
     """Return ``value`` as a positive integer, or ``default`` for None."""
     if value is None:
         return default
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise bad_argument(name, "a positive integer", value)
     try:
-        number = int(value.__index__())
-    except TypeError:  # an array with several elements
-        raise bad_argument(name, "a positive integer", value) from None
+        number = None if isinstance(value, bool) else int(value.__index__())
+    except (AttributeError, TypeError):  # no integer, or an array with several elements
+        number = None
+    if number is None:
+        raise bad_argument(name, "a positive integer", value)
     if number < 1:
         raise bad_argument(name, "at least 1", number)
     return number
@@ -122,40 +114,37 @@ def path_of(name: str, value: Any) -> Path:
         raise bad_argument(name, "a path", value)
     text = os.fspath(value)
     try:
-        usable = bool(text) and b"\0" not in os.fsencode(text)
+        if text and b"\0" not in os.fsencode(text):
+            return Path(text)
     except UnicodeEncodeError:
-        usable = False
-    if not usable:
-        raise bad_argument(name, "a path that the file system can have", text)
-    return Path(text)
+        pass
+    raise bad_argument(name, "a path that the file system can have", text)
 
 
 def weights_file(value: Any) -> Path:
     """Return the safetensors file that a path names: itself, or ``weights.safetensors`` in the folder that it is."""
     path = path_of("path", value)
-    if path.suffix == ".safetensors" and not path.is_dir():
-        return path
-    if path.suffix and not path.is_dir():
+    if not path.suffix or path.is_dir():
+        return path / "weights.safetensors"
+    if path.suffix != ".safetensors":
         raise UsageError(f"{path}: weights are a safetensors file; write `{path.with_suffix('.safetensors').name}`")
-    return path / "weights.safetensors"
+    return path
 
 
 def rows(name: str, value: Any) -> Any:
     """Return ``value``, the data of a call, unless it is of a kind that is surely no array, column or data frame."""
     if type(value) is dict or type(value).__name__ == "ndarray":  # the other tests take longer than a small network
         return value
+    expected = "arrays or a data frame"
     if isinstance(value, str | bytes | os.PathLike):
-        expected = "arrays or a data frame"
         hint = "write a list for one text, `[text]`; read a file first, or name it in the spec (`data.train.file`)"
     elif isinstance(value, Mapping | Sequence) or hasattr(value, "__array__") or hasattr(value, "columns"):
         return value
     elif hasattr(value, "toarray"):
         expected, hint = "dense arrays or a data frame", f"pass `{name}.toarray()`"
     elif hasattr(value, "__next__"):
-        expected = "arrays or a data frame"
         hint = "collect the rows first, such as `numpy.stack(list(rows))`; all rows are in memory or in a data file"
     elif isinstance(value, Set) or (hasattr(value, "__iter__") and not hasattr(value, "__getitem__")):
-        expected = "arrays or a data frame"
         hint = "collect its batches first, such as `numpy.concatenate([x for x, y in batches])`"
     else:
         return value
@@ -177,9 +166,8 @@ def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:
     """Return ``value``, a mapping with text keys."""
     if not isinstance(value, Mapping):
         raise bad_argument(name, expected, value)
-    for key in value:
-        if not isinstance(key, str):
-            raise bad_argument(name, f"{expected}, by names", key)
+    if wrong := [key for key in value if not isinstance(key, str)]:
+        raise bad_argument(name, f"{expected}, by names", wrong[0])
     return value
 
 
@@ -194,17 +182,15 @@ def texts(name: str, value: Any, expected: str) -> list[str]:
     """Return ``value``, a list or tuple of texts, as a list. A single text is refused."""
     if not isinstance(value, list | tuple):
         raise bad_argument(name, expected, value)
-    for item in value:
-        if not isinstance(item, str):
-            raise bad_argument(name, expected, item)
+    if wrong := [item for item in value if not isinstance(item, str)]:
+        raise bad_argument(name, expected, wrong[0])
     return list(value)
 
 
 def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that answers unknown keywords of a call with a sentence, and too many or too few arguments too.
 
-    Args:
-        advice: for keywords that Keras has, what to do instead.
+    For keywords that Keras has, ``advice`` says what to do instead.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -220,12 +206,10 @@ def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P
                     text = said or f"its arguments are {', '.join(f'`{k}`' for k in known)}"
                     raise UsageError(f"`{function.__name__}` has no argument `{name}`: {text}")
             if len(args) > positional:
-                named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-                text = f"; name the others: {', '.join(f'`{k}=`' for k in named)}" if named else ""
-                count = positional - (parameters[0].name == "self")
-                raise UsageError(
-                    f"`{function.__name__}` takes {count} argument{'s' * (count != 1)} without a name{text}"
-                )
+                named = ", ".join(f"`{p.name}=`" for p in parameters if p.kind is p.KEYWORD_ONLY)
+                most = count(positional - (parameters[0].name == "self"), "argument")
+                others = f"; name the others: {named}" if named else ""
+                raise UsageError(f"`{function.__name__}` takes {most} without a name{others}")
             return function(*args, **kwargs)
 
         return call

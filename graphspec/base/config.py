@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.base.arguments import Called
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problem, did_you_mean
-from graphspec.base.synonyms.names import OTHERWISE, fold, synonym
+from graphspec.base.synonyms.names import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -52,12 +52,10 @@ def invalid(
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """A validator for an argument of Keras that accepts one value only."""
+    """A validator for an argument of Keras that accepts one value only; ``message`` is the problem of every other one."""
 
     allowed: Any
-    """The accepted value."""
     message: str
-    """The problem of every other value."""
     hint: str
 
     def __call__(self, value: Any) -> Any:
@@ -90,8 +88,7 @@ class Neutral(NamedTuple):
 ANY_VALUE = Neutral()
 
 
-FLOAT32_LIMIT = 3.4028235677973366e38
-"""The smallest number that float32 rounds to infinity."""
+FLOAT32_LIMIT = 3.4028235677973366e38  # the smallest number that float32 rounds to infinity
 
 
 def _beyond_float32(value: Any) -> float | None:
@@ -114,7 +111,7 @@ class Config(BaseModel, metaclass=Called):
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in
-    ``graphspec/base/synonyms/keys.py``."""
+    ``graphspec/base/synonyms/keys.toml``."""
     in_float64: ClassVar[frozenset[str]] = frozenset()
     """Arguments that may be larger than float32, since the graph has a number that is computed from them."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
@@ -131,29 +128,21 @@ class Config(BaseModel, metaclass=Called):
     def model_post_init(self, _: Any) -> None:
         """Refuse numbers that float32, the dtype of all computation, cannot represent."""
         for name, value in self.__dict__.items():
-            if (
-                name not in self.in_float64
-                and type(value) in (float, tuple)
-                and (wrong := _beyond_float32(value)) is not None
-            ):
+            if name in self.in_float64 or type(value) not in (float, tuple):
+                continue
+            if (wrong := _beyond_float32(value)) is not None:
                 key = type(self).model_fields[name].alias or name
                 hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
                 raise invalid("must fit float32", hint, key=key, show_value=True)
 
 
-_FEW = 15
-"""Classes that a hint lists."""
+_FEW = 15  # classes that a hint lists
 _FEW_NAMES = 60
 """Names that a registry of a few classes may have; classes of larger ones are not imported to be listed."""
 
 
 class Registry(Generic[T]):
-    """The classes of one kind, by all names that Keras has for them.
-
-    Args:
-        kind: the kind of the classes in messages: ``"layer"``, ``"loss"``, …
-        example: a name that hints mention.
-    """
+    """The classes of one kind, by all names that Keras has for them. ``example`` is a name that hints mention."""
 
     def __init__(self, kind: str, example: str) -> None:
         self.kind = kind
@@ -187,12 +176,9 @@ class Registry(Generic[T]):
         self._made[prefix] = module
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that registers a class under ``names`` (default: the class's name).
+        """Return a class decorator that registers a class under ``names`` (default: the class's name), the first is primary.
 
-        The first name is the primary one.
-
-        Raises:
-            ValueError: a name is in use, or the table of names lacks a class of graphspec.
+        A name that is in use is a ValueError, and so is a table of names that lacks a class of graphspec.
         """
 
         def register(cls: type[T]) -> type[T]:
@@ -212,8 +198,7 @@ class Registry(Generic[T]):
     def row(self, names: Sequence[str], make: Callable[[], type[T]]) -> None:
         """Register a class of a table under ``names``. It is made when one of them is first looked up.
 
-        Raises:
-            ValueError: a name is in use, or the table of names lacks it.
+        A name that is in use, or that the table of names lacks, is a ValueError.
         """
         for name in names:
             if name not in self._modules:
@@ -241,11 +226,7 @@ class Registry(Generic[T]):
         return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
 
     def attribute(self, package: str, name: str) -> type[T]:
-        """Return the class that ``from package import name`` imports.
-
-        Raises:
-            AttributeError: there is none; a name that Keras has gets the reason.
-        """
+        """Return the class that ``from package import name`` imports. A name that Keras has gets the reason."""
         families = {module.rpartition(".")[2] for module in self._modules.values()}
         if not name.startswith("_") and name not in families:  # a module would hide the class once it is imported
             snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
@@ -301,7 +282,7 @@ class Registry(Generic[T]):
         found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
         if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
             return f"there are {', '.join(primary)}"
-        return found or (OTHERWISE.get(self.kind) if name else None)
+        return found or (otherwise(self.kind) if name else None)
 
     def _hint_type(self, value: Mapping[str, Any]) -> str | None:
         """Return a hint for a mapping that lacks ``type``."""
@@ -316,40 +297,31 @@ class Registry(Generic[T]):
     def parse(self, value: Any) -> Any:
         """Return an instance for a name, a mapping with ``type``, or an instance.
 
-        Raises:
-            PydanticCustomError: a problem (see :func:`invalid`), or ``nested``. The context of ``nested`` contains the
-                ``errors`` of the inner model, each with its ``loc`` relative to this value.
+        A problem is raised as by :func:`invalid`, or as a PydanticCustomError ``nested``, whose context has the ``errors``
+        of the inner model, each with its ``loc`` relative to this value.
         """
         if value is None or isinstance(value, Config):  # the field's type decides whether null is allowed
             return value
-        if isinstance(value, str):
-            name, arguments, key = value, {}, None
-        elif isinstance(value, dict):
-            if not isinstance(value.get("type"), str):
-                raise invalid(
-                    f"needs `type`, the name of {with_article(self.kind)}",
-                    self._hint_type(value),
-                    code=Code.MISSING_KEY,
-                )
-            name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
-        else:
-            text, hint = (
-                f"must be the name of {with_article(self.kind)} or a mapping with its `type`",
-                f"for example `{self.example}`",
-            )
-            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+        if not isinstance(value, str | dict):
+            text = f"must be the name of {with_article(self.kind)} or a mapping with its `type`"
+            raise invalid(text, f"for example `{self.example}`", code=Code.WRONG_TYPE, show_value=True)
+        key = None if isinstance(value, str) else "type"
+        arguments: dict[str, Any] = {"type": value} if isinstance(value, str) else dict(value)
+        if not isinstance(arguments.get("type"), str):
+            text = f"needs `type`, the name of {with_article(self.kind)}"
+            raise invalid(text, self._hint_type(arguments), code=Code.MISSING_KEY)
+        name = arguments.pop("type")
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]
             raise invalid(f"names {name}, which is refused: {reason}", hint, key=key)
         if cls is None:
-            text, found = f"names an unknown {self.kind} '{name}'", self.suggest(name)
-            raise invalid(text, found, code=Code.UNKNOWN_CLASS, key=key)
+            text = f"names an unknown {self.kind} '{name}'"
+            raise invalid(text, self.suggest(name), code=Code.UNKNOWN_CLASS, key=key)
         try:
             return cls.model_validate(arguments)
         except ValidationError as error:
-            inner = error.errors(include_url=False)
-            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
+            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": error.errors(include_url=False)}
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
 
 
@@ -384,20 +356,15 @@ def as_tuple(value: V | tuple[V, ...] | None) -> tuple[V, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-MAX_SIZE = 2**31 - 1
-"""The largest size that a spec may contain. It keeps products of two sizes below 2⁶³."""
+MAX_SIZE = 2**31 - 1  # the largest size that a spec may contain. It keeps products of two sizes below 2⁶³.
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Ints = Annotated[tuple[int, ...], FROM_LIST]
-"""A list of integers."""
-IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
-"""One integer, or a list of integers (axes)."""
-Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]
-"""One axis, or several."""
-FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
-"""One number, or a list of numbers."""
+Ints = Annotated[tuple[int, ...], FROM_LIST]  # a list of integers
+IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]  # one integer, or a list of integers (axes)
+Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]  # one axis, or several
+FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]  # one number, or a list of numbers
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
 """One integer for both spatial axes, or one for each."""
 Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]

@@ -20,11 +20,9 @@ from typing import IO
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
-DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
-"""Suffixes of data files."""
+DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)  # suffixes of data files
 SQLITE = ".sqlite"
-DATABASES = (".duckdb", SQLITE)
-"""Suffixes of database files, of which a query chooses rows."""
+DATABASES = (".duckdb", SQLITE)  # suffixes of database files, of which a query chooses rows
 
 
 def suffix_of(path: Path) -> str:
@@ -35,8 +33,7 @@ def suffix_of(path: Path) -> str:
 
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
-CACHE = ".graphspec-cache"
-"""The folder beside run directories that keeps prepared rows."""
+CACHE = ".graphspec-cache"  # the folder beside run directories that keeps prepared rows
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW
@@ -81,20 +78,18 @@ def is_folder(path: Path) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether ``path`` is a regular file. The result is False for an invalid file name, too."""
+    """Return whether ``path`` is a regular file; False for an invalid name: too long, or with a null character."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # the name is too long or contains a null character
+    except (OSError, ValueError):
         return False
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Replace a file by ``content`` (text as UTF-8). Readers see the old file or the new one, even after a crash.
 
-    An existing file keeps its permissions. A file without write permission is not replaced.
-
-    Raises:
-        OSError: the folder is missing or the file cannot be written. No temporary file remains.
+    An existing file keeps its permissions. A file without write permission is not replaced. After an OSError, such as for a
+    missing folder, no temporary file remains.
     """
     data = content.encode() if isinstance(content, str) else memoryview(content)
     with written_in_parts(path) as write:
@@ -116,48 +111,23 @@ def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None
         target = _target(path)
         if before is not None and not os.access(target, os.W_OK):
             raise PermissionError(EACCES, os.strerror(EACCES))
-        temporary = _temporary(target.parent)
-        try:
-            with _created(temporary, 0o666 if before is None else 0o600) as descriptor:
-                yield partial(_write_all, descriptor)
-                if before is not None:
-                    _copy_owner_and_mode(descriptor, before)
-                os.fsync(descriptor)
-            temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        with _created(_temporary(target.parent), 0o666 if before is None else 0o600, target) as descriptor:
+            yield partial(_write_all, descriptor)
+            if before is not None:
+                _copy_owner_and_mode(descriptor, before)
 
 
 def create(path: Path, text: str) -> None:
-    """Write a new file.
-
-    Raises:
-        FileExistsError: a file or link of that name exists; it stays unchanged.
-        OSError: the file cannot be written. No incomplete file remains.
-    """
-    with _marked_as_writing(path):
-        created = False
-        try:
-            with _created(path, 0o666) as descriptor:
-                created = True
-                _write_all(descriptor, text.encode())
-                os.fsync(descriptor)
-        except BaseException:
-            if created:
-                with suppress(OSError):
-                    path.unlink()
-            raise
+    """Write a new file; one that exists, or a link, stays unchanged. After an error no incomplete file remains."""
+    with _marked_as_writing(path), _created(path, 0o666) as descriptor:
+        _write_all(descriptor, text.encode())
 
 
 def write_at(path: Path, start: int, data: bytes) -> int:
     """Truncate a file to ``start`` bytes, append ``data``, and return its new size.
 
-    If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``.
-
-    Raises:
-        OSError: the file cannot be written. A regular file is truncated to ``start`` again, if possible.
+    If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``. After an
+    error a regular file is truncated to ``start`` again, if possible.
     """
     with _marked_as_writing(path):
         before = _status(path)
@@ -183,15 +153,9 @@ def write_at(path: Path, start: int, data: bytes) -> int:
 
 @contextmanager
 def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[bytes]]:
-    """Open a file of ``nbytes`` bytes to be mapped into memory.
+    """Open a file of ``nbytes`` bytes to be mapped into memory: a new or emptied one, or what it contains.
 
     Its space is reserved: a map of a file with holes ends the process if the disk is full.
-
-    Args:
-        new: create the file, or empty it; else keep what it contains.
-
-    Raises:
-        OSError: the file cannot be opened, or there is too little space.
     """
     with _marked_as_writing(path), path.open("w+b" if new else "r+b") as file:
         if nbytes and hasattr(os, "posix_fallocate"):
@@ -205,10 +169,8 @@ def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[byte
 def new_folder(path: Path) -> Iterator[Path]:
     """Create a folder with files: yield a temporary folder, which gets its name ``path`` when the context ends.
 
-    After an error nothing remains. A killed process leaves the temporary folder (:func:`remove_leftovers`).
-
-    Raises:
-        OSError: a folder cannot be created, or ``path`` exists.
+    After an error, such as if ``path`` exists, nothing remains. A killed process leaves the temporary folder
+    (:func:`remove_leftovers`).
     """
     make_folder(path.parent)
     with _marked_as_writing(path):
@@ -243,13 +205,13 @@ def remove_leftovers(folder: Path) -> None:
 
 def why_not_writable(path: Path) -> str | None:
     """Return why a file cannot be written, or None if no obstacle is known in advance."""
-    status = _status(path)
-    if status is not None and stat.S_ISDIR(status.st_mode):
-        return f"{path} is a folder; name a file"
-    if status is not None and not os.access(path, os.W_OK):
-        return f"{path} may not be written"
-    if status is not None and not stat.S_ISREG(status.st_mode):
-        return None
+    if (status := _status(path)) is not None:
+        if stat.S_ISDIR(status.st_mode):
+            return f"{path} is a folder; name a file"
+        if not os.access(path, os.W_OK):
+            return f"{path} may not be written"
+        if not stat.S_ISREG(status.st_mode):
+            return None
     folder = _target(path).parent
     if not folder.is_dir():
         return f"there is no folder {folder if path.is_symlink() else path.parent}"
@@ -283,13 +245,24 @@ def _temporary(folder: Path) -> Path:
 
 
 @contextmanager
-def _created(path: Path, mode: int) -> Iterator[int]:
-    """Open a new file and yield its descriptor. Fail if a file or link exists. The umask applies to ``mode``."""
+def _created(path: Path, mode: int, final: Path | None = None) -> Iterator[int]:
+    """Yield the descriptor of a new file, which replaces ``final`` at the end; an incomplete one is removed.
+
+    Fail if a file or link exists. The umask applies to ``mode``.
+    """
     descriptor = os.open(path, os.O_WRONLY | _NEW, mode)
     try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if final is not None:
+            path.replace(final)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -312,9 +285,7 @@ def _special(path: Path, mode: int) -> Iterator[int]:
 
 def _copy_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
     """Give the new file the owner and the permissions of the old one, as far as the system allows."""
-    if hasattr(os, "fchown"):
-        with suppress(OSError):
-            os.fchown(descriptor, before.st_uid, before.st_gid)
-    if hasattr(os, "fchmod"):
-        with suppress(OSError):
-            os.fchmod(descriptor, before.st_mode & 0o777)
+    with suppress(OSError, AttributeError):  # Windows lacks both functions
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    with suppress(OSError, AttributeError):
+        os.fchmod(descriptor, before.st_mode & 0o777)

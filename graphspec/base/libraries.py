@@ -26,13 +26,13 @@ def _requirement(name: str) -> str:
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        found = distribution("graphspec")
+        own = distribution("graphspec")
     except PackageNotFoundError:  # the package runs from a folder
         return name
     here = Path(__file__)
-    in_folder = f'"{here.parents[2].as_uri()}"' in (found.read_text("direct_url.json") or "")  # installed with `-e`
-    if in_folder or Path(str(found.locate_file("graphspec/base/libraries.py"))) == here:  # else another project's
-        for requirement in found.requires or ():
+    in_folder = f'"{here.parents[2].as_uri()}"' in (own.read_text("direct_url.json") or "")  # installed with `-e`
+    if in_folder or Path(str(own.locate_file("graphspec/base/libraries.py"))) == here:  # else another project's
+        for requirement in own.requires or ():
             if re.match(r"[\w.-]+", requirement, re.ASCII)[0] == name:  # type: ignore[index]
                 return requirement.partition(";")[0].strip()
     return name

@@ -9,8 +9,7 @@ from contextvars import ContextVar
 
 _SEARCH = 20_000_000
 """Pairs of characters that all searches of one check may compare, about two seconds. Mistakes after that get no hint."""
-_LONGEST_NAME = 100
-"""Characters of a name that a search compares; longer names are skipped."""
+_LONGEST_NAME = 100  # characters of a name that a search compares; longer names are skipped
 _budget: ContextVar[list[int] | None] = ContextVar("_budget", default=None)
 
 
@@ -31,10 +30,9 @@ def _may_compare(name: str, known: Collection[str]) -> bool:
         return False
     budget[0] -= len(known)
     cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
-    if cost > budget[0]:
-        return False
-    budget[0] -= cost
-    return True
+    is_allowed = cost <= budget[0]
+    budget[0] -= cost if is_allowed else 0
+    return is_allowed
 
 
 def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:

@@ -17,19 +17,20 @@ def nested(value: Any) -> Any:
     shape: list[int] = []
     kinds: set[type] = set()
     depths: set[int] = set()
+    uneven = invalid("must be numbers in lists of equal lengths, none of them empty")
 
     def visit(item: Any, depth: int) -> Any:
         if isinstance(item, list | tuple):
             if depth == len(shape):
                 shape.append(len(item))
             if depth >= MAX_AXES or not item or len(item) != shape[depth] or depth in depths:
-                raise invalid("must be numbers in lists of equal lengths, none of them empty")
+                raise uneven
             return tuple(visit(part, depth + 1) for part in item)
         if not isinstance(item, bool | int | float):
             raise invalid("must be a number, true or false, or lists of them", code=Code.WRONG_TYPE)
         depths.add(depth)
         if depth != len(shape):
-            raise invalid("must be numbers in lists of equal lengths, none of them empty")
+            raise uneven
         kinds.add(type(item))
         if isinstance(item, float) and not math.isfinite(item):
             raise invalid("must not contain NaN or infinity", "write finite numbers")
@@ -37,10 +38,10 @@ def nested(value: Any) -> Any:
             raise invalid("must fit 64 bits", "make the integers smaller")
         return item
 
-    found = visit(value, 0) if value is not None else None
+    tuples = None if value is None else visit(value, 0)
     if bool in kinds and len(kinds) > 1:
         raise invalid("must not mix numbers with true and false", "write 0 and 1, or only true and false")
-    return found
+    return tuples
 
 
 Numbers = Annotated[

@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from graphspec.base.document import (
-    Bar,
-    Block,
-    Cards,
-    Cell,
-    Code,
-    Column,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Items,
-    Row,
-    Spark,
-    Table,
-    Tabs,
-    Text,
-    plain,
-)
+from graphspec.base import document
+from graphspec.base.document import Bar, Block, Cell, Column, Inline, Row, Spark, Table, plain
 from graphspec.base.text import Scale, display_width, printable, shorten_end, shorten_middle, sparkline, wrapped
 
 _BARS = (4, 30)  # columns of the longest bar
@@ -32,33 +13,29 @@ _SPARKS = (8, 20)  # columns of values over time
 
 
 def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
-    """Yield the lines of blocks.
-
-    Args:
-        width: the columns of the terminal; None for a file or a pipe, which gets everything in one line.
-    """
+    """Yield the lines of blocks for a terminal of ``width`` columns; None for files and pipes, where nothing is cut."""
     for block in blocks:
         match block:
-            case Text(content=content) | Heading(content=content):
+            case document.Text(content=content) | document.Heading(content=content):
                 yield from paragraph(plain(content), width)
-            case Items(entries=entries, indent=indent):
+            case document.Items(entries=entries, indent=indent):
                 for entry in entries:
                     yield from paragraph(plain(entry), width, indent, "  ")
-            case Facts(entries=entries):
+            case document.Facts(entries=entries):
                 yield from table_lines(Table([Column(cut="middle"), Column(wrap=True)], entries), width)
             case Table():
                 yield from table_lines(block, width)
-            case Code(text=text):
+            case document.Code(text=text):
                 yield from printable(text).split("\n")
-            case Figure(title=title, drawing=drawing, below=below):
+            case document.Figure(title=title, drawing=drawing, below=below):
                 yield from paragraph(f"{title}: {drawing.about}", width)
                 yield from lines_of(below, width)
-            case Group(blocks=inner) | Folded(blocks=inner):
+            case document.Group(blocks=inner) | document.Folded(blocks=inner):
                 yield from lines_of(inner, width)
-            case Cards(cards=cards):
+            case document.Cards(cards=cards):
                 for card in cards:
                     yield from lines_of(card, width)
-            case Tabs(parts=parts):
+            case document.Tabs(parts=parts):
                 for _, title, inner in parts:
                     yield title
                     yield from lines_of(inner, width)
@@ -97,16 +74,16 @@ def fitted(table: Table, width: int | None) -> tuple[list[str], list[str]]:
         ranked = sorted((k for k in shown if columns[k].drop), key=lambda k: columns[k].drop)
         spare = [k for k in ranked if grid.room(k) >= over]
         if spare:
-            grid.shorten(spare[-1], over)
+            grid.widths[spare[-1]] -= over
         elif ranked:
             shown.remove(ranked[0])
             left_out.append(plain(columns[ranked[0]].name))
         else:
-            elastic = [k for k in shown if grid.is_elastic(k)]
+            elastic = [k for k in shown if any(_elastic(row[k]) for row in rows)]  # they take any width
             for k in elastic:
-                grid.shorten(k, min(grid.room(k), -(-over // len(elastic))))
+                grid.widths[k] -= min(grid.room(k), -(-over // len(elastic)))
             for k in sorted(shown, key=lambda k: -columns[k].least):
-                grid.shorten(k, min(grid.room(k), max(grid.width(shown) - width, 0)))
+                grid.widths[k] -= min(grid.room(k), max(grid.width(shown) - width, 0))
             break
     lines = grid.lines(shown, width)
     if table.rule:
@@ -139,18 +116,10 @@ class _Grid:
 
     def room(self, k: int) -> int:
         """Return how many columns of the terminal a column can give."""
-        elastic = next((each for row in self.rows if (each := _elastic(row[k]))), None)
-        if elastic:
+        if elastic := next((each for row in self.rows if (each := _elastic(row[k]))), None):
             least = max(elastic[1][0], display_width(self.header[k]) if self.header else 0)
             return max(self.widths[k] - least, 0)
         return max(self.widths[k] - self.columns[k].least, 0) if self.columns[k].cut else 0
-
-    def is_elastic(self, k: int) -> bool:
-        """Return whether a column has bars or values over time, which take any width."""
-        return any(_elastic(row[k]) for row in self.rows)
-
-    def shorten(self, k: int, by: int) -> None:
-        self.widths[k] -= by
 
     def lines(self, shown: Sequence[int], width: int | None) -> list[str]:
         """Return the lines of the header and the rows."""

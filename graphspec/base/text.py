@@ -13,10 +13,8 @@ from typing import Any, NamedTuple, TextIO
 _BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
 _HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
-_NARROWEST = 40
-"""Columns of a terminal; a narrower one is treated as this wide."""
-_ASCII_ROOM = 4
-"""Columns that stay free where ``…`` becomes ``...``, at the start and the end of a line."""
+_NARROWEST = 40  # columns of a terminal; a narrower one is treated as this wide
+_ASCII_ROOM = 4  # columns that stay free where ``…`` becomes ``...``, at the start and the end of a line
 _UNIT = re.compile(r"`[^`\n]*`\S*|'[^'\n]{0,60}'[^\s']*|\S+")
 """What a line is not broken in: code in backticks, a name in quotes, a word."""
 
@@ -78,12 +76,13 @@ def terminal_width(stream: TextIO) -> int | None:
             columns = os.get_terminal_size(stream.fileno()).columns or 80
         except (OSError, ValueError, AttributeError):  # a terminal without a size, or a stream without a descriptor
             columns = 80
-    return max(columns, _NARROWEST) - (0 if _has_ellipsis(stream) else _ASCII_ROOM)
+    return max(columns, _NARROWEST) - (0 if _has(stream, "…") else _ASCII_ROOM)
 
 
-def _has_ellipsis(stream: TextIO) -> bool:
+def _has(stream: TextIO, text: str) -> bool:
+    """Return whether the encoding of ``stream`` has the characters of a text."""
     try:
-        "…".encode(getattr(stream, "encoding", None) or "utf-8")
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeError, LookupError):
         return False
     return True
@@ -105,11 +104,7 @@ def wrapped(text: str, width: int | None, *, indent: int = 0, start: int = 0) ->
     """Break ``text`` between words into lines of at most ``width`` columns; the second and later ones are indented.
 
     Code in backticks and names in quotes stay whole where they fit into a line. A longer word stays whole: a path or a
-    command can then be copied.
-
-    Args:
-        width: None for one line.
-        start: the columns that something else takes in the first line.
+    command can then be copied. Something else takes ``start`` columns of the first line.
     """
     if width is None:
         return [text]
@@ -205,13 +200,12 @@ def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = (), gap: int =
     table = [[str(cell) for cell in row] for row in rows]
     right_aligned = set(right)
     widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
-    space = " " * gap
-    return [space.join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
 
+    def padded(k: int, cell: str) -> str:
+        space = " " * (widths[k] - display_width(cell))
+        return space + cell if k in right_aligned else cell + space
 
-def _padded(cell: str, width: int, right: bool) -> str:
-    space = " " * (width - display_width(cell))
-    return space + cell if right else cell + space
+    return [(" " * gap).join(padded(k, cell) for k, cell in enumerate(row)).rstrip() for row in table]
 
 
 # Sparklines: a series of values as one short word of blocks, such as ``█▅▃▂▁▁``.
@@ -264,8 +258,4 @@ def _block(values: Sequence[float], scale: Scale) -> str:
 
 def can_show(stream: TextIO) -> bool:
     """Return whether the encoding of ``stream`` has all the blocks."""
-    try:
-        (BLOCKS + _GAP).encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return _has(stream, BLOCKS + _GAP)

@@ -161,7 +161,7 @@ def complain(message: str, hint: str | None = None) -> None:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Write diagnostics to ``stream`` (stderr by default), each followed by a blank line; of many, errors come first."""
-    from graphspec.base.rendering import render
+    from graphspec.base.errors import render
 
     found = Diagnostics(diagnostics)
     if not found:

@@ -193,7 +193,7 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
 
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
-    from graphspec.base.rendering import render_json
+    from graphspec.base.errors import render_json
 
     renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
     text = renderers[output](found)

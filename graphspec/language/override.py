@@ -8,7 +8,8 @@ from typing import Any
 
 from graphspec.base.config import Registry
 from graphspec.base.errors import SET, Mark, SpecError, UsageError, did_you_mean, shorten
-from graphspec.base.synonyms.keys import SPECIAL, TRAINING, found
+from graphspec.base.synonyms.keys import hint_in, tables
+from graphspec.base.synonyms.names import tables_of
 from graphspec.base.text import shell
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.columns import COLUMNS
@@ -95,9 +96,9 @@ def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
     """Yield the paths that end like ``steps``."""
     first, rest = steps[0], ".".join(("", *steps[1:]))
     training, optimizer = [*TrainingKeys.model_fields], _optimizer(tree)
-    if key := _known(first, TRAINING, training):
+    if key := _known(first, tables()["TrainingKeys"], training):
         yield f"training.{key}{rest}"
-    elif key := _known(first, SPECIAL["Optimizer"], optimizer):
+    elif key := _known(first, tables_of("keys")["Optimizer"], optimizer):
         yield f"training.optimizer.{key}{rest}"
     elif first in ("train", "validation", "test"):
         yield f"data.{first}{rest}"
@@ -139,7 +140,7 @@ def _accepts(entry: Tree, key: str) -> bool:
 
 def _known(key: str, table: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the key of ``names`` that ``key`` is, or is called elsewhere."""
-    return key if key in names else _named(found(key, table, names))
+    return key if key in names else _named(hint_in(table, key, names))
 
 
 def _close(key: str, names: Sequence[str]) -> str | None:

@@ -15,8 +15,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
-from graphspec.base.synonyms import keys as synonyms
-from graphspec.base.synonyms.keys import DOCUMENT, found
+from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import setting, validate
@@ -131,7 +130,7 @@ def parse_data(
     sources = {}
     for part, child in tree.value.items():
         if part not in PARTS:
-            hint = found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS)
+            hint = hint_in(tables()["PartKeys"], part, PARTS) or did_you_mean(part, PARTS)
             hint = hint or f"the parts are {', '.join(PARTS)}"
             problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
@@ -373,7 +372,8 @@ def _check_document(tree: Tree, problems: Problems) -> None:
     meant: set[str] = set()
     for key in tree.value:
         if key not in KEYS:
-            hint = found(key, DOCUMENT, missing) or found(key, DOCUMENT, KEYS) or did_you_mean(key, KEYS)
+            table = tables()["DocumentKeys"]
+            hint = hint_in(table, key, missing) or hint_in(table, key, KEYS) or did_you_mean(key, KEYS)
             hint = hint or f"the keys are {', '.join(KEYS)}"
             meant |= {known for known in missing if f"did you mean '{known}'?" in hint}
             problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of the document", hint=hint)

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import graphspec as gs
-from graphspec.base.errors import SHOWN, Diagnostics
-from graphspec.base.rendering import render
+from graphspec.base.errors import SHOWN, Diagnostics, render
 from specs import blobs, dense_spec
 
 BROKEN = """graphspec: 1

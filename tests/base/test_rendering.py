@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graphspec.base.errors import Diagnostic, NodeRef
-from graphspec.base.rendering import render, render_json
+from graphspec.base.errors import Diagnostic, NodeRef, render, render_json
 from graphspec.base.text import display_width
 from graphspec.language.parse import parse
 

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.base.rendering import render, render_json
+from graphspec.base.errors import Diagnostic, SpecError, UsageError, render, render_json
 from graphspec.base.text import count_breaks, line_of
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.cost import cost

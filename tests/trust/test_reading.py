@@ -23,8 +23,7 @@ import pytest
 from commands import SPEC, graphspec
 
 import graphspec as gs
-from graphspec.base.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError
-from graphspec.base.rendering import render, render_json
+from graphspec.base.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError, render, render_json
 from graphspec.base.text import line_of
 from graphspec.language.read import MAX_BYTES, line_and_column, read
 from graphspec.language.tree import MAX_DIGITS, MAX_KEY, MAX_TEXT

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.base.budget import Budget
+from graphspec.base.budget import Budget, demand
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError
 from graphspec.base.text import count
@@ -43,33 +43,22 @@ _SAFETENSORS = {
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array in a file.
-
-    Attributes:
-        member: its name in an archive of zip.
-        at: where its values begin, in the file or the member.
-        by_columns: whether the first axis is the fastest in memory, as in Fortran.
-        halves: whether the values are the upper halves of float32, bfloat16.
-    """
+    """An array in a file."""
 
     path: Path
-    member: str | None
-    at: int
+    member: str | None  # its name in an archive of zip
+    at: int  # where its values begin, in the file or the member
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    by_columns: bool = False
-    halves: bool = False
+    by_columns: bool = False  # whether the first axis is the fastest in memory, as in Fortran
+    halves: bool = False  # whether the values are the upper halves of float32, bfloat16
 
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> Array:
-        """Return the values.
-
-        Raises:
-            ProblemError: GS501, they cannot be read.
-        """
+        """Return the values; raise GS501 if they cannot be read."""
         with _problems(self.path.name), _opened(self.path, self.member) as file:
             _skip(file, self.at)
             values = np.empty(self.shape, self.dtype, order="F" if self.by_columns else "C")
@@ -77,8 +66,7 @@ class ArrayFile:
             read = 0
             while read < self.nbytes and (block := file.readinto(flat[read : read + (1 << 24)])):  # type: ignore[attr-defined]
                 read += block
-            if read != self.nbytes:
-                raise ValueError("it is shorter than it says")
+            demand(read == self.nbytes, "it is shorter than it says")
         return (values.astype(np.uint32) << 16).view(np.float32) if self.halves else values
 
 
@@ -94,39 +82,32 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
         raise ProblemError(Code.OUTSIDE_FOLDER, text, hint="copy the file beside the spec")
     path = folder / name
     if path.exists() and not path.is_file():
-        raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=_HINT)
+        raise ProblemError(Code.UNREADABLE_FILE, "is not a file", _HINT)
     with _problems(name):
         if name.lower().endswith(".npz"):
             with zipfile.ZipFile(path) as archive:
                 entries = _entries(archive)
-                entry = entries[_chosen(entries, key)]
-                with archive.open(entry) as member:
-                    return _of_numpy(member, entry.file_size, path, entry.filename)
+                return _member(archive, entries[_chosen(entries, key)], path)
         with path.open("rb") as file:
             size = path.stat().st_size
-            if name.lower().endswith(".safetensors"):
-                return _of_safetensors(file, size, path, key)
-            return _of_numpy(file, size, path, None)
+            if not name.lower().endswith(".safetensors"):
+                return _of_numpy(file, size, path, None)
+            arrays, start = _header(file, size)
+            return _described(arrays[_chosen(arrays, key)], start, size, path)
 
 
 def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
     """Return the arrays of a file ``.npz`` or ``.safetensors`` by name; of one with an unknown dtype, the dtype.
 
-    Only descriptions are read.
-
-    Raises:
-        ProblemError: GS501, the file cannot be read; GS504, it contains Python objects.
+    Only descriptions are read. A file that cannot be read is GS501, one with Python objects GS504.
     """
     with _problems(path.name):
         if path.name.lower().endswith(".npz"):
-            found: dict[str, ArrayFile | str] = {}
             with zipfile.ZipFile(path) as archive:
-                for name, entry in _entries(archive).items():
-                    with archive.open(entry) as member:
-                        found[name] = _of_numpy(member, entry.file_size, path, entry.filename)
-            return found
+                return {name: _member(archive, entry, path) for name, entry in _entries(archive).items()}
         with path.open("rb") as file:
-            arrays, start, size = _header(file, path.stat().st_size)
+            size = path.stat().st_size
+            arrays, start = _header(file, size)
             _check_covered(arrays, size - start)
             return {
                 name: _described(entry, start, size, path) if (kind := _dtype_of(entry)) in _SAFETENSORS else kind
@@ -135,11 +116,7 @@ def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
 
 
 def metadata_in(path: Path) -> dict[str, str]:
-    """Return the texts about a file ``.safetensors``, by key.
-
-    Raises:
-        ProblemError: GS501, the file cannot be read.
-    """
+    """Return the texts about a file ``.safetensors``, by key; raise GS501 if it cannot be read."""
     with _problems(path.name), path.open("rb") as file:
         return _texts(_header_of(file, path.stat().st_size)[0])
 
@@ -159,34 +136,35 @@ def converted(array: Array, dtype: Dtype | None) -> Array:
     kind = array.dtype.kind
     if kind not in KINDS:
         what = "Python objects" if array.dtype.hasobject else f"values of dtype {array.dtype}"
-        raise ProblemError(Code.LOSSY_CONVERSION, f"contains {what}", hint="save numbers or booleans")
+        raise ProblemError(Code.LOSSY_CONVERSION, f"contains {what}", "save numbers or booleans")
     if not array.size:
-        raise ProblemError(Code.VALUE_NOT_ALLOWED, "is empty", hint="it needs at least one value")
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, "is empty", "it needs at least one value")
     if array.ndim > MAX_AXES:
-        raise ProblemError(Code.VALUE_NOT_ALLOWED, f"has more than {MAX_AXES} axes", hint="reshape it")
-    if kind == "f" and not (math.isfinite(low := float(array.min())) and math.isfinite(high := float(array.max()))):
-        raise ProblemError(Code.MISSING_VALUE, "contains NaN or infinity", hint="replace them by numbers")
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, f"has more than {MAX_AXES} axes", "reshape it")
     chosen = dtype or KINDS[kind]
-    with np.errstate(over="ignore"):
-        beyond = chosen == "float32" and kind == "f" and bool(np.isinf(np.float32(max(-low, high))))
-    if beyond:
-        raise ProblemError(Code.VALUE_NOT_ALLOWED, "has a number that exceeds float32", hint="scale it")
+    if kind == "f":
+        ends = float(array.min()), float(array.max())
+        if not all(map(math.isfinite, ends)):
+            raise ProblemError(Code.MISSING_VALUE, "contains NaN or infinity", "replace them by numbers")
+        with np.errstate(over="ignore"):
+            if chosen == "float32" and np.isinf(np.float32(max(-ends[0], ends[1]))):
+                raise ProblemError(Code.VALUE_NOT_ALLOWED, "has a number that exceeds float32", "scale it")
     result = array.astype(chosen, copy=False)
     if chosen != "float32" and not np.array_equal(result.astype(array.dtype), array):
-        text = f"has values that {chosen} cannot represent"
-        raise ProblemError(Code.LOSSY_CONVERSION, text, hint="leave `dtype` out, or convert the values")
+        text, hint = f"has values that {chosen} cannot represent", "leave `dtype` out, or convert the values"
+        raise ProblemError(Code.LOSSY_CONVERSION, text, hint)
     return result
 
 
-def refuse_values(found: ArrayFile) -> None:
+def refuse_values(array: ArrayFile) -> None:
     """Raise the problem of :func:`converted` if the values of a file are not numbers of float32; they are read once."""
-    stat = found.path.stat()
-    _refuse_values(found, (stat.st_mtime_ns, stat.st_size))
+    stat = array.path.stat()
+    _refuse_values(array, (stat.st_mtime_ns, stat.st_size))
 
 
 @lru_cache(maxsize=256)
-def _refuse_values(found: ArrayFile, _: tuple[int, int]) -> None:
-    converted(found.read(), "float32")
+def _refuse_values(array: ArrayFile, _: tuple[int, int]) -> None:
+    converted(array.read(), "float32")
 
 
 _DAMAGED = (
@@ -203,11 +181,11 @@ def _problems(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
-        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
+        raise ProblemError(Code.UNREADABLE_FILE, text, _HINT) from None
     except _DAMAGED as error:
         kind = "a file of safetensors" if name.lower().endswith(".safetensors") else "an array of NumPy"
         text = f"is not {kind}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_HINT) from None
+        raise ProblemError(Code.UNREADABLE_FILE, text, _HINT) from None
 
 
 @contextmanager
@@ -241,113 +219,99 @@ def _some(names: Mapping[str, Any]) -> str:
     return ", ".join([*shown, *(["…"] if len(names) > len(shown) else [])]) or "none"
 
 
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> ArrayFile:
+    with archive.open(entry) as file:
+        return _of_numpy(file, entry.file_size, path, entry.filename)
+
+
 def _of_numpy(file: IO[bytes], size: int, path: Path, member: str | None) -> ArrayFile:
     content = io.BytesIO(file.read(1 << 16))
-    if not content.getvalue().startswith(_MAGIC):
-        raise ValueError("it does not start like an .npy file")
+    demand(content.getvalue().startswith(_MAGIC), "it does not start like an .npy file")
     first = np.lib.format.read_magic(content)[0] == 1
     header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, by_columns, dtype = header(content)
     if dtype.hasobject:
         raise ProblemError(Code.LOSSY_CONVERSION, "contains Python objects, which are pickles and are never read")
-    found = ArrayFile(path, member, content.tell(), tuple(shape), dtype, bool(by_columns))
-    return _whole(found, size - found.at)
+    array = ArrayFile(path, member, content.tell(), tuple(shape), dtype, bool(by_columns))
+    return _whole(array, size - array.at)
 
 
-def _of_safetensors(file: IO[bytes], size: int, path: Path, key: str | None) -> ArrayFile:
-    arrays, start, size = _header(file, size)
-    return _described(arrays[_chosen(arrays, key)], start, size, path)
-
-
-def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int, int]:
-    """Return the descriptions of the arrays of a file of safetensors, where the first begins, and the file's size."""
+def _header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
+    """Return the descriptions of the arrays of a file of safetensors, and where the first begins."""
     header, start = _header_of(file, size)
     _texts(header)
     arrays = {name: entry for name, entry in header.items() if name != "__metadata__"}
     _check_names(arrays)
-    return arrays, start, size
+    return arrays, start
 
 
 def _header_of(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(Budget.HEADER, size - 8):
-        raise ValueError("it does not start like a file of safetensors")
+    demand(2 <= length <= min(Budget.HEADER, size - 8), "it does not start like a file of safetensors")
     header = json.loads(file.read(length), object_pairs_hook=_mapping)
-    if not isinstance(header, dict):
-        raise ValueError("its header is not a mapping")
+    demand(isinstance(header, dict), "its header is not a mapping")
     return header, 8 + length
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        seen = set[str]()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"its header has '{twice[: Budget.NAME]}' twice")
+    made: dict[str, Any] = {}
+    for name, value in pairs:
+        demand(name not in made, f"its header has '{name[: Budget.NAME]}' twice")
+        made[name] = value
     return made
 
 
 def _texts(header: dict[str, Any]) -> dict[str, str]:
     """Return the metadata of a header."""
-    texts = header.get("__metadata__", {})
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError("its metadata are not a mapping of texts")
-    return texts
+    texts: Any = header.get("__metadata__", {})
+    sound = isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values())
+    demand(sound, "its metadata are not a mapping of texts")
+    return texts  # type: ignore[no-any-return]
 
 
 def _check_names(arrays: Mapping[str, Any]) -> None:
-    if len(arrays) > Budget.ARRAYS:
-        raise ValueError(f"it has {len(arrays):,} arrays, at most {Budget.ARRAYS:,} are read")
-    if (longest := max(map(len, arrays), default=0)) > Budget.NAME:
-        raise ValueError(f"it has a name of {longest:,} characters")
+    demand(len(arrays) <= Budget.ARRAYS, f"it has {len(arrays):,} arrays, at most {Budget.ARRAYS:,} are read")
+    longest = max(map(len, arrays), default=0)
+    demand(longest <= Budget.NAME, f"it has a name of {longest:,} characters")
 
 
 def _check_covered(arrays: Mapping[str, Any], size: int) -> None:
     """Raise ValueError unless the arrays of a file of safetensors lie one behind the other, as its format demands."""
-    places = sorted(_place(entry) for entry in arrays.values())
     at = 0
-    for begin, end in places:
-        if begin != at:
-            raise ValueError("two of its arrays overlap" if begin < at else "its arrays have a gap between them")
+    for begin, end in sorted(_place(entry) for entry in arrays.values()):
+        demand(begin == at, "two of its arrays overlap" if begin < at else "its arrays have a gap between them")
         at = end
-    if at != size:
-        raise ValueError("it is shorter than it says" if at > size else "its arrays have a gap after them")
+    demand(at == size, "it is shorter than it says" if at > size else "its arrays have a gap after them")
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members of an archive by the names of their arrays."""
     listed = archive.infolist()
-    if len(listed) > Budget.ARRAYS:
-        raise ValueError(f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
-    found: dict[str, zipfile.ZipInfo] = {}
+    demand(len(listed) <= Budget.ARRAYS, f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
+    by_name: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         name = entry.filename.removesuffix(".npy")
-        if name in found:
-            raise ValueError(f"it has '{name}' twice")
-        if entry.compress_type not in _METHODS:
-            raise ValueError(f"'{name}' is packed by the unusual method {entry.compress_type}")
-        if entry.file_size > Budget.DEFLATED * (entry.compress_size + 1):
-            raise ValueError(f"'{name}' claims {entry.file_size:,} bytes, packed into {entry.compress_size:,}")
-        found[name] = entry
-    _check_names(found)
-    return found
+        demand(name not in by_name, f"it has '{name}' twice")
+        demand(entry.compress_type in _METHODS, f"'{name}' is packed by the unusual method {entry.compress_type}")
+        claim = f"'{name}' claims {entry.file_size:,} bytes, packed into {entry.compress_size:,}"
+        demand(entry.file_size <= Budget.DEFLATED * (entry.compress_size + 1), claim)
+        by_name[name] = entry
+    _check_names(by_name)
+    return by_name
 
 
 def _place(entry: Any) -> tuple[int, int]:
     """Return where the bytes of an array of a file of safetensors begin and end."""
-    if not isinstance(entry, dict):
-        raise ValueError("its header is not a mapping of mappings")
+    demand(isinstance(entry, dict), "its header is not a mapping of mappings")
     begin, end = _sizes(entry.get("data_offsets"), "offsets")
-    if begin > end:
-        raise ValueError("an array ends before it begins")
+    demand(begin <= end, "an array ends before it begins")
     return begin, end
 
 
 def _dtype_of(entry: Any) -> str:
     kind = entry.get("dtype") if isinstance(entry, dict) else None
-    if not isinstance(kind, str):
-        raise ValueError("an array has no dtype")
-    return kind
+    demand(isinstance(kind, str), "an array has no dtype")
+    return str(kind)
 
 
 def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
@@ -357,24 +321,20 @@ def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
     if kind not in _SAFETENSORS:
         raise ProblemError(Code.LOSSY_CONVERSION, f"contains values of dtype {kind}", hint="save numbers or booleans")
     shape = _sizes(entry.get("shape"), "shape")
-    if len(shape) > MAX_AXES:
-        raise ValueError(f"an array has {len(shape)} axes, more than {MAX_AXES}")
+    demand(len(shape) <= MAX_AXES, f"an array has {len(shape)} axes, more than {MAX_AXES}")
     dtype = np.dtype(_SAFETENSORS[kind])
-    found = ArrayFile(path, None, start + begin, shape, dtype, halves=kind == "BF16")
-    if start + end > size:
-        raise ValueError("it is shorter than it says")
-    return _whole(found, end - begin)
+    demand(start + end <= size, "it is shorter than it says")
+    return _whole(ArrayFile(path, None, start + begin, shape, dtype, halves=kind == "BF16"), end - begin)
 
 
 def _sizes(value: Any, what: str) -> tuple[int, ...]:
     """Return sizes, none of which has more than 63 bits."""
-    if not isinstance(value, list) or not all(type(n) is int and 0 <= n < 1 << 63 for n in value):
-        raise ValueError(f"its header has no {what}")
+    sound = isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
+    demand(sound, f"its header has no {what}")
     return tuple(value)
 
 
-def _whole(found: ArrayFile, size: int) -> ArrayFile:
+def _whole(array: ArrayFile, size: int) -> ArrayFile:
     """Return the array if the file has ``size`` bytes for it; else raise ValueError."""
-    if min(found.shape, default=0) < 0 or found.nbytes != size:
-        raise ValueError("its shape and its size differ")
-    return found
+    demand(min(array.shape, default=0) >= 0 and array.nbytes == size, "its shape and its size differ")
+    return array

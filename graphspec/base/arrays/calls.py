@@ -15,8 +15,7 @@ _BUFFER = 1024
 # Elements. The fastest of 512, 1024 and 2048 for a convnet, an Inception-like and a ResNet-like network (benchmarks W5,
 # W8 and W9).
 
-Call = tuple[Any, ...]
-"""A function and its operands: ``(f, *operands)``."""
+Call = tuple[Any, ...]  # a function and its operands: ``(f, *operands)``
 
 Calls = list[Call]
 

@@ -18,8 +18,7 @@ ONE_THREAD = dict.fromkeys((*_VARIABLES, "VECLIB_MAXIMUM_THREADS"), "1")
 
 def threads_set() -> int | None:
     """Return the number of threads that the user has set, by the first of the variables; None if none is set."""
-    values = (os.environ.get(name) for name in ONE_THREAD)
-    given = next((value for value in values if value), None)
+    given = next((value for name in ONE_THREAD if (value := os.environ.get(name))), None)
     number = re.match(r"\s*(\d{1,4})", given or "")  # OpenMP allows `4,2`
     return None if given is None else max(1, int(number[1])) if number else 1
 
@@ -40,10 +39,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     """Return the cores that Linux's control groups, of both versions, give this process; None for no limit.
 
     The limits of all parents of its group hold, too. In a container the path of the group may be that of the host, while
-    its files are at the top.
-
-    Args:
-        root: the folder with ``proc`` and ``sys``.
+    its files are at the top. ``root`` is the folder with ``proc`` and ``sys``.
     """
     limits, lines = list[float](), list[str]()
     with suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -12,16 +12,12 @@ import numpy as np
 from graphspec.base.arrays.layout import Array
 from graphspec.base.files import sized_file
 
+Allocate = Callable[[str, tuple[int, ...], np.dtype[Any]], Array]
+"""Returns a writable array of a name, a shape and a dtype, in memory or in files.
 
-class Allocate(Protocol):
-    """Provides arrays to fill, in memory or in files."""
-
-    def __call__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return a writable array.
-
-        If called again with the same name and a longer first axis, return an array that begins with the elements of the
-        earlier one, which is no longer used.
-        """
+If it is called again with the same name and a longer first axis, the array begins with the elements of the earlier one,
+which is no longer used.
+"""
 
 
 class Growing:

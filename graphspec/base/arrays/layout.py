@@ -10,8 +10,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-CACHE_LINE = 64
-"""Bytes."""
+CACHE_LINE = 64  # bytes
 
 
 def aligned(nbytes: int) -> Array:
@@ -31,18 +30,13 @@ def root(array: Array) -> int:
 
 def axis_order(array: Array) -> tuple[int, ...]:
     """Return the axes of ``array`` by descending stride; axes of size 1 keep their index."""
-    order = sorted((k for k in range(array.ndim) if array.shape[k] > 1), key=lambda k: -abs(array.strides[k]))
-    positions = [k for k in range(array.ndim) if array.shape[k] > 1]
-    result = list(range(array.ndim))
-    for position, axis in zip(positions, order, strict=True):
-        result[position] = axis
-    return tuple(result)
+    order = iter(sorted((k for k in range(array.ndim) if array.shape[k] > 1), key=lambda k: -abs(array.strides[k])))
+    return tuple(next(order) if array.shape[k] > 1 else k for k in range(array.ndim))
 
 
 def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int] | None) -> Array:
     """View the first bytes of ``block`` as an array whose axes have this ``order`` in memory, largest stride first."""
-    count = math.prod(shape)
-    flat = block[: count * dtype.itemsize].view(dtype)
+    flat = block[: math.prod(shape) * dtype.itemsize].view(dtype)
     if order is None:
         return flat.reshape(tuple(shape))
     return flat.reshape([shape[k] for k in order]).transpose(np.argsort(order))

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,11 +35,9 @@ def free() -> int:
 
 def peak() -> int | None:
     """Return the most bytes of memory that this process has had at a time; None if the system does not report it."""
-    if own := _field(
-        Path("/proc/self/status"), "VmHWM"
-    ):  # `resource` may name that of the process which started this one
+    if own := _field(Path("/proc/self/status"), "VmHWM"):
         return own * 1024
-    try:
+    try:  # `resource` may name that of the process which started this one
         import resource
     except ImportError:  # not on Windows
         return None
@@ -52,71 +50,60 @@ def _container_limits(root: Path) -> list[tuple[int, int]]:
 
     Cached pages of files are not counted as used, since the kernel can drop them. Without cgroups the list is empty.
     """
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
     limits = []
-    for line in groups:
+    for line in _lines(root / "proc/self/cgroup"):
         controllers, path = line.split(":", 2)[1:]
         if controllers in ("", "memory"):
             mount = root / ("sys/fs/cgroup/memory" if controllers else "sys/fs/cgroup")
             limit, usage, cache = _V1 if controllers else _V2
             group = Path(path.lstrip("/"))
             for folder in {mount / part for part in (group, *group.parents)}:
-                maximum = _number(folder / limit)
-                if maximum is not None:
+                if (maximum := _number(folder / limit)) is not None:
                     used = (_number(folder / usage) or 0) - _field(folder / "memory.stat", cache)
                     limits.append((maximum, max(used, 0)))
     return limits
 
 
 _V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-
-
 _V2 = "memory.max", "memory.current", "inactive_file"
 
 
-def _number(file: Path) -> int | None:
+def _lines(file: Path) -> list[str]:
     try:
-        text = file.read_text().strip()
+        return file.read_text().splitlines()
     except OSError:
-        return None
+        return []
+
+
+def _number(file: Path) -> int | None:
+    text = "".join(_lines(file)).strip()
     return int(text) if text.isdigit() else None  # the file contains "max" if there is no limit
 
 
 def _field(file: Path, name: str) -> int:
     """Return the first number after ``name`` in one of the kernel's tables; 0 if the table does not contain it."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return 0
-    entries = (line.split() for line in lines)
+    entries = (line.split() for line in _lines(file))
     return next((int(words[1]) for words in entries if len(words) > 1 and words[0].rstrip(":") == name), 0)
 
 
 def _unused(root: Path) -> int:
     """Return the machine's free bytes, including its caches."""
     if sys.platform == "win32":
-        return _windows().unused
+        return _windows()[1]
     return _field(root / "proc/meminfo", "MemAvailable") * 1024 or _physical()
 
 
 def _physical() -> int:
     if sys.platform == "win32":
-        return _windows().total
+        return _windows()[0]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return 1 << 62  # unknown: nothing is refused
 
 
-class _Memory(NamedTuple):
-    total: int
-    unused: int
-
-
-def _windows() -> _Memory:
+def _windows() -> tuple[int, int]:
+    """Return the bytes of memory, and those that are free."""
     import ctypes
 
     class Status(ctypes.Structure):
@@ -131,7 +118,7 @@ def _windows() -> _Memory:
     status = Status()
     status.length = ctypes.sizeof(Status)
     ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return _Memory(status.total, status.unused)
+    return status.total, status.unused
 
 
 def human(nbytes: int) -> str:
@@ -157,11 +144,7 @@ class MappedFile:
         os.close(self.fd)
 
     def check(self) -> None:
-        """Check that nobody has written to the file since it was mapped.
-
-        Raises:
-            SpecError: GS501, the size or the modification time has changed.
-        """
+        """Raise GS501 if somebody has written to the file since it was mapped: its size or time has changed."""
         if _state(self.fd) != self._state:
             text = f"data file '{self.name}' was changed while it was in use"
             hint = "write the new data to another file and rename that: the file in use then stays unchanged"
@@ -196,8 +179,7 @@ def map_of(array: Array) -> np.memmap[Any, Any] | None:
 
 def mapped_files(arrays: Iterable[Array]) -> list[MappedFile]:
     """Return the files that these arrays map, each once."""
-    files = {id(f): f for a in arrays if (f := getattr(map_of(a), "source", None)) is not None}
-    return list(files.values())
+    return list({id(f): f for a in arrays if (f := getattr(map_of(a), "source", None)) is not None}.values())
 
 
 def describe_map(array: Array) -> dict[str, Any] | None:
@@ -205,12 +187,15 @@ def describe_map(array: Array) -> dict[str, Any] | None:
     owner = map_of(array)
     if owner is None or owner.mode not in ("r", "r+") or owner.filename is None:
         return None
-    offset = owner.offset + array.ctypes.data - owner.ctypes.data
-    file = os.path.abspath(owner.filename)  # noqa: PTH100 (a path may be bytes or text)
-    layout = {"dtype": array.dtype.str, "shape": list(array.shape), "strides": list(array.strides)}
     source: MappedFile | None = getattr(owner, "source", None)
-    fd = None if source is None or sys.platform == "win32" else source.fd
-    return {"file": os.fsdecode(file), "fd": fd, "offset": offset, **layout}
+    return {
+        "file": os.fsdecode(os.path.abspath(owner.filename)),  # noqa: PTH100 (a path may be bytes or text)
+        "fd": None if source is None or sys.platform == "win32" else source.fd,
+        "offset": owner.offset + array.ctypes.data - owner.ctypes.data,
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "strides": list(array.strides),
+    }
 
 
 def open_map(where: Mapping[str, Any]) -> Array:

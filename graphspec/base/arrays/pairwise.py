@@ -20,8 +20,7 @@ Array = np.ndarray[Any, Any]
 def until_two(parts: Sequence[Array], *, overwrite: bool = False) -> tuple[Calls, Sequence[Array]]:
     """Return the calls that add neighbours until at most two arrays are left, and these.
 
-    Args:
-        overwrite: whether sums may be stored in ``parts``; otherwise in new arrays.
+    Sums are stored in new arrays, or with ``overwrite`` in ``parts``.
     """
     calls: Calls = []
     while len(parts) > 2:

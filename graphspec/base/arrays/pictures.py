@@ -57,9 +57,9 @@ class Pictures:
         return Pictures(np.concatenate(parts), self.sizes[places], self.shape[3])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        found = np.empty(len(self), object)
-        found[:] = [self[k] for k in range(len(self))]
-        return found
+        listed = np.empty(len(self), object)
+        listed[:] = [self[k] for k in range(len(self))]
+        return listed
 
     def astype(self, dtype: Any, copy: bool = True) -> Pictures:
         """Return the pictures with elements of another dtype."""
@@ -78,8 +78,7 @@ class Pictures:
 def in_chunks(arrays: Iterable[Any], rows: Array | int, most: int) -> Iterator[slice | Array]:
     """Yield at most ``most`` rows at a time, whose pictures have one size: slices, or indices if pictures differ in size.
 
-    Args:
-        rows: the indices of the rows, or their number, for all.
+    ``rows`` are the indices of the rows, or their number, for all.
     """
     packed = [array for array in arrays if isinstance(array, Pictures)]
     if not packed:

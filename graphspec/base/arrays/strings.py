@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from graphspec.base.arrays.growing import Allocate, Growing
 from graphspec.base.arrays.layout import Array
+from graphspec.base.budget import demand
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError
 
@@ -35,41 +37,21 @@ class Strings:
     dtype = np.dtype(object)
 
     def __init__(self, data: Array, offsets: Array, shape: tuple[int, ...] | None = None) -> None:
-        self.data, self.offsets = data, offsets
-        self.shape = (len(offsets) - 1,) if shape is None else shape
-        if int(np.prod(self.shape, dtype=np.int64)) != len(offsets) - 1:
-            raise ValueError(f"{len(offsets) - 1} texts have no shape {self.shape}")
-        self._width = int(np.prod(self.shape[1:], dtype=np.int64))
+        self.data, self.offsets, self.size = data, offsets, len(offsets) - 1
+        self.shape = (self.size,) if shape is None else shape
+        self.ndim, self.nbytes = len(self.shape), int(data.nbytes + offsets.nbytes)
+        demand(math.prod(self.shape) == self.size, f"{self.size} texts have no shape {self.shape}")
+        self._width = math.prod(self.shape[1:])
 
     @classmethod
     def of(cls, array: Any) -> Strings:
-        """Pack a list or an array of ``str`` (dtype ``object`` or ``U``).
-
-        Raises:
-            TextError: GS504, a text has half a character, which UTF-8 does not represent.
-        """
+        """Pack a list or an array of ``str`` (dtype ``object`` or ``U``); half a character is GS504."""
         array = array if isinstance(array, np.ndarray) else np.array(array, object)
         builder = StringsBuilder(array.shape[1:])
-        per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
-        step = max(_BLOCK_TEXTS // per_row, 1)
+        step = max(_BLOCK_TEXTS // max(math.prod(array.shape[1:]), 1), 1)
         for start in range(0, len(array), step):
             builder.add_texts(array[start : start + step].reshape(-1).tolist())
         return builder.finish()
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of texts."""
-        return len(self.offsets) - 1
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the texts and of their positions."""
-        return int(self.data.nbytes + self.offsets.nbytes)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -96,8 +78,7 @@ class Strings:
     def select(self, rows: Array, builder: StringsBuilder | None = None) -> Strings:
         """Return the packed texts of rows: an array of indices, or a mask.
 
-        Args:
-            builder: an empty builder that receives the texts; by default, they are packed in memory.
+        They go into ``builder``, an empty one; by default they are packed in memory.
         """
         rows = self._rows(np.asarray(rows))
         builder = StringsBuilder(self.shape[1:]) if builder is None else builder
@@ -138,9 +119,9 @@ class Strings:
         return np.where(rows < 0, rows + len(self), rows)
 
     def _shaped(self, texts: list[str], rows: int) -> Array:
-        found = np.empty(len(texts), object)
-        found[:] = texts
-        return found.reshape(rows, *self.shape[1:])
+        array = np.empty(len(texts), object)
+        array[:] = texts
+        return array.reshape(rows, *self.shape[1:])
 
     def _range(self, start: int, stop: int) -> list[str]:
         """Return the texts of consecutive rows: they are decoded at once, and then cut."""
@@ -155,7 +136,7 @@ class Strings:
             characters = np.zeros(len(data) + 1, np.int64)
             np.cumsum((data & 0xC0) != 0x80, out=characters[1:])
             offsets = characters[offsets - offsets[0]]
-        return [whole[a:b] for a, b in pairwise(offsets.tolist())]
+        return [whole[a:b] for a, b in itertools.pairwise(offsets.tolist())]
 
     def _gather(self, rows: Array) -> list[str]:
         starts, ends = self._bounds(rows)
@@ -171,8 +152,8 @@ class Strings:
             texts = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
             return np.frombuffer(b"".join(texts), np.uint8)
         befores = np.cumsum(lengths) - lengths
-        found: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
-        return found
+        joined: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
+        return joined
 
     def _bounds(self, rows: Array) -> tuple[Array, Array]:
         """Return where each text of rows begins and ends."""
@@ -206,15 +187,12 @@ class StringsBuilder:
         return len(self._offsets) - 1
 
     def add(self, data: Array, offsets: Array, valid: Array | None = None) -> None:
-        """Append the texts of Arrow buffers, in row-major order.
+        """Append the texts of Arrow buffers, in row-major order; raise GS504 if the bytes are not UTF-8.
 
         Args:
             data: UTF-8 bytes.
             offsets: where each text begins in ``data``, and where the last one ends.
             valid: a mask; texts that are not valid are empty. All are valid by default.
-
-        Raises:
-            TextError: GS504, the bytes are not UTF-8.
         """
         lengths = np.diff(offsets)
         if not len(lengths):
@@ -228,16 +206,13 @@ class StringsBuilder:
         self.add_valid(data, lengths)
 
     def add_texts(self, texts: Sequence[str]) -> None:
-        """Append texts, in row-major order.
-
-        Raises:
-            TextError: GS504, a text has half a character, which UTF-8 does not represent.
-        """
+        """Append texts, in row-major order; raise GS504 for half a character, which UTF-8 does not represent."""
         whole = "".join(texts)
         try:
             data = np.frombuffer(whole.encode(), np.uint8)
-        except UnicodeEncodeError:
-            index = next(k for k, text in enumerate(texts) if not _is_unicode(text))
+        except UnicodeEncodeError as error:
+            ends = itertools.accumulate(map(len, texts))
+            index = next(k for k, end in enumerate(ends) if error.start < end)
             raise self._error(index, f"holds {texts[index]!r}, which is not Unicode text") from None
         if len(data) == len(whole):
             lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -252,7 +227,7 @@ class StringsBuilder:
 
     def finish(self) -> Strings:
         """Return the texts; nothing may be added afterwards."""
-        per_row = int(np.prod(self.row_shape, dtype=np.int64))
+        per_row = math.prod(self.row_shape)
         rows = len(self) // per_row if per_row else 0
         return Strings(self._data.result(), self._offsets.result(), (rows, *self.row_shape))
 
@@ -273,13 +248,5 @@ class StringsBuilder:
         raise self._error(index, f"holds {text[:60]!r}, which is not UTF-8")
 
     def _error(self, index: int, what: str) -> TextError:
-        row = (len(self) + index) // max(int(np.prod(self.row_shape, dtype=np.int64)), 1)
+        row = (len(self) + index) // max(math.prod(self.row_shape), 1)
         return TextError(Code.LOSSY_CONVERSION, f"{what}, in the row at index {row}", "store texts as UTF-8")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from importlib.resources import files
-from typing import Any
 
 from graphspec.base.codes import Code
-from graphspec.base.near_names import did_you_mean
-from graphspec.base.rendering import render
+from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean, render
 from graphspec.base.text import wrapped
 
 GROUPS = {
@@ -38,13 +36,7 @@ _NEAR = 3  # codes that an unknown one may mean
 
 @dataclass(frozen=True)
 class Block:
-    """A file or the commands of an example.
-
-    Attributes:
-        language: the language of a Markdown block, such as ``yaml``; ``sh`` for commands.
-        role: ``wrong``, ``right``, ``both`` or ``answer``.
-        file: the name of the file; empty for commands and the answer.
-    """
+    """A file of an example, or its commands (``language: sh``), which have no ``file``; see the top for the roles."""
 
     language: str
     role: str
@@ -54,12 +46,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Explanation:
-    """An explained code.
-
-    Attributes:
-        note: what the blocks do not say; often empty.
-        blocks: the examples, in the order in which they are shown.
-    """
+    """An explained code: its examples in the order in which they are shown, and a note on what they do not say."""
 
     code: Code
     note: str
@@ -92,9 +79,9 @@ class Explanation:
     def rendered_answer(
         self, *, colour: bool = False, width: int | None = None, spell: Callable[[str], str] = str
     ) -> str:
-        """Return the answer as a terminal shows it; the arguments are those of :func:`graphspec.base.rendering.render`."""
+        """Return the answer as a terminal shows it; the arguments are those of :func:`graphspec.base.errors.render`."""
         sources = {b.file: b.text for b in self.example("wrong") if b.file}
-        answer = _Answer.of(self.answer)
+        answer = _diagnostic(self.answer)
         if answer.file:
             return render([answer], colour=colour, sources=sources, width=width, spell=spell)
         lines = wrapped(self.answer.splitlines()[0], width, indent=4)
@@ -105,59 +92,27 @@ class Explanation:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A node that an answer mentions."""
-
-    name: str
-    shape_text: str
-    origin: str
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """A diagnostic that is read from its text, so that it can be shown at another width."""
-
-    code: str
-    severity: str
-    message: str
-    file: str = ""
-    line: int | None = None
-    column: int | None = None
-    length: int = 1
-    path: str = ""
-    hint: str | None = None
-    nodes: tuple[_Node, ...] = ()
-
-    @classmethod
-    def of(cls, text: str) -> _Answer:
-        first, *others = text.splitlines()
-        head = _HEAD.fullmatch(first)
-        assert head is not None, first
-        carets = next((line.count("^") for line in others if re.fullmatch(r" *│ *\^+", line)), 1)
-        notes = [m[1] for line in others if (m := re.fullmatch(r" *= (.*)", line))]
-        hints = [note.removeprefix("help: ") for note in notes if note.startswith("help: ")]
-        paths = [note.removeprefix("at ") for note in notes if note.startswith("at ")]
-        nodes = tuple(_node(note) for note in notes if not note.startswith(("help: ", "at ")))
-        line, column = (int(head[k]) if head[k] else None for k in (2, 3))
-        path, hint = (paths or [""])[0], (hints or [None])[0]
-        return cls(head[5], head[4], head[6], head[1] or "", line, column, carets, path, hint, nodes)
-
-    @property
-    def is_error(self) -> bool:
-        return self.severity == "error"
-
-    def sort_key(self) -> tuple[str, int, int, str, str]:
-        return (self.file, self.line or 0, self.column or 0, self.code, self.message)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+def _diagnostic(text: str) -> Diagnostic:
+    """Return the diagnostic whose text an answer is, so that it can be shown at another width."""
+    first, *others = text.splitlines()
+    head = _HEAD.fullmatch(first)
+    assert head is not None, first
+    carets = next((line.count("^") for line in others if re.fullmatch(r" *│ *\^+", line)), 1)
+    notes = [m[1] for line in others if (m := re.fullmatch(r" *= (.*)", line))]
+    hint = next((note.removeprefix("help: ") for note in notes if note.startswith("help: ")), None)
+    path = next((note.removeprefix("at ") for note in notes if note.startswith("at ")), "")
+    nodes = tuple(_node(note) for note in notes if not note.startswith(("help: ", "at ")))
+    line, column = (int(head[k]) if head[k] else None for k in (2, 3))
+    severity: Severity = "error" if head[4] == "error" else "warning"
+    return Diagnostic(head[5], head[6], head[1] or "", line, column, path, hint, nodes, severity, carets)
 
 
-def _node(text: str) -> _Node:
-    name, *rest = re.split(r" {2,}", text)
-    shape = rest.pop(0) if rest and rest[0].startswith("(") else ""
-    return _Node(name, shape, " ".join(rest))
+def _node(text: str) -> NodeRef:
+    """Return the node of a line of an answer: its name, perhaps its shape, and where it comes from."""
+    found = re.fullmatch(r"(.*?)(?: {2,}\((.*?)\))? {2,}(?:from (\w+)|input)(?: at line (\d+))?(?:, (.*))?", text)
+    assert found is not None, text
+    shape = None if found[2] is None else tuple(found[2].split(", "))
+    return NodeRef(found[1], found[3], shape, int(found[4]) if found[4] else None, found[5] or "")
 
 
 def explanation(code: Code) -> Explanation:
@@ -165,8 +120,7 @@ def explanation(code: Code) -> Explanation:
     page = files("graphspec.base.explanations").joinpath(f"{code[:3].lower()}.md").read_text(encoding="utf-8")
     section = next(found[2] for found in _SECTION.finditer(page) if found[1] == code)
     blocks = tuple(Block(m[1], m[2], m[3] or "", m[4]) for m in _BLOCK.finditer(section))
-    note = " ".join(_BLOCK.sub("", section).split())
-    return Explanation(code, note, blocks)
+    return Explanation(code, " ".join(_BLOCK.sub("", section).split()), blocks)
 
 
 def find(text: str) -> Code | None:
@@ -187,9 +141,8 @@ def near(text: str) -> list[Code]:
             close = [code for code in Code if code.startswith(name[:3])]
         return close[:_NEAR]
     word = re.sub(r"[^A-Z]+", " ", name).strip().lower()
-    told = [
-        code for code in Code if word and (word in code.summary.lower() or word in code.name.lower().replace("_", " "))
-    ]
+    texts = {code: (code.summary.lower(), code.name.lower().replace("_", " ")) for code in Code}
+    told = [code for code, (summary, name) in texts.items() if word and (word in summary or word in name)]
     if not told and (hint := did_you_mean(text.strip(), [code.summary for code in Code], quote="")):
         told = [code for code in Code if code.summary in hint]
     return told[:_NEAR]

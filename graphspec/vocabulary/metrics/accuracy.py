@@ -11,16 +11,8 @@ from pydantic import Field
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import Targets, producer
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Average,
-    Metric,
-    check_classes,
-    check_classifies,
-    check_threshold,
-    ids,
-    matching,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
@@ -39,14 +31,17 @@ class AccuracyOfLoss(Metric):
     label = "accuracy"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return _FAMILY[matching(loss, y_pred)](name=self.key)
+        return _FAMILY[base.matching(loss, y_pred)](name=self.key)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+        return base.check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 class _Share(Average):
     """Base of the metrics that are the share of right answers."""
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_classes(self, y_pred) if self.by_class else []
 
     def parts_of(self, counters: Array) -> tuple[Array, Array]:
         return counters[:1], counters[1:]
@@ -83,7 +78,7 @@ class BinaryAccuracy(_Share):
     threshold: float = Field(0.5, description="A larger value predicts 1.")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_threshold(self, self.threshold, loss)
+        return base.check_threshold(self, self.threshold, loss)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = (y_pred > self.threshold) == y_true
@@ -100,9 +95,6 @@ class CategoricalAccuracy(_Share):
     label, by_class = "categorical_accuracy", True
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
-
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
         return correct
@@ -117,9 +109,6 @@ class SparseCategoricalAccuracy(_Share):
 
     label, by_class = "sparse_categorical_accuracy", True
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
@@ -144,12 +133,11 @@ def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
 
 
 def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
-    if found := check_classes(metric, y_pred):
-        return found
     classes = y_pred.shape[-1]
-    if isinstance(classes, int) and k >= classes:
-        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
-    return []
+    problems = check_classes(metric, y_pred)
+    if problems or not isinstance(classes, int) or k < classes:
+        return problems
+    return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")

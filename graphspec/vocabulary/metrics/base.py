@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, create_model
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry
+from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary.losses.base import Targets, gives_probabilities, producer
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Metric")
 
 
-class Compute(Protocol):
-    """Compute the outputs of a graph in float64 from arrays, named like the graph's inputs and targets."""
+Compute = Callable[[Callable[[], "Graph"], Mapping[str, "Array"]], dict[str, "Array"]]
+"""Computes the outputs of a graph in float64 from arrays, named like the graph's inputs and targets.
 
-    def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs by name. ``make`` builds the graph; it is called once per set of array shapes."""
-
-
+Its first argument builds the graph; it is called once per set of array shapes.
+"""
 Direction = Literal["up", "down"]
+Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 _PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
 TARGET_NAMES: dict[Targets, str] = {
     "ids": "class ids",
@@ -128,10 +127,8 @@ class Metric(Config):
 
     def keys(self, y_pred: Value) -> list[str]:
         """Return the names of all results in the logs: ``f1_score_0``, ``f1_score_1``, … if there are several."""
-        parts = self.parts(y_pred)
-        if parts is None or len(parts) == 1:
-            return [self.key]
-        return [f"{self.key}_{k}" for k in range(len(parts))]
+        count = len(self.parts(y_pred) or [""])
+        return [self.key] if count == 1 else [f"{self.key}_{k}" for k in range(count)]
 
     # Checks.
 
@@ -142,29 +139,26 @@ class Metric(Config):
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
         """Return GS403 if this metric does not fit the head's shape, loss or labels. The messages' subject is the metric."""
         if loss is None:
-            text = "has no targets, since the head has no loss"
-            return self.error(text, "give the head a loss; with `weight: 0` it is not trained")
-        targets = targets_of(loss)
+            hint = "give the head a loss; with `weight: 0` it is not trained"
+            return self.error("has no targets, since the head has no loss", hint)
+        targets, name = targets_of(loss), type(loss).__name__
         if targets == "labels":
-            text = f"cannot compare label sequences, the targets of {type(loss).__name__}"
-            return self.error(text, "use `edit_distance`")
+            return self.error(f"cannot compare label sequences, the targets of {name}", "use `edit_distance`")
         if targets == "groups":
-            text = f"compares predictions with targets, but {type(loss).__name__} compares rows"
-            return self.error(text, "remove the head's metrics: its values are not predictions")
+            hint = "remove the head's metrics: its values are not predictions"
+            return self.error(f"compares predictions with targets, but {name} compares rows", hint)
         if not self.accepts(targets):
             expected, actual = TARGET_NAMES[self.targets[0]], TARGET_NAMES[targets]
-            text = f"expects {expected}, but the targets of {type(loss).__name__} are {actual}"
-            return self.error(text, self.instead)
-        found = self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
-        if not any(problem.severity == "error" for problem in found):
-            found = found + self.check_size(self.resolve(loss, y_pred, labels).shape(y_pred))
-        return found
+            return self.error(f"expects {expected}, but the targets of {name} are {actual}", self.instead)
+        problems = self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
+        if any(problem.severity == "error" for problem in problems):
+            return problems
+        return problems + self.check_size(self.resolve(loss, y_pred, labels).shape(y_pred))
 
     def check_size(self, counters: tuple[int, ...]) -> list[Problem]:
         """Return GS403 if the counters would need too much memory."""
-        if (count := prod(counters)) <= MAX_COUNTERS:
-            return []
-        return self.error(f"needs {count:,} counters, at most {MAX_COUNTERS:,}", "measure fewer classes")
+        text = f"needs {prod(counters):,} counters, at most {MAX_COUNTERS:,}"
+        return self.error(text, "measure fewer classes") if prod(counters) > MAX_COUNTERS else []
 
     def check_class_axis(self, y_pred: Value, loss: Loss) -> list[Problem]:
         """Return GS403 unless the metric and the loss have the classes on the same axis."""
@@ -263,9 +257,8 @@ def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
 
 def check_classes(metric: Metric, y_pred: Value, hint: str = "use `accuracy` or `binary_accuracy`") -> list[Problem]:
     """Return GS403 unless the head has several units per row."""
-    if width(y_pred) == 1:
-        return metric.error("compares classes, but the head has a single value per row", hint)
-    return []
+    text = "compares classes, but the head has a single value per row"
+    return metric.error(text, hint) if width(y_pred) == 1 else []
 
 
 MAX_RESULTS = 10_000  # results that one metric may log
@@ -279,25 +272,20 @@ def one_each(word: str, y_pred: Value) -> list[str] | None:
 
 def check_results(metric: Metric, y_pred: Value, hint: str) -> list[Problem]:
     """Return GS403 if the metric would log one result for each of too many units."""
-    if (count := units(y_pred)) <= MAX_RESULTS:
-        return []
-    return metric.error(f"would log one result for each of {count:,} units, at most {MAX_RESULTS:,}", hint)
+    text = f"would log one result for each of {units(y_pred):,} units, at most {MAX_RESULTS:,}"
+    return metric.error(text, hint) if units(y_pred) > MAX_RESULTS else []
 
 
 def check_fixed(metric: Metric, y_pred: Value) -> list[Problem]:
     """Return GS403 unless the head has a fixed number of units."""
-    if not isinstance(width(y_pred), int):
-        text = f"needs a fixed number of units, but the last axis of {show(y_pred.shape)} varies"
-        return metric.error(text, "put the units on an axis of fixed size")
-    return []
+    text = f"needs a fixed number of units, but the last axis of {show(y_pred.shape)} varies"
+    return [] if isinstance(width(y_pred), int) else metric.error(text, "put the units on an axis of fixed size")
 
 
 def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Problem]:
     """Return a GS403 warning if logits are compared with a threshold for probabilities."""
-    if has_logits(loss) and threshold == 0.5:
-        text = "compares the head's values with 0.5, but they are logits"
-        return metric.warning(text, f"use `{{type: {type(metric).__name__}, threshold: 0.0}}`")
-    return []
+    text, hint = "compares the head's values with 0.5, but they are logits", f"{type(metric).__name__}, threshold: 0.0"
+    return metric.warning(text, f"use `{{type: {hint}}}`") if has_logits(loss) and threshold == 0.5 else []
 
 
 def check_classifies(metric: Metric, y_pred: Value, loss: Loss | None) -> list[Problem]:
@@ -391,3 +379,24 @@ class _Metrics(Registry[Metric]):
 
 
 METRICS: Registry[Metric] = _Metrics("metric", "accuracy")
+
+
+def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | None = None, **facts: Any) -> None:
+    """Register a metric of a table; its class is made when one of its ``names`` is first looked up.
+
+    Args:
+        base: the class that it is derived from, or several.
+        text: its docstring.
+        fields: the arguments that ``base`` lacks: a type and a default each.
+        facts: class attributes. The name in the logs is the second name by default.
+    """
+    name, label, *_ = names.split()
+
+    def make() -> type[Metric]:
+        module = as_tuple(base)[0].__module__
+        cls: type[Metric] = create_model(name, __base__=base, __module__=module, __doc__=text, **(fields or {}))
+        for key, value in ({"label": label} | facts).items():
+            setattr(cls, key, value)
+        return cls
+
+    METRICS.row(names.split(), make)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -11,25 +12,8 @@ from pydantic import Field, model_validator
 from graphspec.base.config import Ints, Positive, PositiveInt, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    TARGET_NAMES,
-    Metric,
-    check_axis,
-    check_classifies,
-    check_fixed,
-    check_results,
-    check_threshold,
-    dense,
-    divide,
-    from_end,
-    has_logits,
-    ids,
-    one_each,
-    rows,
-    targets_of,
-    units,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Ignored, Metric, add_row, divide, rows, units
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
@@ -54,21 +38,16 @@ class FScore(Metric):
         None, description="A larger value is positive; null: the largest value of a row is."
     )
 
-    def squared_beta(self) -> float:
-        """Return β²."""
-        raise NotImplementedError
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        if found := check_fixed(self, y_pred):
+        if found := base.check_fixed(self, y_pred):
             return found
         if self.threshold is None and units(y_pred) == 1:
-            return self.error(
-                "uses the largest value of a row, but the head has only one value", "set `threshold: 0.5`"
-            )
-        return [] if self.average else check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
+            text = "uses the largest value of a row, but the head has only one value"
+            return self.error(text, "set `threshold: 0.5`")
+        return [] if self.average else base.check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if self.threshold is not None and has_logits(loss):
+        if self.threshold is not None and base.has_logits(loss):
             text = f"compares the head's values with {self.threshold:g}, but they are logits"
             return self.warning(text, "end the head in a sigmoid, with `from_logits: false` in the loss")
         if self.threshold is None and loss.binary:
@@ -79,13 +58,13 @@ class FScore(Metric):
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
         if self.average is not None:
             return None
-        return one_each("class", y_pred) if labels is None else list(labels)
+        return base.one_each("class", y_pred) if labels is None else list(labels)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
         return (3, units(y_pred))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
-        y_true, y_pred = rows(dense(y_true, y_pred)).astype(np.float64), rows(y_pred)
+        y_true, y_pred = rows(base.dense(y_true, y_pred)).astype(np.float64), rows(y_pred)
         if self.threshold is None:
             positive = (y_pred >= y_pred.max(-1, keepdims=True)) & (np.abs(y_pred) > 1e-9)
         else:
@@ -96,7 +75,7 @@ class FScore(Metric):
     def finish(self, counters: Array) -> float | Array:
         tp, fp, fn = counters.sum(1, keepdims=True) if self.average == "micro" else counters
         precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
-        square = self.squared_beta()
+        square = getattr(self, "beta", 1.0) ** 2
         scores: Array = (1 + square) * precision * recall / (square * precision + recall + EPSILON)
         if self.average is None:
             return scores
@@ -119,9 +98,6 @@ class F1Score(FScore):
 
     label = "f1_score"
 
-    def squared_beta(self) -> float:
-        return 1.0
-
 
 @METRICS.add("FBetaScore", "f_beta_score")
 class FBetaScore(FScore):
@@ -137,9 +113,6 @@ class FBetaScore(FScore):
 
     label = "fbeta_score"
     beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
-
-    def squared_beta(self) -> float:
-        return self.beta**2
 
 
 # The confusion matrix, and the overlaps of predicted and true classes that are computed from it.
@@ -176,14 +149,14 @@ class ConfusionMatrix(Metric):
         return []
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_fixed(self, y_pred)
+        return base.check_fixed(self, y_pred)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if found := check_classifies(self, y_pred, loss):
+        if found := base.check_classifies(self, y_pred, loss):
             return found
         if units(y_pred) == 1:
-            return check_threshold(self, self.threshold, loss)
-        if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
+            return base.check_threshold(self, self.threshold, loss)
+        if base.targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
             text = f"counts one class per row, but with {type(loss).__name__} several may apply"
             return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
         return []
@@ -195,7 +168,7 @@ class ConfusionMatrix(Metric):
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
             return pairs(y_true > 0.5, y_pred > self.threshold, 2)
-        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else ids(y_true, y_pred)
+        t = y_true.argmax(-1) if y_true.shape == y_pred.shape else base.ids(y_true, y_pred)
         return pairs(t, y_pred.argmax(-1), y_pred.shape[-1])
 
     def finish(self, counters: Array) -> float | Array:
@@ -204,7 +177,6 @@ class ConfusionMatrix(Metric):
 
 NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
 Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
-Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
 SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
 
@@ -239,8 +211,7 @@ class _Chosen(Overlap):
 
     @model_validator(mode="after")
     def _ids(self) -> _Chosen:
-        wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
-        if wrong:
+        if wrong := [k for k in self.target_class_ids if not 0 <= k < self.classes()]:
             text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
             raise invalid(text, hint, key="target_class_ids", show_value=True)
         return self
@@ -261,7 +232,7 @@ class _Segments(Overlap):
         return self.num_classes
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return from_end(self, y_pred)
+        return base.from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.sparse_y_pred:
@@ -272,13 +243,11 @@ class _Segments(Overlap):
                 text = f"expects class ids, but the head outputs the values of a {op.activation}"
                 return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
             return []
-        if found := check_axis(self, self.axis, y_pred):
+        if found := base.check_axis(self, self.axis, y_pred):
             return found
-        if (classes := y_pred.shape[self.axis]) != self.num_classes:
-            return self.error(
-                f"has {self.num_classes} classes, but the head has {classes}", "use the same number for both"
-            )
-        return []
+        classes = y_pred.shape[self.axis]
+        text = f"has {self.num_classes} classes, but the head has {classes}"
+        return [] if classes == self.num_classes else self.error(text, "use the same number for both")
 
     def class_axis(self, y_pred: Value) -> int | None:
         return None if self.sparse_y_pred else self.axis % y_pred.rank
@@ -304,62 +273,33 @@ class _Sparse(_Segments):
         return y_true if self.sparse_y_true else super().true_ids(y_true)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        targets = targets_of(loss)
+        targets = base.targets_of(loss)
         if self.sparse_y_true == (targets == "ids") or (self.sparse_y_true and self.sparse_y_pred):
             return []
-        text = f"expects {TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
-        text += f", but the targets of {type(loss).__name__} are {TARGET_NAMES[targets]}"
+        text = f"expects {base.TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
+        text += f", but the targets of {type(loss).__name__} are {base.TARGET_NAMES[targets]}"
         return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
 
 
-@METRICS.add("IoU", "io_u")
-class IoU(_Chosen, _Sparse):
-    """Intersection over union ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+_HEAD = "Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets"
+_SPARSE = f"""{_HEAD} (N, …), class ids, or one-hot with
+``sparse_y_true: false``. Masked rows do not count.
 
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
-    ``sparse_y_true: false``. Masked rows do not count.
-
-    Source: Jaccard, 1901.
-    """
-
-    label = "io_u"
-
-
-@METRICS.add("MeanIoU", "mean_io_u")
-class MeanIoU(_Sparse):
-    """Intersection over union ``tp / (tp + fp + fn)``, the mean over all classes.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
-    ``sparse_y_true: false``. Masked rows do not count.
-
-    Source: Jaccard, 1901.
-    """
-
-    label = "mean_io_u"
-
-
-@METRICS.add("OneHotIoU", "one_hot_io_u")
-class OneHotIoU(_Chosen, _Segments):
-    """IoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
-    count.
-    """
-
-    label = "one_hot_io_u"
-    instead = "use `IoU` with `sparse_y_pred: false`"
-
-
-@METRICS.add("OneHotMeanIoU", "one_hot_mean_io_u")
-class OneHotMeanIoU(_Segments):
-    """MeanIoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over all classes.
-
-    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
-    count.
-    """
-
-    label = "one_hot_mean_io_u"
-    instead = "use `MeanIoU` with `sparse_y_pred: false`"
+Source: Jaccard, 1901."""
+_ONE_HOT = f"{_HEAD} (N, …, classes), one-hot. Masked rows do not\ncount."
+_CHOSEN, _ALL = "the mean over the classes ``target_class_ids``.\n\n", "the mean over all classes.\n\n"
+_IOU = "``tp / (tp + fp + fn)``, "
+add_row("IoU io_u", (_Chosen, _Sparse), f"Intersection over union {_IOU}{_CHOSEN}{_SPARSE}")
+add_row("MeanIoU mean_io_u", _Sparse, f"Intersection over union {_IOU}{_ALL}{_SPARSE}")
+for _names, _base, _averaged in (
+    ("IoU io_u", (_Chosen, _Segments), _CHOSEN),
+    ("MeanIoU mean_io_u", _Segments, _ALL),
+):
+    _name, _label = _names.split()
+    _text = f"{_name} for one-hot targets: {_IOU}{_averaged}{_ONE_HOT}"
+    add_row(f"OneHot{_name} one_hot_{_label}", _base, _text, instead=f"use `{_name}` with `sparse_y_pred: false`")
+if not TYPE_CHECKING:
+    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("BinaryIoU", "binary_io_u")
@@ -381,7 +321,7 @@ class BinaryIoU(_Chosen):
         return 2
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_threshold(self, self.threshold, loss)
+        return base.check_threshold(self, self.threshold, loss)
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         return pairs(y_true, y_pred >= self.threshold, 2)

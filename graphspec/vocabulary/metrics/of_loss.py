@@ -7,34 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import Field
 
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
 from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Average,
-    Compute,
-    Direction,
-    Metric,
-    MetricState,
-    check_axis,
-    check_classes,
-    check_classifies,
-    check_fixed,
-    check_results,
-    divide,
-    from_end,
-    has_logits,
-    matching,
-    one_each,
-    rows,
-    total,
-    units,
-    visible,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
@@ -44,11 +24,10 @@ if TYPE_CHECKING:
 class OfLoss(Average):
     """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
-    of: ClassVar[type[Loss]]
-    """The loss."""
-    direction: ClassVar[Direction | None] = "down"
+    of: ClassVar[type[Loss]]  # the loss
+    direction: ClassVar[base.Direction | None] = "down"
 
-    def start(self, y_pred: Value, compute: Compute) -> MetricState:
+    def start(self, y_pred: Value, compute: base.Compute) -> base.MetricState:
         return _MeanOfLoss(self, y_pred, self.of(**self.model_dump(exclude={"name"})), compute)
 
 
@@ -58,16 +37,16 @@ class Along(OfLoss):
     axis: Axis = -1
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return from_end(self, y_pred)
+        return base.from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_axis(self, self.axis, y_pred)
+        return base.check_axis(self, self.axis, y_pred)
 
 
-class _MeanOfLoss(MetricState):
+class _MeanOfLoss(base.MetricState):
     """The state of the mean of a loss."""
 
-    def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: Compute) -> None:
+    def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: base.Compute) -> None:
         super().__init__(metric, y_pred)
         self._loss, self._compute = loss, compute
 
@@ -78,9 +57,9 @@ class _MeanOfLoss(MetricState):
         y_true = y_true.reshape([int(d) for d in target.shape])  # (N,) and (N, 1) are compatible
         feeds = {"y_true": y_true, "y_pred": y_pred}
         outputs = self._compute(lambda: values_of(self._loss, head, target), feeds)
-        values = visible(outputs["values"], mask)
+        values = base.visible(outputs["values"], mask)
         if "counts" in outputs:
-            values = values[visible(outputs["counts"], mask)]
+            values = values[base.visible(outputs["counts"], mask)]
         return total(values)
 
 
@@ -101,58 +80,26 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
 
 
 # Errors of heads that predict numbers, and the coefficient of determination.
-_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant."
-_MEAN_OF = {  # names, the name in the logs, and what follows "Mean of" in the docstring
-    regression.MeanSquaredError: (
-        "MeanSquaredError mean_squared_error mse MSE",
-        "mean_squared_error",
-        "``(y_pred - y_true)²`` over all units and rows.",
-    ),
-    regression.MeanAbsoluteError: (
-        "MeanAbsoluteError mean_absolute_error mae MAE",
-        "mean_absolute_error",
-        "``|y_pred - y_true|`` over all units and rows.",
-    ),
-    regression.MeanAbsolutePercentageError: (
-        "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE",
-        "mean_absolute_percentage_error",
-        "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.",
-    ),
+_LIKELIHOOD = "The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant"
+_MEAN_OF: dict[type[Loss], tuple[str, str]] = {  # names besides those of the loss, and what follows "Mean of"
+    regression.MeanSquaredError: ("mse MSE", "``(y_pred - y_true)²`` {}"),
+    regression.MeanAbsoluteError: ("mae MAE", "``|y_pred - y_true|`` {}"),
+    regression.MeanAbsolutePercentageError: ("mape MAPE", "``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` {}"),
     regression.MeanSquaredLogarithmicError: (
-        "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE",
-        "mean_squared_logarithmic_error",
-        "``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.",
+        "msle MSLE",
+        "``(log(1 + y_pred) - log(1 + y_true))²`` {}; both are at least 1e-7",
     ),
-    regression.LogCosh: (
-        "LogCoshError log_cosh_error log_cosh",
-        "logcosh",
-        "``log cosh(y_pred - y_true)`` over all units and rows.",
-    ),
-    regression.Poisson: (
-        "Poisson poisson",
-        "poisson",
-        "``y_pred - y_true · log(y_pred + 1e-7)`` over all units and rows.\n\n" + _LIKELIHOOD,
-    ),
-    classes.Hinge: ("Hinge hinge", "hinge", "``max(1 - y_true · y_pred, 0)`` over all units and rows."),
-    classes.SquaredHinge: (
-        "SquaredHinge squared_hinge",
-        "squared_hinge",
-        "``max(1 - y_true · y_pred, 0)²`` over all units and rows.",
-    ),
+    regression.Poisson: ("", f"``y_pred - y_true · log(y_pred + 1e-7)`` {{}}.\n\n{_LIKELIHOOD}"),
+    classes.Hinge: ("", "``max(1 - y_true · y_pred, 0)`` {}"),
+    classes.SquaredHinge: ("", "``max(1 - y_true · y_pred, 0)²`` {}"),
 }
-
-
-def _mean_of(loss: type[Loss], name: str, label: str, text: str) -> type[OfLoss]:
-    signs = ", -1 (or 0) and 1" if issubclass(loss, classes.Margin) else ""
-    shapes = f"head (N, …, units), targets of the same shape{signs}. Masked rows do not count."
-    doc = f"Mean of {text}\n\nShapes: {shapes}"
-    made = create_model(name, __base__=OfLoss, __module__=__name__, __doc__=doc)
-    made.of, made.label = loss, label
-    return made
-
-
-for _loss, (_names, _label, _text) in _MEAN_OF.items():
-    METRICS.row(_names.split(), partial(_mean_of, _loss, _names.split()[0], _label, _text))
+_SHAPES = "Shapes: head (N, …, units), targets of the same shape"
+for _loss, (_names, _text) in _MEAN_OF.items():
+    _signs = ", -1 (or 0) and 1" if issubclass(_loss, classes.Margin) else ""
+    _text = f"Mean of {_text.format('over all units and rows')}.\n\n{_SHAPES}{_signs}. Masked rows do not count."
+    add_row(f"{_loss.__name__} {_loss.label} {_names}", OfLoss, _text, of=_loss)
+_text = f"Mean of ``log cosh(y_pred - y_true)`` over all units and rows.\n\n{_SHAPES}. Masked rows do not count."
+add_row("LogCoshError log_cosh_error log_cosh", OfLoss, _text, of=regression.LogCosh, label="logcosh")
 if not TYPE_CHECKING:
     __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
@@ -183,10 +130,8 @@ class CosineSimilarity(Along):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := super().check_shape(y_pred):
             return found
-        if y_pred.shape[self.axis] == 1:
-            text = f"compares directions along axis {self.axis}, but the head has only one value there"
-            return self.warning(text, "use `mae` or `mse`")
-        return []
+        text = f"compares directions along axis {self.axis}, but the head has only one value there"
+        return self.warning(text, "use `mae` or `mse`") if y_pred.shape[self.axis] == 1 else []
 
     def finish(self, counters: Array) -> float | Array:
         return float(divide(-counters[0], counters[1]))  # the loss is -1 for equal directions
@@ -209,16 +154,16 @@ class R2Score(Metric):
     num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        found = check_fixed(self, y_pred)
-        if found or self.class_aggregation:
-            return found
-        return check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
+        problems = base.check_fixed(self, y_pred)
+        if problems or self.class_aggregation:
+            return problems
+        return base.check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
 
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
-        return None if self.class_aggregation else one_each("output", y_pred)
+        return None if self.class_aggregation else base.one_each("output", y_pred)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
-        return (4, units(y_pred))
+        return (4, base.units(y_pred))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         y_true, y_pred = (rows(y).astype(np.float64) for y in (y_true, y_pred))
@@ -253,7 +198,7 @@ class CategoricalHinge(OfLoss):
     targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_classes(self, y_pred, "use `hinge`")
+        return base.check_classes(self, y_pred, "use `hinge`")
 
 
 # Cross-entropies and divergences between targets and predicted probabilities.
@@ -269,19 +214,18 @@ class CrossentropyOfLoss(Metric):
     direction = "down"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        family, axis = matching(loss, y_pred), getattr(loss, "axis", None)
+        family, axis = base.matching(loss, y_pred), getattr(loss, "axis", None)
         axis = axis if isinstance(axis, int) else -1  # overlap losses have several axes or null
-        name, logits = self.key, loss is not None and has_logits(loss)
+        own: dict[str, Any] = {"name": self.key, "from_logits": loss is not None and base.has_logits(loss)}
         if family == "binary":
-            return BinaryCrossentropy(name=name, from_logits=logits)
+            return BinaryCrossentropy(**own)
         if family == "categorical":
-            return CategoricalCrossentropy(name=name, from_logits=logits, axis=axis).resolve(loss, y_pred)
+            return CategoricalCrossentropy(**own, axis=axis).resolve(loss, y_pred)
         ignored = getattr(loss, "ignore_class", None)
-        sparse = SparseCategoricalCrossentropy(name=name, from_logits=logits, ignore_class=ignored, axis=axis)
-        return sparse.resolve(loss, y_pred)
+        return SparseCategoricalCrossentropy(**own, ignore_class=ignored, axis=axis).resolve(loss, y_pred)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
+        return base.check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 _FOLLOWS = "use `crossentropy`, which follows the loss"
@@ -289,14 +233,12 @@ _FOLLOWS = "use `crossentropy`, which follows the loss"
 
 def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     """Return a GS403 warning if only one of metric and loss expects logits."""
-    expects_logits: bool = metric.from_logits
-    if expects_logits == has_logits(loss) or not hasattr(loss, "from_logits"):
+    if metric.from_logits == base.has_logits(loss) or not hasattr(loss, "from_logits"):
         return []
-    if expects_logits:
-        text = f"expects logits, but {type(loss).__name__} expects probabilities"
-        return metric.warning(text, "set `from_logits: false` in the metric")  # type: ignore[no-any-return]
-    text = f"expects probabilities, but {type(loss).__name__} expects logits"
-    return metric.warning(text, "set `from_logits: true` in the metric")  # type: ignore[no-any-return]
+    own, other = ("logits", "probabilities") if metric.from_logits else ("probabilities", "logits")
+    text = f"expects {own}, but {type(loss).__name__} expects {other}"
+    hint = f"set `from_logits: {str(not metric.from_logits).lower()}` in the metric"
+    return metric.warning(text, hint)  # type: ignore[no-any-return]
 
 
 @METRICS.add("BinaryCrossentropy", "binary_crossentropy", "bce", "BCE")
@@ -349,9 +291,7 @@ class SparseCategoricalCrossentropy(_Categorical):
 
     label, of = "sparse_categorical_crossentropy", crossentropy.SparseCategoricalCrossentropy
     targets: ClassVar[tuple[Targets, ...]] = ("ids",)
-    ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
-        None
-    )
+    ignore_class: Ignored = None
 
 
 @METRICS.add("KLDivergence", "kl_divergence")
@@ -385,8 +325,8 @@ class Correlation(Metric):
         if self.axis in (0, -y_pred.rank):
             if y_pred.rank > 2:
                 return self.error("needs a head (batch, units) to correlate along the batch", "use `axis: -1`")
-            return check_fixed(self, y_pred)
-        if found := check_axis(self, self.axis, y_pred):
+            return base.check_fixed(self, y_pred)
+        if found := base.check_axis(self, self.axis, y_pred):
             return found
         if y_pred.shape[self.axis] == 1:
             text = f"correlates the values of a row along axis {self.axis}, but there is only one value"
@@ -394,7 +334,7 @@ class Correlation(Metric):
         return []
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
-        return (6, units(y_pred)) if self.axis == 0 else (2,)
+        return (6, base.units(y_pred)) if self.axis == 0 else (2,)
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         x, y = y_true.astype(np.float64), y_pred.astype(np.float64)
@@ -470,7 +410,7 @@ class Mean(Average):
         return []
 
     def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
-        return total(visible(y_pred, mask))
+        return total(base.visible(y_pred, mask))
 
 
 @METRICS.add("Sum", "sum")

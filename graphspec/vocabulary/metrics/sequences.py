@@ -110,9 +110,8 @@ class WordErrorRate(EditDistance):
         if separator == 0:
             return self.error("has the blank, class 0, as its separator", "use the label between words")
         if separator is not None and isinstance(classes, int) and separator >= classes:
-            return self.error(
-                f"has the separator {separator}, but the classes are 0 to {classes - 1}", "use one of them"
-            )
+            text = f"has the separator {separator}, but the classes are 0 to {classes - 1}"
+            return self.error(text, "use one of them")
         if separator is None and (labels is None or all(len(label) == 1 for label in labels[1:])):
             text = "has no separator: every label counts as a word"
             return self.warning(text, "set `separator` to the label between words, or its class")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -11,18 +12,8 @@ from pydantic import Field, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Targets
-from graphspec.vocabulary.metrics.base import (
-    METRICS,
-    Metric,
-    check_classes,
-    check_fixed,
-    dense,
-    divide,
-    has_logits,
-    rows,
-    units,
-    width,
-)
+from graphspec.vocabulary.metrics import base
+from graphspec.vocabulary.metrics.base import METRICS, Metric, add_row, dense, divide, rows, units, width
 from graphspec.vocabulary.metrics.of_loss import check_logits
 
 if TYPE_CHECKING:
@@ -105,12 +96,12 @@ class Thresholded(Metric):
         scores = self.scores(*counters[:, 0])
         return scores if len(scores) > 1 else float(scores[0])
 
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        """Return the scores from the counts, each (thresholds,): one per threshold, or a single one."""
+    def scores(self, *counts: Array) -> Array:
+        """Return the scores from tp, fp, tn and fn, each (thresholds,): one per threshold, or a single one."""
         raise NotImplementedError
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        if has_logits(loss):
+        if base.has_logits(loss):
             text = "compares the head's values with thresholds from 0 to 1, but they are logits"
             return self.warning(text, "end the head in a sigmoid or softmax, with `from_logits: false` in the loss")
         return []
@@ -121,13 +112,11 @@ ClassId = Annotated[int | None, Field(ge=0, description="The id of the only clas
 
 def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Problem]:
     """Return GS403 unless the head has the class."""
-    if class_id is None:
-        return []
     classes = width(y_pred)
-    if isinstance(classes, int) and class_id >= classes:
-        hint = f"use a class from 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
-        return metric.error(f"requests class {class_id} of {classes}", hint)
-    return []
+    if class_id is None or not isinstance(classes, int) or class_id < classes:
+        return []
+    hint = f"use a class from 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
+    return metric.error(f"requests class {class_id} of {classes}", hint)
 
 
 def of_class(y_true: Array, y_pred: Array, class_id: int | None) -> tuple[Array, Array]:
@@ -166,56 +155,29 @@ class Counted(Thresholded):
 class _Count(Counted):
     """Base: one of the four counts."""
 
-    index: ClassVar[int]
-    """The index of the count in (tp, fp, tn, fn)."""
+    index: ClassVar[int]  # the index of the count in (tp, fp, tn, fn)
 
     def scores(self, *counts: Array) -> Array:
         return counts[self.index]
 
 
-@METRICS.add("TruePositives", "true_positives")
-class TruePositives(_Count):
-    """The number of values above the threshold with a nonzero target.
-
-    Shapes: head (N, …, units), targets of the same shape; one result per threshold. Masked rows do not count.
-    """
-
-    label, index = "true_positives", 0
-
-
-@METRICS.add("FalsePositives", "false_positives")
-class FalsePositives(_Count):
-    """The number of values above the threshold with the target 0.
-
-    Shapes: head (N, …, units), targets of the same shape; one result per threshold. Masked rows do not count.
-    """
-
-    label, index, direction = "false_positives", 1, "down"
-
-
-@METRICS.add("TrueNegatives", "true_negatives")
-class TrueNegatives(_Count):
-    """The number of values at or below the threshold with the target 0.
-
-    Shapes: head (N, …, units), targets of the same shape; one result per threshold. Masked rows do not count.
-    """
-
-    label, index = "true_negatives", 2
-
-
-@METRICS.add("FalseNegatives", "false_negatives")
-class FalseNegatives(_Count):
-    """The number of values at or below the threshold with a nonzero target.
-
-    Shapes: head (N, …, units), targets of the same shape; one result per threshold. Masked rows do not count.
-    """
-
-    label, index, direction = "false_negatives", 3, "down"
+COUNTS = (
+    ("TruePositives true_positives", "up", "above the threshold with a nonzero target"),
+    ("FalsePositives false_positives", "down", "above the threshold with the target 0"),
+    ("TrueNegatives true_negatives", "up", "at or below the threshold with the target 0"),
+    ("FalseNegatives false_negatives", "down", "at or below the threshold with a nonzero target"),
+)
+_SAME_SHAPE = "Shapes: head (N, …, units), targets of the same shape"
+for _index, (_names, _direction, _which) in enumerate(COUNTS):
+    _shapes = f"{_SAME_SHAPE}; one result per threshold. Masked rows do not count."
+    add_row(_names, _Count, f"The number of values {_which}.\n\n{_shapes}", index=_index, direction=_direction)
 
 
 class _Retrieval(Counted):
     """Base: only the ``top_k`` values of a row, or only one class, can be positive; then targets may be class ids."""
 
+    wrong: ClassVar[int]
+    """The index in (tp, fp, tn, fn) of what lowers the score: the result is the share of the true positives of both."""
     instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
     top_k: PositiveInt | None = Field(None, description="Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None
@@ -245,43 +207,25 @@ class _Retrieval(Counted):
             y_pred = top
         return of_class(y_true, y_pred, self.class_id)
 
-
-@METRICS.add("Precision", "precision")
-class Precision(_Retrieval):
-    """The fraction of the values above the threshold whose target is nonzero: ``tp / (tp + fp)``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` or ``top_k`` also class
-    ids (N, …). One result per threshold. Masked rows do not count.
-    """
-
-    label = "precision"
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return fraction(tp, fp)
+    def scores(self, *counts: Array) -> Array:
+        return fraction(counts[0], counts[self.wrong])
 
     def parts_of(self, counters: Array) -> tuple[Array, Array]:
-        return counters[0, 0], counters[0, 0] + counters[1, 0]
+        return counters[0, 0], counters[0, 0] + counters[self.wrong, 0]
 
 
-@METRICS.add("Recall", "recall")
-class Recall(_Retrieval):
-    """The fraction of the nonzero targets whose value is above the threshold: ``tp / (tp + fn)``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` or ``top_k`` also class
-    ids (N, …). One result per threshold. Masked rows do not count.
-    """
-
-    label = "recall"
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return fraction(tp, fn)
-
-    def parts_of(self, counters: Array) -> tuple[Array, Array]:
-        return counters[0, 0], counters[0, 0] + counters[3, 0]
+RETRIEVALS = {
+    "Precision precision": (1, "values above the threshold whose target is nonzero: ``tp / (tp + fp)``"),
+    "Recall recall": (3, "nonzero targets whose value is above the threshold: ``tp / (tp + fn)``"),
+}
+for _names, (_index, _which) in RETRIEVALS.items():
+    _shapes = f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` or ``top_k`` also class\nids (N, …)."
+    _shapes += " One result per threshold. Masked rows do not count."
+    add_row(_names, _Retrieval, f"The fraction of the {_which}.\n\n{_shapes}", wrong=_index)
 
 
 # Areas under curves, and points on curves, from the confusion counts at many thresholds.
-MAX_THRESHOLDS = 1_000_000  # thresholds that one metric may evaluate
+MOST = 1_000_000  # thresholds that one metric may evaluate
 
 
 def _even(count: int) -> Array:
@@ -293,7 +237,9 @@ class _Point(Thresholded):
     """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
 
     instead = "set `class_id`"
-    num_thresholds: Annotated[int, Field(ge=1, le=MAX_THRESHOLDS)] = Field(
+    best: ClassVar[str]  # the score that is the result
+    given: ClassVar[str]  # the score that is required, and the argument that says how much of it
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = Field(
         200, description="The number of thresholds, evenly spaced from 0 to 1."
     )
     class_id: ClassId = None
@@ -313,75 +259,32 @@ class _Point(Thresholded):
     def select(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         return of_class(y_true, y_pred, self.class_id)
 
-
-def _largest(scores: Array, where: Array) -> Array:
-    """Return the largest score ``where`` a condition is true, shape (1,); 0 if it never is."""
-    largest: Array = np.max(scores, where=where, initial=0.0, keepdims=True)
-    return largest
-
-
-@METRICS.add("PrecisionAtRecall", "precision_at_recall")
-class PrecisionAtRecall(_Point):
-    """The largest precision over all thresholds at which the recall is at least ``recall``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
-    Masked rows do not count.
-    """
-
-    label = "precision_at_recall"
-    recall: Rate = Field(description="The required recall.")
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(fraction(tp, fp), fraction(tp, fn) >= self.recall)
+    def scores(self, *counts: Array) -> Array:
+        enough = RATIOS[self.given](*counts) >= getattr(self, self.given)
+        largest: Array = np.max(RATIOS[self.best](*counts), where=enough, initial=0.0, keepdims=True)
+        return largest
 
 
-@METRICS.add("RecallAtPrecision", "recall_at_precision")
-class RecallAtPrecision(_Point):
-    """The largest recall over all thresholds at which the precision is at least ``precision``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
-    Masked rows do not count.
-    """
-
-    label = "recall_at_precision"
-    precision: Rate = Field(description="The required precision.")
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(fraction(tp, fn), fraction(tp, fp) >= self.precision)
-
-
-@METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
-class SensitivityAtSpecificity(_Point):
-    """The largest sensitivity over all thresholds at which the specificity is at least ``specificity``.
-
-    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
-    Masked rows do not count.
-    """
-
-    label = "sensitivity_at_specificity"
-    specificity: Rate = Field(description="The required specificity.")
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(fraction(tp, fn), fraction(tn, fp) >= self.specificity)
-
-
-@METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
-class SpecificityAtSensitivity(_Point):
-    """The largest specificity over all thresholds at which the sensitivity is at least ``sensitivity``.
-
-    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
-
-    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
-    Masked rows do not count.
-    """
-
-    label = "specificity_at_sensitivity"
-    sensitivity: Rate = Field(description="The required sensitivity.")
-
-    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(fraction(tn, fp), fraction(tp, fn) >= self.sensitivity)
+RATIOS: Mapping[str, Callable[..., Array]] = {
+    "precision": lambda tp, fp, tn, fn: fraction(tp, fp),
+    "recall": lambda tp, fp, tn, fn: fraction(tp, fn),
+    "sensitivity": lambda tp, fp, tn, fn: fraction(tp, fn),
+    "specificity": lambda tp, fp, tn, fn: fraction(tn, fp),
+}
+_SENSITIVITY = "The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.\n\n"
+for _best, _given, _text in (
+    ("precision", "recall", ""),
+    ("recall", "precision", ""),
+    ("sensitivity", "specificity", _SENSITIVITY),
+    ("specificity", "sensitivity", _SENSITIVITY),
+):
+    _names = f"{_best.title()}At{_given.title()} {_best}_at_{_given}"
+    _text = f"The largest {_best} over all thresholds at which the {_given} is at least ``{_given}``.\n\n{_text}"
+    _text += f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
+    _fields = {_given: (Rate, Field(description=f"The required {_given}."))}
+    add_row(_names, _Point, _text, fields=_fields, best=_best, given=_given)
+if not TYPE_CHECKING:
+    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("AUC", "auc")
@@ -401,9 +304,7 @@ class AUC(Metric):
 
     label = "auc"
     instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
-    num_thresholds: Annotated[int, Field(ge=2, le=MAX_THRESHOLDS, description="The number of points of the curve.")] = (
-        200
-    )
+    num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
         "interpolation",
@@ -434,7 +335,9 @@ class AUC(Metric):
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         hint = "leave `multi_label` out"
-        if found := check_fixed(self, y_pred) or (check_classes(self, y_pred, hint) if self.multi_label else []):
+        if found := base.check_fixed(self, y_pred) or (
+            base.check_classes(self, y_pred, hint) if self.multi_label else []
+        ):
             return found
         count = units(y_pred)
         if self.num_labels not in (None, count):
@@ -460,17 +363,14 @@ class AUC(Metric):
         y_pred = np.clip(1 / (1 + np.exp(-y_pred)) if self.from_logits else y_pred, 0, 1)
         if self.multi_label:
             return confusion(y_true, y_pred, self.limits())
-        weights = None
-        if self.label_weights is not None:
-            weights = np.broadcast_to(self.label_weights, y_pred.shape).reshape(-1, 1)
+        given = self.label_weights
+        weights = None if given is None else np.broadcast_to(given, y_pred.shape).reshape(-1, 1)
         return confusion(y_true.reshape(-1, 1), y_pred.reshape(-1, 1), self.limits(), weights)
 
     def finish(self, counters: Array) -> float | Array:
         areas = self._areas(*counters)
-        if not self.multi_label:
-            return float(areas[0])
-        if self.label_weights is None:
-            return float(areas.mean())
+        if not self.multi_label or self.label_weights is None:
+            return float(areas.mean() if self.multi_label else areas[0])
         return float(divide(np.sum(areas * self.label_weights), np.sum(self.label_weights)))
 
     def _areas(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:

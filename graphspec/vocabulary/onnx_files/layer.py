@@ -11,6 +11,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import has_rows, show
+from graphspec.graph.kernels.context import need
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Number
 
 if TYPE_CHECKING:
@@ -107,28 +108,20 @@ class Onnx(Layer):
 
     def lower(self, g: Builder, *inputs: Value | None) -> Value | tuple[Value, ...]:
         from graphspec.vocabulary.onnx_files.part import part_of
-        from graphspec.vocabulary.onnx_files.signature import Known
 
         file, record = self._content, self._record
         if record is None:
             raise ShapeError(Code.UNREADABLE_FILE, f"needs the file '{self.file}'", key="file")
         fed = [v for v in inputs if v is not None]
-        if not any(has_rows(v.shape) for v in fed):
-            raise ShapeError(
-                Code.WRONG_RANK, "needs an input with a batch axis", hint="feed it from an input of the spec"
-            )
-        known: Known
+        has_batch = any(has_rows(v.shape) for v in fed)
+        need(has_batch, "needs an input with a batch axis", hint="feed it from an input of the spec")
         if self.trainable is not False:
             return self._unfrozen(g, inputs)
-        if file is None:
-            known = record.known(fed, self.file)
-        else:
-            names = self._located(file)
-            ports = self._ports(file, names, inputs)
-            for port, value in zip(ports, fed, strict=True):
-                _check(port, value)
-            part = part_of(file, names, [(port, v.dtype) for port, v in zip(ports, fed, strict=True)])
-            known = record.known(fed, self.file, part)
+        part = None
+        if file is not None:
+            names, pairs = self._fed(file, inputs)
+            part = part_of(file, names, [(port, value.dtype) for port, value in pairs])
+        known = record.known(fed, self.file, part)
         outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -138,36 +131,34 @@ class Onnx(Layer):
 
     def _unfrozen(self, g: Builder, inputs: Sequence[Value | None]) -> Value | tuple[Value, ...]:
         """Return the chosen values, computed by operators of the graph."""
-        from graphspec.vocabulary.onnx_files.unfreeze import lower_model, model_for_training
+        from graphspec.vocabulary.onnx_files.unfreeze import model_for_training, unfreeze
 
         file = self._content
         if file is None:
             text = f"needs the file '{self.file}', whose weights it trains"
             raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
-        names = self._located(file)
-        ports = self._ports(file, names, inputs)
-        fed = [v for v in inputs if v is not None]
-        for port, value in zip(ports, fed, strict=True):
-            _check(port, value)
-        given = {port.name: value for port, value in zip(ports, fed, strict=True)}
+        names, pairs = self._fed(file, inputs)
+        fed = {port.name: value for port, value in pairs}
+        patterns = None if isinstance(self.trainable, bool) else self.trainable
         model, statistics = model_for_training(file), self.batch_statistics
-        found = lower_model(g, model, given, names, self.trainable, batch_statistics=statistics)
-        return found[0] if len(found) == 1 else found
+        outputs = unfreeze(g, model, fed, names, patterns, batch_statistics=statistics).outputs
+        return outputs[0] if len(outputs) == 1 else outputs
 
-    def _located(self, file: OnnxFile) -> tuple[str, ...]:
+    def _fed(self, file: OnnxFile, inputs: Sequence[Value | None]) -> tuple[tuple[str, ...], list[tuple[Port, Value]]]:
+        """Return the names of the chosen values, and the inputs of the file, each with the value that it is fed."""
         try:
-            return file.chosen(self.output)
+            names = file.chosen(self.output)
         except ProblemError as error:
             problem = error.problem
             text = f"takes a value of '{self.file}', which {problem.message}"
             raise ShapeError(problem.code, text, problem.hint, key=problem.key) from None
+        pairs = list(zip(self._ports(file, names, inputs), [v for v in inputs if v is not None], strict=True))
+        for port, value in pairs:
+            _check(port, value)
+        return names, pairs
 
     def _ports(self, file: OnnxFile, names: tuple[str, ...], inputs: Sequence[Value | None]) -> list[Port]:
-        """Return the inputs of the file that are fed, one for each value of ``inputs`` that is not None.
-
-        Raises:
-            ShapeError: GS203, there are too few or too many.
-        """
+        """Return the inputs of the file that are fed: one for each value that is not None; a wrong number is GS203."""
         from graphspec.vocabulary.onnx_files.part import needed_inputs
 
         needed = needed_inputs(file, names)
@@ -188,22 +179,22 @@ def _check(port: Port, value: Value) -> None:
     """Raise ShapeError unless a value fits an input of a file, as far as the file declares it."""
     from graphspec.vocabulary.onnx_files.part import FEEDS
 
-    if port.dtype not in FEEDS.get(value.dtype, ()):
-        text = f"takes {value.type} for {port}"
-        hint = f"set the `dtype` of the input to {port.dtype}" if port.dtype in FEEDS else "choose another output"
-        raise ShapeError(Code.WRONG_DTYPE, text, hint=hint, key="inputs")
-    if port.shape is None:
+    def check(condition: bool, code: Code, more: str, hint: str) -> None:
+        need(condition, f"takes {show(value.shape)} for {port}{more}", code=code, hint=hint, key="inputs")
+
+    hint = f"set the `dtype` of the input to {port.dtype}" if port.dtype in FEEDS else "choose another output"
+    fits = port.dtype in FEEDS.get(value.dtype, ())
+    need(fits, f"takes {value.type} for {port}", code=Code.WRONG_DTYPE, hint=hint, key="inputs")
+    if (sizes := port.shape) is None:
         return
-    if len(port.shape) != value.rank:
-        text = f"takes {show(value.shape)} for {port}, which has {len(port.shape)} axes"
-        raise ShapeError(Code.WRONG_RANK, text, hint="add or join axes with Reshape", key="inputs")
-    for want, d in zip(port.shape, value.shape, strict=True):
-        if isinstance(want, int) and isinstance(d, int) and want != d:
-            text, hint = f"takes {show(value.shape)} for {port}", _turned(port, value)
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="inputs")
-        if isinstance(want, int) and isinstance(d, str) and not has_rows((d,)):
-            text = f"takes {show(value.shape)} for {port}, whose size {want} is fixed"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"give '{d}' the size {want} in the spec", key="inputs")
+    axes = f", which has {len(sizes)} axes"
+    check(len(sizes) == value.rank, Code.WRONG_RANK, axes, "add or join axes with Reshape")
+    for want, d in zip(sizes, value.shape, strict=True):
+        if isinstance(want, int) and isinstance(d, int):
+            check(want == d, Code.SHAPES_DIFFER, "", _turned(port, value))
+        elif isinstance(want, int):
+            fixed = f", whose size {want} is fixed"
+            check(has_rows((d,)), Code.SIZE_NOT_FIXED, fixed, f"give '{d}' the size {want} in the spec")
 
 
 def _turned(port: Port, value: Value) -> str:

@@ -8,14 +8,17 @@ loads it. For the layer Onnx, :mod:`graphspec.vocabulary.onnx_files.reading` rea
 from __future__ import annotations
 
 import json
+import math
 import mmap
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
-from graphspec.base.budget import Budget
+from graphspec.base.budget import Budget, demand
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.graph.onnx_session import sanitized
@@ -26,13 +29,7 @@ _VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
 
 class Field(NamedTuple):
-    """A field of a message.
-
-    Attributes:
-        number: its number in the schema.
-        span: the position of its content; empty for an integer 0.
-        is_bytes: whether it is a text, bytes, a message, or packed numbers.
-    """
+    """A field: its number, the position of its content (empty for an integer 0), and whether that is bytes."""
 
     number: int
     span: Span
@@ -40,21 +37,13 @@ class Field(NamedTuple):
 
 
 class Fields:
-    """Reads the fields of messages in one file.
-
-    Args:
-        most: the largest number of fields that are read in all.
-    """
+    """Reads the fields of messages in one file, at most ``most`` in all."""
 
     def __init__(self, content: mmap.mmap, most: int) -> None:
         self.content, self._left, self._most = content, most, most
 
     def __call__(self, span: Span) -> Iterator[Field]:
-        """Yield the fields of a message.
-
-        Raises:
-            ValueError: it is damaged, or the file has too many fields.
-        """
+        """Yield the fields of a message; raise ValueError if it is damaged, or the file has too many fields."""
         position, stop = span
         while position < stop:
             self._left -= 1
@@ -94,10 +83,8 @@ class Fields:
         start, stop = field.span
         if start == stop:
             return 0
-        if field.is_bytes:
-            raise ValueError(f"it has bytes in place of a number (byte {start})")
-        value = self.integer(start, stop)[0] & (2**64 - 1)
-        return value - 2**64 if value >= 2**63 else value
+        demand(not field.is_bytes, f"it has bytes in place of a number (byte {start})")
+        return _signed(self.integer(start, stop)[0] & (2**64 - 1))
 
     def numbers(self, field: Field, most: int) -> Iterator[int]:
         """Yield the values of a repeated int64 field, packed or not; at most ``most``."""
@@ -109,7 +96,7 @@ class Fields:
             if position >= stop:
                 return
             value, position = self.integer(position, stop)
-            yield value - 2**64 if value >= 2**63 else value
+            yield _signed(value)
         raise ValueError(f"it has more than {most:,} numbers in a place for few (byte {field.span[0]})")
 
     def text(self, field: Field, most: int) -> str:
@@ -118,35 +105,16 @@ class Fields:
         return self.content[start : min(stop, start + most)].decode(errors="replace")
 
 
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+_NUMBERS = "float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64 complex128"
+_SHORT = "bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0 uint2 int2"
+_NAMES = f"{_NUMBERS} {_SHORT} float6e2m3fn float6e3m2fn".split()
 ELEMENTS = {
-    1: ("float32", 32),
-    2: ("uint8", 8),
-    3: ("int8", 8),
-    4: ("uint16", 16),
-    5: ("int16", 16),
-    6: ("int32", 32),
-    7: ("int64", 64),
-    8: ("string", 0),
-    9: ("bool", 8),
-    10: ("float16", 16),
-    11: ("float64", 64),
-    12: ("uint32", 32),
-    13: ("uint64", 64),
-    14: ("complex64", 64),
-    15: ("complex128", 128),
-    16: ("bfloat16", 16),
-    17: ("float8e4m3fn", 8),
-    18: ("float8e4m3fnuz", 8),
-    19: ("float8e5m2", 8),
-    20: ("float8e5m2fnuz", 8),
-    21: ("uint4", 4),
-    22: ("int4", 4),
-    23: ("float4e2m1", 4),
-    24: ("float8e8m0", 8),
-    25: ("uint2", 2),
-    26: ("int2", 2),
-    27: ("float6e2m3fn", 6),
-    28: ("float6e3m2fn", 6),
+    k: (name, {"string": 0, "bool": 8}[name] if name in ("string", "bool") else int(re.findall(r"\d+", name)[0]))
+    for k, name in enumerate(_NAMES, 1)
 }
 """ONNX's element types: the name, and the bits of an element; texts have no fixed size."""
 
@@ -156,12 +124,11 @@ class Declared:
     """An input or output.
 
     Attributes:
-        kind: ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``.
         dtype, shape: of a tensor; a size is a number, a symbol, or None if it is unknown. The shape is None if the rank is.
     """
 
     name: str
-    kind: str = "tensor"
+    kind: str = "tensor"  # ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``
     dtype: str = ""
     shape: tuple[int | str | None, ...] | None = None
     doc: str = ""
@@ -174,7 +141,6 @@ class Weight:
     Attributes:
         external: the file that has its bytes, the offset and the length (None: the rest of the file); None for a weight
             in the model itself.
-        span: the position of the tensor in the model file.
     """
 
     name: str
@@ -183,7 +149,7 @@ class Weight:
     elements: int
     nbytes: int
     external: tuple[str, int, int | None] | None = None
-    span: Span = (0, 0)
+    span: Span = (0, 0)  # the position of the tensor in the model file
 
 
 @dataclass
@@ -192,8 +158,6 @@ class ModelFile:
 
     Attributes:
         operators: how many nodes by domain and name, those of subgraphs and local functions, too.
-        foreign: what only files of other programs have, or None: a loop, too, which may run forever.
-        merged: what graphspec writes only for specs with a layer Onnx, or None.
     """
 
     nbytes: int = 0
@@ -212,8 +176,8 @@ class ModelFile:
     functions: list[str] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
     subgraphs: int = 0
-    foreign: str | None = None
-    merged: str | None = None
+    foreign: str | None = None  # what only files of other programs have, or None: a loop, too, which may run forever
+    merged: str | None = None  # what graphspec writes only for specs with a layer Onnx, or None
 
     @property
     def has_external_data(self) -> bool:
@@ -229,12 +193,7 @@ class ModelFile:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Read a file.
-
-    Raises:
-        SpecError: GS703, it is not an ONNX model, is truncated, or contradicts itself.
-        OSError: it does not exist, or cannot be read.
-    """
+    """Read a file; raise GS703 if it is not an ONNX model, is truncated, or contradicts itself."""
     try:
         return declarations(path)
     except ValueError as error:
@@ -242,20 +201,15 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
-    """Read a file as :func:`read_model_file` does.
+    """Read a file; raise ValueError, whose message is a predicate, if it cannot be read as a model.
 
-    Args:
-        kind: what messages say that a damaged file is not.
-
-    Raises:
-        ValueError: it cannot be read as a model; the message is a predicate.
+    Messages say of a damaged file that it is not ``kind``.
     """
     size = path.stat().st_size
-    why = "is not a regular file" if not path.is_file() else "is empty" if size == 0 else None
-    if size > Budget.FILE:
-        why = f"has {size / 2**30:.1f} GiB, an ONNX file has at most {Budget.FILE / 2**30:.0f}"
-    if why is not None:
-        raise ValueError(why)
+    most = f"an ONNX file has at most {Budget.FILE / 2**30:.0f}"
+    demand(size <= Budget.FILE, f"has {size / 2**30:.1f} GiB, {most}")
+    demand(path.is_file(), "is not a regular file")
+    demand(size, "is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
             return _Reader(content).model()
@@ -265,11 +219,10 @@ def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
 
 def leads_out(name: str, base: Path, folder: Path) -> bool:
     """Return whether a file ``name``, relative to ``base``, is not in ``folder`` or below it, on any system."""
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    return bool("\0" in name or ".." in parts or absolute) or not (base / name).resolve().is_relative_to(
-        folder.resolve()
-    )
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    if "\0" in name or ".." in (*posix.parts, *windows.parts) or posix.is_absolute() or windows.anchor:
+        return True
+    return not (base / name).resolve().is_relative_to(folder.resolve())
 
 
 def unreadable(path: Path, why: str) -> SpecError:
@@ -283,51 +236,49 @@ class _Reader:
 
     def __init__(self, content: mmap.mmap) -> None:
         self._fields, self._size = Fields(content, Budget.FIELDS), len(content)
-        self._found, self._names, self._metadata_left = ModelFile(nbytes=len(content)), Budget.NAMES, Budget.METADATA
+        self._model, self._names, self._metadata_left = ModelFile(nbytes=len(content)), Budget.NAMES, Budget.METADATA
 
     def model(self) -> ModelFile:
-        found, read, graphs = self._found, self._fields, 0
+        model, read, graphs = self._model, self._fields, 0
         for part in read((0, self._size)):
             match part.number:
                 case 1:
-                    found.ir_version = read.number(part)
+                    model.ir_version = read.number(part)
                 case 2:
-                    found.producer = self._name(part)
+                    model.producer = self._name(part)
                 case 3:
-                    found.producer_version = self._name(part)
+                    model.producer_version = self._name(part)
                 case 4:
-                    found.domain = self._name(part)
+                    model.domain = self._name(part)
                 case 5:
-                    found.model_version = read.number(part)
+                    model.model_version = read.number(part)
                 case 6:
-                    found.doc = read.text(part, Budget.TEXT)
+                    model.doc = read.text(part, Budget.TEXT)
                 case 7:
                     graphs += 1
                     self._graph(part.span)
                 case 8:
-                    parts = {p.number: p for p in read(part.span)}
-                    domain = self._name(parts[1]) if 1 in parts else ""
-                    found.opsets["" if domain == "ai.onnx" else domain] = read.number(parts[2]) if 2 in parts else 0
+                    domain, version = self._entry(part.span)
+                    model.opsets["" if domain == "ai.onnx" else domain] = read.number(version) if version else 0
                 case 14:
-                    self._metadata(part.span)
+                    self._metadata_left -= part.span[1] - part.span[0]
+                    demand(self._metadata_left >= 0, f"it has metadata of more than {Budget.METADATA >> 20} MiB")
+                    key, text = self._entry(part.span)
+                    model.metadata[key] = read.text(text, Budget.METADATA) if text else ""
                 case 25:
                     self._function(part.span)
-        if graphs != 1:
-            raise ValueError(f"it has {graphs or 'no'} graph{'s' if graphs else ''}")
-        if not found.opsets or found.ir_version < 1:
-            raise ValueError("it names no opset" if not found.opsets else "it names no IR version")
-        return found
+        demand(graphs == 1, f"it has {graphs or 'no'} graph{'s' if graphs else ''}")
+        demand(model.opsets, "it names no opset")
+        demand(model.ir_version >= 1, "it names no IR version")
+        return model
 
-    def _metadata(self, span: Span) -> None:
-        texts = {p.number: p for p in self._fields(span)}
-        self._metadata_left -= span[1] - span[0]
-        if self._metadata_left < 0:
-            raise ValueError(f"it has metadata of more than {Budget.METADATA >> 20} MiB")
-        key = self._name(texts[1]) if 1 in texts else ""
-        self._found.metadata[key] = self._fields.text(texts[2], Budget.METADATA) if 2 in texts else ""
+    def _entry(self, span: Span) -> tuple[str, Field | None]:
+        """Return the key of a message, its first field, and the second one, its value."""
+        parts = {p.number: p for p in self._fields(span)}
+        return self._name(parts[1]) if 1 in parts else "", parts.get(2)
 
     def _function(self, span: Span) -> None:
-        self._found.foreign = "local functions"
+        self._model.foreign = "local functions"
         name = domain = ""
         for p in self._fields(span):
             if p.number == 1:
@@ -336,35 +287,35 @@ class _Reader:
                 domain = self._name(p)
             elif p.number == 7:
                 self._node(p.span, 0)
-        self._found.functions.append(f"{domain}.{name}" if domain else name)
+        self._model.functions.append(f"{domain}.{name}" if domain else name)
 
     def _graph(self, span: Span) -> None:
         """Read the main graph: declarations and weights before the nodes, which may stand anywhere."""
-        found, nodes, inputs = self._found, list[Span](), list[Declared]()
+        model, nodes, inputs = self._model, list[Span](), list[Declared]()
         for p in self._fields(span):
             match p.number:
                 case 1:
                     nodes.append(p.span)
                 case 2:
-                    found.name = self._name(p)
+                    model.name = self._name(p)
                 case 5:
-                    found.weights.append(self._weight(p.span))
+                    model.weights.append(self._weight(p.span))
                 case 10:
-                    found.doc = found.doc or self._fields.text(p, Budget.TEXT)
+                    model.doc = model.doc or self._fields.text(p, Budget.TEXT)
                 case 11:
                     inputs.append(self._declared(p.span))
                 case 12:
-                    found.outputs.append(self._declared(p.span))
+                    model.outputs.append(self._declared(p.span))
                 case 15:
-                    found.weights.append(self._sparse(p.span))
-        given = {weight.name for weight in found.weights}
-        found.inputs = [declared for declared in inputs if declared.name not in given]
+                    model.weights.append(self._sparse(p.span))
+        given = {weight.name for weight in model.weights}
+        model.inputs = [declared for declared in inputs if declared.name not in given]
         known = given | {declared.name for declared in inputs}
         made = [self._node(node, 0) for node in nodes]
         check_order(made, known)
         known.update(*(results for _, results in made))
-        if lost := [declared.name for declared in found.outputs if declared.name not in known]:
-            raise ValueError(f"nothing computes its output '{sanitized(lost[0])}'")
+        for declared in model.outputs:
+            demand(declared.name in known, f"nothing computes its output '{sanitized(declared.name)}'")
 
     def _node(self, span: Span, depth: int) -> tuple[list[str], list[str]]:
         """Count a node and those of the graphs inside it; return the names that it reads and computes."""
@@ -381,38 +332,37 @@ class _Reader:
                     domain = self._name(p)
                 case 5:
                     graphs += self._attribute(p.span)
-        if not operator:
-            raise ValueError("a node has no operator")
-        self._found.operators["" if domain == "ai.onnx" else domain, operator] += 1
-        if domain not in ("", "ai.onnx") and (operator not in OPS or OPS[operator].domain != domain):
-            self._found.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
+        demand(operator, "a node has no operator")
+        domain = "" if domain == "ai.onnx" else domain
+        self._model.operators[domain, operator] += 1
+        if domain and (operator not in OPS or OPS[operator].domain != domain):
+            self._model.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
         for graph in graphs:
             self._inner(graph, depth + 1)
-            if operator == "If" and domain in ("", "ai.onnx"):  # only a branch cannot run forever
-                self._found.merged = "a graph inside If"
+            if operator == "If" and not domain:  # only a branch cannot run forever
+                self._model.merged = "a graph inside If"
             else:
-                self._found.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
+                self._model.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
         return [name for name in needs if name], [name for name in results if name]
 
     def _inner(self, span: Span, depth: int) -> None:
         """Read a graph inside a node, such as a branch; it may read values of the graphs around it."""
-        if depth > Budget.DEPTH:
-            raise ValueError(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
-        self._found.subgraphs += 1
+        demand(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+        self._model.subgraphs += 1
         for p in self._fields(span):
             if p.number == 1:
                 self._node(p.span, depth)
             elif p.number == 5:
-                self._found.weights.append(self._weight(p.span))
+                self._model.weights.append(self._weight(p.span))
             elif p.number == 15:
-                self._found.foreign = "sparse weights"
+                self._model.foreign = "sparse weights"
 
     def _attribute(self, span: Span) -> Iterable[Span]:
         """Add the tensors of an attribute to the weights, and return its graphs."""
         graphs = []
         for p in self._fields(span):
             if p.number in (5, 10):
-                self._found.weights.append(self._weight(p.span))
+                self._model.weights.append(self._weight(p.span))
             elif p.number in (6, 11):
                 graphs.append(p.span)
         return graphs
@@ -423,7 +373,7 @@ class _Reader:
         for p in read(span):
             length = p.span[1] - p.span[0]
             if p.number in (13, 14) and length:
-                self._found.foreign = "weights in other files"
+                self._model.foreign = "weights in other files"
             match p.number:
                 case 1:
                     shape += read.numbers(p, Budget.RANK)
@@ -440,28 +390,25 @@ class _Reader:
                     places[texts.get(1, "")] = texts.get(2, "")
                 case 14:
                     outside = read.number(p) == 1
-        dtype, bits = self._element(kind, f"the weight '{sanitized(name)}'")
-        if len(shape) > Budget.RANK or any(size < 0 for size in shape):
-            raise ValueError(f"the weight '{sanitized(name)}' has an impossible shape")
-        elements = 1
-        for size in shape:
-            elements *= size
+        subject = f"the weight '{sanitized(name)}'"
+        dtype, bits = self._element(kind, subject)
+        demand(len(shape) <= Budget.RANK and min(shape, default=0) >= 0, f"{subject} has an impossible shape")
+        elements = math.prod(shape)
         nbytes = (elements * bits + 7) // 8 if bits else stored
-        external = _place(places, name) if outside else None
+        external = _place(places, subject) if outside else None
         if raw is not None:
             stored, fits = raw, not bits or raw == nbytes
         else:  # numbers may be packed: a byte holds up to eight elements
             fits = elements <= 8 * stored or (not bits and elements <= Budget.FIELDS)
-        if external is None and not fits:
-            raise ValueError(f"the weight '{sanitized(name)}' needs {nbytes:,} bytes, but has {stored:,}")
+        demand(external is not None or fits, f"{subject} needs {nbytes:,} bytes, but has {stored:,}")
         return Weight(name, dtype, tuple(shape), elements, nbytes if bits else stored, external, span)
 
     def _sparse(self, span: Span) -> Weight:
-        self._found.foreign = "sparse weights"
-        values = next((p for p in self._fields(span) if p.number == 1), None)
-        if values is None:
-            raise ValueError("a sparse weight has no values")
-        return self._weight(values.span)
+        self._model.foreign = "sparse weights"
+        for p in self._fields(span):
+            if p.number == 1:
+                return self._weight(p.span)
+        raise ValueError("a sparse weight has no values")
 
     def _declared(self, span: Span) -> Declared:
         name, doc, kind, dtype, shape = "", "", "opaque", "", None
@@ -472,9 +419,7 @@ class _Reader:
                 doc = self._fields.text(p, Budget.TEXT)
             elif p.number == 2:
                 for q in self._fields(p.span):
-                    if q.number not in _KINDS:
-                        continue
-                    kind = _KINDS[q.number]
+                    kind = _KINDS.get(q.number, kind)
                     if q.number in (1, 8):
                         dtype, shape = self._tensor_type(q.span, name)
         return Declared(name, kind, dtype, shape, doc)
@@ -486,8 +431,7 @@ class _Reader:
                 kind = self._fields.number(p)
             elif p.number == 2:
                 sizes = [self._size_of(q.span) for q in self._fields(p.span) if q.number == 1]
-                if len(sizes) > Budget.RANK:
-                    raise ValueError(f"'{sanitized(name)}' has an impossible shape")
+                demand(len(sizes) <= Budget.RANK, f"'{sanitized(name)}' has an impossible shape")
                 shape = tuple(None if isinstance(s, int) and s < 0 else s for s in sizes)  # some programs write -1
         return self._element(kind, f"'{sanitized(name)}'")[0], shape
 
@@ -500,8 +444,7 @@ class _Reader:
         return None
 
     def _element(self, kind: int, subject: str) -> tuple[str, int]:
-        if kind not in ELEMENTS:
-            raise ValueError(f"{subject} has the element type {kind}, which ONNX does not have")
+        demand(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
         return ELEMENTS[kind]
 
     def _name(self, part: Field) -> str:
@@ -515,15 +458,13 @@ class _Reader:
 _KINDS = {1: "tensor", 4: "sequence", 5: "map", 7: "opaque", 8: "sparse tensor", 9: "optional"}
 
 
-def _place(places: dict[str, str], name: str) -> tuple[str, int, int | None]:
+def _place(places: dict[str, str], subject: str) -> tuple[str, int, int | None]:
     """Return the file, the offset and the length of a weight outside the model."""
     try:
-        offset, length = int(places.get("offset", "0")), places.get("length")
-        size = None if length is None else int(length)
+        offset, size = int(places.get("offset", "0")), int(places["length"]) if "length" in places else None
     except ValueError:
-        raise ValueError(f"the weight '{sanitized(name)}' has a wrong place in another file") from None
-    if not places.get("location") or offset < 0 or (size is not None and size < 0):
-        raise ValueError(f"the weight '{sanitized(name)}' has a wrong place in another file")
+        offset = size = -1
+    demand(places.get("location") and min(offset, size or 0) >= 0, f"{subject} has a wrong place in another file")
     return places["location"], offset, size
 
 
@@ -546,9 +487,8 @@ def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Col
     if in_order:
         return
     all_needs = [needs for needs, _ in nodes]
-    for needs in all_needs:
-        if lost := [name for name in needs if name not in maker and name not in known]:
-            raise ValueError(f"nothing computes '{sanitized(lost[0])}', which a node reads")
+    for name in chain.from_iterable(all_needs):
+        demand(name in maker or name in known, f"nothing computes '{sanitized(name)}', which a node reads")
     done = set[int]()
     for start in range(len(nodes)):
         if cycle := cycle_from(start, all_needs, maker, done):
@@ -564,7 +504,7 @@ def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, i
     Args:
         needs: what each node reads.
         maker: the node that computes a value.
-        done: nodes that depend on no cycle; those that are found are added.
+        done: nodes that depend on no cycle; more are added.
     """
     path: list[tuple[int, Iterator[str]]] = [] if start in done else [(start, iter(needs[start]))]
     on_path = {start}

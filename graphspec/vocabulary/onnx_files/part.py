@@ -16,19 +16,15 @@ from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, at_opset, subgraphs, unsupported
+from graphspec.vocabulary.onnx_files import reading
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, copy_of, subgraphs, weight_names
 
 # onnxruntime's session of a part of a file.
-SECONDS = 60.0
-"""How long a file may compute a few rows; one with a loop that never ends is stopped."""
+SECONDS = 60.0  # how long a file may compute a few rows; one with a loop that never ends is stopped
 
 
 def loaded(model: Any, *, optimised: bool = True) -> Any:
-    """Return onnxruntime's session of a model, with one thread.
-
-    Raises:
-        ProblemError: GS802, onnxruntime does not load it.
-    """
+    """Return onnxruntime's session of a model, with one thread; raise GS802 if it cannot be loaded."""
     try:
         return session(model.SerializeToString(), 1, optimised=optimised)
     except Exception as error:  # onnxruntime's exceptions have no common class
@@ -36,32 +32,23 @@ def loaded(model: Any, *, optimised: bool = True) -> Any:
         raise ProblemError(Code.UNSUPPORTED_FILE, text, hint) from None
 
 
-def run_for(found: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
-    """Return all outputs of a session.
-
-    Raises:
-        TimeoutError: onnxruntime has not computed them within ``seconds``, and was stopped.
-    """
+def run_for(runner: Any, feeds: Mapping[str, Array], seconds: float) -> list[Array]:
+    """Return all outputs of a session; stop it, and raise TimeoutError, if they take longer than ``seconds``."""
     from onnxruntime import RunOptions
 
-    options, late = RunOptions(), list[bool]()
-
-    def stop() -> None:
-        late.append(True)
-        options.terminate = True
-
-    timer = Timer(seconds, stop)
+    options = RunOptions()
+    timer = Timer(seconds, setattr, (options, "terminate", True))
     timer.daemon = True
     timer.start()
     try:
-        values: list[Array] = found.run(None, dict(feeds), options)
+        values: list[Array] = runner.run(None, dict(feeds), options)
+        return values
     except Exception:
-        if late:
+        if options.terminate:
             raise TimeoutError from None
         raise
     finally:
         timer.cancel()
-    return values
 
 
 # The part of an ONNX file that computes chosen values, with other names, so that it fits into another graph.
@@ -74,50 +61,41 @@ class Spliced:
     """A part of a file, in protobuf messages.
 
     Attributes:
-        infos: the element types of values that ONNX cannot infer.
         domains: the versions of the domains of its operators, without ONNX's own.
-        ir_version: the oldest that has its element types.
     """
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
     sparse: list[Any] = field(default_factory=list)
-    infos: list[Any] = field(default_factory=list)
+    infos: list[Any] = field(default_factory=list)  # the element types of values that ONNX cannot infer
     domains: dict[str, int] = field(default_factory=dict)
-    ir_version: int = 0
+    ir_version: int = 0  # the oldest that has its element types
 
 
-def needed_nodes(model: Any, outputs: Iterable[str]) -> list[Any]:
-    """Return the nodes of the main graph that ``outputs`` depend on, in their order."""
-    maker = {name: k for k, node in enumerate(model.graph.node) for name in node.output if name}
-    found: set[int] = set()
-    stack = [maker[name] for name in outputs if name in maker]
-    while stack:
-        k = stack.pop()
-        if k not in found:
-            found.add(k)
-            stack += [maker[name] for name in read_by(model.graph.node[k]) if name in maker]
-    return [model.graph.node[k] for k in sorted(found)]
+def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+    """Return the nodes of a graph that ``outputs`` depend on, in their order; in a sound file each is behind its inputs."""
+    wanted = set(outputs)
+    chosen = []
+    for node in reversed(nodes):
+        if wanted.intersection(filter(None, node.output)):
+            chosen.append(node)
+            wanted |= read_by(node)
+    return chosen[::-1]
 
 
 def read_by(node: Any) -> set[str]:
     """Return the values of the graph around it that a node reads, also in the graphs inside it."""
-    found = set(filter(None, node.input))
+    names = set(filter(None, node.input))
     for graph in subgraphs(node):
         inside = {v.name for v in graph.input} | {t.name for t in graph.initializer}
         for inner in graph.node:
-            found |= read_by(inner) - inside
+            names |= read_by(inner) - inside
             inside.update(inner.output)
-        found |= {v.name for v in graph.output} - inside
-    return found
+        names |= {v.name for v in graph.output} - inside
+    return names
 
 
-def splice(
-    model: Any,
-    prefix: str,
-    inputs: Mapping[str, str],
-    outputs: Sequence[tuple[str, str]],
-) -> Spliced:
+def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence[tuple[str, str]]) -> Spliced:
     """Return the nodes that compute ``outputs``. All other values are named ``<prefix>/<name>``.
 
     Constants become initializers, which every runtime and tool shows as such.
@@ -128,69 +106,56 @@ def splice(
     """
     from onnx import helper
 
-    found = Spliced()
-    nodes = needed_nodes(model, [name for name, _ in outputs])
-    read = set[str]().union(*(read_by(node) for node in nodes), (name for name, _ in outputs))
+    piece = Spliced()
+    chosen = [name for name, _ in outputs]
+    nodes = needed_nodes(model.graph.node, chosen)
+    read = set[str]().union(*map(read_by, nodes), chosen)
     names = {name: f"{prefix}/{name}" for name in _defined(model.graph)} | dict(inputs)
     computed = {name for node in nodes for name in node.output}
     for name, new in outputs:
         if name in computed and names[name].startswith(f"{prefix}/"):
             names[name] = new
         else:  # an input, a weight, or a value that is asked for twice
-            found.nodes.append(helper.make_node("Identity", [names[name]], [new], name=f"{new}/Identity"))
-    last, found.nodes = found.nodes, []
+            piece.nodes.append(helper.make_node("Identity", [names[name]], [new], name=f"{new}/Identity"))
+    last, piece.nodes = piece.nodes, []
     kept = set(dict(outputs).values())
     for k, node in enumerate(nodes):
         if (tensor := _tensor_of(node)) is not None and names[node.output[0]] not in kept:
-            found.constants.append(_copy(tensor, names[node.output[0]]))
+            piece.constants.append(_copy(tensor, names[node.output[0]]))
         else:
-            found.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
-    found.nodes += last
+            piece.nodes.append(_renamed(node, names, prefix, f"{node.op_type}_{k}"))
+    piece.nodes += last
     for tensor in model.graph.initializer:
         if tensor.name in read and tensor.name not in inputs:
-            found.constants.append(_copy(tensor, names[tensor.name]))
+            piece.constants.append(_copy(tensor, names[tensor.name]))
     for sparse in model.graph.sparse_initializer:
         if sparse.values.name in read:
-            copy = type(sparse)()
-            copy.CopyFrom(sparse)
-            copy.values.name = names[sparse.values.name]
-            found.sparse.append(copy)
-    used = domains_of(nodes)
-    found.domains = {o.domain: int(o.version) for o in model.opset_import if o.domain in used}
-    unknown = {
-        name for node in nodes if node.domain not in ("", "ai.onnx", "ai.onnx.ml") for name in node.output if name
-    }
+            piece.sparse.append(copy_of(sparse))
+            piece.sparse[-1].values.name = names[sparse.values.name]
+    used = {domain for domain, _ in operators_of(nodes)} - {""}
+    piece.domains = {o.domain: int(o.version) for o in model.opset_import if o.domain in used}
+    known = "", "ai.onnx", "ai.onnx.ml"
+    unknown = {name for node in nodes if node.domain not in known for name in node.output if name}
     for info in model.graph.value_info:
-        if info.name in unknown and info.name in computed and info.type.tensor_type.elem_type:
-            found.infos.append(_typed(names[info.name], info))
-    found.ir_version = _ir_version(found)
-    return found
-
-
-def domains_of(nodes: Iterable[Any]) -> set[str]:
-    """Return the domains of the operators, also in the graphs inside them, without ONNX's own."""
-    found: set[str] = set()
-    for node in nodes:
-        found.add(node.domain)
-        for graph in subgraphs(node):
-            found |= domains_of(graph.node)
-    return found - {"", "ai.onnx"}
+        if info.name in unknown and info.type.tensor_type.elem_type:
+            piece.infos.append(_typed(names[info.name], info))
+    piece.ir_version = _ir_version(piece)
+    return piece
 
 
 def operators_of(nodes: Iterable[Any]) -> set[tuple[str, str]]:
-    """Return domain and name of all operators, also in the graphs inside them."""
-    found: set[tuple[str, str]] = set()
+    """Return domain and name of all operators, also in the graphs inside them; ONNX's own domain is empty."""
+    operators: set[tuple[str, str]] = set()
     for node in nodes:
-        found.add(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
+        operators.add(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
         for graph in subgraphs(node):
-            found |= operators_of(graph.node)
-    return found
+            operators |= operators_of(graph.node)
+    return operators
 
 
 def _defined(graph: Any) -> set[str]:
-    found = {v.name for v in graph.input} | {t.name for t in graph.initializer}
-    found |= {t.values.name for t in graph.sparse_initializer}
-    return found | {name for node in graph.node for name in node.output if name}
+    computed = {name for node in graph.node for name in node.output if name}
+    return {v.name for v in graph.input} | {*weight_names(graph)} | computed
 
 
 def _tensor_of(node: Any) -> Any:
@@ -200,8 +165,7 @@ def _tensor_of(node: Any) -> Any:
 
 
 def _copy(tensor: Any, name: str) -> Any:
-    copy = type(tensor)()
-    copy.CopyFrom(tensor)
+    copy = copy_of(tensor)
     copy.name = name
     copy.ClearField("doc_string")
     return copy
@@ -217,41 +181,33 @@ def _typed(name: str, info: Any) -> Any:
 
 
 def _renamed(node: Any, names: Mapping[str, str], prefix: str, default: str) -> Any:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    copy.name = f"{prefix}/{node.name or default}"
-    copy.ClearField("doc_string")
-    copy.input[:] = [names.get(name, name) if name else "" for name in node.input]
-    copy.output[:] = [names.get(name, name) if name else "" for name in node.output]
+    copy = _copy(node, f"{prefix}/{node.name or default}")
+    copy.input[:] = [_new_name(names, name) for name in node.input]
+    copy.output[:] = [_new_name(names, name) for name in node.output]
     for graph in subgraphs(copy):
         _rename_inside(graph, names, f"{prefix}/{node.name or default}")
     return copy
 
 
+def _new_name(names: Mapping[str, str], name: str) -> str:
+    return names.get(name, name) if name else ""
+
+
 def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     """Rename the values of a graph in a node, in place; it may read those of the graphs around it."""
     names = {**around, **{name: f"{prefix}/{name}" for name in _defined(graph)}}
-
-    def rename(name: str) -> str:
-        return names.get(name, name) if name else ""
-
-    for value in (*graph.input, *graph.output):
-        value.name = rename(value.name)
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
-    for sparse in graph.sparse_initializer:
-        sparse.values.name = rename(sparse.values.name)
-    del graph.value_info[:]
-    del graph.quantization_annotation[:]
-    graph.ClearField("doc_string")
+    for each in (*graph.input, *graph.output, *graph.initializer, *(s.values for s in graph.sparse_initializer)):
+        each.name = _new_name(names, each.name)
+    for key in ("value_info", "quantization_annotation", "doc_string"):
+        graph.ClearField(key)
     nodes = [_renamed(node, names, prefix, f"{node.op_type}_{k}") for k, node in enumerate(graph.node)]
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _ir_version(found: Spliced) -> int:
-    kinds = {tensor.data_type for tensor in found.constants}
-    kinds |= {a.i for node in found.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
+def _ir_version(piece: Spliced) -> int:
+    kinds = {tensor.data_type for tensor in piece.constants}
+    kinds |= {a.i for node in piece.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
     return max((ir for ir, new in _NEWER_TYPES.items() if kinds & set(new)), default=0)
 
 
@@ -275,17 +231,13 @@ class Part:
     """A part of a file, with the types that it is fed.
 
     Attributes:
-        file: the name of the file in the spec.
-        sha256: the hash of its content.
-        outputs: the file's values that are computed.
-        inputs: the file's inputs that are fed, each with the dtype of its feed.
         content: the file; None if only its hash and types are known: then nothing can be computed.
     """
 
-    file: str
-    sha256: str
-    outputs: tuple[str, ...]
-    inputs: tuple[tuple[str, str], ...]
+    file: str  # the name of the file in the spec
+    sha256: str  # the hash of its content
+    outputs: tuple[str, ...]  # the file's values that are computed
+    inputs: tuple[tuple[str, str], ...]  # the file's inputs that are fed, each with the dtype of its feed
     content: OnnxFile | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -297,24 +249,17 @@ class Part:
         return 0 if self.content is None else self.content.opset
 
     def require(self) -> OnnxFile:
-        """Return the file.
-
-        Raises:
-            RunError: GS603, its content is not there.
-        """
-        if self.content is None:
-            text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
-            raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
-        return self.content
+        """Return the file; raise GS603 if its content is not there."""
+        if self.content is not None:
+            return self.content
+        text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
+        raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
 
     def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Spliced:
         """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
 
-        Args:
-            inputs, outputs: the names of what it reads and computes in the other graph.
-
-        Raises:
-            ProblemError: GS802, the file cannot be converted to this opset.
+        ``inputs`` and ``outputs`` are the names of what it reads and computes in the other graph. A file that cannot be
+        converted is GS802.
         """
         from onnx import helper
 
@@ -336,9 +281,9 @@ class Part:
             wanted.append((name, inner))
             if inner != new:
                 after.append(helper.make_node("Cast", [inner], [new], name=f"{new}/Cast", to=_element_type(ours)))
-        found = splice(model, prefix, fed, wanted)
-        found.nodes = [*before, *found.nodes, *after]
-        return found
+        piece = splice(model, prefix, fed, wanted)
+        piece.nodes = [*before, *piece.nodes, *after]
+        return piece
 
     def model(self, opset: int = 0) -> Any:
         """Return the part as a model of its own, whose inputs are ``x0``, ``x1``, … and whose outputs ``y0`` and so on."""
@@ -347,7 +292,7 @@ class Part:
         file = self.require()
         opset = max(opset, file.opset)
         names = [f"x{k}" for k in range(len(self.inputs))], [f"y{k}" for k in range(len(self.outputs))]
-        found = self.spliced("file", *names, opset)
+        piece = self.spliced("file", *names, opset)
         kinds = element_types(file, self.outputs)
         ranks = {port.name: None if port.shape is None else [None] * len(port.shape) for port in file.inputs}
         inputs = [
@@ -358,50 +303,31 @@ class Part:
             helper.make_tensor_value_info(new, _element_type(our_dtype(kinds[name])), None)
             for name, new in zip(self.outputs, names[1], strict=True)
         ]
-        graph = helper.make_graph(
-            found.nodes,
-            "file",
-            inputs,
-            outputs,
-            found.constants,
-            value_info=found.infos,
-            sparse_initializer=found.sparse,
-        )
-        imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in found.domains.items())]
-        model = helper.make_model(
-            graph, opset_imports=imports, ir_version=max(file.model.ir_version, found.ir_version, 8)
-        )
-        return model
+        rest = {"value_info": piece.infos, "sparse_initializer": piece.sparse}
+        graph = helper.make_graph(piece.nodes, "file", inputs, outputs, piece.constants, **rest)
+        imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in piece.domains.items())]
+        ir_version = max(file.model.ir_version, piece.ir_version, 8)
+        return helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
 
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, such as its licence and its maker, with its name and hash."""
         model = self.require().model
-        own = {
-            "producer": model.producer_name,
-            "domain": model.domain,
-            "doc": model.doc_string or model.graph.doc_string,
-        }
+        doc = model.doc_string or model.graph.doc_string
+        own = {"producer": model.producer_name, "domain": model.domain, "doc": doc}
         texts = {entry.key: entry.value for entry in list(model.metadata_props)[:_MOST_TEXTS]}
         named = {key: text[:_LONGEST_TEXT] for key, text in (own | texts).items() if text}
         return {"file": self.file, "sha256": self.sha256} | named
 
     def run(self, feeds: Sequence[Array], seconds: float | None = None) -> list[Array]:
-        """Compute the outputs of a batch, by one thread.
+        """Compute the outputs of a batch, by one thread; raise GS605 if onnxruntime cannot.
 
-        Args:
-            seconds: how long this may take: a file may have loops without an end. None for no limit.
-
-        Raises:
-            RunError: GS605, onnxruntime cannot compute them.
-            TimeoutError: it takes longer.
+        A file may have loops without an end: after ``seconds``, if set, a TimeoutError is raised.
         """
         self.require()
         named = {f"x{k}": array for k, array in enumerate(feeds)}
         try:
-            if seconds is None:
-                values: list[Array] = _session(self).run(None, named)
-            else:
-                values = run_for(_session(self), named, seconds)
+            runner = _session(self)
+            values: list[Array] = runner.run(None, named) if seconds is None else run_for(runner, named, seconds)
         except TimeoutError:
             raise
         except Exception as error:
@@ -415,17 +341,13 @@ class Part:
 
 
 def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Port, str]]) -> Part:
-    """Return the part of a file that computes ``outputs``.
-
-    Args:
-        inputs: the inputs that are fed, each with the dtype of its feed.
-    """
+    """Return the part of a file that computes ``outputs`` from ``inputs``, each with the dtype of its feed."""
     return Part(file.name, file.sha256, outputs, tuple((port.name, dtype) for port, dtype in inputs), file)
 
 
 def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
     """Return the inputs of a file that ``outputs`` depend on, in its order."""
-    read = set[str]().union(*(read_by(node) for node in needed_nodes(file.model, outputs)), outputs)
+    read = set[str]().union(*map(read_by, needed_nodes(file.model.graph.node, outputs)), outputs)
     return [port for port in file.inputs if port.name in read]
 
 
@@ -442,10 +364,8 @@ def result_dtype(dtype: str) -> str | None:
 def _element_type(dtype: str) -> int:
     from onnx import TensorProto, helper
 
-    if dtype == "string":
-        return int(TensorProto.STRING)
-    if dtype == "bfloat16":
-        return int(TensorProto.BFLOAT16)
+    if dtype in ("string", "bfloat16"):
+        return int(TensorProto.DataType.Value(dtype.upper()))
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
@@ -453,8 +373,8 @@ def _element_type(dtype: str) -> int:
 def _converted(file: OnnxFile, opset: int) -> Any:
     if file.opset > opset:
         text = f"'{file.name}' has opset {file.opset}, newer than {opset}"
-        raise unsupported(text, f"use opset {file.opset} or newer")
-    return file.model if not file.opset else at_opset(file.model, opset)
+        raise reading.unsupported(text, f"use opset {file.opset} or newer")
+    return file.model if not file.opset else reading.at_opset(file.model, opset)
 
 
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -464,28 +384,25 @@ _DTYPES = {"float": "float32", "double": "float64"}
 def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
     """Return the dtypes of values in a file, as onnxruntime infers them.
 
-    Raises:
-        ProblemError: GS802, onnxruntime does not load the file, or a value is no tensor.
+    A file that it does not load, or a value that is no tensor, is GS802.
     """
-    from onnx import ModelProto, ValueInfoProto
+    from onnx import ValueInfoProto
 
     known = {port.name: port.dtype for port in (*file.outputs, *file.inputs) if port.dtype}
     if all(name in known for name in names):
         return {name: known[name] for name in names}
-    model = ModelProto()
-    model.CopyFrom(file.model)
-    del model.graph.output[:], model.graph.value_info[:]
-    nodes = needed_nodes(file.model, names)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model = copy_of(file.model)
+    del model.graph.output[:], model.graph.value_info[:], model.graph.node[:]
+    model.graph.node.extend(needed_nodes(file.model.graph.node, names))
     model.graph.output.extend(ValueInfoProto(name=name) for name in names)
-    found = {}
+    dtypes = {}
     for output in loaded(model, optimised=False).get_outputs():
         kind = output.type.removeprefix("tensor(").removesuffix(")")
         if not output.type.startswith("tensor("):
-            raise unsupported(f"has '{output.name}', which is no tensor but {output.type}", "choose another output")
-        found[output.name] = _DTYPES.get(kind, kind)
-    return found
+            text = f"has '{output.name}', which is no tensor but {output.type}"
+            raise reading.unsupported(text, "choose another output")
+        dtypes[output.name] = _DTYPES.get(kind, kind)
+    return dtypes
 
 
 @lru_cache(maxsize=8)
@@ -511,9 +428,8 @@ def multiply_adds(part: Part, shapes: Shapes) -> int:
     wanted = {name for node in products for name in (*node.input, *node.output[:1]) if name and name not in weights}
     wanted -= {value.name for value in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(ValueInfoProto(name=name) for name in sorted(wanted))
-    feeds = {
-        f"x{k}": _zeros(shape, dtype) for k, (shape, (_, dtype)) in enumerate(zip(shapes, part.inputs, strict=True))
-    }
+    fed = enumerate(zip(shapes, part.inputs, strict=True))
+    feeds = {f"x{k}": _zeros(shape, dtype) for k, (shape, (_, dtype)) in fed}
     try:
         runner = loaded(model, optimised=False)
         values = run_for(runner, feeds, SECONDS)

@@ -15,9 +15,32 @@ from typing import Any
 
 from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
+from graphspec.base.config import as_tuple
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, cycle_from, leads_out
+
+_HINT = "export or download the file again"
+
+
+def invalid(text: str, hint: str = _HINT) -> ProblemError:
+    """Return GS801, with a predicate as message."""
+    return ProblemError(Code.INVALID_FILE, text, hint)
+
+
+def unsupported(text: str, hint: str | None = None) -> ProblemError:
+    """Return GS802, with a predicate as message."""
+    return ProblemError(Code.UNSUPPORTED_FILE, text, hint)
+
+
+def _unsound(text: str) -> ProblemError:
+    return invalid(f"is not a sound ONNX file: {text}")
+
+
+def _sound(condition: object, text: str) -> None:
+    if not condition:
+        raise _unsound(text)
+
 
 # The bytes of tensors in an ONNX model.
 _STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
@@ -75,7 +98,7 @@ def check_sound(model: Any) -> None:
         for node in function.node:
             _check_names(node)
     _check_functions(model)
-    _Graphs().check(model.graph, frozenset(), 0)
+    _check_graph(model.graph, frozenset(), 0)
 
 
 def node_name(node: Any) -> str:
@@ -112,79 +135,63 @@ def _check_names(node: Any) -> None:
 
 def _check_texts(*texts: Any) -> None:
     """Raise GS801 unless names are texts: protobuf returns bytes for what is not UTF-8."""
-    if any(isinstance(text, bytes) for text in texts):
-        raise _unsound("it has a name that is not UTF-8")
+    _sound(not any(isinstance(text, bytes) for text in texts), "it has a name that is not UTF-8")
 
 
 def _check_tensor(tensor: Any) -> None:
-
     subject = f"the weight '{sanitized(tensor.name)}'"
-    if tensor.data_type not in ELEMENTS:
-        raise _unsound(f"{subject} has the element type {tensor.data_type}, which ONNX does not have")
-    if len(tensor.dims) > Budget.RANK or any(d < 0 for d in tensor.dims):
-        raise _unsound(f"{subject} has an impossible shape")
+    kind = tensor.data_type
+    _sound(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
+    sizes = len(tensor.dims) <= Budget.RANK and min(tensor.dims, default=0) >= 0
+    _sound(sizes, f"{subject} has an impossible shape")
     for entry in tensor.external_data:
         _check_texts(entry.key, entry.value)
     needed, stored = nbytes_of(tensor), stored_bytes(tensor)
-    if tensor.data_location != 1 and needed is not None and stored is not None and needed != stored:
-        raise _unsound(f"{subject} needs {needed:,} bytes, but has {stored:,}")
+    if tensor.data_location != 1 and needed is not None and stored is not None:
+        _sound(needed == stored, f"{subject} needs {needed:,} bytes, but has {stored:,}")
 
 
-class _Graphs:
-    """Checks the graphs of one model, from the outside in."""
+def _check_graph(graph: Any, around: Collection[str], depth: int) -> None:
+    """Check a graph, which may read the values of the graphs ``around`` it."""
+    _sound(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+    inputs, weights = [v.name for v in graph.input], weight_names(graph)
+    _refuse_twice(inputs, "it has two inputs")
+    _refuse_twice(weights, "it has two weights")
+    known = {*around, *inputs, *weights}
+    made: dict[str, int] = {}
+    _check_texts(*inputs, *(v.name for v in graph.output))
+    for k, node in enumerate(graph.node):
+        _check_names(node)
+        if not node.op_type:
+            raise _unsound(f"{node_name(node)} has no operator")
+        for name in filter(None, node.output):
+            if name in made or name in inputs or name in weights:
+                raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
+            made[name] = k
+    for name in (*known, *made):
+        if len(name) > Budget.NAME:
+            raise _unsound(f"it has a name of {len(name):,} characters")
+    _check_order(graph.node, made, known, depth)
+    known |= made.keys()
+    for v in graph.output:
+        _sound(v.name in known, f"nothing computes its output '{sanitized(v.name)}'")
 
-    def __init__(self) -> None:
-        self._nodes = 0
 
-    def check(self, graph: Any, around: Collection[str], depth: int) -> None:
-        """Check a graph.
-
-        Args:
-            around: the values of the graphs around it, which it may read.
-        """
-        if depth > Budget.DEPTH:
-            raise _unsound(f"it has graphs in graphs, more than {Budget.DEPTH} deep")
-        self._nodes += len(graph.node)
-        if self._nodes > Budget.NODES:
-            raise _unsound(f"it has more than {Budget.NODES:,} nodes")
-        inputs = [v.name for v in graph.input]
-        weights = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
-        _refuse_twice(inputs, "it has two inputs")
-        _refuse_twice(weights, "it has two weights")
-        known = {*around, *inputs, *weights}
-        made: dict[str, int] = {}
-        _check_texts(*inputs, *(v.name for v in graph.output))
-        for k, node in enumerate(graph.node):
-            _check_names(node)
-            if not node.op_type:
-                raise _unsound(f"{node_name(node)} has no operator")
-            for name in filter(None, node.output):
-                if name in made or name in inputs or name in weights:
-                    raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
-                made[name] = k
-        for name in (*known, *made):
-            if len(name) > Budget.NAME:
-                raise _unsound(f"it has a name of {len(name):,} characters")
-        self._check_order(graph.node, made, known, depth)
-        known |= made.keys()
-        if lost := [v.name for v in graph.output if v.name not in known]:
-            raise _unsound(f"nothing computes its output '{sanitized(lost[0])}'")
-
-    def _check_order(self, nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
-        ready = set(known)
-        for k, node in enumerate(nodes):
-            for name in filter(None, node.input):
-                if name in ready:
-                    continue
-                if name not in made:
-                    raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
-                if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
-                    shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
-                    raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
-                raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
-            for graph in subgraphs(node):
-                self.check(graph, ready, depth + 1)
-            ready.update(filter(None, node.output))
+def _check_order(nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
+    ready = set(known)
+    for k, node in enumerate(nodes):
+        for name in filter(None, node.input):
+            if name in ready:
+                continue
+            if name not in made:
+                raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
+            if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
+                shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
+                raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
+            raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
+        for graph in subgraphs(node):
+            _check_graph(graph, ready, depth + 1)
+        ready.update(filter(None, node.output))
 
 
 def _refuse_twice(names: Sequence[str], what: str) -> None:
@@ -195,14 +202,19 @@ def _refuse_twice(names: Sequence[str], what: str) -> None:
         seen.add(name)
 
 
+def weight_names(graph: Any) -> list[str]:
+    """Return the names of the initializers of a graph, the sparse ones last."""
+    return [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
+
+
 def _check_functions(model: Any) -> None:
     """Raise GS801 if local functions contain themselves, or have too many nodes once they are inlined."""
     functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
     sizes: dict[tuple[str, str, str], int] = {}
 
     def size(nodes: Sequence[Any], stack: tuple[tuple[str, str, str], ...], depth: int) -> int:
-        if depth > Budget.DEPTH * 2:
-            raise _unsound(f"it has graphs or functions in each other, more than {Budget.DEPTH * 2} deep")
+        deepest = Budget.DEPTH * 2
+        _sound(depth <= deepest, f"it has graphs or functions in each other, more than {deepest} deep")
         total = 0
         for node in nodes:
             key = node.domain, node.op_type, getattr(node, "overload", "")
@@ -213,8 +225,7 @@ def _check_functions(model: Any) -> None:
                     sizes[key] = size(functions[key].node, (*stack, key), depth + 1)
                 total += sizes[key]
             total += 1 + sum(size(graph.node, stack, depth + 1) for graph in subgraphs(node))
-            if total > Budget.NODES:
-                raise _unsound(f"it has more than {Budget.NODES:,} nodes")
+            _sound(total <= Budget.NODES, f"it has more than {Budget.NODES:,} nodes")
         return total
 
     for key, function in functions.items():
@@ -222,13 +233,7 @@ def _check_functions(model: Any) -> None:
     size(model.graph.node, (), 0)
 
 
-def _unsound(text: str) -> ProblemError:
-    return ProblemError(Code.INVALID_FILE, f"is not a sound ONNX file: {text}", "export or download the file again")
-
-
-OLDEST_OPSET = 7
-"""The oldest opset that onnxruntime promises to compute."""
-_HINT = "export or download the file again"
+OLDEST_OPSET = 7  # the oldest opset that onnxruntime promises to compute
 _SHOWN = 8  # values of a list in a message
 
 
@@ -237,12 +242,11 @@ class Port:
     """An input or an output that a file declares.
 
     Attributes:
-        dtype: ``float32``, ``int64``, ``string``, …; empty for what is no tensor.
         shape: a size is a number, a symbol, or None if it is unknown; None if the rank is unknown.
     """
 
     name: str
-    dtype: str
+    dtype: str  # ``float32``, ``int64``, ``string``, …; empty for what is no tensor
     shape: tuple[int | str | None, ...] | None
 
     def __str__(self) -> str:
@@ -252,18 +256,15 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A sound file.
+    """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``.
 
     Attributes:
-        name: its name in the spec.
-        sha256: the hash of :attr:`data`.
-        data: the model in one piece, with the weights of other files.
         inputs, outputs: what it declares; inputs with an initializer are weights.
     """
 
     name: str
     sha256: str
-    data: bytes = field(repr=False)
+    data: bytes = field(repr=False)  # the model in one piece, with the weights of other files
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
@@ -281,21 +282,13 @@ class OnnxFile:
         return opset_of(self.model)
 
     def chosen(self, output: str | tuple[str, ...] | None) -> tuple[str, ...]:
-        """Return the names of the values that are meant: any in the file, by default its outputs.
-
-        Raises:
-            ProblemError: GS201, the file has no such value.
-        """
-        names = (
-            tuple(p.name for p in self.outputs) if output is None else (output,) if isinstance(output, str) else output
-        )
+        """Return the values that are meant: any in the file (else GS201), by default its outputs."""
+        names = tuple(p.name for p in self.outputs) if output is None else as_tuple(output)
         known = [v for node in self.model.graph.node for v in node.output if v]
-        for name in names:
-            if name not in known:
-                text = f"has no value '{sanitized(name)}'"
-                listed = ", ".join(f"'{sanitized(p.name)}'" for p in self.outputs[:_SHOWN])
-                hint = did_you_mean(name, known) or f"its outputs are {listed}"
-                raise ProblemError(Code.UNKNOWN_NODE, text, hint, key="output")
+        if unknown := [name for name in names if name not in known]:
+            listed = ", ".join(f"'{sanitized(p.name)}'" for p in self.outputs[:_SHOWN])
+            hint = did_you_mean(unknown[0], known) or f"its outputs are {listed}"
+            raise ProblemError(Code.UNKNOWN_NODE, f"has no value '{sanitized(unknown[0])}'", hint, key="output")
         return names
 
 
@@ -314,7 +307,7 @@ def read_onnx(folder: Path, name: str) -> OnnxFile:
 def of_bytes(name: str, data: bytes) -> OnnxFile:
     """Return a file of its content, which has no weights in other files; errors as for :func:`read_onnx`."""
     model = _parsed(data)
-    weights = {t.name for t in model.graph.initializer} | {t.values.name for t in model.graph.sparse_initializer}
+    weights = set(weight_names(model.graph))
     inputs = tuple(_port(v) for v in model.graph.input if v.name not in weights)
     found = OnnxFile(name, hashlib.sha256(data).hexdigest(), data, inputs, tuple(map(_port, model.graph.output)))
     found.__dict__["model"] = model  # it is parsed already
@@ -327,18 +320,14 @@ def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     if not 0 < size <= Budget.WEIGHTS:
         text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {Budget.WEIGHTS / 2**30:.0f} are read"
         raise invalid(text)
-    data = _content(path)
-    return of_bytes(name, _in_one_piece(data, path.parent, folder))
+    return of_bytes(name, _in_one_piece(_content(path), path.parent, folder))
 
 
-def invalid(text: str, hint: str = _HINT) -> ProblemError:
-    """Return GS801, with a predicate as message."""
-    return ProblemError(Code.INVALID_FILE, text, hint)
-
-
-def unsupported(text: str, hint: str | None = None) -> ProblemError:
-    """Return GS802, with a predicate as message."""
-    return ProblemError(Code.UNSUPPORTED_FILE, text, hint)
+def copy_of(message: Any) -> Any:
+    """Return a copy of a message of protobuf."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
 
 
 def opset_of(model: Any) -> int:
@@ -347,11 +336,7 @@ def opset_of(model: Any) -> int:
 
 
 def at_opset(model: Any, opset: int) -> Any:
-    """Return a model with ONNX's operators of a newer ``opset``, by ONNX's own converter.
-
-    Raises:
-        ProblemError: GS802, it cannot be converted.
-    """
+    """Return a model with ONNX's operators of a newer ``opset``, by ONNX's own converter; raise GS802 if it fails."""
     from onnx import version_converter
 
     if opset_of(model) == opset:
@@ -368,10 +353,10 @@ def _inside(folder: Path, base: Path, name: str, hint: str) -> Path:
     if leads_out(name, base, folder):
         raise ProblemError(Code.OUTSIDE_FOLDER, "is neither beside the spec nor below its folder", hint)
     path = base / name
-    if not path.is_file():
-        text = "does not exist" if not path.exists() else "is not a regular file"
-        raise ProblemError(Code.UNREADABLE_FILE, text, "file names are relative to the spec")
-    return path.resolve()
+    if path.is_file():
+        return path.resolve()
+    text = "is not a regular file" if path.exists() else "does not exist"
+    raise ProblemError(Code.UNREADABLE_FILE, text, "file names are relative to the spec")
 
 
 def _content(path: Path, at: int = 0, length: int = -1) -> bytes:
@@ -395,19 +380,19 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
     for tensor in outside:
         places = {entry.key: entry.value for entry in tensor.external_data}
         location = places.get("location", "")
+        subject = f"has the weight '{sanitized(tensor.name)}' in '{sanitized(location)}', which"
         try:
             path = _inside(folder, beside, location, "copy it beside the file that names it")
         except ProblemError as error:
-            raise error.changed(message=_elsewhere(tensor, location, error.problem.message)) from None
+            raise error.changed(message=f"{subject} {error.problem.message}") from None
         at, length = _number(places.get("offset", "0")), places.get("length")
         left = path.stat().st_size - (at or 0)
         count = left if length is None else _number(length)
         if at is None or count is None:
-            raise invalid(_elsewhere(tensor, location, "has no such place"))
+            raise invalid(f"{subject} has no such place")
         expected = nbytes_of(tensor)
         if count > left or (expected is not None and count != expected):
-            text = f"has {max(left, 0):,} bytes for it, {expected or count:,} are needed"
-            raise invalid(_elsewhere(tensor, location, text))
+            raise invalid(f"{subject} has {max(left, 0):,} bytes for it, {expected or count:,} are needed")
         total += count
         if total > Budget.WEIGHTS:
             raise invalid(f"has weights of more than {Budget.WEIGHTS / 2**30:.0f} GiB", "use a smaller network")
@@ -416,10 +401,6 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
         tensor.ClearField("data_location")
     whole: bytes = model.SerializeToString(deterministic=True)
     return whole
-
-
-def _elsewhere(tensor: Any, location: str, text: str) -> str:
-    return f"has the weight '{sanitized(tensor.name)}' in '{sanitized(location)}', which {text}"
 
 
 def _number(text: str) -> int | None:
@@ -446,9 +427,8 @@ def _parsed(data: bytes) -> Any:
     if opset == 0 and any(node.domain in ("", "ai.onnx") for node in model.graph.node):
         raise invalid("names no opset")
     if opset > newest:
-        raise unsupported(
-            f"has opset {opset}, the installed onnx knows {newest}", "install a newer onnx and onnxruntime"
-        )
+        text = f"has opset {opset}, the installed onnx knows {newest}"
+        raise unsupported(text, "install a newer onnx and onnxruntime")
     if 0 < opset < OLDEST_OPSET:
         raise unsupported(f"has opset {opset}, the oldest that is computed is {OLDEST_OPSET}", "convert it with onnx")
     check_sound(model)
@@ -462,7 +442,7 @@ def _parsed(data: bytes) -> Any:
     except ProblemError:
         raise
     except Exception as error:  # of the C++ library, of many classes
-        raise invalid(f"is not a sound ONNX file: {_first_line(error)}") from None
+        raise _unsound(_first_line(error)) from None
     return model
 
 
@@ -475,8 +455,8 @@ def _port(value: Any) -> Port:
     try:
         dtype = "string" if kind.elem_type == 8 else str(helper.tensor_dtype_to_np_dtype(kind.elem_type))
     except KeyError:
-        text = f"is not a sound ONNX file: '{sanitized(value.name)}' has the element type {kind.elem_type}"
-        raise invalid(f"{text}, which ONNX does not have") from None
+        text = f"'{sanitized(value.name)}' has the element type {kind.elem_type}, which ONNX does not have"
+        raise _unsound(text) from None
     shape = tuple(_size(d) for d in kind.shape.dim) if kind.HasField("shape") else None
     return Port(value.name, dtype, shape)
 

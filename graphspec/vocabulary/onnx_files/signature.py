@@ -10,24 +10,29 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base.budget import demand
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
 from graphspec.graph.ir.graph import Type, Value, numpy_dtype
+from graphspec.graph.kernels.context import need, need_shapes
 from graphspec.vocabulary.onnx_files.part import SECONDS, Part
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
 ROWS = "N"
+_DTYPES = ("float32", "int64", "int32", "uint8", "bool")
 _BASES = (64, 128, 256, 32, 512, 16, 1024, 8, 2048)  # sizes to begin with; some networks need many steps
 _STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 31, 32, 33, 48, 63, 64, 100)
 _DIVISORS = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20, 24, 32, 64, 128, 160, 256, 320, 512)
+_FIXED_SIZES = "give the inputs of the spec fixed sizes"
 _CLOSE, _SAME = 0.05, 1e-5  # of the largest value: between a row alone and in a batch, and between equal batches
 
 
@@ -53,8 +58,7 @@ class Size:
 class Tensor:
     """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
 
-    Attributes:
-        value: the hash of a constant; empty for what varies.
+    ``value`` is the hash of a constant; empty for what varies.
     """
 
     dtype: str
@@ -73,18 +77,13 @@ class Signature:
         return f"{len(self.inputs)} → {len(self.outputs)}"
 
     def types(self, shapes: Sequence[Shape]) -> tuple[Type, ...]:
-        """Return the types of the outputs for inputs of these shapes.
-
-        Raises:
-            ShapeError: GS302, the shapes do not fit.
-        """
+        """Return the types of the outputs for inputs of these shapes; raise GS302 if they do not fit."""
         known: dict[str, Dim] = {}
         for k, (tensor, shape) in enumerate(zip(self.inputs, shapes, strict=True)):
             fits = len(tensor.sizes) == len(shape)
             for size, d in zip(tensor.sizes, shape, strict=False):
                 fits = fits and (known.setdefault(size, d) == d if isinstance(size, str) else size == d)
-            if not fits:
-                raise ShapeError(Code.SHAPES_DIFFER, f"cannot take {show(tuple(shape))} as its input {k}")
+            need_shapes(fits, f"cannot take {show(tuple(shape))} as its input {k}")
         return tuple(
             Type(t.dtype, tuple(s.at(known[s.of]) if isinstance(s, Size) else s for s in t.sizes)) for t in self.outputs
         )
@@ -108,26 +107,25 @@ class Signature:
     @classmethod
     def of_json(cls, record: Any) -> Signature:
         """Return the signature of plain values, which may come from a file; raise ValueError for other values."""
-        if not isinstance(record, Mapping) or not all(isinstance(record.get(k), list) for k in ("inputs", "outputs")):
-            raise ValueError("a signature has 'inputs' and 'outputs'")
+        demand(_has_lists(record, "inputs", "outputs"), "a signature has 'inputs' and 'outputs'")
         inputs = tuple(_tensor(t, output=False) for t in record["inputs"])
         outputs = tuple(_tensor(t, output=True) for t in record["outputs"])
         names = {s for t in inputs for s in t.sizes if isinstance(s, str)}
-        if any(s.of not in names for t in outputs for s in t.sizes if isinstance(s, Size)):
-            raise ValueError("a size of a signature is one of no input")
+        of_inputs = all(s.of in names for t in outputs for s in t.sizes if isinstance(s, Size))
+        demand(of_inputs, "a size of a signature is one of no input")
         return cls(inputs, outputs)
 
 
+def _has_lists(record: Any, *keys: str) -> bool:
+    return isinstance(record, Mapping) and all(isinstance(record.get(key), list) for key in keys)
+
+
 def _tensor(record: Any, *, output: bool) -> Tensor:
-    if not isinstance(record, Mapping) or not isinstance(shape := record.get("shape"), list):
-        raise ValueError("a tensor of a signature has 'dtype' and 'shape'")
-    dtype = record.get("dtype")
-    if dtype not in ("float32", "int64", "int32", "uint8", "bool", "string"):
-        raise ValueError("a tensor of a signature has an unknown dtype")
-    value = record.get("sha256", "")
-    if not isinstance(value, str) or not re.fullmatch(r"([0-9a-f]{64})?", value):
-        raise ValueError("a constant of a signature has a hash")
-    return Tensor(str(dtype), tuple(_size_of(d, output=output) for d in shape), value)
+    demand(_has_lists(record, "shape"), "a tensor of a signature has 'dtype' and 'shape'")
+    dtype, value = record.get("dtype"), record.get("sha256", "")
+    demand(dtype in (*_DTYPES, "string"), "a tensor of a signature has an unknown dtype")
+    demand(isinstance(value, str) and re.fullmatch(r"([0-9a-f]{64})?", value), "a constant of a signature has a hash")
+    return Tensor(dtype, tuple(_size_of(d, output=output) for d in record["shape"]), value)
 
 
 def _size_of(d: Any, *, output: bool) -> int | str | Size:
@@ -160,15 +158,11 @@ def _hash(array: Array | None) -> str:
 
 
 def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
-    """Return the signature of a part for inputs with these sizes.
+    """Return the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
 
-    Args:
-        constants: the arrays of inputs that are constants.
-
-    Raises:
-        ShapeError: GS802, the file cannot be computed for them, or mixes rows. GS305, a size varies that must be fixed.
+    A file that cannot be computed for them, or mixes rows, is GS802; a size that varies and must be fixed is GS305.
     """
-    return _Search(part, inputs, constants).found()
+    return _Search(part, inputs, constants).signature()
 
 
 class _Search:
@@ -177,12 +171,12 @@ class _Search:
         self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
         self._seen: dict[tuple[int, ...], list[Array]] = {}
 
-    def found(self) -> Signature:
+    def signature(self) -> Signature:
         base = self._base()
         first = self._run(base)
         for array in first:
-            if array.dtype.name not in ("float32", "int64", "int32", "uint8", "bool", "object"):
-                raise ShapeError(Code.UNSUPPORTED_FILE, f"computes {array.dtype} numbers", hint="choose another output")
+            text, dtypes = f"computes {array.dtype} numbers", (*_DTYPES, "object")
+            need(array.dtype.name in dtypes, text, code=Code.UNSUPPORTED_FILE, hint="choose another output")
         changed = {name: self._changed(base, name) for name in self._names}
         outputs = []
         for k, array in enumerate(first):
@@ -203,37 +197,30 @@ class _Search:
             base = {name: size + k for k, name in enumerate(others)} | ({ROWS: 2} if ROWS in self._names else {})
             try:
                 self._run(base)
+                return base
             except RunError as error:
                 problem = problem or error
-                continue
-            return base
         assert problem is not None
-        if ROWS in self._names and self._works({**dict.fromkeys(others, _BASES[0]), ROWS: 1}):
-            raise self._one_row(f"({problem.message})")
-        raise ShapeError(Code.UNSUPPORTED_FILE, f"cannot be computed: {problem.message}", hint=_SIZES_HINT)
-
-    def _works(self, sizes: Mapping[str, int]) -> bool:
-        try:
-            self._run(sizes)
-        except RunError:
-            return False
-        return True
+        if ROWS in self._names:
+            with suppress(RunError):
+                self._run({**dict.fromkeys(others, _BASES[0]), ROWS: 1})
+                raise self._one_row(f"({problem.message})")
+        hint = "compare the inputs with those that `graphspec inspect` shows for the file"
+        raise ShapeError(Code.UNSUPPORTED_FILE, f"cannot be computed: {problem.message}", hint=hint)
 
     def _changed(self, base: Mapping[str, int], name: str) -> dict[int, list[Array]]:
         """Return the outputs for other values of one size, by value."""
-        found = {}
+        outputs = {}
         for step in (-1, 1, 3) if name == ROWS else _STEPS:
             sizes = {**base, name: base[name] + step}
             try:
-                found[sizes[name]] = self._run(sizes)
+                outputs[sizes[name]] = self._run(sizes)
             except RunError as error:
                 if name == ROWS:
                     raise self._one_row(f"({error.message})") from None
                 text = f"needs a fixed size: it can be computed for {base[name]}, but not for {sizes[name]}"
-                raise ShapeError(
-                    Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes (batch aside)"
-                ) from None
-        return found
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"{_FIXED_SIZES} (batch aside)") from None
+        return outputs
 
     def _fitted(
         self,
@@ -250,18 +237,18 @@ class _Search:
             at: the other sizes, and the size of the axis there.
         """
         where = f"'{self._part.outputs[k]}'"
-        if len(causes) > 1:
-            text = f"computes {where}, whose axis {axis} depends on several sizes that vary"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
         name, (base, size) = causes[0], at
         points = {base[name]: size, **varying[name]}
-        if (found := next(_fits(name, points), None)) is None:
-            what = "the rows" if name == ROWS else "a size"
-            text = f"computes {where}, whose axis {axis} depends on {what} in no simple way"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="give the inputs of the spec fixed sizes")
-        if name == ROWS and (found.divisor != 1 or found.more or (axis and found.factor != 1)):
+        formulas = (f for f in _formulas(name, points) if all(f.at(x) == y for x, y in points.items()))
+        formula = next(formulas, None) if len(causes) == 1 else None
+        if formula is None:
+            simple = f"{'the rows' if name == ROWS else 'a size'} in no simple way"
+            what = "several sizes that vary" if len(causes) > 1 else simple
+            text = f"computes {where}, whose axis {axis} depends on {what}"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=_FIXED_SIZES)
+        if name == ROWS and (formula.divisor != 1 or formula.more or (axis and formula.factor != 1)):
             raise self._one_row(f"axis {axis} of {where} is not its number of rows")
-        return found
+        return formula
 
     def _check_rows(self, base: Mapping[str, int], outputs: Sequence[Tensor]) -> None:
         """Raise GS802 unless each row alone gives what it gives in a batch."""
@@ -274,9 +261,8 @@ class _Search:
         for k in range(2):  # the second row, too: what is computed step by step depends on steps before
             beside = self._compute([_changed_row(f, t, 1 - k) for f, t in zip(feeds, self._inputs, strict=True)])
             alone = self._compute([_rows(f, t, k) for f, t in zip(feeds, self._inputs, strict=True)])
-            for whole, other, one, tensor, name in zip(
-                together, beside, alone, outputs, self._part.outputs, strict=True
-            ):
+            values = zip(together, beside, alone, outputs, self._part.outputs, strict=True)
+            for whole, other, one, tensor, name in values:
                 row = _rows(whole, tensor, k)
                 if not _close(row, _rows(other, tensor, k), _SAME) or not _close(row, one, _CLOSE):
                     raise self._one_row(f"'{name}' of a row depends on the other rows")
@@ -305,22 +291,16 @@ class _Search:
     def _feeds(self, sizes: Mapping[str, int]) -> list[Array]:
         """Return feeds of random numbers: integers are 0 and 1, which may be ids."""
         random = np.random.default_rng(0)
-        feeds = []
-        for tensor, constant in zip(self._inputs, self._constants, strict=True):
-            if constant is not None:
-                feeds.append(constant)
-                continue
+
+        def feed(tensor: Tensor) -> Array:
             shape = tuple(sizes[s] if isinstance(s, str) else int(s) for s in tensor.sizes)  # type: ignore[arg-type]
-            if tensor.dtype == "float32":
-                feeds.append(random.random(shape, np.float32))
-            elif tensor.dtype == "string":
-                feeds.append(np.full(shape, "a", object))
-            else:
-                feeds.append(random.integers(0, 2, shape).astype(numpy_dtype(tensor.dtype)))
-        return feeds
+            if tensor.dtype == "string":
+                return np.full(shape, "a", object)
+            is_float = tensor.dtype == "float32"
+            drawn: Array = random.random(shape, np.float32) if is_float else random.integers(0, 2, shape)
+            return drawn.astype(numpy_dtype(tensor.dtype))
 
-
-_SIZES_HINT = "compare the inputs with those that `graphspec inspect` shows for the file"
+        return [feed(t) if c is None else c for t, c in zip(self._inputs, self._constants, strict=True)]
 
 
 def _rows(array: Array, tensor: Tensor, row: int) -> Array:
@@ -355,25 +335,16 @@ def _close(a: Array, b: Array, tolerance: float) -> bool:
     return bool(np.allclose(a, b, rtol=0.0, atol=tolerance * scale, equal_nan=True))
 
 
-def _fits(name: str, points: Mapping[int, int]) -> Iterator[Size]:
-    """Yield the sizes that give ``y`` for each ``x``, simple ones first."""
-    xs = sorted(points)
-    low, high = xs[0], xs[-1]
-    rise = points[high] - points[low]
-    if rise % (high - low) == 0:
-        factor = rise // (high - low)
-        yield from _checked([Size(name, factor, 0, 1, points[low] - factor * low)], points)
+def _formulas(name: str, points: Mapping[int, int]) -> Iterator[Size]:
+    """Yield sizes that may give ``y`` for each ``x``, simple ones first."""
+    low, high = min(points), max(points)
+    factor, rest = divmod(points[high] - points[low], high - low)
+    if not rest:
+        yield Size(name, factor, 0, 1, points[low] - factor * low)
     for divisor in _DIVISORS[1:]:
-        rests = {o: points[low] - (low + o) // divisor for o in range(divisor)}
-        # in the form in which convolutions have it: equal sizes are then equal texts
-        candidates = [Size(name, 1, o + (rest - 1) * divisor, divisor, 1) for o, rest in rests.items()]
-        yield from _checked(candidates, points)
-
-
-def _checked(candidates: Sequence[Size], points: Mapping[int, int]) -> Iterator[Size]:
-    for size in candidates:
-        if all(size.at(x) == y for x, y in points.items()):
-            yield size
+        for offset in range(divisor):  # in the form in which convolutions have it: equal sizes are then equal texts
+            more = points[low] - (low + offset) // divisor
+            yield Size(name, 1, offset + (more - 1) * divisor, divisor, 1)
 
 
 # What is known of an ONNX file without its content: its hash, and the shapes that it has for the inputs of the spec.
@@ -391,11 +362,7 @@ class Known:
 
 @dataclass
 class Record:
-    """What a run and an exported file say of a file.
-
-    Attributes:
-        signatures: what was found by running it, for each use.
-    """
+    """What a run and an exported file say of a file: its hash and size, and the signatures that running it has shown."""
 
     sha256: str
     nbytes: int
@@ -403,40 +370,36 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain values."""
-        found = sorted((s.to_json() for s in self.signatures), key=str)
-        return {"sha256": self.sha256, "bytes": self.nbytes, "signatures": found}
+        signatures = sorted((s.to_json() for s in self.signatures), key=str)
+        return {"sha256": self.sha256, "bytes": self.nbytes, "signatures": signatures}
 
     @classmethod
     def of_json(cls, record: Any) -> Record:
         """Return the record of plain values, which may come from a file; raise ValueError for other values."""
-        if not isinstance(record, Mapping) or not isinstance(record.get("signatures"), list):
-            raise ValueError("what is known of an ONNX file has 'sha256', 'bytes' and 'signatures'")
+        what = "what is known of an ONNX file has"
+        demand(_has_lists(record, "signatures"), f"{what} 'sha256', 'bytes' and 'signatures'")
         sha256, nbytes = record.get("sha256"), record.get("bytes")
-        if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256) or type(nbytes) is not int:
-            raise ValueError("what is known of an ONNX file has a hash and a number of bytes")
+        is_hash = isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)
+        demand(is_hash and type(nbytes) is int, f"{what} a hash and a number of bytes")
         return cls(sha256, nbytes, [Signature.of_json(s) for s in record["signatures"]])
 
     def known(self, values: Sequence[Value], name: str, part: Part | None = None) -> Known:
         """Return the signature for these inputs, and the part; it is found by running it if it is not known.
 
-        Args:
-            part: the part of the file; None if its content is not there.
-
-        Raises:
-            ShapeError: the part cannot be computed for them, or its content would be needed.
+        Without the content of the file ``part`` is None, and only what is known can be returned.
         """
         inputs = template(values)
-        found = next((s for s in self.signatures if s.inputs == inputs), None)
+        signature = next((s for s in self.signatures if s.inputs == inputs), None)
         if part is None:
-            if found is None:
+            if signature is None:
                 text = f"is used with inputs of other shapes than before, and '{name}' is not there"
                 raise ShapeError(Code.UNREADABLE_FILE, text, hint="copy the file beside the spec", key="file")
             dtypes = tuple((f"input {k}", t.dtype) for k, t in enumerate(inputs))
-            part = Part(name, self.sha256, tuple(f"output {k}" for k in range(len(found.outputs))), dtypes)
-        elif found is None or len(found.outputs) != len(part.outputs):
-            found = _search(part, inputs, values)
-            self.signatures.append(found)
-        return Known(part, found)
+            part = Part(name, self.sha256, tuple(f"output {k}" for k in range(len(signature.outputs))), dtypes)
+        elif signature is None or len(signature.outputs) != len(part.outputs):
+            signature = _search(part, inputs, values)
+            self.signatures.append(signature)
+        return Known(part, signature)
 
 
 def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> Signature:
@@ -446,9 +409,9 @@ def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> 
             _FOUND.clear()
         try:
             _FOUND[key] = find(part, inputs, [v.data for v in values])
+        except ShapeError:
+            raise
         except ProblemError as error:
-            if isinstance(error, ShapeError):
-                raise
             problem = error.problem
             raise ShapeError(problem.code, f"takes '{part.file}', which {problem.message}", problem.hint) from None
     return _FOUND[key]

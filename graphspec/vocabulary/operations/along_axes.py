@@ -5,30 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
-from graphspec.vocabulary.operations.base import (
-    Axes,
-    Axis,
-    AxisOrNone,
-    KeepDims,
-    is_integer,
-    made,
-    number,
-    numbers,
-    operation,
-    promoted,
-    truth,
-)
+from graphspec.vocabulary.layers.base import as_float, cast_to
+from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, add_row, number, numbers, operation
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -64,12 +52,13 @@ def by_operator(op: str, cast: Callable[[Builder, Value], Value]) -> Reduction:
 
 def extreme(op: str, cast: Callable[[Builder, Value], Value] = lambda _, x: x) -> Reduction:
     """Return the reduction to the largest or smallest element; of bools it is a bool."""
+    of_numbers = by_operator(op, number)
 
     def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
         x = cast(g, x)
         if not axes:
             return x
-        reduced: Value = g.emit(op, (number(g, x),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        reduced = of_numbers(g, x, axes, keepdims)
         return g.Cast(reduced, to="bool") if x.dtype == "bool" else reduced
 
     return reduce
@@ -117,11 +106,12 @@ def _nanvar(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
 
 def _extreme_number(op: str, worst: float) -> Reduction:
     """Return the reduction to the largest or smallest element without NaN; NaN if there is nothing else."""
+    of_filled = by_operator(op, lambda g, x: filled(g, x, worst))
 
     def reduce(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
         if not axes:
             return as_float(g, x)
-        reduced: Value = g.emit(op, (filled(g, x, worst),), {"axes": tuple(axes), "keepdims": int(keepdims)})
+        reduced = of_filled(g, x, axes, keepdims)
         none = g.Equal(_count(g, x, axes, keepdims), g.constant(0.0))
         return g.Where(none, g.constant(math.nan), reduced)
 
@@ -136,17 +126,14 @@ REDUCTIONS: dict[str, tuple[Reduction, str]] = {
     "min": (extreme("ReduceMin"), "The smallest element over axes. Equal ones share the gradient."),
     "amax": (extreme("ReduceMax"), "The largest element over axes, as ``ops.max``."),
     "amin": (extreme("ReduceMin"), "The smallest element over axes, as ``ops.min``."),
-    "any": (extreme("ReduceMax", truth), "Whether an element over axes is not 0, bool."),
-    "all": (extreme("ReduceMin", truth), "Whether no element over axes is 0, bool."),
+    "any": (extreme("ReduceMax", base.truth), "Whether an element over axes is not 0, bool."),
+    "all": (extreme("ReduceMin", base.truth), "Whether no element over axes is 0, bool."),
     "var": (variance, "The variance over axes: the mean squared distance from the mean, float32."),
     "std": (
         lambda g, x, axes, keepdims: g.Sqrt(variance(g, x, axes, keepdims)),
         "The standard deviation over axes: the square root of ``ops.var``, float32.",
     ),
-    "logsumexp": (
-        by_operator("ReduceLogSumExp", as_float),
-        "``log Σ exp(x)`` over axes, float32, without overflow.",
-    ),
+    "logsumexp": (by_operator("ReduceLogSumExp", as_float), "``log Σ exp(x)`` over axes, float32, without overflow."),
     "nansum": (_nansum, "The sum over axes without NaN, float32."),
     "nanmean": (_nanmean, "The mean over axes without NaN, float32; NaN if there is nothing else."),
     "nanprod": (
@@ -170,44 +157,49 @@ def _over(reduction: Reduction, g: Builder, x: Value, *, axis: Axes, keepdims: b
 
 for _name, (_reduction, _text) in REDUCTIONS.items():
     _arguments = {"axis": (Axes, None), "keepdims": (KeepDims, False)}
-    _function = partial(_over, _reduction)
-    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))
+    add_row(__name__, _name, partial(_over, _reduction), _text, _arguments)
 
 
 @operation
 def count_nonzero(g: Builder, x: Value, *, axis: Axes = None) -> Value:
     """The number of elements over axes that are not 0, int64."""
-    return total(g, number(g, truth(g, x)), axes_of(axis, x), False)
+    return total(g, number(g, base.truth(g, x)), axes_of(axis, x), False)
 
 
-def _where_extreme(g: Builder, x: Value, find: Callable[..., Value], axis: int | None, keepdims: bool) -> Value:
+def _where_extreme(op: str, g: Builder, x: Value, *, axis: int | None, keepdims: bool) -> Value:
     """Emit the index of the first extreme element."""
     x = number(g, x)
-    if axis is not None:
-        return find(x, axis=normalize_axis(axis, x.rank), keepdims=int(keepdims))
-    found = find(g.reshape(x, [-1]), axis=0, keepdims=0)
-    return g.reshape(found, [1] * x.rank) if keepdims else found
+    X, at = placed(g, x, axis)
+    place: Value = g.emit(op, (X,), {"axis": at, "keepdims": int(keepdims and axis is not None)})
+    return g.reshape(place, [1] * x.rank) if keepdims and axis is None else place
 
 
-@operation
-def argmax(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
-    """The index of the largest element along the axis, int64; of equal ones, the first."""
-    return _where_extreme(g, x, g.ArgMax, axis, keepdims)
-
-
-@operation
-def argmin(g: Builder, x: Value, *, axis: AxisOrNone = None, keepdims: KeepDims = False) -> Value:
-    """The index of the smallest element along the axis, int64; of equal ones, the first."""
-    return _where_extreme(g, x, g.ArgMin, axis, keepdims)
+for _name, _op, _word in (("argmax", "ArgMax", "largest"), ("argmin", "ArgMin", "smallest")):
+    _text = f"The index of the {_word} element along the axis, int64; of equal ones, the first."
+    _arguments = {"axis": (AxisOrNone, None), "keepdims": (KeepDims, False)}
+    add_row(__name__, _name, partial(_where_extreme, _op), _text, _arguments)
 
 
 # Operations that choose, order and count elements along an axis.
 def as_indices(g: Builder, X: Value) -> Value:
     """Return integers as int64; other inputs are no indices (GS306)."""
-    if not is_integer(X) or X.type.is_string:
-        hint = "convert them with `ops.cast`, dtype int64"
-        raise ShapeError(Code.WRONG_DTYPE, f"needs integers as indices, got {X.type}", hint=hint)
+    hint = "convert them with `ops.cast`, dtype int64"
+    sound = base.is_integer(X) and not X.type.is_string
+    need(sound, f"needs integers as indices, got {X.type}", code=Code.WRONG_DTYPE, hint=hint)
     return cast_to(g, X, "int64")
+
+
+def placed(g: Builder, X: Value, axis: int | None) -> tuple[Value, int]:
+    """Emit the input and its axis, counted from the front; for None, all elements as one vector."""
+    return (g.reshape(X, [-1]), 0) if axis is None else (X, normalize_axis(axis, X.rank))
+
+
+def ordered_over(g: Builder, X: Value, axes: list[int]) -> tuple[Value, int, int]:
+    """Emit the elements over ``axes`` of fixed size in ascending order, on the last axis; also where it is, and its size."""
+    kept = [k for k in range(X.rank) if k not in axes]
+    count = math.prod(X.fixed(k) for k in axes)
+    moved = g.reshape(g.transpose(X, [*kept, *axes]), [*(g.size(X, k) for k in kept), count])
+    return ordered(g, moved, len(kept))[0], len(kept), count
 
 
 def ordered(g: Builder, X: Value, axis: int) -> tuple[Value, Value]:
@@ -218,40 +210,32 @@ def ordered(g: Builder, X: Value, axis: int) -> tuple[Value, Value]:
     return values, places
 
 
-@operation
-def sort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
-    """The elements along the axis in ascending order."""
-    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[0]
+def _sorted(which: int, g: Builder, x: Value, *, axis: int) -> Value:
+    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[which]
 
 
-@operation
-def argsort(g: Builder, x: Value, *, axis: Axis = -1) -> Value:
-    """The places of the elements along the axis in ascending order, int64; equal ones keep their order."""
-    return ordered(g, number(g, x), normalize_axis(axis, x.rank))[1]
+_IN_ORDER = "along the axis in ascending order"
+add_row(__name__, "sort", partial(_sorted, 0), f"The elements {_IN_ORDER}.", {"axis": (Axis, -1)})
+_text = f"The places of the elements {_IN_ORDER}, int64; equal ones keep their order."
+add_row(__name__, "argsort", partial(_sorted, 1), _text, {"axis": (Axis, -1)})
 
 
 @operation
 def median(g: Builder, x: Value, *, axis: Axes = None, keepdims: KeepDims = False) -> Value:
     """The middle element over axes of fixed size, or the mean of the middle two, float32."""
     X, axes = as_float(g, x), axes_of(axis, x)
-    kept = [k for k in range(X.rank) if k not in axes]
-    count = 1
-    for k in axes:
-        count *= X.fixed(k)
-    moved = g.reshape(g.transpose(X, [*kept, *axes]), [*(g.size(X, k) for k in kept), count])
-    values, at = ordered(g, moved, len(kept))[0], len(kept)
+    values, at, count = ordered_over(g, X, axes)
     middle = g.Gather(values, g.constant([(count - 1) // 2, count // 2]), axis=at)
-    found = g.ReduceMean(middle, axes=(at,), keepdims=0)
-    return g.Unsqueeze(found, g.constant(sorted(axes))) if keepdims and axes else found
+    middle_value = g.ReduceMean(middle, axes=(at,), keepdims=0)
+    return g.Unsqueeze(middle_value, g.constant(sorted(axes))) if keepdims and axes else middle_value
 
 
 @operation
 def take(g: Builder, x: Value, indices: Value, *, axis: AxisOrNone = None) -> Value:
     """The elements at these indices along an axis; negative ones count from the end."""
     indices = as_indices(g, indices)
-    if axis is None:
-        x, axis = g.reshape(x, [-1]), 0
-    return g.Gather(x, indices, axis=normalize_axis(axis, x.rank))
+    x, at = placed(g, x, axis)
+    return g.Gather(x, indices, axis=at)
 
 
 @operation
@@ -277,10 +261,8 @@ def _broadcast_beside(g: Builder, X: Value, other: Value, axis: int) -> Value:
 @operation
 def cumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
     """The sum of the elements up to each one along the axis."""
-    x = number(g, x)
-    if axis is None:
-        x, axis = g.reshape(x, [-1]), 0
-    return g.CumSum(x, g.constant(normalize_axis(axis, x.rank)))
+    x, at = placed(g, number(g, x), axis)
+    return g.CumSum(x, g.constant(at))
 
 
 @operation
@@ -290,10 +272,15 @@ def diff(
     """The differences of neighbours along the axis."""
     a, at = number(g, a), normalize_axis(axis, a.rank)
     for _ in range(n):
-        where = g.constant([at])
-        later = g.Slice(a, g.constant([1]), g.constant([2**31]), where)
-        a = later - g.Slice(a, g.constant([0]), g.constant([-1]), where)
+        later, earlier = neighbours(g, a, g.constant([at]))
+        a = later - earlier
     return a
+
+
+def neighbours(g: Builder, X: Value, axis: Value) -> tuple[Value, Value]:
+    """Emit the elements along an axis without the first, and without the last."""
+    later = g.Slice(X, g.constant([1]), g.constant([2**31]), axis)
+    return later, g.Slice(X, g.constant([0]), g.constant([-1]), axis)
 
 
 @operation
@@ -323,7 +310,7 @@ def average(g: Builder, x: Value, weights: Value | None = None, *, axis: Axes = 
         W = g.reshape(W, shape)
     products = X * W
     wide = g.Expand(W, g.Shape(products))
-    return g.ReduceSum(products, g.constant(axes), keepdims=0) / g.ReduceSum(wide, g.constant(axes), keepdims=0)
+    return total(g, products, axes, False) / total(g, wide, axes, False)
 
 
 @operation
@@ -483,8 +470,7 @@ def cdist(g: Builder, x1: Value, x2: Value) -> Value:
     """The distances of all pairs of points on the last axis: (…, a, d), (…, b, d) → (…, a, b), float32."""
     a, b = as_float(g, x1), as_float(g, x2)
     apart = g.Unsqueeze(a, g.constant([a.rank - 1])) - g.Unsqueeze(b, g.constant([b.rank - 2]))
-    rank = max(a.rank, b.rank) + 1
-    return g.ReduceL2(apart, axes=(rank - 1,), keepdims=0)
+    return g.ReduceL2(apart, axes=(max(a.rank, b.rank),), keepdims=0)
 
 
 @operation
@@ -492,8 +478,7 @@ def isin(g: Builder, x1: Value, x2: Value) -> Value:
     """Whether each element of x1 is one of the numbers of x2, bool."""
     a, b = numbers(g, x1, x2)
     same = g.Equal(g.Unsqueeze(a, g.constant([a.rank])), g.reshape(b, [-1]))
-    found = g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0)
-    return g.Cast(found, to="bool")
+    return g.Cast(g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0), to="bool")
 
 
 @operation
@@ -525,12 +510,11 @@ def trapezoid(
     """The integral along the axis by the trapezoidal rule, float32."""
     Y, at = as_float(g, y), normalize_axis(axis, y.rank)
     where = g.constant([at])
-    later = g.Slice(Y, g.constant([1]), g.constant([2**31]), where)
-    pairs = later + g.Slice(Y, g.constant([0]), g.constant([-1]), where)
-    return g.ReduceSum(pairs, where, keepdims=0) * (dx / 2)
+    later, earlier = neighbours(g, Y, where)
+    return g.ReduceSum(later + earlier, where, keepdims=0) * (dx / 2)
 
 
-def _diagonal(g: Builder, x: Value, offset: int, axis1: int, axis2: int) -> Value:
+def _diagonal(g: Builder, x: Value, *, offset: int, axis1: int, axis2: int) -> Value:
     a, b = normalize_axis(axis1, x.rank), normalize_axis(axis2, x.rank)
     need(a != b, "needs two axes", key="axis2")
     rows, columns = x.fixed(a), x.fixed(b)
@@ -542,17 +526,17 @@ def _diagonal(g: Builder, x: Value, offset: int, axis1: int, axis2: int) -> Valu
     return g.Gather(flat, g.constant(places), axis=len(kept))
 
 
-@operation
-def diagonal(g: Builder, x: Value, *, offset: Offset = 0, axis1: Axis = 0, axis2: Axis = 1) -> Value:
-    """The diagonal over two axes of fixed size, as a new last axis."""
-    return _diagonal(g, x, offset, axis1, axis2)
+def _trace(g: Builder, x: Value, **where: int) -> Value:
+    line = _diagonal(g, number(g, x), **where)
+    return g.ReduceSum(line, g.constant([line.rank - 1]), keepdims=0)
 
 
-@operation
-def trace(g: Builder, x: Value, *, offset: Offset = 0, axis1: Axis = 0, axis2: Axis = 1) -> Value:
-    """The sum of the diagonal over two axes of fixed size."""
-    found = _diagonal(g, number(g, x), offset, axis1, axis2)
-    return g.ReduceSum(found, g.constant([found.rank - 1]), keepdims=0)
+DIAGONALS: dict[str, tuple[base.Function, str]] = {
+    "diagonal": (_diagonal, "The diagonal over two axes of fixed size, as a new last axis."),
+    "trace": (_trace, "The sum of the diagonal over two axes of fixed size."),
+}
+for _name, (_function, _text) in DIAGONALS.items():
+    add_row(__name__, _name, _function, _text, {"offset": (Offset, 0), "axis1": (Axis, 0), "axis2": (Axis, 1)})
 
 
 Quantile = Annotated[
@@ -565,40 +549,33 @@ Method = Annotated[
 ]
 
 
-def _quantile(g: Builder, x: Value, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
+def _quantile(g: Builder, x: Value, *, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
     X, axes = as_float(g, x), axes_of(axis, x)
     parts = np.atleast_1d(np.asarray(q, np.float64))
     need(bool(((parts >= 0) & (parts <= 1)).all()), "has parts outside 0 to 1", code=Code.VALUE_NOT_ALLOWED, key="q")
-    kept = [k for k in range(X.rank) if k not in axes]
-    count = math.prod(X.fixed(k) for k in axes)
-    moved = g.reshape(g.transpose(X, [*kept, *axes]), [*(g.size(X, k) for k in kept), count])
-    values, at = ordered(g, moved, len(kept))[0], len(kept)
+    values, at, count = ordered_over(g, X, axes)
     places = parts * (count - 1)
     low, high = np.floor(places).astype(np.int64), np.ceil(places).astype(np.int64)
     weights = {"linear": places - low, "lower": 0 * places, "higher": 0 * places + 1, "midpoint": 0 * places + 0.5}
     below, above = (g.Gather(values, g.constant(k), axis=at) for k in (low, high))
-    found = below + (above - below) * np.asarray(weights[method], np.float32)
-    found = g.transpose(found, [at, *range(at)])
+    quantiles = below + (above - below) * np.asarray(weights[method], np.float32)
+    quantiles = g.transpose(quantiles, [at, *range(at)])
     if keepdims and axes:
-        found = g.Unsqueeze(found, g.constant([k + 1 for k in sorted(axes)]))
-    return found if isinstance(q, tuple) else g.Squeeze(found, g.constant([0]))
+        quantiles = g.Unsqueeze(quantiles, g.constant([k + 1 for k in sorted(axes)]))
+    return quantiles if isinstance(q, tuple) else g.Squeeze(quantiles, g.constant([0]))
 
 
-@operation
-def quantile(
-    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
-) -> Value:
-    """The element below which a part ``q`` of the elements is, over axes of fixed size, float32."""
-    return _quantile(g, x, q, axis, method, keepdims)
+def _percentile(g: Builder, x: Value, *, q: float | tuple[float, ...], **how: Any) -> Value:
+    return _quantile(g, x, q=tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100, **how)
 
 
-@operation
-def percentile(
-    g: Builder, x: Value, *, q: Quantile, axis: Axes = None, method: Method = "linear", keepdims: KeepDims = False
-) -> Value:
-    """The element below which ``q`` percent of the elements are, over axes of fixed size, float32."""
-    share = tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100
-    return _quantile(g, x, share, axis, method, keepdims)
+QUANTILES: dict[str, tuple[base.Function, str]] = {
+    "quantile": (_quantile, "The element below which a part ``q`` of the elements is"),
+    "percentile": (_percentile, "The element below which ``q`` percent of the elements are"),
+}
+for _name, (_function, _text) in QUANTILES.items():
+    _how = {"q": (Quantile, ...), "axis": (Axes, None), "method": (Method, "linear"), "keepdims": (KeepDims, False)}
+    add_row(__name__, _name, _function, f"{_text}, over axes of fixed size, float32.", _how)
 
 
 @operation
@@ -606,11 +583,11 @@ def select(g: Builder, *inputs: Value) -> Value:
     """Where the first condition is true, the first choice, else by the second one: conditions, as many choices; then 0."""
     count = len(inputs) // 2
     need(len(inputs) == 2 * count, "needs as many choices as conditions", code=Code.WRONG_INPUT_COUNT, key="inputs")
-    choices = promoted(g, *inputs[count:])
-    found = g.constant(0, choices[0].dtype)
+    choices = base.promoted(g, *inputs[count:])
+    chosen = g.constant(0, choices[0].dtype)
     for condition, choice in zip(inputs[:count][::-1], choices[::-1], strict=True):
-        found = g.Where(cast_to(g, condition, "bool"), choice, found)
-    return found
+        chosen = g.Where(cast_to(g, condition, "bool"), choice, chosen)
+    return chosen
 
 
 @operation
@@ -623,11 +600,10 @@ def slice_(
 ) -> Value:
     """A part of the input: on each axis, ``shape`` elements from ``start_indices`` on."""
     need(len(start_indices) == len(shape) == inputs.rank, "needs a number for each axis", key="shape")
-    for k, (start, size) in enumerate(zip(start_indices, shape, strict=True)):
-        whole = inputs.shape[k]
-        if isinstance(whole, int) and not (0 <= start < whole and start + max(size, 1) <= whole):
-            text = f"has no {size} elements from {start} on along axis {k}, whose size is {whole}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="shape")
+    for k, (start, size, whole) in enumerate(zip(start_indices, shape, inputs.shape, strict=True)):
+        fits = not isinstance(whole, int) or (0 <= start < whole and start + max(size, 1) <= whole)
+        text = f"has no {size} elements from {start} on along axis {k}, whose size is {whole}"
+        need(fits, text, code=Code.SIZES_DO_NOT_FIT, key="shape")
     axes = [k for k in range(inputs.rank) if (start_indices[k], shape[k]) != (0, -1)]
     if not axes:
         return inputs
@@ -644,51 +620,45 @@ def slice_update(
     start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
 ) -> Value:
     """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
-    x, part = promoted(g, inputs, updates)
+    x, part = base.promoted(g, inputs, updates)
     need(len(start_indices) == x.rank == part.rank, "needs a number for each axis", key="start_indices")
-    before, after, inside = [], [], np.ones([1] * x.rank, bool)
+    before, after, inside = [0] * x.rank, [0] * x.rank, np.ones([1] * x.rank, bool)
     for k, start in enumerate(start_indices):
         if x.shape[k] == part.shape[k] and start == 0:
-            before.append(0)
-            after.append(0)
             continue
         whole, size = x.fixed(k), part.fixed(k)
-        if not 0 <= start <= whole - size:
-            text = f"cannot replace {size} elements from {start} on along axis {k}, whose size is {whole}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="start_indices")
-        before.append(start)
-        after.append(whole - size - start)
+        text = f"cannot replace {size} elements from {start} on along axis {k}, whose size is {whole}"
+        need(0 <= start <= whole - size, text, code=Code.SIZES_DO_NOT_FIT, key="start_indices")
+        before[k], after[k] = start, whole - size - start
         line = (np.arange(whole) >= start) & (np.arange(whole) < start + size)
         inside = inside & line.reshape([-1 if axis == k else 1 for axis in range(x.rank)])
     return g.Where(g.constant(inside), g.Pad(part, g.constant([*before, *after])), x)
 
 
-def _members(g: Builder, data: Value, segment_ids: Value, count: int) -> tuple[Value, Value, list[int]]:
-    """Return the data with an axis in front, and whether each belongs to each segment, in as many axes."""
-    ids = as_indices(g, segment_ids)
-    need(ids.rank == 1 and data.rank >= 1, f"needs data (n, …) and ids (n,), got {show(data.shape)}, {show(ids.shape)}")
-    member = g.Equal(g.Unsqueeze(g.constant(np.arange(count)), g.constant([1])), g.Unsqueeze(ids, g.constant([0])))
-    if data.rank > 1:
-        member = g.Unsqueeze(member, g.constant([*range(2, data.rank + 1)]))
-    return g.Unsqueeze(data, g.constant([0])), member, [1]
+def _by_segment(op: str, g: Builder, data: Value, segment_ids: Value, *, num_segments: int) -> Value:
+    """Emit the reduction of the rows of each segment."""
+    x, ids = number(g, data) if op == "ReduceSum" else as_float(g, data), as_indices(g, segment_ids)
+    need(ids.rank == 1 and x.rank >= 1, f"needs data (n, …) and ids (n,), got {show(x.shape)}, {show(ids.shape)}")
+    segments = g.Unsqueeze(g.constant(np.arange(num_segments)), g.constant([1]))
+    member = g.Equal(segments, g.Unsqueeze(ids, g.constant([0])))
+    if x.rank > 1:
+        member = g.Unsqueeze(member, g.constant([*range(2, x.rank + 1)]))
+    rows = g.Unsqueeze(x, g.constant([0]))
+    if op == "ReduceSum":
+        return total(g, g.Where(member, rows, g.constant(0, x.dtype)), [1], False)
+    outside = g.constant(-math.inf if op == "ReduceMax" else math.inf)
+    extremes: Value = g.emit(op, (g.Where(member, rows, outside),), {"axes": (1,), "keepdims": 0})
+    return extremes
 
 
-@operation
-def segment_sum(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
-    """The sums of rows with the same id: (n, …), (n,) → (num_segments, …). There are none of the batch axis behind it."""
-    x, member, axes = _members(g, number(g, data), segment_ids, num_segments)
-    return g.ReduceSum(g.Where(member, x, g.constant(0, x.dtype)), g.constant(axes), keepdims=0)
-
-
-@operation
-def segment_max(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
-    """The largest of rows with the same id, float32, -∞ without any: (n, …), (n,) → (num_segments, …)."""
-    x, member, axes = _members(g, as_float(g, data), segment_ids, num_segments)
-    return g.ReduceMax(g.Where(member, x, g.constant(-math.inf)), axes=tuple(axes), keepdims=0)
-
-
-@operation
-def segment_min(g: Builder, data: Value, segment_ids: Value, *, num_segments: Segments) -> Value:
-    """The smallest of rows with the same id, float32, ∞ without any: (n, …), (n,) → (num_segments, …)."""
-    x, member, axes = _members(g, as_float(g, data), segment_ids, num_segments)
-    return g.ReduceMin(g.Where(member, x, g.constant(math.inf)), axes=tuple(axes), keepdims=0)
+_SEGMENTED = "(n, …), (n,) → (num_segments, …)."
+SEGMENTS = {
+    "segment_sum": (
+        "ReduceSum",
+        f"The sums of rows with the same id: {_SEGMENTED} There are none of the batch axis behind it.",
+    ),
+    "segment_max": ("ReduceMax", f"The largest of rows with the same id, float32, -∞ without any: {_SEGMENTED}"),
+    "segment_min": ("ReduceMin", f"The smallest of rows with the same id, float32, ∞ without any: {_SEGMENTED}"),
+}
+for _name, (_op, _text) in SEGMENTS.items():
+    add_row(__name__, _name, partial(_by_segment, _op), _text, {"num_segments": (Segments, ...)})

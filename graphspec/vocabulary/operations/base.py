@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, create_model
@@ -58,15 +59,13 @@ class Operation(Layer):
 
     def lower(self, g: Builder, *inputs: Value | None, **calls: Any) -> Value | tuple[Value, ...]:
         needed = inputs if self.arity[1] is None else inputs[: self.arity[0]]
-        if absent := [k for k, X in enumerate(needed) if X is None]:
-            hint = "null stands for an optional input only"
-            raise ShapeError(Code.WRONG_INPUT_COUNT, f"needs its input {absent[0]}, got null", hint=hint, key="inputs")
+        if None in needed:
+            text, hint = f"needs its input {needed.index(None)}, got null", "null stands for an optional input only"
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="inputs")
         arguments = {name: getattr(self, name) for name in type(self).model_fields}
         plain = [None if X is None else X.with_mask(None) for X in inputs]
-        found: Value | Sequence[Value] = type(self).function(g, *plain, **arguments)
-        if isinstance(found, Sequence):
-            return tuple(Y.with_mask(None) for Y in found)
-        return found.with_mask(None)
+        result: Value | Sequence[Value] = type(self).function(g, *plain, **arguments)
+        return tuple(Y.with_mask(None) for Y in result) if isinstance(result, Sequence) else result.with_mask(None)
 
     def number(self, g: Builder, value: Number, index: int, others: Sequence[Value]) -> Value:
         if index in self.integers:
@@ -81,14 +80,23 @@ def operation(function: Function) -> type[Operation]:
     called ``indices`` or ``segment_ids`` are integers. Keyword-only parameters are the arguments. A ``_`` at the end of
     the name, or of a parameter, only keeps Python's own name free.
     """
-    name = f"ops.{function.__name__.removesuffix('_')}"
-    cls = layer_class(name, function)
-    LAYERS.add(name)(cls)
-    return cls
+    return operation_with({})(function)
 
 
-def layer_class(name: str, function: Function) -> type[Operation]:
-    """Return the class of the layer ``name``, with the signature of ``function``."""
+def operation_with(arguments: Mapping[str, Any], prefix: str = "ops.") -> Callable[[Function], type[Operation]]:
+    """Return a decorator as :func:`operation`: further arguments are those of a table, each a type and a default."""
+
+    def register(function: Function) -> type[Operation]:
+        name = prefix + function.__name__.removesuffix("_")
+        cls = layer_class(name, function, arguments)
+        LAYERS.add(name)(cls)
+        return cls
+
+    return register
+
+
+def layer_class(name: str, function: Function, more: Mapping[str, Any] | None = None) -> type[Operation]:
+    """Return the class of the layer ``name``, with the signature of ``function`` and perhaps ``more`` arguments."""
     names = {"Value": Any, "Builder": Any} | function.__globals__  # only type checkers import them
     parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
     arguments = {
@@ -96,7 +104,12 @@ def layer_class(name: str, function: Function) -> type[Operation]:
         for p in parameters
         if p.kind is p.KEYWORD_ONLY
     }
-    return made(name, function, function.__doc__, arguments, module=function.__module__)
+    return made(name, function, function.__doc__, {**(more or {}), **arguments}, module=function.__module__)
+
+
+def add_row(module: str, name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None) -> None:
+    """Register the layer ``ops.<name>`` of a row of a table; its class is made when it is first looked up."""
+    LAYERS.row([f"ops.{name}"], partial(made, f"ops.{name}", function, text, arguments, module=module))
 
 
 def made(
@@ -105,12 +118,15 @@ def made(
     """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
     cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
     cls.function = staticmethod(function)
-    inputs = inputs_of(function)
-    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    cls.arity = (max(needed, 1), None if variadic else len(inputs))
-    cls.integers = frozenset(k for k, p in enumerate(inputs) if p.name in ("indices", "segment_ids"))
+    cls.arity = arity_of(inputs_of(function))
+    cls.integers = frozenset(k for k, p in enumerate(inputs_of(function)) if p.name in ("indices", "segment_ids"))
     return cls
+
+
+def arity_of(inputs: Sequence[inspect.Parameter]) -> tuple[int, int | None]:
+    """Return the least and the largest number of inputs."""
+    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
+    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
 
 
 # Dtypes: Keras's promotion, with all integers as int64.

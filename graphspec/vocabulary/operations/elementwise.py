@@ -12,36 +12,24 @@ from pydantic import Field
 
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
-from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
-from graphspec.vocabulary.operations.base import (
-    Axis,
-    Function,
-    floats,
-    is_integer,
-    made,
-    number,
-    numbers,
-    operation,
-    promoted,
-    truth,
-    truths,
-)
+from graphspec.vocabulary.layers.base import as_float, cast_to
+from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.operations.base import Axis, Function, add_row, is_integer, number, numbers, operation, truth
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
 _LARGEST = 3.4028234663852886e38
-Formula = str | Callable[..., "Value"]
-"""An operator, or a function of the builder and the inputs."""
+Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs
 
 
 def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) -> Value:
-    found: Value = g.emit(formula, inputs, attributes) if isinstance(formula, str) else formula(g, *inputs)
-    return found
+    value: Value = g.emit(formula, inputs, attributes) if isinstance(formula, str) else formula(g, *inputs)
+    return value
 
 
-def unary(formula: Formula, cast: Callable[..., list[Value]] = floats, **attributes: Any) -> Function:
+def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> Function:
     """Return the function of one input: the formula of the ``cast`` input."""
 
     def function(g: Builder, x: Value) -> Value:
@@ -50,7 +38,7 @@ def unary(formula: Formula, cast: Callable[..., list[Value]] = floats, **attribu
     return function
 
 
-def binary(formula: Formula, cast: Callable[..., list[Value]] = floats, of_bools: str | None = None) -> Function:
+def binary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, of_bools: str | None = None) -> Function:
     """Return the function of two inputs: the formula of both ``cast``, or the operator ``of_bools`` of two bools."""
 
     def function(g: Builder, x1: Value, x2: Value) -> Value:
@@ -126,20 +114,16 @@ def _logical_not(g: Builder, x: Value) -> Value:
     return ~x if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
 
 
-def _fmax(g: Builder, a: Value, b: Value) -> Value:
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Max(a, b)))
-
-
-def _fmin(g: Builder, a: Value, b: Value) -> Value:
-    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.Min(a, b)))
+def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
+    return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.emit(op, (a, b), {})))
 
 
 ROWS: dict[str, tuple[Function, str]] = {
-    "add": (binary("Add", promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
+    "add": (binary("Add", base.promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
     "subtract": (binary("Sub", numbers), "``x1 - x2``."),
-    "multiply": (binary("Mul", promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
-    "maximum": (binary("Max", promoted, of_bools="Or"), "The larger of each pair."),
-    "minimum": (binary("Min", promoted, of_bools="And"), "The smaller of each pair."),
+    "multiply": (binary("Mul", base.promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
+    "maximum": (binary("Max", base.promoted, of_bools="Or"), "The larger of each pair."),
+    "minimum": (binary("Min", base.promoted, of_bools="And"), "The smaller of each pair."),
     "divide": (binary("Div"), "``x1 / x2``, float32."),
     "true_divide": (binary("Div"), "``x1 / x2``, float32, as ``ops.divide``."),
     "divide_no_nan": (binary(_divide_no_nan), "``x1 / x2``, float32; 0 where ``x2`` is 0."),
@@ -159,17 +143,26 @@ ROWS: dict[str, tuple[Function, str]] = {
     "heaviside": (binary(_heaviside), "0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."),
     "logaddexp": (binary(_logaddexp, numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
     "logaddexp2": (binary(_logaddexp2), "``log₂(2^x1 + 2^x2)``, which does not overflow."),
-    "fmax": (binary(_fmax), "The larger of each pair, float32; of a NaN and a number, the number."),
-    "fmin": (binary(_fmin), "The smaller of each pair, float32; of a NaN and a number, the number."),
-    "equal": (binary("Equal", promoted), "Whether the elements of each pair are equal, bool."),
-    "not_equal": (binary(lambda g, a, b: ~g.Equal(a, b), promoted), "Whether the elements of each pair differ, bool."),
+    "fmax": (
+        binary(partial(_of_numbers, "Max")),
+        "The larger of each pair, float32; of a NaN and a number, the number.",
+    ),
+    "fmin": (
+        binary(partial(_of_numbers, "Min")),
+        "The smaller of each pair, float32; of a NaN and a number, the number.",
+    ),
+    "equal": (binary("Equal", base.promoted), "Whether the elements of each pair are equal, bool."),
+    "not_equal": (
+        binary(lambda g, a, b: ~g.Equal(a, b), base.promoted),
+        "Whether the elements of each pair differ, bool.",
+    ),
     "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
     "greater_equal": (binary("GreaterOrEqual", numbers), "Whether ``x1 ≥ x2``, bool."),
     "less": (binary("Less", numbers), "Whether ``x1 < x2``, bool."),
     "less_equal": (binary("LessOrEqual", numbers), "Whether ``x1 ≤ x2``, bool."),
-    "logical_and": (binary("And", truths), "Whether both are not 0, bool."),
-    "logical_or": (binary("Or", truths), "Whether one of both is not 0, bool."),
-    "logical_xor": (binary("Xor", truths), "Whether exactly one of both is not 0, bool."),
+    "logical_and": (binary("And", base.truths), "Whether both are not 0, bool."),
+    "logical_or": (binary("Or", base.truths), "Whether one of both is not 0, bool."),
+    "logical_xor": (binary("Xor", base.truths), "Whether exactly one of both is not 0, bool."),
     "abs": (_absolute, "``|x|``."),
     "absolute": (_absolute, "``|x|``, as ``ops.abs``."),
     "fabs": (unary("Abs"), "``|x|``, float32."),
@@ -225,7 +218,7 @@ ROWS: dict[str, tuple[Function, str]] = {
 @operation
 def where(g: Builder, condition: Value, x1: Value, x2: Value) -> Value:
     """``x1`` where the condition is not 0, else ``x2``."""
-    return g.Where(truth(g, condition), *promoted(g, x1, x2))
+    return g.Where(truth(g, condition), *base.promoted(g, x1, x2))
 
 
 @operation
@@ -240,8 +233,7 @@ def isclose(
     """Whether ``|x1 - x2| ≤ atol + rtol · |x2|``, bool; equal infinities are close."""
     a, b = as_float(g, x1), as_float(g, x2)
     limit = abs(b) * rtol + atol
-    finite = abs(b) <= _LARGEST
-    return (finite & (abs(a - b) <= limit)) | g.Equal(a, b)
+    return ((abs(b) <= _LARGEST) & (abs(a - b) <= limit)) | g.Equal(a, b)
 
 
 @operation
@@ -270,8 +262,7 @@ def clip(
     x = number(g, x)
     integers = is_integer(x) and float(x_min).is_integer() and float(x_max).is_integer()
     x = x if integers else as_float(g, x)
-    low, high = (g.constant(int(bound) if integers else bound, x.dtype) for bound in (x_min, x_max))
-    return g.Clip(x, low, high)
+    return g.Clip(x, *(g.constant(int(bound) if integers else bound, x.dtype) for bound in (x_min, x_max)))
 
 
 @operation
@@ -286,8 +277,7 @@ def nan_to_num(
     """X with numbers in place of NaN and infinities."""
     if not x.type.is_float:
         return x
-    largest = g.constant(_LARGEST, "float32")
-    smallest = g.constant(-_LARGEST, "float32")
+    largest, smallest = (g.constant(bound, "float32") for bound in (_LARGEST, -_LARGEST))
     high = largest if posinf is None else g.constant(posinf, "float32")
     low = smallest if neginf is None else g.constant(neginf, "float32")
     x = g.Where(g.IsNaN(x), g.constant(nan, "float32"), x)
@@ -299,30 +289,16 @@ Dtype = Annotated[
 ]
 
 
-def filled(g: Builder, X: Value, value: float, dtype: str | None) -> Value:
-    """Emit a tensor of the shape of X with equal elements."""
-    dtype = dtype or number(g, X).dtype if X.dtype != "bool" else dtype or "bool"
-    return g.Expand(g.constant(np.asarray(value).astype(dtype), dtype), g.Shape(X))
+def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Value:
+    """Emit a tensor of the shape of x with equal elements."""
+    dtype = dtype or (number(g, x).dtype if x.dtype != "bool" else "bool")
+    return g.Expand(g.constant(np.asarray(fill_value).astype(dtype), dtype), g.Shape(x))
 
 
-@operation
-def zeros_like(g: Builder, x: Value, *, dtype: Dtype = None) -> Value:
-    """Zeros in the shape of x."""
-    return filled(g, x, 0, dtype)
-
-
-@operation
-def ones_like(g: Builder, x: Value, *, dtype: Dtype = None) -> Value:
-    """Ones in the shape of x."""
-    return filled(g, x, 1, dtype)
-
-
-@operation
-def full_like(
-    g: Builder, x: Value, *, fill_value: Annotated[float, Field(description="The elements.")], dtype: Dtype = None
-) -> Value:
-    """One number in the shape of x."""
-    return filled(g, x, fill_value, dtype)
+FILL = {"fill_value": (Annotated[float, Field(description="The elements.")], ...)}
+add_row(__name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)})
+add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
+add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
 
 
 @operation
@@ -385,7 +361,6 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 """The sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_function, _text) in ROWS.items():
-    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, module=__name__))
+    add_row(__name__, _name, _function, _text)
 for _name, (_text, _arguments) in ACTIVATION_ROWS.items():
-    _function = partial(activated, _name)
-    LAYERS.row([f"ops.{_name}"], partial(made, f"ops.{_name}", _function, _text, _arguments, module=__name__))
+    add_row(__name__, _name, partial(activated, _name), _text, _arguments)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -11,39 +13,27 @@ from pydantic import Field
 from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
-from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary.layers.base import LAYERS, as_float, cast_to
+from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
+from graphspec.vocabulary.layers import spatial
+from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.layers.images import Resizing
 from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
-from graphspec.vocabulary.layers.spatial import (
-    DataFormat,
-    channels_first,
-    from_channels_first,
-    need_spatial,
-    of_rank,
-    window,
-)
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
 from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, Function, KeepDims, Operation, layer_class, operation
+from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation, operation_with
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
-EPSILON = 1e-7
-"""Keras's ``epsilon``."""
-Sizes = Annotated[
-    PositiveInt | tuple[PositiveInt, ...], FROM_LIST, Field(description="One integer, or one for each spatial axis.")
-]
-Steps = Annotated[
-    PositiveInt | tuple[PositiveInt, ...] | None,
-    FROM_LIST,
-    Field(description="The step of the window, one integer or one for each spatial axis; null for its size."),
-]
+EPSILON = 1e-7  # Keras's ``epsilon``
+Each = PositiveInt | tuple[PositiveInt, ...]
+_STEP = "The step of the window, one integer or one for each spatial axis"
+Sizes = Annotated[Each, FROM_LIST, Field(description="One integer, or one for each spatial axis.")]
+Steps = Annotated[Each | None, FROM_LIST, Field(description=f"{_STEP}; null for its size.")]
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
 ]
@@ -53,61 +43,35 @@ Classes = Annotated[PositiveInt, Field(description="The number of classes.")]
 Block = Annotated[PositiveInt, Field(description="The height and width of a block of pixels.")]
 
 
-def over_space(g: Builder, name: str, x: Value, data_format: DataFormat, **arguments: Any) -> Value:
-    """Emit the layer of this name, such as ``MaxPooling{}D``, for as many spatial axes as ``x`` has."""
-    rank = x.rank - 2
-    if not 1 <= rank <= 3:
-        text = f"needs (batch, 1 to 3 spatial axes, channels), got {show(x.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text)
-    given = {k: (v,) * rank if isinstance(v, int) else v for k, v in arguments.items()}
-    for key, sizes in given.items():
-        if isinstance(sizes, tuple) and len(sizes) != rank:
-            text = f"has {len(sizes)} sizes for {rank} spatial axes"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=key)
-    found: Value = of_rank(name, rank)(data_format=data_format, **given).lower(g, x)
-    return found
+def over_space(form: str, g: Builder, inputs: Value, *, data_format: DataFormat, **arguments: Any) -> Value:
+    """Emit the layer of this form, such as ``MaxPooling{}D``, for as many spatial axes as the input has."""
+    rank = inputs.rank - 2
+    need(1 <= rank <= 3, f"needs (batch, 1 to 3 spatial axes, channels), got {show(inputs.shape)}")
+    sizes = {k: (v,) * rank if isinstance(v, int) else v for k, v in arguments.items()}
+    for key, each in sizes.items():
+        fits = not isinstance(each, tuple) or len(each) == rank
+        need(fits, f"has {len(each or ())} sizes for {rank} spatial axes", code=Code.VALUE_NOT_ALLOWED, key=key)
+    pooled: Value = spatial.of_rank(form, rank)(data_format=data_format, **sizes).lower(g, inputs)
+    return pooled
 
 
-@operation
-def max_pool(
-    g: Builder,
-    inputs: Value,
-    *,
-    pool_size: Sizes,
-    strides: Steps = None,
-    padding: Padding = "valid",
-    data_format: DataFormat = None,
-) -> Value:
-    """The largest value of each window."""
-    arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "MaxPooling{}D", inputs, data_format, **arguments)
+_POOLED: dict[str, Any] = {
+    "pool_size": (Sizes, ...),
+    "strides": (Steps, None),
+    "padding": (Padding, "valid"),
+    "data_format": (DataFormat, None),
+}
+_ADAPTED: dict[str, Any] = {"output_size": (Sizes, ...), "data_format": (DataFormat, None)}
+POOLS = {
+    "max_pool": ("MaxPooling{}D", "The largest value of each window.", _POOLED),
+    "average_pool": ("AveragePooling{}D", "The mean of each window; padding does not count.", _POOLED),
+    "adaptive_max_pool": ("AdaptiveMaxPooling{}D", "The largest value of each of ``output_size`` windows.", _ADAPTED),
+    "adaptive_average_pool": ("AdaptiveAveragePooling{}D", "The mean of each of ``output_size`` windows.", _ADAPTED),
+}
+"""The layer of each operation, the sentence of the pages, and the arguments: a type and a default each."""
 
-
-@operation
-def average_pool(
-    g: Builder,
-    inputs: Value,
-    *,
-    pool_size: Sizes,
-    strides: Steps = None,
-    padding: Padding = "valid",
-    data_format: DataFormat = None,
-) -> Value:
-    """The mean of each window; padding does not count."""
-    arguments = {"pool_size": pool_size, "strides": strides, "padding": padding}
-    return over_space(g, "AveragePooling{}D", inputs, data_format, **arguments)
-
-
-@operation
-def adaptive_max_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
-    """The largest value of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveMaxPooling{}D", inputs, data_format, output_size=output_size)
-
-
-@operation
-def adaptive_average_pool(g: Builder, inputs: Value, *, output_size: Sizes, data_format: DataFormat = None) -> Value:
-    """The mean of each of ``output_size`` windows."""
-    return over_space(g, "AdaptiveAveragePooling{}D", inputs, data_format, output_size=output_size)
+for _name, (_form, _text, _arguments) in POOLS.items():
+    add_row(__name__, _name, partial(over_space, _form), _text, _arguments)
 
 
 def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value]:
@@ -121,11 +85,9 @@ def mean_and_variance(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Val
 def moments(g: Builder, x: Value, *, axes: Axes, keepdims: KeepDims = False) -> tuple[Value, Value]:
     """The mean and the variance over axes."""
     x, over = as_float(g, x), axes_of(axes, x)
-    mean, variance = mean_and_variance(g, x, over)
-    if keepdims:
-        return mean, variance
-    removed = g.constant(over)
-    return g.Squeeze(mean, removed), g.Squeeze(variance, removed)
+    both = mean_and_variance(g, x, over)
+    removed = None if keepdims else g.constant(over)
+    return both if removed is None else (g.Squeeze(both[0], removed), g.Squeeze(both[1], removed))
 
 
 @operation
@@ -152,8 +114,7 @@ def rms_normalization(
 ) -> Value:
     """``x / √(mean of x² + epsilon)`` over axes, times ``scale``."""
     x = as_float(g, x)
-    power = g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1)
-    y = x / g.Sqrt(power + epsilon)
+    y = x / g.Sqrt(g.ReduceMean(x * x, axes=tuple(axes_of(axis, x)), keepdims=1) + epsilon)
     return y if scale is None else y * as_float(g, scale)
 
 
@@ -175,8 +136,7 @@ def batch_normalization(
     after = list(range(1, x.rank - at))
 
     def vector(v: Value) -> Value:
-        if v.rank != 1:
-            raise ShapeError(Code.WRONG_RANK, f"needs vectors along axis {axis}, got {show(v.shape)}")
+        need(v.rank == 1, f"needs vectors along axis {axis}, got {show(v.shape)}")
         return g.Unsqueeze(as_float(g, v), g.constant(after)) if after else as_float(g, v)
 
     y = (x - vector(mean)) / g.Sqrt(vector(variance) + epsilon)
@@ -206,8 +166,7 @@ def normalize(
 
 def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
     """Emit 1 at each index and 0 elsewhere, float32; nothing at an index out of range, such as a negative one."""
-    if x.type.is_float or x.dtype == "bool":
-        raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {x.type}")
+    need_dtype(not x.type.is_float and x.dtype != "bool", f"needs integers, got {x.type}")
     x = cast_to(g, x, "int64")
     outside = x < 0
     return g.OneHot(g.Where(outside, g.constant(classes), x), g.constant(classes), g.constant([0.0, 1.0]), axis=axis)
@@ -222,8 +181,8 @@ def one_hot(g: Builder, x: Value, *, num_classes: Classes, axis: Axis = -1) -> V
 @operation
 def multi_hot(g: Builder, inputs: Value, *, num_classes: Classes, axis: Axis = -1) -> Value:
     """1 at each index of a row, 0 elsewhere, float32: (batch, n) → (batch, num_classes)."""
-    if inputs.rank != 2 or axis not in (-1, 1):
-        raise ShapeError(Code.WRONG_RANK, f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
+    fits = inputs.rank == 2 and axis in (-1, 1)
+    need(fits, f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
     return g.ReduceMax(hot(g, inputs, num_classes, -1), axes=(1,), keepdims=0)
 
 
@@ -269,8 +228,7 @@ def sparse_categorical_crossentropy(
     at = normalize_axis(axis, x.rank)
     if target.rank == x.rank and target.shape[-1] == 1:
         target = g.Squeeze(target, g.constant([target.rank - 1]))
-    chosen = hot(g, target, x.fixed(at), at)
-    weighted = chosen * log_probabilities(g, x, at, from_logits)
+    weighted = hot(g, target, x.fixed(at), at) * log_probabilities(g, x, at, from_logits)
     return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
@@ -291,117 +249,96 @@ def space_to_depth(g: Builder, x: Value, *, block_size: Block, data_format: Layo
     y = g.SpaceToDepth(channels_first(g, x, 2, data_format), blocksize=block_size)
     if data_format == "channels_last":
         return from_channels_first(g, y, data_format)
-    count = y.fixed(1)
-    order = np.arange(count).reshape(block_size**2, -1).T.reshape(-1)
+    order = np.arange(y.fixed(1)).reshape(block_size**2, -1).T.reshape(-1)
     return g.Gather(y, g.constant(order), axis=1)
 
 
 # Convolutions and attention of ``keras.ops``: kernels are inputs, such as a Parameter times a mask.
-Strides = Annotated[
-    PositiveInt | tuple[PositiveInt, ...],
-    FROM_LIST,
-    Field(description="The step of the window, one integer or one for each spatial axis."),
-]
-Dilations = Annotated[
-    PositiveInt | tuple[PositiveInt, ...],
-    FROM_LIST,
-    Field(description="The distance between the window's elements, one integer or one for each spatial axis."),
-]
+_GAP = "The distance between the window's elements, one integer or one for each spatial axis."
+Strides = Annotated[Each, FROM_LIST, Field(description=f"{_STEP}.")]
+Dilations = Annotated[Each, FROM_LIST, Field(description=_GAP)]
+WINDOW_ARGUMENTS: dict[str, Any] = {
+    "strides": (Strides, 1),
+    "padding": (Padding, "valid"),
+    "data_format": (DataFormat, None),
+    "dilation_rate": (Dilations, 1),
+}
 
 
 def _spatial(x: Value, kernel: Value) -> int:
     """Return the number of spatial axes."""
     rank = x.rank - 2
-    if not 1 <= rank <= 3 or kernel.rank != x.rank or has_rows(kernel.shape):
-        text = "needs (batch, 1 to 3 spatial axes, channels) and a kernel (size, …, channels, filters) without a batch axis"
-        raise ShapeError(Code.WRONG_RANK, f"{text}, got {show(x.shape)} and {show(kernel.shape)}")
+    text = "needs (batch, 1 to 3 spatial axes, channels) and a kernel (size, …, channels, filters) without a batch axis"
+    fits = 1 <= rank <= 3 and kernel.rank == x.rank and not has_rows(kernel.shape)
+    need(fits, f"{text}, got {show(x.shape)} and {show(kernel.shape)}")
     return rank
 
 
 def _each(sizes: int | tuple[int, ...], rank: int, key: str) -> tuple[int, ...]:
     """Return one number for each spatial axis."""
-    found = (sizes,) * rank if isinstance(sizes, int) else sizes
-    need(len(found) == rank, f"has {len(found)} numbers for {rank} spatial axes", code=Code.VALUE_NOT_ALLOWED, key=key)
-    return found
+    listed = (sizes,) * rank if isinstance(sizes, int) else sizes
+    text = f"has {len(listed)} numbers for {rank} spatial axes"
+    need(len(listed) == rank, text, code=Code.VALUE_NOT_ALLOWED, key=key)
+    return listed
 
 
 def _convolved(
     g: Builder,
     x: Value,
     kernel: Value,
-    steps: int | tuple[int, ...],
-    padding: str,
-    dilation: int | tuple[int, ...],
     *,
-    by_channel: bool = False,
+    by_channel: bool,
+    strides: int | tuple[int, ...] = 1,
+    padding: str = "valid",
+    dilation_rate: int | tuple[int, ...] = 1,
 ) -> Value:
     """Emit the convolution of the channels-first ``x`` with a kernel of Keras's layout."""
     rank = _spatial(x, kernel)
-    strides, dilations = _each(steps, rank, "strides"), _each(dilation, rank, "dilation_rate")
+    steps, dilations = _each(strides, rank, "strides"), _each(dilation_rate, rank, "dilation_rate")
     channels, size = x.fixed(1), tuple(kernel.fixed(k) for k in range(rank))
     into, out = kernel.fixed(rank), kernel.fixed(rank + 1)
     turned = g.transpose(as_float(g, kernel), [rank + 1, rank, *range(rank)])
     fits = channels == into if by_channel else channels % into == 0 and out % (channels // into) == 0
-    need(fits, f"has a kernel for {into} channels, but {channels} channels", code=Code.SIZES_DO_NOT_FIT)
+    need_sizes(fits, f"has a kernel for {into} channels, but {channels} channels")
     if by_channel:  # (multiplier, channels, k…) → (channels · multiplier, 1, k…)
         turned = g.reshape(g.transpose(turned, [1, 0, *range(2, rank + 2)]), [into * out, 1, *size])
-    pads = window(x, size, strides, padding, dilations, key="strides")
-    attributes = {"kernel_shape": size, "strides": strides, "dilations": dilations, **pads}
+    pads = window(x, size, steps, padding, dilations, key="strides")
+    attributes = {"kernel_shape": size, "strides": steps, "dilations": dilations, **pads}
     return g.Conv(x, turned, group=channels if by_channel else channels // into, **attributes)
 
 
-@operation
-def conv(
-    g: Builder,
-    inputs: Value,
-    kernel: Value,
-    *,
-    strides: Strides = 1,
-    padding: Padding = "valid",
-    data_format: DataFormat = None,
-    dilation_rate: Dilations = 1,
-) -> Value:
+@operation_with(WINDOW_ARGUMENTS)
+def conv(g: Builder, inputs: Value, kernel: Value, *, data_format: DataFormat = None, **how: Any) -> Value:
     """The convolution with a kernel (size, …, channels / groups, filters), which is an input."""
-    rank = _spatial(inputs, kernel)
-    x = channels_first(g, as_float(g, inputs), rank, data_format)
-    return from_channels_first(g, _convolved(g, x, kernel, strides, padding, dilation_rate), data_format)
+    x = channels_first(g, as_float(g, inputs), _spatial(inputs, kernel), data_format)
+    return from_channels_first(g, _convolved(g, x, kernel, by_channel=False, **how), data_format)
 
 
-@operation
-def depthwise_conv(
-    g: Builder,
-    inputs: Value,
-    kernel: Value,
-    *,
-    strides: Strides = 1,
-    padding: Padding = "valid",
-    data_format: DataFormat = None,
-    dilation_rate: Dilations = 1,
-) -> Value:
+@operation_with(WINDOW_ARGUMENTS)
+def depthwise_conv(g: Builder, inputs: Value, kernel: Value, *, data_format: DataFormat = None, **how: Any) -> Value:
     """A convolution of each channel with kernels of its own: (size, …, channels, multiplier)."""
-    rank = _spatial(inputs, kernel)
-    x = channels_first(g, as_float(g, inputs), rank, data_format)
-    found = _convolved(g, x, kernel, strides, padding, dilation_rate, by_channel=True)
-    return from_channels_first(g, found, data_format)
+    x = channels_first(g, as_float(g, inputs), _spatial(inputs, kernel), data_format)
+    return from_channels_first(g, _convolved(g, x, kernel, by_channel=True, **how), data_format)
 
 
-@operation
+@operation_with(WINDOW_ARGUMENTS)
 def separable_conv(
     g: Builder,
     inputs: Value,
     depthwise_kernel: Value,
     pointwise_kernel: Value,
     *,
-    strides: Strides = 1,
-    padding: Padding = "valid",
     data_format: DataFormat = None,
-    dilation_rate: Dilations = 1,
+    **how: Any,
 ) -> Value:
     """A depthwise convolution, then one with a kernel of size 1, which mixes the channels."""
-    rank = _spatial(inputs, depthwise_kernel)
-    x = channels_first(g, as_float(g, inputs), rank, data_format)
-    each = _convolved(g, x, depthwise_kernel, strides, padding, dilation_rate, by_channel=True)
-    return from_channels_first(g, _convolved(g, each, pointwise_kernel, 1, "valid", 1), data_format)
+    x = channels_first(g, as_float(g, inputs), _spatial(inputs, depthwise_kernel), data_format)
+    apart = _convolved(g, x, depthwise_kernel, by_channel=True, **how)
+    return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
+
+
+_ADDED = Field(description="Added to the size of the output; null for Keras's size.")
+OutputPadding = Annotated[Natural | tuple[Natural, ...] | None, FROM_LIST, _ADDED]
 
 
 @operation
@@ -412,21 +349,16 @@ def conv_transpose(
     *,
     strides: Strides = 1,
     padding: Padding = "valid",
-    output_padding: Annotated[
-        Natural | tuple[Natural, ...] | None,
-        FROM_LIST,
-        Field(description="Added to the size of the output; null for Keras's size."),
-    ] = None,
+    output_padding: OutputPadding = None,
     data_format: DataFormat = None,
     dilation_rate: Dilations = 1,
 ) -> Value:
     """The transposed convolution with a kernel (size, …, filters, channels), which is an input."""
     rank = _spatial(inputs, kernel)
     x = channels_first(g, as_float(g, inputs), rank, data_format)
-    channels = x.fixed(1)
-    fits = kernel.fixed(rank + 1) == channels
-    need(fits, f"has a kernel for {kernel.fixed(rank + 1)} channels, but {channels}", code=Code.SIZES_DO_NOT_FIT)
-    layer = of_rank("Conv{}DTranspose", rank)(
+    channels, into = x.fixed(1), kernel.fixed(rank + 1)
+    need_sizes(into == channels, f"has a kernel for {into} channels, but {channels}")
+    layer = spatial.of_rank("Conv{}DTranspose", rank)(
         filters=kernel.fixed(rank),
         kernel_size=tuple(kernel.fixed(k) for k in range(rank)),
         strides=_each(strides, rank, "strides"),
@@ -458,7 +390,7 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
     for X in (q, k, v):
         need(X.rank == 4, f"needs (batch, steps, heads, depth), got {show(X.shape)}")
     heads, shared = q.fixed(2), k.fixed(2)
-    need(heads % shared == 0, f"cannot share {shared} heads among {heads}", code=Code.SIZES_DO_NOT_FIT)
+    need_sizes(heads % shared == 0, f"cannot share {shared} heads among {heads}")
     if heads != shared:  # grouped queries: each key serves several heads
         places = g.constant([head * shared // heads for head in range(heads)])
         k, v = g.Gather(k, places, axis=2), g.Gather(v, places, axis=2)
@@ -488,24 +420,20 @@ Stride = Annotated[PositiveInt, Field(description="The elements from one sequenc
 @operation
 def in_top_k(g: Builder, targets: Value, predictions: Value, *, k: Count) -> Value:
     """Whether fewer than ``k`` predictions of a row are larger than its target's, bool; not if there is no such class."""
-    if targets.rank != 1 or predictions.rank != 2 or targets.type.is_float:
-        text = f"needs integers (batch,) and predictions (batch, classes), got {targets.type} and {predictions.type}"
-        raise ShapeError(Code.WRONG_RANK, text)
+    fits = targets.rank == 1 and predictions.rank == 2 and not targets.type.is_float
+    need(fits, f"needs integers (batch,) and predictions (batch, classes), got {targets.type} and {predictions.type}")
     classes = g.constant(np.arange(predictions.fixed(1)))
     own = g.Equal(g.Unsqueeze(cast_to(g, targets, "int64"), g.constant([1])), classes)
     x = as_float(g, predictions)
     score = g.ReduceSum(g.Where(own, x, g.constant(0.0)), g.constant([1]), keepdims=1)
-    counts = (g.ReduceSum(cast_to(g, found, "int64"), g.constant([1]), keepdims=0) for found in (own, x > score))
-    there, larger = counts
+    there, larger = (g.ReduceSum(cast_to(g, X, "int64"), g.constant([1]), keepdims=0) for X in (own, x > score))
     return (there > 0) & (larger < k)
 
 
 def frames(g: Builder, x: Value, length: int, stride: int) -> Value:
     """Emit the sequences of the last axis (…, sequences, length)."""
-    size = x.fixed(-1)
-    if size < length:
-        text = f"cannot take sequences of {length} elements from {show(x.shape)}"
-        raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="sequence_length")
+    size, text = x.fixed(-1), f"cannot take sequences of {length} elements from {show(x.shape)}"
+    need(size >= length, text, code=Code.WINDOW_TOO_LARGE, key="sequence_length")
     starts = np.arange(0, size - length + 1, stride)
     return g.Gather(x, g.constant(starts[:, None] + np.arange(length)), axis=x.rank - 1)
 
@@ -532,12 +460,11 @@ def stft(
     ] = True,
 ) -> tuple[Value, Value]:
     """The Fourier transform of frames of the last axis: real and imaginary parts (…, frames, fft_length // 2 + 1)."""
-    if fft_length < sequence_length:
-        text = f"has fft_length {fft_length} below its sequence_length {sequence_length}"
-        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key="fft_length")
-    if isinstance(window, tuple) and len(window) != sequence_length:
+    text = f"has fft_length {fft_length} below its sequence_length {sequence_length}"
+    need(fft_length >= sequence_length, text, code=Code.VALUE_NOT_ALLOWED, key="fft_length")
+    if isinstance(window, tuple):
         text = f"has a window of {len(window)} numbers for sequences of {sequence_length}"
-        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="window")
+        need(len(window) == sequence_length, text, code=Code.SIZES_DO_NOT_FIT, key="window")
     x = as_float(g, x)
     if center:
         pads = [0] * (x.rank - 1) + [fft_length // 2]
@@ -557,15 +484,8 @@ Border = Annotated[Natural | None, Field(description="The rows or columns on thi
 Target = Annotated[Natural | None, Field(description="The size afterwards; null: what the borders leave.")]
 
 
-Given = tuple[int | None, int | None, int | None]
-"""The first border, the second one and the target, of which two are given."""
-
-
-def image(function: Function) -> type[Operation]:
-    """Make a layer from a function and register it under ``ops.image.<its name>`` (a decorator)."""
-    made = layer_class(f"ops.image.{function.__name__}", function)
-    LAYERS.add(made.__name__)(made)
-    return made
+image = operation_with({}, "ops.image.")
+"""Make a layer from a function and register it under ``ops.image.<its name>`` (a decorator)."""
 
 
 @image
@@ -579,89 +499,59 @@ def resize(
     data_format: DataFormat = None,
 ) -> Value:
     """Images of another size, as the layer Resizing."""
-    layer = Resizing(
-        height=size[0], width=size[1], interpolation=interpolation, antialias=antialias, data_format=data_format
-    )
-    return layer.lower(g, images)
+    how: dict[str, Any] = {"interpolation": interpolation, "antialias": antialias, "data_format": data_format}
+    return Resizing(height=size[0], width=size[1], **how).lower(g, images)
 
 
 @image
 def rgb_to_grayscale(g: Builder, images: Value, *, data_format: DataFormat = None) -> Value:
     """``0.2989 · red + 0.587 · green + 0.114 · blue``, one channel."""
-    need_spatial(images, 2, data_format)
+    spatial.need_spatial(images, 2, data_format)
     axis = 1 if data_format == "channels_first" else 3
-    if images.fixed(axis) != 3:
-        raise ShapeError(Code.SIZES_DO_NOT_FIT, f"needs 3 channels, got {images.fixed(axis)}", key="data_format")
+    channels = images.fixed(axis)
+    need(channels == 3, f"needs 3 channels, got {channels}", code=Code.SIZES_DO_NOT_FIT, key="data_format")
     weights = g.constant([0.2989, 0.587, 0.114] if axis == 3 else [[[0.2989]], [[0.587]], [[0.114]]])
     return g.ReduceSum(as_float(g, images) * weights, g.constant([axis]), keepdims=1)
 
 
-def borders(
-    size: int, before: int | None, after: int | None, target: int | None, sign: int, key: str
-) -> tuple[int, int]:
-    """Return both borders of an axis, of which two of three numbers are given; ``sign`` is -1 for cropping."""
-    if sum(number is not None for number in (before, after, target)) != 2:
-        text = f"needs two of the three numbers of the {key}: both borders, or one and target_{key}"
-        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
+def borders(size: int, numbers: Sequence[int | None], sign: int, axis: str) -> tuple[int, int]:
+    """Return both borders of an axis, of which two of three ``numbers`` are given: these and the size afterwards.
+
+    ``sign`` is -1 for cropping.
+    """
+    text = f"needs two of the three numbers of the {axis}: both borders, or one and target_{axis}"
+    need(sum(n is not None for n in numbers) == 2, text, code=Code.VALUE_NOT_ALLOWED, key=f"target_{axis}")
+    before, after, target = numbers
     more = 0 if target is None else sign * (target - size)
-    found = (more - (after or 0) if before is None else before, more - (before or 0) if after is None else after)
-    if min(found) < 0:
-        text = f"needs borders {found[0]} and {found[1]} of the {key}, and no border is negative"
-        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, key=f"target_{key}")
-    return found
+    both = (more - (after or 0) if before is None else before, more - (before or 0) if after is None else after)
+    text = f"needs borders {both[0]} and {both[1]} of the {axis}, and no border is negative"
+    need(min(both) >= 0, text, code=Code.VALUE_NOT_ALLOWED, key=f"target_{axis}")
+    return both
 
 
-def _bordered(
-    g: Builder,
-    images: Value,
-    rows: Given,
-    columns: Given,
-    form: DataFormat,
-    sign: int,
-) -> Value:
-    need_spatial(images, 2, form)
-    first = 2 if form == "channels_first" else 1
+def bordered(word: str, g: Builder, images: Value, *, data_format: DataFormat, **numbers: int | None) -> Value:
+    """Emit images with more rows and columns (``padding``), or fewer (``cropping``)."""
+    spatial.need_spatial(images, 2, data_format)
+    first, sign = 2 if data_format == "channels_first" else 1, 1 if word == "padding" else -1
+    sides = (first, "height", "top", "bottom"), (first + 1, "width", "left", "right")
     pairs = [
-        borders(images.fixed(axis), *numbers, sign, key)
-        for axis, numbers, key in ((first, rows, "height"), (first + 1, columns, "width"))
+        borders(
+            images.fixed(k), [numbers[f"{a}_{word}"], numbers[f"{b}_{word}"], numbers[f"target_{axis}"]], sign, axis
+        )
+        for k, axis, a, b in sides
     ]
-    return pad_or_crop(g, images, pairs, form, sign)
+    return pad_or_crop(g, images, pairs, data_format, sign)
 
 
-@image
-def pad_images(  # noqa: PLR0913 (Keras's arguments)
-    g: Builder,
-    images: Value,
-    *,
-    top_padding: Border = None,
-    left_padding: Border = None,
-    bottom_padding: Border = None,
-    right_padding: Border = None,
-    target_height: Target = None,
-    target_width: Target = None,
-    data_format: DataFormat = None,
-) -> Value:
-    """Images with zeros around them; of each axis, two of both borders and the target are given."""
-    rows, columns = (top_padding, bottom_padding, target_height), (left_padding, right_padding, target_width)
-    return _bordered(g, images, rows, columns, data_format, 1)
-
-
-@image
-def crop_images(  # noqa: PLR0913 (Keras's arguments)
-    g: Builder,
-    images: Value,
-    *,
-    top_cropping: Border = None,
-    left_cropping: Border = None,
-    bottom_cropping: Border = None,
-    right_cropping: Border = None,
-    target_height: Target = None,
-    target_width: Target = None,
-    data_format: DataFormat = None,
-) -> Value:
-    """Images without their borders; of each axis, two of both borders and the target are given."""
-    rows, columns = (top_cropping, bottom_cropping, target_height), (left_cropping, right_cropping, target_width)
-    return _bordered(g, images, rows, columns, data_format, -1)
+BORDERS = {
+    "pad_images": ("padding", "Images with zeros around them"),
+    "crop_images": ("cropping", "Images without their borders"),
+}
+for _name, (_word, _text) in BORDERS.items():
+    _arguments = {f"{side}_{_word}": (Border, None) for side in ("top", "left", "bottom", "right")}
+    _arguments |= {"target_height": (Target, None), "target_width": (Target, None), "data_format": (DataFormat, None)}
+    _text += "; of each axis, two of both borders and the target are given."
+    add_row(__name__, f"image.{_name}", partial(bordered, _word), _text, _arguments)
 
 
 @image
@@ -678,7 +568,7 @@ def extract_patches(
     data_format: DataFormat = None,
 ) -> Value:
     """Patches as channels: (batch, h, w, c) → (batch, h′, w′, height · width · c), pixel by pixel."""
-    need_spatial(images, 2, data_format)
+    spatial.need_spatial(images, 2, data_format)
     first = data_format == "channels_first"
     x = g.transpose(images, [0, 2, 3, 1]) if first else images
     steps = size if strides is None else strides
@@ -688,15 +578,14 @@ def extract_patches(
         more = max((-(-whole // steps[axis]) - 1) * steps[axis] + extent - whole, 0) if padding == "same" else 0
         borders_of.append((more // 2, more - more // 2))
         starts = np.arange(0, whole + more - extent + 1, steps[axis])
-        if not len(starts):
-            text = f"cannot take patches of {extent} pixels from {whole}"
-            raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="size")
+        text = f"cannot take patches of {extent} pixels from {whole}"
+        need(len(starts) > 0, text, code=Code.WINDOW_TOO_LARGE, key="size")
         places.append(starts[:, None] + np.arange(size[axis]) * dilation_rate[axis])
     padded = pad_or_crop(g, x, borders_of, None, 1) if any(map(any, borders_of)) else x
     rows, columns = places
     width = padded.fixed(2)
     at = rows[:, None, :, None] * width + columns[None, :, None, :]  # h′, w′, height, width
     flat = g.reshape(padded, [g.size(padded, 0), padded.fixed(1) * width, padded.fixed(3)])
-    found = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
-    y = g.reshape(found, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
+    gathered = g.Gather(flat, g.constant(at.reshape(len(rows), len(columns), -1)), axis=1)
+    y = g.reshape(gathered, [g.size(padded, 0), len(rows), len(columns), size[0] * size[1] * padded.fixed(3)])
     return g.transpose(y, [0, 3, 1, 2]) if first else y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from types import UnionType
@@ -15,7 +14,7 @@ from graphspec.base.config import FROM_LIST
 from graphspec.graph.kernels.context import need
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import REQUIRED, declared_attributes
-from graphspec.vocabulary.operations.base import Operation
+from graphspec.vocabulary.operations.base import Operation, arity_of, inputs_of
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -57,16 +56,15 @@ def make(name: str) -> type[Operation] | None:
     made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
     made.function = staticmethod(partial(emit, op.__name__))
     made.signed_by = staticmethod(_signature(op))
-    made.arity = _arity(op)
+    made.arity = arity_of(inputs_of(_signature(op)))
     made.takes_strings = op.takes_texts
     return made
 
 
 def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Value | tuple[Value, ...]:
-    """Emit one operator. Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
+    """Emit one operator, except for what would train in the exported file too.
 
-    Raises:
-        ShapeError: the operator would train in the exported file too.
+    Its ``infer`` refuses what does not go together: another error than ShapeError is a fault of ours.
     """
     if name == "BatchNormalization" and attributes["training_mode"]:
         learnt = all(X is not None and X.kind == "param" for X in inputs[3:5])
@@ -74,35 +72,23 @@ def emit(name: str, g: Builder, *inputs: Value | None, **attributes: Any) -> Val
             "needs a Parameter for the mean and one for the variance, which training moves, if it has training_mode 1"
         )
         need(learnt, text, code=Code.VALUE_NOT_ALLOWED, hint="or use the layer BatchNormalization", key="training_mode")
-    found: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
-    return found
+    outputs: Value | tuple[Value, ...] = g.emit(name, inputs, attributes)
+    return outputs
 
 
 def _signature(op: type[Op]) -> Callable[..., Any]:
     """Return the function whose parameters behind the first one are the inputs: ``infer`` may share one for all arities."""
-    if not _variadic(op.infer) or not op.has_kernel:
-        return op.infer
-    own = partial(op.bind, None)
-    return op.infer if _variadic(own) else own
-
-
-def _variadic(function: Callable[..., Any]) -> bool:
-    return any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
-
-
-def _arity(op: type[Op]) -> tuple[int, int | None]:
-    """Return the least and the largest number of inputs of an operator."""
-    _, *inputs = inspect.signature(_signature(op)).parameters.values()
-    needed = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in inputs)
-    return max(needed, 1), None if any(p.kind is p.VAR_POSITIONAL for p in inputs) else len(inputs)
+    is_shared = op.has_kernel and arity_of(inputs_of(op.infer))[1] is None
+    own = partial(op.bind, None) if is_shared else op.infer
+    return op.infer if arity_of(inputs_of(own))[1] is None else own
 
 
 def _argument(kind: Any) -> Any:
     """Return the type of an attribute as one of an argument: a sequence is a tuple, made from a list."""
     parts = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     lists = [part for part in parts if get_origin(part) is Sequence]
-    found: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
-    return Annotated[found, FROM_LIST] if lists else found
+    union: Any = Union[tuple(tuple[get_args(p)[0], ...] if p in lists else p for p in parts)]  # type: ignore[misc] # noqa: UP007
+    return Annotated[union, FROM_LIST] if lists else union
 
 
 def _plain(default: Any) -> Any:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from graphspec.base.budget import demand
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary.layers.base import LAYERS
-from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, layer_class, number, operation, promoted
+from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.operations.along_axes import axes_of, placed
+from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -93,9 +95,8 @@ def moveaxis(
 ) -> Value:
     """X with axes at other places; the others keep their order."""
     before, after = axes_of(source, x), axes_of(destination, x)
-    need(
-        len(before) == len(after) == len(set(before)) == len(set(after)), "needs one place for each axis", key="source"
-    )
+    fits = len(before) == len(after) == len(set(before)) == len(set(after))
+    need(fits, "needs one place for each axis", key="source")
     order = [k for k in range(x.rank) if k not in before]
     for place, axis in sorted(zip(after, before, strict=True)):
         order.insert(place, axis)
@@ -124,16 +125,12 @@ def reversed_on(g: Builder, X: Value, axes: list[int]) -> Value:
     return g.Slice(X, first, last, g.constant(axes), step) if axes else X
 
 
-@operation
-def fliplr(g: Builder, x: Value) -> Value:
-    """X with the elements of axis 1 in reverse order."""
-    return reversed_on(g, x, axes_of(1, x))
+def _turned(axis: int, g: Builder, x: Value) -> Value:
+    return reversed_on(g, x, axes_of(axis, x))
 
 
-@operation
-def flipud(g: Builder, x: Value) -> Value:
-    """X with the elements of axis 0, the batch, in reverse order."""
-    return reversed_on(g, x, axes_of(0, x))
+add_row(__name__, "fliplr", partial(_turned, 1), "X with the elements of axis 1 in reverse order.")
+add_row(__name__, "flipud", partial(_turned, 0), "X with the elements of axis 0, the batch, in reverse order.")
 
 
 @operation
@@ -189,9 +186,7 @@ def repeat(
     axis: AxisOrNone = None,
 ) -> Value:
     """X with each element repeated along an axis."""
-    if axis is None:
-        x, axis = g.reshape(x, [-1]), 0
-    at = normalize_axis(axis, x.rank)
+    x, at = placed(g, x, axis)
     counts = [repeats if k == at + 1 else 1 for k in range(x.rank + 1)]
     wide = g.Tile(g.Unsqueeze(x, g.constant([at + 1])), g.constant(counts))
     sizes = [g.size(x, k) for k in range(x.rank)]
@@ -214,9 +209,8 @@ def pad(
 ) -> Value:
     """X with more elements before and behind each axis."""
     pairs = _pairs(pad_width, x.rank)
-    need(
-        all(n >= 0 for pair in pairs for n in pair), "cannot cut elements", code=Code.VALUE_NOT_ALLOWED, key="pad_width"
-    )
+    fits = all(n >= 0 for pair in pairs for n in pair)
+    need(fits, "cannot cut elements", code=Code.VALUE_NOT_ALLOWED, key="pad_width")
     pads = g.constant([pair[0] for pair in pairs] + [pair[1] for pair in pairs])
     if mode == "reflect" or mode == "edge":
         return g.Pad(x, pads, mode=mode)
@@ -231,8 +225,8 @@ def _pairs(width: int | tuple[int | tuple[int, ...], ...], rank: int) -> list[tu
     if len(width) == 2 and all(isinstance(each, int) for each in width):
         pairs = [(int(width[0]), int(width[1]))]  # type: ignore[arg-type]
     pairs = pairs * rank if len(pairs) == 1 else pairs
-    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
-        raise ShapeError(Code.WRONG_RANK, f"needs {rank} pairs, one for each axis", key="pad_width")
+    fits = len(pairs) == rank and all(len(pair) == 2 for pair in pairs)
+    need(fits, f"needs {rank} pairs, one for each axis", key="pad_width")
     return [(int(pair[0]), int(pair[1])) for pair in pairs]
 
 
@@ -294,8 +288,8 @@ def split(
         ends = [*(min(k if k >= 0 else max(size + k, 0), size) for k in indices_or_sections), size]
         need(ends == sorted(ends), "needs ascending places", code=Code.VALUE_NOT_ALLOWED, key="indices_or_sections")
         parts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    found = g.Split(x, g.constant(parts), axis=at)
-    return tuple(found) if isinstance(found, tuple | list) else (found,)
+    pieces = g.Split(x, g.constant(parts), axis=at)
+    return tuple(pieces) if isinstance(pieces, tuple | list) else (pieces,)
 
 
 @operation
@@ -317,21 +311,15 @@ def unstack(
 Diagonal = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
 
 
-def _triangle(g: Builder, x: Value, k: int, upper: int) -> Value:
+def _triangle(upper: int, g: Builder, x: Value, *, k: int) -> Value:
     x = x if x.dtype == "bool" else number(g, x)
     return g.Trilu(x, g.constant(k), upper=upper)
 
 
-@operation
-def tril(g: Builder, x: Value, *, k: Diagonal = 0) -> Value:
-    """The lower triangle of the matrices on the last two axes, up to diagonal ``k``; 0 elsewhere."""
-    return _triangle(g, x, k, 0)
-
-
-@operation
-def triu(g: Builder, x: Value, *, k: Diagonal = 0) -> Value:
-    """The upper triangle of the matrices on the last two axes, from diagonal ``k`` on; 0 elsewhere."""
-    return _triangle(g, x, k, 1)
+for _name, _upper, _word in (("tril", 0, "lower"), ("triu", 1, "upper")):
+    _which = "from diagonal ``k`` on" if _upper else "up to diagonal ``k``"
+    _text = f"The {_word} triangle of the matrices on the last two axes, {_which}; 0 elsewhere."
+    add_row(__name__, _name, partial(_triangle, _upper), _text, {"k": (Diagonal, 0)})
 
 
 # A part of a tensor, as Python writes it: ``x[:, 0]``.
@@ -343,21 +331,15 @@ _EXAMPLE = 'write it as Python does, in quotes: `key: "[:, 0]"`, `"[:, 1:-1]"`, 
 
 
 def parts_of(key: str) -> list[Part]:
-    """Return the parts of a key, such as ``[:, 0]``.
-
-    Raises:
-        ValueError: it is no key.
-    """
+    """Return the parts of a key, such as ``[:, 0]``; raise ValueError if it is none."""
     text = key.strip()
-    if not (text.startswith("[") and text.endswith("]")):
-        raise ValueError("has no brackets")
+    demand(text.startswith("[") and text.endswith("]"), "has no brackets")
     written = [part.strip() for part in text[1:-1].split(",")]
     if written[-1] == "" and len(written) > 1:  # `[0,]`
         written.pop()
-    found = [_part(part) for part in written]
-    if found.count("...") > 1:
-        raise ValueError("has `...` twice")
-    return found
+    parts = [_part(part) for part in written]
+    demand(parts.count("...") <= 1, "has `...` twice")
+    return parts
 
 
 def _part(text: str) -> Part:
@@ -370,14 +352,13 @@ def _part(text: str) -> Part:
     if (match := _SLICE.fullmatch(text)) is None:
         raise ValueError(f"has the part '{text}', which is no integer, slice, `...` or `None`")
     start, stop, step = (None if end is None else _bounded(end) for end in match.groups())
-    if step == 0:
-        raise ValueError("has a slice with the step 0")
+    demand(step != 0, "has a slice with the step 0")
     return slice(start, stop, step)
 
 
 def _bounded(text: str) -> int:
-    if abs(number := int(text)) > MAX_SIZE:
-        raise ValueError(f"has {number:,}, which no axis is as long as")
+    number = int(text)
+    demand(abs(number) <= MAX_SIZE, f"has {number:,}, which no axis is as long as")
     return number
 
 
@@ -404,26 +385,21 @@ def get_item(g: Builder, x: Value, *, key: Key) -> Value:
 
     The first part is for the batch, so most keys begin with ``:``. Slices may have steps, also negative ones.
     """
-    parts = _for_axes(parts_of(key), x)
-    axis, out_axis = 0, 0
+    axis = 0
     removed: list[int] = []
     added: list[int] = []
     slices: list[tuple[int, slice]] = []
-    for part in parts:
+    for part in _for_axes(parts_of(key), x):
         if part is None:
-            added.append(out_axis)
-            out_axis += 1
+            added.append(axis - len(removed) + len(added))
             continue
         if isinstance(part, int):
-            size = x.shape[axis]
-            if isinstance(size, int) and not -size <= part < size:
-                text = f"has no element {part} along axis {axis} of {show(x.shape)}"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="key")
+            size, text = x.shape[axis], f"has no element {part} along axis {axis} of {show(x.shape)}"
+            need(not isinstance(size, int) or -size <= part < size, text, code=Code.SIZES_DO_NOT_FIT, key="key")
             removed.append(axis)
             slices.append((axis, slice(part, part + 1 if part != -1 else None)))
         else:
             assert isinstance(part, slice)
-            out_axis += 1
             if part != slice(None) and part != slice(None, None, 1):
                 slices.append((axis, part))
         axis += 1
@@ -434,35 +410,23 @@ def get_item(g: Builder, x: Value, *, key: Key) -> Value:
 
 def _for_axes(parts: Sequence[Part], x: Value) -> list[Part]:
     """Return a part for each axis of ``x``: ``...`` and what is missing at the end are ``:``."""
-    given = sum(part is not None and part != "..." for part in parts)
-    if given > x.rank:
-        text = f"has {given} parts for the {x.rank} axes of {show(x.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint="the first part is for the batch", key="key")
-    rest: list[Part] = [slice(None)] * (x.rank - given)
-    if "..." not in parts:
-        return [*parts, *rest]
-    at = parts.index("...")
-    return [*parts[:at], *rest, *parts[at + 1 :]]
+    count = sum(part is not None and part != "..." for part in parts)
+    text, hint = f"has {count} parts for the {x.rank} axes of {show(x.shape)}", "the first part is for the batch"
+    need(count <= x.rank, text, hint=hint, key="key")
+    at = parts.index("...") if "..." in parts else len(parts)
+    return [*parts[:at], *([slice(None)] * (x.rank - count)), *parts[at + 1 :]]
 
 
 def _sliced(g: Builder, x: Value, slices: Sequence[tuple[int, slice]]) -> Value:
     """Emit one Slice for all axes. Its ends are clamped, as Python's."""
     if not slices:
         return x
-    axes = [axis for axis, _ in slices]
-    steps = [part.step or 1 for _, part in slices]
-    far = MAX_SIZE
-    starts = [
-        (0 if step > 0 else far) if part.start is None else part.start
-        for (_, part), step in zip(slices, steps, strict=True)
-    ]
-    ends = [
-        (far if step > 0 else -far - 1) if part.stop is None else part.stop
-        for (_, part), step in zip(slices, steps, strict=True)
-    ]
-    if all(step == 1 for step in steps):
-        return g.Slice(x, g.constant(starts), g.constant(ends), g.constant(axes))
-    return g.Slice(x, g.constant(starts), g.constant(ends), g.constant(axes), g.constant(steps))
+    axes, steps = [axis for axis, _ in slices], [part.step or 1 for _, part in slices]
+    whole = [(0, MAX_SIZE) if step > 0 else (MAX_SIZE, -MAX_SIZE - 1) for step in steps]
+    starts = [first if part.start is None else part.start for (_, part), (first, _) in zip(slices, whole, strict=True)]
+    ends = [last if part.stop is None else part.stop for (_, part), (_, last) in zip(slices, whole, strict=True)]
+    columns = [starts, ends, axes] if all(step == 1 for step in steps) else [starts, ends, axes, steps]
+    return g.Slice(x, *map(g.constant, columns))
 
 
-GetItem = LAYERS.add("GetItem")(layer_class("GetItem", get_item))
+GetItem = LAYERS.add("GetItem")(base.layer_class("GetItem", get_item))

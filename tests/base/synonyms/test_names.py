@@ -7,7 +7,7 @@ import re
 import pytest
 
 from graphspec.base.config import Config, Registry
-from graphspec.base.synonyms.names import NAMES, fold, synonym
+from graphspec.base.synonyms.names import fold, synonym, tables_of
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.activations import ACTIVATIONS
@@ -15,6 +15,7 @@ from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
 
+NAMES = {kind: table for kind, table in tables_of("names").items() if kind != "otherwise"}
 ALL = sorted({name for registry in REGISTRIES.values() for name in registry.names()})
 OTHER_WORDS = {"NAME", "PyTorch", "NaN", "PR"}
 

@@ -15,7 +15,7 @@ from counting import assert_linear
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.base.rendering import render, render_json
+from graphspec.base.errors import render, render_json
 from graphspec.language.read import read
 from graphspec.vocabulary.layers import LAYERS
 

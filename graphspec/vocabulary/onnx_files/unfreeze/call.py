@@ -52,11 +52,7 @@ def part_of(node: Any) -> str:
 
 
 def batch_size(model_inputs: Mapping[str, Any], inputs: Mapping[str, Value]) -> int | None:
-    """Return the number of rows that a file fixes for a batch; None if it leaves it open.
-
-    Args:
-        model_inputs: the ``ValueInfoProto`` of the file's inputs, by name.
-    """
+    """Return the number of rows that the inputs of a file, by name, fix for a batch; None if they leave it open."""
     for name, X in inputs.items():
         dims = model_inputs[name].type.tensor_type.shape.dim
         if "N" in X.shape and len(dims) == X.rank and (size := dims[X.shape.index("N")].dim_value) > 0:
@@ -112,16 +108,14 @@ def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> lis
 
 def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> bool:
     """Return whether ``sizes`` are ``shape``, with the fixed ``batch`` for N, and perhaps one -1."""
-    return len(shape) == len(sizes) and all(
-        d in (e, -1) or (e == "N" and d == batch) for d, e in zip(sizes, shape, strict=True)
-    )
+    pairs = list(zip(sizes, shape, strict=False))
+    return len(shape) == len(sizes) and all(d in (e, -1) or (e == "N" and d == batch) for d, e in pairs)
 
 
 def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
     """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
 
-    Args:
-        fixed: whether X is constant in the file, though it may be a weight here.
+    X may be ``fixed``: constant in the file, though a weight here.
     """
     rows = like.shape[axis]
     if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:
@@ -137,40 +131,37 @@ def _constant(X: Value) -> bool:
         v = stack.pop()
         if v.kind in ("input", "target"):
             return False
-        if v.name in seen:
-            continue
-        seen.add(v.name)
-        if v.node is not None and v.node.op not in ("Shape", "Size"):
+        if v.name not in seen and v.node is not None and v.node.op not in ("Shape", "Size"):
             stack.extend(u for u in v.node.inputs if u is not None)
+        seen.add(v.name)
     return True
 
 
-Known = Constant | Value | None
+Known = Constant | Value | None  # what stands for a tensor of the file; None if no node that can be lowered computes it
 Found = Sequence[Known]
 
 
 @dataclass
 class Call:
-    """A node of the file with what stands for its inputs.
-
-    Attributes:
-        slots: the inputs that are weights if they are constant.
-        batch: the number of rows that the file fixes for a batch; None if it leaves it open.
-    """
+    """A node of the file with what stands for its inputs."""
 
     g: Builder
     node: Any
     given: list[Known]
     weights: Weights
-    slots: frozenset[int]
+    slots: frozenset[int]  # the inputs that are weights if they are constant
     opset: int
-    batch: int | None
+    batch: int | None  # the number of rows that the file fixes for a batch; None if it leaves it open
     batch_statistics: bool
     flattened: Flattened
 
+    def known(self, k: int) -> Known:
+        """Return what stands for an input; None if it is absent."""
+        return self.given[k] if k < len(self.given) else None
+
     def value(self, k: int) -> Value | None:
         """Return an input as a value of the graph; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
+        known = self.known(k)
         if not isinstance(known, Constant):
             return known
         with outside(self.g):
@@ -191,8 +182,7 @@ class Call:
 
     def constant(self, k: int, what: str) -> Constant | None:
         """Return an input that must be constant; None if it is absent."""
-        known = self.given[k] if k < len(self.given) else None
-        if isinstance(known, Value):
+        if isinstance(known := self.known(k), Value):
             raise refuse(f"computes its {what}, which must be constant")
         return known
 
@@ -200,17 +190,14 @@ class Call:
         """Return the attributes by name, in our form."""
         from onnx import helper
 
-        found: dict[str, Any] = {}
-        for attribute in self.node.attribute:
-            value = helper.get_attribute_value(attribute)
-            if attribute.name in ("to", "dtype"):
-                value = our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
-            elif isinstance(value, bytes):
-                value = value.decode(errors="replace")
-            elif isinstance(value, list | tuple):
-                value = tuple(v.decode(errors="replace") if isinstance(v, bytes) else v for v in value)
-            found[attribute.name] = value
-        return found
+        def ours(name: str, value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return tuple(ours("", v) for v in value)
+            if name in ("to", "dtype"):
+                return our_dtype(np.dtype(helper.tensor_dtype_to_np_dtype(value)).name)
+            return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+        return {a.name: ours(a.name, helper.get_attribute_value(a)) for a in self.node.attribute}
 
     def used(self, k: int) -> bool:
         """Return whether the file names the output ``k``."""
@@ -244,13 +231,11 @@ def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: An
         ones = isinstance(value, tuple) and name == "dilations" and set(value) <= {1}
         if not (ones or value in _NEUTRAL.get(name, ()) or value == _default(op, name)):
             raise refuse(f"has {name} {value!r}, which is not available in training")
-    given = call.values() if inputs is None else list(inputs)
-    types_known = call.g.emit(op, given, attributes)
-    found = types_known if isinstance(types_known, tuple) else (types_known,)
-    for k in range(len(found), len(call.node.output)):
-        if call.used(k):
-            raise refuse(f"has output {k}, which is not available in training")
-    return found
+    outputs = call.g.emit(op, call.values() if inputs is None else list(inputs), attributes)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    if more := [k for k in range(len(outputs), len(call.node.output)) if call.used(k)]:
+        raise refuse(f"has output {more[0]}, which is not available in training")
+    return outputs
 
 
 def _default(op: str, attribute: str) -> Any:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 _FLOATS = frozenset(["float16", "float32", "float64", "bfloat16"])
-_LARGEST = 1 << 26
-"""Elements of a tensor that is computed while the file is read."""
+_LARGEST = 1 << 26  # elements of a tensor that is computed while the file is read
 
 
 FROZEN = "leave `trainable` out: the frozen file runs as it is"
@@ -39,25 +38,20 @@ class Constant:
     """A tensor of the file that depends on no input.
 
     Attributes:
-        name: its name in the file.
-        dtype: ours: every float is float32.
-        read: returns the array.
         source: the tensor that this one is in another shape or order, or a part of, if it is that.
         again: emits that change, given the value of ``source``.
-        readers: how many nodes read it.
         stored: whether it is an initializer or the output of a node Constant: what a file calls its weights.
-        trains: whether a pattern of the spec has chosen it.
     """
 
-    name: str
-    dtype: str
+    name: str  # its name in the file
+    dtype: str  # ours: every float is float32
     shape: tuple[int, ...]
-    read: Callable[[], Array] = field(repr=False)
+    read: Callable[[], Array] = field(repr=False)  # returns the array
     source: Constant | None = field(default=None, repr=False)
     again: Callable[[Any], Any] | None = field(default=None, repr=False)
-    readers: int = 1
+    readers: int = 1  # how many nodes read it
     stored: bool = False
-    trains: bool = False
+    trains: bool = False  # whether a pattern of the spec has chosen it
 
     @cached_property
     def array(self) -> Array:
@@ -76,10 +70,10 @@ class Constant:
 
     def root(self) -> Constant:
         """Return the stored tensor that this one is made of; itself if there is none."""
-        found = self
-        while found.source is not None:
-            found = found.source
-        return found
+        tensor = self
+        while tensor.source is not None:
+            tensor = tensor.source
+        return tensor
 
     def ints(self) -> list[int]:
         """Return the elements as integers."""
@@ -99,14 +93,14 @@ def our_dtype(name: str) -> str:
 
 def as_ours(array: Any) -> Array:
     """Return an array with floats as float32."""
-    found: Array = np.asarray(array)
-    return found.astype(np.float32) if our_dtype(found.dtype.name) == "float32" else found
+    ours: Array = np.asarray(array)
+    return ours.astype(np.float32) if our_dtype(ours.dtype.name) == "float32" else ours
 
 
 def of_array(name: str, array: Any, **more: Any) -> Constant:
     """Return the constant of an array."""
-    found = as_ours(array)
-    return Constant(name, our_dtype(found.dtype.name), found.shape, lambda: found, **more)
+    ours = as_ours(array)
+    return Constant(name, our_dtype(ours.dtype.name), ours.shape, lambda: ours, **more)
 
 
 def of_tensor(name: str, tensor: onnx.TensorProto, **more: Any) -> Constant:
@@ -129,11 +123,7 @@ def kind_of(op: str) -> type[Op]:
 def fold(
     op: str, inputs: Sequence[Constant | None], attributes: Sequence[Any], outputs: Sequence[str], opset: int
 ) -> list[Array] | None:
-    """Return the outputs of a node on constants; None if they would be too large, or if the node fails.
-
-    Args:
-        attributes: the ``AttributeProto`` of the node.
-    """
+    """Return the outputs of a node on constants; None if they would be too large, or if the node fails."""
     if any(c is not None and (c.size > _LARGEST or c.dtype == STRING) for c in inputs) or _size(op, inputs) > _LARGEST:
         return None
     from onnx import helper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +17,12 @@ from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
+from graphspec.vocabulary.onnx_files.part import needed_nodes
+from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
+from graphspec.vocabulary.onnx_files.unfreeze import constants
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
+    Known,
     as_declared,
     batch_size,
     emit,
@@ -27,15 +31,7 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     operator_of,
     part_of,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import (
-    FROZEN,
-    Constant,
-    fold,
-    kind_of,
-    of_array,
-    of_tensor,
-    refuse,
-)
+from graphspec.vocabulary.onnx_files.unfreeze.constants import FROZEN, Constant, kind_of, refuse
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
@@ -43,19 +39,12 @@ from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
 
-Known = Constant | Value | None
-"""What stands for a tensor of the file; None if a node that cannot be lowered computes it."""
 _SHOWN = 4  # nodes of one operator in a message
 
 
 @dataclass(frozen=True)
 class Unfrozen:
-    """A file in the graph.
-
-    Attributes:
-        outputs: the values of the chosen outputs.
-        weights: the table of what trains, and of the constants that could.
-    """
+    """The chosen outputs of a file in the graph, and the table of what trains, and of the constants that could."""
 
     outputs: tuple[Value, ...]
     weights: tuple[Weight, ...]
@@ -63,22 +52,16 @@ class Unfrozen:
 
 @dataclass
 class Lowering:
-    """The state of the lowering of one file.
-
-    Attributes:
-        batch: the number of rows that the file declares for its inputs; None if it is open.
-        refused: the nodes that have no operator here.
-        origins: the nodes of the file by the nodes of the graph.
-    """
+    """The state of the lowering of one file."""
 
     g: Builder
     opset: int
     weights: Weights
-    batch: int | None
+    batch: int | None  # the number of rows that the file declares for its inputs; None if it is open
     batch_statistics: bool
     readers: Mapping[str, int]
-    refused: list[Any] = field(default_factory=list)
-    origins: dict[str, str] = field(default_factory=dict)
+    refused: list[Any] = field(default_factory=list)  # the nodes that have no operator here
+    origins: dict[str, str] = field(default_factory=dict)  # the nodes of the file by the nodes of the graph
 
     def __post_init__(self) -> None:
         self.flattened = Flattened(self.g)
@@ -86,10 +69,9 @@ class Lowering:
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
         """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
-            scope[tensor.name] = self._stored(tensor.name, of_tensor(tensor.name, tensor, stored=True))
-        for node in needed(graph.node, outputs):
-            found = self.node(node, scope)
-            scope.update({name: v for name, v in zip(node.output, found, strict=False) if name})
+            scope[tensor.name] = self._stored(tensor.name, constants.of_tensor(tensor.name, tensor, stored=True))
+        for node in needed_nodes(graph.node, outputs):
+            scope.update({k: v for k, v in zip(node.output, self.node(node, scope), strict=False) if k})
         return [scope[name] for name in outputs]
 
     def _stored(self, name: str, tensor: Constant) -> Constant:
@@ -120,11 +102,9 @@ class Lowering:
         value = helper.get_attribute_value(attribute)
         name = node.output[0]
         if attribute.name == "value":
-            return self._stored(name, of_tensor(name, value, stored=True))
-        if attribute.name in ("value_float", "value_floats"):
-            return self._stored(name, of_array(name, np.array(value, np.float32), stored=True))
-        if attribute.name in ("value_int", "value_ints"):
-            return self._stored(name, of_array(name, np.array(value, np.int64), stored=True))
+            return self._stored(name, constants.of_tensor(name, value, stored=True))
+        if dtype := {"value_float": np.float32, "value_int": np.int64}.get(attribute.name.removesuffix("s")):
+            return self._stored(name, constants.of_array(name, np.array(value, dtype), stored=True))
         self.refused.append(node)
         return None
 
@@ -140,22 +120,23 @@ class Lowering:
 
     def _folded(self, node: Any, given: Sequence[Known]) -> Sequence[Known] | None:
         """Return the outputs of a node that reads constants only; None if it cannot be computed now."""
-        constants = [c for c in given if isinstance(c, Constant)]
-        if len(constants) < sum(v is not None for v in given) or not given or not kind_of(node.op_type).folds():
+        fixed = [c for c in given if isinstance(c, Constant)]
+        if len(fixed) < sum(v is not None for v in given) or not given or not kind_of(node.op_type).folds():
             return None
-        if any(c.trains for c in constants):
+        if any(c.trains for c in fixed):
             return None
-        if node.op_type == "Cast" and constants[0].is_float and _to_float(node):
-            return [constants[0]]
+        kinds = {a.i for a in node.attribute if a.name == "to" and node.op_type == "Cast"}
+        if fixed[0].is_float and not kinds.isdisjoint(_FLOATS):
+            return [fixed[0]]
         listed = [c if isinstance(c, Constant) else None for c in given]
-        arrays = fold(node.op_type, listed, node.attribute, node.output, self.opset)
+        arrays = constants.fold(node.op_type, listed, node.attribute, node.output, self.opset)
         if arrays is None:
             return None
         names = zip(node.output, arrays, strict=True)
-        found = [of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
-        if kind_of(node.op_type).rearranges and constants[0].is_float:
+        found = [constants.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
+        if kind_of(node.op_type).rearranges and fixed[0].is_float:
             for k, piece in enumerate(found):
-                piece.source, piece.again = constants[0], partial(self._again, node, given, k)
+                piece.source, piece.again = fixed[0], partial(self._again, node, given, k)
         return found
 
     def _again(self, node: Any, given: Sequence[Known], k: int, X: Value) -> Value:
@@ -204,29 +185,27 @@ class Lowering:
         dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
         if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
             return value
-        return of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
+        return constants.of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
 
     def check(self) -> None:
         """Raise one error with all nodes that have no operator here, by operator."""
         if not self.refused:
             return
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for node in self.refused:
-            found.setdefault(operator_of(node), []).append(name_of(node))
-        parts = [f"{op} ({_listed(names)})" for op, names in found.items()]
+            names.setdefault(operator_of(node), []).append(name_of(node))
+        parts = [f"{op} ({_listed(of_op)})" for op, of_op in names.items()]
         raise refuse(f"cannot be trained: its file has operators without a gradient here: {', '.join(parts)}")
 
     def check_rows(self, nodes: Sequence[Node]) -> None:
         """Raise :class:`ShapeError` if a node lets the rows of a batch influence each other."""
         rows = RowAxes(nodes)
-        learning = [n for n in rows.mixing if not (n.op == "BatchNormalization" and n.attrs.get("training_mode"))]
-        if learning:
-            first = learning[0]
+        mixing = (n for n in rows.mixing if not (n.op == "BatchNormalization" and n.attrs.get("training_mode")))
+        if first := next(mixing, None):
             shapes = ", ".join(show(v.shape) for v in first.inputs if v is not None)
             origin = self.origins.get(first.name, f"'{first.name}'")
-            text = f"has node {origin} in its file, which mixes the rows of a batch, of shape {shapes}"
-            text += ": a batch size or an order of axes is fixed in it" if self.batch else ""
-            raise refuse(text)
+            why = ": a batch size or an order of axes is fixed in it" if self.batch else ""
+            raise refuse(f"has node {origin} in its file, which mixes the rows of a batch, of shape {shapes}{why}")
 
 
 def unfreeze(
@@ -238,22 +217,29 @@ def unfreeze(
     *,
     batch_statistics: bool = False,
 ) -> Unfrozen:
-    """Lower ``outputs`` of a file of opset 17 or newer; see :func:`graphspec.vocabulary.onnx_files.unfreeze.lower_model`."""
+    """Lower the nodes of a file that ``outputs`` need; ShapeErrors name the file's nodes.
+
+    Args:
+        model: an ``onnx.ModelProto`` of opset 17 or newer, without local functions and external data.
+        inputs: a value for each input that ``outputs`` need, by its name in the file.
+        patterns: the names of the tensors that train, with ``*``; None for all tensors in the places of weights.
+        batch_statistics: whether BatchNormalization normalizes by the batch in training, and moves its statistics.
+    """
     graph = model.graph
     if graph.sparse_initializer:
         raise refuse("cannot be trained: its file has sparse weights")
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
     weights.check_patterns(float_names(graph))
-    lowering = Lowering(
-        g, opset_of(model), weights, batch_size(declared, inputs), batch_statistics, count_readers(graph)
-    )
+    opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
+    readers = Counter(name for node in graph.node for name in reads_of(node))
+    lowering = Lowering(g, opset, weights, batch, batch_statistics, readers)
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
     with g.part("inputs"):
         for name, value in inputs.items():
             given = value.kind == "constant" and value.data is not None
-            scope[name] = of_array(name, value.data) if given else as_declared(g, declared[name], value)
+            scope[name] = constants.of_array(name, value.data) if given else as_declared(g, declared[name], value)
     try:
         known = lowering.graph(graph, scope, outputs)
     except ShapeError:
@@ -268,11 +254,6 @@ def unfreeze(
     return Unfrozen(found, tuple(weights.table()))
 
 
-def opset_of(model: Any) -> int:
-    """Return the version of ONNX's own operators."""
-    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), OPSET)
-
-
 def supported(op: str) -> bool:
     """Return whether an operator of ONNX's own domain can be unfrozen."""
     return op in HANDLERS or (op in OPS and OPS[op].exported and OPS[op].has_kernel and not OPS[op].domain)
@@ -283,59 +264,29 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
-def _to_float(node: Any) -> bool:
-    return any(a.name == "to" and a.i in _FLOATS for a in node.attribute)
-
-
-def _graphs(node: Any) -> Iterable[Any]:
-    return (a.g for a in node.attribute if a.HasField("g"))
-
-
 def reads_of(node: Any) -> Iterable[str]:
     """Yield the names of all tensors that a node reads, those of its branches too."""
     yield from (name for name in node.input if name)
-    stack = list(_graphs(node))
+    stack = list(subgraphs(node))
     while stack:
         graph = stack.pop()
         yield from (v.name for v in graph.output)
         for inner in graph.node:
             yield from (name for name in inner.input if name)
-            stack.extend(_graphs(inner))
-
-
-def needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
-    """Return the nodes that ``outputs`` depend on, in their order: a sound file has them in topological order."""
-    wanted = set(outputs)
-    found = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            found.append(node)
-            wanted.update(reads_of(node))
-    return found[::-1]
-
-
-def count_readers(graph: Any) -> Mapping[str, int]:
-    """Return how many nodes read each tensor."""
-    found: dict[str, int] = {}
-    for node in graph.node:
-        for name in reads_of(node):
-            found[name] = found.get(name, 0) + 1
-    return found
+            stack.extend(subgraphs(inner))
 
 
 def float_names(graph: Any) -> list[str]:
     """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
-    found, stack = [], [graph]
+    names, stack = [], [graph]
     while stack:
         inner = stack.pop()
-        found += [t.name for t in inner.initializer if t.data_type in _FLOATS]
+        names += [t.name for t in inner.initializer if t.data_type in _FLOATS]
         for node in inner.node:
-            stack.extend(_graphs(node))
-            if node.op_type == "Constant" and any(
-                a.t.data_type in _FLOATS for a in node.attribute if a.name == "value"
-            ):
-                found.append(node.output[0])
-    return found
+            stack.extend(subgraphs(node))
+            kinds = [a.t.data_type for a in node.attribute if a.name == "value" and node.op_type == "Constant"]
+            names += [node.output[0] for kind in kinds if kind in _FLOATS]
+    return names
 
 
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16

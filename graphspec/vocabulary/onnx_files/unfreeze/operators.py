@@ -10,10 +10,10 @@ import numpy as np
 from graphspec.graph.ir.dims import ceildiv
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
+from graphspec.vocabulary.onnx_files.reading import copy_of
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
     Found,
-    Known,
     emit,
     for_all_rows,
     is_shape,
@@ -44,8 +44,7 @@ def instance_normalization(call: Call) -> Found:
     """``(X - mean) / sqrt(var + epsilon) · scale + B`` over the spatial axes: a group for each channel."""
     X, scale, B = call.input(0), call.input(1), call.input(2)
     epsilon = call.attributes().get("epsilon", 1e-5)
-    found: Value = call.g.GroupNormalization(X, scale, B, num_groups=X.fixed(1), epsilon=epsilon)
-    return [found]
+    return [call.g.GroupNormalization(X, scale, B, num_groups=X.fixed(1), epsilon=epsilon)]
 
 
 def group_normalization(call: Call) -> Found:
@@ -69,28 +68,17 @@ def conv_transpose(call: Call) -> Found:
         rank = X.rank - 2
         strides, gaps = attributes.get("strides") or (1,) * rank, attributes.get("dilations") or (1,) * rank
         extra = list(attributes.get("output_padding") or (0,) * rank)
-        low, high = [], []
+        small, large = [], []
         for k in range(rank):
-            full = (strides[k] - 1) + (W.fixed(k + 2) - 1) * gaps[k] + 1 + extra[k] - strides[k] + 1
-            if wanted:
-                total = (
-                    strides[k] * (X.fixed(k + 2) - 1)
-                    + extra[k]
-                    + (W.fixed(k + 2) - 1) * gaps[k]
-                    + 1
-                    - wanted[-rank:][k]
-                )
-            else:
-                total = full - strides[k]
+            total = (W.fixed(k + 2) - 1) * gaps[k] + 1 + extra[k]
+            total += strides[k] * (X.fixed(k + 2) - 1) - wanted[-rank:][k] if wanted else -strides[k]
             if total < 0:  # more elements than the kernels reach: they are 0, but for the bias
                 extra[k], total = extra[k] - total, 0
-            half = total // 2
-            upper = mode == "SAME_UPPER"
-            low.append(half if upper else total - half)
-            high.append(total - half if upper else half)
-        attributes |= {"pads": tuple(low + high), "output_padding": tuple(extra)}
-    found: Value = call.g.emit("ConvTranspose", [X, W, call.value(2)], attributes)
-    return [found]
+            small.append(total // 2)
+            large.append(total - total // 2)
+        pads = small + large if mode == "SAME_UPPER" else large + small
+        attributes |= {"pads": tuple(pads), "output_padding": tuple(extra)}
+    return [call.g.emit("ConvTranspose", [X, W, call.value(2)], attributes)]
 
 
 def pool(call: Call) -> Found:
@@ -104,30 +92,25 @@ def recurrent(call: Call) -> Found:
     """LSTM, GRU, RNN: time in front; constant initial states stand for all rows."""
     attributes = call.attributes()
     batch_first = attributes.pop("layout", 0)
-    g, X = call.g, call.input(0)
-    if batch_first:
-        X = g.transpose(X, [1, 0, 2])
-    inputs: list[Value | None] = [X, *(call.value(k) for k in range(1, min(len(call.given), 5)))]
-    states: list[Value | None] = []
+    g = call.g
+
+    def turned(v: Value) -> Value:
+        return g.transpose(v, [1, 0, 2]) if batch_first else v
+
+    X = turned(call.input(0))
+    inputs: list[Value | None] = [X, *(call.value(k) for k in range(1, 5))]
     for k in (5, 6)[: 2 if call.node.op_type == "LSTM" else 1]:
-        state = call.value(k)
-        if state is not None and batch_first:
-            state = g.transpose(state, [1, 0, 2])
-        states.append(
-            None if state is None else for_all_rows(g, state, X, 1, fixed=isinstance(call.given[k], Constant))
-        )
+        state, fixed = call.value(k), isinstance(call.known(k), Constant)
+        inputs.append(None if state is None else for_all_rows(g, turned(state), X, 1, fixed=fixed))
     peepholes = call.constant(7, "peepholes")
     if peepholes is not None and peepholes.array.any():
         raise refuse("has peepholes")
-    inputs += [None] * (5 - len(inputs)) + states
-    attributes.pop("input_forget", None) if not attributes.get("input_forget") else None
+    if not attributes.get("input_forget"):
+        attributes.pop("input_forget", None)
     if attributes.get("hidden_size") is None:
         attributes["hidden_size"] = call.input(2).fixed(2)
-    found = g.emit(call.node.op_type, inputs, attributes)
-    if not batch_first:
-        return list(found)
-    first, *last = found
-    return [g.transpose(first, [2, 0, 1, 3]), *(g.transpose(v, [1, 0, 2]) for v in last)]
+    first, *last = g.emit(call.node.op_type, inputs, attributes)
+    return [g.transpose(first, [2, 0, 1, 3]) if batch_first else first, *map(turned, last)]
 
 
 def identity(call: Call) -> Found:
@@ -153,13 +136,12 @@ def cast_like(call: Call) -> Found:
 
 def constant_of_shape(call: Call) -> Found:
     """ConstantOfShape of sizes that depend on the batch."""
-    value = call.attributes().get("value")
     from onnx import numpy_helper
 
+    value = call.attributes().get("value")
     array = np.zeros(1, np.float32) if value is None else np.asarray(numpy_helper.to_array(value))
     shape = call.input(0)
-    known = shape.known()
-    if known is not None and any(isinstance(d, int) and d < 0 for d in known):
+    if any(isinstance(d, int) and d < 0 for d in shape.known() or ()):
         raise refuse("has a negative size")
     filled = of_array("", array)
     return [call.g.Expand(call.g.constant(filled.array.reshape(-1)[0], filled.dtype), shape)]
@@ -170,9 +152,8 @@ def reduction(call: Call) -> Found:
     attributes, op = call.attributes(), call.node.op_type
     noop = attributes.pop("noop_with_empty_axes", 0)
     listed = attributes.get("axes")
-    if len(call.given) > 1 and call.given[1] is not None:
-        axes = call.constant(1, "axes")
-        listed = tuple(axes.ints()) if axes is not None else None
+    if (axes := call.constant(1, "axes")) is not None:
+        listed = tuple(axes.ints())
     if not listed and noop:
         return [call.given[0]]
     keep = {"keepdims": attributes.get("keepdims", 1)}
@@ -185,20 +166,20 @@ def split(call: Call) -> Found:
     """Split; without sizes the pieces are equal, and the last one may be smaller."""
     attributes = call.attributes()
     X, axis = call.input(0), attributes.get("axis", 0)
-    if len(call.given) > 1 and call.given[1] is not None:
+    if call.known(1) is not None:
         return emit(call, [X, call.input(1)])
     count, size = len(call.node.output), X.fixed(axis)
     piece = int(ceildiv(size, count))
     sizes = [max(min(piece, size - k * piece), 0) for k in range(count)]
-    found: Found = call.g.Split(X, call.g.constant(sizes), axis=axis)
-    return found
+    pieces: Found = call.g.Split(X, call.g.constant(sizes), axis=axis)
+    return pieces
 
 
 def clip(call: Call) -> Found:
     """Clip: bounds are scalars; those of one element in another shape count as such."""
     bounds: list[Value | None] = []
     for k in (1, 2):
-        known = call.given[k] if k < len(call.given) else None
+        known = call.known(k)
         if isinstance(known, Constant) and known.size == 1 and not known.trains:
             bounds.append(call.g.constant(known.array.reshape(()), known.dtype))
         else:
@@ -212,14 +193,9 @@ def resize(call: Call) -> Found:
     axes = attributes.pop("axes", None)
     X = call.input(0)
 
-    def given(k: int) -> Known:
-        known = call.given[k] if k < len(call.given) else None
-        return None if isinstance(known, Constant) and known.size == 0 else known
-
-    scales, sizes = given(2), given(3)
+    scales, sizes = (None if isinstance(c := call.known(k), Constant) and c.size == 0 else c for k in (2, 3))
     call.node = _without(call.node, "axes", "roi")
     if sizes is not None:
-        call.given[3] = sizes
         wanted = call.input(3).known()
         if wanted is None:
             raise refuse("computes its sizes from values")
@@ -228,13 +204,11 @@ def resize(call: Call) -> Found:
             full[k] = d
         if call.batch is not None and isinstance(full[0], int) and full[0] == call.batch and X.shape[0] == "N":
             full[0] = X.shape[0]
-        if any(isinstance(d, str) for d in full):
-            g = call.g
-            parts: list[Any] = [g.size(X, k) if d == X.shape[k] else d for k, d in enumerate(full)]
-            if all(isinstance(d, int | Value) for d in parts):
-                return emit(call, [X, None, None, g.ints(parts)])
-            return emit(call, [X, None, None, call.input(3)])
-        return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))])
+        if not any(isinstance(d, str) for d in full):
+            return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))])
+        parts: list[Any] = [call.g.size(X, k) if d == X.shape[k] else d for k, d in enumerate(full)]
+        computed = all(isinstance(d, int | Value) for d in parts)
+        return emit(call, [X, None, None, call.g.ints(parts) if computed else call.input(3)])
     if not isinstance(scales, Constant):
         raise refuse("computes its scales, which must be constant")
     factors = [float(s) for s in scales.array.reshape(-1)]
@@ -245,13 +219,9 @@ def resize(call: Call) -> Found:
 
 
 def _without(node: Any, *names: str) -> Any:
-    from onnx import NodeProto
-
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    kept = [a for a in node.attribute if a.name not in names]
+    copy = copy_of(node)
     del copy.attribute[:]
-    copy.attribute.extend(kept)
+    copy.attribute.extend(a for a in node.attribute if a.name not in names)
     return copy
 
 
@@ -269,7 +239,7 @@ def pad(call: Call) -> Found:
             full[axis % X.rank], full[X.rank + axis % X.rank] = known.ints()[k], known.ints()[half + k]
         pads = of_array("", np.array(full, np.int64))
     call.given[1] = pads
-    fill = call.given[2] if len(call.given) > 2 else None
+    fill = call.known(2)
     if isinstance(fill, Constant):
         fill = None if fill.size == 0 else call.g.constant(fill.array.reshape(()), fill.dtype)
     return emit(call, [X, call.input(1), fill])
@@ -293,7 +263,7 @@ _FAR = 10**9  # "up to the end", as converters from TensorFlow write it
 
 def sliced(call: Call) -> Found:
     """Slice: whole axes are left out, and what is far behind the end is the end."""
-    parts = [call.given[k] if k < len(call.given) else None for k in range(1, 5)]
+    parts = [call.known(k) for k in range(1, 5)]
     if not all(p is None or isinstance(p, Constant) for p in parts):
         return emit(call)
     starts, ends, axes, steps = (p.ints() if isinstance(p, Constant) else None for p in parts)
@@ -323,11 +293,10 @@ def concat(call: Call) -> Found:
 def numbers(call: Call) -> Found:
     """Range: one of floats that come from sizes is one of integers, converted."""
     values = [call.input(k) for k in range(3)]
-    if values[0].dtype not in ("float32",):
+    if values[0].dtype != "float32":
         return emit(call, values)
     sources = []
-    for k, v in enumerate(values):
-        known = call.given[k]
+    for known, v in zip(call.given, values, strict=False):
         if isinstance(known, Constant) and float(known.array.reshape(-1)[0]).is_integer():
             sources.append(call.g.constant(known.array.astype(np.int64)))
         elif (source := _cast_from(v)) is not None:

@@ -45,8 +45,8 @@ class Flattened:
         """Return the array that a matrix stands for; None if it stands for itself."""
         if X is None:
             return None
-        if X.name not in self.whole and (found := self._before_flattening(X)) is not None:
-            self.whole[X.name] = found
+        if X.name not in self.whole and (whole := self._before_flattening(X)) is not None:
+            self.whole[X.name] = whole
         return self.whole.get(X.name)
 
     def _before_flattening(self, X: Value) -> Value | None:
@@ -58,8 +58,8 @@ class Flattened:
             return None
         if first.shape[at:] == ("N", X.shape[1]):
             return first
-        found: Value = self.g.Reshape(first, self.g.constant([*(0,) * at, -1, X.fixed(1)]))
-        return found
+        unrolled: Value = self.g.Reshape(first, self.g.constant([*(0,) * at, -1, X.fixed(1)]))
+        return unrolled
 
     def follow(self, made: Value) -> Value:
         """Note what a matrix that was made stands for. Return the array that a reshaped one is, else the value itself."""
@@ -71,13 +71,13 @@ class Flattened:
             return X if X.shape == made.shape else made
         others = [v for k, v in enumerate(node.inputs) if k != at]
         if node.op in ("MatMul", "Gemm"):
-            found = self._product(node.op, X, others, node.attrs) if at == 0 else None
+            same = self._product(node.op, X, others, node.attrs) if at == 0 else None
         elif all(v is None or _by_column(v) for v in others) and made.rank == 2:
-            found = self._by_element(node, at, X)
+            same = self._by_element(node, at, X)
         else:
-            found = None
-        if found is not None:
-            self.whole[made.name] = found
+            same = None
+        if same is not None:
+            self.whole[made.name] = same
         return made
 
     def _by_element(self, node: Node, at: int, X: Value) -> Value | None:
@@ -89,8 +89,8 @@ class Flattened:
         return None
 
     def _emit(self, op: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Value:
-        found: Value = self.g.emit(op, inputs, attributes)
-        return found
+        value: Value = self.g.emit(op, inputs, attributes)
+        return value
 
     def _product(self, op: str, X: Value, others: Sequence[Value | None], attributes: dict[str, Any]) -> Value | None:
         """Return the product of the array with a matrix that is the same for all rows; None for what it does not know."""
@@ -113,8 +113,7 @@ def _by_column(X: Value) -> bool:
     return X.kind in ("param", "constant") and (X.rank <= 1 or (X.rank == 2 and X.shape[0] == 1))
 
 
-_NEAR = 1e-6
-"""Constants of files are rounded to float32, and some are written with six digits."""
+_NEAR = 1e-6  # constants of files are rounded to float32, and some are written with six digits
 
 
 def whole_activation(g: Builder, made: Value) -> Value:
@@ -161,8 +160,8 @@ def _is_erf(X: Value, node: Node) -> bool:
     erf = None if value is None else value.node
     if erf is None or erf.op != "Erf" or one != 1.0:
         return False
-    found = [(_parted(erf.inputs[0], op), number) for op, number in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))]
-    return any(parts is not None and parts[0].name == X.name and _is(parts[1], number) for parts, number in found)
+    forms = [(_parted(erf.inputs[0], op), number) for op, number in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))]
+    return any(parts is not None and parts[0].name == X.name and _is(parts[1], number) for parts, number in forms)
 
 
 def _parted(value: Value | None, op: str) -> tuple[Value, float] | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Array, Layout, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, refuse
@@ -27,18 +26,12 @@ _ROOTS = frozenset(["Sqrt", "Reciprocal"])
 
 @dataclass(frozen=True)
 class Weight:
-    """A row of the table of what trains.
+    """A row of the table of what trains."""
 
-    Attributes:
-        name: the tensor's name in the file.
-        role: the weight's name behind ``<node>/``; empty for a constant.
-        reader: the node that reads it first, with its operator.
-    """
-
-    name: str
-    role: str
+    name: str  # the tensor's name in the file
+    role: str  # the weight's name behind ``<node>/``; empty for a constant
     shape: tuple[int, ...]
-    reader: str
+    reader: str  # the node that reads it first, with its operator
 
     @property
     def trains(self) -> bool:
@@ -76,11 +69,7 @@ class Weights:
         return any(fnmatchcase(name, p) for p in self.patterns or ())
 
     def value(self, tensor: Constant, reader: str, *, slot: bool, kernel: bool = False) -> Value:
-        """Return the value of a constant, a weight if ``slot`` is the place of one.
-
-        Args:
-            kernel: whether it is the kernel of a convolution.
-        """
+        """Return the value of a constant, perhaps the ``kernel`` of a convolution; a weight if it is in a ``slot``."""
         if tensor.trains or (slot and self.patterns is None and tensor.is_float and tensor.size > 0):
             return self.weight(tensor, reader, kernel=kernel)
         if tensor not in self.constants:
@@ -150,20 +139,20 @@ class Weights:
 
     def follow(self, op: str, inputs: Sequence[Value | Constant | None], slots: Collection[int], Y: Value) -> None:
         """Note where the channels of a node's output are."""
-        found = None
+        place = None
         known = [(v, self.channels[v.name]) for v in inputs if isinstance(v, Value) and v.name in self.channels]
         scale = next((v for k in slots if k < len(inputs) and isinstance(v := inputs[k], Constant)), None)
         kind = kind_of(op)
         if kind.channels is not None:
-            found = kind.channels + (Y.rank if kind.channels < 0 else 0)
+            place = kind.channels + (Y.rank if kind.channels < 0 else 0)
         elif _scales_or_shifts(kind) and scale is not None:
-            found = Y.rank - len(scale.shape) + _longest(scale.shape)
+            place = Y.rank - len(scale.shape) + _longest(scale.shape)
         elif kind.keeps_channels or kind.elementwise:
-            found = next((axis for v, axis in known if v.rank == Y.rank), None)
+            place = next((axis for v, axis in known if v.rank == Y.rank), None)
         elif known and Y.node is not None:
-            found = _moved(Y, *known[0])
-        if found is not None:
-            self.channels[Y.name] = found
+            place = _moved(Y, *known[0])
+        if place is not None:
+            self.channels[Y.name] = place
 
     def table(self) -> list[Weight]:
         """Return what trains, then the constants that could have, in the order of the file."""
@@ -175,7 +164,9 @@ class Weights:
         """Raise :class:`ShapeError` for a pattern that names no tensor of the file."""
         for pattern in self.patterns or ():
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise no_match(pattern, names)
+                shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4]) + (", …" if len(names) > 4 else "")
+                text = f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name"
+                raise refuse(text, f"its weights are {shown}; `trainable: true` trains all of them")
 
 
 def _scales_or_shifts(kind: type[Op]) -> bool:
@@ -215,13 +206,3 @@ def _moved(Y: Value, X: Value, axis: int) -> int | None:
         a, b = X.shape[axis], Y.shape[axis]  # channels that were in groups
         return axis if a == b or (isinstance(a, int) and isinstance(b, int) and a > 0 and b % a == 0) else None
     return None
-
-
-def no_match(pattern: str, names: Collection[str]) -> ShapeError:
-    """Return the error of a pattern that names no tensor."""
-    shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4])
-    return refuse(
-        f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name",
-        f"its weights are {shown}{', …' if len(names) > 4 else ''}; `trainable: true` trains all of them",
-        key="trainable",
-    )
