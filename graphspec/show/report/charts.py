@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
 from graphspec.base.text import number
-from graphspec.show.drawing.curves import Scale, axes
+from graphspec.show.drawing.curves import Scale, axes, linear
 from graphspec.show.html import text
 from graphspec.show.report.rows import evenly
 
@@ -146,6 +146,11 @@ class Plot:
         )
         parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
         return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)
+
+
+def unit_plot(x_name: str, y_name: str, summary: str) -> Plot:
+    """Return an empty chart of shares against shares."""
+    return Plot(linear([0, 1]), linear([0, 1]), x_name, y_name, summary)
 
 
 # Drawings of the size of a line of text: series, and histograms of one or two samples.

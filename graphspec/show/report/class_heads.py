@@ -20,7 +20,6 @@ from graphspec.base.document import (
     Figure,
     Folded,
     Group,
-    Inline,
     Legend,
     Span,
     Table,
@@ -29,7 +28,7 @@ from graphspec.base.document import (
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
-from graphspec.show.report.charts import Plot, amount, share, table
+from graphspec.show.report.charts import Plot, amount, share, table, unit_plot
 from graphspec.show.report.kinds import Flat, some
 from graphspec.show.report.scores import (
     BINS,
@@ -77,17 +76,9 @@ def sample(flat: Flat) -> tuple[Flat, list[Text]]:
 
 
 def areas(positive: Array, scores: Array) -> Areas:
-    """Return the curves of each class.
-
-    Args:
-        positive: class ids ``(n,)``, or bool ``(n, classes)``.
-        scores: ``(n, classes)``.
-    """
-    found: Areas = []
-    for k in range(scores.shape[1]):
-        own = positive == k if positive.ndim == 1 else positive[:, k]
-        found.append(both_curves(own, scores[:, k]))
-    return found
+    """Return the curves of each class; ``positive`` are class ids ``(n,)``, or bool ``(n, classes)`` as the scores."""
+    own = positive[:, None] == np.arange(scores.shape[1]) if positive.ndim == 1 else positive
+    return [both_curves(own[:, k], scores[:, k]) for k in range(scores.shape[1])]
 
 
 def means(found: Areas) -> list[float]:
@@ -114,8 +105,7 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
             continue
         mean, lowest = means(found)[which], min(curves, key=lambda k: curves[k].area)
         low = f"lowest {share(curves[lowest].area)} for '{labels[lowest]}'"
-        summary = f"{title}, {what}: mean {area} {share(mean)} of {count(len(curves), 'curve')}, {low}"
-        plot = Plot(linear([0, 1]), linear([0, 1]), x, y, summary)
+        plot = unit_plot(x, y, f"{title}, {what}: mean {area} {share(mean)} of {count(len(curves), 'curve')}, {low}")
         if which == 0:
             plot.line([(0, 0), (1, 1)], "soft")
         if len(labels) <= MOST_CURVES:
@@ -125,8 +115,31 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
         else:
             plot.line(macro(list(curves.values())).points(), "a", tip=f"mean: {area} {share(mean)}")
             below = Text(f"Mean of {len(curves):,} curves: {area} {share(mean)}; {low}.", "note")
-        charts.append(Figure(f"{title}, {what.split()[0]} {what.split()[1]}", plot.drawing(), [below]))
+        charts.append(Figure(f"{title}, {' '.join(what.split()[:2])}", plot.drawing(), [below]))
     return charts
+
+
+def score_table(flat: Flat, scores: ClassScores, curves: Areas, what: str, captions: tuple[str, str]) -> Table:
+    """Return the scores of each class, or label; of very many, of the most frequent.
+
+    Args:
+        captions: of a table of all, and of one of the ``_ROWS`` most frequent.
+    """
+    chosen, caption = np.arange(len(flat.labels)), captions[0]
+    if len(chosen) > _ROWS:
+        chosen, caption = np.sort(np.argsort(-scores.support, kind="stable")[:_ROWS]), captions[1]
+    rows = [
+        (
+            flat.labels[k],
+            f"{int(scores.support[k]):,}",
+            f"{int(scores.called[k]):,}",
+            *map(share, (scores.precision[k], scores.recall[k], scores.f1[k])),
+            *area_cells(curves[k]),
+        )
+        for k in chosen.tolist()
+    ]
+    columns = (what, f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
+    return table(caption, columns, rows)
 
 
 # Whether the probabilities of a head can be believed: a reliability diagram.
@@ -145,35 +158,28 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
     """Return the chart of how often something is so against its probability, with the expected calibration error.
 
     Args:
-        probabilities: from 0 to 1, ``(n,)``, n at least 1.
-        right: bool, ``(n,)``.
+        probabilities: from 0 to 1, ``(n,)``, n at least 1; ``right`` is bool, ``(n,)``.
         noun: what a position is called.
     """
     bins = reliability(probabilities, right)
     error = calibration_error(bins)
     mean, hits = float(probabilities.mean()), float(right.mean())
-    gap = (
-        f" is {share(abs(mean - hits))} too {'high' if mean > hits else 'low'}"
-        if abs(mean - hits) >= 0.0005
-        else " fits"
-    )
+    direction = "high" if mean > hits else "low"
+    gap = f" is {share(abs(mean - hits))} too {direction}" if abs(mean - hits) >= 0.0005 else " fits"
     verdict = f"The mean probability, {share(mean)},{gap}: the {words.share.lower()} is {share(hits)}."
     measured = f"expected calibration error {share(error)} in {BINS} equal bins"
     summary = f"Reliability of the probability of {words.of}: {measured}. {verdict}"
-    plot = Plot(linear([0, 1]), linear([0, 1]), f"Probability of {words.of}", words.share, summary)
+    plot = unit_plot(f"Probability of {words.of}", words.share, summary)
     plot.line([(0, 0), (1, 1)], "soft")
-    sure = [b for b in bins if b.count >= FEW]
     for b in bins:
-        tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.count, noun)}, "
-        tip += f"mean probability {b.probability:.3f}, {words.share.lower()} {b.share:.3f}"
-        if b.count < FEW:
-            tip += ", too few to say much"
-        strength = 0.3 if b.count >= FEW else 0.1
-        plot.cells([(b.low, b.high, 0.0, b.share, strength)], [tip])
-    plot.line([(b.probability, b.share) for b in sure], "a")
-    plot.dots([(b.probability, b.share) for b in sure], [""] * len(sure), "a")
-    few = [b for b in bins if b.count < FEW]
-    plot.dots([(b.probability, b.share) for b in few], [""] * len(few), "hollow")
+        tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.count, noun)}, mean probability {b.probability:.3f}, "
+        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.count >= FEW else ', too few to say much'}"
+        plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.count >= FEW else 0.1)], [tip])
+    sure = [(b.probability, b.share) for b in bins if b.count >= FEW]
+    few = [(b.probability, b.share) for b in bins if b.count < FEW]
+    plot.line(sure, "a")
+    for points, kind in ((sure, "a"), (few, "hollow")):
+        plot.dots(points, [""] * len(points), kind)
     below = f"{measured[:1].upper()}{measured[1:]}. {verdict}"
     if few:
         which = "A hollow dot is a bin" if len(few) == 1 else f"{len(few)} hollow dots are bins"
@@ -195,26 +201,20 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> Block:
         counts: ``(classes, classes)``.
         anchor: begins the ids of its elements.
     """
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).tolist()
     names = [shorten_end(label, 24) for label in labels]
+
+    def cell(k: int, c: int, n: int) -> Cell:
+        return Cell(str(n), kind="right" if k == c else "", style=f"--s:{shares[k][c]:.2f}" if n else "")
+
+    rows = [[names[k], *(cell(k, c, n) for c, n in enumerate(row))] for k, row in enumerate(counts.tolist())]
     columns = [Column("true ↓ predicted →"), *(Column(Span(name)) for name in names)]
-    rows: list[list[Inline | Cell]] = [
-        [
-            names[k],
-            *(_cell(int(n), float(s), k == c) for c, (n, s) in enumerate(zip(counts[k], shares[k], strict=True))),
-        ]
-        for k in range(len(names))
-    ]
     kind = "matrix upwards" if len(counts) >= _NARROW else "matrix"
     control = (
         f'<p class="controls js-only"><button type="button" data-shares="{anchor}-matrix" aria-pressed="false">'
         "Shares of each row</button></p>"
     )
     return Group("", [Table(columns, rows, "Confusion matrix", kind=kind, id=f"{anchor}-matrix"), Element(control)])
-
-
-def _cell(n: int, share: float, right: bool) -> Cell:
-    return Cell(str(n), kind="right" if right else "", style=f"--s:{share:.2f}" if n else "")
 
 
 # A head that answers one of several classes.
@@ -224,11 +224,7 @@ _ROWS = 150  # of the table of classes
 
 
 def classes_head(flat: Flat, anchor: str) -> list[Block]:
-    """Return the matrix, the scores of each class, the curves and the reliability of a head.
-
-    Args:
-        anchor: a word that begins the ids of its elements.
-    """
+    """Return the matrix, the scores of each class, the curves and the reliability of a head; ids begin with ``anchor``."""
     classes = flat.scores.shape[1]
     called = flat.scores.argmax(-1)
     counts = pairs(flat.true, called, classes).astype(np.int64)
@@ -239,13 +235,16 @@ def classes_head(flat: Flat, anchor: str) -> list[Block]:
     if flat.probabilities:
         top = flat.scores.max(-1).astype(np.float64).clip(0, 1)
         charts.append(reliability_chart(top, called == flat.true, TOP, flat.noun))
-    unseen = [flat.labels[k] for k in np.flatnonzero(scores.support == 0).tolist()]
     mistakes = [matrix_table(counts, flat.labels, anchor)] if classes <= MOST_CLASSES else _pairs(counts, flat)
+    cut = f"The {_ROWS} most frequent of {classes:,} classes, each against the rest"
+    each: Block = (by_class := score_table(flat, scores, curves, "Class", ("Each class against the rest", cut)))
+    if len(by_class.rows) > MOST_CLASSES:
+        each = Folded(by_class.caption, [by_class])
     return [
         _values(flat, counts, scores, curves),
         _sentence(counts, flat),
-        *_never(unseen, flat),
-        Group("beside", [*mistakes, _table(flat, scores, curves)]),
+        *_never(scores, flat),
+        Group("beside", [*mistakes, each]),
         *part,
         Group("charts", charts),
     ]
@@ -287,7 +286,8 @@ def _sentence(counts: Array, flat: Flat) -> Text:
     return Text(f"{first}. Most often confused: {'; '.join(shown).replace(' %', NARROW)}.")
 
 
-def _never(unseen: list[str], flat: Flat) -> list[Text]:
+def _never(scores: ClassScores, flat: Flat) -> list[Text]:
+    unseen = [flat.labels[k] for k in np.flatnonzero(scores.support == 0).tolist()]
     if not unseen:
         return []
     shown = ", ".join(f"'{label}'" for label in unseen[:8]) + (", …" if len(unseen) > 8 else "")
@@ -306,33 +306,9 @@ def _pairs(counts: Array, flat: Flat) -> list[Block]:
     return [table(f"The {len(rows)} pairs that are confused most", columns, rows, texts=2)] if rows else []
 
 
-def _table(flat: Flat, scores: ClassScores, curves: Areas) -> Block:
-    """Return the scores of each class; of very many classes, of the largest."""
-    chosen = np.arange(len(flat.labels))
-    caption = "Each class against the rest"
-    if len(chosen) > _ROWS:
-        chosen = np.sort(np.argsort(-scores.support, kind="stable")[:_ROWS])
-        caption = f"The {_ROWS} most frequent of {len(flat.labels):,} classes, each against the rest"
-    rows = []
-    for k in chosen.tolist():
-        values = (scores.precision[k], scores.recall[k], scores.f1[k])
-        rows.append(
-            (
-                flat.labels[k],
-                f"{int(scores.support[k]):,}",
-                f"{int(scores.called[k]):,}",
-                *map(share, values),
-                *area_cells(curves[k]),
-            )
-        )
-    columns = ("Class", f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
-    shown = table(caption, columns, rows)
-    return shown if len(rows) <= MOST_CLASSES else Folded(caption, [shown])
-
-
 # A head that answers yes or no: one unit, compared with a threshold.
 _THRESHOLDS = 200
-_MOVING = (  # in the order of heads.js
+_MOVING = [
     "Precision",
     "Recall",
     "F1",
@@ -341,16 +317,13 @@ _MOVING = (  # in the order of heads.js
     "False positives",
     "False negatives",
     "True negatives",
-)
+]
+"""In the order of heads.js."""
 _BARS = 20
 
 
 def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
-    """Return the values at a threshold that can be moved, the curves, and the scores by class.
-
-    Args:
-        anchor: begins the ids of its elements.
-    """
+    """Return the values at a threshold that can be moved, and the curves; ids of elements begin with ``anchor``."""
     default = 0.5 if flat.probabilities else 0.0
     grid_of = thresholds(flat.scores, default, probabilities=flat.probabilities)
     counts = at_thresholds(flat.true, flat.scores, grid_of)
@@ -374,19 +347,13 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
 
 
 def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
-    """Return at most 200 thresholds in rising order: round ones, with ``default``, and where the scores are dense.
-
-    Args:
-        scores: finite, ``(n,)``, n at least 1.
-    """
-    if probabilities:
-        even = np.arange(101) / 100
-    else:
+    """Return at most 200 thresholds in rising order: round ones, with ``default``, and where the finite scores are dense."""
+    even: list[float] = (np.arange(101) / 100).tolist()
+    if not probabilities:
         scale = linear([float(scores.min()), float(scores.max()), default], count=70)
-        even = np.array([round(tick, 9) for tick in scale.ticks])
+        even = [round(tick, 9) for tick in scale.ticks]
     dense = np.quantile(scores, np.linspace(0, 1, _THRESHOLDS - len(even) - 1))
-    found = [*even.tolist(), *(float(f"{value:.4g}") for value in dense.tolist()), default]
-    return np.unique(found) + 0.0  # no -0
+    return np.unique([*even, *(float(f"{value:.4g}") for value in dense.tolist()), default]) + 0.0  # no -0
 
 
 def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve | None, Curve | None]) -> Facts:
@@ -400,9 +367,9 @@ def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[
         ("Precision", amount(_part(tp, tp + fp))),
         ("Recall", amount(_part(tp, positive))),
         ("F1", amount(_part(2 * tp, 2 * tp + fp + fn))),
-        ("ROC AUC", _area(curves[0])),
-        ("Average precision", _area(curves[1])),
     ]
+    for name, curve in zip(("ROC AUC", "Average precision"), curves, strict=True):
+        shown.append((name, "not defined" if curve is None else amount(curve.area)))
     if flat.probabilities:
         shown.append(("Brier score", amount(float(np.mean((flat.scores - flat.true) ** 2)))))
     return Facts(shown)
@@ -410,10 +377,6 @@ def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[
 
 def _part(a: float, b: float) -> float:
     return a / b if b else float("nan")
-
-
-def _area(curve: Curve | None) -> str:
-    return "not defined" if curve is None else amount(curve.area)
 
 
 def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
@@ -428,19 +391,12 @@ def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
         notes.append(f"Only '{alone}' occurs in these {flat.noun}s: the areas below curves are not defined")
     elif any(isinstance(metric, AUC) for metric in head.head.metrics):
         notes.append("The areas are exact; the metric `AUC` of the spec is computed from some thresholds, as in Keras")
-    compared = {
-        metric.key: limit
-        for metric in head.head.metrics
-        if isinstance(
-            limit := getattr(metric.resolve(head.head.loss, head.value, head.head.labels), "threshold", None), float
-        )
-    }
     of_head = 0.0 if getattr(head.head.loss, "from_logits", False) and flat.probabilities else default
-    notes += [
-        f"The metric '{key}' of the spec compares the head's values with {limit:g}, so it may be another value"
-        for key, limit in compared.items()
-        if limit != of_head
-    ]
+    for metric in head.head.metrics:
+        limit = getattr(metric.resolve(head.head.loss, head.value, head.head.labels), "threshold", None)
+        if isinstance(limit, float) and limit != of_head:
+            compared = f"The metric '{metric.key}' of the spec compares the head's values with {limit:g}"
+            notes.append(f"{compared}, so it may be another value")
     return notes
 
 
@@ -474,25 +430,28 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
 def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: str) -> Figure:
     """Return the chart of a curve, with a dot at the threshold."""
     tp, fp, fn, tn = counts
-    recall, rate, precision = tp / (tp + fn), fp / (fp + tn), _part(tp, tp + fp)
     base = (tp + fn) / (tp + fp + fn + tn)
+    title, x, y, _ = _KINDS[which]
+    recall, precision = tp / (tp + fn), _part(tp, tp + fp)
     if which == 0:
-        title, x, y, point = "ROC", "False positive rate", "True positive rate", (rate, recall)
-        summary = f"ROC curve: area {share(curve.area)}"
-        below = f"Area {share(curve.area)}; a guess has 0.5."
+        point, guess, chance = (fp / (fp + tn), recall), [(0.0, 0.0), (1.0, 1.0)], "0.5"
+        summary, area = "ROC curve: area", "Area"
     else:
-        title, x, y, point = "Precision and recall", "Recall", "Precision", (recall, precision)
-        summary = f"Precision over recall: average precision {share(curve.area)}"
-        below = f"Average precision {share(curve.area)}; a guess has {share(base)}."
-    point = (point[0], 1.0 if np.isnan(point[1]) else point[1])
-    summary += f". At the default threshold {x.lower()} {share(point[0])}, {y.lower()} {share(point[1])}"
-    plot = Plot(linear([0, 1]), linear([0, 1]), x, y, summary)
-    plot.line([(0, 0), (1, 1)] if which == 0 else [(0, base), (1, base)], "soft")
+        point, guess, chance = (
+            (recall, 1.0 if np.isnan(precision) else precision),
+            [(0.0, base), (1.0, base)],
+            share(base),
+        )
+        summary, area = "Precision over recall: average precision", "Average precision"
+    there = f"{x.lower()} {share(point[0])}, {y.lower()} {share(point[1])}"
+    plot = unit_plot(x, y, f"{summary} {share(curve.area)}. At the default threshold {there}")
+    plot.line(guess, "soft")
     plot.line(curve.points(), "a")
-    plot.dots([point], [f"At the threshold: {x.lower()} {share(point[0])}, {y.lower()} {share(point[1])}"], "b", 5)
+    plot.dots([point], [f"At the threshold: {there}"], "b", 5)
     moves = f'data-moves="{anchor}" data-curve-kind="{which}" data-width="{plot.width:g}" data-height="{plot.height:g}"'
     plot.marks[-1] = plot.marks[-1].replace("<circle ", f"<circle {moves} ", 1)
-    return Figure(title, plot.drawing(), [Text(f"{below} The dot is at the threshold.", "note")])
+    below = f"{area} {share(curve.area)}; a guess has {chance}. The dot is at the threshold."
+    return Figure(title, plot.drawing(), [Text(below, "note")])
 
 
 def _histogram(flat: Flat, default: float) -> Figure:
@@ -500,12 +459,9 @@ def _histogram(flat: Flat, default: float) -> Figure:
     low, high = (0.0, 1.0) if flat.probabilities else (float(flat.scores.min()), float(flat.scores.max()))
     across = linear([low, high])
     edges = np.linspace(across.low, across.high, _BARS + 1)
-    shares = []
-    for k in (0, 1):
-        own = flat.scores[flat.true == bool(k)]
-        shares.append(np.histogram(own, edges)[0] / max(len(own), 1))
-    name = f"{'Probability' if flat.probabilities else 'Score'} of '{flat.labels[1]}'"
     groups = [(flat.labels[k], flat.scores[flat.true == bool(k)]) for k in (0, 1)]
+    shares = [np.histogram(own, edges)[0] / max(len(own), 1) for _, own in groups]
+    name = f"{'Probability' if flat.probabilities else 'Score'} of '{flat.labels[1]}'"
     means = [f"mean {amount(float(own.mean()))} for '{label}'" for label, own in groups if len(own)]
     up = linear([0.0, max(float(max(s.max() for s in shares)), 0.05)])
     plot = Plot(across, up, name, "Share of the class", f"{name}: {', '.join(means)}")
@@ -518,7 +474,6 @@ def _histogram(flat: Flat, default: float) -> Figure:
 
 
 # A head of several units, each of which answers whether its label applies.
-_LABEL_ROWS = 150
 _LABEL = Wording("a label", "Share to which it applies")
 
 
@@ -546,24 +501,10 @@ def labels_head(flat: Flat) -> list[Block]:
     if flat.probabilities:
         all_of = flat.scores.reshape(-1).clip(0, 1)
         charts.append(reliability_chart(all_of, flat.true.reshape(-1), _LABEL, "value"))
-    chosen = np.arange(len(flat.labels))
-    caption = "Each label"
-    if len(chosen) > _LABEL_ROWS:
-        chosen = np.sort(np.argsort(-scores.support, kind="stable")[:_LABEL_ROWS])
-        caption += f": the {_LABEL_ROWS} most frequent of {len(flat.labels):,}"
-    rows = [
-        (
-            flat.labels[k],
-            f"{int(scores.support[k]):,}",
-            f"{int(scores.called[k]):,}",
-            *map(share, (scores.precision[k], scores.recall[k], scores.f1[k])),
-            *area_cells(curves[k]),
-        )
-        for k in chosen.tolist()
-    ]
-    columns = ("Label", f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
+    captions = "Each label", f"Each label: the {_ROWS} most frequent of {len(flat.labels):,}"
+    each = score_table(flat, scores, curves, "Label", captions)
     of = "probability" if flat.probabilities else "score"
     note = f"A label is predicted where its {of} is above {limit:g}."
     unseen = int((scores.support == 0).sum())
     note += f" {unseen:,} of {len(flat.labels):,} labels never occur here." if unseen else ""
-    return [values, Text(note, "note"), table(caption, columns, rows), *part, Group("charts", charts)]
+    return [values, Text(note, "note"), each, *part, Group("charts", charts)]
