@@ -172,11 +172,11 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
     plot = unit_plot(f"Probability of {words.of}", words.share, summary)
     plot.line([(0, 0), (1, 1)], "soft")
     for b in bins:
-        tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.count, noun)}, mean probability {b.probability:.3f}, "
-        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.count >= FEW else ', too few to say much'}"
-        plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.count >= FEW else 0.1)], [tip])
-    sure = [(b.probability, b.share) for b in bins if b.count >= FEW]
-    few = [(b.probability, b.share) for b in bins if b.count < FEW]
+        tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.size, noun)}, mean probability {b.probability:.3f}, "
+        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.size >= FEW else ', too few to say much'}"
+        plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.size >= FEW else 0.1)], [tip])
+    sure = [(b.probability, b.share) for b in bins if b.size >= FEW]
+    few = [(b.probability, b.share) for b in bins if b.size < FEW]
     plot.line(sure, "a")
     for points, kind in ((sure, "a"), (few, "hollow")):
         plot.dots(points, [""] * len(points), kind)
@@ -207,7 +207,9 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> Block:
     def cell(k: int, c: int, n: int) -> Cell:
         return Cell(str(n), kind="right" if k == c else "", style=f"--s:{shares[k][c]:.2f}" if n else "")
 
-    rows = [[names[k], *(cell(k, c, n) for c, n in enumerate(row))] for k, row in enumerate(counts.tolist())]
+    rows: list[list[str | Cell]] = [
+        [names[k], *(cell(k, c, n) for c, n in enumerate(row))] for k, row in enumerate(counts.tolist())
+    ]
     columns = [Column("true ↓ predicted →"), *(Column(Span(name)) for name in names)]
     kind = "matrix upwards" if len(counts) >= _NARROW else "matrix"
     control = (
@@ -328,7 +330,7 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
     grid_of = thresholds(flat.scores, default, probabilities=flat.probabilities)
     counts = at_thresholds(flat.true, flat.scores, grid_of)
     at = int(np.flatnonzero(grid_of == default)[0])
-    tp, fp, fn, tn = (int(x[at]) for x in (counts.tp, counts.fp, counts.fn, counts.tn))
+    tp, fp, fn, tn = (int(x[at]) for x in counts)
     fewer, part = sample(flat)
     curves = both_curves(fewer.true, fewer.scores)
     charts: list[Block] = [_histogram(flat, default)]

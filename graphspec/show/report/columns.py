@@ -257,8 +257,8 @@ def _field_drift(
     if len(samples) < 2:
         return None, 0.0
     counts = count(*values)
-    rows = (sample.rows for sample in samples.values())
-    return stability(*counts), by_chance(*rows, int(((counts[0] > 0) | (counts[1] > 0)).sum()))
+    before, after = (sample.rows for sample in samples.values())
+    return stability(*counts), by_chance(before, after, int(((counts[0] > 0) | (counts[1] > 0)).sum()))
 
 
 def _borders(values: Array, kind: Kind) -> tuple[Array, list[str]]:

@@ -76,11 +76,6 @@ def find(
     Args:
         part: the rows to judge by; by default the first that the spec has of ``PARTS``.
         known: losses and metrics that have just been computed, by part.
-
-    Raises:
-        SpecError: GS5, the rows of ``part`` do not fit.
-        UsageError: the spec has no rows of ``part``.
-        RunError: GS6, the run is damaged.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
@@ -120,12 +115,7 @@ def of_model(model: Session, fitted: Fitted) -> Findings:
 
 
 def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Findings:
-    """Return the findings with rows, with the network's answers for them, and with those of simple rules.
-
-    Args:
-        raw: checked raw rows.
-        running: their losses and metrics, if these have just been computed.
-    """
+    """Return the findings with checked raw rows, the network's answers for them, and those of simple rules."""
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")

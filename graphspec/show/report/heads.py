@@ -72,11 +72,7 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
 
 
 def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Block]:
-    """Return the edits of the readings, the worst of them, and the labels that are confused.
-
-    Args:
-        name_of: returns the words for a kept row, given by its place: its line, or its file.
-    """
+    """Return the edits of the readings, the worst of them, and the labels that are confused."""
     true, read, distances = readings(head)
     names = _names(head)
     total = sum(map(len, true))
@@ -120,16 +116,10 @@ def _worst(
 ) -> Table:
     """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
-    shown = [
-        (
-            _written(true[k], names),
-            _written(read[k], names),
-            f"{int(distances[k])}",
-            f"{int(distances[k]) / max(len(true[k]), 1):.2f}",
-            name_of(k),
-        )
-        for k in order
-    ]
+    shown = []
+    for k in order:
+        edits_of, texts = int(distances[k]), [_written(each[k], names) for each in (true, read)]
+        shown.append((*texts, f"{edits_of}", f"{edits_of / max(len(true[k]), 1):.2f}", name_of(k)))
     columns = ("True", "Read", "Edits", "Edits per label", "Row")
     return table(f"The {count(len(shown), 'worst reading', 'worst readings')}", columns, shown, texts=2)
 
@@ -151,13 +141,11 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
     ]
     words = {"other": "read as another label", "missed": "missed", "added": "added"}
     shown = ", ".join(f"{percent(kinds[kind] / total)} {word}" for kind, word in words.items() if kinds[kind])
-    of = (
-        f"{count(len(pairs), 'row')} with mistakes"
-        if len(pairs) == wrong
-        else f"{len(pairs):,} of {wrong:,} rows with mistakes"
-    )
+    of = count(wrong, "row") if len(pairs) == wrong else f"{len(pairs):,} of {wrong:,} rows"
     columns = ("True", "Read", "Edit", "Times", "Of all edits")
-    return table("The edits that occur most often", columns, rows, texts=3), Text(f"Of the edits in {of}: {shown}.")
+    return table("The edits that occur most often", columns, rows, texts=3), Text(
+        f"Of the edits in {of} with mistakes: {shown}."
+    )
 
 
 def _name(label: int, names: list[str]) -> str:
@@ -296,19 +284,15 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Calla
     shape, targets = head.answers.shape, head.targets
     if len(shape) != 4 or min(shape[1:3]) < _SMALLEST or targets is None or head.head.loss is None:
         return []
-    if flat.kind != "classes" and shape[3] not in (1, 3):
-        return []
-    if flat.kind == "classes" and head.head.loss.class_axis(head.value) != 3:
+    if head.head.loss.class_axis(head.value) != 3 if flat.kind == "classes" else shape[3] not in (1, 3):
         return []
     losses = np.arange(shape[0], dtype=np.float64) if head.losses is None else np.nan_to_num(head.losses, nan=np.inf)
     order = np.argsort(losses, kind="stable")
-    chosen = order[evenly(len(order), _ROWS)].tolist()
     rows = []
-    for k in chosen:
-        inputs = [
-            a for a in judged.inputs(k).values() if is_picture(np.shape(a)) and np.asarray(a).dtype.kind in "fiub"
-        ]
-        shown: list[Inline] = [_image(pixels(np.asarray(inputs[0])), f"input of {name_of(k)}") if inputs else UNDEFINED]
+    for k in order[evenly(len(order), _ROWS)].tolist():
+        arrays = map(np.asarray, judged.inputs(k).values())
+        inputs = [a for a in arrays if is_picture(a.shape) and a.dtype.kind in "fiub"]
+        shown: list[Inline] = [_image(pixels(inputs[0]), f"input of {name_of(k)}") if inputs else UNDEFINED]
         shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
         rows.append([name_of(k) + loss, *shown])
@@ -335,17 +319,14 @@ def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[A
         return [(ids, "target"), (answer.argmax(-1), "answer")]
     if flat.probabilities and getattr(head.head.loss, "from_logits", False):
         answer = sigmoid(answer)
-    return [
-        (np.asarray(target, np.float64).reshape(answer.shape), "target"),
-        (np.asarray(answer, np.float64), "answer"),
-    ]
+    target, answer = np.asarray(target, np.float64), np.asarray(answer, np.float64)
+    return [(target.reshape(answer.shape), "target"), (answer, "answer")]
 
 
 def _pixels(values: Array, flat: Flat) -> Array:
     if flat.kind == "classes":
         return np.ascontiguousarray(_COLOURS[np.asarray(values, np.int64) % len(_COLOURS)])
-    clipped = np.clip(values, 0, 1) if flat.probabilities or flat.kind == "binary" else values
-    return pixels(clipped)
+    return pixels(np.clip(values, 0, 1) if flat.probabilities or flat.kind == "binary" else values)
 
 
 def _image(image: Array, what: str) -> Drawing:
@@ -362,64 +343,51 @@ def values_head(flat: Flat) -> Table:
     units = values.shape[1]
     rows = []
     for k in range(min(units, _VALUE_UNITS)):
-        own = values[:, k]
-        own = own[np.isfinite(own)]
+        own = values[np.isfinite(values[:, k]), k]
         name = flat.labels[k] if len(flat.labels) == units else str(k)
-        lost = len(values) - len(own)
-        spread = (
-            [float(f(own)) for f in (np.mean, np.std, np.min, np.median, np.max)] if len(own) else [float("nan")] * 5
-        )
-        rows.append((name, *map(amount, spread), f"{lost:,}"))
+        spread = [float(f(own)) if len(own) else float("nan") for f in (np.mean, np.std, np.min, np.median, np.max)]
+        rows.append((name, *map(amount, spread), f"{len(values) - len(own):,}"))
     caption = "The head has no loss, so nothing says what is right; its values"
     caption += f", of the first {_VALUE_UNITS} of {units:,} units" if units > _VALUE_UNITS else ""
     return table(caption, ("Unit", "Mean", "Deviation", "Smallest", "Median", "Largest", "Not finite"), rows)
 
 
 # What the values of predictions mean, in plain words, for readers who do not know them.
-_CHOICES: frozenset[Kind] = frozenset(("classes", "binary", "labels"))
-_TERMS: tuple[tuple[frozenset[Kind], str, str], ...] = (
+_TERMS: tuple[tuple[str, str, str], ...] = (  # kinds of heads, a name and its meaning
     (
-        frozenset(("classes", "binary")),
+        "classes binary",
         "Accuracy",
         "the share of right answers. “Always …” is that of the same answer for all rows.",
     ),
-    (_CHOICES, "Precision", "of the rows that are called a class, the share that is of this class."),
-    (_CHOICES, "Recall", "of the rows that are of a class, the share that is called so."),
-    (_CHOICES, "F1", "the harmonic mean of precision and recall: it is high only if both are."),
-    (frozenset(("classes", "labels")), "Macro", "the mean over the classes: each one counts as much, rare or not."),
+    ("classes binary labels", "Precision", "of the rows that are called a class, the share that is of this class."),
+    ("classes binary labels", "Recall", "of the rows that are of a class, the share that is called so."),
+    ("classes binary labels", "F1", "the harmonic mean of precision and recall: it is high only if both are."),
+    ("classes labels", "Macro", "the mean over the classes: each one counts as much, rare or not."),
     (
-        _CHOICES,
+        "classes binary labels",
         "ROC AUC",
         "the area below the ROC curve: how often a row of a class gets a higher score for it than another; 0.5 is a guess.",
     ),
     (
-        _CHOICES,
+        "classes binary labels",
         "AP, average precision",
         "the area below the curve of precision and recall. For rare classes it says more than the ROC AUC.",
     ),
     (
-        _CHOICES,
+        "classes binary labels",
         "Expected calibration error",
         "how far the probabilities are from what comes true: of the answers called 80 % sure, 80 % should be right.",
     ),
-    (frozenset(("binary",)), "Brier score", "the mean of the squared error of the probability: 0 is best."),
-    (
-        frozenset(("numbers",)),
-        "MAE, RMSE",
-        "the mean of the absolute errors; the root of the mean of the squared errors.",
-    ),
-    (
-        frozenset(("numbers",)),
-        "R²",
-        "the share of the variance that is explained: 1 is best, 0 is the answer of a constant.",
-    ),
-    (frozenset(("sequences",)), "Edits", "letters that are wrong, missing or too many: the Levenshtein distance."),
+    ("binary", "Brier score", "the mean of the squared error of the probability: 0 is best."),
+    ("numbers", "MAE, RMSE", "the mean of the absolute errors; the root of the mean of the squared errors."),
+    ("numbers", "R²", "the share of the variance that is explained: 1 is best, 0 is the answer of a constant."),
+    ("sequences", "Edits", "letters that are wrong, missing or too many: the Levenshtein distance."),
 )
 
 
 def terms(kinds: Collection[Kind]) -> list[Block]:
     """Return the words of these kinds of heads with their meanings; nothing if they need none."""
-    shown = [(Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if of.intersection(kinds)]
+    shown = [(Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if not {*kinds}.isdisjoint(of.split())]
     return [Folded("What these values mean", [Items(shown, "note")])] if shown else []
 
 
@@ -464,33 +432,29 @@ def _head(found: Findings, judged: Scored, name: str, number: int) -> list[Block
 
 
 def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
-    row_name = _row_names(found, judged)
+    place = places(found.model.spec, judged.part)
+
+    def row_name(row: int) -> str:
+        return place(judged.index(row))
+
     rules = found.baselines.get(name, ())
     match flat.kind:
-        case "classes":
-            return [
-                *classes_head(flat, anchor),
-                *_beside_rules(head, rules),
-                *example_images(judged, head, flat, row_name),
-            ]
-        case "binary":
-            return [
-                *binary_head(head, flat, anchor),
-                *_beside_rules(head, rules),
-                *example_images(judged, head, flat, row_name),
-            ]
+        case "sequences":
+            return sequences_head(head, row_name)
+        case "groups":
+            return groups_head(head)
+        case "values":
+            return [values_head(flat)]
         case "labels":
             return [*labels_head(flat), *_beside_rules(head, rules)]
         case "numbers":
             alike = is_series(found, judged, name)
             forecast = series(found, judged, name) if alike else []
-            errors = numbers_head(head, flat, rules, alike=alike)
-            return [*forecast, *errors, *example_images(judged, head, flat, row_name)]
-        case "sequences":
-            return sequences_head(head, row_name)
-        case "groups":
-            return groups_head(head)
-    return [values_head(flat)]
+            blocks = [*forecast, *numbers_head(head, flat, rules, alike=alike)]
+        case _:
+            blocks = classes_head(flat, anchor) if flat.kind == "classes" else binary_head(head, flat, anchor)
+            blocks += _beside_rules(head, rules)
+    return [*blocks, *example_images(judged, head, flat, row_name)]
 
 
 def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[Block]:
@@ -500,12 +464,6 @@ def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[Block]:
         return []
     rows = [(name[:1].upper() + name[1:], *map(amount, values)) for name, values in scores]
     return [table("Beside simple rules", ("Answer", *(metric.capitalize() for metric in metrics)), rows, sort=False)]
-
-
-def _row_names(found: Findings, judged: Scored) -> Callable[[int], str]:
-    """Return the words for a kept row: its line, or its file."""
-    place = places(found.model.spec, judged.part)
-    return lambda row: place(judged.index(row))
 
 
 def _purpose(flat: Flat) -> str:

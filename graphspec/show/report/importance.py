@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,7 @@ _MAX_FIELDS = 400
 _LEAST = 20_000  # multiply-adds that take as long as all the rest for a row of a tiny network
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """How much a loss or a metric changes when a field is permuted: the mean, and the range over the repeats."""
 
     mean: float
@@ -52,8 +51,7 @@ class Change:
         return cls(float(np.mean(values)), min(values), max(values))
 
 
-@dataclass(frozen=True)
-class Importance:
+class Importance(NamedTuple):
     """The importance of a field: the change of the loss, and of the first metric if there is one."""
 
     name: str
@@ -61,8 +59,7 @@ class Importance:
     metric: Change | None
 
 
-@dataclass(frozen=True)
-class Importances:
+class Importances(NamedTuple):
     """The importance of all fields, the most important first.
 
     Attributes:
@@ -101,8 +98,7 @@ def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances 
     A field is an input, or a feature of an array; inputs that read the same column are permuted together.
 
     Args:
-        raw: checked raw rows.
-        work_per_row: the multiply-adds of the network for one row.
+        work_per_row: the multiply-adds of the network for one of the checked ``raw`` rows.
 
     Returns:
         The importances, or in a sentence why there are none.
@@ -161,9 +157,8 @@ def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, rep
 
 def _results(model: Session, rows: Dataset) -> dict[str, float]:
     """Return the losses and metrics of raw rows."""
-    return dict(
-        model.evaluate_prepared(prepared_in_memory(model, rows), max(model.spec.training.batch_size, 256)).logs()
-    )
+    size = max(model.spec.training.batch_size, 256)
+    return dict(model.evaluate_prepared(prepared_in_memory(model, rows), size).logs())
 
 
 # Which inputs matter: what becomes of the loss if the values of a field are permuted among the rows.

@@ -84,20 +84,15 @@ class Scored:
         return index if self.raw.chosen is None else int(self.raw.chosen[index])
 
     def inputs(self, row: int) -> dict[str, Array]:
-        """Return the raw inputs of a kept row: arrays without the batch axis, by input.
-
-        Args:
-            row: its place among the kept rows.
-        """
+        """Return the raw inputs of a kept row, given by its place among these: arrays without the batch axis."""
         index = self.index(row)
         return {name: array[index] for name, array in self.raw.inputs.items()}
 
 
 def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Scored:
-    """Evaluate a part of the data, and keep the answers for up to ``MAX_ROWS`` of its rows.
+    """Evaluate a part of the data, checked raw rows, and keep the answers for up to ``MAX_ROWS`` of them.
 
     Args:
-        raw: checked raw rows.
         running: their losses and metrics, if these have just been computed.
     """
     size = model.spec.training.batch_size
@@ -163,15 +158,12 @@ def _computed(model: Session, rows: Dataset, size: int) -> dict[str, Array]:
 
 def _put(collected: dict[str, Array], name: str, array: Array, start: int, total: int) -> None:
     """Copy a batch into the array of all rows, which grows where later batches have longer sequences."""
-    whole = collected.get(name)
-    shape = (total, *array.shape[1:])
-    if whole is None:
-        whole = collected[name] = np.zeros(shape, array.dtype)
-    elif whole.shape != shape:
-        larger = np.zeros((total, *np.maximum(whole.shape[1:], array.shape[1:])), array.dtype)
-        larger[tuple(slice(n) for n in whole.shape)] = whole
-        whole = collected[name] = larger
-    whole[(slice(start, start + len(array)), *(slice(n) for n in array.shape[1:]))] = array
+    whole, sizes = collected.get(name), array.shape[1:]
+    if whole is None or whole.shape[1:] != sizes:
+        old = np.zeros((0, *sizes), array.dtype) if whole is None else whole
+        whole = collected[name] = np.zeros((total, *np.maximum(old.shape[1:], sizes)), array.dtype)
+        whole[tuple(map(slice, old.shape))] = old
+    whole[(slice(start, start + len(array)), *map(slice, sizes))] = array
 
 
 def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
