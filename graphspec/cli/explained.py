@@ -150,11 +150,7 @@ def _picture(part: Attributed, row: int) -> Iterator[Block]:
     cells = np.array([[float(block.mean()) for block in np.array_split(line, width)] for line in lines])
     largest = float(np.abs(cells).max()) or 1.0
     yield Text(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
-    drawn = []
-    for line in cells / largest:
-        marks = (
-            " " if abs(c) < _SOME else ("#" if c > 0 else "=") if abs(c) >= _STRONG else "+" if c > 0 else "-"
-            for c in line
-        )
-        drawn.append(("    " + "".join(marks)).rstrip())
-    yield Code("\n".join(drawn))
+    parts = cells / largest
+    sizes = np.abs(parts)
+    strengths = (~(sizes < _SOME) + (sizes >= _STRONG).astype(int)) * np.where(parts > 0, 1, -1)  # from -2 to 2
+    yield Code("\n".join(f"    {''.join(' +#=-'[k] for k in line)}".rstrip() for line in strengths.tolist()))

@@ -45,16 +45,10 @@ class Filled:
 
 
 def series(template: str, table: Profile, rows: Source, target: str, file: str, form: Sequence[str] = ()) -> Filled:
-    """Fill the template of a series from the profile of a table, and its rows.
-
-    ``form`` are the lines that say how the table's text is read.
+    """Fill the template of a series from the profile of a table, and its rows; ``form`` says how its text is read.
 
     The columns of numbers are read that have few gaps, the target first. The first column of dates is the time. If times
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
-
-    Raises:
-        UsageError: the target is no column of numbers with few gaps, or steps are missing like that.
-        DataError: a time occurs twice.
     """
     numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
     if target not in numbers:
@@ -99,11 +93,7 @@ def _ordered(time: ColumnProfile, group: str | None) -> Windows:
 
 
 def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int]:
-    """Return the step of a series, None if its times follow none, and how many rows are missing.
-
-    Raises:
-        UsageError: more than a third is missing.
-    """
+    """Return the step of a series, None if its times follow none, and how many rows are missing: a third at most."""
     every = series_of(rows, windows, total).every
     if every is None:
         return None, 0
@@ -135,14 +125,7 @@ _FOR_FEW = {
 
 
 def folder(template: str, path: Path, file: str, kind: str) -> Filled:
-    """Fill the template of pictures or of texts from a folder with a folder for each class, or its subfolder ``train``.
-
-    Args:
-        kind: ``images`` or ``texts``.
-
-    Raises:
-        UsageError: there are not two classes.
-    """
+    """Fill the template of ``images`` or ``texts`` from a folder that has one for each class, or its subfolder ``train``."""
     from graphspec.data.folders import Folder
     from graphspec.data.profile import profile_files
 
@@ -156,7 +139,6 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
-    whole = f"{{{kind}: {literal(file)}, labels: folder}}"
     old, head, units = {
         "images": (
             "{images: data/train, labels: folder}         # or {file: data/train.npz} with arrays `image` and `kind`",
@@ -169,14 +151,10 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
             2,
         ),
     }[kind]
-    text = _replaced(template, old, whole)
-    text = _replaced(
-        text, f"name: {head}, type: Dense, units: {units},", f"name: {head}, type: Dense, units: {len(classes)},"
-    )
-    start = text.index("  # test: ")
-    text = text[:start]
-    beside = path.parent / "test"
-    if path.name != "test" and beside.is_dir():
+    text = _replaced(template, old, f"{{{kind}: {literal(file)}, labels: folder}}")
+    layer = f"name: {head}, type: Dense, units: "
+    text = _replaced(text, f"{layer}{units},", f"{layer}{len(classes)},").partition("  # test: ")[0]
+    if path.name != "test" and (path.parent / "test").is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
     for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
@@ -219,10 +197,8 @@ def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
         for form, share in c.date_formats.items()
         if _MOST_DATES <= share < 1
     ]
-    found = (
-        f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series, in the order of the file"
-    )
-    return (f"{found}; if a column is the time, write `order` and `format` to `windows`",)
+    found = f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series"
+    return (f"{found}, in the order of the file; if a column is the time, write `order` and `format` to `windows`",)
 
 
 def _replaced(text: str, old: str, new: str) -> str:

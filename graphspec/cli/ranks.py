@@ -40,13 +40,7 @@ def launcher() -> list[str]:
 
 
 def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
-    """Return the overrides of the spec with ``workers: mpi``; None if it needs none.
-
-    With ``workers: n`` each rank has n processes.
-
-    Raises:
-        UsageError: the spec lets the number of workers be chosen.
-    """
+    """Return the overrides of the spec with ``workers: mpi``; None if it needs none: n workers are n of each rank."""
     workers = spec.training.workers
     if workers == "auto":
         text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"

@@ -33,11 +33,7 @@ def curve_lines(history: History, width: int | None, *, has_blocks: bool) -> lis
     """Return a line for each value with a header: training and validation beside each other, or below each other.
 
     Both have the same scale, a logarithmic one for losses and rates that span decades. At most six values are shown. There
-    are no lines for a training of fewer than five epochs, nor for a terminal that has no blocks.
-
-    Args:
-        history: the values of every epoch, by key.
-        width: the columns of the terminal; None for a file or a pipe.
+    are no lines for a training of fewer than five epochs, nor for a terminal that has no blocks; a file has no ``width``.
     """
     epochs = max(map(len, history.values()), default=0)
     if not has_blocks or epochs < _FEWEST:
@@ -79,11 +75,7 @@ _LONGEST = 24  # columns of a class
 
 
 def head_tables(found: Sequence[ClassCounts | NumberErrors], width: int | None) -> list[list[Block]]:
-    """Return what is shown of heads: a table for each head of classes, and one for all heads of numbers.
-
-    Args:
-        width: the columns of the terminal; None for all classes, whatever their number.
-    """
+    """Return what is shown of heads: a table for each head of classes, all of them without a ``width``; one for numbers."""
     tables = [class_table(each, whole=width is None) for each in found if isinstance(each, ClassCounts)]
     return [*tables, *error_table([each for each in found if isinstance(each, NumberErrors)])]
 
@@ -230,8 +222,7 @@ _VERDICT_MOST = 5  # heads, or fields
 def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     """Print how each head compares with the best simple rule, and what is too good: warnings where something is wrong.
 
-    Args:
-        measures: whether to measure for this how important each field is.
+    ``measures``: whether to measure for this how important each field is.
     """
     from graphspec.show.report.importance import too_good
     from graphspec.show.report.verdicts import lines

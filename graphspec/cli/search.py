@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import CACHE
 from graphspec.base.text import count, number, printable, shell, shorten_end, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, writes_onnx
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, repeated, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from graphspec.search.trials import Work
 
 _TRIALS = 20
+_STATES = ("complete", "pruned", "infeasible", "failed", "running")
 _BEST = 10
 _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -88,12 +90,18 @@ def search(  # noqa: PLR0913 (the options of the command)
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
     _refuse_storage(storage, jobs)
-    command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
-    command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
+    words: dict[str, object] = {
+        "-j": None if jobs == 1 else jobs,
+        "--trials": trials,
+        "--out": directory,
+        "--sampler": sampler,
+    }
+    words |= {"--storage": storage, "--timeout": timeout, "--export": onnx, "--data": data, "--cache": cache}
+    again = ("graphspec", "search", str(spec), *repeated(words | {"--no-report": no_report}, allow or (), sets or ()))
     work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
     work = replace(work, source=replace(work.source, reports=not no_report))
-    with naming_data(data):
-        _check_data(work)
+    with naming_data(data):  # what is wrong with the data is said once, before each trial fails with it
+        work.source.model([])
     study = work.study()
     s = plan.search
     goal = "largest" if plan.goal == "max" else "smallest"
@@ -101,11 +109,6 @@ def search(  # noqa: PLR0913 (the options of the command)
     if (ended := sum(t.state != "running" for t in study.trials())) > 0:
         out_wrapped(f"{count(ended, 'trial')} of it {'has' if ended == 1 else 'have'} ended before")
     if signum := _run(work, study, jobs):
-        again = ["graphspec", "search", str(spec), *(["-j", str(jobs)] if jobs > 1 else [])]
-        again += [word for name, value in command if value is not None for word in (name, str(value))]
-        again += ["--no-report"] * no_report
-        again += [word for folder in allow or () for word in ("--allow", str(folder))]
-        again += [word for text in sets or () for word in ("--set", text)]
         err(f"{stopped_by(signum)}: all trials can be resumed; go on with\n  {shell(*again)}")
         return 128 + signum
     return _finish(work, study, spec, onnx, sets or ())
@@ -178,11 +181,6 @@ def _work(  # noqa: PLR0913 (the options of the command)
     return Work(plan, Source(str(spec), [*sets, *single], data, list(allow), cache), storage, until)
 
 
-def _check_data(work: Work) -> None:
-    """Report what is wrong with the data once, before each trial fails with it."""
-    work.source.model([])
-
-
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
     from graphspec.engine.training.interrupt import raised
@@ -233,9 +231,7 @@ def short(text: str) -> str:
     """Return an override with the last keys of its path and rounded numbers, for people."""
     path, _, value = text.partition("=")
     value = _LONG.sub(lambda found: f"{float(found[0]):.4g}", value)
-    return (
-        f"{'.'.join(path.split('.')[-2:])}={value}" if path.startswith("layers.") else f"{path.split('.')[-1]}={value}"
-    )
+    return f"{'.'.join(path.split('.')[-2 if path.startswith('layers.') else -1 :])}={value}"
 
 
 def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
@@ -245,10 +241,9 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     plan, trials = work.plan, study.trials()
     best = ranked(trials, plan.goal)
     width = terminal_width(sys.stdout)
-    states = [
-        (n, word) for word in ("complete", "pruned", "infeasible", "failed", "running") if (n := _count(trials, word))
-    ]
-    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(f'{n} {word}' for n, word in states)}")
+    ended: Counter[str] = Counter(trial.state for trial in trials)
+    states = [f"{ended[state]} {state}" for state in _STATES if ended[state]]
+    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(states)}")
     if not best:
         complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
         return 3 if trials else None
@@ -280,7 +275,3 @@ def _export(work: Work, run: Path, onnx: Path) -> None:
         proof = f"{load_run(run, work.source.data, work.source.allow).export(onnx)}"
     record_export(run, onnx, proof)
     out_wrapped(f"{onnx}: {proof}")
-
-
-def _count(trials: Sequence[Trial], state: str) -> int:
-    return sum(t.state == state for t in trials)

@@ -19,15 +19,11 @@ _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_cr
 
 
 def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
-    """Return the text of a spec.
-
-    Args:
-        name: the spec's name, as YAML.
-        file: the table, relative to the spec.
-        schema: the path of the JSON Schema.
-    """
+    """Return the text of a spec with this name, as YAML, for a table; its path and the schema's are relative to the spec."""
     target = found.target
     title = file.rpartition("/")[2]
+    record = (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False)
+    columns = ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False)
     lines = [
         f"# yaml-language-server: $schema={schema}",
         "graphspec: 1",
@@ -35,12 +31,7 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
         *text_lines("description", f"{target.name}, from the columns of {title}.".replace("${", "$${")),
         "",
         "inputs:",
-        *_commented(
-            [
-                (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False),
-                ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False),
-            ]
-        ),
+        *_commented([record, columns]),
         *_commented([_column(column) for column in found.columns]),
         "",
         "layers:",
@@ -100,12 +91,8 @@ def _layers(found: Suggestion) -> Iterator[str]:
         penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
         add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *first)
         last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
-    add(
-        "both",
-        "Concatenate",
-        {"inputs": [record, last]},
-        f"`{record}` once more: many answers are nearly a sum of the columns",
-    )
+    note = f"`{record}` once more: many answers are nearly a sum of the columns"
+    add("both", "Concatenate", {"inputs": [record, last]}, note)
     arguments: dict[str, Any] = {"units": target.units}
     notes = ["a unit for each class"] if target.task == "multiclass" else []
     if target.task != "regression":
@@ -133,9 +120,8 @@ def _training(found: Suggestion) -> Iterator[str]:
     network = found.network
     yield "training:"
     yield f"  optimizer: {{type: Adam, learning_rate: {number(network.learning_rate)}}}"
-    yield from _commented(
-        [(f"  epochs: {network.epochs}", ["at most: training ends when validation gets no better"], False)]
-    )
+    note = "at most: training ends when validation gets no better"
+    yield from _commented([(f"  epochs: {network.epochs}", [note], False)])
     yield f"  batch_size: {network.batch_size}"
     yield "  seed: 1"
     yield "  callbacks:"
@@ -149,9 +135,8 @@ def _training(found: Suggestion) -> Iterator[str]:
 def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
     """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
     keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
-    return list(
-        _commented([(f"    {key}: {literal(value)}", [why.get(key, "")], False) for key, value in keys.items()])
-    )
+    lines = [(f"    {key}: {literal(value)}", [why.get(key, "")], False) for key, value in keys.items()]
+    return list(_commented(lines))
 
 
 def _data(found: Suggestion, file: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,13 @@ from graphspec.cli.targets import spec_for_run
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
-    from graphspec.data.weights.plan import InitialWeights
     from graphspec.engine.runtime.session import Session
 
 _TRAINING = (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY)
 
 
 def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
-    """Return the model of a spec with the weights that it starts from; what it learns from rows, it learns.
-
-    Raises:
-        UsageError: the spec names no weights, or its training rows are needed and not named.
-        SpecError: the spec, a file of weights or the training rows are wrong.
-    """
+    """Return the model of a spec with the weights that it starts from; what it learns from rows, it learns."""
     from graphspec.api.model import Model
     from graphspec.engine.compiler.check import check
 
@@ -37,18 +31,13 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
     model = Model(declaration, lowered, checked.diagnostics)
     if _learns(model):
         _learn(model, path)
-    for line in lines(model.initial_weights):
-        complain(line)
+    for known in model.initial_weights:
+        complain(str(known))
     untouched = sum(len(known.new) for known in model.initial_weights)
     whole = sum(len(known.taken) for known in model.initial_weights) + untouched
     if untouched or whole < len(model.parameters.params):
         complain(f"note: {len(model.parameters.params) - whole + untouched} of its weights are new, and not trained")
     return model
-
-
-def lines(known: Sequence[InitialWeights]) -> Iterator[str]:
-    """Yield a line for each file of initial weights."""
-    return (str(each) for each in known)
 
 
 def _learns(model: Session) -> bool:

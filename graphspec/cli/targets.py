@@ -56,12 +56,7 @@ def refuse_other(path: Path, wanted: str = _WANTED) -> None:
 
 
 def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = ()) -> Checked:
-    """Check the spec of a target. The spec of a run or an ONNX file includes what the network has learnt.
-
-    Raises:
-        UsageError: it is none of the three, overrides are given for a run or a file, or the ONNX file is not graphspec's.
-        RunError: GS603, the run is damaged.
-    """
+    """Check the spec of a target. The spec of a run or an ONNX file includes what the network has learnt."""
     from graphspec.engine.compiler.check import check
 
     refuse_other(path)
@@ -85,10 +80,6 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
     """Check a run with its weights and its checkpoint, or an ONNX file.
 
     A damaged run is an error among the others, and so is an ONNX file that graphspec has not written.
-
-    Raises:
-        UsageError: the spec of a run or a file is to be changed, or the data of an ONNX file are wanted, which it does not
-            contain.
     """
     from graphspec.api.model import load
     from graphspec.engine.compiler.check import Checked
@@ -146,10 +137,6 @@ def naming_data(data: Path | None) -> Iterator[None]:
         if data is not None:
             raise
         hint = "if the data have moved, add `--data DIR` with their folder"
-        missing = (Code.UNREADABLE_FILE, "does not exist")
-        raise SpecError(
-            [
-                replace(d, hint=hint) if d.code == missing[0] and missing[1] in d.message else d
-                for d in error.diagnostics
-            ]
-        ) from None
+        missing = [d.code == Code.UNREADABLE_FILE and "does not exist" in d.message for d in error.diagnostics]
+        found = zip(error.diagnostics, missing, strict=True)
+        raise SpecError([replace(d, hint=hint) if is_missing else d for d, is_missing in found]) from None

@@ -89,14 +89,13 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
         text = f"validation: {_count(trainer.validation, train)}"
         source = sources.get("validation")
         if source is not None and source.split is not None:
-            how = [f"{source.split * 100:g} % of it"]
+            share = f"{source.split * 100:g} %"
+            how = f"{share} of it" + ("" if source.stratify is None else f", stratified by {source.stratify}")
             if trainer.loader.dataset.times is not None:
-                how = [f"the last {source.split * 100:g} % of the time"]
+                how = f"the last {share} of the time"
             elif source.in_order:
-                how = [f"the last {source.split * 100:g} %"]
-            elif source.stratify is not None:
-                how.append(f"stratified by {source.stratify}")
-            text += f" ({', '.join(how)})"
+                how = f"the last {share}"
+            text += f" ({how})"
         elif source is not None:
             text += f" of {_name(source, spec)}"
         others.append(text)
@@ -130,11 +129,7 @@ def _name(source: DataSource, spec: Spec) -> str:
 
 
 def describe(found: Summary, room: int) -> str:
-    """Describe targets: their classes with shares, the most frequent first, or their mean and range.
-
-    Args:
-        room: the columns for a list of classes, whose end is left out.
-    """
+    """Describe targets: their classes with shares, the most frequent first, in so many columns; or their mean and range."""
     if isinstance(found, ClassShares):
         return _classes(found, room)
     if isinstance(found, Numbers):
@@ -197,8 +192,7 @@ def _workers(trainer: Trainer, workers: int | str) -> str:
 def report(trainer: Trainer, epochs: int, seconds: float) -> None:
     """Print the time of a training, its best epoch, and what explains a validation loss that is far from the loss.
 
-    Args:
-        epochs: how many were trained in ``seconds``; a resumed run has more.
+    ``epochs`` were trained in ``seconds``; a resumed run has more.
     """
     if epochs:
         each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
@@ -274,19 +268,9 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
                 guessing = -sum(share * math.log(share) for share in shares)
     updates = model.optimizer_state.clock.step
     unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
-    return Evidence(
-        trainer.history,
-        updates,
-        momenta,
-        only_in_training,
-        unseen,
-        _split(model.spec.data.get("validation")),
-        largest,
-        targets,
-        restored,
-        unscaled,
-        guessing,
-    )
+    split = _split(model.spec.data.get("validation"))
+    seen = (trainer.history, updates, momenta, only_in_training, unseen, split)
+    return Evidence(*seen, largest, targets, restored, unscaled, guessing)
 
 
 def _split(source: DataSource | None) -> Literal["random", "last"] | None:

@@ -59,16 +59,9 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
     """Return a SARIF log with one run: code scanning of GitHub, GitLab, Azure DevOps and editors read it."""
     found = list(diagnostics)
     codes = sorted({d.code for d in found})
-    driver = {
-        "name": "graphspec",
-        "semanticVersion": __version__,
-        "rules": [_rule(Code(code)) for code in codes],
-    }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(d, codes.index(d.code)) for d in found],
-    }
+    driver = {"name": "graphspec", "semanticVersion": __version__, "rules": [_rule(Code(code)) for code in codes]}
+    results = [_result(d, codes.index(d.code)) for d in found]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
@@ -185,11 +178,10 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
         return count(errors, "error") + warned
     spec, lowered = checked.require()
     size = sum(p.size for p in lowered.graph.params.values())
+    layers = count(len(spec.nodes), "layer")
     if isinstance(size, LearntSize):
-        return (
-            f"ok{warned} ({count(len(spec.nodes), 'layer')}; the number of parameters is learnt from the training rows)"
-        )
-    return f"ok{warned} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
+        return f"ok{warned} ({layers}; the number of parameters is learnt from the training rows)"
+    return f"ok{warned} ({count(size, 'parameter')}, {layers})"
 
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:

@@ -46,12 +46,7 @@ class Row:
 
 
 def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> list[Row]:
-    """Return a row for each input and node.
-
-    Args:
-        rows: the batch size.
-        once: the nodes that are computed once per row, before training.
-    """
+    """Return a row for each input and node, for batches of ``rows``; some are computed ``once``, before training."""
     found = [Row(name, "input", _shape(("N", *i.shape)), inputs=i.dtype) for name, i in spec.inputs.items()]
     open_sizes = {name for name, values in lowered.outputs.items() if any(_is_open(v.shape) for v in values or ())}
     for node in spec.nodes:
@@ -67,7 +62,11 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
                 size if size else None,
                 node.share or "",
                 _known(own.activations, node.name not in open_sizes),
-                _known(own.multiply_adds // rows, not isinstance(size, LearntSize) and not open_sizes & _reads(node)),
+                _known(
+                    own.multiply_adds // rows,
+                    not isinstance(size, LearntSize)
+                    and not open_sizes & {ref.name for ref in node.inputs if ref is not None},
+                ),
                 _inputs(node),
             )
         )
@@ -82,10 +81,6 @@ def _is_open(shape: Sequence[Any]) -> bool:
 def _known(size: int, known: bool) -> int | None:
     """Return a size, which is learnt where it has been computed from stand-ins; None for nothing."""
     return (size if known else LearntSize(size, "learnt")) if size else None
-
-
-def _reads(node: NodeDecl) -> set[str]:
-    return {ref.name for ref in node.inputs if ref is not None}
 
 
 def _shape(shape: Sequence[Any]) -> str:
@@ -134,11 +129,10 @@ def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _folded(name: str, names: Sequence[str], rows: Sequence[Row]) -> Row:
-    joined = next((row for row in rows if row.name == name), None)
     return Row(
         name,
         f"record of {count(len(names), 'column')}",
-        joined.output if joined is not None else "",
+        next((row.output for row in rows if row.name == name), ""),  # of the node that joins its columns
         all(row.once for row in rows if row.kind != "input"),
         _sum(row.parameters for row in rows),
         memory=_sum(row.memory for row in rows),
@@ -182,11 +176,9 @@ def summary_lines(
     expand: bool = False,
     option: str = "--expand",
 ) -> Iterator[str]:
-    """Yield the lines of the summary.
+    """Yield the lines of the summary for batches of ``rows``, at most ``width`` columns wide.
 
     Args:
-        rows: the batch size for the memory.
-        width: the columns of the terminal; None for as many as it takes.
         expand: show every node of a record, not one row.
         option: what the reader writes to see them.
     """

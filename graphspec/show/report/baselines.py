@@ -82,11 +82,9 @@ def before(values: Array, groups: Array, grid: Grid | None, last: Array, rows: A
     """Return what each simple rule answers, ``(n, horizon, columns)`` by its name, NaN where it has no value.
 
     Args:
-        values: the series, ``(rows, columns)``, in the order of group and time.
-        groups: ``(rows,)``.
+        values: the series, ``(rows, columns)``, in the order of its ``groups``, ``(rows,)``, and of time.
         grid: None for the last known value alone.
-        last: the row of the last known value of each forecast, ``(n,)``.
-        rows: the rows that are forecast, ``(n, horizon)``.
+        last: the row of the last known value of each forecast, ``(n,)``; ``rows`` are forecast, ``(n, horizon)``.
     """
     found = {LAST: np.repeat(values[last][:, None], rows.shape[1], axis=1)}
     if grid is None or not len(rows):

@@ -47,8 +47,6 @@ class Plot:
     """A chart with two axes. Marks are added in the order in which they are drawn.
 
     Attributes:
-        across, up: the scales of the axes.
-        x_name, y_name: the names of the axes.
         summary: what the chart shows, in a sentence, for readers who do not see it.
         width, height: of the plot area, in pixels.
     """
@@ -80,33 +78,25 @@ class Plot:
     def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
         """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
         for (left, right, top), tip in zip(bars, tips, strict=True):
-            x, y = self.at((left, top))
-            end, base = self.at((right, self.up.low))
-            wide, high = max(end - x - 1, 0.5), max(base - y, 0)
-            self.marks.append(
-                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{_tip(tip)}/>'
-            )
+            (x, y), (end, base) = self.at((left, top)), self.at((right, self.up.low))
+            box = f'x="{x:.1f}" y="{y:.1f}" width="{max(end - x - 1, 0.5):.1f}" height="{max(base - y, 0):.1f}"'
+            self.marks.append(f'<rect class="bar {kind}" {box}{_tip(tip)}/>')
 
     def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
         """Add two histograms as bars side by side: the shares of each one's values between the edges, written in a form."""
         for k, kind in enumerate(("b", "a")):
-            bars, tips = [], []
             for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
                 if part:
                     middle = (left + right) / 2
-                    bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
-                    tips.append(f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}")
-            self.bars(bars, tips, kind)
+                    bar = (left, middle, float(part)) if k == 0 else (middle, right, float(part))
+                    self.bars([bar], [f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}"], kind)
 
     def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
         """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""
         for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
-            x, y = self.at((left, top))
-            end, base = self.at((right, bottom))
-            self.marks.append(
-                f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
-                f' fill-opacity="{strength:.2f}"{_tip(tip)}/>'
-            )
+            (x, y), (end, base) = self.at((left, top)), self.at((right, bottom))
+            box = f'x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
+            self.marks.append(f'<rect class="bar a" {box} fill-opacity="{strength:.2f}"{_tip(tip)}/>')
 
     def many(self, points: Iterable[Point], kind: str = "a") -> None:
         """Add many small dots as one mark."""
@@ -117,8 +107,7 @@ class Plot:
         """Add rectangles ``(left, right, bottom, top)`` of one opacity as one mark."""
         shown = []
         for left, right, bottom, top in cells:
-            x, y = self.at((left, top))
-            end, base = self.at((right, bottom))
+            (x, y), (end, base) = self.at((left, top)), self.at((right, bottom))
             shown.append(f"M{x:.1f} {y:.1f}H{end:.1f}V{base:.1f}H{x:.1f}z")
         if shown:
             tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
@@ -138,13 +127,14 @@ class Plot:
         """Return the chart."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
-        parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
-        parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
-        parts += axes(self.across, self.up, (self.width, self.height))
-        parts.append(
-            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
-        )
-        parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
+        x_name, y_name = text(self.x_name), text(self.y_name)
+        parts = [
+            f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">',
+            f'<g transform="translate({LEFT:.0f} {TOP:.0f})">',
+            *axes(self.across, self.up, (self.width, self.height)),
+            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{x_name}</text>',
+            f'<text class="name" x="0" y="-11">{y_name}</text>',
+        ]
         return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)
 
 
@@ -209,9 +199,7 @@ def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary
             drawn = "".join(f"M{j * _WIDE + 1} {_HIGH}v{-h}h{_WIDE - 2}v{h}z" for j, h in enumerate(heights) if h)
             parts.append(f'<path class="bar {kind}" d="{drawn}"/>')
         else:
-            drawn = " ".join(
-                f"{j * _WIDE},{_HIGH - 2 - h} {(j + 1) * _WIDE},{_HIGH - 2 - h}" for j, h in enumerate(heights)
-            )
+            drawn = " ".join(f"{(j + end) * _WIDE},{_HIGH - 2 - h}" for j, h in enumerate(heights) for end in (0, 1))
             parts.append(f'<polyline class="line {kind}" points="{drawn}"/>')
     if each:
         parts += [

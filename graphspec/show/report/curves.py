@@ -69,11 +69,7 @@ class Panel:
 
 
 def thinned(count: int, lines: int) -> list[int]:
-    """Return the epochs, from 0, of which a line has points: all, or of many some, with the first and the last.
-
-    Args:
-        lines: the number of lines on the page.
-    """
+    """Return the epochs, from 0, of which each of the page's lines has points: all, or of many some, with both ends."""
     limit = max(_FEWEST_POINTS, min(MAX_POINTS, _ALL_POINTS // max(lines, 1)))
     if count <= limit:
         return list(range(count))
@@ -81,13 +77,10 @@ def thinned(count: int, lines: int) -> list[int]:
 
 
 def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list[Block]:
-    """Return the charts of all panels, and their numbers for the pointer.
-
-    Args:
-        name: a word, of which the id of the numbers on the page is made.
-    """
-    count = max((len(line.values) for panel in panels for line in panel.lines), default=0)
-    kept = thinned(count, sum(len(panel.lines) for panel in panels))
+    """Return the charts of all panels, and their numbers for the pointer; ids on the page begin with ``name``."""
+    lines = [line for panel in panels for line in panel.lines]
+    count = max((len(line.values) for line in lines), default=0)
+    kept = thinned(count, len(lines))
     across = epochs(max(count, 1))
     figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
     numbers = {
@@ -108,18 +101,14 @@ def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Ma
     if not finite:
         return ""
     best = for_values(finite)
-    plots = [_plot(panel, across, best, kept, marks)]
-    kinds = ["chart-auto"]
+    plots = {"chart-only": _plot(panel, across, best, kept, marks)}
     if min(finite) > 0 and not best.log and max(finite) > min(finite):
-        plots.append(_plot(panel, across, logarithmic(finite), kept, marks))
-        kinds.append("chart-log")
-    numbers = {"left": LEFT, "wide": plots[0].width, "tall": plots[0].height, "low": across.low, "high": across.high}
+        log = _plot(panel, across, logarithmic(finite), kept, marks)
+        plots = {"chart-auto": plots["chart-only"], "chart-log": log}
+    plot = next(iter(plots.values()))
+    numbers = {"left": LEFT, "wide": plot.width, "tall": plot.height, "low": across.low, "high": across.high}
     place = " ".join(f'data-{name}="{value:g}"' for name, value in numbers.items())
-    both = len(plots) == 2
-    shown = "".join(
-        f'<div class="{kind if both else "chart-only"}">{plot.drawing().markup}</div>'
-        for kind, plot in zip(kinds, plots, strict=True)
-    )
+    shown = "".join(f'<div class="{kind}">{each.drawing().markup}</div>' for kind, each in plots.items())
     return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'
 
 
@@ -129,9 +118,8 @@ def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Se
     for mark in marks:
         if across.low <= mark.epoch <= across.high and across.high > 1.5:
             x = across.position(mark.epoch) * plot.width
-            plot.marks.append(
-                f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"/>'
-            )
+            ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"'
+            plot.marks.append(f'<line class="mark {mark.kind}" {ends}/>')
     for line in panel.lines:
         run = "" if line.run is None else f' data-run="{line.run}"'
         plot.marks.append(f"<g{run}>")
@@ -172,17 +160,19 @@ def curves(found: Findings) -> Section | None:
         Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
         for name, keys in named.items()
     ]
-    rates = learning_rates(found)
-    said = ""
+    rates, said = learning_rates(found), _sentence(found, ended)
     finite = [rate for rate in rates if math.isfinite(rate)]
-    if finite and len(set(finite)) > 1:
+    if len(set(finite)) > 1:
         panels.insert(1, Panel("learning rate", [Line("learning rate", rates, "a")]))
     elif finite:
-        said = f" The learning rate was {finite[0]:g} throughout."
+        said += f" The learning rate was {finite[0]:g} throughout."
     marks, explained = _marks(found, ended)
-    shown = panels[:_OPEN]
-    blocks: list[Block] = [Text(_sentence(found, ended) + said), _legend(named, explained), *_switch(panels)]
-    blocks += charts_of(shown, marks, "curves")
+    legend = [("line a", "training")]
+    if any(key != name for name, keys in named.items() for key in keys):
+        legend.append(("line b", "validation"))
+    legend += [(f"mark {kind}", text) for kind, text in explained]
+    blocks: list[Block] = [Text(said), Legend(legend), *([LOG_SWITCH] if any(map(_may_be_log, panels)) else [])]
+    blocks += charts_of(panels[:_OPEN], marks, "curves")
     if further := panels[_OPEN:_MAX]:
         left = f"; {len(panels) - _MAX} more are in history.csv" if len(panels) > _MAX else ""
         title = f"{count(len(further), 'further metric')}{left}"
@@ -204,14 +194,7 @@ def best_of(found: Findings) -> Best | None:
         if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in found.history:
             continue
         if isinstance(callback, EarlyStopping) or callback.save_best_only:
-            if callback.mode == "auto":
-                return best_epoch(found.history, callback.monitor)
-            finite = [(v, k) for k, v in enumerate(found.history[callback.monitor]) if math.isfinite(v)]
-            if not finite:
-                return None
-            larger = callback.mode == "max"
-            value, k = max(finite, key=lambda p: (p[0], -p[1])) if larger else min(finite)
-            return Best(k + 1, callback.monitor, value)
+            return best_epoch(found.history, callback.monitor, None if callback.mode == "auto" else callback.mode)
     return best_epoch(found.history)
 
 
@@ -249,14 +232,7 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
     return marks, explained
 
 
-def _legend(named: dict[str, list[str]], explained: list[tuple[str, str]]) -> Legend:
-    items = [("line a", "training")]
-    if any(key != name for name, keys in named.items() for key in keys):
-        items.append(("line b", "validation"))
-    return Legend([*items, *((f"mark {kind}", name) for kind, name in explained)])
-
-
-def _switch(panels: list[Panel]) -> list[Block]:
-    """Return the button for logarithmic scales, if a chart has one."""
-    values = [[v for line in panel.lines for v in line.values if math.isfinite(v)] for panel in panels]
-    return [LOG_SWITCH] if any(v and min(v) > 0 and max(v) > min(v) for v in values) else []
+def _may_be_log(panel: Panel) -> bool:
+    """Return whether a chart has a logarithmic scale to switch to."""
+    values = [v for line in panel.lines for v in line.values if math.isfinite(v)]
+    return bool(values) and 0 < min(values) < max(values)

@@ -221,11 +221,8 @@ class Verdict:
     """How a head compares with the best simple rule.
 
     Attributes:
-        head: its name.
         metric: ``accuracy``, ``log loss``, ``mean absolute error`` or ``root mean squared error``.
-        score: the network's.
-        baseline: the name of the best rule.
-        other: the rule's score.
+        score, other: the network's, and that of the rule, ``baseline``.
         gain: the 95 % interval of how much better the network is; None for too few rows.
         rows: on how many of the kept rows both answer.
         noun: what is judged: rows, time steps, pixels.
