@@ -88,7 +88,8 @@ def init(
         elif target is not None:
             raise UsageError("--target names a column of a table: name the table with --from")
         else:
-            _from_template(path, kind or Kind.multiclass)
+            template = _template(kind or Kind.multiclass)
+            _write(path, template, _description(template), "edit its names and files")
 
 
 @contextmanager
@@ -101,11 +102,6 @@ def naming_source(source: Path) -> Iterator[None]:
     except DataError as error:
         hint = f" ({error.problem.hint})" if error.problem.hint else ""
         raise UsageError(f"{source} {error}{hint}") from None
-
-
-def _from_template(path: Path, kind: Kind) -> None:
-    template = _template(kind)
-    _write(path, template, _description(template), "edit its names and files")
 
 
 def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[str] = ()) -> None:

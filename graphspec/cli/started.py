@@ -29,7 +29,9 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
     declaration, lowered = checked.require()
     print_diagnostics(d for d in checked.diagnostics if d.code not in _TRAINING)
     model = Model(declaration, lowered, checked.diagnostics)
-    if _learns(model):
+    classes = [h for h in model.spec.heads.values() if h.labels is None and h.loss is not None]
+    named = any(head.loss is not None and head.loss.targets in ("classes", "labels") for head in classes)
+    if model.learns or (named and model.spec.data.get("train") is not None):  # layers learn, or heads names of classes
         _learn(model, path)
     for known in model.initial_weights:
         complain(str(known))
@@ -38,14 +40,6 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
     if untouched or whole < len(model.parameters.params):
         complain(f"note: {len(model.parameters.params) - whole + untouched} of its weights are new, and not trained")
     return model
-
-
-def _learns(model: Session) -> bool:
-    """Return whether layers must learn from the training rows, or heads may: names of classes."""
-    classes = [h for h in model.spec.heads.values() if h.labels is None and h.loss is not None]
-    source = model.spec.data.get("train")
-    named = any(head.loss is not None and head.loss.targets in ("classes", "labels") for head in classes)
-    return model.learns or (named and source is not None)
 
 
 def _learn(model: Session, path: Path) -> None:

@@ -198,7 +198,9 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
         each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
         stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""
         out_wrapped(f"trained {count(epochs, 'epoch')} in {duration(seconds)}{each}{stopped}")
-        out_wrapped(_resources(len(trainer.loader.dataset) * epochs / max(seconds, 1e-9)))
+        # rows per second over validation and checkpoints, too, and the memory of this process
+        speed = f"speed: {len(trainer.loader.dataset) * epochs / max(seconds, 1e-9):,.0f} rows/s"
+        out_wrapped(speed if (memory := peak()) is None else f"{speed}; memory: at most {human(memory)}")
         for line in curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)):
             out(line)
     best = best_epoch(trainer)
@@ -214,12 +216,6 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
     hint = advice(evidence(trainer, restored=restored is not None))
     if hint is not None:
         out_wrapped(f"hint: {hint}", 6)
-
-
-def _resources(rate: float) -> str:
-    """Return the training rows per second, over validation and checkpoints, too, and the memory of this process."""
-    speed, memory = f"speed: {rate:,.0f} rows/s", peak()
-    return speed if memory is None else f"{speed}; memory: at most {human(memory)}"
 
 
 def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
@@ -268,13 +264,9 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
                 guessing = -sum(share * math.log(share) for share in shares)
     updates = model.optimizer_state.clock.step
     unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
-    split = _split(model.spec.data.get("validation"))
+    source = model.spec.data.get("validation")
+    split: Literal["random", "last"] | None = None  # of rows that are no part of the training rows
+    if source is not None and source.split is not None:
+        split = "last" if source.in_order or source.by_time else "random"
     seen = (trainer.history, updates, momenta, only_in_training, unseen, split)
     return Evidence(*seen, largest, targets, restored, unscaled, guessing)
-
-
-def _split(source: DataSource | None) -> Literal["random", "last"] | None:
-    """Return how the validation rows are chosen from the training rows; None if they are from elsewhere."""
-    if source is None or source.split is None:
-        return None
-    return "last" if source.in_order or source.by_time else "random"

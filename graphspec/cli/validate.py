@@ -39,7 +39,7 @@ def render_github(diagnostics: Iterable[Diagnostic]) -> str:
 def _command(diagnostic: Diagnostic) -> str:
     properties: dict[str, object] = {}
     if diagnostic.file not in NO_FILES:
-        properties["file"] = _posix(diagnostic.file)
+        properties["file"] = PurePath(diagnostic.file).as_posix()
     if diagnostic.line is not None and "file" in properties:
         properties |= {"line": diagnostic.line, "endLine": diagnostic.line}
         # GitHub's last column is the last character, not the one after it.
@@ -93,7 +93,8 @@ def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _location(file: str, line: int | None, column: int | None = None, end: int | None = None) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+    uri = Path(file).as_uri() if Path(file).is_absolute() else quote(PurePath(file).as_posix())
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if line is not None:
         region = {"startLine": line, "startColumn": column, "endLine": line, "endColumn": end}
         physical["region"] = {key: value for key, value in region.items() if value is not None}
@@ -108,15 +109,6 @@ def _text(diagnostic: Diagnostic) -> str:
     lines += [node.describe() for node in diagnostic.nodes]
     lines += [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
     return "\n".join(lines)
-
-
-def _posix(file: str) -> str:
-    return PurePath(file).as_posix()
-
-
-def _uri(file: str) -> str:
-    """Return a file as a URI: relative as it was given, or absolute with its scheme."""
-    return Path(file).as_uri() if Path(file).is_absolute() else quote(_posix(file))
 
 
 class Format(StrEnum):

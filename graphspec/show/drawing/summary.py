@@ -15,7 +15,7 @@ from graphspec.language.declarations import operand_text
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, Spec
 
 # The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.
 COLUMNS = (
@@ -48,7 +48,8 @@ class Row:
 def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> list[Row]:
     """Return a row for each input and node, for batches of ``rows``; some are computed ``once``, before training."""
     found = [Row(name, "input", _shape(("N", *i.shape)), inputs=i.dtype) for name, i in spec.inputs.items()]
-    open_sizes = {name for name, values in lowered.outputs.items() if any(_is_open(v.shape) for v in values or ())}
+    sizes = {name: [size for v in values or () for size in v.shape] for name, values in lowered.outputs.items()}
+    open_sizes = {name for name, of in sizes.items() if any(isinstance(size, LearntSize) for size in of)}
     for node in spec.nodes:
         own = costs.nodes[node.name]
         shapes = " ".join(_shape(v.shape) for v in lowered.outputs[node.name] or ())
@@ -67,15 +68,12 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
                     not isinstance(size, LearntSize)
                     and not open_sizes & {ref.name for ref in node.inputs if ref is not None},
                 ),
-                _inputs(node),
+                ", ".join(
+                    map(operand_text, [*node.operands(), *(r for group in node.call.values() for r in group if r)])
+                ),
             )
         )
     return found
-
-
-def _is_open(shape: Sequence[Any]) -> bool:
-    """Return whether some size of a shape is learnt from the training rows."""
-    return any(isinstance(size, LearntSize) for size in shape)
 
 
 def _known(size: int, known: bool) -> int | None:
@@ -86,12 +84,6 @@ def _known(size: int, known: bool) -> int | None:
 def _shape(shape: Sequence[Any]) -> str:
     """Return a shape as text; sizes that come from the training rows are ``learnt``."""
     return show(tuple("learnt" if isinstance(size, LearntSize) else size for size in shape))
-
-
-def _inputs(node: NodeDecl) -> str:
-    refs = node.operands()
-    refs += [ref for group in node.call.values() for ref in group if ref is not None]
-    return ", ".join(map(operand_text, refs))
 
 
 def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +147,9 @@ def headline(found: Findings) -> Section | None:
     judged = found.judged
     parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
     if judged is not None:
-        parts = [*_verdicts(found), _said(found, judged), _tiles(found, judged), _table(found, judged)]
+        parts = [Text(line.text, "warning" if line.better is False else "verdict") for line in lines(found.verdicts)]
+        parts += [Text(said[:1].upper() + said[1:], "warning") for said in doubts(found)]
+        parts += [_said(found, judged), _tiles(found, judged), _table(found, judged)]
     return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])
 
 
@@ -156,14 +157,6 @@ def about(found: Findings) -> str:
     """Return the line above the title: the kind of task and the day of the training."""
     day = f" · trained on {day_of(found.times)}" if found.times is not None and found.times.starts else ""
     return f"{kind(found.model)}{day}"
-
-
-def _verdicts(found: Findings) -> Iterator[Text]:
-    """Yield how each head compares with the best simple rule, and what is too good."""
-    for line in lines(found.verdicts):
-        yield Text(line.text, "warning" if line.better is False else "verdict")
-    for said in doubts(found):
-        yield Text(said[:1].upper() + said[1:], "warning")
 
 
 def _said(found: Findings, judged: Scored) -> Text:
@@ -426,8 +419,9 @@ def _versions(found: Findings) -> list[Block]:
         "SHA-256 of what was learnt from rows": record.get("adapted_sha256"),
         **several("data_sha256", "SHA-256 of the {} data"),
     }
-    if found.directory is not None:
-        facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
+    if found.directory is not None and (weights := found.directory / "weights.safetensors").is_file():
+        with weights.open("rb") as file:
+            facts["SHA-256 of the weights"] = hashlib.file_digest(file, "sha256").hexdigest()
     texts = {name: str(value) for name, value in facts.items() if value}
     shown = [(name, Span(value, "code") if "SHA" in name else value) for name, value in texts.items()]
     return [Heading("Versions and hashes"), Facts(shown, "facts")]
@@ -437,10 +431,3 @@ def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
     plan = record.get("plan")
     found = plan.get(which) if isinstance(plan, Mapping) else None
     return str(found) if found else ""
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

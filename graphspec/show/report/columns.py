@@ -527,13 +527,15 @@ def _row(each: Facts, compared: Sequence[str], *, tips: bool) -> list[Inline | C
         for k, of in enumerate(each.bins)
     ]
     summary = f"distribution of {name}: {_plain_about(each)}"
+    unseen = ", ".join(f"{_name(value)} ({rows:,})" for value, rows in each.unseen[:4])
+    unseen += f" and {len(each.unseen) - 4:,} more" if len(each.unseen) > 4 else ""
     return [
         name,
         each.kind,
         Cell(" · ".join(gaps) if any(s.missing for s in samples) else "0", own.missing / max(own.size, 1)),
         "" if each.kind in ("picture", "text") else f"{each.distinct:,}",
         histogram(shares, bins, summary, each=tips) if bins else "",
-        (_plain_about(each), _unseen(each)),
+        (_plain_about(each), Span(f"not in training: {unseen}", "unseen") if unseen else ""),
         *([_drift(each)] if len(compared) > 1 else []),
     ]
 
@@ -550,14 +552,6 @@ def _plain_about(each: Facts) -> str:
         if shares[k] > 0
     ]
     return ", ".join(names) or "no values"
-
-
-def _unseen(each: Facts) -> Inline:
-    if not each.unseen:
-        return ""
-    names = ", ".join(f"{_name(value)} ({rows:,})" for value, rows in each.unseen[:4])
-    more = f" and {len(each.unseen) - 4:,} more" if len(each.unseen) > 4 else ""
-    return Span(f"not in training: {names}{more}", "unseen")
 
 
 def _drift(each: Facts) -> Inline | Cell:

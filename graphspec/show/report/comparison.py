@@ -182,6 +182,9 @@ def compared(found: Findings, name: str) -> Compared:
     if split and validation is not None:
         rows += [validation.split, spec.training.seed, validation.stratify]
     size = sum(p.size for p in found.model.graph.params.values())
+    written = (
+        None if found.directory is None else parse(str(found.directory / "spec.json"))[0]
+    )  # without what was learnt
     return Compared(
         name=name,
         spec_name=spec.name,
@@ -193,7 +196,7 @@ def compared(found: Findings, name: str) -> Compared:
         missing=found.missing,
         results={} if judged is None else judged.results,
         intervals=found.intervals,
-        spec=flattened(_as_written(found), hashes),
+        spec=flattened(written or spec, hashes),
         history=found.history,
         times=found.times,
         stopped=found.stopped,
@@ -202,13 +205,6 @@ def compared(found: Findings, name: str) -> Compared:
         parameters=0 if isinstance(size, LearntSize) else size,
         meanings={} if judged is None else judged.meanings,
     )
-
-
-def _as_written(found: Findings) -> Spec:
-    """Return the spec of a run without what its layers have learnt."""
-    directory = found.directory
-    spec = None if directory is None else parse(str(directory / "spec.json"))[0]
-    return spec or found.model.spec
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:

@@ -97,7 +97,8 @@ def judged_by_spec(
     except GraphspecError as error:
         if part is not None:
             raise
-        return replace(found, missing=f"The {chosen} rows could not be read: {_reason(error)}.")
+        why = error.diagnostics[0].message if isinstance(error, SpecError) else str(error).rstrip(".")
+        return replace(found, missing=f"The {chosen} rows could not be read: {why}.")
 
 
 def recorded(model: Session, directory: Path) -> Findings:
@@ -173,7 +174,3 @@ def _has_changed(found: Findings, part: str) -> bool:
     before = hashes.get(source_part) if isinstance(hashes, dict) else None
     files = files_of(source) if source is not None and before is not None else []
     return bool(files) and hash_of(files) != before
-
-
-def _reason(error: GraphspecError) -> str:
-    return error.diagnostics[0].message if isinstance(error, SpecError) else str(error).rstrip(".")

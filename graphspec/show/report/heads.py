@@ -32,7 +32,7 @@ from graphspec.show.html import text
 from graphspec.show.report.charts import Named, Plot, amount, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import Flat, Kind, flatten, sigmoid
+from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
 from graphspec.show.report.scores import align, roc
@@ -74,7 +74,7 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
 def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Block]:
     """Return the edits of the readings, the worst of them, and the labels that are confused."""
     true, read, distances = readings(head)
-    names = _names(head)
+    names = labels_of(head, head.answers.shape[-1])
     total = sum(map(len, true))
     wrong = np.flatnonzero(distances)
     values = Facts(
@@ -96,12 +96,6 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Blo
     charts = Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
     tables = Group("beside", [_worst(true, read, distances, names, name_of), confusions])
     return [values, *note, sentence, charts, tables]
-
-
-def _names(head: HeadAnswers) -> list[str]:
-    units = head.answers.shape[-1]
-    labels = head.head.labels
-    return list(labels) if labels is not None and len(labels) == units else [str(k) for k in range(units)]
 
 
 def _written(sequence: list[int], names: list[str]) -> str:

@@ -71,19 +71,25 @@ def flatten(head: HeadAnswers) -> Flat:
         return _classes(head, answers, targets.argmax(-1), note)
     if loss.fits != "numbers" and _is_binary(targets):
         if units == 1:
-            return _binary(head, answers, targets)
+            flat, scores, notes = _counted(head, targets, answers, "single")
+            return Flat("binary", flat == 1, *_judged_alone(head, scores), with_labels(head, 2), _noun(head), notes)
         if producer(head.value).activation == "softmax" and (targets == 1).sum(-1).max(initial=1) == 1:
             return _classes(head, answers, targets.argmax(-1))
-        return _several(head, answers, targets)
+        flat, scores, notes = _counted(head, targets, answers, "like")
+        return Flat("labels", flat == 1, *_judged_alone(head, scores), with_labels(head, units), _noun(head), notes)
     return _numbers(head, answers, targets)
 
 
 def with_labels(head: HeadAnswers, units: int) -> list[str]:
     """Return the names of ``units`` classes: the head's labels if they fit, else their ids; long ones are shortened."""
+    named = head.head.labels is not None and len(head.head.labels) == units
+    return [shorten_end(label, _LONGEST) or "(empty)" if named else label for label in labels_of(head, units)]
+
+
+def labels_of(head: HeadAnswers, units: int) -> list[str]:
+    """Return the names of ``units`` classes: the head's labels if they fit, else their ids."""
     labels = head.head.labels
-    if labels is None or len(labels) != units:
-        return [str(k) for k in range(units)]
-    return [shorten_end(label, _LONGEST) or "(empty)" for label in labels]
+    return list(labels) if labels is not None and len(labels) == units else [str(k) for k in range(units)]
 
 
 def softmax(logits: Array) -> Array:
@@ -124,17 +130,6 @@ def _classes(head: HeadAnswers, answers: Array, true: Array, notes: tuple[str, .
     if has_logits(loss) and not gives_probabilities(producer(head.value)):  # type: ignore[arg-type]
         scores, probable = softmax(scores), True
     return Flat("classes", flat, scores, probable, labels, noun, seen + notes + note)
-
-
-def _binary(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
-    flat, scores, notes = _counted(head, targets, answers, "single")
-    return Flat("binary", flat == 1, *_judged_alone(head, scores), with_labels(head, 2), _noun(head), notes)
-
-
-def _several(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
-    flat, scores, notes = _counted(head, targets, answers, "like")
-    labels = with_labels(head, answers.shape[-1])
-    return Flat("labels", flat == 1, *_judged_alone(head, scores), labels, _noun(head), notes)
 
 
 def _numbers(head: HeadAnswers, answers: Array, targets: Array) -> Flat:

@@ -18,7 +18,7 @@ from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
-from graphspec.show.report.rows import Field, evenly, fields
+from graphspec.show.report.rows import evenly, fields
 from graphspec.vocabulary.losses.regression import MeanSquaredError
 
 if TYPE_CHECKING:
@@ -183,8 +183,13 @@ def _interval_metrics(
     counters = np.zeros((groups, size))
     order = np.argsort(group, kind="stable")
     for k, rows in enumerate(np.split(order, np.cumsum(np.bincount(group))[:-1])):
+        values, targets = dict(losses), dict[str, Array]()
+        for name, head in scored.heads.items():
+            values |= {name: head.answers[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
+            targets |= {} if head.targets is None else {name: head.targets[rows]}
+            targets |= {name + s: head.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in head.lengths}
         running.count_in(counters[k])
-        running.add(len(rows), {**losses, **_interval_values(scored, rows)}, _targets(scored, rows))
+        running.add(len(rows), values, targets)
     whole = counters.sum(axis=0)
     running.count_in(whole)
     middle = {key: value for key, value in running.logs().items() if key not in logged_losses(model.spec)}
@@ -196,19 +201,6 @@ def _interval_metrics(
             logs = running.logs()
             resampled[start + k] = [logs[key] for key in keys]
     return {key: (middle[key], resampled[:, k]) for k, key in enumerate(keys)}, shares
-
-
-def _interval_values(scored: Scored, rows: Array) -> Mapping[str, Array]:
-    values = {name: answers.answers[rows] for name, answers in scored.heads.items()}
-    masks = {mask_of(n): answers.mask[rows] for n, answers in scored.heads.items() if answers.mask is not None}
-    return values | masks
-
-
-def _targets(scored: Scored, rows: Array) -> Mapping[str, Array]:
-    found = {n: answers.targets[rows] for n, answers in scored.heads.items() if answers.targets is not None}
-    for name, answers in scored.heads.items():
-        found |= {name + s: answers.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in answers.lengths}
-    return found
 
 
 _VALUES = 1 << 22  # answers that are compared
@@ -416,10 +408,13 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     """
     if train.times is not None or not len(train):
         return {}
-    single = [f for f in fields(model.spec) if _is_single(f, train.inputs[f.input])][:_FIELDS]
+    arrays = [(f, train.inputs[f.input]) for f in fields(model.spec)]
+    single = [f for f, a in arrays if a.ndim == 1 or (a.ndim == 2 and (f.place is not None or a.shape[1] == 1))][
+        :_FIELDS
+    ]
     rows = evenly(len(train), min(_GIVEN_ROWS, _GIVEN_VALUES // max(len(single), 1)))
     places = rows if train.chosen is None else train.chosen[rows]
-    blocks = {name: _given_rows(train.inputs[name], places) for name in dict.fromkeys(f.input for f in single)}
+    blocks = {name: np.asarray(train.inputs[name][places]) for name in dict.fromkeys(f.input for f in single)}
     columns = {}
     for field in single:
         values = field.of(blocks).reshape(-1)
@@ -432,25 +427,17 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
         target: Any = train.targets.get(name)
         summary = None if target is None else summarize(head, model.graph.outputs[name], train)
         if isinstance(target, Strings):
-            codes = Values.of_texts(_given_rows(target, places).reshape(-1).tolist())
+            codes = Values.of_texts(np.asarray(target[places]).reshape(-1).tolist())
         elif isinstance(summary, ClassShares) and summary.positions == 1 and not summary.several:
-            answers = _given_rows(target, places).reshape(len(rows), -1)
+            answers = np.asarray(target[places]).reshape(len(rows), -1)
             ids = answers[:, 0] if answers.shape[1] == 1 else answers.argmax(1)
             codes = Values(np.maximum(ids.astype(np.int64), 0), None, summary.labels)  # -1 means no, too
         elif isinstance(summary, Numbers) and summary.values == 1:
-            codes = Values.of_numbers(_given_rows(target, places).reshape(-1))
+            codes = Values.of_numbers(np.asarray(target[places]).reshape(-1))
         else:
             continue
         found |= giving_away(columns, codes, classes=codes.numbers is None)
     return found
-
-
-def _is_single(field: Field, array: Array) -> bool:
-    return array.ndim == 1 or (array.ndim == 2 and (field.place is not None or array.shape[1] == 1))
-
-
-def _given_rows(array: Any, places: Array) -> Array:
-    return np.asarray(array[places])
 
 
 def _given_values(values: Array, missing: Array) -> Values:

@@ -30,7 +30,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
-from graphspec.show.report.kinds import sigmoid, softmax
+from graphspec.show.report.kinds import labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
 
 if TYPE_CHECKING:
@@ -216,11 +216,6 @@ def _field(found: HeadAnswers) -> Field:
     return Field(found.head.name, found.head.name)
 
 
-def _labels(found: HeadAnswers, count: int) -> Sequence[str]:
-    labels = found.head.labels
-    return labels if labels is not None and len(labels) == count else [str(k) for k in range(count)]
-
-
 def _with_share(label: str, value: float) -> Inline:
     """Return ``coat 87 %``, or ``coat 1.34`` for a value that is no probability."""
     share = percent(value) if 0 <= value <= 1 else "not a number" if np.isnan(value) else plain(value)
@@ -228,7 +223,7 @@ def _with_share(label: str, value: float) -> Inline:
 
 
 def _class(found: HeadAnswers, target: Array, answer: Array) -> Verdict:
-    labels, truth = _labels(found, len(answer)), int(target.reshape(-1)[0])
+    labels, truth = labels_of(found, len(answer)), int(target.reshape(-1)[0])
     best = int(answer.argmax()) if not np.isnan(answer).any() else -1
     true = _with_share(labels[truth], answer[truth]) if 0 <= truth < len(answer) else f"class {truth}"
     return Verdict(true, _with_share(labels[best], answer[best]) if best >= 0 else "not a number", truth != best)
@@ -241,7 +236,7 @@ def _steps(found: HeadAnswers, row: int, ids: Array, answer: Array) -> Verdict:
         true, said = (shown(_field(found), each / max(answer.shape[-1] - 1, 1), 2500) for each in maps)
         differ = maps[0] != maps[1]
         return Verdict(true, (said, " ", Span(f"{percent(float(differ.mean()))} wrong", "share")), bool(differ.any()))
-    labels = _labels(found, answer.shape[-1])
+    labels = labels_of(found, answer.shape[-1])
     best, counts = answer.argmax(-1).reshape(-1), np.ones(ids.shape, bool)
     if found.mask is not None and found.mask[row].shape == ids.shape:
         counts = found.mask[row]
@@ -264,7 +259,7 @@ def _steps(found: HeadAnswers, row: int, ids: Array, answer: Array) -> Verdict:
 def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdict:
     """Return the class of a head with one unit, or the classes that apply of one with several."""
     if answer.size == 1:
-        labels = _labels(found, 2)
+        labels = labels_of(found, 2)
         value, truth = float(answer.reshape(-1)[0]), float(target.reshape(-1)[0])
         positive, inside = value > 0.5, 0 <= value <= 1
         share = value if positive or not inside else 1 - value
@@ -276,7 +271,7 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
         return Verdict(truly, said, bool(positive != right))
     if answer.ndim > 1:
         return _numbers(found, row, np.asarray(target, np.float64), answer)
-    labels = _labels(found, answer.shape[-1])
+    labels = labels_of(found, answer.shape[-1])
     applies, claimed = target > 0.5, answer > 0.5
     most = np.argsort(-answer, kind="stable")
 
@@ -290,7 +285,7 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
 
 def _letters(found: HeadAnswers, row: int, target: Array) -> Verdict:
     """Return the text of a row of a CTC head, read along its best path."""
-    classes = label_texts(_labels(found, found.answers.shape[-1]), letters=True)
+    classes = label_texts(labels_of(found, found.answers.shape[-1]), letters=True)
     mask = None if found.mask is None else found.mask[row : row + 1]
     steps = found.lengths.get("input_length")
     letters = np.array(classes, object)[predicted_letters(found.answers[row : row + 1], mask)]
