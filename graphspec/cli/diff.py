@@ -49,17 +49,12 @@ def diff(
 
 @dataclass(frozen=True)
 class _Side:
-    """A spec, a run or an ONNX file.
-
-    Attributes:
-        kind: ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one).
-        source: what is checked: a path, or the document in an ONNX file; None for a file of another program.
-        adapted: what its network has learnt; None if it learns nothing, and for a spec whose constants name no files.
-    """
+    """A spec, a run or an ONNX file."""
 
     path: Path
-    kind: str
-    source: Any = None
+    kind: str  # ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one)
+    source: Any = None  # what is checked: a path, or the document in an ONNX file; None for a file of another program
+    # what its network has learnt; None if it learns nothing, and for a spec whose constants name no files
     adapted: Adapted | None = None
 
     @property

@@ -31,17 +31,11 @@ _MOST_DATES = 0.9
 
 @dataclass(frozen=True)
 class Filled:
-    """A spec from a template.
+    """A spec from a template."""
 
-    Attributes:
-        text: the spec, without its name and schema.
-        found: what was looked at, as the rest of a sentence.
-        warnings: what the reader should know.
-    """
-
-    text: str
-    found: str
-    warnings: tuple[str, ...] = ()
+    text: str  # the spec, without its name and schema
+    found: str  # what was looked at, as the rest of a sentence
+    warnings: tuple[str, ...] = ()  # what the reader should know
 
 
 def series(template: str, table: Profile, rows: Source, target: str, file: str, form: Sequence[str] = ()) -> Filled:

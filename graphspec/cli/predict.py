@@ -106,18 +106,13 @@ def predict(  # noqa: PLR0913 (options)
 
 @dataclass(frozen=True)
 class _Network:
-    """A run or an ONNX file.
-
-    Attributes:
-        outputs: the names of the heads and their labels.
-        run: computes the outputs for one batch.
-        expect: called with the number of rows before outputs of all of them are collected.
-    """
+    """A run or an ONNX file."""
 
     spec: Spec
     graph: Graph
-    outputs: Sequence[str]
-    run: Callable[[Mapping[str, Array]], dict[str, Array]]
+    outputs: Sequence[str]  # the names of the heads and their labels
+    run: Callable[[Mapping[str, Array]], dict[str, Array]]  # computes the outputs for one batch
+    # called with the number of rows before outputs of all of them are collected
     expect: Callable[[int], None] = lambda rows: None
 
     @property

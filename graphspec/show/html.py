@@ -171,9 +171,7 @@ def row_size(row: Row | Sequence[Inline | Cell], columns: Sequence[Column]) -> i
 def wide(html: str, label: str, kind: str = "") -> str:
     """Return an element that may be wider than a phone, such as a table, in a frame that scrolls.
 
-    Args:
-        label: what it is, as plain text, for readers who go through the page by keyboard.
-        kind: a further class of the frame.
+    The plain text ``label`` says what it is to readers who go through the page by keyboard.
     """
     classes = f"scroll {kind}".rstrip()
     return f'<div class="{classes}" tabindex="0" role="region" aria-label="{text(label)}">{html}</div>'
@@ -181,17 +179,11 @@ def wide(html: str, label: str, kind: str = "") -> str:
 
 @dataclass(frozen=True)
 class Opening:
-    """What stands above the sections of a page: plain text, not markup.
+    """What stands above the sections of a page: plain text, not markup."""
 
-    Attributes:
-        title: the heading of the page.
-        kind: what the page is about, above the heading.
-        lead: sentences below the heading; an empty one is left out.
-    """
-
-    title: str
-    kind: str = ""
-    lead: tuple[str, ...] = ()
+    title: str  # the heading of the page
+    kind: str = ""  # what the page is about, above the heading
+    lead: tuple[str, ...] = ()  # sentences below the heading; an empty one is left out
 
 
 def page(opening: Opening, sections: Sequence[Section]) -> str:

@@ -21,18 +21,12 @@ from graphspec.vocabulary.callbacks.monitors import direction
 # Axes with round numbers: ticks of a linear or logarithmic scale, and their labels.
 @dataclass(frozen=True)
 class Scale:
-    """An axis.
+    """An axis."""
 
-    Attributes:
-        low, high: the values at its ends.
-        ticks: the values with a label, in rising order.
-        log: whether equal distances are equal ratios.
-    """
-
-    low: float
+    low: float  # low and high: the values at its ends
     high: float
-    ticks: tuple[float, ...]
-    log: bool = False
+    ticks: tuple[float, ...]  # the values with a label, in rising order
+    log: bool = False  # whether equal distances are equal ratios
 
     def position(self, value: float) -> float:
         """Return the position of a value: 0 at the low end, 1 at the high end."""

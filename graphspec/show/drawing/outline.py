@@ -78,17 +78,13 @@ class Panel:
 
 @dataclass
 class Instance:
-    """A block's instance: the path of its nodes, and the block's name.
-
-    Attributes:
-        params: the variables inside: the outer variables, overridden by the block's params.
-        given: the params that the entry gives.
-    """
+    """A block's instance: the path of its nodes, and the block's name."""
 
     path: str
     block: str | None = None
+    # the variables inside: the outer variables, overridden by the block's params
     params: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)  # the params that the entry gives
 
 
 def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:

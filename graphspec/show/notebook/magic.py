@@ -63,11 +63,7 @@ class Magic:
         self.shell, self.compile, self.show = shell, compile, show
 
     def run(self, line: str, cell: str) -> None:
-        """Compile a cell, put its model into a variable, and show it.
-
-        Raises:
-            CellError: the cell or an option is wrong, a file would be overwritten, or the training failed.
-        """
+        """Compile a cell, put its model into a variable, and show it; whatever fails is a CellError."""
         try:
             self._run(_options(line), cell)
         except SpecError as error:

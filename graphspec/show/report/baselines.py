@@ -108,15 +108,11 @@ _SURE = 1e-7  # a probability for which there is a logit
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple rule.
+    """A simple rule."""
 
-    Attributes:
-        name: what it answers, in words: ``the same hour one week before``.
-        answers: its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where
-            it has none.
-    """
-
-    name: str
+    name: str  # what it answers, in words: ``the same hour one week before``
+    # its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has
+    # none
     answers: Array
 
 
@@ -126,13 +122,8 @@ def baselines(
     """Return what simple rules answer in place of a head; nothing for a head of sequences, of groups or without targets.
 
     Classes have the most frequent one and the shares of all, numbers their mean and their median, forecasts also the last
-    known value and the value one day, week or year before.
-
-    Args:
-        name: the head.
-        source: the source of the judged rows, whose windows a forecast has.
-        train: the targets of training rows (:func:`training_targets`); without them the constants are those of the judged
-            rows, which no network can know.
+    known value and the value one day, week or year before. Without the targets of training rows (:func:`training_targets`),
+    the constants are those of the judged rows, which no network can know.
     """
     head = judged.heads[name]
     if head.targets is None or not len(head.answers):

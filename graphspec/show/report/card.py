@@ -141,12 +141,7 @@ _METRICS = {  # names of metrics in the registry of model repositories, by ours
 
 
 def card(found: Findings, file: str, licence: str | None = None) -> str:
-    """Return the model card of a run.
-
-    Args:
-        file: the name of the exported file, for the calls.
-        licence: the identifier of a licence, such as ``mit``, for the front matter.
-    """
+    """Return the model card of a run, with calls of the exported ``file``, and a licence such as ``mit``."""
     model, judged = found.model, found.judged
     rows = {} if judged is None or not len(judged.rows) else judged.inputs(0)
     described = signature(model, ({name: np.asarray(value)[None] for name, value in rows.items()}, {}))

@@ -44,19 +44,14 @@ Point = tuple[float, float]
 
 @dataclass
 class Plot:
-    """A chart with two axes. Marks are added in the order in which they are drawn.
-
-    Attributes:
-        summary: what the chart shows, in a sentence, for readers who do not see it.
-        width, height: of the plot area, in pixels.
-    """
+    """A chart with two axes. Marks are added in the order in which they are drawn."""
 
     across: Scale
     up: Scale
     x_name: str
     y_name: str
-    summary: str
-    width: float = 360.0
+    summary: str  # what the chart shows, in a sentence, for readers who do not see it
+    width: float = 360.0  # width, height: of the plot area, in pixels
     height: float = 240.0
     marks: list[str] = field(default_factory=list)
 
@@ -187,9 +182,7 @@ def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary
 
     Args:
         samples: the class that gives the colour, and the shares by bin.
-        tips: the text of each bin.
-        summary: what is to be seen, as plain text.
-        each: whether each bin shows its text; else the whole drawing shows the summary.
+        each: whether each bin shows its text, one of ``tips``; else the whole drawing shows the summary.
     """
     top = max((float(shares.max()) for _, shares in samples if shares.size), default=0.0) or 1.0
     parts = [_opening("spark histogram", len(tips) * _WIDE, _HIGH, summary, tip=not each)]
@@ -220,12 +213,7 @@ def _opening(kind: str, width: int, height: int, summary: str, *, tip: bool) -> 
 def table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[Inline]], *, sort: bool = True, texts: int = 1
 ) -> Table:
-    """Return a table of numbers.
-
-    Args:
-        rows: their cells; :data:`UNDEFINED` for a value that is not defined.
-        texts: how many of the columns, from the left, are text; the others are numbers.
-    """
+    """Return a table of numbers; ``texts`` is how many of the columns, from the left, are text."""
     described = [Column(name, "" if k < texts else "number") for k, name in enumerate(columns)]
     return Table(described, list(rows), caption, sort=sort)
 

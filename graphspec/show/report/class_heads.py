@@ -93,11 +93,7 @@ def area_cells(pair: tuple[Curve | None, Curve | None]) -> list[str]:
 
 
 def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
-    """Return the charts of both kinds of curves: one of each class, or their mean if there are many.
-
-    Args:
-        what: such as ``each class against the rest``.
-    """
+    """Return the charts of both kinds of curves, ``each class against the rest``: one of each, or their mean if many."""
     charts: list[Block] = []
     for which, (title, x, y, area) in enumerate(_KINDS):
         curves = {k: curve for k, pair in enumerate(found) if (curve := pair[which]) is not None}
@@ -120,11 +116,7 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
 
 
 def score_table(flat: Flat, scores: ClassScores, curves: Areas, what: str, captions: tuple[str, str]) -> Table:
-    """Return the scores of each class, or label; of very many, of the most frequent.
-
-    Args:
-        captions: of a table of all, and of one of the ``_ROWS`` most frequent.
-    """
+    """Return the scores of each class, or label; of very many, of the most frequent, with the other caption."""
     chosen, caption = np.arange(len(flat.labels)), captions[0]
     if len(chosen) > _ROWS:
         chosen, caption = np.sort(np.argsort(-scores.support, kind="stable")[:_ROWS]), captions[1]
@@ -157,9 +149,7 @@ TOP = Wording("the predicted class", "Share predicted right")
 def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> Figure:
     """Return the chart of how often something is so against its probability, with the expected calibration error.
 
-    Args:
-        probabilities: from 0 to 1, ``(n,)``, n at least 1; ``right`` is bool, ``(n,)``.
-        noun: what a position is called.
+    There is at least one position, which is called ``noun``.
     """
     bins = reliability(probabilities, right)
     error = calibration_error(bins)
@@ -195,11 +185,8 @@ _NARROW = 8  # classes from which on the headers of the columns are written upwa
 def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> Block:
     """Return the table: true classes are rows, predicted classes are columns.
 
-    The colour is the share of the row. ``heads.js`` adds the switch between counts and shares, and tooltips.
-
-    Args:
-        counts: ``(classes, classes)``.
-        anchor: begins the ids of its elements.
+    The colour is the share of the row. ``heads.js`` adds the switch between counts and shares, and tooltips. Ids begin with
+    ``anchor``.
     """
     shares = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).tolist()
     names = [shorten_end(label, 24) for label in labels]

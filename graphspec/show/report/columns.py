@@ -120,44 +120,30 @@ _LOOKUPS = ("StringLookup", "IntegerLookup", "Hashing", "HashedCrossing", "Categ
 
 @dataclass(frozen=True)
 class Sample:
-    """The values of a field in one part.
+    """The values of a field in one part."""
 
-    Attributes:
-        rows: the rows that were looked at.
-        values: one per row or position, without missing ones: numbers, or texts as objects.
-        missing, size: how many values are missing, and of how many.
-        shape: of a picture, such as ``28 × 28``.
-    """
-
-    rows: int
-    values: Array
-    missing: int
+    rows: int  # the rows that were looked at
+    values: Array  # one per row or position, without missing ones: numbers, or texts as objects
+    missing: int  # missing, size: how many values are missing, and of how many
     size: int
-    shape: str = ""
+    shape: str = ""  # of a picture, such as ``28 × 28``
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a field holds.
-
-    Attributes:
-        samples: by part, training rows first.
-        distinct: different values in the first part.
-        about: range, most frequent values or lengths, in words.
-        bins: a text for each bin of the histogram; ``shares`` has the parts' shares by bin.
-        index, chance: the drift between the two parts, and what chance alone may give; None with one part.
-        unseen: values that occur in the second part only, with their numbers of rows, the most frequent first.
-    """
+    """What a field holds."""
 
     field: Field
     kind: Kind
-    samples: Mapping[str, Sample]
-    distinct: int
-    about: str
-    bins: Sequence[str]
+    samples: Mapping[str, Sample]  # by part, training rows first
+    distinct: int  # different values in the first part
+    about: str  # range, most frequent values or lengths, in words
+    bins: Sequence[str]  # a text for each bin of the histogram; ``shares`` has the parts' shares by bin
     shares: Mapping[str, Array]
+    # index, chance: the drift between the two parts, and what chance alone may give; None with one part
     index: float | None = None
     chance: float = 0.0
+    # values that occur in the second part only, with their numbers of rows, the most frequent first
     unseen: Sequence[tuple[str, int]] = ()
 
 
@@ -249,11 +235,7 @@ def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample]) -> Facts:
 def _field_drift(
     samples: Mapping[str, Sample], count: Callable[[Any, Any], tuple[Array, Array]], values: Sequence[Any]
 ) -> tuple[float | None, float]:
-    """Return how much the shares of two samples differ, and how much they would by chance; None for a single sample.
-
-    Args:
-        count: returns the rows in each bin, from the ``values`` of both.
-    """
+    """Return how much two samples differ, by the ``count`` of their values in bins, and how much they would by chance."""
     if len(samples) < 2:
         return None, 0.0
     counts = count(*values)

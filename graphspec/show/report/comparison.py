@@ -37,10 +37,7 @@ _PLACES = ("file", "images", "texts", "folder")
 def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
     """Return the keys of a spec, as it was written, with their values as text, defaults included.
 
-    Places of data files are left out: where data lie is no difference. Their content counts.
-
-    Args:
-        hashes: the hash of the data files of each part, as in ``run.json``.
+    Places of data files are left out: where data lie is no difference. Their content counts, by the hashes of a run.
     """
     training = spec.training
     flat = _of("training.optimizer", training.optimizer)
@@ -138,34 +135,29 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Compared:
-    """What is kept of a run to compare it with others.
+    """What is kept of a run to compare it with others."""
 
-    Attributes:
-        name: the shortest end of its path that no other run has.
-        kind, task: the kind of its task; what its heads are trained for: runs with another task answer another question.
-        rows: what its values were computed on, as hashes: two runs with other rows cannot be compared.
-        part, total: the judged rows, and how many there are; no part if there are none, with the reason in ``missing``.
-        meanings: the meaning of each value of a metric with several values.
-        history, times, stopped, record: as :class:`graphspec.show.report.findings.Findings` has them.
-    """
-
-    name: str
+    name: str  # the shortest end of its path that no other run has
     spec_name: str
+    # kind, task: the kind of its task; what its heads are trained for: runs with another task answer another question
     kind: str
     task: str
-    rows: str
+    rows: str  # what its values were computed on, as hashes: two runs with other rows cannot be compared
+    # part, total: the judged rows, and how many there are; no part if there are none, with the reason in ``missing``
     part: str
     total: int
     missing: str
     results: Mapping[str, float]
     intervals: Mapping[str, Interval]
     spec: Flat
+    # history, times, stopped, record: as :class:`graphspec.show.report.findings.Findings` has them
     history: Mapping[str, list[float]]
     times: Times | None
     stopped: str | None
     record: Mapping[str, Any]
     epochs: int
     parameters: int
+    # the meaning of each value of a metric with several values
     meanings: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -41,16 +41,12 @@ LOG_SWITCH = Element(
 
 
 class Line(NamedTuple):
-    """A line: one value per epoch, and the class of its colour.
-
-    Attributes:
-        run: the number of its run among several; None for a training alone.
-    """
+    """A line: one value per epoch, and the class of its colour."""
 
     label: str
     values: Sequence[float]
     kind: str
-    run: int | None = None
+    run: int | None = None  # the number of its run among several; None for a training alone
 
 
 class Mark(NamedTuple):

@@ -30,41 +30,28 @@ PARTS = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found out about a run.
+    """What was found out about a run."""
 
-    Attributes:
-        model: the trained network, with its spec.
-        directory: its run directory; None for a model that is in the memory only.
-        history: one value per epoch for each loss and metric, as in ``history.csv``.
-        record: the content of ``run.json``.
-        judged: the rows on which the network is judged: test rows, else validation rows, else training rows; None if the
-            run has no data, or they cannot be read any more.
-        missing: why there are no judged rows.
-        intervals: the 95 % interval of each loss and metric on the judged rows that has one.
-        times: when it was trained, and how long; None if that was not recorded.
-        stopped: why a callback ended the training.
-        changed: whether the judged rows have changed since the training.
-        train: the checked raw training rows, where they were read together with the judged ones.
-        baselines: what simple rules answer for the judged rows, by head.
-        verdicts: how the heads compare with the best of these.
-        given: the fields that alone give away a target in the training rows, each with how.
-        kept: what was measured for one section and is shown by others, too.
-    """
-
-    model: Session
-    directory: Path | None
-    history: Mapping[str, list[float]]
-    record: Mapping[str, Any] = field(default_factory=dict)
+    model: Session  # the trained network, with its spec
+    directory: Path | None  # its run directory; None for a model that is in the memory only
+    history: Mapping[str, list[float]]  # one value per epoch for each loss and metric, as in ``history.csv``
+    record: Mapping[str, Any] = field(default_factory=dict)  # the content of ``run.json``
+    # the rows on which the network is judged: test rows, else validation rows, else training rows; None if the run has
+    # no data, or they cannot be read any more
     judged: Scored | None = None
-    missing: str = ""
+    missing: str = ""  # why there are no judged rows
+    # the 95 % interval of each loss and metric on the judged rows that has one
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    times: Times | None = None
-    stopped: str | None = None
-    changed: bool = False
-    train: Dataset | None = None
+    times: Times | None = None  # when it was trained, and how long; None if that was not recorded
+    stopped: str | None = None  # why a callback ended the training
+    changed: bool = False  # whether the judged rows have changed since the training
+    train: Dataset | None = None  # the checked raw training rows, where they were read together with the judged ones
+    # what simple rules answer for the judged rows, by head
     baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[Verdict] = ()  # how the heads compare with the best of these
+    # the fields that alone give away a target in the training rows, each with how
     given: Mapping[str, str] = field(default_factory=dict)
+    # what was measured for one section and is shown by others, too
     kept: dict[str, Any] = field(default_factory=dict, compare=False)
 
 

@@ -60,17 +60,11 @@ class Importance(NamedTuple):
 
 
 class Importances(NamedTuple):
-    """The importance of all fields, the most important first.
+    """The importance of all fields, the most important first."""
 
-    Attributes:
-        rows: the rows that were looked at.
-        loss: their loss as they are.
-        metric: the name of the first metric, and its value for these rows; None without metrics.
-    """
-
-    rows: int
-    loss: float
-    metric: tuple[str, float] | None
+    rows: int  # the rows that were looked at
+    loss: float  # their loss as they are
+    metric: tuple[str, float] | None  # the name of the first metric, and its value for these rows; None without metrics
     found: Sequence[Importance]
 
 
@@ -95,13 +89,8 @@ def _of(found: Findings) -> Importances | str | None:
 def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances | str:
     """Permute each field in turn, and measure the loss.
 
-    A field is an input, or a feature of an array; inputs that read the same column are permuted together.
-
-    Args:
-        work_per_row: the multiply-adds of the network for one of the checked ``raw`` rows.
-
-    Returns:
-        The importances, or in a sentence why there are none.
+    A field is an input, or a feature of an array; inputs that read the same column are permuted together. The work for one
+    of the checked raw rows is in multiply-adds. Where there are no importances, a sentence says why.
     """
     groups = grouped(fields(model.spec), model)
     if len(groups) < 2:
@@ -251,10 +240,7 @@ def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
     """Yield sentences about judged rows that are answered so well that a field may tell the answer.
 
     Easy data are no reason for one: a network must leave at most a fifth of the error of the best simple rule, and one of
-    several fields of a table must have nearly all of the importance; or nothing is wrong in many rows.
-
-    Args:
-        measures: whether to measure the importance of the fields for this.
+    several fields of a table must have nearly all of the importance, if it is measured; or nothing is wrong in many rows.
     """
     judged = found.judged
     left = min((verdict.left for verdict in found.verdicts), default=1.0)

@@ -25,27 +25,19 @@ _LONGEST = 40  # characters of a label
 
 @dataclass(frozen=True)
 class Flat:
-    """What a head answers and what is true, one entry for each position that counts.
+    """What a head answers and what is true, one entry for each position that counts."""
 
-    Attributes:
-        kind: what the head predicts: one of several ``classes``; whether or not (``binary``); which of several ``labels``
-            apply; ``numbers``; ``sequences`` of labels; a place near its group (``groups``); ``values`` without targets.
-        true: class ids ``(n,)``, bool ``(n,)`` for ``binary``, bool ``(n, units)`` for ``labels``, float ``(n, units)`` for
-            ``numbers``.
-        scores: ``(n, units)``, for ``binary`` ``(n,)``.
-        probabilities: whether the scores are probabilities.
-        labels: the names of the classes, two for ``binary``; of the units for ``numbers``.
-        noun: what a position is: ``row``, ``time step``, ``pixel``, ``position``.
-        notes: which positions do not count, and why, in sentences.
-    """
-
+    # what the head predicts: one of several ``classes``; whether or not (``binary``); which of several ``labels``
+    # apply; ``numbers``; ``sequences`` of labels; a place near its group (``groups``); ``values`` without targets
     kind: Kind
+    # class ids ``(n,)``, bool ``(n,)`` for ``binary``, bool ``(n, units)`` for ``labels``, float ``(n, units)`` for
+    # ``numbers``
     true: Array
-    scores: Array
-    probabilities: bool
-    labels: Sequence[str]
-    noun: str
-    notes: tuple[str, ...] = ()
+    scores: Array  # ``(n, units)``, for ``binary`` ``(n,)``
+    probabilities: bool  # whether the scores are probabilities
+    labels: Sequence[str]  # the names of the classes, two for ``binary``; of the units for ``numbers``
+    noun: str  # what a position is: ``row``, ``time step``, ``pixel``, ``position``
+    notes: tuple[str, ...] = ()  # which positions do not count, and why, in sentences
 
 
 def flatten(head: HeadAnswers) -> Flat:

@@ -47,32 +47,22 @@ VANISHING = 1e-3
 
 @dataclass(frozen=True)
 class Activation:
-    """A node's output for some rows.
+    """A node's output for some rows."""
 
-    Attributes:
-        mean: the mean of the absolute values.
-        zeros: the share of zeros.
-        dead: units (places on the last axis, or channels) that are 0 in all rows, and their number.
-        finite: False if there are NaN or infinite values.
-    """
-
-    mean: float
-    zeros: float
-    dead: int
+    mean: float  # the mean of the absolute values
+    zeros: float  # the share of zeros
+    dead: int  # units (places on the last axis, or channels) that are 0 in all rows, and their number
     units: int
-    finite: bool
+    finite: bool  # False if there are NaN or infinite values
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What is known of a node.
+    """What is known of a node."""
 
-    Attributes:
-        activation: None for a node that is computed once per row, before training, and for outputs that are not numbers.
-        weights, gradient: Euclidean norms over the node's trainable weights; None without any.
-    """
-
+    # None for a node that is computed once per row, before training, and for outputs that are not numbers
     activation: Activation | None = None
+    # weights, gradient: Euclidean norms over the node's trainable weights; None without any
     weights: float | None = None
     gradient: float | None = None
 
@@ -84,20 +74,14 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What is known of a network.
-
-    Attributes:
-        nodes: by name.
-        rows: whose activations and gradients were looked at; 0 if none were.
-        why_not: a sentence, if none were.
-    """
+    """What is known of a network."""
 
     spec: Spec
     lowered: Lowered
     costs: Cost
-    nodes: Mapping[str, NodeFacts]
-    rows: int
-    why_not: str = ""
+    nodes: Mapping[str, NodeFacts]  # by name
+    rows: int  # whose activations and gradients were looked at; 0 if none were
+    why_not: str = ""  # a sentence, if none were
 
     def small_gradients(self) -> list[str]:
         """Return the nodes whose gradient is 0, or small beside those of the others."""
@@ -209,13 +193,9 @@ def _norms(model: Session, spec: Spec, rows: Dataset) -> dict[str, tuple[float, 
 
 # The drawing of a network for a page: boxes that can be chosen, with colours from the page's styles.
 def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mapping[str, str]) -> str:
-    """Return the panels beside each other as an SVG element.
+    """Return the panels beside each other as an SVG element, with marks at nodes with a problem.
 
-    A box with nodes is a button whose ``data-nodes`` has their numbers.
-
-    Args:
-        numbers: of the nodes, by name; boxes of others are no buttons.
-        flagged: nodes with a problem, and what it is.
+    A box of nodes that have ``numbers`` is a button whose ``data-nodes`` has these.
     """
     families = {name: k % len(svg.FAMILIES) for k, name in enumerate(svg.families(panels))}
     parts: list[str] = []

@@ -212,17 +212,11 @@ def future_of(model: Session, source: DataSource, name: str, group: int) -> list
 
 @dataclass(frozen=True)
 class Stretch:
-    """The judged windows of a series.
+    """The judged windows of a series."""
 
-    Attributes:
-        times: of all windows.
-        unit: the name of what is forecast.
-        starts: the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``.
-    """
-
-    times: Times
-    unit: str
-    starts: Array
+    times: Times  # of all windows
+    unit: str  # the name of what is forecast
+    starts: Array  # the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``
     targets: Array
 
     def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:

@@ -53,19 +53,12 @@ _FEWEST_PIXELS = 16
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a row.
+    """A field of a row."""
 
-    Attributes:
-        name: its column in the data, else its input, with the place of a feature that has no name: ``x[3]``.
-        input: the input of the network that reads it.
-        place: for a feature of an array, its place on the last axis; None for a whole input.
-        absent: texts that mean missing; the empty text does, too.
-    """
-
-    name: str
-    input: str
-    place: int | None = None
-    absent: frozenset[str] = frozenset()
+    name: str  # its column in the data, else its input, with the place of a feature that has no name: ``x[3]``
+    input: str  # the input of the network that reads it
+    place: int | None = None  # for a feature of an array, its place on the last axis; None for a whole input
+    absent: frozenset[str] = frozenset()  # texts that mean missing; the empty text does, too
 
     def of(self, inputs: Mapping[str, Any]) -> Array:
         """Return the values of this field among those of all inputs, with or without a batch axis."""

@@ -14,21 +14,13 @@ if TYPE_CHECKING:
 
 # Precision, recall and F1 of classes from a confusion matrix, the pairs that are confused most, and top-k accuracy.
 class ClassScores(NamedTuple):
-    """The scores of each class, ``(classes,)``, NaN where they are not defined.
+    """The scores of each class, ``(classes,)``, NaN where they are not defined."""
 
-    Attributes:
-        support: rows of the class.
-        called: rows that are predicted as the class.
-        precision: not defined for a class that is never predicted.
-        recall: not defined for a class that never occurs.
-        f1: not defined for a class that neither occurs nor is predicted.
-    """
-
-    support: Array
-    called: Array
-    precision: Array
-    recall: Array
-    f1: Array
+    support: Array  # rows of the class
+    called: Array  # rows that are predicted as the class
+    precision: Array  # not defined for a class that is never predicted
+    recall: Array  # not defined for a class that never occurs
+    f1: Array  # not defined for a class that neither occurs nor is predicted
 
     def macro(self) -> tuple[float, float, float]:
         """Return the mean precision, recall and F1 over the classes that occur or are predicted.
@@ -70,22 +62,14 @@ def top_k(true: Array, scores: Array, k: int) -> float:
 
 # Errors of predicted numbers, beside what a constant answer would reach.
 class NumberErrors(NamedTuple):
-    """The errors of some predicted numbers, in their own unit.
+    """The errors of some predicted numbers, in their own unit."""
 
-    Attributes:
-        size: how many.
-        mae, rmse: the mean absolute error, and the root of the mean squared error.
-        median: the median absolute error.
-        bias: the mean of predicted minus true.
-        r2: the coefficient of determination; NaN if all true values are equal.
-    """
-
-    size: int
-    mae: float
+    size: int  # how many
+    mae: float  # mae, rmse: the mean absolute error, and the root of the mean squared error
     rmse: float
-    median: float
-    bias: float
-    r2: float
+    median: float  # the median absolute error
+    bias: float  # the mean of predicted minus true
+    r2: float  # the coefficient of determination; NaN if all true values are equal
 
 
 def number_errors(true: Array, predicted: Array) -> NumberErrors:
@@ -102,11 +86,7 @@ def number_errors(true: Array, predicted: Array) -> NumberErrors:
 
 
 def determination(true: Array, predicted: Array) -> Array:
-    """Return the coefficient of determination of each output, ``(units,)``; NaN where all true values are equal.
-
-    Args:
-        true: ``(n, units)``; ``predicted``, too, or ``(units,)``, the same for all rows.
-    """
+    """Return the coefficient of determination of each output of ``(n, units)``; NaN where all true values are equal."""
     spread = np.square(true - true.mean(0)).sum(0)
     squares = np.square(predicted - true).sum(0)
     varies = spread > 1e-12 * np.square(true).sum(0)
@@ -146,27 +126,20 @@ FEW = 20
 
 
 class Bin(NamedTuple):
-    """The rows whose probability is above ``low`` and at most ``high``: their number, at least 1, and their means.
-
-    Attributes:
-        share: the share of them that is right.
-    """
+    """The rows whose probability is above ``low`` and at most ``high``: their number, at least 1, and their means."""
 
     low: float
     high: float
     size: int
     probability: float
-    share: float
+    share: float  # the share of them that is right
 
 
 def reliability(probabilities: Array, right: Array, bins: int = BINS) -> list[Bin]:
     """Return the bins of equal width that have rows, in rising order.
 
-    The bins are ``((m - 1) / M, m / M]``; 0 belongs to the first one.
-
-    Args:
-        probabilities: of what is called, from 0 to 1, ``(n,)``: of the top class, or of the positive class.
-        right: bool, whether it is so, ``(n,)``.
+    The bins are ``((m - 1) / M, m / M]``; 0 belongs to the first one. The probabilities are those of what is called, the top
+    class or the positive one; ``right`` is whether it is so.
 
     Source: Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, section 2.
     """
@@ -191,16 +164,11 @@ def calibration_error(bins: list[Bin]) -> float:
 # Curves of a score against yes and no: ROC, precision and recall, exact, with one point per different score.
 @dataclass(frozen=True)
 class Curve:
-    """A curve, and the area below it.
+    """A curve, and the area below it."""
 
-    Attributes:
-        x, y: its points, ``(points,)``, in rising order of ``x``.
-        area: for ROC the area by the trapezoidal rule, for precision and recall the average precision.
-    """
-
-    x: Array
+    x: Array  # x, y: its points, ``(points,)``, in rising order of ``x``
     y: Array
-    area: float
+    area: float  # for ROC the area by the trapezoidal rule, for precision and recall the average precision
 
     def points(self, most: int = 80) -> list[tuple[float, float]]:
         """Return about ``most`` of its points, evenly spaced along the curve, with both ends."""
@@ -218,11 +186,7 @@ def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | N
 
     ROC is the true positive rate over the false positive rate. The area below the other curve is the average precision: the
     precisions at all thresholds, each weighted by the rise of the recall. It begins with the precision of its first
-    threshold.
-
-    Args:
-        positive: bool, ``(n,)``.
-        scores: larger for rows that are likelier positive, finite, ``(n,)``.
+    threshold. Scores are finite, and larger for rows that are likelier positive.
     """
     tp, fp = _counts(positive, scores)
     if not tp[-1] or not fp[-1]:

@@ -210,24 +210,16 @@ _SURE = 1e-7
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a head compares with the best simple rule.
-
-    Attributes:
-        metric: ``accuracy``, ``log loss``, ``mean absolute error`` or ``root mean squared error``.
-        score, other: the network's, and that of the rule, ``baseline``.
-        gain: the 95 % interval of how much better the network is; None for too few rows.
-        rows: on how many of the kept rows both answer.
-        noun: what is judged: rows, time steps, pixels.
-    """
+    """How a head compares with the best simple rule."""
 
     head: str
-    metric: str
-    score: float
+    metric: str  # ``accuracy``, ``log loss``, ``mean absolute error`` or ``root mean squared error``
+    score: float  # score, other: the network's, and that of the rule, ``baseline``
     baseline: str
     other: float
-    gain: Interval | None
-    rows: int
-    noun: str = "row"
+    gain: Interval | None  # the 95 % interval of how much better the network is; None for too few rows
+    rows: int  # on how many of the kept rows both answer
+    noun: str = "row"  # what is judged: rows, time steps, pixels
 
     @property
     def better(self) -> bool | None:
@@ -401,11 +393,7 @@ ASK = "would you know it when you ask?"
 
 
 def given_away(model: Session, train: Dataset) -> dict[str, str]:
-    """Return the fields that alone give away a target, each with how: nothing for windows, whose past has the target.
-
-    Args:
-        train: checked raw rows.
-    """
+    """Return the fields that alone give away a target, each with how: nothing for windows, whose past has the target."""
     if train.times is not None or not len(train):
         return {}
     arrays = [(f, train.inputs[f.input]) for f in fields(model.spec)]

@@ -169,17 +169,12 @@ _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 
 @dataclass(frozen=True)
 class Verdict:
-    """The truth and the answer for a row.
-
-    Attributes:
-        wrong: whether they are different classes; None if they are no classes.
-        marked: whether the wrong ones of several are marked themselves.
-    """
+    """The truth and the answer for a row."""
 
     truth: Inline
     answer: Inline
-    wrong: bool | None = None
-    marked: bool = False
+    wrong: bool | None = None  # whether they are different classes; None if they are no classes
+    marked: bool = False  # whether the wrong ones of several are marked themselves
 
     def cell(self) -> Cell:
         """Return the answer, marked if it is wrong."""
