@@ -160,13 +160,7 @@ def _size(size: int | None) -> str:
 
 
 def summary_lines(
-    spec: Spec,
-    lowered: Lowered,
-    rows: int,
-    *,
-    width: int | None = None,
-    expand: bool = False,
-    option: str = "--expand",
+    spec: Spec, lowered: Lowered, rows: int, *, width: int | None = None, expand: bool = False, option: str = "--expand"
 ) -> Iterator[str]:
     """Yield the lines of the summary for batches of ``rows``, at most ``width`` columns wide.
 

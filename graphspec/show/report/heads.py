@@ -348,11 +348,7 @@ def values_head(flat: Flat) -> Table:
 
 # What the values of predictions mean, in plain words, for readers who do not know them.
 _TERMS: tuple[tuple[str, str, str], ...] = (  # kinds of heads, a name and its meaning
-    (
-        "classes binary",
-        "Accuracy",
-        "the share of right answers. “Always …” is that of the same answer for all rows.",
-    ),
+    ("classes binary", "Accuracy", "the share of right answers. “Always …” is that of the same answer for all rows."),
     ("classes binary labels", "Precision", "of the rows that are called a class, the share that is of this class."),
     ("classes binary labels", "Recall", "of the rows that are of a class, the share that is called so."),
     ("classes binary labels", "F1", "the harmonic mean of precision and recall: it is high only if both are."),
