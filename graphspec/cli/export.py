@@ -15,12 +15,8 @@ import typer
 from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
 
-
-class Kind(StrEnum):
-    """The numbers of a quantized file."""
-
-    int8 = "int8"
-    float16 = "float16"
+Kind = StrEnum("Kind", ["int8", "float16"])
+"""The numbers of a quantized file."""
 
 
 def _folder(meaning: str) -> Any:

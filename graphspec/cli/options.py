@@ -94,12 +94,8 @@ def repeated(options: Mapping[str, object], allow: Sequence[Path], sets: Sequenc
     return [word for name, value in pairs for word in ([name] if value is True else [name, str(value)])]
 
 
-class Part(StrEnum):
-    """The rows to judge by."""
-
-    test = "test"
-    validation = "validation"
-    train = "train"
+Part = StrEnum("Part", ["test", "validation", "train"])
+"""The rows to judge by."""
 
 
 SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]

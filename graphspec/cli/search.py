@@ -35,12 +35,8 @@ _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to r
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-class Sampler(StrEnum):
-    """How the values of trials are chosen."""
-
-    tpe = "tpe"
-    random = "random"
-    grid = "grid"
+Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])
+"""How the values of trials are chosen."""
 
 
 def seconds(text: str | None) -> str | None:
@@ -208,21 +204,16 @@ def _run(work: Work, study: Study, jobs: int) -> int:
 
 def heading(plan: Plan) -> str:
     """Return the names above the values of :func:`line`."""
-    return f"{'':>{_digits(plan)}}  {shorten_end(plan.search.metric, 10):>10}  settings"
-
-
-def _digits(plan: Plan) -> int:
-    return len(str(plan.trials))
+    return f"{'':>{len(str(plan.trials))}}  {shorten_end(plan.search.metric, 10):>10}  settings"
 
 
 def line(trial: Trial, plan: Plan, width: int | None) -> str:
     """Return a line about a trial that has ended: its number, objective and state, and what it changes."""
     value = "-" if trial.value is None else number(trial.value)
     state: str = "" if trial.state == "complete" else trial.state
-    if trial.state == "pruned":
-        state = f"pruned after {count(len(trial.values), 'epoch')}"
+    state += f" after {count(len(trial.values), 'epoch')}" if state == "pruned" else ""
     about = trial.problem or ", ".join(short(text) for text in trial.sets)
-    start = f"{trial.number:>{_digits(plan)}}  {value:>10}  " + (f"{state}: " if state else "")
+    start = f"{trial.number:>{len(str(plan.trials))}}  {value:>10}  " + (f"{state}: " if state else "")
     text = printable(start + about)
     return text if width is None else shorten_end(text, width)
 

@@ -111,13 +111,8 @@ def _text(diagnostic: Diagnostic) -> str:
     return "\n".join(lines)
 
 
-class Format(StrEnum):
-    """How diagnostics are printed."""
-
-    text = "text"
-    json = "json"
-    github = "github"
-    sarif = "sarif"
+Format = StrEnum("Format", ["text", "json", "github", "sarif"])
+"""How diagnostics are printed."""
 
 
 @gc_paused()

@@ -77,15 +77,6 @@ class Plot:
             box = f'x="{x:.1f}" y="{y:.1f}" width="{max(end - x - 1, 0.5):.1f}" height="{max(base - y, 0):.1f}"'
             self.marks.append(f'<rect class="bar {kind}" {box}{_tip(tip)}/>')
 
-    def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
-        """Add two histograms as bars side by side: the shares of each one's values between the edges, written in a form."""
-        for k, kind in enumerate(("b", "a")):
-            for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
-                if part:
-                    middle = (left + right) / 2
-                    bar = (left, middle, float(part)) if k == 0 else (middle, right, float(part))
-                    self.bars([bar], [f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}"], kind)
-
     def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
         """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""
         for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
@@ -136,6 +127,31 @@ class Plot:
 def unit_plot(x_name: str, y_name: str, summary: str) -> Plot:
     """Return an empty chart of shares against shares."""
     return Plot(linear([0, 1]), linear([0, 1]), x_name, y_name, summary)
+
+
+def halves(
+    groups: Sequence[tuple[str, Array]], across: Scale, bins: int, names: tuple[str, str, str], form: str, least: float
+) -> Plot:
+    """Return the histograms of two groups as bars side by side, each as shares of its group.
+
+    Args:
+        names: of both axes and of the chart.
+        form: in which tips write the ends of bins.
+        least: where the axis of the shares ends at least.
+    """
+    edges = np.linspace(across.low, across.high, bins + 1)
+    shares = [np.histogram(own, edges)[0] / max(len(own), 1) for _, own in groups]
+    means = [f"mean {amount(float(own.mean()))} for {name}" for name, own in groups if len(own)]
+    up = linear([0.0, max(float(max(each.max() for each in shares)), least)])
+    plot = Plot(across, up, *names[:2], f"{names[2]}: {', '.join(means)}")
+    for k, (name, _) in enumerate(groups):
+        for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
+            if part:
+                middle = (left + right) / 2
+                bar = (left, middle, float(part)) if k == 0 else (middle, right, float(part))
+                tip = f"{name}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}"
+                plot.bars([bar], [tip], "ba"[k])
+    return plot
 
 
 # Drawings of the size of a line of text: series, and histograms of one or two samples.

@@ -28,7 +28,7 @@ from graphspec.base.document import (
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
-from graphspec.show.report.charts import Plot, amount, share, table, unit_plot
+from graphspec.show.report.charts import amount, halves, share, table, unit_plot
 from graphspec.show.report.kinds import Flat, some
 from graphspec.show.report.scores import (
     BINS,
@@ -241,18 +241,12 @@ def classes_head(flat: Flat, anchor: str) -> list[Block]:
 
 def _values(flat: Flat, counts: Array, scores: ClassScores, curves: Areas) -> Facts:
     """Return the values of the whole head."""
-    n = counts.sum()
-    precision, recall, f1 = scores.macro()
-    largest = int(scores.support.argmax())
-    shown = [
-        ("Accuracy", amount(counts.trace() / n)),
-        (f"Always '{flat.labels[largest]}'", amount(scores.support[largest] / n)),
-        ("Macro precision", amount(precision)),
-        ("Macro recall", amount(recall)),
-        ("Macro F1", amount(f1)),
-    ]
-    if len(flat.labels) >= 10:
-        shown[1:1] = [(f"Top-{k} accuracy", amount(top_k(flat.true, flat.scores, k))) for k in (3, 5)]
+    n, largest = counts.sum(), int(scores.support.argmax())
+    tops = (3, 5) if len(flat.labels) >= 10 else ()
+    shown = [("Accuracy", amount(counts.trace() / n))]
+    shown += [(f"Top-{k} accuracy", amount(top_k(flat.true, flat.scores, k))) for k in tops]
+    shown.append((f"Always '{flat.labels[largest]}'", amount(scores.support[largest] / n)))
+    shown += zip(("Macro precision", "Macro recall", "Macro F1"), map(amount, scores.macro()), strict=True)
     for name, mean in zip(("Macro ROC AUC", "Macro average precision"), means(curves), strict=True):
         shown.append((name, "not defined" if math.isnan(mean) else amount(mean)))
     return Facts(shown)
@@ -297,17 +291,8 @@ def _pairs(counts: Array, flat: Flat) -> list[Block]:
 
 # A head that answers yes or no: one unit, compared with a threshold.
 _THRESHOLDS = 200
-_MOVING = [
-    "Precision",
-    "Recall",
-    "F1",
-    "Accuracy",
-    "True positives",
-    "False positives",
-    "False negatives",
-    "True negatives",
-]
-"""In the order of heads.js."""
+_COUNTED = ("True positives", "False positives", "False negatives", "True negatives")
+_MOVING = ("Precision", "Recall", "F1", "Accuracy", *_COUNTED)  # in the order of heads.js
 _BARS = 20
 
 
@@ -350,13 +335,10 @@ def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
     most = int(positive > n - positive)
-    shown = [
-        ("Accuracy", amount((tp + tn) / n)),
-        (f"Always '{flat.labels[most]}'", amount(max(positive, n - positive) / n)),
-        ("Precision", amount(_part(tp, tp + fp))),
-        ("Recall", amount(_part(tp, positive))),
-        ("F1", amount(_part(2 * tp, 2 * tp + fp + fn))),
-    ]
+    shown = [("Accuracy", amount((tp + tn) / n))]
+    shown.append((f"Always '{flat.labels[most]}'", amount(max(positive, n - positive) / n)))
+    parts = {"Precision": (tp, tp + fp), "Recall": (tp, positive), "F1": (2 * tp, 2 * tp + fp + fn)}
+    shown += [(name, amount(_part(*part))) for name, part in parts.items()]
     for name, curve in zip(("ROC AUC", "Average precision"), curves, strict=True):
         shown.append((name, "not defined" if curve is None else amount(curve.area)))
     if flat.probabilities:
@@ -394,13 +376,8 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(2 * counts.tp / np.maximum(2 * counts.tp + counts.fp + counts.fn, 1))
     best = int(f1.argmax())
-    data = {
-        "t": grid_of.tolist(),
-        "tp": counts.tp.tolist(),
-        "fp": counts.fp.tolist(),
-        "positive": int(flat.true.sum()),
-        "negative": int((~flat.true).sum()),
-    }
+    data: dict[str, object] = {"t": grid_of.tolist(), "tp": counts.tp.tolist(), "fp": counts.fp.tolist()}
+    data |= {"positive": int(flat.true.sum()), "negative": int((~flat.true).sum())}
     packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     shown = "".join(f"<div><dt>{name}</dt><dd>–</dd></div>" for name in _MOVING)
     hint = (
@@ -421,16 +398,12 @@ def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: 
     tp, fp, fn, tn = counts
     base = (tp + fn) / (tp + fp + fn + tn)
     title, x, y, _ = _KINDS[which]
-    recall, precision = tp / (tp + fn), _part(tp, tp + fp)
+    recall, precision = tp / (tp + fn), tp / (tp + fp) if tp + fp else 1.0
     if which == 0:
-        point, guess, chance = (fp / (fp + tn), recall), [(0.0, 0.0), (1.0, 1.0)], "0.5"
+        point, chance, guess = (fp / (fp + tn), recall), "0.5", [(0.0, 0.0), (1.0, 1.0)]
         summary, area = "ROC curve: area", "Area"
     else:
-        point, guess, chance = (
-            (recall, 1.0 if np.isnan(precision) else precision),
-            [(0.0, base), (1.0, base)],
-            share(base),
-        )
+        point, chance, guess = (recall, precision), share(base), [(0.0, base), (1.0, base)]
         summary, area = "Precision over recall: average precision", "Average precision"
     there = f"{x.lower()} {share(point[0])}, {y.lower()} {share(point[1])}"
     plot = unit_plot(x, y, f"{summary} {share(curve.area)}. At the default threshold {there}")
@@ -447,14 +420,9 @@ def _histogram(flat: Flat, default: float) -> Figure:
     """Return the chart of how the scores of both classes are spread, each as shares of its class."""
     low, high = (0.0, 1.0) if flat.probabilities else (float(flat.scores.min()), float(flat.scores.max()))
     across = linear([low, high])
-    edges = np.linspace(across.low, across.high, _BARS + 1)
-    groups = [(flat.labels[k], flat.scores[flat.true == bool(k)]) for k in (0, 1)]
-    shares = [np.histogram(own, edges)[0] / max(len(own), 1) for _, own in groups]
     name = f"{'Probability' if flat.probabilities else 'Score'} of '{flat.labels[1]}'"
-    means = [f"mean {amount(float(own.mean()))} for '{label}'" for label, own in groups if len(own)]
-    up = linear([0.0, max(float(max(s.max() for s in shares)), 0.05)])
-    plot = Plot(across, up, name, "Share of the class", f"{name}: {', '.join(means)}")
-    plot.halves(edges, shares, [f"'{label}'" for label in flat.labels], ".3g")
+    groups = [(f"'{label}'", flat.scores[flat.true == bool(k)]) for k, label in enumerate(flat.labels)]
+    plot = halves(groups, across, _BARS, (name, "Share of the class", name), ".3g", 0.05)
     if across.low <= default <= across.high:
         plot.line([(default, plot.up.low), (default, plot.up.high)], "soft")
     lines = [(f"line {kind}", f"{flat.labels[k]}, the {('left', 'right')[k]} bar") for k, kind in enumerate("ba")]
@@ -476,16 +444,14 @@ def labels_head(flat: Flat) -> list[Block]:
     tp = float((called & flat.true).sum())
     both = float(called.sum() + flat.true.sum())
     area, precision = means(curves)
-    values = Facts(
-        [
-            ("Accuracy of all values", amount(float((called == flat.true).mean()))),
-            (f"{flat.noun.capitalize()}s entirely right", amount(float((called == flat.true).all(1).mean()))),
-            ("Micro F1", amount(2 * tp / both if both else float("nan"))),
-            ("Macro F1", amount(scores.macro()[2])),
-            ("Mean ROC AUC", amount(area)),
-            ("Mean average precision", amount(precision)),
-        ]
-    )
+    values = {
+        "Accuracy of all values": float((called == flat.true).mean()),
+        f"{flat.noun.capitalize()}s entirely right": float((called == flat.true).all(1).mean()),
+        "Micro F1": _part(2 * tp, both),
+        "Macro F1": scores.macro()[2],
+        "Mean ROC AUC": area,
+        "Mean average precision": precision,
+    }
     charts = curve_charts(curves, flat.labels, "each label by itself")
     if flat.probabilities:
         all_of = flat.scores.reshape(-1).clip(0, 1)
@@ -496,4 +462,5 @@ def labels_head(flat: Flat) -> list[Block]:
     note = f"A label is predicted where its {of} is above {limit:g}."
     unseen = int((scores.support == 0).sum())
     note += f" {unseen:,} of {len(flat.labels):,} labels never occur here." if unseen else ""
-    return [values, Text(note, "note"), each, *part, Group("charts", charts)]
+    facts = Facts([(name, amount(value)) for name, value in values.items()])
+    return [facts, Text(note, "note"), each, *part, Group("charts", charts)]

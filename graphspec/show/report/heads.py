@@ -29,7 +29,7 @@ from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
-from graphspec.show.report.charts import Named, Plot, amount, share, table
+from graphspec.show.report.charts import Named, Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
@@ -77,14 +77,10 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Blo
     names = labels_of(head, head.answers.shape[-1])
     total = sum(map(len, true))
     wrong = np.flatnonzero(distances)
-    values = Facts(
-        [
-            ("Rows read without a mistake", share(1 - len(wrong) / len(distances))),
-            ("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"),
-            ("Edits per row", amount(float(distances.mean()))),
-            ("Labels per row", amount(total / len(true))),
-        ]
-    )
+    facts = [("Rows read without a mistake", share(1 - len(wrong) / len(distances)))]
+    facts.append(("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"))
+    facts += [("Edits per row", amount(float(distances.mean()))), ("Labels per row", amount(total / len(true)))]
+    values = Facts(facts)
     undone = int((~np.isfinite(head.answers).reshape(len(head.answers), -1).all(1)).sum())
     note = [Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
     if not len(wrong):
@@ -126,8 +122,7 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
         for edit in align(true[:_LONGEST], read[:_LONGEST]):
             if edit.kind != "same":
                 kinds[edit.kind] += 1
-                before = "–" if edit.true is None else _name(edit.true, names)
-                found[before, "–" if edit.read is None else _name(edit.read, names)] += 1
+                found[_name(edit.true, names), _name(edit.read, names)] += 1
     total = sum(kinds.values())
     rows = [
         (t, r, "missed" if r == "–" else "added" if t == "–" else "read as another", f"{n:,}", percent(n / total))
@@ -137,12 +132,13 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
     shown = ", ".join(f"{percent(kinds[kind] / total)} {word}" for kind, word in words.items() if kinds[kind])
     of = count(wrong, "row") if len(pairs) == wrong else f"{len(pairs):,} of {wrong:,} rows"
     columns = ("True", "Read", "Edit", "Times", "Of all edits")
-    return table("The edits that occur most often", columns, rows, texts=3), Text(
-        f"Of the edits in {of} with mistakes: {shown}."
-    )
+    said = Text(f"Of the edits in {of} with mistakes: {shown}.")
+    return table("The edits that occur most often", columns, rows, texts=3), said
 
 
-def _name(label: int, names: list[str]) -> str:
+def _name(label: int | None, names: list[str]) -> str:
+    if label is None:
+        return "–"
     name = names[label] if 0 <= label < len(names) else str(label)
     return "(space)" if name == " " else name
 
@@ -247,16 +243,11 @@ def _recall(alike: Array, same: Array, paired: Array, k: int) -> str:
 
 def _histogram(alike: Array, same: Array) -> Figure:
     """Return the chart of how alike pairs of one group and of two groups are."""
+    groups = [("pairs of two groups", alike[~same]), ("pairs of one group", alike[same])]
+    names = ("Cosine of two rows", "Share of the pairs", "Cosine of pairs of rows")
     across = linear([float(alike.min()), float(alike.max())])
-    edges = np.linspace(across.low, across.high, _GROUP_BARS + 1)
-    both = [alike[~same], alike[same]]
-    names = ["two groups", "one group"]
-    shares = [np.histogram(own, edges)[0] / len(own) for own in both]
-    means = [f"mean {amount(float(own.mean()))} for pairs of {name}" for own, name in zip(both, names, strict=True)]
-    up = linear([0.0, float(max(s.max() for s in shares))])
-    plot = Plot(across, up, "Cosine of two rows", "Share of the pairs", f"Cosine of pairs of rows: {', '.join(means)}")
-    plot.halves(edges, shares, [f"pairs of {name}" for name in names], ".2f")
-    below = Legend([("line b", "pairs of two groups, the left bar"), ("line a", "pairs of one group, the right bar")])
+    plot = halves(groups, across, _GROUP_BARS, names, ".2f", 0.0)
+    below = Legend([("line b", f"{groups[0][0]}, the left bar"), ("line a", f"{groups[1][0]}, the right bar")])
     return Figure("How alike pairs of rows are", plot.drawing(), [below])
 
 

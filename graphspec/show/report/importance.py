@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,20 +71,13 @@ class Importances(NamedTuple):
 
 def measured(found: Findings) -> Importances | str | None:
     """Return how important each field is for the judged rows, or why that is not known; None with nothing to compare."""
-    if "importance" not in found.kept:
-        found.kept["importance"] = _of(found)
-    known: Importances | str | None = found.kept["importance"]
-    return known
-
-
-def _of(found: Findings) -> Importances | str | None:
     judged, model = found.judged, found.model
-    if judged is None or not judged.total or not any(h.loss is not None for h in model.spec.heads.values()):
-        return None
-    if len(grouped(fields(model.spec), model)) < 2:
-        return None
-    spec, lowered = lowered_again(model)
-    return importances(model, judged.raw, int(cost(spec, lowered, 1).total().multiply_adds))
+    if "importance" in found.kept or judged is None or not judged.total:
+        return found.kept.get("importance")
+    if any(h.loss is not None for h in model.spec.heads.values()) and len(grouped(fields(model.spec), model)) > 1:
+        work = int(cost(*lowered_again(model), 1).total().multiply_adds)
+        found.kept["importance"] = importances(model, judged.raw, work)
+    return found.kept.get("importance")
 
 
 def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances | str:
@@ -198,7 +192,7 @@ def _bar(each: Importance, low: float, high: float) -> Inline:
     def at(value: float) -> float:
         return (value - low) / room * 98 + 1
 
-    if not all(map(_finite, (change.mean, change.low, change.high))):
+    if not all(map(math.isfinite, change)):
         return Span("not finite", "share")
     zero, end = at(0), at(change.mean)
     kind = "a" if change.mean >= 0 else "soft"
@@ -212,14 +206,10 @@ def _bar(each: Importance, low: float, high: float) -> Inline:
 
 
 def _signed(value: float) -> str:
-    if not _finite(value):
+    if not math.isfinite(value):
         return "not finite"
     shown = number(abs(value))
     return shown if float(shown) == 0 else f"+{shown}" if value > 0 else f"−{shown}"
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
 
 
 # Rows that are answered too well: without a mistake, or by one field that carries it all.
