@@ -183,7 +183,8 @@ def _interval_metrics(
     counters = np.zeros((groups, size))
     order = np.argsort(group, kind="stable")
     for k, rows in enumerate(np.split(order, np.cumsum(np.bincount(group))[:-1])):
-        values, targets = dict(losses), {}
+        values = dict(losses)
+        targets: dict[str, Array] = {}
         for name, head in scored.heads.items():
             values |= {name: head.answers[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
             targets |= {} if head.targets is None else {name: head.targets[rows]}
